@@ -1,0 +1,42 @@
+# Every target makes .venv from the pinned files when it is missing. `make env ENV=gpu` takes the CUDA build.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ENV ?= cpu
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: env demo test check bench manual clean
+.DELETE_ON_ERROR:
+
+env: $(READY)
+
+$(READY): envs/cpu.txt envs/gpu.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, %s is %s: make PYTHON=/path/to/python3.11" % (sys.executable, sys.version.split()[0]))'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/$(ENV).txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/snakemake --configfile config/demo.yaml --cores $(CORES) --quiet host reason
+	@$(BIN)/bioner summary runs/demo/reports
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/python -m pytest -m "not slow" tests/workflow/test_lint.py
+
+bench: $(READY)
+	@for file in benchmarks/*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
+
+manual: $(READY)
+	$(BIN)/python docs/manual.py
+
+clean:
+	rm -rf runs .pytest_cache .ruff_cache .mypy_cache .hypothesis
