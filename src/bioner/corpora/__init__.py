@@ -1,0 +1,1 @@
+"""Corpora: fetching raw files, reading their formats, normalizing to instances, counting."""

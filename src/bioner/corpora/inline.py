@@ -1,0 +1,66 @@
+"""Inline mark-up: `{Chemical|valproic acid} was stopped .`, one tokenized sentence a line, `# id` opens a document."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bioner.corpora.sentence import Sentence
+from bioner.errors import InputError
+from bioner.files import read_lines
+from bioner.tags import Span, tags_from_spans
+
+ENTITY = re.compile(r"\{(?P<type>\w+)\|(?P<text>[^{}|]+)\}")
+
+
+def read_inline(path: Path) -> Iterator[Sentence]:
+    """Sentences of a file; tokens are what single spaces separate, inside and outside the mark-up.
+
+    Raises InputError for a sentence outside a document, a brace or bar that is not mark-up, and doubled spaces.
+    """
+    document: str | None = None
+    for number, line in read_lines(path):
+        where = f"{path}:{number}"
+        if line.startswith("#"):
+            document = line.lstrip("# ")
+        elif line.strip():
+            if document is None:
+                raise InputError(where, repr(line[:60]), "a line `# id` first", "Every sentence belongs to a document.")
+            yield Sentence(where, document, *parse(line, where))
+
+
+def parse(line: str, where: str) -> tuple[list[str], list[str]]:
+    """Tokens and IOB2 tags of one marked-up sentence."""
+    tokens: list[str] = []
+    entities: list[Span] = []
+    position = 0
+    for match in ENTITY.finditer(line):
+        tokens += _words(line[position : match.start()], where, before_entity=True)
+        words = _words(match["text"], where)
+        entities.append(Span(len(tokens), len(tokens) + len(words), match["type"]))
+        tokens += words
+        position = match.end()
+        if line[position : position + 1] not in ("", " "):
+            raise InputError(
+                where,
+                f"{line[position : position + 20]!r} right after an entity",
+                "a space",
+                "Set mark-up off by spaces.",
+            )
+        position += 1
+    tokens += _words(line[position:], where)
+    return tokens, tags_from_spans(entities, len(tokens))
+
+
+def _words(text: str, where: str, before_entity: bool = False) -> list[str]:
+    if not text:
+        return []
+    if before_entity:
+        if not text.endswith(" "):
+            raise InputError(where, f"{text[-20:]!r} right before an entity", "a space", "Set mark-up off by spaces.")
+        text = text[:-1]
+    words = text.split(" ")
+    if "" in words:
+        raise InputError(where, f"a doubled or edge space in {text[:60]!r}", "single spaces", "Remove the extra space.")
+    if stray := next((word for word in words if re.search(r"[{}|]", word)), None):
+        raise InputError(where, repr(stray), "mark-up of the form {Type|words}", "Mend the braces; they do not nest.")
+    return words

@@ -1,0 +1,82 @@
+"""Reading plain or gzipped text, and writing files that appear whole or not at all."""
+
+import gzip
+import io
+import json
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from bioner.errors import InputError
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines (from 1, without line ends) of a UTF-8 file, plain or `.gz`."""
+    number = 0
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                yield number, line.decode("utf-8").rstrip("\r\n")
+    except FileNotFoundError:
+        raise InputError(path, "no such file", "a readable file", "Check the path, or run the stage before.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(path, f"a broken gzip file ({error})", "a whole one", "Make the file again.") from None
+    except UnicodeDecodeError as error:
+        bad = f"bytes that are not UTF-8 ({error.reason})"
+        raise InputError(f"{path}:{number}", bad, "UTF-8 text", "Convert the file, for example with iconv.") from None
+    except OSError as error:
+        raise InputError(path, str(error.strerror), "a readable file", "Check the path.") from None
+
+
+def read_records(path: Path, keys: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """JSON objects of a JSON Lines file, each with its place `file:line`; every one must hold `keys`."""
+    for number, line in read_lines(path):
+        where = f"{path}:{number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            shown = repr(line[:60])
+            raise InputError(where, f"{shown} ({error.msg})", "one JSON object", "Mend or remake the file.") from None
+        if not isinstance(record, dict) or not keys <= record.keys():
+            lacks = ", ".join(sorted(keys - set(record))) if isinstance(record, dict) else "everything"
+            wanted = "an object with the keys " + ", ".join(sorted(keys))
+            raise InputError(where, f"a record without {lacks}", wanted, "Is this the right kind of file?")
+        yield where, record
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` (file or folder) that takes its name when the block ends well, else vanishes."""
+    path = path.absolute()  # `.` has no name of its own
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+        temporary = Path(scratch) / path.name
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            path.replace(Path(scratch) / "previous")
+        temporary.replace(path)
+
+
+@contextmanager
+def atomic_text(path: Path) -> Iterator[TextIO]:
+    """A UTF-8 text stream to `path`, gzipped without a time stamp where the name ends in `.gz`."""
+    with atomic_path(path) as temporary, temporary.open("wb") as raw:
+        if path.suffix == ".gz":
+            with (
+                gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as zipped,
+                io.TextIOWrapper(zipped, encoding="utf-8", newline="\n") as text,
+            ):
+                yield text
+        else:
+            with io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as text:
+                yield text
+
+
+def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Write JSON Lines, whole or not at all."""
+    with atomic_text(path) as stream:
+        for record in records:
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""Models: encoders, LLMs and their prompt, and controls."""

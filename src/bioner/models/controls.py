@@ -1,0 +1,71 @@
+"""Controls: oracle (the gold itself), all-o, and a dictionary of training entities. They frame every score."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from bioner.instances import Instance
+from bioner.tags import OUTSIDE, Span, spans, tags_from_spans
+
+Words = tuple[str, ...]
+
+
+def predict_control(control: str, train: Sequence[Instance], gold: Sequence[Instance]) -> list[list[str]]:
+    """Tags of a control for every instance of `gold`; only `oracle` looks at the gold tags."""
+    match control:
+        case "oracle":
+            return [list(instance.tags) for instance in gold]
+        case "all-o":
+            return [[OUTSIDE] * len(instance.tokens) for instance in gold]
+        case "dictionary":
+            dictionary = entity_dictionary(train)
+            return [tag_by_dictionary(instance.tokens, dictionary) for instance in gold]
+        case _:
+            raise ValueError(f"no control {control!r}")
+
+
+def entity_dictionary(train: Sequence[Instance]) -> dict[Words, str]:
+    """Lower-cased training entities and their most frequent type.
+
+    A string is kept where more than half of its occurrences in `train`, as a sequence of whole tokens, are entities.
+    """
+    types: dict[Words, Counter[str]] = defaultdict(Counter)
+    for instance in train:
+        words = _lowered(instance.tokens)
+        for span in spans(instance.tags):
+            types[words[span.start : span.end]][span.type] += 1
+    lengths = sorted({len(entity) for entity in types})
+    occurrences: Counter[Words] = Counter()
+    for instance in train:
+        words = _lowered(instance.tokens)
+        for length in lengths:
+            occurrences.update(
+                words[start : start + length]
+                for start in range(len(words) - length + 1)
+                if words[start : start + length] in types
+            )
+    return {
+        entity: min(counts, key=lambda type_: (-counts[type_], type_))
+        for entity, counts in types.items()
+        if 2 * counts.total() > occurrences[entity]
+    }
+
+
+def tag_by_dictionary(tokens: Sequence[str], dictionary: Mapping[Words, str]) -> list[str]:
+    """Longest match from left to right, lower-cased."""
+    words = _lowered(tokens)
+    longest = max(map(len, dictionary), default=0)
+    found: list[Span] = []
+    start = 0
+    while start < len(words):
+        for end in range(min(start + longest, len(words)), start, -1):
+            if type_ := dictionary.get(words[start:end]):
+                found.append(Span(start, end, type_))
+                start = end
+                break
+        else:
+            start += 1
+    return tags_from_spans(found, len(words))
+
+
+def _lowered(tokens: Sequence[str]) -> Words:
+    return tuple(token.lower() for token in tokens)

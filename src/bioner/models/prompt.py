@@ -1,0 +1,64 @@
+"""The LLM's prompt and response (the paper's Fig. 1), as text and as token ids."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+INSTRUCTION = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n"
+    "Your task is to identify entities within the text and apply the BIO labeling scheme. "
+    "Use the following labels to categorize each entity: {types}.\n\n"
+)
+FRAME = "### Input:\n{text}\n\n### Response:\n"
+
+
+class Tokenizer(Protocol):
+    """What prompt building needs of a transformers tokenizer."""
+
+    bos_token_id: int | None
+    eos_token_id: int
+
+    def __call__(self, text: str, add_special_tokens: bool = ...) -> dict[str, list[int]]: ...
+
+
+def prompt_text(tokens: Sequence[str], types: Sequence[str]) -> str:
+    """The prompt for one instance; `types` in the order given (the pipeline sorts them: one order everywhere)."""
+    return INSTRUCTION.format(types=", ".join(types)) + FRAME.format(text=" ".join(tokens))
+
+
+def response_line(token: str, tag: str) -> str:
+    """One line of the response, with its line end."""
+    return f"{token}:{tag}\n"
+
+
+def parse_response(text: str) -> list[tuple[str, str]]:
+    """Token and tag of every line with a colon; the tag is what follows the last one, since tokens may hold colons."""
+    pairs = (line.rpartition(":") for line in text.split("\n"))
+    return [(token.strip(), tag.strip()) for token, colon, tag in pairs if colon]
+
+
+def prompt_ids(tokenizer: Tokenizer, tokens: Sequence[str], types: Sequence[str]) -> list[int]:
+    """Token ids of the prompt, begin-of-sequence first where the tokenizer has one."""
+    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return start + _ids(tokenizer, prompt_text(tokens, types))
+
+
+def line_ids(tokenizer: Tokenizer, token: str, tag: str) -> list[int]:
+    """Token ids of one response line as they are inside a response.
+
+    A line is tokenized behind a line end, whose ids are then removed: tokenizers treat the start of a text and the
+    middle of it differently, and pieces such as `:B` cross the border of word and tag.
+    """
+    newline = _ids(tokenizer, "\n")
+    return _ids(tokenizer, "\n" + response_line(token, tag))[len(newline) :]
+
+
+def response_ids(tokenizer: Tokenizer, tokens: Sequence[str], tags: Sequence[str]) -> list[int]:
+    """Token ids of the whole response, end-of-sequence last; training and forced decoding use the same lines."""
+    lines = (line_ids(tokenizer, token, tag) for token, tag in zip(tokens, tags, strict=True))
+    return [*(piece for line in lines for piece in line), tokenizer.eos_token_id]
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -1,0 +1,1 @@
+"""Scores of predictions against gold, in the long form of the data contract."""

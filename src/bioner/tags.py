@@ -1,0 +1,101 @@
+"""BIO tags and the spans they describe: conversion, validation, repair. No dependency."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+OUTSIDE = "O"
+
+
+class Span(NamedTuple):
+    """An entity of `type` on tokens `start` up to but not including `end`."""
+
+    start: int
+    end: int
+    type: str
+
+    @property
+    def length(self) -> int:
+        """Length in tokens, the paper's measure of an entity's length (section II.A)."""
+        return self.end - self.start
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """`B-Gene` -> (`B`, `Gene`); `O` -> (`O`, ``); anything else has an empty prefix."""
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    prefix, dash, type_ = tag.partition("-")
+    return (prefix, type_) if prefix in ("B", "I") and dash and type_ else ("", tag)
+
+
+def violation(tags: Sequence[str]) -> tuple[int, str] | None:
+    """The first position that breaks IOB2 and why, or None where the sequence is valid."""
+    previous = ""
+    for position, tag in enumerate(tags):
+        prefix, type_ = split_tag(tag)
+        if not prefix:
+            return position, f"{tag!r} is neither O nor B-TYPE nor I-TYPE"
+        if prefix == "I" and type_ != previous:
+            return position, f"{tag!r} continues no {type_} entity"
+        previous = type_
+    return None
+
+
+def spans(tags: Sequence[str]) -> list[Span]:
+    """Entities of a valid IOB2 sequence, left to right. Raises ValueError where it is not valid."""
+    if fault := violation(tags):
+        raise ValueError(f"not IOB2 at token {fault[0]}: {fault[1]}")
+    found: list[Span] = []
+    for position, tag in enumerate(tags):
+        prefix, type_ = split_tag(tag)
+        if prefix == "B":
+            found.append(Span(position, position + 1, type_))
+        elif prefix == "I":
+            found[-1] = Span(found[-1].start, position + 1, type_)
+    return found
+
+
+def tags_from_spans(entities: Iterable[Span], length: int) -> list[str]:
+    """IOB2 tags of `length` tokens. Raises ValueError where spans overlap or leave the sequence."""
+    tags = [OUTSIDE] * length
+    for start, end, type_ in entities:
+        if not 0 <= start < end <= length:
+            raise ValueError(f"span {start}:{end} lies outside a sequence of {length} tokens")
+        if any(tag != OUTSIDE for tag in tags[start:end]):
+            raise ValueError(f"span {start}:{end} overlaps another")
+        tags[start:end] = [f"B-{type_}", *[f"I-{type_}"] * (end - start - 1)]
+    return tags
+
+
+class Repair(NamedTuple):
+    """Valid IOB2 tags and what it took to get them."""
+
+    tags: list[str]
+    illegal: int
+    orphans: int
+
+
+def repair(tags: Sequence[str], legal: frozenset[str] | None = None) -> Repair:
+    """Make any tag sequence valid IOB2, counting what was changed.
+
+    A tag that is malformed, or outside `legal` where that is given, becomes O (`illegal`); an I- that continues
+    no entity of its type becomes B- (`orphans`), which is how nervaluate, conlleval and seqeval read it.
+    """
+    repaired: list[str] = []
+    illegal = orphans = 0
+    previous = ""
+    for tag in tags:
+        prefix, type_ = split_tag(tag)
+        if not prefix or (legal is not None and tag not in legal):
+            illegal += 1
+            tag, type_ = OUTSIDE, ""
+        elif prefix == "I" and type_ != previous:
+            orphans += 1
+            tag = f"B-{type_}"
+        repaired.append(tag)
+        previous = type_
+    return Repair(repaired, illegal, orphans)
+
+
+def tag_set(types: Iterable[str]) -> list[str]:
+    """O, then B- and I- of every type in alphabetical order: the same list in every process."""
+    return [OUTSIDE, *(f"{prefix}-{type_}" for type_ in sorted(set(types)) for prefix in "BI")]

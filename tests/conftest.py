@@ -1,0 +1,87 @@
+"""Small instances and tiny models that the tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from bioner.config import complete_entry
+from bioner.instances import Instance
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def instance(identity: str, text: str) -> Instance:
+    """An instance from `token/TAG` words; a word without a slash is outside."""
+    words = [word.rpartition("/") if "/" in word else (word, "/", "O") for word in text.split()]
+    return Instance(identity, identity, [word for word, _, _ in words], [tag for _, _, tag in words])
+
+
+@pytest.fixture
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[Instance]:
+    """Three sentences with entities of one to three tokens, a colon inside a token, and a Greek letter."""
+    return [
+        instance("s1", "Oral/O aspirin/B-Chemical worsened/O chronic/B-Disease renal/I-Disease failure/I-Disease ./O"),
+        instance("s2", "C18:1/B-Chemical raised/O TNF-α/B-Gene (/O 1:4/O )/O ./O"),
+        instance("s3", "No/O gout/B-Disease ./O"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder() -> dict:
+    return complete_entry(
+        "models",
+        "tiny-bert",
+        {
+            "family": "encoder",
+            "source": {
+                "scratch": {
+                    "architecture": "bert",
+                    "vocabulary": 300,
+                    "config": {
+                        "hidden_size": 32,
+                        "num_hidden_layers": 1,
+                        "num_attention_heads": 2,
+                        "intermediate_size": 32,
+                        "max_position_embeddings": 32,
+                    },
+                }
+            },
+            "max_length": 32,
+            "train": {"epochs": 2, "learning_rate": 1e-3, "batch_size": 2, "patience": 2},
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_llm() -> dict:
+    return complete_entry(
+        "models",
+        "tiny-llama",
+        {
+            "family": "llm",
+            "source": {
+                "scratch": {
+                    "architecture": "llama",
+                    "vocabulary": 512,
+                    "copy_steps": 2,
+                    "config": {
+                        "hidden_size": 64,
+                        "num_hidden_layers": 1,
+                        "num_attention_heads": 2,
+                        "num_key_value_heads": 2,
+                        "intermediate_size": 64,
+                    },
+                }
+            },
+            "train": {"epochs": 1, "learning_rate": 1e-3, "batch_size": 2, "patience": None},
+        },
+    )

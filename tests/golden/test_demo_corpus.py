@@ -1,0 +1,81 @@
+"""The embedded corpus keeps what the demo relies on: size, types, clean splits, and the hard cases of real text."""
+
+import unicodedata
+from itertools import combinations
+
+import pytest
+
+from bioner.config import load_catalogue, load_config
+from bioner.corpora.fetch import fetch
+from bioner.corpora.normalize import normalize
+from bioner.instances import SPLITS, entity_types
+from bioner.tags import spans
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Instances of each split, through fetch and normalize, without a mirror."""
+    out = tmp_path_factory.mktemp("demo")
+    entry = load_catalogue("datasets", load_config({}))["demo"]
+    fetch("demo", entry, out / "raw", None)
+    return normalize("demo", entry, out / "raw", out / "data")
+
+
+@pytest.fixture(scope="module")
+def entities(corpus):
+    """The tokens of every entity of the corpus."""
+    return [
+        instance.tokens[span.start : span.end]
+        for instances in corpus.values()
+        for instance in instances
+        for span in spans(instance.tags)
+    ]
+
+
+def sentences(instances):
+    return {" ".join(instance.tokens) for instance in instances}
+
+
+def test_it_has_at_least_400_distinct_sentences(corpus):
+    assert len(set().union(*map(sentences, corpus.values()))) >= 400
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_split_has_exactly_the_three_types(corpus, split):
+    assert entity_types(corpus[split]) == ["Chemical", "Disease", "Gene"]
+
+
+@pytest.mark.parametrize(("one", "other"), combinations(SPLITS, 2))
+def test_no_document_is_in_two_splits(corpus, one, other):
+    assert {instance.doc for instance in corpus[one]} & {instance.doc for instance in corpus[other]} == set()
+
+
+@pytest.mark.parametrize(("one", "other"), combinations(SPLITS, 2))
+def test_no_sentence_is_in_two_splits(corpus, one, other):
+    assert sentences(corpus[one]) & sentences(corpus[other]) == set()
+
+
+def test_a_fifth_of_the_entities_has_three_tokens_or_more(entities):
+    assert sum(len(entity) >= 3 for entity in entities) / len(entities) >= 0.20
+
+
+def _is_greek(character):
+    return unicodedata.name(character, "").startswith("GREEK")
+
+
+@pytest.mark.parametrize(
+    "occurs",
+    [
+        lambda token: ":" in token,
+        lambda token: "(" in token or ")" in token,
+        lambda token: "[" in token or "]" in token,
+        lambda token: any(map(_is_greek, token)),
+    ],
+    ids=["colon", "round bracket", "square bracket", "Greek letter"],
+)
+def test_characters_that_models_stumble_over_occur_inside_entities(entities, occurs):
+    assert any(occurs(token) for entity in entities for token in entity)
+
+
+def test_there_are_sentences_without_any_entity(corpus):
+    assert any(set(instance.tags) == {"O"} for instance in corpus["test"])

@@ -1,0 +1,129 @@
+"""Catalogues of datasets and models: settings laid over entries, faults by file and line, schemas, what is shipped."""
+
+import pytest
+import yaml
+
+from bioner.config import (
+    DEFAULT_CONFIG,
+    REPOSITORY,
+    SCHEMAS,
+    complete_entry,
+    decodings_of,
+    find,
+    load_catalogue,
+    load_config,
+    merged,
+    read_yaml,
+    seeds_of,
+)
+from bioner.errors import InputError
+
+OVERLAYS = sorted((REPOSITORY / "config").glob("*.yaml"))
+CONFIGURATIONS = [path for path in OVERLAYS if path.name not in ("datasets.yaml", "models.yaml")]
+
+
+def test_settings_change_the_named_keys_of_a_model_and_no_other():
+    shipped = load_catalogue("models", load_config({}))
+    changed = load_catalogue("models", load_config({"settings": {"bert-mini": {"train": {"epochs": 3}}}}))
+    assert changed["bert-mini"]["train"] == shipped["bert-mini"]["train"] | {"epochs": 3}
+    assert changed["llama-mini"] == shipped["llama-mini"]
+
+
+def test_settings_are_checked_like_a_catalogue_entry():
+    with pytest.raises(InputError, match=r"settings.*bert-mini\.train\.epoch'.*Did you mean 'epochs'"):
+        load_catalogue("models", load_config({"settings": {"bert-mini": {"train": {"epoch": 3}}}}))
+    with pytest.raises(InputError, match=r"settings.*unknown model 'bert-mni'.*Did you mean 'bert-mini'"):
+        load_catalogue("models", load_config({"settings": {"bert-mni": {"max_length": 64}}}))
+
+
+def catalogue_of(path, text):
+    path.write_text(text, encoding="utf-8")
+    return load_catalogue("models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
+
+
+def test_a_later_catalogue_adds_and_replaces_entries(tmp_path):
+    models = catalogue_of(
+        tmp_path / "mine.yaml",
+        "mine: {family: encoder, source: {hub: a/b}}\noracle: {family: llm, source: {hub: a/b}}\n",
+    )
+    assert models["mine"]["source"] == {"hub": "a/b", "revision": "main", "scratch": None}
+    assert models["oracle"]["family"] == "llm"
+    assert models["all-o"]["control"] == "all-o"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("mine:\n  family: encoder\n  source: {hub: a/b}\n  max_length: long\n", 4),
+        ("mine:\n  family: encoder\n  source: {hub: a/b}\n  train:\n    epoch: 3\n", 5),
+        ("first: &all\n  family: encoder\n  source: {hub: a/b}\n  max_length: long\nsecond:\n  <<: *all\n", 4),
+        ("first:\n  max_length: 64\n", 1),
+    ],
+    ids=["wrong type", "unknown key", "merged from an anchor", "family is required"],
+)
+def test_a_fault_in_a_catalogue_is_named_by_file_and_line(tmp_path, text, line):
+    path = tmp_path / "mine.yaml"
+    with pytest.raises(InputError) as caught:
+        catalogue_of(path, text)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+
+
+@pytest.mark.parametrize("family", ["encoder", "llm"])
+@pytest.mark.parametrize("source", [{}, {"source": {}}])
+def test_a_trained_model_needs_a_source(family, source):
+    with pytest.raises(InputError, match="source"):
+        complete_entry("models", "mine", {"family": family, **source})
+
+
+@pytest.mark.parametrize(
+    "entry", [{"family": "control"}, {"family": "encoder", "source": {"hub": "a/b"}, "control": "oracle"}]
+)
+def test_control_is_required_for_and_only_for_controls(entry):
+    with pytest.raises(InputError, match="control"):
+        complete_entry("models", "mine", entry)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "near"),
+    [
+        ("model", "bert-large-uncase", "bert-large-uncased"),
+        ("model", "Mistral-7B", "mistral-7b"),
+        ("dataset", "BC5-CDR", "BC5CDR"),
+        ("dataset", "jnlpba", "JNLPBA"),
+    ],
+)
+def test_an_unknown_name_suggests_the_nearest(kind, name, near):
+    catalogue = load_catalogue(f"{kind}s", load_config({}))
+    with pytest.raises(InputError, match=rf"unknown {kind} '{name}'.*Did you mean '{near}'\?"):
+        find(catalogue, name, kind)
+
+
+def test_controls_run_once_and_only_llms_decode_in_several_ways():
+    models = load_catalogue("models", load_config({}))
+    assert seeds_of(models["oracle"], [3, 4]) == [3]
+    assert seeds_of(models["bert-mini"], [3, 4]) == [3, 4]
+    assert decodings_of(models["llama-mini"], ["free", "forced"]) == ["free", "forced"]
+    assert decodings_of(models["bert-mini"], ["free", "forced"]) == ["direct"]
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+def test_every_shipped_configuration_loads_and_names_known_datasets_and_models(path):
+    config = load_config(merged(read_yaml(DEFAULT_CONFIG), read_yaml(path)), [DEFAULT_CONFIG, path])
+    assert set(config["datasets"]) <= set(load_catalogue("datasets", config))
+    assert set(config["models"]) <= set(load_catalogue("models", config))
+
+
+def _keys(schema, where=""):
+    for key, sub in schema.get("properties", {}).items():
+        yield f"{where}{key}", sub
+        yield from _keys(sub, f"{where}{key}.")
+    for nested in ("additionalProperties", "items"):
+        if isinstance(schema.get(nested), dict):
+            yield from _keys(schema[nested], f"{where}*.")
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_key_of_a_schema_has_a_description(path):
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert schema["description"]
+    assert [name for name, sub in _keys(schema) if not sub.get("description")] == []

@@ -1,0 +1,109 @@
+"""Fetching raw files: from a mirror or the project itself; verified, and all of them or none."""
+
+import hashlib
+
+import pytest
+
+from bioner.config import REPOSITORY, complete_entry
+from bioner.corpora.fetch import fetch, verify
+from bioner.errors import InputError
+
+TEXTS = {"train.txt": b"train\n", "dev.txt": b"dev\n", "test.txt": b"test content\n"}
+# `echo 'test content' | git hash-object --stdin`, the example of Pro Git, chapter "Git Objects".
+TEST_BLOB = "d670460b4b4aece5915caf5c68d12f560a9fe3e4"
+# SHA-256 of "abc" (FIPS 180-4).
+ABC_SHA256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def entry(obtain="", **files):
+    """A catalogue entry of three files; each keyword replaces one of them."""
+    described = {name: {"sha256": sha256(text)} for name, text in TEXTS.items()}
+    described |= {f"{stem}.txt": file for stem, file in files.items()}
+    splits = {split: f"{split}.txt" for split in ("train", "dev", "test")}
+    return complete_entry(
+        "datasets", "toy", {"format": "conll", "splits": splits, "files": described, "obtain": obtain}
+    )
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    folder = tmp_path / "mirror" / "toy"
+    folder.mkdir(parents=True)
+    for name, text in TEXTS.items():
+        (folder / name).write_bytes(text)
+    return folder.parent
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def assert_nothing_left(out):
+    assert not out.exists()
+    assert [path for path in out.parent.iterdir() if out.name in path.name] == []
+
+
+def test_files_of_a_mirror_are_copied(mirror, tmp_path):
+    paths = fetch("toy", entry(), tmp_path / "raw", mirror)
+    assert paths == [tmp_path / "raw" / name for name in TEXTS]
+    assert [path.read_bytes() for path in paths] == list(TEXTS.values())
+    assert names(tmp_path / "raw") == sorted(TEXTS)
+
+
+def test_with_a_mirror_nothing_is_downloaded(mirror, tmp_path):
+    nowhere = {"url": "http://127.0.0.1:9/train.txt", "sha256": sha256(TEXTS["train.txt"])}
+    fetch("toy", entry(train=nowhere), tmp_path / "raw", mirror)
+    (mirror / "toy" / "train.txt").unlink()
+    with pytest.raises(InputError, match="no such file"):
+        fetch("toy", entry(train=nowhere), tmp_path / "again", mirror)
+
+
+def test_a_file_the_mirror_lacks_is_named_and_nothing_is_left(mirror, tmp_path):
+    (mirror / "toy" / "test.txt").unlink()
+    with pytest.raises(InputError, match=r"no such file; expected a raw file of toy") as caught:
+        fetch("toy", entry(), tmp_path / "raw", mirror)
+    assert str(caught.value).startswith(str(mirror / "toy" / "test.txt"))
+    assert_nothing_left(tmp_path / "raw")
+
+
+def test_the_catalogue_says_how_to_obtain_what_cannot_be_downloaded(tmp_path):
+    with pytest.raises(InputError, match=r"toy: train\.txt: found no address.*Ask its authors"):
+        fetch("toy", entry("Ask its authors."), tmp_path / "raw", None)
+    with pytest.raises(InputError, match=r"Ask its authors"):
+        fetch("toy", entry("Ask its authors."), tmp_path / "raw", tmp_path)
+    assert_nothing_left(tmp_path / "raw")
+
+
+def test_a_wrong_sha256_is_refused_and_the_old_folder_kept(mirror, tmp_path):
+    fetch("toy", entry(), tmp_path / "raw", mirror)
+    (mirror / "toy" / "dev.txt").write_bytes(b"abc")
+    with pytest.raises(InputError) as caught:
+        fetch("toy", entry(), tmp_path / "raw", mirror)
+    assert f"toy: dev.txt: found sha256 {ABC_SHA256}; expected {sha256(b'dev' + bytes([10]))}" in str(caught.value)
+    assert (tmp_path / "raw" / "dev.txt").read_bytes() == TEXTS["dev.txt"]
+
+
+def test_a_git_blob_id_is_the_one_git_computes(mirror, tmp_path):
+    fetch("toy", entry(test={"git_blob": TEST_BLOB}), tmp_path / "raw", mirror)
+    (mirror / "toy" / "test.txt").write_bytes(b"other\n")
+    with pytest.raises(InputError, match=rf"found git_blob [0-9a-f]{{40}}; expected {TEST_BLOB}"):
+        fetch("toy", entry(test={"git_blob": TEST_BLOB}), tmp_path / "new", mirror)
+    assert_nothing_left(tmp_path / "new")
+
+
+def test_each_stated_checksum_is_verified(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"test content\n")
+    verify(path, {"sha256": sha256(b"test content\n"), "git_blob": TEST_BLOB}, "x")
+    with pytest.raises(InputError, match="git_blob"):
+        verify(path, {"sha256": sha256(b"test content\n"), "git_blob": "0" * 40}, "x")
+
+
+def test_a_file_shipped_with_the_project_needs_no_mirror(mirror, tmp_path):
+    shipped = {"path": "resources/demo/dev.txt"}
+    fetch("toy", entry(train=shipped, dev=shipped, test=shipped), tmp_path / "raw", None)
+    assert (tmp_path / "raw" / "dev.txt").read_bytes() == (REPOSITORY / "resources/demo/dev.txt").read_bytes()

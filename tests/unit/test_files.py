@@ -1,0 +1,168 @@
+"""Files: plain or gzipped reading, writing that is whole or not at all, messages that name file and line."""
+
+import gzip
+import json
+
+import pytest
+
+from bioner.errors import InputError
+from bioner.files import atomic_path, atomic_text, read_lines, read_records, write_records
+
+KEYS = frozenset({"id", "tags"})
+
+
+def records_of(path):
+    return [record for _, record in read_records(path, KEYS)]
+
+
+@pytest.mark.parametrize("name", ["plain.txt", "zipped.txt.gz"])
+def test_lines_are_numbered_from_one_and_bare_of_their_ends(tmp_path, name):
+    path = tmp_path / name
+    content = "TNF-α\r\n\nlast".encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert list(read_lines(path)) == [(1, "TNF-α"), (2, ""), (3, "last")]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x0b", "\x0c", "\x85"])
+def test_only_newlines_end_a_line(tmp_path, separator):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(f"a{separator}b\nc\n".encode())
+    assert list(read_lines(path)) == [(1, f"a{separator}b"), (2, "c")]
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "records.jsonl.gz"])
+def test_written_records_are_read_back_in_order_with_their_places(tmp_path, name):
+    path = tmp_path / "deep" / "folder" / name
+    written = [{"id": "β-1", "tags": ["O"]}, {"id": "2", "tags": [], "more": None}]
+    write_records(path, written)
+    assert list(read_records(path, KEYS)) == [(f"{path}:1", written[0]), (f"{path}:2", written[1])]
+
+
+def test_gzipped_bytes_depend_on_the_content_alone(tmp_path):
+    for name in ("first.gz", "second.gz"):
+        write_records(tmp_path / name, [{"id": "1", "tags": ["O"]}])
+    first = (tmp_path / "first.gz").read_bytes()
+    assert first == (tmp_path / "second.gz").read_bytes()
+    assert first[4:8] == b"\0\0\0\0", "the header's time stamp"
+
+
+def test_text_is_written_as_utf8_with_newlines_alone(tmp_path):
+    with atomic_text(tmp_path / "text") as stream:
+        stream.write("α\nβ\n")
+    assert (tmp_path / "text").read_bytes() == "α\nβ\n".encode()
+
+
+@pytest.mark.parametrize("name", ["new.txt", "new.txt.gz"])
+def test_nothing_is_left_when_writing_a_new_file_fails(tmp_path, name):
+    with pytest.raises(ZeroDivisionError), atomic_text(tmp_path / name) as stream:
+        stream.write("half")
+        _ = 1 / 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["old.txt", "old.txt.gz"])
+def test_the_old_file_stays_as_it_was_when_rewriting_fails(tmp_path, name):
+    path = tmp_path / name
+    with atomic_text(path) as stream:
+        stream.write("old\n")
+    with pytest.raises(ZeroDivisionError), atomic_text(path) as stream:
+        stream.write("half")
+        _ = 1 / 0
+    assert list(read_lines(path)) == [(1, "old")]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failing_record_leaves_no_file(tmp_path):
+    with pytest.raises(TypeError):
+        write_records(tmp_path / "records.jsonl", [{"id": "1"}, {"id": {"a", "set"}}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_not_seen_under_its_name_before_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+    with atomic_text(path) as stream:
+        stream.write("all")
+        stream.flush()
+        assert not path.exists()
+    assert path.read_text(encoding="utf-8") == "all"
+
+
+def test_a_folder_replaces_the_old_folder_whole(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "stale").touch()
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        (temporary / "fresh").touch()
+    assert [path.name for path in folder.iterdir()] == ["fresh"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_an_old_folder_survives_a_failure(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "kept").touch()
+    with pytest.raises(ZeroDivisionError), atomic_path(folder) as temporary:
+        temporary.mkdir()
+        _ = 1 / 0
+    assert [path.name for path in folder.iterdir()] == ["kept"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b'{"id": "2", "tags"', "JSON"),
+        (b"", "JSON"),
+        (b'{"id": "2"}', "without tags"),
+        (b"[1, 2]", "id, tags"),
+        (b'{"id": "\xff"}', "not UTF-8"),
+    ],
+    ids=["cut off", "empty line", "missing key", "no object", "not UTF-8"],
+)
+@pytest.mark.parametrize("name", ["records.jsonl", "records.jsonl.gz"])
+def test_a_bad_line_is_named_by_file_and_line(tmp_path, name, line, found):
+    path = tmp_path / name
+    content = json.dumps({"id": "1", "tags": []}).encode() + b"\n" + line + b"\n"
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(InputError) as caught:
+        records_of(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}:2: ")
+    assert found in message
+    assert "\n" not in message
+
+
+def _truncated(whole):
+    return whole[: len(whole) // 2]
+
+
+def _scrambled(whole):
+    return whole[:20] + bytes(byte ^ 0xFF for byte in whole[20:-20]) + whole[-20:]
+
+
+def _wrong_checksum(whole):
+    return whole[:-8] + b"\0\0\0\0" + whole[-4:]
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"plain text\n", _truncated, _scrambled, _wrong_checksum])
+def test_a_broken_gzip_file_is_named(tmp_path, damage):
+    path = tmp_path / "records.jsonl.gz"
+    lines = "".join(json.dumps({"id": str(number), "tags": ["O"]}) + "\n" for number in range(500))
+    path.write_bytes(damage(gzip.compress(lines.encode())))
+    with pytest.raises(InputError, match="broken gzip file") as caught:
+        records_of(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "missing.jsonl.gz"])
+def test_a_missing_file_is_named_with_the_way_out(tmp_path, name):
+    with pytest.raises(InputError, match=r"no such file.*Check the path") as caught:
+        records_of(tmp_path / name)
+    assert str(caught.value).startswith(str(tmp_path / name))
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="a readable file") as caught:
+        records_of(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path))

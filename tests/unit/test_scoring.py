@@ -1,0 +1,152 @@
+"""Scores worked by hand, and invariants that hold for any tags."""
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioner.instances import Instance, Prediction
+from bioner.scoring.lengths import bucket_names, bucket_of
+from bioner.scoring.score import read_scores, score
+from bioner.scoring.semeval import strict_by_length
+from bioner.scoring.table import SCORE_SCHEMA, Counts
+from bioner.tables import write_table
+from bioner.tags import repair, spans
+from tests.conftest import instance
+
+# Gold: renal failure (2), aspirin (1), IL-2 receptor alpha (3).
+GOLD = instance("s1", "renal/B-D failure/I-D after/O aspirin/B-C and/O IL-2/B-G receptor/I-G alpha/I-G ./O")
+
+
+def scored(*tags: str, **options) -> pl.DataFrame:
+    return score([GOLD], [Prediction("s1", list(tags))], **options)
+
+
+def row(table: pl.DataFrame, scheme: str, stratum: str = "all", label: str = "all") -> dict:
+    (found,) = table.filter(scheme=scheme, stratum=stratum, label=label).iter_rows(named=True)
+    return found
+
+
+def prf(found: dict) -> tuple[float, float, float]:
+    return tuple(pytest.approx(found[name]) for name in ("precision", "recall", "f1"))
+
+
+class TestWorkedExample:
+    """Predicted: `failure` D (boundary), aspirin G (type), IL-2 receptor alpha G (right), `.` D (spurious)."""
+
+    table = scored("O", "B-D", "O", "B-G", "O", "B-G", "I-G", "I-G", "B-D")
+
+    def test_strict_counts_the_one_entity_with_right_boundaries_and_type(self):
+        strict = row(self.table, "strict")
+        assert (strict["correct"], strict["incorrect"], strict["missed"], strict["spurious"]) == (1, 2, 0, 1)
+        # 1 of 4 predicted, 1 of 3 gold; F1 = 2 * 25 * 33.3 / 58.3.
+        assert prf(strict) == (25, 100 / 3, 200 / 7)
+
+    def test_exact_ignores_the_type(self):
+        # aspirin and IL-2 receptor alpha: 2 of 4, 2 of 3.
+        assert prf(row(self.table, "exact")) == (50, 200 / 3, 400 / 7)
+
+    def test_relaxed_gives_half_credit_for_an_overlap(self):
+        relaxed = row(self.table, "relaxed")
+        assert (relaxed["correct"], relaxed["partial"]) == (2, 1)
+        # 2.5 of 4, 2.5 of 3.
+        assert prf(relaxed) == (62.5, 250 / 3, 500 / 7)
+
+    def test_type_asks_for_an_overlap_of_the_same_type(self):
+        # renal failure and IL-2 receptor alpha: 2 of 4, 2 of 3.
+        assert prf(row(self.table, "type")) == (50, 200 / 3, 400 / 7)
+
+    def test_lengths_count_gold_by_gold_length_and_predictions_by_predicted_length(self):
+        # Predicted of length 1: failure, aspirin, the full stop; none right. Gold of length 1: aspirin.
+        ones = row(self.table, "strict", "1")
+        assert (ones["correct"], ones["possible"], ones["actual"]) == (0, 1, 3)
+        twos = row(self.table, "strict", "2")
+        assert (twos["correct"], twos["possible"], twos["actual"]) == (0, 1, 0)
+        assert prf(row(self.table, "strict", "3+")) == (100, 100, 100)
+
+    def test_there_is_a_row_a_type(self):
+        genes = row(self.table, "strict", label="G")
+        # aspirin is a gene too many: 1 of 2, 1 of 1.
+        assert prf(genes) == (50, 100, 200 / 3)
+
+    def test_columns_are_the_contract_s(self):
+        assert self.table.schema == pl.Schema(SCORE_SCHEMA)
+
+
+def test_gold_as_prediction_scores_100_everywhere():
+    table = scored(*GOLD.tags)
+    for name in ("precision", "recall", "f1"):
+        assert table[name].to_list() == [100.0] * len(table)
+
+
+def test_no_prediction_scores_0():
+    table = scored(*["O"] * 9)
+    assert row(table, "strict")["missed"] == 3
+    assert set(table["f1"]) == {0.0}
+
+
+def test_neither_gold_nor_prediction_is_undefined_and_left_empty():
+    empty = instance("s1", "nothing/O here/O")
+    table = score([empty], [Prediction("s1", ["O", "O"])])
+    assert set(table["f1"]) == {None}
+
+
+def test_rows_by_type_can_be_left_out():
+    assert set(scored(*GOLD.tags, per_type=False)["label"]) == {"all"}
+
+
+def test_columns_without_a_source_are_empty_in_the_file(tmp_path):
+    write_table(tmp_path / "scores.csv", scored(*GOLD.tags, dataset="demo", seed=42))
+    read = read_scores(tmp_path / "scores.csv")
+    assert (read["dataset"][0], read["seed"][0], read["model"][0], read["f1_low"][0]) == ("demo", 42, None, None)
+
+
+def test_precision_recall_and_f1_from_counts():
+    # 3 correct and 2 partial of 8 predicted and 10 gold: (3 + 1) / 8 and (3 + 1) / 10.
+    assert Counts(3, 10, 8, partial=2).prf(0.5) == (50.0, 40.0, pytest.approx(400 / 9))
+
+
+@pytest.mark.parametrize(("length", "bucket"), [(1, "1"), (2, "2"), (3, "3+"), (9, "3+")])
+def test_the_paper_s_buckets(length, bucket):
+    assert bucket_of(length, [1, 2]) == bucket
+
+
+def test_other_cut_points():
+    assert bucket_names([1, 3, 5]) == ["1", "2-3", "4-5", "6+"]
+    assert [bucket_of(length, [1, 3, 5]) for length in (1, 2, 3, 4, 6)] == ["1", "2-3", "2-3", "4-5", "6+"]
+
+
+TAGS = st.sampled_from(["O", "O", "B-A", "I-A", "B-B", "I-B"])
+PAIRS = st.integers(1, 12).flatmap(
+    lambda size: st.tuples(st.lists(TAGS, min_size=size, max_size=size), st.lists(TAGS, min_size=size, max_size=size))
+)
+
+
+def corpus(pairs) -> tuple[list[Instance], list[Prediction]]:
+    valid = [(repair(gold).tags, repair(predicted).tags) for gold, predicted in pairs]
+    gold = [Instance(str(number), str(number), ["w"] * len(tags), tags) for number, (tags, _) in enumerate(valid)]
+    return gold, [Prediction(str(number), tags) for number, (_, tags) in enumerate(valid)]
+
+
+@given(st.lists(PAIRS, min_size=1, max_size=6))
+def test_length_buckets_add_up_to_the_whole(pairs):
+    gold, predictions = corpus(pairs)
+    buckets = strict_by_length(gold, predictions, [1, 2]).values()
+    overall = row(score(gold, predictions), "strict")
+    for name in ("correct", "possible", "actual"):
+        assert sum(getattr(bucket, name) for bucket in buckets) == overall[name]
+
+
+@given(st.lists(PAIRS, min_size=1, max_size=6))
+def test_possible_is_the_gold_s_entities_and_actual_the_predicted_ones(pairs):
+    gold, predictions = corpus(pairs)
+    table = score(gold, predictions, per_type=False).filter(stratum="all")
+    assert set(table["possible"]) == {sum(len(spans(instance.tags)) for instance in gold)}
+    assert set(table["actual"]) == {sum(len(spans(prediction.tags)) for prediction in predictions)}
+
+
+@given(st.lists(PAIRS, min_size=1, max_size=6))
+def test_relaxed_is_never_below_strict(pairs):
+    table = score(*corpus(pairs))
+    strict, relaxed = row(table, "strict")["f1"], row(table, "relaxed")["f1"]
+    assert (strict is None and relaxed is None) or relaxed >= strict - 1e-9
