@@ -1,0 +1,262 @@
+"""`bioner <stage>`: one command a stage. Reads files, calls the stage's function, writes files; no logic of its own."""
+
+import json
+import logging
+import os
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bioner.config import (
+    DEFAULT_CONFIG,
+    REPOSITORY,
+    Tree,
+    complete_entry,
+    find,
+    load_catalogue,
+    load_config,
+    merged,
+    read_yaml,
+)
+from bioner.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Config = Annotated[list[Path] | None, typer.Option("--config", help="Overlay of config/config.yaml; may be repeated.")]
+Entry = Annotated[str | None, typer.Option("--entry", help="The catalogue entry as JSON, in place of the catalogue's.")]
+Gold = Annotated[Path, typer.Option(help="Instances (JSON Lines, plain or .gz).")]
+Out = Annotated[Path, typer.Option(help="Where to write.")]
+
+
+@app.command()
+def fetch(dataset: str, out: Out, mirror: Path | None = None, config: Config = None, entry: Entry = None) -> None:
+    """Get a corpus's raw files and verify their checksums."""
+    from bioner.corpora.fetch import fetch
+
+    settings = _settings(config)
+    folder = mirror or settings["mirror"] or os.environ.get("BIONER_MIRROR")
+    fetch(dataset, _entry("datasets", dataset, settings, entry), out, Path(folder) if folder else None)
+
+
+@app.command()
+def normalize(
+    dataset: str,
+    raw: Annotated[Path, typer.Option(help="Folder of the raw files.")],
+    out: Out,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Raw files to instances: train.jsonl, dev.jsonl, test.jsonl, stats.csv."""
+    from bioner.corpora.normalize import normalize
+
+    normalize(dataset, _entry("datasets", dataset, _settings(config), entry), raw, out)
+
+
+@app.command()
+def train(
+    model: str,
+    data: Annotated[Path, typer.Option(help="Folder with train.jsonl and dev.jsonl.")],
+    out: Out,
+    seed: int = 42,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Train a model: model/, history.csv, run.json."""
+    _offline_by_default()
+    from bioner.instances import read_instances
+    from bioner.training.run import train
+
+    settings = _entry("models", model, _settings(config), entry)
+    train(model, settings, read_instances(data / "train.jsonl"), read_instances(data / "dev.jsonl"), seed, out)
+
+
+@app.command()
+def predict(
+    model: str,
+    gold: Gold,
+    out: Out,
+    train: Annotated[Path | None, typer.Option(help="Training instances (controls).")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder `model/` of a trained model.")] = None,
+    decoding: Annotated[str, typer.Option(help="direct, free or forced.")] = "direct",
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Raw outputs of a model for every gold instance."""
+    from bioner.instances import read_instances
+    from bioner.predict import predict
+    from bioner.raw import write_raw
+
+    settings = _entry("models", model, _settings(config), entry)
+    known = read_instances(train) if train else []
+    write_raw(out, predict(model, settings, read_instances(gold), known, weights, decoding))
+
+
+@app.command()
+def time(
+    model: str,
+    gold: Gold,
+    out: Out,
+    weights: Annotated[Path, typer.Option(help="Folder `model/` of a trained model.")],
+    decoding: Annotated[list[str], typer.Option(help="direct, free or forced; may be repeated.")],
+    sentences: int = 100,
+    batch: Annotated[list[int] | None, typer.Option(help="Batch size; may be repeated.")] = None,
+    repeats: int = 3,
+    dataset: str = "",
+    seed: int | None = None,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Inference seconds a sentence on a fixed sample."""
+    import polars as pl
+
+    from bioner.instances import read_instances
+    from bioner.predict import load_predictor, time_predictions
+    from bioner.provenance import provenance
+    from bioner.reporting.tables import TIMING
+    from bioner.tables import write_table
+
+    settings = _entry("models", model, _settings(config), entry)
+    instances = read_instances(gold)
+    rows: list[dict[str, Any]] = []
+    for way in decoding:
+        predictor = load_predictor(model, settings, weights, way)
+        machine = provenance()
+        whose = {
+            "dataset": dataset,
+            "model": model,
+            "seed": seed,
+            "decoding": way,
+            "precision": settings["quantization"] or settings["train"]["precision"],
+            "draft": None,
+            "hardware": machine["gpus"][0] if machine["gpus"] else machine["cpu"],
+        }
+        rows += [whose | row for row in time_predictions(predictor, instances, sentences, batch or [1], repeats)]
+    write_table(out, pl.DataFrame(rows, schema=TIMING))
+
+
+@app.command()
+def realign(
+    gold: Gold,
+    raw: Annotated[Path, typer.Option(help="Raw outputs (JSON Lines, plain or .gz).")],
+    out: Out,
+    train: Annotated[
+        Path | None, typer.Option(help="Training instances: tags of types in neither file become O.")
+    ] = None,
+    method: Literal["robust", "paper"] = "robust",
+    alignment: Annotated[Path | None, typer.Option(help="Also write how each output fitted.")] = None,
+) -> None:
+    """Raw outputs to valid tags on the gold tokens."""
+    import polars as pl
+
+    from bioner.instances import entity_types, read_instances, write_predictions
+    from bioner.raw import read_raw
+    from bioner.realign import realign_all
+    from bioner.tables import write_table
+    from bioner.tags import tag_set
+
+    instances = read_instances(gold)
+    legal = frozenset(tag_set(entity_types([*instances, *read_instances(train)]))) if train else None
+    predictions, alignments = realign_all(instances, read_raw(raw, instances), legal, method)
+    if alignment:
+        write_table(alignment, pl.DataFrame([asdict(row) for row in alignments]))
+    write_predictions(out, predictions)
+
+
+@app.command()
+def score(
+    gold: Gold,
+    pred: Annotated[Path, typer.Option(help="Predictions (JSON Lines, plain or .gz).")],
+    out: Out,
+    dataset: str | None = None,
+    model: str | None = None,
+    seed: int | None = None,
+    decoding: str | None = None,
+    length_cut: Annotated[list[int] | None, typer.Option(help="Upper end of a length bucket; may be repeated.")] = None,
+    per_type: Annotated[bool, typer.Option(help="Also one row an entity type.")] = True,
+) -> None:
+    """Strict, relaxed, exact and type scores by nervaluate; strict ones by entity length too."""
+    from bioner.instances import read_instances, read_predictions
+    from bioner.scoring.score import score
+    from bioner.tables import write_table
+
+    instances = read_instances(gold)
+    cuts = sorted(length_cut or [1, 2])
+    table = score(instances, read_predictions(pred, instances), dataset, model, seed, decoding, cuts, per_type)
+    write_table(out, table)
+
+
+@app.command()
+def gather(scores: Annotated[list[Path], typer.Argument(help="Score files.")], out: Out) -> None:
+    """The score files of a cell as one."""
+    import polars as pl
+
+    from bioner.scoring.score import read_scores
+    from bioner.tables import write_table
+
+    write_table(out, pl.concat([read_scores(path) for path in scores]))
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Option(help="Folder DATASET/MODEL/….")],
+    data: Annotated[Path, typer.Option(help="Folder DATASET/stats.csv.")],
+    out: Out,
+    dataset: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
+) -> None:
+    """Tables I to V beside the paper's, costs, one page; from kept files alone."""
+    from bioner.reporting.report import report
+
+    report(results, data, out, dataset or [], model or [])
+
+
+@app.command()
+def summary(reports: Annotated[Path, typer.Argument(help="Folder that `bioner report` wrote.")]) -> None:
+    """Strict and relaxed scores of a finished report, on the terminal."""
+    from bioner.reporting.report import summary
+
+    typer.echo(f"\n{summary(reports)}\n\nReports: {reports}/ (start with {reports / 'report.html'})")
+
+
+def main() -> None:
+    """Run a command; bad input ends with one line on stderr and exit code 2."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    warnings.simplefilter("ignore", FutureWarning)  # libraries to their own callers
+    for noisy in ("httpx", "httpcore", "filelock", "bitsandbytes", "transformers", "py.warnings"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"bioner: {error}", err=True)
+        raise SystemExit(2) from None
+
+
+def _settings(overlays: list[Path] | None) -> Tree:
+    files = [DEFAULT_CONFIG, *(overlays or [])]
+    tree: Tree = {}
+    for path in files:
+        tree = merged(tree, read_yaml(path))
+    return load_config(tree, files)
+
+
+def _entry(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
+    if entry is None:
+        return find(
+            load_catalogue(kind, settings), name, kind.removesuffix("s"), REPOSITORY / "config" / f"{kind}.yaml"
+        )
+    try:
+        return complete_entry(kind, name, json.loads(entry))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            "--entry", f"no JSON ({error})", "a catalogue entry as JSON", "Quote it for the shell."
+        ) from None
+
+
+def _offline_by_default() -> None:
+    """Keep the hub from reporting use; whether it may be asked at all is HF_HUB_OFFLINE's to say."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

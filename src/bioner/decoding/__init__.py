@@ -1,0 +1,1 @@
+"""Decoding of LLMs: free generation, and generation with the input's words forced."""

@@ -1,0 +1,86 @@
+"""Loading tokenizers and models: hub ids, local folders and from-scratch folders go through the same calls."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from bioner.config import Tree
+from bioner.errors import InputError
+
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
+
+def require_devices(name: str, gpus: int) -> None:
+    """Fail before anything is loaded where a model needs GPUs that are not there."""
+    found = torch.cuda.device_count()
+    if found < gpus:
+        remedy = (
+            "Run it where there are (`snakemake --profile slurm …`), or lower "
+            f"settings.{name}.resources.gpus (and predict_gpus) if you know that it fits."
+        )
+        raise InputError(name, f"{found} CUDA GPUs", f"{gpus}", remedy)
+
+
+def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a hub id or folder; a generator without padding token pads with end-of-sequence."""
+    tokenizer = _loaded(AutoTokenizer.from_pretrained, source, revision)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_token_classifier(source: str | Path, revision: str | None = None, **kwargs: Any) -> PreTrainedModel:
+    """An encoder with a token-classification head (`id2label` in `kwargs` for a new head)."""
+    return _loaded(AutoModelForTokenClassification.from_pretrained, source, revision, **kwargs)
+
+
+def load_causal_lm(source: str | Path, entry: Tree, revision: str | None = None) -> PreTrainedModel:
+    """A decoder, in 4-bit NF4 with double quantisation where the entry says so, on this process's device."""
+    bf16 = entry["train"]["precision"] == "bf16"
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    quantization = None
+    if entry["quantization"] == "nf4":
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    # One whole copy a process: accelerate refuses device_map="auto" in a distributed run, and it would idle one GPU.
+    device = int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"
+    return _loaded(
+        AutoModelForCausalLM.from_pretrained,
+        source,
+        revision,
+        dtype=dtype,
+        device_map={"": device},
+        quantization_config=quantization,
+    )
+
+
+def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) -> Any:
+    if revision and not Path(source).is_dir():
+        kwargs["revision"] = revision
+    try:
+        return load(str(source), **kwargs)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        remedy = (
+            "Check the name and the connection. A gated model asks you to accept its terms and to log in with "
+            "`hf auth login`; offline nodes need it in the cache (HF_HOME) beforehand."
+        )
+        raise InputError(
+            source, f"no loadable model or tokenizer ({reason})", "a hub id or a local folder", remedy
+        ) from None

@@ -1,0 +1,1 @@
+"""Reports: the paper's tables with ours beside them, and one page."""

@@ -1,0 +1,109 @@
+"""The report folder: Tables I to V, costs and scores as CSV, and one self-contained page."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from bioner.errors import InputError
+from bioner.provenance import provenance
+from bioner.reporting.tables import (
+    Kept,
+    cost_table,
+    entities_table,
+    instances_table,
+    read_kept,
+    relaxed_table,
+    strict_table,
+    time_table,
+)
+from bioner.tables import write_table
+
+TITLES = {
+    "table1_instances": "Table I. Instances a split",
+    "table2_test_entities": "Table II. Test entities by length in tokens",
+    "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
+    "table4_inference_time": "Table IV. Inference seconds a sample",
+    "table5_relaxed": "Table V. Relaxed precision, recall and F1",
+    "cost": "Cost of training",
+}
+
+
+def report(
+    results: Path, data: Path, out: Path, datasets: Sequence[str] = (), models: Sequence[str] = ()
+) -> dict[str, pl.DataFrame]:
+    """Build every report from kept files; without names, of every cell found under `results`."""
+    if not results.is_dir():
+        raise InputError(results, "no such folder", "a results folder", "Run the pipeline first.")
+    datasets = list(datasets) or sorted(path.name for path in results.iterdir() if path.is_dir())
+    models = list(models) or sorted(
+        {path.parent.name for dataset in datasets for path in (results / dataset).glob("*/scores.csv")}
+    )
+    kept = read_kept(results, data, datasets, models)
+    if kept.scores.is_empty():
+        raise InputError(results, "no score file of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first.")
+    tables = {
+        "table1_instances": instances_table(kept),
+        "table2_test_entities": entities_table(kept),
+        "table3_strict": strict_table(kept),
+        "table4_inference_time": time_table(kept),
+        "table5_relaxed": relaxed_table(kept),
+        "cost": cost_table(kept),
+    }
+    for name, table in {**tables, "scores": kept.scores}.items():
+        write_table(out / f"{name}.csv", table)
+    missing = missing_cells(kept, datasets, models)
+    (out / "report.html").write_text(page(tables, missing), encoding="utf-8")
+    return tables
+
+
+def missing_cells(kept: Kept, datasets: Sequence[str], models: Sequence[str]) -> list[str]:
+    """Cells asked for that have no scores."""
+    there = set(kept.scores.select("dataset", "model").unique().iter_rows())
+    return [f"{dataset} × {model}" for dataset in datasets for model in models if (dataset, model) not in there]
+
+
+def page(tables: dict[str, pl.DataFrame], missing: Sequence[str]) -> str:
+    """The page as one HTML text: no request leaves it, every value is escaped."""
+    environment = Environment(loader=PackageLoader("bioner.reporting"), autoescape=select_autoescape(default=True))
+    shown = [(TITLES[name], f"{name}.csv", table.columns, table.rows()) for name, table in tables.items()]
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return environment.get_template("report.html.j2").render(
+        tables=shown, missing=missing, made=now, provenance=provenance()
+    )
+
+
+def summary(folder: Path) -> str:
+    """Strict and relaxed scores of a report folder as a plain text table, for the end of a run."""
+    key = ["dataset", "model", "decoding"]
+    measures = ("precision", "recall", "f1")
+    strict, relaxed = (_existing_table(folder / f"{name}.csv") for name in ("table3_strict", "table5_relaxed"))
+    joined = (
+        strict.filter(pl.col("length") == "all")
+        .select(*key, *(pl.col(name).alias(f"strict {name}") for name in measures))
+        .join(
+            relaxed.select(*key, *(pl.col(name).alias(f"relaxed {name}") for name in measures)),
+            on=key,
+            how="left",
+            maintain_order="left",
+        )
+    )
+    with pl.Config(
+        tbl_formatting="MARKDOWN",
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=200,
+        float_precision=2,
+        tbl_cell_numeric_alignment="RIGHT",
+    ):
+        return str(joined)
+
+
+def _existing_table(path: Path) -> pl.DataFrame:
+    if not path.is_file():
+        raise InputError(path, "no such file", "a report folder", "Run `bioner report` first.")
+    return pl.read_csv(path)

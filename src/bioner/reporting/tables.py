@@ -1,0 +1,178 @@
+"""Tables I to V in the paper's rows, ours beside the paper's, from kept files alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from bioner.config import REPOSITORY
+from bioner.scoring.score import read_scores
+from bioner.scoring.table import SCORE_SCHEMA
+from bioner.tables import read_table
+
+PAPER = REPOSITORY / "resources" / "paper"
+CELL = ["dataset", "model", "decoding"]
+STATISTICS = {"dataset": pl.String, "split": pl.String, "statistic": pl.String, "stratum": pl.String, "value": pl.Int64}
+TIMING: dict[str, type[pl.DataType]] = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "seed": pl.Int64,
+    "batch": pl.Int64,
+    "precision": pl.String,
+    "decoding": pl.String,
+    "draft": pl.String,
+    "hardware": pl.String,
+    "sentences": pl.Int64,
+    "repeats": pl.Int64,
+    "seconds_per_sample": pl.Float64,
+}
+BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Everything reports are made of, read from results and data folders."""
+
+    scores: pl.DataFrame
+    statistics: pl.DataFrame
+    timing: pl.DataFrame
+    runs: pl.DataFrame
+
+
+def instances_table(kept: Kept) -> pl.DataFrame:
+    """Table I: instances a split."""
+    return _counts(kept, pl.col("statistic") == "instances", "split", _paper("table1_instances"))
+
+
+def entities_table(kept: Kept) -> pl.DataFrame:
+    """Table II: test entities by length in tokens."""
+    paper = _paper("table2_test_entities").rename(
+        {"total": "all", "length_1": "1", "length_2": "2", "length_3_plus": "3+"}
+    )
+    chosen = (
+        (pl.col("statistic") == "entities") & (pl.col("split") == "test") & ~pl.col("stratum").str.starts_with("type:")
+    )
+    return _counts(kept, chosen, "stratum", paper).rename({"stratum": "length"})
+
+
+def _counts(kept: Kept, chosen: pl.Expr, by: str, paper: pl.DataFrame) -> pl.DataFrame:
+    published = paper.unpivot(index="dataset", variable_name=by, value_name="paper")
+    ours = kept.statistics.filter(chosen).select("dataset", by, pl.col("value").alias("ours"))
+    return ours.join(published, on=["dataset", by], how="left", maintain_order="left").with_columns(
+        difference=pl.col("ours") - pl.col("paper")
+    )
+
+
+def strict_table(kept: Kept) -> pl.DataFrame:
+    """Table III: strict scores, overall and by entity length, mean over seeds.
+
+    The paper's numbers stand beside ours. The difference is given overall only: its length rows score windows cut
+    around gold entities, ours the additive buckets, which are other quantities (docs/reproduction.md).
+    """
+    ours = _means(kept.scores, "strict", per_length=True).rename({"stratum": "length"})
+    return _beside(ours, _paper("table3_strict"), ["dataset", "model", "length"], pl.col("length") == "all")
+
+
+def relaxed_table(kept: Kept) -> pl.DataFrame:
+    """Table V: relaxed scores (SemEval partial), mean over seeds."""
+    ours = _means(kept.scores, "relaxed", per_length=False).drop("stratum")
+    return _beside(ours, _paper("table5_relaxed"), ["dataset", "model"], pl.lit(True))
+
+
+def time_table(kept: Kept) -> pl.DataFrame:
+    """Table IV: inference seconds a sample, with the average row of the BERT family where all three were timed."""
+    keys = ["dataset", "model", "decoding", "batch", "precision", "hardware"]
+    ours = kept.timing.group_by(keys, maintain_order=True).agg(pl.col("seconds_per_sample").mean())
+    family = (
+        ours.filter(pl.col("model").is_in(BERT_FAMILY))
+        .group_by([key for key in keys if key != "model"], maintain_order=True)
+        .agg(pl.col("seconds_per_sample").mean(), pl.len().alias("members"))
+        .filter(pl.col("members") == len(BERT_FAMILY))
+        .with_columns(pl.lit("bert-family-average").alias("model"))
+        .select(ours.columns)
+    )
+    paper = _paper("table4_inference_seconds").rename({"seconds_per_sample": "paper_seconds_per_sample"})
+    return (
+        pl.concat([ours, family])
+        .join(paper, on=["dataset", "model"], how="left", maintain_order="left")
+        .with_columns(difference=pl.col("seconds_per_sample") - pl.col("paper_seconds_per_sample"))
+    )
+
+
+def cost_table(kept: Kept) -> pl.DataFrame:
+    """Training cost a cell and seed: seconds, GPU-hours, peak memory, trained parameters."""
+    return kept.runs
+
+
+def _means(scores: pl.DataFrame, scheme: str, per_length: bool) -> pl.DataFrame:
+    rows = scores.filter((pl.col("scorer") == "semeval") & (pl.col("scheme") == scheme) & (pl.col("label") == "all"))
+    if not per_length:
+        rows = rows.filter(pl.col("stratum") == "all")
+    return rows.group_by([*CELL, "stratum"], maintain_order=True).agg(
+        pl.len().alias("seeds"),
+        pl.col("possible").first().alias("gold_entities"),
+        *(pl.col(name).mean() for name in ("precision", "recall", "f1")),
+        # Over seeds; with one seed there is none.
+        pl.col("f1").std().alias("f1_sd_seeds"),
+    )
+
+
+def _beside(ours: pl.DataFrame, paper: pl.DataFrame, keys: list[str], comparable: pl.Expr) -> pl.DataFrame:
+    published = paper.rename({name: f"paper_{name}" for name in ("precision", "recall", "f1")})
+    return ours.join(published, on=keys, how="left", maintain_order="left").with_columns(
+        f1_difference=pl.when(comparable).then(pl.col("f1") - pl.col("paper_f1"))
+    )
+
+
+def _paper(name: str) -> pl.DataFrame:
+    return pl.read_csv(PAPER / f"{name}.csv")
+
+
+def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequence[str]) -> Kept:
+    """Read the files of these cells, in this order; cells without a file are passed over."""
+    import json
+
+    cells = [(dataset, model, results / dataset / model) for dataset in datasets for model in models]
+    scores = [read_scores(path) for _, _, cell in cells if (path := cell / "scores.csv").is_file()]
+    timing = [read_table(path, TIMING) for _, _, cell in cells if (path := cell / "timing.csv").is_file()]
+    statistics = [
+        read_table(path, STATISTICS) for dataset in datasets if (path := data / dataset / "stats.csv").is_file()
+    ]
+    runs = []
+    for dataset, model, cell in cells:
+        for path in sorted(cell.glob("seed*/run.json")):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            gpus = len(record["gpus"][: record["settings"]["resources"]["gpus"]])
+            runs.append(
+                {
+                    "dataset": dataset,
+                    "model": model,
+                    "seed": record["seed"],
+                    "trained_parameters": record["trained_parameters"],
+                    "train_seconds": record["wall_seconds"],
+                    "gpu_hours": record["wall_seconds"] / 3600 * gpus,
+                    "peak_memory_gb": record["peak_memory_gb"],
+                    "peak_gpu_memory_gb": record["peak_gpu_memory_gb"],
+                    "hardware": ", ".join(record["gpus"]) or record["cpu"],
+                }
+            )
+    return Kept(
+        scores=pl.concat(scores) if scores else pl.DataFrame(schema=SCORE_SCHEMA),
+        statistics=pl.concat(statistics) if statistics else pl.DataFrame(schema=STATISTICS),
+        timing=pl.concat(timing) if timing else pl.DataFrame(schema=TIMING),
+        runs=pl.DataFrame(runs, schema=RUNS),
+    )
+
+
+RUNS: dict[str, type[pl.DataType]] = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "seed": pl.Int64,
+    "trained_parameters": pl.Int64,
+    "train_seconds": pl.Float64,
+    "gpu_hours": pl.Float64,
+    "peak_memory_gb": pl.Float64,
+    "peak_gpu_memory_gb": pl.Float64,
+    "hardware": pl.String,
+}

@@ -1,0 +1,1 @@
+"""Training: one Trainer set-up for encoders and LLMs, what it reports, and what it leaves behind."""

@@ -1,0 +1,76 @@
+"""Fine-tuning an LLM to write one token:TAG line a token, with QLoRA where the entry says so (paper, section II.B)."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from transformers import DataCollatorForSeq2Seq, Trainer
+
+from bioner.errors import InputError
+from bioner.instances import entity_types
+from bioner.models.hub import load_causal_lm, load_tokenizer
+from bioner.models.llm import BASE, Task, example, save_task, with_adapter
+from bioner.training.run import Job, Trained
+from bioner.training.setup import Progress, callbacks, quiet, training_arguments
+
+log = logging.getLogger(__name__)
+
+
+def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path) -> Trained:
+    """Train on the job's data from `source` and write adapter (or model), tokenizer and task to `out`."""
+    entry = job.entry
+    revision = entry["source"]["revision"]
+    types = entity_types(job.train)
+    tokenizer = load_tokenizer(source, revision)
+    train = [example(tokenizer, instance, types) for instance in job.train]
+    dev = [example(tokenizer, instance, types) for instance in job.dev]
+    kept = [features for features in train if len(features["input_ids"]) <= entry["max_length"]]
+    if len(kept) < len(train):
+        log.warning(
+            "train %s: %d of %d examples exceed %d ids and are left out",
+            job.name,
+            len(train) - len(kept),
+            len(train),
+            entry["max_length"],
+        )
+    if not kept:
+        longest = max(len(features["input_ids"]) for features in train)
+        raise InputError(
+            job.name, f"no example within max_length {entry['max_length']}", f"up to {longest} ids", "Raise max_length."
+        )
+    model = with_adapter(load_causal_lm(source, entry, revision), entry)
+    progress = Progress(job.name)
+    trainer = quiet(
+        Trainer(
+            model=model,
+            args=training_arguments(entry, checkpoints, job.seed, "eval_loss", job.processes),
+            data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8),
+            train_dataset=kept,
+            eval_dataset=dev,
+            processing_class=tokenizer,
+            callbacks=callbacks(entry, progress),
+        )
+    )
+    trainer.train()
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    if int(os.environ.get("RANK", 0)) == 0:
+        _save(trainer, source, entry["lora"] is not None, out)
+        base = str(source) if entry["source"]["hub"] else BASE
+        save_task(out, Task(types, base, revision))
+    return Trained(
+        progress.history(), {"types": types, "train_examples": len(kept), "left_out": len(train) - len(kept)}, trained
+    )
+
+
+def _save(trainer: Trainer, source: str | Path, adapter: bool, out: Path) -> None:
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if adapter:
+        if Path(source).is_dir():
+            shutil.copytree(source, out / BASE)
+            model.peft_config["default"].base_model_name_or_path = BASE
+        # False: else peft saves the fp32 output head beside its adapter, 2 GB for Llama-3.1.
+        model.save_pretrained(str(out), save_embedding_layers=False)
+    else:
+        model.save_pretrained(str(out))
+    trainer.processing_class.save_pretrained(str(out))

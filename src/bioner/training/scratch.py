@@ -1,0 +1,174 @@
+"""Small models from random weights, saved in the form of a pretrained one so that everything after is the real code.
+
+The tokenizer is trained on the training split. A pretrained LLM can copy its input, a random one cannot, and learns it
+slowly from few sentences: a scratch LLM therefore first practises on random words.
+"""
+
+import math
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    DataCollatorForSeq2Seq,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+)
+
+from bioner.config import Tree
+from bioner.instances import Instance, entity_types
+from bioner.models.llm import example, supervised
+from bioner.models.prompt import line_ids, prompt_text, response_line
+from bioner.tags import tag_set
+from bioner.training.setup import quiet
+
+
+def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: Path) -> str | Path:
+    """The hub id or folder to load from: the entry's own, or `folder` with a model made from its configuration."""
+    source = entry["source"]
+    if source["scratch"] is None:
+        return str(source["hub"])
+    scratch = source["scratch"]
+    make = {"bert": _bert, "llama": _llama}[scratch["architecture"]]
+    make(scratch, train, seed, folder)
+    return folder
+
+
+def _bert(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path) -> None:
+    # Not WordPiece: its trainer numbers pieces in the order of a hash table, another in every process.
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.BpeTrainer(vocab_size=scratch["vocabulary"], special_tokens=specials, show_progress=False)
+    tokenizer.train_from_iterator((" ".join(instance.tokens) for instance in train), trainer)
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+    config = AutoConfig.for_model("bert", vocab_size=len(fast), **scratch["config"])
+    AutoModel.from_config(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+
+
+def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path) -> None:
+    types = entity_types(train)
+    tokenizer = Tokenizer(models.BPE())
+    # A word has the same ids wherever it stands (the space is dropped, not joined to it), and a tag is one chunk, so
+    # that few sentences suffice to see that the response repeats the input.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(" ", "removed"),
+            pre_tokenizers.Split(Regex(r"\n|:(?:O|[BI]-\w+)(?=\n)"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=scratch["vocabulary"],
+        special_tokens=["<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(train, types), trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    config = AutoConfig.for_model(
+        "llama",
+        vocab_size=len(fast),
+        bos_token_id=fast.bos_token_id,
+        eos_token_id=fast.eos_token_id,
+        pad_token_id=fast.pad_token_id,
+        # Nearly orthogonal tied embeddings: copying an id is then close to the identity, and is learned far sooner.
+        tie_word_embeddings=True,
+        initializer_range=1 / math.sqrt(scratch["config"]["hidden_size"]),
+        **scratch["config"],
+    )
+    model = AutoModelForCausalLM.from_config(config)
+    if scratch["copy_steps"]:
+        _practise_copying(model, fast, train, types, scratch["copy_steps"], seed)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+
+
+def _texts(train: Sequence[Instance], types: Sequence[str]) -> Iterator[str]:
+    for instance in train:
+        lines = "".join(response_line(token, tag) for token, tag in zip(instance.tokens, instance.tags, strict=True))
+        yield prompt_text(instance.tokens, types) + lines
+
+
+COPY_BATCH, COPY_WORDS = 8, 14  # small batches: what counts is the number of steps
+
+
+def _practise_copying(
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerFast,
+    train: Sequence[Instance],
+    types: Sequence[str],
+    steps: int,
+    seed: int,
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="bioner-copy-") as folder:
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(
+                output_dir=folder,
+                num_train_epochs=1,
+                per_device_train_batch_size=COPY_BATCH,
+                learning_rate=2e-3,
+                adam_beta2=0.95,
+                lr_scheduler_type="constant_with_warmup",
+                warmup_steps=0.1,
+                train_sampling_strategy="sequential",
+                save_strategy="no",
+                logging_strategy="no",
+                seed=seed,
+                use_cpu=not torch.cuda.is_available(),
+                report_to="none",
+                disable_tqdm=True,
+            ),
+            data_collator=DataCollatorForSeq2Seq(tokenizer),
+            train_dataset=_copy_examples(tokenizer, train, types, steps * COPY_BATCH, seed),
+        )
+        quiet(trainer).train()
+
+
+def _copy_examples(
+    tokenizer: PreTrainedTokenizerFast, train: Sequence[Instance], types: Sequence[str], size: int, seed: int
+) -> list[dict[str, list[int]]]:
+    """Random words with random tags: nothing to learn but copying.
+
+    First come bare ids, which grow from 2 to COPY_WORDS words, then two in five are whole prompts with words
+    of the training split in random order. A model that starts with the whole prompts takes many times longer.
+    """
+    newline = tokenizer("\n", add_special_tokens=False)["input_ids"]
+    tags = tag_set(types)
+    lines = [line_ids(tokenizer, "", tag) for tag in tags]
+    pieces = range(len(tokenizer.all_special_ids), len(tokenizer))
+    vocabulary = sorted({token for instance in train for token in instance.tokens})
+    draw = random.Random(seed)
+    bare = size * 3 // 5
+    examples = []
+    for position in range(bare):
+        length = draw.randint(2, 3 + (COPY_WORDS - 3) * position // bare)
+        words = draw.choices(pieces, k=length)
+        prompt = [tokenizer.bos_token_id, *words, *newline]
+        response = [*chain.from_iterable([word, *draw.choice(lines)] for word in words), tokenizer.eos_token_id]
+        examples.append(supervised(prompt, response))
+    for _ in range(size - bare):
+        length = draw.randint(2, COPY_WORDS)
+        shuffled = Instance("", "", draw.choices(vocabulary, k=length), draw.choices(tags, k=length))
+        examples.append(example(tokenizer, shuffled, types))
+    return examples

@@ -1,0 +1,25 @@
+"""What runs on a login node starts in a moment: scoring and reporting never load torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "bioner.cli",
+        "bioner.config",
+        "bioner.corpora.fetch",
+        "bioner.corpora.normalize",
+        "bioner.models.controls",
+        "bioner.predict",
+        "bioner.realign",
+        "bioner.reporting.report",
+        "bioner.scoring.score",
+    ],
+)
+def test_no_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,61 @@
+"""The prompt is the paper's, byte for byte, and its ids are those of the whole text."""
+
+import pytest
+
+from bioner.models.hub import load_tokenizer
+from bioner.models.llm import example
+from bioner.models.prompt import line_ids, parse_response, prompt_ids, prompt_text, response_ids, response_line
+from bioner.training.scratch import make_pretrained
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_llm, sentences, tmp_path_factory):
+    entry = {
+        **tiny_llm,
+        "source": {**tiny_llm["source"], "scratch": {**tiny_llm["source"]["scratch"], "copy_steps": 0}},
+    }
+    return load_tokenizer(make_pretrained(entry, sentences, 1, tmp_path_factory.mktemp("llm") / "model"))
+
+
+def test_the_prompt_is_the_paper_s_template():
+    assert prompt_text(["IL-2", "gene", "."], ["DNA", "protein"]) == (
+        "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
+        "response that appropriately completes the request.\n\n### Instruction:\nYour task is to identify entities "
+        "within the text and apply the BIO labeling scheme. Use the following labels to categorize each entity: "
+        "DNA, protein.\n\n"
+        "### Input:\nIL-2 gene .\n\n### Response:\n"
+    )
+
+
+def test_a_response_line_is_token_colon_tag():
+    assert response_line("IL-2", "B-DNA") == "IL-2:B-DNA\n"
+
+
+def test_the_tag_of_a_line_is_what_follows_its_last_colon():
+    assert parse_response("C18:1:B-Chemical\n::O\n") == [("C18:1", "B-Chemical"), (":", "O")]
+
+
+def test_lines_without_a_colon_are_no_answer():
+    assert parse_response("Sure, here it is\n\ngout:B-Disease") == [("gout", "B-Disease")]
+
+
+def test_ids_of_prompt_and_lines_are_the_ids_of_the_whole_text(tokenizer, sentences):
+    types = ["Chemical", "Disease", "Gene"]
+    for instance in sentences:
+        lines = "".join(map(response_line, instance.tokens, instance.tags))
+        whole = tokenizer(prompt_text(instance.tokens, types) + lines, add_special_tokens=False)["input_ids"]
+        pieces = prompt_ids(tokenizer, instance.tokens, types) + response_ids(tokenizer, instance.tokens, instance.tags)
+        assert pieces == [tokenizer.bos_token_id, *whole, tokenizer.eos_token_id]
+
+
+def test_ids_of_a_line_decode_to_the_line(tokenizer):
+    assert tokenizer.decode(line_ids(tokenizer, "TNF-α", "B-Gene")) == "TNF-α:B-Gene\n"
+
+
+def test_the_loss_is_on_the_response_alone(tokenizer, sentences):
+    types = ["Disease"]
+    features = example(tokenizer, sentences[2], types)
+    prompt = len(prompt_ids(tokenizer, sentences[2].tokens, types))
+    assert features["labels"][:prompt] == [-100] * prompt
+    assert features["labels"][prompt:] == features["input_ids"][prompt:]
+    assert features["labels"][-1] == tokenizer.eos_token_id

@@ -1,0 +1,189 @@
+"""Tiny models through the whole of training and prediction, on the CPU, with the code that trains the real ones."""
+
+import json
+import logging
+
+import polars as pl
+import pytest
+
+from bioner.config import complete_entry, merged
+from bioner.errors import InputError
+from bioner.instances import entity_types
+from bioner.models.hub import load_tokenizer
+from bioner.models.llm import example, load_trained
+from bioner.predict import load_predictor, predict, time_predictions
+from bioner.raw import Generated, Tagged
+from bioner.realign import realign
+from bioner.tags import tag_set, violation
+from bioner.training.run import sample, train
+from bioner.training.scratch import make_pretrained
+
+LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj", "down_proj"]}
+
+
+def with_settings(entry, **changes):
+    return complete_entry("models", "tiny", merged(entry, changes))
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tiny_encoder, sentences, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    train("tiny-bert", tiny_encoder, sentences, sentences, 7, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def llm_folder(tiny_llm, sentences, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("llm")
+    train("tiny-llama", tiny_llm, sentences, sentences, 7, folder)
+    return folder
+
+
+def test_an_encoder_leaves_weights_history_and_provenance(encoder_folder, sentences):
+    history = pl.read_csv(encoder_folder / "history.csv")
+    assert history["epoch"].to_list() == [1.0, 2.0]
+    assert history.columns == ["epoch", "step", "train_loss", "dev_loss", "dev_strict_f1", "seconds"]
+    run = json.loads((encoder_folder / "run.json").read_text())
+    assert run["labels"] == tag_set(entity_types(sentences))
+    assert run["seed"] == 7
+    assert run["versions"]["torch"].startswith("2.13.0")
+    assert run["settings"]["train"]["batch_size"] == 2
+    assert sorted(path.name for path in encoder_folder.iterdir()) == ["history.csv", "model", "run.json"]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    tiny_encoder, sentences, encoder_folder, tmp_path
+):
+    weights = {}
+    for seed in (7, 8):
+        train("tiny-bert", tiny_encoder, sentences, sentences, seed, tmp_path / str(seed))
+        weights[seed] = (tmp_path / str(seed) / "model" / "model.safetensors").read_bytes()
+    assert weights[7] == (encoder_folder / "model" / "model.safetensors").read_bytes()
+    assert weights[7] != weights[8]
+
+
+def test_an_encoder_s_raw_output_tags_every_subword_of_every_sentence(tiny_encoder, sentences, encoder_folder):
+    outputs = predict("tiny-bert", tiny_encoder, sentences, [], encoder_folder / "model", "direct")
+    assert [output.id for output in outputs] == ["s1", "s2", "s3"]
+    for output, instance in zip(outputs, sentences, strict=True):
+        assert isinstance(output, Tagged)
+        assert set(output.words) == set(range(len(instance.tokens)))
+        assert set(output.tags) <= set(tag_set(entity_types(sentences)))
+
+
+def test_batches_do_not_change_an_encoder_s_tags(tiny_encoder, sentences, encoder_folder):
+    predictor = load_predictor("tiny-bert", tiny_encoder, encoder_folder / "model", "direct")
+    assert predictor(sentences, 1) == predictor(sentences, 3)
+
+
+def test_free_decoding_keeps_what_the_model_wrote(tiny_llm, sentences, llm_folder):
+    outputs = predict("tiny-llama", tiny_llm, sentences, [], llm_folder / "model", "free")
+    assert [output.id for output in outputs] == ["s1", "s2", "s3"]
+    budget = tiny_llm["predict"]["tokens_per_word"] * max(len(instance.tokens) for instance in sentences)
+    assert all(isinstance(output, Generated) and output.new_tokens <= budget for output in outputs)
+
+
+def test_forced_decoding_writes_the_input_s_words_with_one_legal_tag_each(tiny_llm, sentences, llm_folder):
+    legal = frozenset(tag_set(entity_types(sentences)))
+    for instance, output in zip(
+        sentences, predict("tiny-llama", tiny_llm, sentences, [], llm_folder / "model", "forced"), strict=True
+    ):
+        lines = output.text.rstrip("\n").split("\n")
+        assert [line.rpartition(":")[0] for line in lines] == instance.tokens
+        assert {line.rpartition(":")[2] for line in lines} <= legal
+        assert output.stopped
+        prediction, alignment = realign(instance, output, legal)
+        assert alignment.exact == len(instance.tokens)
+        assert violation(prediction.tags) is None
+
+
+def test_batches_do_not_change_forced_tags(tiny_llm, sentences, llm_folder):
+    predictor = load_predictor("tiny-llama", tiny_llm, llm_folder / "model", "forced")
+    assert predictor(sentences, 1) == predictor(sentences, 3)
+
+
+def test_decoding_is_greedy_even_where_the_model_ships_with_sampling_on(tiny_llm, sentences, llm_folder):
+    path = llm_folder / "model" / "generation_config.json"
+    settings = json.loads(path.read_text())
+    greedy = predict("tiny-llama", tiny_llm, sentences, [], llm_folder / "model", "free")
+    try:
+        path.write_text(json.dumps(settings | {"do_sample": True, "temperature": 5.0, "top_p": 0.9}))
+        assert load_trained(llm_folder / "model", tiny_llm)[0].generation_config.do_sample
+        assert predict("tiny-llama", tiny_llm, sentences, [], llm_folder / "model", "free") == greedy
+    finally:
+        path.write_text(json.dumps(settings))
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+def test_lora_trains_adapters_on_a_base_in_full_or_4_bit_precision(tiny_llm, sentences, tmp_path, quantization):
+    entry = with_settings(tiny_llm, lora=LORA, quantization=quantization)
+    train("tiny-llama", entry, sentences, sentences, 7, tmp_path)
+    model = tmp_path / "model"
+    run = json.loads((tmp_path / "run.json").read_text())
+    # One layer, d = 64: q and v are 64 x 64, down is 64 x 64; each adapter has 4 x (64 + 64) weights.
+    assert run["trained_parameters"] == 3 * 4 * (64 + 64)
+    assert json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"] == "base"
+    outputs = predict("tiny-llama", entry, sentences, [], model, "forced")
+    assert [output.text.count("\n") for output in outputs] == [len(instance.tokens) for instance in sentences]
+
+
+def test_examples_over_the_maximum_length_are_left_out_and_counted(tiny_llm, sentences, tmp_path, caplog):
+    tokenizer = load_tokenizer(make_pretrained(tiny_llm, sentences, 7, tmp_path / "base"))
+    lengths = sorted(len(example(tokenizer, item, entity_types(sentences))["input_ids"]) for item in sentences)
+    with caplog.at_level(logging.WARNING):
+        train(
+            "tiny-llama", with_settings(tiny_llm, max_length=lengths[-1] - 1), sentences, sentences, 7, tmp_path / "run"
+        )
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["left_out"] == lengths.count(lengths[-1])
+    assert run["train_examples"] == 3 - run["left_out"]
+    assert f"{run['left_out']} of 3 examples" in caplog.text
+
+
+def test_early_stopping_keeps_the_best_epoch(tiny_encoder, sentences, tmp_path):
+    train(
+        "tiny-bert", with_settings(tiny_encoder, train={"epochs": 12, "patience": 1}), sentences, sentences, 7, tmp_path
+    )
+    history = pl.read_csv(tmp_path / "history.csv")
+    scores = history["dev_strict_f1"].to_list()
+    assert len(scores) < 12
+    assert max(scores) in scores[:-1] or scores[-1] == max(scores)
+
+
+def test_a_missing_gpu_is_named_before_anything_is_loaded(tiny_encoder, sentences, tmp_path):
+    entry = with_settings(tiny_encoder, source={"hub": "no/such", "scratch": None}, resources={"gpus": 64})
+    with pytest.raises(InputError, match=r"CUDA GPUs; expected 64"):
+        train("big", entry, sentences, sentences, 7, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_cannot_be_loaded_is_a_clear_error(tiny_encoder, sentences, tmp_path):
+    entry = with_settings(tiny_encoder, source={"hub": str(tmp_path / "nowhere"), "scratch": None})
+    with pytest.raises(InputError, match="no loadable model or tokenizer"):
+        train("lost", entry, sentences, sentences, 7, tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_batch_settings_that_do_not_divide_are_refused(tiny_encoder, sentences, tmp_path):
+    entry = with_settings(tiny_encoder, train={"batch_size": 3, "micro_batch_size": 2})
+    with pytest.raises(InputError, match="whole number of accumulation steps"):
+        train("odd", entry, sentences, sentences, 7, tmp_path / "run")
+
+
+def test_a_sample_is_fixed_by_the_seed_and_keeps_the_corpus_order(sentences):
+    chosen = sample(sentences * 10, 5, seed=3)
+    assert len(chosen) == 5
+    assert chosen == sample(sentences * 10, 5, seed=3)
+    assert sample(sentences, None, seed=3) == sample(sentences, 99, seed=3) == sentences
+
+
+def test_timing_gives_a_row_a_batch_size(sentences):
+    calls = []
+
+    def predictor(instances, batch_size):
+        calls.append((len(instances), batch_size))
+        return []
+
+    rows = time_predictions(predictor, sentences, sentences=2, batch_sizes=[1, 2], repeats=2)
+    assert [(row["batch"], row["sentences"]) for row in rows] == [(1, 2), (2, 2)]
+    assert calls == [(1, 1), (2, 1), (2, 1), (2, 2), (2, 2), (2, 2)]
