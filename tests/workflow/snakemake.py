@@ -1,0 +1,30 @@
+"""Snakemake as a user starts it: a process of its own, in the repository or in an empty folder."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def snakemake(folder: Path, *arguments: str, in_repository: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run the workflow with `folder` as its working directory, or in the repository itself."""
+    where = [] if in_repository else ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
+    command = [str(Path(sys.executable).parent / "snakemake"), *where, *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+def dry_run(folder: Path, *arguments: str, in_repository: bool = False) -> str:
+    """The text of a dry-run that must succeed."""
+    done = snakemake(folder, *arguments, "--dry-run", in_repository=in_repository)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def jobs(text: str) -> dict[str, int]:
+    """Planned jobs a rule, from the table `Job stats`; empty where there is nothing to do."""
+    if "Nothing to be done" in text:
+        return {}
+    table = text.split("Job stats:")[1].split("\n\n")[0]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}

@@ -1,0 +1,102 @@
+"""What users get wrong: one clear message, a non-zero exit, no traceback, nothing half done."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.snakemake import snakemake
+
+
+def bioner(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).parent / "bioner"), *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "BIONER_MIRROR"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def overlay(folder: Path, text: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("model: [oracle]\n", ["mine.yaml:1", "'model'", "Did you mean 'models'"]),
+        ("seeds: [42]\nout: [a]\n", ["mine.yaml:2", "out = ['a']", "string"]),
+        ("datasets: [BC5CD]\n", ["mine.yaml:1", "'BC5CD'", "Did you mean 'BC5CDR'"]),
+        ("models: [oracle, bert-large]\n", ["'bert-large'", "Did you mean 'bert-large-"]),
+        ("scoring:\n  length_cuts: [0]\n", ["mine.yaml:2", "length_cuts", "at least 1"]),
+        ("settings:\n  bert-mini: {train: {epoch: 3}}\n", ["settings of bert-mini", "epoch", "Did you mean 'epochs'"]),
+        ("datasets: [BC5CDR\n", ["not valid JSON or YAML"]),
+    ],
+    ids=["unknown key", "wrong type", "unknown dataset", "unknown model", "bad number", "bad setting", "broken YAML"],
+)
+def test_a_wrong_configuration_is_named_by_snakemake(tmp_path, text, named):
+    done = snakemake(tmp_path, "--configfile", overlay(tmp_path, text), "--dry-run")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in said
+    for words in named:
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["fetch", "BC5CD", "--out", "raw"], ["'BC5CD'", "Did you mean 'BC5CDR'"]),
+        (["fetch", "BC5CDR", "--out", "raw", "--mirror", "empty"], ["empty/BC5CDR/train.tsv", "no such file"]),
+        (["fetch", "Reddit-Impacts", "--out", "raw"], ["no address to download from", "Ask its authors"]),
+        (["fetch", "BC5CDR", "--out", "raw", "--mirror", "wrong"], ["sha256", "damaged or of another version"]),
+        (["normalize", "BioRED", "--raw", "wrong/BioRED", "--out", "data"], ["biored-pubtator", "this version reads"]),
+        (["normalize", "demo", "--raw", "wrong/demo", "--out", "data"], ["train.txt:2", "{Gene|IL-2", "mark-up"]),
+        (["train", "bert-large-cased", "--data", "data", "--out", "run"], ["train.jsonl", "no such file"]),
+        (["train", "oracle", "--data", "sound", "--out", "run"], ["a control", "not trained"]),
+        (["train", "mistral-7b", "--data", "sound", "--out", "run"], ["0 CUDA GPUs", "expected 2", "profile slurm"]),
+        (["predict", "bert-mini", "--gold", "sound/test.jsonl", "--out", "raw.jsonl"], ["folder of a trained model"]),
+        (["score", "--gold", "sound/test.jsonl", "--pred", "sound/test.jsonl.gz", "--out", "s.csv"], ["no such file"]),
+        (
+            ["score", "--gold", "sound/test.jsonl", "--pred", "sound/other.jsonl", "--out", "s.csv"],
+            ["other.jsonl:1", "'x'"],
+        ),
+        (["report", "--results", "nowhere", "--data", "data", "--out", "reports"], ["nowhere", "no such folder"]),
+        (["summary", "nowhere"], ["nowhere/table3_strict.csv", "bioner report"]),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None,
+)
+def test_a_command_names_what_is_wrong_and_leaves_nothing(tmp_path, arguments, named):
+    (tmp_path / "empty").mkdir()
+    for name in ("train.tsv", "devel.tsv", "test.tsv"):
+        (tmp_path / "wrong" / "BC5CDR").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "wrong" / "BC5CDR" / name).write_text("<html>Sign in</html>\n")
+    for name in ("train.txt", "dev.txt", "test.txt"):
+        (tmp_path / "wrong" / "demo").mkdir(exist_ok=True)
+        (tmp_path / "wrong" / "demo" / name).write_text("# d1\nThe {Gene|IL-2 gene is .\n")
+    (tmp_path / "sound").mkdir()
+    line = '{"id": "a", "doc": "a", "tokens": ["gout"], "tags": ["B-Disease"]}\n'
+    for name in ("train", "dev", "test"):
+        (tmp_path / "sound" / f"{name}.jsonl").write_text(line)
+    (tmp_path / "sound" / "other.jsonl").write_text('{"id": "x", "tags": ["O"]}\n')
+    before = sorted(tmp_path.rglob("*"))
+
+    done = bioner(*arguments, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    for words in named:
+        assert words in done.stderr
+    after = {path for path in tmp_path.rglob("*") if path not in before and path.is_file()}
+    assert after == set()
+
+
+def test_a_failing_stage_stops_the_workflow_with_its_message_and_its_log(tmp_path):
+    done = snakemake(tmp_path, "--config", f"mirror={tmp_path}", "--cores", "1", "data/BC5CDR/test.jsonl")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "no such file" in said
+    assert "Traceback" not in said
+    assert "BC5CDR/train.tsv" in (tmp_path / "logs" / "fetch" / "BC5CDR.log").read_text()
+    assert not (tmp_path / "data" / "BC5CDR" / "raw").exists()

@@ -1,0 +1,74 @@
+"""The DAG as users see it: the whole matrix, single cells, profiles; planned without sources, GPUs or network."""
+
+import re
+
+import pytest
+
+from tests.workflow.snakemake import REPOSITORY, dry_run, jobs
+
+ENCODERS = ["bert-large-uncased", "bert-large-cased", "biomedbert-large", "deberta-v3-large"]
+LLMS = ["mistral-7b", "llama-8b"]
+CONTROLS = ["oracle", "all-o", "dictionary"]
+
+
+def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
+    # 5 datasets x (4 encoders + 2 LLMs) are trained; LLMs decode in two ways: 5 x (4 + 2 x 2 + 3) predictions.
+    planned = jobs(dry_run(tmp_path))
+    assert planned["fetch"] == planned["normalize"] == 5
+    assert planned["train"] == planned["time"] == 5 * 6
+    assert planned["predict"] == planned["realign"] == planned["score"] == 5 * 11
+    assert planned["gather"] == 5 * 9
+    assert planned["report"] == 1
+
+
+def test_every_seed_trains_again_and_controls_do_not(tmp_path):
+    planned = jobs(dry_run(tmp_path, "--config", "seeds=[1,2,3]", "datasets=[BC5CDR]"))
+    assert planned["train"] == 3 * 6
+    assert planned["predict"] == 3 * (4 + 2 * 2) + 3
+
+
+@pytest.mark.parametrize("model", [*ENCODERS, *LLMS, *CONTROLS])
+def test_a_cell_is_built_alone(tmp_path, model):
+    text = dry_run(tmp_path, f"results/BC5CDR/{model}/scores.csv")
+    planned = jobs(text)
+    decodings = 2 if model in LLMS else 1
+    assert planned.get("train", 0) == (0 if model in CONTROLS else 1)
+    assert planned["predict"] == planned["score"] == decodings
+    assert planned["fetch"] == planned["gather"] == 1
+    assert "report" not in planned
+    assert set(re.findall(r"results/([^/\s]+)/([^/\s]+)/", text)) == {("BC5CDR", model)}
+
+
+def test_predictions_on_dev_lie_under_dev(tmp_path):
+    planned = jobs(dry_run(tmp_path, "results/BC5CDR/dictionary/seed42/direct/dev/scores.csv"))
+    assert planned == {"fetch": 1, "normalize": 1, "predict": 1, "realign": 1, "score": 1, "total": 5}
+
+
+def test_the_slurm_profile_works_as_typed(tmp_path):
+    text = dry_run(tmp_path, "--profile", "slurm", "results/BC5CDR/mistral-7b/scores.csv", in_repository=True)
+    assert jobs(text)["train"] == 1
+
+
+def test_the_slurm_profile_works_from_another_folder(tmp_path):
+    text = dry_run(tmp_path, "--profile", str(REPOSITORY / "slurm"), "results/BC5CDR/mistral-7b/scores.csv")
+    assert jobs(text)["train"] == 1
+
+
+def test_an_llm_with_two_gpus_is_launched_by_accelerate_and_an_encoder_is_not(tmp_path):
+    command = {
+        model: dry_run(tmp_path, "--printshellcmds", f"results/BC5CDR/{model}/seed42/run.json")
+        for model in ("mistral-7b", "bert-large-cased")
+    }
+    assert "accelerate launch --num_processes 2 --module bioner train mistral-7b" in command["mistral-7b"]
+    assert "accelerate" not in command["bert-large-cased"]
+
+
+def test_a_folder_of_its_own_holds_everything_under_out(tmp_path):
+    text = dry_run(tmp_path, "--config", "out=runs/mine", "models=[all-o]", "datasets=[BC5CDR]", in_repository=True)
+    assert jobs(text)["report"] == 1
+    assert "runs/mine/results/BC5CDR/all-o/scores.csv" in text
+
+
+def test_out_with_a_leading_dot_names_the_same_targets(tmp_path):
+    planned = jobs(dry_run(tmp_path, "results/BC5CDR/all-o/scores.csv", "--config", "out=./"))
+    assert planned["gather"] == 1

@@ -1,0 +1,122 @@
+"""Real runs of the workflow on a corpus of a few sentences: partial reruns, and the demo cut down to seconds."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from tests.workflow.snakemake import dry_run, jobs, snakemake
+
+SENTENCES = {
+    "train": "# t1\n{Drug|Aspirin} relieves {Pain|severe head ache} .\nNo {Pain|tooth ache} today .\n",
+    "dev": "# d1\n{Drug|Aspirin} again .\n",
+    "test": "# e1\n{Drug|Aspirin} for {Pain|tooth ache} .\nA {Pain|severe head ache} and no {Drug|aspirin} .\n",
+}
+SCORES = "results/tiny/dictionary/scores.csv"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder with a three-file corpus, a catalogue that describes it, and a configuration that names it."""
+    files = {f"{split}.txt": {"path": str(tmp_path / f"{split}.txt")} for split in SENTENCES}
+    for split, text in SENTENCES.items():
+        (tmp_path / f"{split}.txt").write_text(text)
+    entry = {"format": "inline", "files": files, "splits": {split: f"{split}.txt" for split in SENTENCES}}
+    (tmp_path / "datasets.yaml").write_text(yaml.safe_dump({"tiny": entry}))
+    catalogues = {"datasets": ["config/datasets.yaml", str(tmp_path / "datasets.yaml")]}
+    config = {"datasets": ["tiny"], "models": ["oracle", "all-o", "dictionary"], "catalogues": catalogues}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> None:
+    done = snakemake(folder, *arguments, "--configfile", str(folder / "tiny.yaml"), "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    found = jobs(dry_run(folder, *arguments, "--configfile", str(folder / "tiny.yaml")))
+    found.pop("total", None)
+    return found
+
+
+def test_one_cell_from_start_to_finish_and_what_makes_parts_of_it_run_again(folder):
+    run(folder, SCORES)
+    assert sorted(path.name for path in (folder / "results" / "tiny").iterdir()) == ["dictionary"]
+    assert planned(folder, SCORES) == {}, "a second call does nothing"
+
+    changed = ("--config", "scoring={length_cuts: [1, 2, 3]}")
+    assert planned(folder, SCORES, *changed) == {"score": 1, "gather": 1}, "a scoring option reruns scoring alone"
+
+    cell = folder / "results" / "tiny" / "dictionary" / "seed42" / "direct"
+    before = (cell / "predictions.jsonl").read_bytes()
+    for _ in range(2):
+        (cell / "predictions.jsonl").unlink()
+        assert planned(folder, SCORES) == {"realign": 1, "score": 1, "gather": 1}
+        run(folder, SCORES)
+        assert (cell / "predictions.jsonl").read_bytes() == before
+        assert planned(folder, SCORES) == {}
+
+    scores = pl.read_csv(folder / SCORES).filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    # The dictionary knows aspirin, tooth ache and severe head ache: all four test entities.
+    assert scores.select("correct", "possible", "actual").row(0) == (4, 4, 4)
+
+
+def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
+    run(folder)
+    reports = sorted((folder / "reports").glob("*.csv"))
+    first = {path.name: path.read_bytes() for path in reports}
+    assert set(first) == {
+        "cost.csv",
+        "scores.csv",
+        "table1_instances.csv",
+        "table2_test_entities.csv",
+        "table3_strict.csv",
+        "table4_inference_time.csv",
+        "table5_relaxed.csv",
+    }
+    run(folder, "--forceall")
+    assert {path.name: path.read_bytes() for path in reports} == first
+    strict = pl.read_csv(folder / "reports" / "table3_strict.csv").filter(length="all")
+    assert dict(strict.select("model", "f1").iter_rows()) == {"oracle": 100, "all-o": 0, "dictionary": 100}
+
+
+def test_the_demo_cut_down_to_seconds(tmp_path):
+    """Both learned models, one epoch each on forty sentences: every stage, not every point of F1."""
+    settings = {
+        "bert-mini": {"train": {"sentences": 40, "epochs": 1}},
+        "llama-mini": {"source": {"scratch": {"copy_steps": 2}}, "train": {"sentences": 40, "epochs": 1}},
+    }
+    timing = {"sentences": 2, "batch_sizes": [1], "repeats": 1}
+    overlay = {"out": ".", "settings": settings, "timing": timing, "decodings": ["forced"]}
+    (tmp_path / "cut.yaml").write_text(yaml.safe_dump(overlay))
+    demo = Path("config/demo.yaml").resolve()
+    done = snakemake(tmp_path, "--configfile", str(demo), str(tmp_path / "cut.yaml"), "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    strict = pl.read_csv(tmp_path / "reports" / "table3_strict.csv").filter(length="all")
+    assert strict["model"].to_list() == ["oracle", "all-o", "dictionary", "bert-mini", "llama-mini"]
+    timed = pl.read_csv(tmp_path / "reports" / "table4_inference_time.csv")
+    assert set(timed["model"]) == {"bert-mini", "llama-mini"}
+    assert (timed["seconds_per_sample"] > 0).all()
+    page = (tmp_path / "reports" / "report.html").read_text()
+    assert "llama-mini" in page
+    assert "http" not in page.replace("http://www.w3.org", ""), "the page asks nobody for anything"
+
+
+@pytest.mark.skipif("BIONER_MIRROR" not in os.environ, reason="no real corpora: set BIONER_MIRROR to a mirror folder")
+def test_real_corpora_with_the_controls_equal_the_paper_s_tables(tmp_path):
+    overlay = {"datasets": ["JNLPBA", "BC5CDR"], "models": ["oracle", "all-o", "dictionary"]}
+    (tmp_path / "real.yaml").write_text(yaml.safe_dump(overlay))
+    done = snakemake(tmp_path, "--configfile", str(tmp_path / "real.yaml"), "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for table in ("table1_instances", "table2_test_entities"):
+        counts = pl.read_csv(tmp_path / "reports" / f"{table}.csv")
+        assert counts["difference"].to_list() == [0] * len(counts)
+        assert set(counts["dataset"]) == {"JNLPBA", "BC5CDR"}
+    scores = pl.read_csv(tmp_path / "reports" / "scores.csv")
+    assert set(scores.filter(model="oracle")["f1"]) == {100.0}
+    assert set(scores.filter(model="all-o")["f1"]) == {0.0}
+    strict = scores.filter(model="dictionary", dataset="BC5CDR", scheme="strict", stratum="all", label="all")
+    assert 70 < strict["f1"].item() < 71.5

@@ -1,0 +1,143 @@
+"""Configuration checked and completed, paths under `out`, and what a cell of the matrix consists of."""
+
+import json
+import os
+import re
+import shlex
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
+
+from bioner.config import decodings_of, load_config, load_matrix, seeds_of
+from bioner.errors import InputError
+
+# Rules call `bioner` as installed beside this Python, whether or not its environment was activated.
+shell.prefix(
+    f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+)
+
+try:
+    # Snakemake lists the overlays first, the file that they overlay last.
+    files = [Path(file) for file in reversed(workflow.configfiles)]
+    config = load_config(config, files)
+    DATASETS, MODELS = load_matrix(config, files)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+REPORTS = [
+    "table1_instances",
+    "table2_test_entities",
+    "table3_strict",
+    "table4_inference_time",
+    "table5_relaxed",
+    "cost",
+    "scores",
+]
+
+
+wildcard_constraints:
+    dataset="|".join(map(re.escape, DATASETS)),
+    model="|".join(map(re.escape, MODELS)),
+    seed=r"\d+",
+    decoding="direct|free|forced",
+    part="(dev/)?",
+
+
+def out(path):
+    """A path under the configured output folder, written as users write targets: without a leading `./`."""
+    return path if config["out"] == "." else f"{config['out']}/{path}"
+
+
+def as_json(entry):
+    return json.dumps(entry, ensure_ascii=False)
+
+
+def training_settings(entry):
+    """What a trained model depends on; a change of anything else must not train it again."""
+    resources = {name: entry["resources"][name] for name in ("gpus", "threads")}
+    return {name: value for name, value in entry.items() if name != "predict"} | {
+        "resources": resources
+    }
+
+
+def prediction_settings(entry):
+    """What a prediction depends on beside the weights."""
+    resources = {name: entry["resources"][name] for name in ("predict_gpus", "threads")}
+    train = {"precision": entry["train"]["precision"]}
+    return entry | {"train": train, "resources": resources}
+
+
+def split_of(wildcards):
+    """The instances a prediction is made for: dev under `dev/`, test otherwise."""
+    return out(f"data/{wildcards.dataset}/{'dev' if wildcards.part else 'test'}.jsonl")
+
+
+def cell(dataset, model, name):
+    """Paths of one file in every seed and decoding of a cell."""
+    return expand(
+        out("results/{dataset}/{model}/seed{seed}/{decoding}/{name}"),
+        dataset=dataset,
+        model=model,
+        seed=seeds_of(MODELS[model], config["seeds"]),
+        decoding=decodings_of(MODELS[model], config["decodings"]),
+        name=name,
+    )
+
+
+def deletions(made_from, product):
+    """A parameter that counts how often `made_from` was deleted: each time its job runs again and asks for the file.
+
+    Snakemake alone leaves a missing intermediate file be while what was made from it is there. The count so far is what
+    Snakemake itself recorded with `product`.
+    """
+
+    def count(wildcards):
+        source, result = (
+            out(path).format(**wildcards) for path in (made_from, product)
+        )
+        recorded = (
+            re.fullmatch(r"'deletions: (\d+)'", value)
+            for value in workflow.persistence.params(IOFile(result)) or []
+        )
+        before = next((int(match[1]) for match in recorded if match), 0)
+        return f"deletions: {before + (os.path.exists(result) and not os.path.exists(source))}"
+
+    return count
+
+
+def resource(name):
+    """A resource of the model's catalogue entry."""
+    return lambda wildcards: MODELS[wildcards.model]["resources"][name]
+
+
+def gres(name):
+    """Slurm's generic resource for the GPUs of a job; empty for a job that needs none."""
+
+    def request(wildcards):
+        count = MODELS[wildcards.model]["resources"][name]
+        return f"{config['gres']}:{count}" if count else ""
+
+    return request
+
+
+def trained(name):
+    """Whether a model has weights: controls have none."""
+    return MODELS[name]["family"] != "control"
+
+
+def launcher(wildcards):
+    """One process a GPU: more than one is accelerate's to start."""
+    gpus = MODELS[wildcards.model]["resources"]["gpus"]
+    return (
+        f"accelerate launch --num_processes {gpus} --module bioner"
+        if gpus > 1
+        else "bioner"
+    )
+
+
+def weights(wildcards):
+    """The trained model a prediction needs; none for controls."""
+    name = "results/{dataset}/{model}/seed{seed}/model".format(**wildcards)
+    return out(name) if trained(wildcards.model) else []

@@ -1,0 +1,15 @@
+rule normalize:
+    input:
+        out("data/{dataset}/raw"),
+    output:
+        expand(out("data/{{dataset}}/{split}.jsonl"), split=["train", "dev", "test"]),
+        out("data/{dataset}/stats.csv"),
+    log:
+        out("logs/normalize/{dataset}.log"),
+    params:
+        entry=lambda wildcards: as_json(DATASETS[wildcards.dataset]),
+        out=subpath(output[0], parent=True),
+    message:
+        "Normalizing {wildcards.dataset}"
+    shell:
+        "bioner normalize {wildcards.dataset} --entry {params.entry:q} --raw {input} --out {params.out} 2>&1 | tee {log}"

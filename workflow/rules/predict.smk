@@ -1,0 +1,59 @@
+rule predict:
+    input:
+        gold=split_of,
+        train=out("data/{dataset}/train.jsonl"),
+        weights=weights,
+    output:
+        out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}raw.jsonl.gz"),
+    log:
+        out("logs/predict/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
+    threads: resource("threads")
+    resources:
+        gres=gres("predict_gpus"),
+        mem_mb=resource("mem_mb"),
+        runtime=resource("runtime"),
+    params:
+        entry=lambda wildcards: as_json(prediction_settings(MODELS[wildcards.model])),
+        weights=lambda wildcards, input: (
+            f"--weights {input.weights}" if input.weights else ""
+        ),
+    message:
+        "Predicting {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, {wildcards.decoding}"
+    shell:
+        "bioner predict {wildcards.model} --entry {params.entry:q} --decoding {wildcards.decoding} --gold {input.gold}"
+        " --train {input.train} {params.weights} --out {output} 2>&1 | tee {log}"
+
+
+rule time:
+    input:
+        gold=out("data/{dataset}/test.jsonl"),
+        weights=lambda wildcards: expand(
+            out("results/{{dataset}}/{{model}}/seed{seed}/model"),
+            seed=config["seeds"][0],
+        ),
+    output:
+        out("results/{dataset}/{model}/timing.csv"),
+    log:
+        out("logs/time/{dataset}/{model}.log"),
+    # Alone on the machine: what runs beside it would be in the seconds.
+    threads: workflow.cores or 1
+    resources:
+        gres=gres("predict_gpus"),
+        mem_mb=resource("mem_mb"),
+        runtime=resource("runtime"),
+    params:
+        entry=lambda wildcards: as_json(prediction_settings(MODELS[wildcards.model])),
+        seed=config["seeds"][0],
+        decodings=lambda wildcards: [
+            f"--decoding {name}"
+            for name in decodings_of(MODELS[wildcards.model], config["decodings"])
+        ],
+        batches=[f"--batch {size}" for size in config["timing"]["batch_sizes"]],
+        sentences=config["timing"]["sentences"],
+        repeats=config["timing"]["repeats"],
+    message:
+        "Timing {wildcards.model} on {wildcards.dataset}"
+    shell:
+        "bioner time {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {params.seed}"
+        " --gold {input.gold} --weights {input.weights} {params.decodings} {params.batches}"
+        " --sentences {params.sentences} --repeats {params.repeats} --out {output} 2>&1 | tee {log}"
