@@ -1,0 +1,66 @@
+"""Writes the tables of config/README.md from the schemas: `make manual`. A test asserts that they are up to date."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bioner.config import REPOSITORY, SCHEMAS, Tree, read_yaml
+
+MANUAL = REPOSITORY / "config" / "README.md"
+
+
+def rows(schema: Tree, prefix: str = "") -> Iterator[str]:
+    """A table row a key, at every depth; keys that users choose are written in angle brackets."""
+    for key, sub in schema.get("properties", {}).items():
+        yield from _row(f"{prefix}{key}", sub, schema)
+    if isinstance(extra := schema.get("additionalProperties"), dict):
+        yield from rows(extra, f"{prefix}<name>.")
+
+
+def _row(key: str, sub: Tree, parent: Tree) -> Iterator[str]:
+    nested = "properties" in sub or isinstance(sub.get("additionalProperties"), dict)
+    if key.rpartition(".")[2] in parent.get("required", []):
+        default = "required"
+    elif "default" in sub and not (nested and sub["default"] == {}):
+        default = f"`{json.dumps(sub['default'], ensure_ascii=False)}`"
+    else:
+        default = ""
+    description = " ".join(sub.get("description", "").split()).replace("|", "\\|")
+    yield f"| `{key}` | {_kind(sub)} | {default} | {description} |"
+    yield from rows(sub, f"{key}.")
+
+
+def _kind(sub: Tree) -> str:
+    if "enum" in sub:
+        return " \\| ".join("null" if value is None else f"`{value}`" for value in sub["enum"])
+    kind = sub.get("type", "")
+    if kind == "array":
+        return f"list of {_kind(sub['items'])}"
+    return " or ".join(kind) if isinstance(kind, list) else kind
+
+
+def table(name: str) -> str:
+    """The table of one schema."""
+    schema = read_yaml(SCHEMAS / f"{name}.schema.yaml")
+    if not schema.get("properties"):
+        schema = schema["additionalProperties"]
+    return "\n".join(["| key | type | default | |", "|---|---|---|---|", *rows(schema)])
+
+
+def manual(text: str) -> str:
+    """The manual with its three tables as the schemas have them."""
+    for name in ("config", "datasets", "models"):
+        begin, end = f"<!-- {name}: made by `make manual` -->", f"<!-- end of {name} -->"
+        new = f"{begin}\n{table(name)}\n{end}"
+        text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, new=new: new, text, flags=re.DOTALL)
+    return text
+
+
+def main(path: Path = MANUAL) -> None:
+    """Rewrite the manual in place."""
+    path.write_text(manual(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
