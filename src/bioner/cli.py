@@ -201,6 +201,41 @@ def gather(scores: Annotated[list[Path], typer.Argument(help="Score files.")], o
 
 
 @app.command()
+def compare(
+    gold: Gold,
+    pred: Annotated[list[Path], typer.Option(help="Predictions of one system; again for each seed.")],
+    versus: Annotated[list[Path], typer.Option(help="Predictions of the other; again for each seed.")],
+    out: Out,
+    dataset: str | None = None,
+    model: str | None = None,
+    decoding: str | None = None,
+    versus_model: str | None = None,
+    versus_decoding: str | None = None,
+    length_cut: Annotated[list[int] | None, typer.Option(help="Upper end of a length bucket; may be repeated.")] = None,
+    resamples: int = 10_000,
+    resampling_seed: int = 0,
+) -> None:
+    """Strict F1 of two systems, their difference, its 95 % interval and p-value."""
+    import polars as pl
+
+    from bioner.instances import read_instances, read_predictions
+    from bioner.scoring.compare import COMPARISON, compare
+    from bioner.tables import write_table
+
+    instances = read_instances(gold)
+    ours, theirs = ([read_predictions(path, instances) for path in paths] for paths in (pred, versus))
+    whose = {
+        "dataset": dataset,
+        "model": model,
+        "decoding": decoding,
+        "versus_model": versus_model,
+        "versus_decoding": versus_decoding,
+    }
+    rows = compare(instances, ours, theirs, sorted(length_cut or [1, 2]), resamples, resampling_seed)
+    write_table(out, pl.DataFrame([whose | row for row in rows], schema=COMPARISON))
+
+
+@app.command()
 def report(
     results: Annotated[Path, typer.Option(help="Folder DATASET/MODEL/….")],
     data: Annotated[Path, typer.Option(help="Folder DATASET/stats.csv.")],

@@ -18,6 +18,8 @@ def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
     assert planned["train"] == planned["time"] == 5 * 6
     assert planned["predict"] == planned["realign"] == planned["score"] == 5 * 11
     assert planned["gather"] == 5 * 9
+    # All pairs of the six models and the dictionary.
+    assert planned["compare"] == 5 * 7 * 6 / 2
     assert planned["report"] == 1
 
 

@@ -71,6 +71,7 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
     assert set(first) == {
         "cost.csv",
         "scores.csv",
+        "significance.csv",
         "table1_instances.csv",
         "table2_test_entities.csv",
         "table3_strict.csv",
@@ -97,6 +98,12 @@ def test_the_demo_cut_down_to_seconds(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     strict = pl.read_csv(tmp_path / "reports" / "table3_strict.csv").filter(length="all")
     assert strict["model"].to_list() == ["oracle", "all-o", "dictionary", "bert-mini", "llama-mini"]
+    compared = pl.read_csv(tmp_path / "reports" / "significance.csv").filter(stratum="all")
+    assert list(compared.select("model", "versus_model", "versus_decoding").iter_rows()) == [
+        ("dictionary", "bert-mini", "direct"),
+        ("dictionary", "llama-mini", "forced"),
+        ("bert-mini", "llama-mini", "forced"),
+    ]
     timed = pl.read_csv(tmp_path / "reports" / "table4_inference_time.csv")
     assert set(timed["model"]) == {"bert-mini", "llama-mini"}
     assert (timed["seconds_per_sample"] > 0).all()

@@ -1,5 +1,6 @@
 """Configuration checked and completed, paths under `out`, and what a cell of the matrix consists of."""
 
+import itertools
 import json
 import os
 import re
@@ -32,6 +33,7 @@ REPORTS = [
     "table3_strict",
     "table4_inference_time",
     "table5_relaxed",
+    "significance",
     "cost",
     "scores",
 ]
@@ -40,6 +42,7 @@ REPORTS = [
 wildcard_constraints:
     dataset="|".join(map(re.escape, DATASETS)),
     model="|".join(map(re.escape, MODELS)),
+    other="|".join(map(re.escape, MODELS)),
     seed=r"\d+",
     decoding="direct|free|forced",
     part="(dev/)?",
@@ -84,6 +87,35 @@ def cell(dataset, model, name):
         decoding=decodings_of(MODELS[model], config["decodings"]),
         name=name,
     )
+
+
+def headline_decoding(model):
+    """The decoding a model is compared by: `forced` for an LLM where it is run, since realignment cannot lose there."""
+    return max(
+        decodings_of(MODELS[model], config["decodings"]),
+        key=["direct", "free", "forced"].index,
+    )
+
+
+def headline(dataset, model):
+    """Test predictions a model is compared by, one file a seed."""
+    name = f"{headline_decoding(model)}/predictions.jsonl"
+    seeds = seeds_of(MODELS[model], config["seeds"])
+    return [out(f"results/{dataset}/{model}/seed{seed}/{name}") for seed in seeds]
+
+
+def comparisons():
+    """A file a pair of systems worth comparing; what oracle and all-o score is no finding."""
+    systems = [
+        name
+        for name in config["models"]
+        if MODELS[name]["control"] not in ("oracle", "all-o")
+    ]
+    return [
+        out(f"results/{dataset}/{model}/versus/{other}.csv")
+        for dataset in config["datasets"]
+        for model, other in itertools.combinations(systems, 2)
+    ]
 
 
 def deletions(made_from, product):

@@ -11,6 +11,7 @@ rule report:
             dataset=config["datasets"],
             model=filter(trained, config["models"]),
         ),
+        comparisons(),
     output:
         expand(out("reports/{name}.csv"), name=REPORTS),
         page=report(

@@ -16,6 +16,7 @@ from bioner.reporting.tables import (
     instances_table,
     read_kept,
     relaxed_table,
+    significance_table,
     strict_table,
     time_table,
 )
@@ -27,6 +28,7 @@ TITLES = {
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
     "table4_inference_time": "Table IV. Inference seconds a sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
+    "significance": "Differences between systems in strict F1, with 95 % intervals and p-values",
     "cost": "Cost of training",
 }
 
@@ -50,6 +52,7 @@ def report(
         "table3_strict": strict_table(kept),
         "table4_inference_time": time_table(kept),
         "table5_relaxed": relaxed_table(kept),
+        "significance": significance_table(kept),
         "cost": cost_table(kept),
     }
     for name, table in {**tables, "scores": kept.scores}.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from bioner.config import REPOSITORY
+from bioner.scoring.compare import COMPARISON, holm
 from bioner.scoring.score import read_scores
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.tables import read_table
@@ -27,6 +28,7 @@ TIMING: dict[str, type[pl.DataType]] = {
     "repeats": pl.Int64,
     "seconds_per_sample": pl.Float64,
 }
+FEWEST = 30  # entities or clusters that a verdict needs
 BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
 
 
@@ -38,6 +40,7 @@ class Kept:
     statistics: pl.DataFrame
     timing: pl.DataFrame
     runs: pl.DataFrame
+    comparisons: pl.DataFrame
 
 
 def instances_table(kept: Kept) -> pl.DataFrame:
@@ -105,6 +108,22 @@ def cost_table(kept: Kept) -> pl.DataFrame:
     return kept.runs
 
 
+def significance_table(kept: Kept) -> pl.DataFrame:
+    """Paired comparisons with Holm's adjustment over the pairs of a dataset and stratum.
+
+    A stratum with fewer than 30 gold entities or clusters gets no adjusted p-value: `too_few` says so.
+    """
+    table = kept.comparisons.with_columns(
+        too_few=(pl.col("gold_entities") < FEWEST) | (pl.col("clusters") < FEWEST),
+    )
+    adjusted: dict[int, float] = {}
+    sound = table.with_row_index("row").filter(~pl.col("too_few"))
+    for group in sound.partition_by("dataset", "stratum", maintain_order=True):
+        adjusted.update(zip(group["row"], holm(group["p"].to_list()), strict=True))
+    p_holm = pl.Series("p_holm", [adjusted.get(row) for row in range(len(table))], dtype=pl.Float64)
+    return table.with_columns(p_holm)
+
+
 def _means(scores: pl.DataFrame, scheme: str, per_length: bool) -> pl.DataFrame:
     rows = scores.filter((pl.col("scorer") == "semeval") & (pl.col("scheme") == scheme) & (pl.col("label") == "all"))
     if not per_length:
@@ -139,6 +158,8 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
     statistics = [
         read_table(path, STATISTICS) for dataset in datasets if (path := data / dataset / "stats.csv").is_file()
     ]
+    versus = [(cell / "versus" / f"{other}.csv") for _, _, cell in cells for other in models]
+    comparisons = [read_table(path, COMPARISON) for path in versus if path.is_file()]
     runs = []
     for dataset, model, cell in cells:
         for path in sorted(cell.glob("seed*/run.json")):
@@ -162,6 +183,7 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
         statistics=pl.concat(statistics) if statistics else pl.DataFrame(schema=STATISTICS),
         timing=pl.concat(timing) if timing else pl.DataFrame(schema=TIMING),
         runs=pl.DataFrame(runs, schema=RUNS),
+        comparisons=pl.concat(comparisons) if comparisons else pl.DataFrame(schema=COMPARISON),
     )
 
 
