@@ -33,6 +33,9 @@ TITLES = {
 }
 
 
+FOUR_DIGITS = ("p", "p_holm", "gpu_hours")
+
+
 def report(
     results: Path, data: Path, out: Path, datasets: Sequence[str] = (), models: Sequence[str] = ()
 ) -> dict[str, pl.DataFrame]:
@@ -69,13 +72,27 @@ def missing_cells(kept: Kept, datasets: Sequence[str], models: Sequence[str]) ->
 
 
 def page(tables: dict[str, pl.DataFrame], missing: Sequence[str]) -> str:
-    """The page as one HTML text: no request leaves it, every value is escaped."""
+    """The page as one HTML text: no request leaves it, every value is escaped; columns without a value are left out."""
     environment = Environment(loader=PackageLoader("bioner.reporting"), autoescape=select_autoescape(default=True))
-    shown = [(TITLES[name], f"{name}.csv", table.columns, table.rows()) for name, table in tables.items()]
+    shown = []
+    for name, table in tables.items():
+        filled = table.select(column for column in table if column.null_count() < len(table))
+        columns = [(column.name.replace("_", " "), column.dtype.is_numeric()) for column in filled]
+        rows = [[_cell(column, value) for column, value in row.items()] for row in filled.iter_rows(named=True)]
+        shown.append((TITLES[name], f"{name}.csv", columns, rows))
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return environment.get_template("report.html.j2").render(
-        tables=shown, missing=missing, made=now, provenance=provenance()
-    )
+    template = environment.get_template("report.html.j2")
+    return template.render(tables=shown, missing=missing, made=now, provenance=provenance())
+
+
+def _cell(column: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4f}" if column in FOUR_DIGITS or "seconds_per" in column else f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) and column != "seed" else str(value)
 
 
 def summary(folder: Path) -> str:
