@@ -14,7 +14,7 @@ from bioner.raw import Tagged
 from bioner.realign import realign_all
 from bioner.scoring.semeval import strict_by_length
 from bioner.tags import tag_set
-from bioner.training.run import Job, Trained
+from bioner.training.job import Job, Trained
 from bioner.training.setup import Progress, callbacks, quiet, training_arguments
 
 
@@ -46,8 +46,9 @@ def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path) ->
         )
     )
     trainer.train()
-    trainer.save_model(str(out))
-    (out / "training_args.bin").unlink(missing_ok=True)  # a pickle of arguments that run.json tells in words
+    if trainer.is_world_process_zero():
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(out))
+        tokenizer.save_pretrained(str(out))
     return Trained(progress.history(), {"labels": labels, "train_pieces": len(train_pieces)}, _parameters(model))
 
 

@@ -1,7 +1,6 @@
 """Fine-tuning an LLM to write one token:TAG line a token, with QLoRA where the entry says so (paper, section II.B)."""
 
 import logging
-import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from bioner.errors import InputError
 from bioner.instances import entity_types
 from bioner.models.hub import load_causal_lm, load_tokenizer
 from bioner.models.llm import BASE, Task, example, save_task, with_adapter
-from bioner.training.run import Job, Trained
+from bioner.training.job import Job, Trained
 from bioner.training.setup import Progress, callbacks, quiet, training_arguments
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path) -> Tra
     )
     trainer.train()
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    if int(os.environ.get("RANK", 0)) == 0:
+    if trainer.is_world_process_zero():
         _save(trainer, source, entry["lora"] is not None, out)
         base = str(source) if entry["source"]["hub"] else BASE
         save_task(out, Task(types, base, revision))

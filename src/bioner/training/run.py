@@ -1,17 +1,15 @@
-"""One training job from data to a finished folder: source, seed, threads, provenance; whole or not at all."""
+"""One training job from data to a finished folder: source, seed, threads, processes, provenance."""
 
 import json
-import os
 import random
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import torch
 import transformers
+from accelerate import PartialState
 
 from bioner.config import Tree
 from bioner.errors import InputError
@@ -20,64 +18,67 @@ from bioner.instances import Instance
 from bioner.models.hub import require_devices
 from bioner.provenance import Stopwatch, provenance
 from bioner.tables import write_table
+from bioner.training.encoder import train_encoder
+from bioner.training.job import Job, Trained
+from bioner.training.llm import train_llm
 from bioner.training.scratch import make_pretrained
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to train: a catalogue entry on data, under a seed, in one of `processes` processes."""
-
-    name: str
-    entry: Tree
-    train: Sequence[Instance]
-    dev: Sequence[Instance]
-    seed: int
-    processes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What training leaves besides weights: history, facts for run.json, the number of trained parameters."""
-
-    history: pl.DataFrame
-    facts: dict[str, Any]
-    parameters: int
 
 
 def train(name: str, entry: Tree, train: Sequence[Instance], dev: Sequence[Instance], seed: int, out: Path) -> None:
     """Train one model and write `out/model/`, `out/history.csv` and `out/run.json`, the last one last.
 
-    Raises InputError before anything is loaded where the entry asks for GPUs that are missing.
+    Runs in every process that accelerate or torchrun started; the main one writes. Raises InputError before anything is
+    loaded where the entry asks for GPUs that are missing.
     """
-    from bioner.training.encoder import train_encoder
-    from bioner.training.llm import train_llm
-
     if entry["family"] == "control":
-        raise InputError(
-            name, "a control", "an encoder or an LLM", "Controls are not trained; go on with `bioner predict`."
-        )
+        remedy = "Controls are not trained; go on with `bioner predict`."
+        raise InputError(name, "a control", "an encoder or an LLM", remedy)
     require_devices(name, entry["resources"]["gpus"])
-    processes = int(os.environ.get("WORLD_SIZE", 1))
     torch.set_num_threads(entry["resources"]["threads"])
     transformers.set_seed(seed)
-    job = Job(name, entry, sample(train, entry["train"]["sentences"], seed), dev, seed, processes)
+    processes = PartialState(cpu=entry["resources"]["gpus"] == 0)
+    job = Job(name, entry, sample(train, entry["train"]["sentences"], seed), dev, seed, processes.num_processes)
     watch = Stopwatch()
-    with tempfile.TemporaryDirectory(prefix="bioner-train-") as scratch, atomic_path(out / "model") as model:
-        source = make_pretrained(entry, job.train, seed, Path(scratch) / "source")
+    with _workspace(out, processes) as workspace:
+        source = make_pretrained(entry, job.train, seed, workspace / "source")
+        processes.wait_for_everyone()  # transformers saves in the main process alone
         run = train_encoder if entry["family"] == "encoder" else train_llm
-        trained = run(job, source, Path(scratch) / "checkpoints", model)
-    if int(os.environ.get("RANK", 0)) != 0:
-        return
+        trained = run(job, source, workspace / "checkpoints", workspace / "model")
+        processes.wait_for_everyone()
+        if processes.is_main_process:
+            _publish(job, trained, workspace / "model", out, watch)
+
+
+@contextmanager
+def _workspace(out: Path, processes: PartialState) -> Iterator[Path]:
+    """A folder that all processes of the job share, empty at the start and gone at the end."""
+    workspace = out / ".training"
+    if processes.is_main_process:
+        shutil.rmtree(workspace, ignore_errors=True)
+        (workspace / "model").mkdir(parents=True)
+    processes.wait_for_everyone()
+    try:
+        yield workspace
+    finally:
+        if processes.is_main_process:
+            shutil.rmtree(workspace, ignore_errors=True)
+            if not any(out.iterdir()):
+                out.rmdir()
+
+
+def _publish(job: Job, trained: Trained, model: Path, out: Path, watch: Stopwatch) -> None:
+    with atomic_path(out / "model") as path:
+        model.replace(path)
     write_table(out / "history.csv", trained.history)
     record = {
-        "model": name,
-        "seed": seed,
-        "processes": processes,
+        "model": job.name,
+        "seed": job.seed,
+        "processes": job.processes,
         "train_instances": len(job.train),
-        "dev_instances": len(dev),
+        "dev_instances": len(job.dev),
         "trained_parameters": trained.parameters,
         **trained.facts,
-        "settings": entry,
+        "settings": job.entry,
         **watch.costs(),
         **provenance(),
     }
