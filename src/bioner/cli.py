@@ -29,6 +29,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 Config = Annotated[list[Path] | None, typer.Option("--config", help="Overlay of config/config.yaml; may be repeated.")]
 Entry = Annotated[str | None, typer.Option("--entry", help="The catalogue entry as JSON, in place of the catalogue's.")]
 Gold = Annotated[Path, typer.Option(help="Instances (JSON Lines, plain or .gz).")]
+LengthCuts = Annotated[
+    list[int] | None, typer.Option("--length-cut", min=1, help="Upper end of a length bucket; may be repeated.")
+]
 Out = Annotated[Path, typer.Option(help="Where to write.")]
 
 
@@ -61,16 +64,17 @@ def train(
     model: str,
     data: Annotated[Path, typer.Option(help="Folder with train.jsonl and dev.jsonl.")],
     out: Out,
-    seed: int = 42,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
     """Train a model: model/, history.csv, run.json."""
-    _offline_by_default()
     from bioner.instances import read_instances
+    from bioner.training.launch import launch
     from bioner.training.run import train
 
     settings = _entry("models", model, _settings(config), entry)
+    launch(model, settings)
     train(model, settings, read_instances(data / "train.jsonl"), read_instances(data / "dev.jsonl"), seed, out)
 
 
@@ -90,6 +94,7 @@ def predict(
     from bioner.predict import predict
     from bioner.raw import write_raw
 
+    _keep_apart(out, gold, train)
     settings = _entry("models", model, _settings(config), entry)
     known = read_instances(train) if train else []
     write_raw(out, predict(model, settings, read_instances(gold), known, weights, decoding))
@@ -102,9 +107,9 @@ def time(
     out: Out,
     weights: Annotated[Path, typer.Option(help="Folder `model/` of a trained model.")],
     decoding: Annotated[list[str], typer.Option(help="direct, free or forced; may be repeated.")],
-    sentences: int = 100,
-    batch: Annotated[list[int] | None, typer.Option(help="Batch size; may be repeated.")] = None,
-    repeats: int = 3,
+    sentences: Annotated[int, typer.Option(min=1)] = 100,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; may be repeated.")] = None,
+    repeats: Annotated[int, typer.Option(min=1)] = 3,
     dataset: str = "",
     seed: int | None = None,
     config: Config = None,
@@ -125,6 +130,7 @@ def time(
     for way in decoding:
         predictor = load_predictor(model, settings, weights, way)
         machine = provenance()
+        on_gpu = settings["resources"]["predict_gpus"] > 0
         whose = {
             "dataset": dataset,
             "model": model,
@@ -132,7 +138,7 @@ def time(
             "decoding": way,
             "precision": settings["quantization"] or settings["train"]["precision"],
             "draft": None,
-            "hardware": machine["gpus"][0] if machine["gpus"] else machine["cpu"],
+            "hardware": machine["gpus"][0] if machine["gpus"] and on_gpu else machine["cpu"],
         }
         rows += [whose | row for row in time_predictions(predictor, instances, sentences, batch or [1], repeats)]
     write_table(out, pl.DataFrame(rows, schema=TIMING))
@@ -158,6 +164,7 @@ def realign(
     from bioner.tables import write_table
     from bioner.tags import tag_set
 
+    _keep_apart(out, gold, raw, train)
     instances = read_instances(gold)
     legal = frozenset(tag_set(entity_types([*instances, *read_instances(train)]))) if train else None
     predictions, alignments = realign_all(instances, read_raw(raw, instances), legal, method)
@@ -175,7 +182,7 @@ def score(
     model: str | None = None,
     seed: int | None = None,
     decoding: str | None = None,
-    length_cut: Annotated[list[int] | None, typer.Option(help="Upper end of a length bucket; may be repeated.")] = None,
+    length_cut: LengthCuts = None,
     per_type: Annotated[bool, typer.Option(help="Also one row an entity type.")] = True,
 ) -> None:
     """Strict, relaxed, exact and type scores by nervaluate; strict ones by entity length too."""
@@ -183,8 +190,9 @@ def score(
     from bioner.scoring.score import score
     from bioner.tables import write_table
 
+    _keep_apart(out, gold, pred)
     instances = read_instances(gold)
-    cuts = sorted(length_cut or [1, 2])
+    cuts = sorted(set(length_cut or [1, 2]))
     table = score(instances, read_predictions(pred, instances), dataset, model, seed, decoding, cuts, per_type)
     write_table(out, table)
 
@@ -197,6 +205,9 @@ def gather(scores: Annotated[list[Path], typer.Argument(help="Score files.")], o
     from bioner.scoring.score import read_scores
     from bioner.tables import write_table
 
+    _keep_apart(out, *scores)
+    if len({path.resolve() for path in scores}) < len(scores):
+        raise InputError("gather", "a score file twice", "each once", "Remove one of the two.")
     write_table(out, pl.concat([read_scores(path) for path in scores]))
 
 
@@ -211,9 +222,9 @@ def compare(
     decoding: str | None = None,
     versus_model: str | None = None,
     versus_decoding: str | None = None,
-    length_cut: Annotated[list[int] | None, typer.Option(help="Upper end of a length bucket; may be repeated.")] = None,
-    resamples: int = 10_000,
-    resampling_seed: int = 0,
+    length_cut: LengthCuts = None,
+    resamples: Annotated[int, typer.Option(min=1)] = 10_000,
+    resampling_seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Strict F1 of two systems, their difference, its 95 % interval and p-value."""
     import polars as pl
@@ -222,6 +233,7 @@ def compare(
     from bioner.scoring.compare import COMPARISON, compare
     from bioner.tables import write_table
 
+    _keep_apart(out, gold, *pred, *versus)
     instances = read_instances(gold)
     ours, theirs = ([read_predictions(path, instances) for path in paths] for paths in (pred, versus))
     whose = {
@@ -231,7 +243,7 @@ def compare(
         "versus_model": versus_model,
         "versus_decoding": versus_decoding,
     }
-    rows = compare(instances, ours, theirs, sorted(length_cut or [1, 2]), resamples, resampling_seed)
+    rows = compare(instances, ours, theirs, sorted(set(length_cut or [1, 2])), resamples, resampling_seed)
     write_table(out, pl.DataFrame([whose | row for row in rows], schema=COMPARISON))
 
 
@@ -260,13 +272,15 @@ def summary(reports: Annotated[Path, typer.Argument(help="Folder that `bioner re
 def main() -> None:
     """Run a command; bad input ends with one line on stderr and exit code 2."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    warnings.simplefilter("ignore", FutureWarning)  # libraries to their own callers
-    for noisy in ("httpx", "httpcore", "filelock", "bitsandbytes", "transformers", "py.warnings"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    _quiet_libraries()
     try:
         app()
     except InputError as error:
         typer.echo(f"bioner: {error}", err=True)
+        raise SystemExit(2) from None
+    except OSError as error:
+        place = error.filename or "system"
+        typer.echo(f"bioner: {place}: {error.strerror}. Check the path and who may write there.", err=True)
         raise SystemExit(2) from None
 
 
@@ -291,7 +305,16 @@ def _entry(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
         ) from None
 
 
-def _offline_by_default() -> None:
-    """Keep the hub from reporting use; whether it may be asked at all is HF_HUB_OFFLINE's to say."""
+def _keep_apart(out: Path, *inputs: Path | None) -> None:
+    """InputError where an output would overwrite what it is made from."""
+    if out.resolve() in {path.resolve() for path in inputs if path}:
+        raise InputError(out, "an input as the output", "another file", "Choose another --out.")
+
+
+def _quiet_libraries() -> None:
+    """Only this project's own lines; and the hub is not told of use."""
+    warnings.simplefilter("ignore", FutureWarning)  # libraries to their own callers
+    for noisy in ("httpx", "httpcore", "filelock", "bitsandbytes", "transformers", "py.warnings"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -35,9 +35,7 @@ def read_yaml(path: Path) -> Tree:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(
-            path, "no such file", "a YAML file", "Check the path; it is relative to the repository."
-        ) from None
+        raise InputError(path, "no such file", "a YAML file", "Check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, str(error), "a readable UTF-8 file", "Check the path.") from None
     except yaml.YAMLError as error:
@@ -56,7 +54,10 @@ def read_yaml(path: Path) -> Tree:
 
 def load_config(tree: Tree, files: Sequence[Path] = (DEFAULT_CONFIG,)) -> Tree:
     """A merged configuration checked and completed; `files` are searched for the line of a fault, last first."""
-    config = _checked(_coerced(_schema("config"), tree), "config", files)
+    for file in files:
+        if file.is_file():
+            read_yaml(file)  # Snakemake reads them itself and lets doubled keys pass
+    config = _checked(tree, "config", files)
     config["out"] = str(Path(config["out"]))
     return config
 
@@ -71,6 +72,8 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
         for name, changes in config["settings"].items():
             entry = merged(find(catalogue, name, "model", "settings"), changes)
             catalogue[name] = _checked({name: entry}, kind, [f"settings of {name}"])[name]
+    for name, entry in catalogue.items():
+        _check_entry(kind, name, entry)
     return catalogue
 
 
@@ -99,7 +102,25 @@ def load_matrix(config: Tree, files: Sequence[Path]) -> tuple[dict[str, Tree], d
 def complete_entry(kind: str, name: str, entry: Tree) -> Tree:
     """One catalogue entry checked and completed (an entry handed over on a command line)."""
     completed: Tree = _checked({name: entry}, kind, [f"the entry of {name}"])[name]
+    _check_entry(kind, name, completed)
     return completed
+
+
+def _check_entry(kind: str, name: str, entry: Tree) -> None:
+    """What no schema says well: InputError for splits that share a file, and for a model without one source."""
+    if kind == "models" and entry["family"] != "control":
+        given = [key for key in ("hub", "scratch") if entry["source"][key] is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "neither"
+            remedy = "Set the one that is not meant to null."
+            raise InputError(f"{name}.source", found, "one of `hub` and `scratch`", remedy)
+    if kind == "datasets":
+        names = list(entry["splits"].values())
+        if lacking := [file for file in names if file not in entry["files"]]:
+            found, expected = f"no file {lacking[0]}", "every split's file under `files`"
+            raise InputError(f"{name}.splits", found, expected, "Add it or correct `splits`.")
+        if len(set(names)) < len(names):
+            raise InputError(f"{name}.splits", "one file for two splits", "three files", "Correct `splits`.")
 
 
 def seeds_of(entry: Tree, seeds: Sequence[int]) -> list[int]:
@@ -133,6 +154,12 @@ def _fill(schema: Tree, value: Any) -> None:
 
 def _checked(tree: Tree, schema_name: str, files: Sequence[Path | str]) -> Tree:
     schema = _schema(schema_name)
+    if wrong := [key for key in tree if not isinstance(key, str)]:
+        raise InputError(_place([wrong[0]], files), f"the key {wrong[0]!r}", "a name", "Put it in quotes.")
+    try:
+        tree = _coerced(schema, tree)
+    except RecursionError:
+        raise InputError(files[-1], "a value that holds itself", "plain values", "Remove the alias.") from None
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(tree))
     if error is not None:
         raise _input_error(error, files)
@@ -146,14 +173,17 @@ def _coerced(schema: Tree, value: Any) -> Any:
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if "array" in kinds and isinstance(value, str | int) and not isinstance(value, bool):
-        value = [value]
+        value = value.split(",") if isinstance(value, str) else [value]
     if isinstance(value, list):
         return [_coerced(schema.get("items", {}), item) for item in value]
     if isinstance(value, dict):
-        known = schema.get("properties", {})
-        return {key: _coerced(known.get(key, {}), item) for key, item in value.items()}
-    if isinstance(value, str) and {"integer", "number"} & set(kinds) and re.fullmatch(r"-?\d+", value):
-        return int(value)
+        known, rest = schema.get("properties", {}), schema.get("additionalProperties")
+        rest = rest if isinstance(rest, dict) else {}
+        return {key: _coerced(known.get(key, rest), item) for key, item in value.items()}
+    if isinstance(value, str) and {"integer", "number", "boolean"} & set(kinds) and "string" not in kinds:
+        if "number" in kinds and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", value):
+            return float(value)  # to YAML 2e-5 is text, and 2.0e-5 a number
+        return yaml.safe_load(value)
     return value
 
 
@@ -176,8 +206,6 @@ def _input_error(error: jsonschema.ValidationError, files: Sequence[Path | str])
     if error.validator == "required":
         lacking = ", ".join(name for name in error.validator_value if name not in error.instance)
         return InputError(_place(path, files), f"{key or 'the file'} without {lacking}", "all required keys", remedy)
-    if error.validator == "minProperties":
-        return InputError(_place(path, files), f"{key} without a key", expected, remedy)
     wanted = _wanted(error) + (f" ({expected})" if expected else "")
     return InputError(_place(path, files, error.instance), f"{key} = {error.instance!r}", wanted, remedy)
 
@@ -185,6 +213,10 @@ def _input_error(error: jsonschema.ValidationError, files: Sequence[Path | str])
 def _wanted(error: jsonschema.ValidationError) -> str:
     rule, value = error.validator, error.validator_value
     words = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than", "minItems": "at least"}
+    if rule == "uniqueItems":
+        return "no value twice"
+    if rule == "pattern":
+        return f"text that matches {value}"
     if rule == "type":
         return " or ".join([value] if isinstance(value, str) else value)
     if rule in ("enum", "const"):
@@ -201,7 +233,9 @@ def _place(path: Sequence[str | int], files: Sequence[Path | str], value: Any = 
     for file in reversed(files):
         if isinstance(file, Path) and (line := _line(file, path, value)):
             return f"{file}:{line}"
-    return str(files[0]) if len(files) == 1 and value is ANY else "configuration (--config on the command line?)"
+    if any(isinstance(file, str) for file in files) or (len(files) == 1 and value is ANY):
+        return str(files[0])
+    return "configuration (--config on the command line?)"
 
 
 def _line(file: Path, path: Iterable[str | int], value: Any) -> int | None:
@@ -244,9 +278,12 @@ def _children(node: Any) -> Iterator[tuple[str | int, int, Any]]:
 
 def _duplicate_key(file: Path) -> tuple[str, str] | None:
     """Place and name of a key that a mapping holds twice; YAML would let the last one win without a word."""
-    nodes = [_compose(file)]
+    nodes, visited = [_compose(file)], set()
     while nodes:
         node = nodes.pop()
+        if id(node) in visited:
+            continue
+        visited.add(id(node))
         own = [(key, value) for key, value in node.value] if isinstance(node, yaml.MappingNode) else []
         seen: set[str] = set()
         for key, _ in own:

@@ -19,12 +19,15 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
-                yield number, line.decode("utf-8").rstrip("\r\n")
+                # Editors on Windows put a byte order mark first; it is no part of the text.
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except FileNotFoundError:
         raise InputError(path, "no such file", "a readable file", "Check the path, or run the stage before.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(path, f"a broken gzip file ({error})", "a whole one", "Make the file again.") from None
     except UnicodeDecodeError as error:
+        if error.object.startswith(b"\x1f\x8b"):
+            raise InputError(path, "gzipped content", "plain text", "Let its name end in .gz.") from None
         bad = f"bytes that are not UTF-8 ({error.reason})"
         raise InputError(f"{path}:{number}", bad, "UTF-8 text", "Convert the file, for example with iconv.") from None
     except OSError as error:
@@ -37,9 +40,9 @@ def read_records(path: Path, keys: frozenset[str]) -> Iterator[tuple[str, dict[s
         where = f"{path}:{number}"
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            shown = repr(line[:60])
-            raise InputError(where, f"{shown} ({error.msg})", "one JSON object", "Mend or remake the file.") from None
+        except (ValueError, RecursionError) as error:
+            shown = f"{line[:60]!r} ({error})" if line.strip() else "an empty line"
+            raise InputError(where, shown, "one JSON object", "Mend or remake the file.") from None
         if not isinstance(record, dict) or not keys <= record.keys():
             lacks = ", ".join(sorted(keys - set(record))) if isinstance(record, dict) else "everything"
             wanted = "an object with the keys " + ", ".join(sorted(keys))
@@ -50,7 +53,9 @@ def read_records(path: Path, keys: frozenset[str]) -> Iterator[tuple[str, dict[s
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` (file or folder) that takes its name when the block ends well, else vanishes."""
-    path = path.absolute()  # `.` has no name of its own
+    path = path.resolve()  # through links; and `.` has no name of its own
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(path, "a device or pipe", "a regular file or folder to write", "Choose another path.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         temporary = Path(scratch) / path.name

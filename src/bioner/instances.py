@@ -39,6 +39,9 @@ def fault(instance: Instance) -> str | None:
     for position, token in enumerate(instance.tokens):
         if not token or any(character.isspace() for character in token):
             return f"token {position} is {token!r}, empty or with white space"
+    for position, tag in enumerate(instance.tags):
+        if any(character.isspace() for character in tag):
+            return f"tag {position} is {tag!r}, with white space"
     broken = violation(instance.tags)
     return f"tag {broken[0]}: {broken[1]}" if broken else None
 
@@ -57,6 +60,8 @@ def read_instances(path: Path) -> list[Instance]:
             raise InputError(where, problem, expected, "Remake the file with `bioner normalize`.")
         seen.add(instance.id)
         instances.append(instance)
+    if not instances:
+        raise InputError(path, "no instance", "at least one", "Remake the file with `bioner normalize`.")
     return instances
 
 
@@ -71,6 +76,8 @@ def read_predictions(path: Path, gold: Sequence[Instance]) -> list[Prediction]:
     predictions: list[Prediction] = []
     where = str(path)
     for where, record in read_records(path, frozenset({"id", "tags"})):
+        if foreign := sorted(record.keys() - {"id", "tags"}):
+            raise InputError(where, f"the key {foreign[0]!r}", "id and tags alone", f"Is this a gold file? {remake}")
         _check_types(record, where, strings=("id",), lists=("tags",))
         prediction = Prediction(record["id"], record["tags"])
         position = len(predictions)

@@ -21,6 +21,8 @@ def predict(
 ) -> list[RawOutput]:
     """Raw outputs for every instance, in order. Controls need `train`, trained models the folder `weights`."""
     if entry["family"] == "control":
+        if entry["control"] == "dictionary" and not train:
+            raise InputError(name, "no training instances", "those it takes its entities from", "Give --train.")
         tags = predict_control(entry["control"], train, gold)
         return [Tagged(instance.id, list(range(len(row))), row) for instance, row in zip(gold, tags, strict=True)]
     return load_predictor(name, entry, weights, decoding)(gold, entry["predict"]["batch_size"])
@@ -28,16 +30,17 @@ def predict(
 
 def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) -> Predictor:
     """A trained model as a function of instances and batch size; loads torch and the weights once."""
+    if entry["family"] == "control":
+        raise InputError(name, "a control", "a trained model", "Controls need no weights and are not timed.")
     expected = {"encoder": ("direct",), "llm": ("free", "forced")}[entry["family"]]
     if decoding not in expected:
         raise InputError(name, f"decoding {decoding!r}", " or ".join(expected), "Change --decoding.")
     if weights is None or not weights.is_dir():
-        raise InputError(
-            weights or name, "no such folder", "the folder of a trained model", "Run `bioner train` first."
-        )
+        remedy = "Run `bioner train` first and give --weights FOLDER/model."
+        raise InputError(weights or name, "no weights", "the folder of a trained model", remedy)
     import torch
 
-    from bioner.models.hub import load_token_classifier, load_tokenizer, require_devices
+    from bioner.models.hub import device_of, load_token_classifier, load_tokenizer, require_devices
 
     require_devices(name, entry["resources"]["predict_gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
@@ -47,13 +50,12 @@ def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) 
     from bioner.models.encoder import tag
 
     tokenizer = load_tokenizer(weights)
-    model = load_token_classifier(weights).eval()
-    if torch.cuda.is_available() and entry["resources"]["predict_gpus"]:
-        model = model.to(device="cuda", dtype=torch.bfloat16 if entry["train"]["precision"] == "bf16" else None)
+    model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
 
     def encoder(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
         ids, sentences = [item.id for item in instances], [item.tokens for item in instances]
-        return list(tag(model, tokenizer, ids, sentences, batch_size, entry["max_length"]))
+        bf16 = entry["train"]["precision"] == "bf16"
+        return list(tag(model, tokenizer, ids, sentences, batch_size, entry["max_length"], bf16))
 
     return encoder
 

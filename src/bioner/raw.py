@@ -64,9 +64,19 @@ def _output(record: dict[str, object], where: str, length: int) -> RawOutput:
     else:
         expected = "a generator's (id, text, new_tokens, stopped) or a tagger's (id, words, tags)"
         raise InputError(where, f"the keys {', '.join(record)}", expected, REMAKE)
-    if isinstance(output, Tagged):
+    if isinstance(output, Generated):
+        kinds = ((output.text, str), (output.new_tokens, int), (output.stopped, bool))
+        if not all(isinstance(value, kind) for value, kind in kinds):
+            raise InputError(where, "values of another kind", "text, a number of tokens, true or false", REMAKE)
+    else:
+        if not _list_of(output.words, int) or not _list_of(output.tags, str):
+            raise InputError(where, "words or tags of another kind", "lists of word indices and of tags", REMAKE)
         if len(output.words) != len(output.tags):
             raise InputError(where, f"{len(output.words)} word indices and {len(output.tags)} tags", "as many", REMAKE)
         if bad := [word for word in output.words if not 0 <= word < length]:
             raise InputError(where, f"word index {bad[0]}", f"0 to {length - 1}", REMAKE)
     return output
+
+
+def _list_of(values: object, kind: type) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)

@@ -104,13 +104,20 @@ def test_cells_without_scores_are_named_on_the_page(kept):
 
 
 def test_names_are_escaped_on_the_page(kept):
-    hostile = "<script>alert(1)</script>"
+    hostile = "<img src=x onerror=alert(1)>"
     table = score(GOLD, WRONG, "BC5CDR", hostile, 1, "direct")
-    write_table(kept / "results" / "BC5CDR" / "evil" / "scores.csv", table)
+    write_table(kept / "results" / "BC5CDR" / hostile / "scores.csv", table)
     built(kept)
     page = (kept / "reports" / "report.html").read_text()
     assert hostile not in page
-    assert "&lt;script&gt;" in page
+    assert "&lt;img src=x" in page
+
+
+def test_scores_in_another_cell_s_folder_are_refused(kept):
+    table = score(GOLD, WRONG, "BC5CDR", "bert-large-cased", 1, "direct")
+    write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", table)
+    with pytest.raises(InputError, match="scores of BC5CDR by bert-large-cased; expected BC5CDR by llama-8b"):
+        built(kept)
 
 
 def test_a_broken_score_file_is_named(kept):

@@ -68,6 +68,41 @@ def test_a_fault_in_a_catalogue_is_named_by_file_and_line(tmp_path, text, line):
     assert str(caught.value).startswith(f"{path}:{line}: ")
 
 
+@pytest.mark.parametrize(
+    "source", [{"hub": None}, {"revision": "x"}, {"hub": "a/b", "scratch": {"architecture": "bert"}}]
+)
+def test_the_source_is_the_hub_or_scratch_and_not_both(source):
+    with pytest.raises(InputError, match="one of `hub` and `scratch`"):
+        complete_entry("models", "mine", {"family": "encoder", "source": source})
+
+
+@pytest.mark.parametrize("extra", [{"lora": {"r": 8}}, {"quantization": "nf4"}])
+def test_an_encoder_takes_no_adapter_and_no_quantization(extra):
+    with pytest.raises(InputError):
+        complete_entry("models", "mine", {"family": "encoder", "source": {"hub": "a/b"}, **extra})
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "a b", "a;b", "-n"])
+@pytest.mark.parametrize("kind", ["datasets", "models"])
+def test_names_that_would_leave_their_folder_or_reach_the_shell_are_refused(kind, name):
+    with pytest.raises(InputError):
+        complete_entry(kind, name, {"family": "control", "control": "oracle"})
+
+
+@pytest.mark.parametrize(
+    ("files", "splits", "named"),
+    [
+        ({"a": {}}, {"train": "a", "dev": "a", "test": "a"}, "one file for two splits"),
+        ({"a": {}, "b": {}}, {"train": "a", "dev": "b", "test": "c"}, "no file c"),
+    ],
+)
+def test_every_split_has_a_file_of_its_own(tmp_path, files, splits, named):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"mine": {"format": "conll", "files": files, "splits": splits}}))
+    with pytest.raises(InputError, match=named):
+        load_catalogue("datasets", load_config({"catalogues": {"datasets": [str(path)]}}))
+
+
 @pytest.mark.parametrize("family", ["encoder", "llm"])
 @pytest.mark.parametrize("source", [{}, {"source": {}}])
 def test_a_trained_model_needs_a_source(family, source):

@@ -59,7 +59,15 @@ def test_the_sides_are_symmetric():
         assert (forth["low"], forth["high"]) == (pytest.approx(-back["high"]), pytest.approx(-back["low"]))
 
 
-def test_several_seeds_a_side_are_pooled():
+def test_the_number_of_seeds_a_side_does_not_change_the_test():
+    gold = corpus(30, 3)
+    ours, theirs = predicted(gold, 20), predicted(gold, 17)
+    once, thrice = (next(compare(gold, [ours], [theirs] * seeds, resamples=500)) for seeds in (1, 3))
+    assert once["p"] == thrice["p"]
+    assert once["difference"] == pytest.approx(thrice["difference"])
+
+
+def test_several_seeds_a_side_are_averaged():
     gold = corpus(10, 1)
     row = next(compare(gold, [predicted(gold, 10), predicted(gold, 5)], [predicted(gold, 5)], resamples=50))
     # 30 right of 40 gold, all predicted right: 2 x 30 / (40 + 30).

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.workflow.snakemake import REPOSITORY, dry_run, jobs
+from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, snakemake
 
 ENCODERS = ["bert-large-uncased", "bert-large-cased", "biomedbert-large", "deberta-v3-large"]
 LLMS = ["mistral-7b", "llama-8b"]
@@ -56,13 +56,12 @@ def test_the_slurm_profile_works_from_another_folder(tmp_path):
     assert jobs(text)["train"] == 1
 
 
-def test_an_llm_with_two_gpus_is_launched_by_accelerate_and_an_encoder_is_not(tmp_path):
-    command = {
-        model: dry_run(tmp_path, "--printshellcmds", f"results/BC5CDR/{model}/seed42/run.json")
-        for model in ("mistral-7b", "bert-large-cased")
-    }
-    assert "accelerate launch --num_processes 2 --module bioner train mistral-7b" in command["mistral-7b"]
-    assert "accelerate" not in command["bert-large-cased"]
+def test_the_slurm_profile_parses_without_dry_run(tmp_path):
+    """`-n` sets a number of cores that a profile with `jobs` alone does not."""
+    done = snakemake(
+        tmp_path, "--profile", str(REPOSITORY / "slurm"), "--executor", "local", "--cores", "1", "--list-rules"
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_of_its_own_holds_everything_under_out(tmp_path):

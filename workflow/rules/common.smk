@@ -10,13 +10,9 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-from bioner.config import decodings_of, load_config, load_matrix, seeds_of
+from bioner.config import REPOSITORY, decodings_of, load_config, load_matrix, seeds_of
+from bioner.corpora.normalize import READABLE
 from bioner.errors import InputError
-
-# Rules call `bioner` as installed beside this Python, whether or not its environment was activated.
-shell.prefix(
-    f'set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-)
 
 try:
     # Snakemake lists the overlays first, the file that they overlay last.
@@ -26,6 +22,21 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+
+unreadable = [
+    name for name in config["datasets"] if DATASETS[name]["format"] not in READABLE
+]
+if unreadable and workflow.is_main_process:
+    logger.warning(
+        f"{', '.join(unreadable)}: no reader in this version; these cells will stop at normalize."
+    )
+
+# Rules call `bioner` as installed beside this Python, whether or not its environment was activated. The mirror is no
+# parameter of a rule: where files come from does not change what they are, and must not train anything again.
+exports = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
+if config["mirror"]:
+    exports += f"export BIONER_MIRROR={shlex.quote(config['mirror'])}; "
+shell.prefix(f"set -euo pipefail; {exports}")
 
 REPORTS = [
     "table1_instances",
@@ -70,6 +81,17 @@ def prediction_settings(entry):
     resources = {name: entry["resources"][name] for name in ("predict_gpus", "threads")}
     train = {"precision": entry["train"]["precision"]}
     return entry | {"train": train, "resources": resources}
+
+
+def shipped(wildcards):
+    """Raw files that lie on this machine: a corpus edited in place is fetched again."""
+    paths = (file["path"] for file in DATASETS[wildcards.dataset]["files"].values())
+    return [REPOSITORY / path for path in paths if path]
+
+
+def keys(entry, *names):
+    """The part of a catalogue entry that a stage depends on, as JSON."""
+    return as_json({name: entry[name] for name in names})
 
 
 def split_of(wildcards):
@@ -157,16 +179,6 @@ def gres(name):
 def trained(name):
     """Whether a model has weights: controls have none."""
     return MODELS[name]["family"] != "control"
-
-
-def launcher(wildcards):
-    """One process a GPU: more than one is accelerate's to start."""
-    gpus = MODELS[wildcards.model]["resources"]["gpus"]
-    return (
-        f"accelerate launch --num_processes {gpus} --module bioner"
-        if gpus > 1
-        else "bioner"
-    )
 
 
 def weights(wildcards):

@@ -1,13 +1,16 @@
 rule fetch:
+    input:
+        shipped,
     output:
         directory(out("data/{dataset}/raw")),
     log:
         out("logs/fetch/{dataset}.log"),
     localrule: True
     params:
-        entry=lambda wildcards: as_json(DATASETS[wildcards.dataset]),
-        mirror=f"--mirror '{config['mirror']}'" if config["mirror"] else "",
+        entry=lambda wildcards: keys(
+            DATASETS[wildcards.dataset], "format", "splits", "files", "obtain"
+        ),
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "bioner fetch {wildcards.dataset} --entry {params.entry:q} --out {output} {params.mirror} 2>&1 | tee {log}"
+        "bioner fetch {wildcards.dataset} --entry {params.entry:q} --out {output} 2>&1 | tee {log}"

@@ -7,7 +7,14 @@ rule normalize:
     log:
         out("logs/normalize/{dataset}.log"),
     params:
-        entry=lambda wildcards: as_json(DATASETS[wildcards.dataset]),
+        entry=lambda wildcards: keys(
+            DATASETS[wildcards.dataset],
+            "format",
+            "splits",
+            "files",
+            "token_column",
+            "tag_column",
+        ),
         out=subpath(output[0], parent=True),
     message:
         "Normalizing {wildcards.dataset}"

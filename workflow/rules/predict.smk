@@ -10,6 +10,7 @@ rule predict:
     threads: resource("threads")
     resources:
         gres=gres("predict_gpus"),
+        gpus=resource("predict_gpus"),
         mem_mb=resource("mem_mb"),
         runtime=resource("runtime"),
     params:
@@ -36,9 +37,13 @@ rule time:
     log:
         out("logs/time/{dataset}/{model}.log"),
     # Alone on the machine: what runs beside it would be in the seconds.
-    threads: workflow.cores or 1
+    threads:
+        lambda wildcards: max(
+            resource("threads")(wildcards), workflow.resource_settings.cores or 0
+        )
     resources:
         gres=gres("predict_gpus"),
+        gpus=resource("predict_gpus"),
         mem_mb=resource("mem_mb"),
         runtime=resource("runtime"),
     params:

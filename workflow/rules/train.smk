@@ -11,15 +11,15 @@ rule train:
     threads: resource("threads")
     resources:
         gres=gres("gpus"),
+        gpus=resource("gpus"),
         mem_mb=resource("mem_mb"),
         runtime=resource("runtime"),
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
         entry=lambda wildcards: as_json(training_settings(MODELS[wildcards.model])),
-        launch=launcher,
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "{params.launch} train {wildcards.model} --entry {params.entry:q} --seed {wildcards.seed}"
+        "bioner train {wildcards.model} --entry {params.entry:q} --seed {wildcards.seed}"
         " --data {params.data} --out {params.out} 2>&1 | tee {log}"

@@ -20,11 +20,12 @@ def read_conll(path: Path, token_column: int = 0, tag_column: int = -1) -> Itera
     tags: list[str] = []
     start = width = 0
     for number, line in read_lines(path):
-        if not line.strip() or line.startswith(DOCUMENT_START):
+        opens_document = line.split("\t")[0].strip() == DOCUMENT_START
+        if not line.strip() or opens_document:
             if tokens:
                 yield Sentence(f"{path}:{start}", document, tokens, tags)
                 tokens, tags = [], []
-            if line.startswith(DOCUMENT_START):
+            if opens_document:
                 document = (document or 0) + 1
             continue
         columns = line.split("\t")

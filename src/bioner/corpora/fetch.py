@@ -24,8 +24,9 @@ def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Pat
     With `mirror`, files are copied from `<mirror>/<dataset>/` and nothing is downloaded. Raises InputError for a
     missing file, a failed download, a wrong checksum, or a folder `out` that holds anything else.
     """
-    if out.is_dir() and (foreign := sorted(path.name for path in out.iterdir() if path.name not in entry["files"])):
-        raise InputError(out, f"the file {foreign[0]}", f"a folder for {dataset} alone", "Choose another folder.")
+    held = sorted(out.iterdir()) if out.is_dir() else []
+    if foreign := [path.name for path in held if path.name not in entry["files"] or path.is_dir()]:
+        raise InputError(out, foreign[0], f"a folder for {dataset} alone", "Choose another folder.")
     with atomic_path(out) as folder, tempfile.TemporaryDirectory(prefix="bioner-fetch-") as downloads:
         folder.mkdir()
         for name, file in entry["files"].items():
@@ -60,7 +61,7 @@ def verify(path: Path, file: dict[str, Any], where: str) -> None:
 
 def _copy(path: Path, target: Path, dataset: str, entry: Tree) -> None:
     if not path.is_file():
-        remedy = entry["obtain"] or f"Put the file there, or fetch {dataset} without a mirror."
+        remedy = entry["obtain"] or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}."
         raise InputError(path, "no such file", f"a raw file of {dataset}", remedy)
     shutil.copyfile(path, target)
 

@@ -1,6 +1,7 @@
 """Raw files of a corpus to instances: one reader a format, one form for all."""
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,13 @@ def normalize(dataset: str, entry: Tree, raw: Path, out: Path) -> dict[str, list
     Nothing is written unless every split is sound. Raises InputError for the first line that is not.
     """
     splits = {split: read_split(dataset, split, entry, raw / entry["splits"][split]) for split in SPLITS}
-    for split, instances in splits.items():
-        write_instances(out / f"{split}.jsonl", instances)
-    write_table(out / "stats.csv", corpus_statistics(dataset, splits))
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
+        for split, instances in splits.items():
+            write_instances(Path(scratch) / f"{split}.jsonl", instances)
+        write_table(Path(scratch) / "stats.csv", corpus_statistics(dataset, splits))
+        for path in sorted(Path(scratch).iterdir()):
+            path.replace(out / path.name)
     counts = ", ".join(f"{len(instances)} {split}" for split, instances in splits.items())
     log.info("normalize %s: %s instances", dataset, counts)
     return splits
@@ -47,6 +52,9 @@ def read_split(dataset: str, split: str, entry: Tree, path: Path) -> list[Instan
     return instances
 
 
+READABLE = ("conll", "inline")
+
+
 def _sentences(dataset: str, entry: Tree, path: Path) -> Iterator[Sentence]:
     match entry["format"]:
         case "conll":
@@ -56,7 +64,10 @@ def _sentences(dataset: str, entry: Tree, path: Path) -> Iterator[Sentence]:
         case other:
             remedy = "Leave the corpus out of `datasets` until a version that reads it."
             raise InputError(
-                f"{dataset} in the catalogue", f"the format {other}", "one this version reads: conll, inline", remedy
+                f"{dataset} in the catalogue",
+                f"the format {other}",
+                f"one this version reads: {', '.join(READABLE)}",
+                remedy,
             )
 
 

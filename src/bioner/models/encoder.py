@@ -56,8 +56,12 @@ def tag(
     sentences: Sequence[Sequence[str]],
     batch_size: int,
     max_length: int,
+    bf16: bool = False,
 ) -> list[Tagged]:
-    """Subword tags of every sentence, in order; batches hold pieces of similar length."""
+    """Subword tags of every sentence, in order; batches hold pieces of similar length.
+
+    `bf16` runs under autocast, as the Trainer evaluates on dev: the weights stay as they were trained.
+    """
     cut = [(index, piece) for index, words in enumerate(sentences) for piece in pieces(tokenizer, words, max_length)]
     order = sorted(range(len(cut)), key=lambda position: -len(cut[position][1].input_ids))
     labels = model.config.id2label
@@ -67,7 +71,8 @@ def tag(
         batch = tokenizer.pad(
             {"input_ids": [cut[position][1].input_ids for position in positions]}, return_tensors="pt"
         )
-        best = model(**batch.to(model.device)).logits.argmax(-1).tolist()
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            best = model(**batch.to(model.device)).logits.argmax(-1).tolist()
         for position, row in zip(positions, best, strict=True):
             found[position] = [labels[label] for label in row]
     outputs = [Tagged(id_, [], []) for id_ in ids]

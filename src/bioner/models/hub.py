@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForTokenClassification,
@@ -43,10 +44,26 @@ def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTraine
 
 def load_token_classifier(source: str | Path, revision: str | None = None, **kwargs: Any) -> PreTrainedModel:
     """An encoder with a token-classification head (`id2label` in `kwargs` for a new head)."""
-    return _loaded(AutoModelForTokenClassification.from_pretrained, source, revision, **kwargs)
+    # Some checkpoints hold fp16 weights, which would be trained as such; autocast does what is to be done in bf16.
+    return _loaded(AutoModelForTokenClassification.from_pretrained, source, revision, dtype=torch.float32, **kwargs)
 
 
-def load_causal_lm(source: str | Path, entry: Tree, revision: str | None = None) -> PreTrainedModel:
+def device_of(gpus: int) -> torch.device:
+    """This process's GPU where the entry asks for GPUs and there are any, else the CPU."""
+    if gpus and torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
+def check_window(name: str, entry: Tree, model: PreTrainedModel) -> None:
+    """InputError where the entry's `max_length` is more than the model has positions for."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions and entry["max_length"] > positions:
+        found, expected = f"max_length {entry['max_length']}", f"at most {positions}, the model's positions"
+        raise InputError(name, found, expected, "Lower max_length.")
+
+
+def load_causal_lm(source: str | Path, entry: Tree, gpus: int, revision: str | None = None) -> PreTrainedModel:
     """A decoder, in 4-bit NF4 with double quantisation where the entry says so, on this process's device."""
     bf16 = entry["train"]["precision"] == "bf16"
     dtype = torch.bfloat16 if bf16 else torch.float32
@@ -59,13 +76,12 @@ def load_causal_lm(source: str | Path, entry: Tree, revision: str | None = None)
             bnb_4bit_compute_dtype=dtype,
         )
     # One whole copy a process: accelerate refuses device_map="auto" in a distributed run, and it would idle one GPU.
-    device = int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"
     return _loaded(
         AutoModelForCausalLM.from_pretrained,
         source,
         revision,
         dtype=dtype,
-        device_map={"": device},
+        device_map={"": device_of(gpus)},
         quantization_config=quantization,
     )
 
@@ -75,7 +91,7 @@ def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) 
         kwargs["revision"] = revision
     try:
         return load(str(source), **kwargs)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         remedy = (
             "Check the name and the connection. A gated model asks you to accept its terms and to log in with "

@@ -9,6 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.config import Tree
+from bioner.errors import InputError
 from bioner.instances import Instance
 from bioner.models.hub import load_causal_lm, load_tokenizer
 from bioner.models.prompt import prompt_ids, response_ids
@@ -71,11 +72,16 @@ def save_task(folder: Path, task: Task) -> None:
 
 def load_trained(folder: Path, entry: Tree) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Task]:
     """Model, tokenizer and task of a folder that training wrote; adapters sit on their base."""
-    task = Task(**json.loads((folder / TASK_FILE).read_text(encoding="utf-8")))
+    try:
+        task = Task(**json.loads((folder / TASK_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        expected, remedy = f"a folder `model/` of a trained LLM with {TASK_FILE}", "Run `bioner train` first."
+        raise InputError(folder, "another kind of folder", expected, remedy) from None
+    gpus = entry["resources"]["predict_gpus"]
     base = folder / BASE if task.base == BASE else task.base
     tokenizer = load_tokenizer(folder)
     if entry["lora"] is None:
-        model = load_causal_lm(folder, entry)
+        model = load_causal_lm(folder, entry, gpus)
     else:
-        model = PeftModel.from_pretrained(load_causal_lm(base, entry, task.revision), str(folder))
+        model = PeftModel.from_pretrained(load_causal_lm(base, entry, gpus, task.revision), str(folder))
     return model.eval(), tokenizer, task

@@ -8,6 +8,7 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from bioner.errors import InputError
+from bioner.files import atomic_text
 from bioner.provenance import provenance
 from bioner.reporting.tables import (
     Kept,
@@ -46,6 +47,9 @@ def report(
     models = list(models) or sorted(
         {path.parent.name for dataset in datasets for path in (results / dataset).glob("*/scores.csv")}
     )
+    if not data.is_dir():
+        raise InputError(data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path.")
+    datasets, models = list(dict.fromkeys(datasets)), list(dict.fromkeys(models))
     kept = read_kept(results, data, datasets, models)
     if kept.scores.is_empty():
         raise InputError(results, "no score file of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first.")
@@ -61,7 +65,8 @@ def report(
     for name, table in {**tables, "scores": kept.scores}.items():
         write_table(out / f"{name}.csv", table)
     missing = missing_cells(kept, datasets, models)
-    (out / "report.html").write_text(page(tables, missing), encoding="utf-8")
+    with atomic_text(out / "report.html") as stream:
+        stream.write(page(tables, missing))
     return tables
 
 
@@ -124,6 +129,10 @@ def summary(folder: Path) -> str:
 
 
 def _existing_table(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise InputError(path, "no such file", "a report folder", "Run `bioner report` first.")
-    return pl.read_csv(path)
+    try:
+        table = pl.read_csv(path)
+    except (OSError, pl.exceptions.PolarsError):
+        table = pl.DataFrame()
+    if not {"dataset", "model", "decoding", "f1"} <= set(table.columns):
+        raise InputError(path, "no such table", "a report folder", "Run `bioner report` first.")
+    return table

@@ -41,9 +41,9 @@ def compare(
 ) -> Iterator[dict[str, object]]:
     """A row a stratum (all, and the length buckets): both strict F1s, their difference, its interval, its p-value.
 
-    Several prediction files a side are seeds of one system; their counts are pooled within a cluster. `low` and `high`
-    are the 95 % percentile interval of a paired bootstrap over clusters; `p` is the two-sided p-value of approximate
-    randomisation that swaps whole clusters, (r + 1) / (N + 1). F1 in percent.
+    Several prediction files a side are seeds of one system; their counts are averaged within a cluster. `low` and
+    `high` are the 95 % percentile interval of a paired bootstrap over clusters; `p` is the two-sided p-value of
+    approximate randomisation that swaps whole clusters, (r + 1) / (N + 1). F1 in percent.
     """
     index = {doc: position for position, doc in enumerate(dict.fromkeys(instance.doc for instance in gold))}
     cluster = "sentence" if len(index) == len(gold) else "document"
@@ -56,7 +56,7 @@ def compare(
         low, high = _interval(mine, other, resamples, np.random.default_rng([seed, 1]))
         yield {
             "stratum": stratum,
-            "gold_entities": int(mine[:, 1].sum()) // len(predictions),
+            "gold_entities": round(mine[:, 1].sum()),
             "cluster": cluster,
             "clusters": len(index),
             "f1": f1,
@@ -94,7 +94,7 @@ def _cluster_counts(
                 for span in entities:
                     counts["all"][row, column] += 1
                     counts[bucket_of(span.length, cuts)][row, column] += 1
-    return counts
+    return {stratum: table / len(runs) for stratum, table in counts.items()}
 
 
 def _f1(totals: np.ndarray) -> np.ndarray:

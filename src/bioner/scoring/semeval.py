@@ -6,6 +6,7 @@ from typing import Any
 
 from nervaluate import Evaluator
 
+from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, entity_types
 from bioner.scoring.lengths import bucket_names, bucket_of
 from bioner.scoring.table import Counts
@@ -23,6 +24,8 @@ def semeval_rows(
 ) -> Iterator[Row]:
     """Rows of the score table for one prediction file, without the columns that say whose it is."""
     types = sorted({*entity_types(gold), *_predicted_types(predictions)})
+    if "all" in types:
+        raise InputError("gold or predictions", "the entity type 'all'", "another name", "`all` names the overall row.")
     true = [instance.tags for instance in gold]
     predicted = [prediction.tags for prediction in predictions]
     results = Evaluator(true, predicted, tags=types, loader="list").evaluate() if types else {}

@@ -9,7 +9,7 @@ from transformers import DataCollatorForTokenClassification, EvalPrediction, Tra
 
 from bioner.instances import Instance, Prediction, entity_types
 from bioner.models.encoder import Piece, labelled, pieces
-from bioner.models.hub import load_token_classifier, load_tokenizer
+from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
 from bioner.raw import Tagged
 from bioner.realign import realign_all
 from bioner.scoring.semeval import strict_by_length
@@ -27,6 +27,7 @@ def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path) ->
     model = load_token_classifier(
         source, entry["source"]["revision"], num_labels=len(labels), id2label=dict(enumerate(labels)), label2id=label2id
     )
+    check_window(job.name, entry, model)
     known = frozenset(labels)
     dev = [_within(instance, known) for instance in job.dev]
     train_pieces = _cut(job.train, tokenizer, entry["max_length"])

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from transformers import DataCollatorForSeq2Seq, Trainer
 
+from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.instances import entity_types
-from bioner.models.hub import load_causal_lm, load_tokenizer
+from bioner.models.hub import check_window, load_causal_lm, load_tokenizer
 from bioner.models.llm import BASE, Task, example, save_task, with_adapter
 from bioner.training.job import Job, Trained
 from bioner.training.setup import Progress, callbacks, quiet, training_arguments
@@ -38,7 +39,9 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path) -> Tra
         raise InputError(
             job.name, f"no example within max_length {entry['max_length']}", f"up to {longest} ids", "Raise max_length."
         )
-    model = with_adapter(load_causal_lm(source, entry, revision), entry)
+    base = load_causal_lm(source, entry, entry["resources"]["gpus"], revision)
+    check_window(job.name, entry, base)
+    model = with_adapter(base, entry)
     progress = Progress(job.name)
     trainer = quiet(
         Trainer(
@@ -54,18 +57,17 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path) -> Tra
     trainer.train()
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainer.is_world_process_zero():
-        _save(trainer, source, entry["lora"] is not None, out)
-        base = str(source) if entry["source"]["hub"] else BASE
-        save_task(out, Task(types, base, revision))
+        _save(trainer, entry, source, out)
+        save_task(out, Task(types, BASE if entry["source"]["scratch"] else str(source), revision))
     return Trained(
         progress.history(), {"types": types, "train_examples": len(kept), "left_out": len(train) - len(kept)}, trained
     )
 
 
-def _save(trainer: Trainer, source: str | Path, adapter: bool, out: Path) -> None:
+def _save(trainer: Trainer, entry: Tree, source: str | Path, out: Path) -> None:
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if adapter:
-        if Path(source).is_dir():
+    if entry["lora"] is not None:
+        if entry["source"]["scratch"]:
             shutil.copytree(source, out / BASE)
             model.peft_config["default"].base_model_name_or_path = BASE
         # False: else peft saves the fp32 output head beside its adapter, 2 GB for Llama-3.1.

@@ -33,6 +33,11 @@ def train(name: str, entry: Tree, train: Sequence[Instance], dev: Sequence[Insta
     if entry["family"] == "control":
         remedy = "Controls are not trained; go on with `bioner predict`."
         raise InputError(name, "a control", "an encoder or an LLM", remedy)
+    for split, instances in (("train", train), ("dev", dev)):
+        if not instances:
+            raise InputError(
+                f"{name}: {split} split", "no instance", "at least one", "Remake it with `bioner normalize`."
+            )
     require_devices(name, entry["resources"]["gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
     transformers.set_seed(seed)

@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from bioner.config import Tree
+from bioner.errors import InputError
 from bioner.instances import Instance, entity_types
 from bioner.models.llm import example, supervised
 from bioner.models.prompt import line_ids, prompt_text, response_line
@@ -38,11 +39,18 @@ def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: P
         return str(source["hub"])
     scratch = source["scratch"]
     make = {"bert": _bert, "llama": _llama}[scratch["architecture"]]
-    make(scratch, train, seed, folder)
+    known = AutoConfig.for_model(scratch["architecture"]).to_dict()
+    if unknown := sorted(scratch["config"].keys() - known.keys()):
+        raise InputError("source.scratch.config", f"the key {unknown[0]!r}", "keys of the configuration", "Correct it.")
+    try:
+        make(scratch, train, seed, folder, entry["resources"]["gpus"])
+    except (ValueError, KeyError) as error:
+        found = f"values that make no model ({error})"
+        raise InputError("source.scratch.config", found, "sizes that fit each other", "Correct them.") from None
     return folder
 
 
-def _bert(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path) -> None:
+def _bert(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpus: int) -> None:
     # Not WordPiece: its trainer numbers pieces in the order of a hash table, another in every process.
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -64,7 +72,7 @@ def _bert(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path) -> 
     fast.save_pretrained(folder)
 
 
-def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path) -> None:
+def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpus: int) -> None:
     types = entity_types(train)
     tokenizer = Tokenizer(models.BPE())
     # A word has the same ids wherever it stands (the space is dropped, not joined to it), and a tag is one chunk, so
@@ -93,12 +101,12 @@ def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path) ->
         pad_token_id=fast.pad_token_id,
         # Nearly orthogonal tied embeddings: copying an id is then close to the identity, and is learned far sooner.
         tie_word_embeddings=True,
-        initializer_range=1 / math.sqrt(scratch["config"]["hidden_size"]),
+        initializer_range=1 / math.sqrt(scratch["config"].get("hidden_size", 4096)),
         **scratch["config"],
     )
     model = AutoModelForCausalLM.from_config(config)
     if scratch["copy_steps"]:
-        _practise_copying(model, fast, train, types, scratch["copy_steps"], seed)
+        _practise_copying(model, fast, train, types, scratch["copy_steps"], seed, gpus)
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
 
@@ -119,6 +127,7 @@ def _practise_copying(
     types: Sequence[str],
     steps: int,
     seed: int,
+    gpus: int,
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="bioner-copy-") as folder:
         trainer = Trainer(
@@ -135,7 +144,7 @@ def _practise_copying(
                 save_strategy="no",
                 logging_strategy="no",
                 seed=seed,
-                use_cpu=not torch.cuda.is_available(),
+                use_cpu=gpus == 0,
                 report_to="none",
                 disable_tqdm=True,
             ),

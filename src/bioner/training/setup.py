@@ -16,6 +16,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.training_args import OptimizerNames
 
 from bioner.config import Tree
 from bioner.errors import InputError
@@ -31,9 +32,12 @@ def training_arguments(entry: Tree, folder: Path, seed: int, metric: str, proces
     if rest or not accumulation:
         found = f"batch_size {train['batch_size']} with micro_batch_size {micro} on {processes} processes"
         raise InputError("train settings", found, "a whole number of accumulation steps", "Change one of the three.")
+    if train["optimizer"] not in set(OptimizerNames):
+        names = ", ".join(OptimizerNames)
+        raise InputError("train settings", f"the optimizer {train['optimizer']!r}", f"one of {names}", "Correct it.")
     on_gpu = torch.cuda.is_available() and entry["resources"]["gpus"] > 0
     keep_best = patience is not None
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=train["epochs"],
         per_device_train_batch_size=micro,
@@ -62,6 +66,9 @@ def training_arguments(entry: Tree, folder: Path, seed: int, metric: str, proces
         report_to="none",
         disable_tqdm=True,
     )
+    # One process drives one GPU; transformers would spread it over every visible one and multiply the batch.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 HISTORY: dict[str, type[pl.DataType]] = {

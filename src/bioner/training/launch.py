@@ -1,0 +1,43 @@
+"""One process a GPU: a training that needs several hands over to accelerate, once the GPUs are known to be there."""
+
+import os
+import socket
+import sys
+
+from bioner.config import REPOSITORY, Tree
+from bioner.errors import InputError
+from bioner.models.hub import require_devices
+
+ACCELERATE_CONFIG = REPOSITORY / "envs" / "accelerate.yaml"
+
+
+def launch(name: str, entry: Tree) -> None:
+    """Return where this process can train; else replace it by accelerate with the same command in N processes.
+
+    Raises InputError where the entry asks for GPUs that are missing, or somebody launched another number of processes.
+    """
+    gpus = entry["resources"]["gpus"]
+    require_devices(name, gpus)
+    if gpus < 2:
+        return
+    if "WORLD_SIZE" not in os.environ:
+        os.execv(sys.executable, launch_command(gpus, sys.argv[1:]))
+    if int(os.environ["WORLD_SIZE"]) != gpus:
+        remedy = "Start `bioner train` itself; it launches as many as it needs."
+        raise InputError(name, f"{os.environ['WORLD_SIZE']} processes", f"one a GPU: {gpus}", remedy)
+
+
+def launch_command(processes: int, arguments: list[str]) -> list[str]:
+    """`accelerate launch` of `bioner` with these arguments; the user's own accelerate settings do not get in."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return [
+        sys.executable,
+        *("-m", "accelerate.commands.launch"),
+        *("--config_file", str(ACCELERATE_CONFIG)),
+        *("--num_processes", str(processes)),
+        *("--main_process_port", str(port)),
+        *("--module", "bioner"),
+        *arguments,
+    ]
