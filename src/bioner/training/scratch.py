@@ -29,7 +29,7 @@ from bioner.instances import Instance, entity_types
 from bioner.models.llm import example, supervised
 from bioner.models.prompt import line_ids, prompt_text, response_line
 from bioner.tags import tag_set
-from bioner.training.setup import quiet
+from bioner.training.setup import Progress, quiet
 
 
 def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: Path) -> str | Path:
@@ -150,6 +150,7 @@ def _practise_copying(
             ),
             data_collator=DataCollatorForSeq2Seq(tokenizer),
             train_dataset=_copy_examples(tokenizer, train, types, steps * COPY_BATCH, seed),
+            callbacks=[Progress("copying practice")],
         )
         quiet(trainer).train()
 
