@@ -1,5 +1,7 @@
 # Every target makes .venv from the pinned files when it is missing. `make env ENV=gpu` takes the CUDA build.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first Python 3.11 on PATH that can make virtual environments (Debian's own cannot without python3-venv).
+PYTHON ?= $(shell for python in python3.11 python3; do $$python -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	2>/dev/null && echo $$python && break; done)
 ENV ?= cpu
 CORES ?= all
 VENV := .venv
@@ -12,8 +14,8 @@ READY := $(VENV)/.ready
 env: $(READY)
 
 $(READY): envs/cpu.txt envs/gpu.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, %s is %s: make PYTHON=/path/to/python3.11" % (sys.executable, sys.version.split()[0]))'
-	$(PYTHON) -m venv $(VENV)
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 with venv on PATH: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/$(ENV).txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
