@@ -121,7 +121,7 @@ def time(
     from bioner.instances import read_instances
     from bioner.predict import load_predictor, time_predictions
     from bioner.provenance import provenance
-    from bioner.reporting.tables import TIMING
+    from bioner.reporting.kept import TIMING
     from bioner.tables import write_table
 
     settings = _entry("models", model, _settings(config), entry)

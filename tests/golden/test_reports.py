@@ -6,8 +6,8 @@ import pytest
 from bioner.corpora.statistics import corpus_statistics
 from bioner.errors import InputError
 from bioner.instances import Prediction
+from bioner.reporting.kept import TIMING
 from bioner.reporting.report import report, summary
-from bioner.reporting.tables import TIMING
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
 from bioner.tables import write_table
@@ -63,6 +63,9 @@ def test_scores_are_means_over_seeds_beside_the_paper_s(kept):
     # F1 of the seeds: 2 of 3 found, none wrong: 80; and 100.
     assert (found["seeds"], found["f1"], found["paper_f1"]) == (2, 90, 87.05)
     assert found["f1_difference"] == pytest.approx(90 - 87.05)
+    # Precision of both seeds is 100, recall 2 of 3 and 3 of 3.
+    assert found["precision_difference"] == pytest.approx(100 - 85.56)
+    assert found["recall_difference"] == pytest.approx(500 / 6 - 88.59)
     assert found["f1_sd_seeds"] == pytest.approx(200**0.5)
 
 

@@ -10,12 +10,11 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from bioner.errors import InputError
 from bioner.files import atomic_text
 from bioner.provenance import provenance
+from bioner.reporting.kept import Kept, read_kept
 from bioner.reporting.tables import (
-    Kept,
     cost_table,
     entities_table,
     instances_table,
-    read_kept,
     relaxed_table,
     significance_table,
     strict_table,
