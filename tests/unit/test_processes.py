@@ -2,9 +2,7 @@
 
 import json
 import os
-import socket
 import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -12,15 +10,13 @@ import pytest
 from bioner.config import merged
 from bioner.instances import write_instances
 from bioner.predict import predict
+from bioner.training.launch import launch_command
 
 
 def launched(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", f"--master_port={port}"]
+    """The command as `bioner train` starts it for a model with several GPUs, on the CPU."""
     environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
-    command = [*launcher, "--module", "bioner", *arguments]
+    command = launch_command(processes, list(arguments))
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
