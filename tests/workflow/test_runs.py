@@ -50,6 +50,12 @@ def test_one_cell_from_start_to_finish_and_what_makes_parts_of_it_run_again(fold
     changed = ("--config", "scoring={length_cuts: [1, 2, 3]}")
     assert planned(folder, SCORES, *changed) == {"score": 1, "gather": 1}, "a scoring option reruns scoring alone"
 
+    assert planned(folder, SCORES, "--config", f"mirror={folder}") == {}, "where files come from changes nothing"
+    catalogue = yaml.safe_load((folder / "datasets.yaml").read_text())
+    catalogue["tiny"]["terms"] = "another licence line"
+    (folder / "datasets.yaml").write_text(yaml.safe_dump(catalogue))
+    assert planned(folder, SCORES) == {}, "nor does what a corpus is described as"
+
     cell = folder / "results" / "tiny" / "dictionary" / "seed42" / "direct"
     before = (cell / "predictions.jsonl").read_bytes()
     for _ in range(2):
