@@ -5,18 +5,22 @@ import logging
 
 import polars as pl
 import pytest
+import torch
+from transformers import TrainingArguments
 
 from bioner.config import complete_entry, merged
 from bioner.errors import InputError
 from bioner.instances import entity_types
-from bioner.models.hub import load_tokenizer
+from bioner.models.hub import load_token_classifier, load_tokenizer
 from bioner.models.llm import example, load_trained
 from bioner.predict import load_predictor, predict, time_predictions
 from bioner.raw import Generated, Tagged
-from bioner.realign import realign
+from bioner.realign import realign, realign_all
 from bioner.tags import tag_set, violation
+from bioner.training.encoder import strict_f1
 from bioner.training.run import sample, train
 from bioner.training.scratch import make_pretrained
+from bioner.training.setup import training_arguments
 
 LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj", "down_proj"]}
 
@@ -140,14 +144,43 @@ def test_examples_over_the_maximum_length_are_left_out_and_counted(tiny_llm, sen
     assert f"{run['left_out']} of 3 examples" in caplog.text
 
 
-def test_early_stopping_keeps_the_best_epoch(tiny_encoder, sentences, tmp_path):
-    train(
-        "tiny-bert", with_settings(tiny_encoder, train={"epochs": 12, "patience": 1}), sentences, sentences, 7, tmp_path
-    )
-    history = pl.read_csv(tmp_path / "history.csv")
-    scores = history["dev_strict_f1"].to_list()
+def test_early_stopping_keeps_the_weights_of_the_best_epoch(tiny_encoder, sentences, tmp_path):
+    # This learning rate is too high on purpose: the score falls after its first rise.
+    entry = with_settings(tiny_encoder, train={"epochs": 12, "patience": 2, "learning_rate": 5e-3})
+    train("tiny-bert", entry, sentences, sentences, 7, tmp_path)
+    scores = pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list()
     assert len(scores) < 12
-    assert max(scores) in scores[:-1] or scores[-1] == max(scores)
+    assert scores[-1] < max(scores)
+    outputs = predict("tiny-bert", entry, sentences, [], tmp_path / "model", "direct")
+    predictions, _ = realign_all(sentences, outputs, None)
+    assert strict_f1(sentences, predictions) == pytest.approx(max(scores))
+
+
+def test_one_process_drives_one_gpu_however_many_are_visible(tiny_encoder, tmp_path, monkeypatch):
+    def eight_visible(arguments):
+        arguments._n_gpu = 8
+        return torch.device("cpu")
+
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", property(eight_visible))
+    arguments = training_arguments(with_settings(tiny_encoder, train={"batch_size": 16}), tmp_path, 7, "eval_loss", 1)
+    assert arguments.train_batch_size * arguments.gradient_accumulation_steps == 16
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_an_empty_split_is_refused(tiny_encoder, sentences, tmp_path, split):
+    splits = {"train": sentences, "dev": sentences} | {split: []}
+    with pytest.raises(InputError, match=f"{split} split: found no instance"):
+        train("empty", tiny_encoder, splits["train"], splits["dev"], 7, tmp_path / "run")
+
+
+def test_a_folder_that_is_no_trained_model_is_a_clear_error(tiny_llm, sentences, tmp_path):
+    with pytest.raises(InputError, match=r"a trained LLM with bioner.json"):
+        predict("tiny-llama", tiny_llm, sentences, [], tmp_path, "free")
+
+
+def test_half_precision_checkpoints_are_trained_in_full(encoder_folder, tmp_path):
+    load_token_classifier(encoder_folder / "model").half().save_pretrained(tmp_path)
+    assert load_token_classifier(tmp_path).dtype == torch.float32
 
 
 def test_a_missing_gpu_is_named_before_anything_is_loaded(tiny_encoder, sentences, tmp_path):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, snakemake
+from tests.workflow.snakemake import REPOSITORY, dry_run, jobs
 
 ENCODERS = ["bert-large-uncased", "bert-large-cased", "biomedbert-large", "deberta-v3-large"]
 LLMS = ["mistral-7b", "llama-8b"]
@@ -54,14 +54,6 @@ def test_the_slurm_profile_works_as_typed(tmp_path):
 def test_the_slurm_profile_works_from_another_folder(tmp_path):
     text = dry_run(tmp_path, "--profile", str(REPOSITORY / "slurm"), "results/BC5CDR/mistral-7b/scores.csv")
     assert jobs(text)["train"] == 1
-
-
-def test_the_slurm_profile_parses_without_dry_run(tmp_path):
-    """`-n` sets a number of cores that a profile with `jobs` alone does not."""
-    done = snakemake(
-        tmp_path, "--profile", str(REPOSITORY / "slurm"), "--executor", "local", "--cores", "1", "--list-rules"
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_folder_of_its_own_holds_everything_under_out(tmp_path):
