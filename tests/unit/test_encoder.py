@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bioner.models.encoder import IGNORED, labelled, pieces
+from bioner.models import IGNORED
+from bioner.models.encoder import labelled, pieces
 from bioner.models.hub import load_tokenizer
 from bioner.training.scratch import make_pretrained
 

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
 from bioner.config import REPOSITORY, decodings_of, load_config, load_matrix, seeds_of
-from bioner.corpora.normalize import READABLE
+from bioner.corpora.normalize import READERS
 from bioner.errors import InputError
 
 try:
@@ -24,7 +24,7 @@ except InputError as error:
 
 
 unreadable = [
-    name for name in config["datasets"] if DATASETS[name]["format"] not in READABLE
+    name for name in config["datasets"] if DATASETS[name]["format"] not in READERS
 ]
 if unreadable and workflow.is_main_process:
     logger.warning(

@@ -36,7 +36,7 @@ rule time:
         out("results/{dataset}/{model}/timing.csv"),
     log:
         out("logs/time/{dataset}/{model}.log"),
-    # Alone on the machine: what runs beside it would be in the seconds.
+    # Alone on one machine: what runs beside it would be in the seconds. Under Slurm it has the threads of its model.
     threads:
         lambda wildcards: max(
             resource("threads")(wildcards), workflow.resource_settings.cores or 0

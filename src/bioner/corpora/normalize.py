@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bioner.config import Tree
@@ -52,23 +52,18 @@ def read_split(dataset: str, split: str, entry: Tree, path: Path) -> list[Instan
     return instances
 
 
-READABLE = ("conll", "inline")
+READERS: dict[str, Callable[[Path, Tree], Iterator[Sentence]]] = {
+    "conll": lambda path, entry: read_conll(path, entry["token_column"], entry["tag_column"]),
+    "inline": lambda path, entry: read_inline(path),
+}
 
 
 def _sentences(dataset: str, entry: Tree, path: Path) -> Iterator[Sentence]:
-    match entry["format"]:
-        case "conll":
-            return read_conll(path, entry["token_column"], entry["tag_column"])
-        case "inline":
-            return read_inline(path)
-        case other:
-            remedy = "Leave the corpus out of `datasets` until a version that reads it."
-            raise InputError(
-                f"{dataset} in the catalogue",
-                f"the format {other}",
-                f"one this version reads: {', '.join(READABLE)}",
-                remedy,
-            )
+    if entry["format"] not in READERS:
+        found, expected = f"the format {entry['format']}", f"one this version reads: {', '.join(READERS)}"
+        remedy = "Leave the corpus out of `datasets` until a version that reads it."
+        raise InputError(f"{dataset} in the catalogue", found, expected, remedy)
+    return READERS[entry["format"]](path, entry)
 
 
 def _document_id(split: str, document: int | str) -> str:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bioner.models import IGNORED
 from bioner.raw import Tagged
-
-IGNORED = -100  # torch's cross-entropy skips this label
 
 
 @dataclass(frozen=True, slots=True)

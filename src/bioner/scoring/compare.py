@@ -7,11 +7,12 @@ import polars as pl
 
 from bioner.instances import Instance, Prediction
 from bioner.scoring.lengths import bucket_names, bucket_of
+from bioner.tables import Schema
 from bioner.tags import spans
 
 Counts = np.ndarray  # clusters x (correct, possible, actual)
 
-COMPARISON: dict[str, type[pl.DataType]] = {
+COMPARISON: Schema = {
     "dataset": pl.String,
     "model": pl.String,
     "decoding": pl.String,

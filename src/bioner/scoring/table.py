@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-SCORE_SCHEMA: dict[str, type[pl.DataType]] = {
+from bioner.tables import Schema
+
+SCORE_SCHEMA: Schema = {
     "dataset": pl.String,
     "model": pl.String,
     "seed": pl.Int64,

@@ -20,6 +20,7 @@ from transformers.training_args import OptimizerNames
 
 from bioner.config import Tree
 from bioner.errors import InputError
+from bioner.tables import Schema
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def training_arguments(entry: Tree, folder: Path, seed: int, metric: str, proces
     return arguments
 
 
-HISTORY: dict[str, type[pl.DataType]] = {
+HISTORY: Schema = {
     "epoch": pl.Float64,
     "step": pl.Int64,
     "train_loss": pl.Float64,
