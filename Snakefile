@@ -23,4 +23,4 @@ rule all:
 
 rule data:
     input:
-        expand(out("data/{dataset}/stats.csv"), dataset=config["datasets"]),
+        lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=at_hand()),

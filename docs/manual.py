@@ -1,13 +1,13 @@
-"""Writes the tables of config/README.md from the schemas: `make manual`. A test asserts that they are up to date."""
+"""Writes tables of the manuals from schemas and code: `make manual`. A test asserts that they are up to date."""
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 from bioner.config import REPOSITORY, SCHEMAS, Tree, read_yaml
+from bioner.corpora.changes import ARTEFACTS, REPAIRS
 
-MANUAL = REPOSITORY / "config" / "README.md"
+MANUALS = (REPOSITORY / "config" / "README.md", REPOSITORY / "docs" / "corpora.md")
 
 
 def rows(schema: Tree, prefix: str = "") -> Iterator[str]:
@@ -48,18 +48,26 @@ def table(name: str) -> str:
     return "\n".join(["| key | type | default | |", "|---|---|---|---|", *rows(schema)])
 
 
+def rules(heading: str, of: Mapping[str, str]) -> str:
+    """The table of what happens to each kind of change."""
+    return "\n".join([f"| kind | {heading} |", "|---|---|", *(f"| `{kind}` | {rule} |" for kind, rule in of.items())])
+
+
 def manual(text: str) -> str:
-    """The manual with its three tables as the schemas have them."""
-    for name in ("config", "datasets", "models"):
+    """A manual with its tables as schemas and code have them."""
+    tables = {name: table(name) for name in ("config", "datasets", "models")}
+    tables |= {"repairs": rules("with `on_error: repair`", REPAIRS), "artefacts": rules("", ARTEFACTS)}
+    for name, made in tables.items():
         begin, end = f"<!-- {name}: made by `make manual` -->", f"<!-- end of {name} -->"
-        new = f"{begin}\n{table(name)}\n{end}"
+        new = f"{begin}\n{made}\n{end}"
         text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, new=new: new, text, flags=re.DOTALL)
     return text
 
 
-def main(path: Path = MANUAL) -> None:
-    """Rewrite the manual in place."""
-    path.write_text(manual(path.read_text(encoding="utf-8")), encoding="utf-8")
+def main() -> None:
+    """Rewrite the manuals in place."""
+    for path in MANUALS:
+        path.write_text(manual(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

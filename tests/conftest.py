@@ -20,6 +20,14 @@ def instance(identity: str, text: str) -> Instance:
     return Instance(identity, identity, [word for word, _, _ in words], [tag for _, _, tag in words])
 
 
+@pytest.fixture(autouse=True)
+def download_cache(tmp_path_factory, monkeypatch) -> Path:
+    """No test leaves or finds downloads in the user's cache."""
+    folder: Path = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("BIONER_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture
 def repository() -> Path:
     return REPOSITORY

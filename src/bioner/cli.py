@@ -17,6 +17,7 @@ from bioner.config import (
     Tree,
     complete_entry,
     find,
+    is_closed,
     load_catalogue,
     load_config,
     merged,
@@ -50,13 +51,36 @@ def normalize(
     dataset: str,
     raw: Annotated[Path, typer.Option(help="Folder of the raw files.")],
     out: Out,
+    show_text: Annotated[bool, typer.Option(help="Messages may show text not to be redistributed.")] = False,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
-    """Raw files to instances: train.jsonl, dev.jsonl, test.jsonl, stats.csv."""
+    """Raw files to instances: train.jsonl, dev.jsonl, test.jsonl, stats.csv, changes.csv."""
     from bioner.corpora.normalize import normalize
 
-    normalize(dataset, _entry("datasets", dataset, _settings(config), entry), raw, out)
+    settings = _settings(config)
+    described = _entry("datasets", dataset, settings, entry)
+    # The workflow names them here: its rules hand over nothing that does not change a result.
+    closed = is_closed(described) or dataset in os.environ.get("BIONER_CLOSED", "").split(",")
+    normalize(dataset, described, raw, out, show_text or dataset in settings["show_text"] or not closed)
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="Instances or predictions (JSON Lines, plain or .gz).")],
+    gold: Annotated[Path | None, typer.Option(help="Instances that predictions are held against.")] = None,
+) -> None:
+    """Every broken invariant of an instance or prediction file, with its line."""
+    from bioner.instances import read_instances
+    from bioner.validate import validate
+
+    kind, count, faults = validate(file, read_instances(gold) if gold else None)
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        remedy = f"Remake the file with `bioner {'normalize' if kind == 'instances' else 'realign'}`."
+        raise InputError(file, f"{len(faults)} broken invariants in {count} {kind}", "none", remedy)
+    typer.echo(f"{file}: {count} {kind}, all sound")
 
 
 @app.command()
@@ -254,11 +278,18 @@ def report(
     out: Out,
     dataset: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
+    notes: Annotated[str | None, typer.Option(help="What to say about corpora, JSON, for their notices.")] = None,
+    config: Config = None,
 ) -> None:
     """Tables I to V beside the paper's, costs, one page; from kept files alone."""
     from bioner.reporting.report import report
 
-    report(results, data, out, dataset or [], model or [])
+    if notes is None:
+        catalogue = load_catalogue("datasets", _settings(config))
+        known = {name: entry["notice"] for name, entry in catalogue.items() if entry["notice"]}
+    else:
+        known = _json("--notes", notes)
+    report(results, data, out, dataset or [], model or [], known)
 
 
 @app.command()
@@ -297,12 +328,17 @@ def _entry(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
         return find(
             load_catalogue(kind, settings), name, kind.removesuffix("s"), REPOSITORY / "config" / f"{kind}.yaml"
         )
+    return complete_entry(kind, name, _json("--entry", entry))
+
+
+def _json(option: str, text: str) -> Tree:
     try:
-        return complete_entry(kind, name, json.loads(entry))
+        content = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(
-            "--entry", f"no JSON ({error})", "a catalogue entry as JSON", "Quote it for the shell."
-        ) from None
+        raise InputError(option, f"no JSON ({error})", "a JSON object", "Quote it for the shell.") from None
+    if not isinstance(content, dict):
+        raise InputError(option, f"a {type(content).__name__}", "a JSON object", "Quote it for the shell.")
+    return content
 
 
 def _keep_apart(out: Path, *inputs: Path | None) -> None:

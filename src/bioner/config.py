@@ -5,8 +5,9 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import yaml
@@ -68,10 +69,10 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
     files = [REPOSITORY / name for name in config["catalogues"][kind]]
     for path in files:
         catalogue.update(_checked(read_yaml(path), kind, [path]))
-    if kind == "models":
-        for name, changes in config["settings"].items():
-            entry = merged(find(catalogue, name, "model", "settings"), changes)
-            catalogue[name] = _checked({name: entry}, kind, [f"settings of {name}"])[name]
+    key = {"models": "settings", "datasets": "corpora"}[kind]
+    for name, changes in config[key].items():
+        entry = merged(catalogue.get(name, {}) if kind == "datasets" else find(catalogue, name, "model", key), changes)
+        catalogue[name] = _checked({name: entry}, kind, [f"{key} of {name}"])[name]
     for name, entry in catalogue.items():
         _check_entry(kind, name, entry)
     return catalogue
@@ -107,7 +108,7 @@ def complete_entry(kind: str, name: str, entry: Tree) -> Tree:
 
 
 def _check_entry(kind: str, name: str, entry: Tree) -> None:
-    """What no schema says well: InputError for splits that share a file, and for a model without one source."""
+    """What no schema says well: a model without one source, splits without files or that share one: InputError."""
     if kind == "models" and entry["family"] != "control":
         given = [key for key in ("hub", "scratch") if entry["source"][key] is not None]
         if len(given) != 1:
@@ -115,12 +116,36 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
             remedy = "Set the one that is not meant to null."
             raise InputError(f"{name}.source", found, "one of `hub` and `scratch`", remedy)
     if kind == "datasets":
+        if not entry["files"]:
+            _expand_splits(entry)
         names = list(entry["splits"].values())
         if lacking := [file for file in names if file not in entry["files"]]:
             found, expected = f"no file {lacking[0]}", "every split's file under `files`"
             raise InputError(f"{name}.splits", found, expected, "Add it or correct `splits`.")
         if len(set(names)) < len(names):
             raise InputError(f"{name}.splits", "one file for two splits", "three files", "Correct `splits`.")
+
+
+def is_closed(entry: Tree) -> bool:
+    """Whether a corpus's terms forbid to show its text."""
+    return str(entry["terms"]).startswith("no-redistribution")
+
+
+def _expand_splits(entry: Tree) -> None:
+    """The short form of an entry: splits that name addresses or paths themselves, in place of `files`."""
+    for split, source in entry["splits"].items():
+        *_, last = PurePosixPath(urlsplit(source).path).suffixes or [""]
+        if "://" in source and entry["format"] == "brat":
+            name, file = split, {"url": [source], "member": "."}
+        elif "://" in source:
+            name, file = split + last, {"url": [source]}
+        elif "/" in source:
+            name, file = split + last, {"path": source}
+        else:
+            name, file = source, {}
+        entry["files"][name] = file
+        entry["splits"][split] = name
+    _fill(_schema("datasets")["additionalProperties"], entry)
 
 
 def seeds_of(entry: Tree, seeds: Sequence[int]) -> list[int]:
@@ -173,7 +198,7 @@ def _coerced(schema: Tree, value: Any) -> Any:
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if "array" in kinds and isinstance(value, str | int) and not isinstance(value, bool):
-        value = value.split(",") if isinstance(value, str) else [value]
+        value = value.split(",") if isinstance(value, str) and "://" not in value else [value]
     if isinstance(value, list):
         return [_coerced(schema.get("items", {}), item) for item in value]
     if isinstance(value, dict):

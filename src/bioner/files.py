@@ -13,6 +13,11 @@ from typing import Any, TextIO
 from bioner.errors import InputError
 
 
+def is_html(content: bytes) -> bool:
+    """Whether a file begins as a web page: what servers send in place of data."""
+    return content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines (from 1, without line ends) of a UTF-8 file, plain or `.gz`."""
     number = 0
@@ -34,20 +39,50 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(path, str(error.strerror), "a readable file", "Check the path.") from None
 
 
+def read_text(path: Path) -> str:
+    """The whole text of a UTF-8 file, plain or `.gz`, its line ends as they are."""
+    if path.suffix == ".gz":
+        return "\n".join(line for _, line in read_lines(path))
+    for _ in read_lines(path):  # names the line that is not UTF-8
+        pass
+    return path.read_bytes().decode("utf-8-sig")
+
+
 def read_records(path: Path, keys: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """JSON objects of a JSON Lines file, each with its place `file:line`; every one must hold `keys`."""
     for number, line in read_lines(path):
         where = f"{path}:{number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            shown = f"{line[:60]!r} ({error})" if line.strip() else "an empty line"
-            raise InputError(where, shown, "one JSON object", "Mend or remake the file.") from None
-        if not isinstance(record, dict) or not keys <= record.keys():
-            lacks = ", ".join(sorted(keys - set(record))) if isinstance(record, dict) else "everything"
-            wanted = "an object with the keys " + ", ".join(sorted(keys))
-            raise InputError(where, f"a record without {lacks}", wanted, "Is this the right kind of file?")
-        yield where, record
+        yield where, read_record(line, where, keys)
+
+
+def parse_json(text: str, where: str, whole_file: bool = False) -> Any:
+    """The value that JSON text holds; InputError also for half a surrogate pair, which no UTF-8 file can hold.
+
+    With `whole_file` the place of a fault is its line in `where`.
+    """
+    try:
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InputError(where, "half a surrogate pair", "whole characters", "Mend or remake the file.") from None
+    except (ValueError, RecursionError) as error:
+        found = f"broken JSON ({error})" if text.strip() else "an empty line"
+        place = f"{where}:{getattr(error, 'lineno', 1)}" if whole_file else where
+        raise InputError(place, found, "JSON", "Mend or remake the file.") from None
+    return value
+
+
+def read_record(line: str, where: str, keys: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The JSON object in a line that stands at `where`. No message shows the line: it may not be anybody's to see."""
+    record = parse_json(line, where)
+    wanted = "an object" + (f" with the keys {', '.join(sorted(keys))}" if keys else "")
+    if not isinstance(record, dict):
+        raise InputError(where, f"a {type(record).__name__}", wanted, "Is this the right kind of file?")
+    if not keys <= record.keys():
+        lacks = ", ".join(sorted(keys - set(record)))
+        raise InputError(where, f"a record without {lacks}", wanted, "Is this the right kind of file?")
+    return record
 
 
 @contextmanager

@@ -1,15 +1,19 @@
 """Instances (gold) and predictions: the two JSON Lines contracts, read with every invariant checked."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bioner.errors import InputError
 from bioner.files import read_records, write_records
-from bioner.tags import split_tag, violation
+from bioner.tags import split_tag, violation, violations
 
 SPLITS = ("train", "dev", "test")
+INSTANCE_KEYS = frozenset({"id", "doc", "tokens", "tags"})
+PREDICTION_KEYS = frozenset({"id", "tags"})
+REMAKE_INSTANCES = "Remake the file with `bioner normalize`."
+REMAKE_PREDICTIONS = "Predictions are made by `bioner realign` from the same gold file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,71 +34,96 @@ class Prediction:
     tags: list[str]
 
 
-def fault(instance: Instance) -> str | None:
-    """Why an instance breaks the contract, or None."""
+def hidden(text: str) -> str:
+    """What stands for text in messages: logs of a corpus that may not be redistributed must not hold it."""
+    return f"text of {len(text)} characters"
+
+
+def faults(instance: Instance, quoted: Callable[[str], str] = hidden) -> Iterator[str]:
+    """Every way in which an instance breaks the contract; `quoted` shows a token, or does not."""
     if not instance.tokens:
-        return "no token"
+        yield "no token"
     if len(instance.tokens) != len(instance.tags):
-        return f"{len(instance.tokens)} tokens and {len(instance.tags)} tags"
+        yield f"{len(instance.tokens)} tokens and {len(instance.tags)} tags"
     for position, token in enumerate(instance.tokens):
-        if not token or any(character.isspace() for character in token):
-            return f"token {position} is {token!r}, empty or with white space"
-    for position, tag in enumerate(instance.tags):
-        if any(character.isspace() for character in tag):
-            return f"tag {position} is {tag!r}, with white space"
-    broken = violation(instance.tags)
-    return f"tag {broken[0]}: {broken[1]}" if broken else None
+        if token.split() != [token]:
+            yield f"token {position} is {quoted(token)}, empty or with white space"
+    yield from tag_faults(instance.tags)
+
+
+def tag_faults(tags: Sequence[str]) -> Iterator[str]:
+    """Every tag that is no single word, and every one that breaks IOB2."""
+    for position, tag in enumerate(tags):
+        if tag.split() != [tag]:
+            yield f"tag {position} is {tag!r}, empty or with white space"
+    yield from (f"tag {position}: {problem}" for position, problem in violations(tags))
+
+
+def fault(instance: Instance, quoted: Callable[[str], str] = hidden) -> str | None:
+    """The first way in which an instance breaks the contract, or None."""
+    return next(faults(instance, quoted), None)
+
+
+def instance_from(record: dict[str, Any], where: str) -> Instance:
+    """The instance a record holds; InputError where a field is of the wrong type."""
+    _check_types(record, where, strings=("id", "doc"), lists=("tokens", "tags"))
+    return Instance(*(record[key] for key in ("id", "doc", "tokens", "tags")))
+
+
+def prediction_from(record: dict[str, Any], where: str) -> Prediction:
+    """The prediction a record holds; InputError where it holds anything else, or a field of the wrong type."""
+    if foreign := sorted(record.keys() - PREDICTION_KEYS):
+        remedy = f"Is this a gold file? {REMAKE_PREDICTIONS}"
+        raise InputError(where, f"the key {foreign[0]!r}", "id and tags alone", remedy)
+    _check_types(record, where, strings=("id",), lists=("tags",))
+    return Prediction(record["id"], record["tags"])
 
 
 def read_instances(path: Path) -> list[Instance]:
     """Instances of a file, plain or `.gz`; raises InputError at the first line that breaks the contract."""
     instances: list[Instance] = []
     seen: set[str] = set()
-    for where, record in read_records(path, frozenset({"id", "doc", "tokens", "tags"})):
-        _check_types(record, where, strings=("id", "doc"), lists=("tokens", "tags"))
-        instance = Instance(*(record[key] for key in ("id", "doc", "tokens", "tags")))
+    for where, record in read_records(path, INSTANCE_KEYS):
+        instance = instance_from(record, where)
         if instance.id in seen:
-            raise InputError(where, f"the id {instance.id!r} again", "unique ids", "Remake it with `bioner normalize`.")
+            raise InputError(where, f"the id {instance.id!r} again", "unique ids", REMAKE_INSTANCES)
         if problem := fault(instance):
-            expected = "as many tokens as tags, no empty token, valid IOB2"
-            raise InputError(where, problem, expected, "Remake the file with `bioner normalize`.")
+            raise InputError(where, problem, "as many tokens as tags, no empty token, valid IOB2", REMAKE_INSTANCES)
         seen.add(instance.id)
         instances.append(instance)
     if not instances:
-        raise InputError(path, "no instance", "at least one", "Remake the file with `bioner normalize`.")
+        raise InputError(path, "no instance", "at least one", REMAKE_INSTANCES)
     return instances
 
 
 def write_instances(path: Path, instances: Iterable[Instance]) -> None:
     """Write instances, whole or not at all."""
-    write_records(path, (asdict(instance) for instance in instances))
+    write_records(path, ({"id": i.id, "doc": i.doc, "tokens": i.tokens, "tags": i.tags} for i in instances))
 
 
 def read_predictions(path: Path, gold: Sequence[Instance]) -> list[Prediction]:
     """Predictions of a file, checked against `gold`: same ids in the same order, same lengths, valid IOB2."""
-    remake = "Predictions are made by `bioner realign` from the same gold file."
     predictions: list[Prediction] = []
     where = str(path)
-    for where, record in read_records(path, frozenset({"id", "tags"})):
-        if foreign := sorted(record.keys() - {"id", "tags"}):
-            raise InputError(where, f"the key {foreign[0]!r}", "id and tags alone", f"Is this a gold file? {remake}")
-        _check_types(record, where, strings=("id",), lists=("tags",))
-        prediction = Prediction(record["id"], record["tags"])
+    for where, record in read_records(path, PREDICTION_KEYS):
+        prediction = prediction_from(record, where)
         position = len(predictions)
         if position >= len(gold):
-            raise InputError(where, f"id {prediction.id!r}", f"no more than the gold's {len(gold)} lines", remake)
+            raise InputError(
+                where, f"id {prediction.id!r}", f"no more than the gold's {len(gold)} lines", REMAKE_PREDICTIONS
+            )
         expected = gold[position]
         if prediction.id != expected.id:
-            raise InputError(where, f"id {prediction.id!r}", f"the gold's next id {expected.id!r}", remake)
+            raise InputError(where, f"id {prediction.id!r}", f"the gold's next id {expected.id!r}", REMAKE_PREDICTIONS)
         if len(prediction.tags) != len(expected.tokens):
             found, wanted = f"{len(prediction.tags)} tags for {prediction.id!r}", f"{len(expected.tokens)}"
-            raise InputError(where, found, wanted, remake)
+            raise InputError(where, found, wanted, REMAKE_PREDICTIONS)
         if broken := violation(prediction.tags):
-            raise InputError(where, f"tag {broken[0]}: {broken[1]}", "valid IOB2", remake)
+            raise InputError(where, f"tag {broken[0]}: {broken[1]}", "valid IOB2", REMAKE_PREDICTIONS)
         predictions.append(prediction)
     if len(predictions) < len(gold):
         missing = gold[len(predictions)].id
-        raise InputError(where, f"{len(predictions)} lines", f"{len(gold)}: {missing!r} is missing", remake)
+        raise InputError(where, f"{len(predictions)} lines", f"{len(gold)}: {missing!r} is missing", REMAKE_PREDICTIONS)
     return predictions
 
 
@@ -109,7 +138,8 @@ def _check_types(record: dict[str, Any], where: str, strings: Sequence[str], lis
             raise InputError(where, f"{key} = {record[key]!r}", "a string", "Is this the right kind of file?")
     for key in lists:
         if not isinstance(record[key], list) or not all(isinstance(item, str) for item in record[key]):
-            raise InputError(where, f"{key} = {record[key]!r}", "a list of strings", "Is this the right kind of file?")
+            found = "a list with other things than strings" if isinstance(record[key], list) else "no list"
+            raise InputError(where, f"{found} under {key}", "a list of strings", "Is this the right kind of file?")
 
 
 def entity_types(instances: Iterable[Instance]) -> list[str]:

@@ -1,6 +1,7 @@
 """BIO tags and the spans they describe: conversion, validation, repair. No dependency."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 OUTSIDE = "O"
@@ -19,6 +20,7 @@ class Span(NamedTuple):
         return self.end - self.start
 
 
+@lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
     """`B-Gene` -> (`B`, `Gene`); `O` -> (`O`, ``); anything else has an empty prefix."""
     if tag == OUTSIDE:
@@ -27,17 +29,21 @@ def split_tag(tag: str) -> tuple[str, str]:
     return (prefix, type_) if prefix in ("B", "I") and dash and type_ else ("", tag)
 
 
-def violation(tags: Sequence[str]) -> tuple[int, str] | None:
-    """The first position that breaks IOB2 and why, or None where the sequence is valid."""
+def violations(tags: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Every position that breaks IOB2, and why."""
     previous = ""
     for position, tag in enumerate(tags):
         prefix, type_ = split_tag(tag)
         if not prefix:
-            return position, f"{tag!r} is neither O nor B-TYPE nor I-TYPE"
-        if prefix == "I" and type_ != previous:
-            return position, f"{tag!r} continues no {type_} entity"
-        previous = type_
-    return None
+            yield position, f"{tag!r} is neither O nor B-TYPE nor I-TYPE"
+        elif prefix == "I" and type_ != previous:
+            yield position, f"{tag!r} continues no {type_} entity"
+        previous = type_ if prefix else ""
+
+
+def violation(tags: Sequence[str]) -> tuple[int, str] | None:
+    """The first position that breaks IOB2 and why, or None where the sequence is valid."""
+    return next(violations(tags), None)
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
@@ -64,6 +70,22 @@ def tags_from_spans(entities: Iterable[Span], length: int) -> list[str]:
             raise ValueError(f"span {start}:{end} overlaps another")
         tags[start:end] = [f"B-{type_}", *[f"I-{type_}"] * (end - start - 1)]
     return tags
+
+
+def flat(entities: Sequence[Span]) -> tuple[list[Span], list[tuple[Span, Span]]]:
+    """Spans without overlaps: longer ones win, ties leftmost and then in the order given.
+
+    Returns those kept, left to right, and those dropped, each with the kept span that it overlaps.
+    """
+    kept: list[Span] = []
+    dropped: list[tuple[Span, Span]] = []
+    for span in sorted(entities, key=lambda span: (-span.length, span.start)):
+        winner = next((other for other in kept if span.start < other.end and other.start < span.end), None)
+        if winner:
+            dropped.append((span, winner))
+        else:
+            kept.append(span)
+    return sorted(kept), dropped
 
 
 class Repair(NamedTuple):

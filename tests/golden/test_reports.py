@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
 from bioner.errors import InputError
 from bioner.instances import Prediction
@@ -28,7 +29,10 @@ def kept(tmp_path):
         right = [Prediction(item.id, item.tags) for item in GOLD]
         seeds = [score(GOLD, found, "BC5CDR", model, seed, "direct") for seed, found in ((1, WRONG), (2, right))]
         write_table(tmp_path / "results" / "BC5CDR" / model / "scores.csv", pl.concat(seeds))
-    statistics = corpus_statistics("BC5CDR", {"train": GOLD, "dev": GOLD[:1], "test": GOLD})
+    splits = {"train": GOLD, "dev": GOLD[:1], "test": GOLD}
+    # As if the files' tags had joined two entities that evaluators see apart.
+    counted = {name: [3] for name in splits}
+    statistics = corpus_statistics("BC5CDR", splits, counted, Changes())
     write_table(tmp_path / "data" / "BC5CDR" / "stats.csv", statistics)
     return tmp_path
 
@@ -52,10 +56,36 @@ def test_counts_stand_beside_the_paper_s(kept):
     assert row(tables["table2_test_entities"], length="2") == {
         "dataset": "BC5CDR",
         "length": "2",
-        "ours": 1,
+        "ours": 0,
         "paper": 1438,
-        "difference": 1 - 1438,
+        "difference": 0 - 1438,
+        "scored": 1,
     }
+    assert row(tables["table2_test_entities"], length="3+")["ours"] == 1
+
+
+def test_the_paper_s_chemprot_scores_are_held_against_the_reproduction_of_its_data_alone(kept):
+    for dataset in ("ChemProt", "ChemProt-paper"):
+        folder = kept / "results" / dataset / "deberta-v3-large"
+        write_table(folder / "scores.csv", score(GOLD, WRONG, dataset, "deberta-v3-large", 1, "direct"))
+    tables = built(kept, datasets=["ChemProt", "ChemProt-paper"], models=["deberta-v3-large"])
+    for name, keys in {"table3_strict": {"length": "all"}, "table5_relaxed": {}}.items():
+        right, wrong = (row(tables[name], dataset=corpus, **keys) for corpus in ("ChemProt", "ChemProt-paper"))
+        assert right["paper_f1"] == wrong["paper_f1"] is not None
+        assert right["f1_difference"] is None
+        assert wrong["f1_difference"] == pytest.approx(wrong["f1"] - wrong["paper_f1"])
+
+
+def test_the_corpora_table_says_what_a_reader_of_scores_wants_to_know(kept):
+    found = row(built(kept)["corpora"], dataset="BC5CDR")
+    assert (found["documents"], found["instances_in_train"], found["mentions_seen_in_train"]) == (2, 2, 1.0)
+    assert found["mean_tokens"] == sum(len(item.tokens) for item in GOLD) / 2
+
+
+def test_notes_on_corpora_stand_on_the_page(kept):
+    built(kept, notes={"Reddit-Impacts": "left out: ask <its authors>"})
+    page = (kept / "reports" / "report.html").read_text()
+    assert "<strong>Reddit-Impacts</strong>: left out: ask &lt;its authors&gt;" in page
 
 
 def test_scores_are_means_over_seeds_beside_the_paper_s(kept):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioner.corpora.inline import parse
+from bioner.corpora.readers.inline import parse
 from bioner.instances import Instance
 from bioner.models.controls import entity_dictionary, predict_control, tag_by_dictionary
 from bioner.tags import tag_set, violation

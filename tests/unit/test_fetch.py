@@ -1,12 +1,15 @@
 """Fetching raw files: from a mirror or the project itself; verified, and all of them or none."""
 
 import hashlib
+import zipfile
 
 import pytest
 
 from bioner.config import REPOSITORY, complete_entry
 from bioner.corpora.fetch import fetch, verify
+from bioner.corpora.sources import lacking
 from bioner.errors import InputError
+from bioner.instances import SPLITS
 
 TEXTS = {"train.txt": b"train\n", "dev.txt": b"dev\n", "test.txt": b"test content\n"}
 # `echo 'test content' | git hash-object --stdin`, the example of Pro Git, chapter "Git Objects".
@@ -107,3 +110,72 @@ def test_a_file_shipped_with_the_project_needs_no_mirror(mirror, tmp_path):
     shipped = {"path": "resources/demo/dev.txt"}
     fetch("toy", entry(train=shipped, dev=shipped, test=shipped), tmp_path / "raw", None)
     assert (tmp_path / "raw" / "dev.txt").read_bytes() == (REPOSITORY / "resources/demo/dev.txt").read_bytes()
+
+
+def test_line_ends_are_not_content(mirror, tmp_path):
+    """A copy with CRLF is taken for the file whose checksum holds for LF, and becomes it."""
+    lines = b"one\ntwo\n"
+    described = entry(train={"sha256": sha256(lines)}, dev={"git_blob": None})
+    (mirror / "toy" / "train.txt").write_bytes(lines.replace(b"\n", b"\r\n"))
+    fetch("toy", described, tmp_path / "raw", mirror)
+    assert (tmp_path / "raw" / "train.txt").read_bytes() == lines
+    (mirror / "toy" / "train.txt").write_bytes(b"one\r\nother\r\n")
+    with pytest.raises(InputError, match="sha256"):
+        fetch("toy", described, tmp_path / "raw", mirror)
+
+
+def test_a_mirror_may_hold_the_archive_in_place_of_its_members(mirror, tmp_path):
+    for name in TEXTS:
+        (mirror / "toy" / name).unlink()
+    with zipfile.ZipFile(mirror / "toy" / "corpus.zip", "w") as archive:
+        for name, text in TEXTS.items():
+            archive.writestr(f"corpus/{name}", text)
+    source = {"url": "https://example.org/v1/corpus.zip"}
+    files = {
+        name.split(".")[0]: source | {"member": f"corpus/{name}", "sha256": sha256(text)}
+        for name, text in TEXTS.items()
+    }
+    paths = fetch("toy", entry(**files), tmp_path / "raw", mirror)
+    assert [path.read_bytes() for path in paths] == list(TEXTS.values())
+
+
+def test_a_mirror_may_hold_a_file_under_another_name_or_in_another_folder(mirror, tmp_path):
+    (mirror / "toy" / "train.txt").rename(mirror / "toy" / "train.csv")
+    described = entry(train={"names": ["train.tsv", "train.csv"]})
+    fetch("toy", described, tmp_path / "raw", mirror)
+    assert (tmp_path / "raw" / "train.txt").read_bytes() == TEXTS["train.txt"]
+    fetch("other", described | {"mirror_folder": "toy"}, tmp_path / "other", mirror)
+    with pytest.raises(InputError, match=r"other/train\.txt: found no such file"):
+        fetch("other", described, tmp_path / "none", mirror)
+
+
+@pytest.mark.parametrize("at_home", [True, False])
+def test_a_folder_is_copied_whole(tmp_path, at_home):
+    """brat: a folder a split, on this machine or in a mirror."""
+    for split in SPLITS:
+        folder = tmp_path / "mirror" / "toy" / split / "part"
+        folder.mkdir(parents=True)
+        (folder / "a.txt").write_text(split)
+    splits = {
+        split: str(tmp_path / "mirror" / "toy" / split) if at_home else split for split in ("train", "dev", "test")
+    }
+    described = complete_entry("datasets", "toy", {"format": "brat", "splits": splits})
+    fetch("toy", described, tmp_path / "raw", None if at_home else tmp_path / "mirror")
+    assert (tmp_path / "raw" / "test" / "part" / "a.txt").read_text() == "test"
+    fetch("toy", described, tmp_path / "raw", None if at_home else tmp_path / "mirror")
+
+
+def test_an_html_page_in_a_mirror_is_told_even_without_a_checksum(mirror, tmp_path):
+    (mirror / "toy" / "dev.txt").write_bytes(b"<html>Sign in</html>")
+    with pytest.raises(InputError, match=r"toy: dev\.txt: found an HTML page; expected data"):
+        fetch("toy", entry(dev={}), tmp_path / "raw", mirror)
+
+
+def test_only_files_that_a_user_has_to_supply_are_lacking(mirror, tmp_path):
+    described = entry(train={}, dev={"url": "https://example.org/dev.txt"}, test={"names": ["test.csv"]})
+    assert lacking("toy", described, None) == ["train.txt", "test.txt"]
+    assert lacking("toy", described, mirror) == []
+    (mirror / "toy" / "test.txt").rename(mirror / "toy" / "test.csv")
+    (mirror / "toy" / "dev.txt").unlink()
+    (mirror / "toy" / "train.txt").unlink()
+    assert lacking("toy", described, mirror) == ["train.txt"]

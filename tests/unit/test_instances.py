@@ -57,8 +57,8 @@ def test_an_instance_is_one_json_object_a_line_with_four_keys(tmp_path):
     [
         ({"tokens": [], "tags": []}, "no token"),
         ({"tokens": ["a"]}, "1 tokens and 2 tags"),
-        ({"tokens": ["a", ""]}, "token 1 is ''"),
-        ({"tokens": ["a b", "c"]}, "token 0 is 'a b'"),
+        ({"tokens": ["a", ""]}, "token 1 is text of 0 characters, empty"),
+        ({"tokens": ["a b", "c"]}, "token 0 is text of 3 characters, empty or with white space"),
         ({"tokens": ["a", "\u00a0"]}, "token 1 is"),
         ({"tags": ["O", "I-Gene"]}, "tag 1: 'I-Gene' continues no Gene entity"),
         ({"tags": ["Gene", "O"]}, "tag 0: 'Gene' is neither"),

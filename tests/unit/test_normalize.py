@@ -1,9 +1,12 @@
 """Normalizing: raw files to instances with ids and documents, statistics, and nothing written unless all is sound."""
 
+from hashlib import sha256
+
 import polars as pl
 import pytest
 
 from bioner.config import complete_entry
+from bioner.corpora.changes import CHANGES, REPAIRS
 from bioner.corpora.normalize import normalize
 from bioner.errors import InputError
 from bioner.instances import read_instances
@@ -46,11 +49,14 @@ def test_doc_is_the_id_where_documents_are_unknown_and_the_name_where_they_are_n
     assert [i.doc for i in normalize("toy", entry(format="inline"), raw, tmp_path / "b")["dev"]] == ["cardio-1"]
 
 
+def statistics(folder, split):
+    stats = pl.read_csv(folder / "stats.csv").filter(split=split, dataset="toy")
+    return {(statistic, stratum): value for _, _, statistic, stratum, value in stats.rows()}
+
+
 def test_stats_count_instances_documents_tokens_and_entities_by_length_and_type(tmp_path):
     normalize("toy", entry(), raw_folder(tmp_path, train=TRAIN), tmp_path / "out")
-    stats = pl.read_csv(tmp_path / "out" / "stats.csv").filter(split="train", dataset="toy")
-    counted = {(statistic, stratum): value for _, _, statistic, stratum, value in stats.rows()}
-    assert counted == {
+    assert statistics(tmp_path / "out", "train") == {
         ("instances", "all"): 3,
         ("documents", "all"): 2,
         ("tokens", "all"): 3 + 1 + 4,
@@ -60,13 +66,121 @@ def test_stats_count_instances_documents_tokens_and_entities_by_length_and_type(
         ("entities", "3+"): 1,
         ("entities", "type:A"): 3,
         ("entities", "type:B"): 1,
+        ("tags", "B-A"): 3,
+        ("tags", "B-B"): 1,
+        ("tags", "I-A"): 3,
+        ("tags", "O"): 1,
+        ("table2_entities", "all"): 4,
+        ("table2_entities", "1"): 2,
+        ("table2_entities", "2"): 1,
+        ("table2_entities", "3+"): 1,
+        ("tokens_per_instance", "mean"): 8 / 3,
+        ("tokens_per_instance", "p50"): 3,
+        ("tokens_per_instance", "p90"): 4,
+        ("tokens_per_instance", "p95"): 4,
+        ("tokens_per_instance", "p99"): 4,
+        ("tokens_per_instance", "p100"): 4,
+        ("annotations_lost", "all"): 0,
     }
+
+
+def test_stats_say_what_a_split_shares_with_train(tmp_path):
+    # Four mentions: X Y is known as an A, z as a B only, u v w as an A, y in train always in an A.
+    test = "X\tB-A\nY\tI-A\n\nz\tB-A\n\nz\tB-B\n\nz\tB-B\n\nnew\tB-A\n\n"
+    normalize("toy", entry(), raw_folder(tmp_path, train=TRAIN, test=test), tmp_path / "out")
+    counted = statistics(tmp_path / "out", "test")
+    assert counted["instances_in_train", "all"] == 3  # z, three times
+    assert counted["instances_in_train", "distinct"] == 1
+    assert counted["mentions_seen_in_train", "text"] == 4 / 5
+    assert counted["mentions_seen_in_train", "text and type"] == 3 / 5
+    assert ("instances_in_train", "all") not in statistics(tmp_path / "out", "train")
+
+
+def test_counts_are_whole_numbers_in_the_file(tmp_path):
+    normalize("toy", entry(), raw_folder(tmp_path, train=TRAIN), tmp_path / "out")
+    lines = (tmp_path / "out" / "stats.csv").read_text().splitlines()
+    assert lines[1] == "toy,train,instances,all,3"
+
+
+def test_table_two_counts_the_tags_of_the_file_and_entities_those_of_the_instances(tmp_path):
+    """B-A I-B: Table II of the paper sees one entity of two tokens, every evaluator two of one."""
+    raw = raw_folder(tmp_path, test="a\tB-A\nb\tI-B\nc\tO\nd\tI-A\n")
+    normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
+    counted = statistics(tmp_path / "out", "test")
+    assert [counted["table2_entities", stratum] for stratum in ("all", "1", "2")] == [1, 0, 1]
+    assert [counted["entities", stratum] for stratum in ("all", "1", "2")] == [3, 3, 0]
+    assert counted["changes", "orphan"] == 2
+    assert read_instances(tmp_path / "out" / "test.jsonl")[0].tags == ["B-A", "B-B", "O", "B-A"]
+
+
+def test_every_change_is_listed_with_its_place(tmp_path):
+    raw = raw_folder(tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART-\n\nd\tX-A\n")
+    normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
+    changes = pl.read_csv(tmp_path / "out" / "changes.csv")
+    assert changes.select("split", "where", "document", "kind", "type", "start", "end", "text").rows() == [
+        ("dev", "dev.txt:4", "", "orphan", "B", 1, 2, "c"),
+        ("test", "test.txt:3", "1", "unknown-tag", "A", 0, 1, "d"),
+    ]
+    assert changes["result"].to_list() == [REPAIRS["orphan"], REPAIRS["unknown-tag"]]
+    assert statistics(tmp_path / "out", "test")["annotations_lost", "all"] == 1
+
+
+def test_a_sound_corpus_has_an_empty_list_of_changes(tmp_path):
+    normalize("toy", entry(), raw_folder(tmp_path), tmp_path / "out")
+    assert (tmp_path / "out" / "changes.csv").read_text() == f"{','.join(CHANGES)}\n"
+
+
+@pytest.mark.parametrize(
+    ("train", "first"),
+    [("a\tI-A\nb\tI-A\n", ["B-A", "I-A"]), ("a\tB-A\nb\tB-A\n", ["B-A", "B-A"])],
+    ids=["IO", "IOB2"],
+)
+def test_the_scheme_of_a_corpus_is_found_out_over_all_its_files(tmp_path, train, first):
+    raw = raw_folder(tmp_path, train=train, dev="a\tO\n")
+    found = normalize("toy", entry(tag_scheme="auto"), raw, tmp_path / "out")
+    assert found["train"][0].tags == first
+
+
+def test_csv_with_lists_and_two_columns_are_told_apart(tmp_path):
+    lists = "tokens,ner_tags\n\"['so', 'tired']\",\"['O', 'I-Clinical_Impacts']\"\n"
+    raw = raw_folder(tmp_path, train=lists, dev="so O\ntired I-Clinical_Impacts\n", test="well\tI-Social_Impacts\n")
+    found = normalize("toy", entry(format="conll-or-lists", tag_scheme="auto"), raw, tmp_path / "out")
+    assert found["train"][0].tags == found["dev"][0].tags == ["O", "B-Clinical_Impacts"]
+    assert found["test"][0].tags == ["B-Social_Impacts"]
+
+
+def test_documents_of_a_table_hold_for_the_very_file(tmp_path, caplog):
+    raw = raw_folder(tmp_path, test="a\tO\n\nb\tO\n\nc\tO\n")
+    table = write(
+        tmp_path / "documents.csv",
+        "split,first,sentences,document\ntrain,1,1,9\ndev,1,1,8\ntest,1,2,101\ntest,3,1,7\n",
+    )
+    files = {name: {"sha256": sha256((raw / name).read_bytes()).hexdigest()} for name in SPLITS.values()}
+    described = entry(documents=str(table), files=files)
+    assert [i.doc for i in normalize("toy", described, raw, tmp_path / "a")["test"]] == ["101", "101", "7"]
+    assert caplog.text == ""
+    write(raw / "test.txt", "b\tO\n\na\tO\n\nc\tO\n")
+    found = normalize("toy", described, raw, tmp_path / "b")["test"]
+    assert [instance.doc for instance in found] == ["test-00001", "test-00002", "test-00003"]
+    assert "not the file whose documents are known" in caplog.text
+
+
+@pytest.mark.parametrize("quote", [True, False])
+def test_messages_show_text_only_where_it_may_be_shown(tmp_path, quote):
+    raw = raw_folder(tmp_path, test="a\tO\n\nSECRET\n")
+    with pytest.raises(InputError) as caught:
+        normalize("toy", entry(), raw, tmp_path / "out", quote)
+    assert ("SECRET" in str(caught.value)) == quote
+    raw = raw_folder(tmp_path, test="a\tO\n\nSECRET WORD\tO\n")
+    with pytest.raises(InputError) as caught:
+        normalize("toy", entry(), raw, tmp_path / "out", quote)
+    assert ("SECRET" in str(caught.value)) == quote
 
 
 @pytest.mark.parametrize(
     ("test", "found"),
     [
-        ("a\tO\n\nb\tO\nc\tI-A\n", ":3: found a sentence with tag 1"),
+        ("a\tO\n\nb\tO\nc\tI-A\n", ":4: found the tag 'I-A' after 'O'"),
         ("a\tO\n\n\tO\n", ":3: found a sentence with token 0"),
         ("a\tO\n\nb\n", ":3: found 1 tab-separated columns"),
         ("\n\n", ": found no sentence"),
@@ -79,8 +193,3 @@ def test_nothing_is_written_when_the_last_split_is_broken(tmp_path, test, found)
         normalize("toy", entry(), raw, tmp_path / "out")
     assert str(caught.value).startswith(f"{raw / 'test.txt'}{found}")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_declared_format_without_a_reader_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"the format chemprot-json; expected one this version reads"):
-        normalize("toy", entry(format="chemprot-json"), raw_folder(tmp_path), tmp_path / "out")

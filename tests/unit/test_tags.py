@@ -1,10 +1,10 @@
-"""IOB2 tags and spans: conversion both ways, the first violation, repair with its counts."""
+"""IOB2 tags and spans: conversion both ways, violations, flat spans, repair with its counts."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioner.tags import Span, repair, spans, split_tag, tag_set, tags_from_spans, violation
+from bioner.tags import Span, flat, repair, spans, split_tag, tag_set, tags_from_spans, violation, violations
 
 TYPES = ("Chemical", "Disease", "cell-line")
 TAGS = st.sampled_from([*tag_set(TYPES), "", "B", "I-", "B-", "E-Disease", "S-Chemical", "b-Disease", "o"])
@@ -84,6 +84,22 @@ def test_valid_sequences_have_no_violation(tags):
     assert violation(tags) is None
 
 
+def test_every_violation_is_named_and_none_hides_the_next():
+    """An I- after a tag that is none continues nothing; one after an orphan continues it."""
+    tags = ["I-A", "I-A", "I-B", "x", "I-B", "O", "B-A", "I-B"]
+    assert [position for position, _ in violations(tags)] == [0, 2, 3, 4, 7]
+    assert dict(violations(tags))[3] == "'x' is neither O nor B-TYPE nor I-TYPE"
+    assert dict(violations(tags))[4] == "'I-B' continues no B entity"
+    assert [position for position, _ in violations(["A", "I-A"])] == [0, 1]
+
+
+@given(st.lists(TAGS))
+def test_the_first_violation_is_the_first_of_all_and_repair_mends_as_many(tags):
+    found = list(violations(tags))
+    assert violation(tags) == (found[0] if found else None)
+    assert (repair(tags).tags == tags) == (not found)
+
+
 def test_spans_of_invalid_tags_are_refused_with_the_position():
     with pytest.raises(ValueError, match=r"token 1.*'I-Gene'"):
         spans(["O", "I-Gene"])
@@ -101,6 +117,68 @@ def test_spans_of_invalid_tags_are_refused_with_the_position():
 def test_spans_that_no_tags_can_state_are_refused(entities, reason):
     with pytest.raises(ValueError, match=reason):
         tags_from_spans(entities, 3)
+
+
+@pytest.mark.parametrize(
+    ("entities", "kept", "dropped"),
+    [
+        ([(5, 6), (0, 2)], [(0, 2), (5, 6)], []),
+        ([(0, 2), (2, 3)], [(0, 2), (2, 3)], []),
+        ([(0, 2), (1, 4)], [(1, 4)], [((0, 2), (1, 4))]),
+        ([(1, 2), (0, 3)], [(0, 3)], [((1, 2), (0, 3))]),
+        ([(1, 3), (0, 2)], [(0, 2)], [((1, 3), (0, 2))]),
+        ([(0, 2), (0, 2)], [(0, 2)], [((0, 2), (0, 2))]),
+        ([(0, 2), (1, 3), (2, 4)], [(0, 2), (2, 4)], [((1, 3), (0, 2))]),
+        ([(0, 2), (1, 4), (3, 6)], [(1, 4)], [((3, 6), (1, 4)), ((0, 2), (1, 4))]),
+        ([(0, 2), (1, 4), (3, 7)], [(0, 2), (3, 7)], [((1, 4), (3, 7))]),
+        ([], [], []),
+    ],
+    ids=[
+        "none overlap",
+        "touching is no overlap",
+        "the longer wins",
+        "also around the shorter",
+        "ties: the leftmost",
+        "one of two that are the same",
+        "what the loser kept off stays",
+        "a winner may drop two",
+        "what lost drops none",
+        "none",
+    ],
+)
+def test_of_overlapping_spans_the_longer_wins_then_the_leftmost(entities, kept, dropped):
+    named = flat([Span(*entity, "A") for entity in entities])
+    assert [span[:2] for span in named[0]] == kept
+    assert [(loser[:2], winner[:2]) for loser, winner in named[1]] == dropped
+
+
+def test_of_two_types_on_one_span_the_first_given_wins():
+    first, second = Span(0, 2, "B"), Span(0, 2, "A")
+    assert flat([first, second]) == ([first], [(second, first)])
+    assert flat([second, first]) == ([second], [(first, second)])
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda start, length, type_: Span(start, start + length, type_),
+            st.integers(0, 12),
+            st.integers(1, 6),
+            st.sampled_from(TYPES),
+        ),
+        max_size=10,
+    )
+)
+def test_flat_spans_do_not_overlap_and_every_one_dropped_overlaps_one_kept_that_is_as_long(entities):
+    kept, dropped = flat(entities)
+    assert spans(tags_from_spans(kept, 20)) == kept
+    assert sorted([*kept, *(loser for loser, _ in dropped)]) == sorted(entities)
+    for loser, winner in dropped:
+        assert winner in kept
+        assert loser.start < winner.end
+        assert winner.start < loser.end
+        assert winner.length >= loser.length
+    assert flat(kept) == (kept, [])
 
 
 @pytest.mark.parametrize(

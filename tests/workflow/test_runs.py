@@ -75,6 +75,7 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
     reports = sorted((folder / "reports").glob("*.csv"))
     first = {path.name: path.read_bytes() for path in reports}
     assert set(first) == {
+        "corpora.csv",
         "cost.csv",
         "scores.csv",
         "significance.csv",

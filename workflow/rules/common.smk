@@ -10,8 +10,15 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-from bioner.config import REPOSITORY, decodings_of, load_config, load_matrix, seeds_of
-from bioner.corpora.normalize import READERS
+from bioner.config import (
+    REPOSITORY,
+    decodings_of,
+    is_closed,
+    load_config,
+    load_matrix,
+    seeds_of,
+)
+from bioner.corpora.sources import lacking
 from bioner.errors import InputError
 
 try:
@@ -23,24 +30,37 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
-unreadable = [
-    name for name in config["datasets"] if DATASETS[name]["format"] not in READERS
-]
-if unreadable and workflow.is_main_process:
-    logger.warning(
-        f"{', '.join(unreadable)}: no reader in this version; these cells will stop at normalize."
-    )
+mirror = config["mirror"] or os.environ.get("BIONER_MIRROR")
+ABSENT = {
+    name: f"left out: {', '.join(files)} not at hand. {DATASETS[name]['obtain']}".strip()
+    for name in config["datasets"]
+    if (files := lacking(name, DATASETS[name], Path(mirror) if mirror else None))
+}
+NOTICES = {
+    name: DATASETS[name]["notice"]
+    for name in config["datasets"]
+    if DATASETS[name]["notice"]
+}
+if workflow.is_main_process:
+    for name, note in (ABSENT | NOTICES).items():
+        logger.warning(f"{name}: {note}")
 
 # Rules call `bioner` as installed beside this Python, whether or not its environment was activated. The mirror is no
 # parameter of a rule: where files come from does not change what they are, and must not train anything again.
 exports = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
 if config["mirror"]:
     exports += f"export BIONER_MIRROR={shlex.quote(config['mirror'])}; "
+# Nor does it change a result whether messages may show a corpus's text.
+closed = {name for name in DATASETS if is_closed(DATASETS[name])}
+exports += (
+    f"export BIONER_CLOSED={','.join(sorted(closed - set(config['show_text'])))}; "
+)
 shell.prefix(f"set -euo pipefail; {exports}")
 
 REPORTS = [
     "table1_instances",
     "table2_test_entities",
+    "corpora",
     "table3_strict",
     "table4_inference_time",
     "table5_relaxed",
@@ -62,6 +82,19 @@ wildcard_constraints:
 def out(path):
     """A path under the configured output folder, written as users write targets: without a leading `./`."""
     return path if config["out"] == "." else f"{config['out']}/{path}"
+
+
+def at_hand():
+    """The corpora a run goes through: those whose files can be had.
+
+    A dry-run needs no source. Before the first report it plans the whole matrix; afterwards, what a run would do.
+    """
+    if workflow.dryrun and not os.path.exists(out("reports/report.html")):
+        return config["datasets"]
+    present = [name for name in config["datasets"] if name not in ABSENT]
+    if not present:
+        raise WorkflowError(f"No corpus is at hand. {'; '.join(ABSENT.values())}")
+    return present
 
 
 def as_json(entry):
@@ -89,9 +122,22 @@ def shipped(wildcards):
     return [REPOSITORY / path for path in paths if path]
 
 
-def keys(entry, *names):
-    """The part of a catalogue entry that a stage depends on, as JSON."""
-    return as_json({name: entry[name] for name in names})
+def documents(wildcards):
+    """The table of a corpus's documents, where it has one."""
+    table = DATASETS[wildcards.dataset]["documents"]
+    return [REPOSITORY / table] if table else []
+
+
+def without(entry, *names):
+    """A catalogue entry but for what a stage does not depend on, as JSON."""
+    return as_json({name: value for name, value in entry.items() if name not in names})
+
+
+WORDS = ("description", "terms", "notice", "obtain")
+READING = (
+    *("token_column", "tag_column", "tag_scheme", "labels", "documents"),
+    *("segmentation", "max_tokens", "borders", "on_error"),
+)
 
 
 def split_of(wildcards):
@@ -135,7 +181,7 @@ def comparisons():
     ]
     return [
         out(f"results/{dataset}/{model}/versus/{other}.csv")
-        for dataset in config["datasets"]
+        for dataset in at_hand()
         for model, other in itertools.combinations(systems, 2)
     ]
 

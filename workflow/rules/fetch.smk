@@ -7,8 +7,8 @@ rule fetch:
         out("logs/fetch/{dataset}.log"),
     localrule: True
     params:
-        entry=lambda wildcards: keys(
-            DATASETS[wildcards.dataset], "format", "splits", "files", "obtain"
+        entry=lambda wildcards: without(
+            DATASETS[wildcards.dataset], "description", "terms", "notice", *READING
         ),
     message:
         "Fetching {wildcards.dataset}"

@@ -1,17 +1,17 @@
 rule report:
     input:
-        expand(out("data/{dataset}/stats.csv"), dataset=config["datasets"]),
-        expand(
+        lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=at_hand()),
+        lambda wildcards: expand(
             out("results/{dataset}/{model}/scores.csv"),
-            dataset=config["datasets"],
+            dataset=at_hand(),
             model=config["models"],
         ),
-        expand(
+        lambda wildcards: expand(
             out("results/{dataset}/{model}/timing.csv"),
-            dataset=config["datasets"],
+            dataset=at_hand(),
             model=filter(trained, config["models"]),
         ),
-        comparisons(),
+        lambda wildcards: comparisons(),
     output:
         expand(out("reports/{name}.csv"), name=REPORTS),
         page=report(
@@ -26,10 +26,17 @@ rule report:
         results=lambda wildcards: out("results"),
         data=lambda wildcards: out("data"),
         out=subpath(output.page, parent=True),
-        datasets=[f"--dataset {name}" for name in config["datasets"]],
+        datasets=lambda wildcards: [f"--dataset {name}" for name in at_hand()],
+        notes=lambda wildcards: as_json(
+            {
+                n: t
+                for n, t in (ABSENT | NOTICES).items()
+                if n in NOTICES or n not in at_hand()
+            }
+        ),
         models=[f"--model {name}" for name in config["models"]],
     message:
         "Reporting"
     shell:
         "bioner report --results {params.results} --data {params.data} --out {params.out}"
-        " {params.datasets} {params.models} 2>&1 | tee {log}"
+        " {params.datasets} {params.models} --notes {params.notes:q} 2>&1 | tee {log}"

@@ -1,98 +1,159 @@
-"""Raw files of a corpus: from a mirror, the project itself, or a download; verified before they take their name."""
+"""Raw files of a corpus: from a mirror, this machine, or a download; verified before they take their name."""
 
 import hashlib
 import logging
 import shutil
-import tempfile
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pooch
+from filelock import FileLock
 
-from bioner.config import REPOSITORY, Tree
+from bioner.config import Tree
+from bioner.corpora.archive import is_archive, take
+from bioner.corpora.download import cached, download
+from bioner.corpora.sources import local_paths
 from bioner.errors import InputError
-from bioner.files import atomic_path
+from bioner.files import atomic_path, is_html
 
 log = logging.getLogger(__name__)
-pooch.get_logger().setLevel(logging.ERROR)  # it would advise to write down each file's hash
+
+File = dict[str, Any]
 
 
 def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Path]:
     """Put every raw file of the catalogue entry into `out`, all of them or none.
 
-    With `mirror`, files are copied from `<mirror>/<dataset>/` and nothing is downloaded. Raises InputError for a
-    missing file, a failed download, a wrong checksum, or a folder `out` that holds anything else.
+    With `mirror`, files are copied from `<mirror>/<folder>/` and nothing is downloaded; `folder` is the entry's
+    `mirror_folder`, or the dataset. Of several addresses the first that gives the right file is taken. Two fetches into
+    one folder take turns. Raises InputError for a missing file, a failed download, a wrong checksum, or a folder `out`
+    that holds anything else.
     """
-    held = sorted(out.iterdir()) if out.is_dir() else []
-    if foreign := [path.name for path in held if path.name not in entry["files"] or path.is_dir()]:
+    if out.is_dir() and (foreign := sorted(path.name for path in out.iterdir() if path.name not in entry["files"])):
         raise InputError(out, foreign[0], f"a folder for {dataset} alone", "Choose another folder.")
-    with atomic_path(out) as folder, tempfile.TemporaryDirectory(prefix="bioner-fetch-") as downloads:
+    out, fresh = out.resolve(), set[str]()
+    with _alone(out), atomic_path(out) as folder:
         folder.mkdir()
         for name, file in entry["files"].items():
-            where, target = f"{dataset}: {name}", folder / name
-            if file["path"]:
-                _copy(REPOSITORY / file["path"], target, dataset, entry)
-            elif mirror is not None:
-                _copy(mirror / dataset / name, target, dataset, entry)
-            elif not file["url"]:
-                remedy = entry["obtain"] or "State a url in the catalogue."
-                raise InputError(where, "no address to download from", "a mirror that holds it", remedy)
+            target = folder / name
+            if file["path"] or mirror is not None:
+                path = _local(dataset, entry, name, mirror)
+                if path.is_dir():
+                    shutil.copytree(path, target)
+                else:
+                    take(path, file["member"] if is_archive(path) else None, target, str(path))
+                verify(target, file, f"{dataset}: {name}")
+            elif _at_hand(out / name, file):
+                shutil.copyfile(out / name, target)
             else:
-                archive = _downloaded(file["url"], Path(downloads), where)
-                _extract(archive, file, target, where)
-            verify(target, file, where)
-            log.info("fetch %s: %s verified (%.1f MB)", dataset, name, target.stat().st_size / 1e6)
+                _download(dataset, entry, name, target, fresh)
+            log.info("fetch %s: %s %s", dataset, name, _seal(target, file))
     return [out / name for name in entry["files"]]
 
 
-def verify(path: Path, file: dict[str, Any], where: str) -> None:
-    """Compare a file with the sha256 or git blob id the catalogue states; InputError where they differ."""
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """One fetch at a time into `out`: the other waits."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = out.parent / f".{out.name}.lock"
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            lock.unlink()  # filelock notices where it waited for a file that is gone
+
+
+def verify(path: Path, file: File, where: str) -> None:
+    """Compare a file with the sha256 or git blob id the catalogue states; InputError where they differ.
+
+    Line ends are not content: a text with CRLF whose checksum holds for LF is taken, and rewritten with LF.
+    """
+    if path.is_dir():
+        return
     content = path.read_bytes()
+    page = is_html(content)
+    if page and not _stated(file):
+        raise InputError(where, "an HTML page", "data", "Open the address in a browser: is it a login or error page?")
+    if not (fault := _differs(content, file)):
+        return
+    if b"\r\n" in content and not _differs(unix := content.replace(b"\r\n", b"\n"), file):
+        path.write_bytes(unix)
+        return
+    found = f"an HTML page ({' '.join(fault)})" if page else " ".join(fault)
+    expected = str(file[fault[0]])
+    remedy = "It is damaged or of another version: get it again, or correct the catalogue if you trust it."
+    raise InputError(where, found, expected, remedy)
+
+
+def _differs(content: bytes, file: File) -> tuple[str, str] | None:
+    """The first kind of checksum that is stated and does not hold, and the value found."""
     found = {
         "sha256": hashlib.sha256(content).hexdigest(),
         "git_blob": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
     }
-    for kind, value in found.items():
-        if file[kind] and file[kind] != value:
-            remedy = "It is damaged or of another version: get it again, or correct the catalogue if you trust it."
-            raise InputError(where, f"{kind} {value}", file[kind], remedy)
+    return next(((kind, value) for kind, value in found.items() if file[kind] and file[kind] != value), None)
 
 
-def _copy(path: Path, target: Path, dataset: str, entry: Tree) -> None:
-    if not path.is_file():
-        remedy = entry["obtain"] or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}."
-        raise InputError(path, "no such file", f"a raw file of {dataset}", remedy)
-    shutil.copyfile(path, target)
+def _at_hand(path: Path, file: File) -> bool:
+    """Whether a file is there already, and known to be the right one."""
+    return _stated(file) and path.is_file() and not _differs(path.read_bytes(), file)
 
 
-def _downloaded(url: str, folder: Path, where: str) -> Path:
-    """The file at `url`, downloaded once however many members are taken from it."""
-    name = hashlib.sha256(url.encode()).hexdigest()
-    if not (folder / name).is_file():
-        log.info("fetch: downloading %s", url)
+def _stated(file: File) -> bool:
+    return bool(file["sha256"] or file["git_blob"])
+
+
+def _local(dataset: str, entry: Tree, name: str, mirror: Path | None) -> Path:
+    paths = local_paths(dataset, entry, name, mirror)
+    for path in paths:
+        if path.exists():
+            return path
+    remedy = entry["obtain"] or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}."
+    raise InputError(paths[0], "no such file", f"a raw file of {dataset}", remedy)
+
+
+def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str]) -> None:
+    """The first address that gives the right file; `fresh` holds the addresses this fetch has downloaded.
+
+    What an earlier one left is taken where a checksum vouches for it, and downloaded anew where it proves wrong.
+    """
+    file, where = entry["files"][name], f"{dataset}: {name}"
+    if not file["url"]:
+        remedy = entry["obtain"] or "State a url in the catalogue."
+        raise InputError(where, "no address to download from", "a mirror that holds it", remedy)
+    faults: list[InputError] = []
+    for url in file["url"]:
+        place, old = f"{where} from {url}", url not in fresh and cached(url)
+        # Nothing vouches for an old download of a file without a checksum.
+        for anew in ([False, True] if _stated(file) else [True]) if old else [False]:
+            try:
+                archive = _downloaded(url, anew, where)
+                fresh |= set() if old and not anew else {url}
+                take(archive, file["member"], target, place, or_plain=_stated(file))
+                verify(target, file, place)
+                return
+            except InputError as error:
+                faults.append(error)
+                shutil.rmtree(target, ignore_errors=True)
+        if url != file["url"][-1]:
+            log.warning("fetch %s: %s Trying the next address.", dataset, faults[-1])
+    raise faults[-1]
+
+
+def _downloaded(url: str, anew: bool, where: str) -> Path:
     try:
-        # Checksums are of the corpus's files and verified afterwards: an archive's own is not known.
-        downloader = pooch.HTTPDownloader(timeout=60)
-        return Path(pooch.retrieve(url, known_hash=None, path=folder, fname=name, downloader=downloader))
+        return download(url, anew)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
         found = f"a failed download of {url} ({type(error).__name__}: {error})"
         remedy = "Try again, or set a mirror: --config mirror=FOLDER or the environment variable BIONER_MIRROR."
         raise InputError(where, found, "the file", remedy) from None
 
 
-def _extract(archive: Path, file: dict[str, Any], target: Path, where: str) -> None:
-    if not file["member"]:
-        shutil.copyfile(archive, target)
-        return
-    try:
-        with zipfile.ZipFile(archive) as members, members.open(file["member"]) as source, target.open("wb") as copy:
-            shutil.copyfileobj(source, copy)
-    except KeyError:
-        remedy = "Correct `member` in the catalogue."
-        raise InputError(
-            where, f"no member {file['member']} in {file['url']}", "an archive that holds it", remedy
-        ) from None
-    except zipfile.BadZipFile:
-        remedy = "Open the address in a browser: is it a login or error page?"
-        raise InputError(where, f"no zip archive at {file['url']}", "a zip archive", remedy) from None
+def _seal(path: Path, file: File) -> str:
+    if path.is_dir():
+        return f"taken ({sum(1 for _ in path.rglob('*'))} files)"
+    if _stated(file):
+        return f"verified ({path.stat().st_size / 1e6:.1f} MB)"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"taken unverified, since the catalogue states no checksum; its sha256 is {digest}"

@@ -1,69 +1,103 @@
-"""Raw files of a corpus to instances: one reader a format, one form for all."""
+"""Raw files of a corpus to instances: one reader a format, one form for all, every change on the way listed."""
 
+import itertools
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bioner.config import Tree
-from bioner.corpora.conll import read_conll
-from bioner.corpora.inline import read_inline
-from bioner.corpora.sentence import Sentence
+from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.documents import read_documents
+from bioner.corpora.formats import READERS
+from bioner.corpora.readers.sentence import Sentence
+from bioner.corpora.schemes import detect, to_iob2, type_blind_lengths
 from bioner.corpora.statistics import corpus_statistics
 from bioner.errors import InputError
+from bioner.files import is_html
 from bioner.instances import SPLITS, Instance, fault, write_instances
 from bioner.tables import write_table
 
 log = logging.getLogger(__name__)
 
 
-def normalize(dataset: str, entry: Tree, raw: Path, out: Path) -> dict[str, list[Instance]]:
-    """Read the three splits from `raw`, write `{train,dev,test}.jsonl` and `stats.csv` into `out`.
+def normalize(dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = True) -> dict[str, list[Instance]]:
+    """Read the three splits from `raw`, write `{train,dev,test}.jsonl`, `stats.csv` and `changes.csv` into `out`.
 
-    Nothing is written unless every split is sound. Raises InputError for the first line that is not.
+    Nothing is written unless every split is sound, or mended by the rules of `on_error: repair`. Messages show the
+    corpus's text only with `quote`. Raises InputError for the first fault.
     """
-    splits = {split: read_split(dataset, split, entry, raw / entry["splits"][split]) for split in SPLITS}
+    changes = Changes(entry["on_error"], quote, raw)
+    scheme = _scheme(entry, raw, quote)
+    splits: dict[str, list[Instance]] = {}
+    counted: dict[str, list[int]] = {}
+    for split in SPLITS:
+        path = raw / entry["splits"][split]
+        splits[split], counted[split] = read_split(dataset, split, entry, path, scheme, changes)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
         for split, instances in splits.items():
             write_instances(Path(scratch) / f"{split}.jsonl", instances)
-        write_table(Path(scratch) / "stats.csv", corpus_statistics(dataset, splits))
+        write_table(Path(scratch) / "stats.csv", corpus_statistics(dataset, splits, counted, changes))
+        write_table(Path(scratch) / "changes.csv", changes.table())
         for path in sorted(Path(scratch).iterdir()):
             path.replace(out / path.name)
     counts = ", ".join(f"{len(instances)} {split}" for split, instances in splits.items())
     log.info("normalize %s: %s instances", dataset, counts)
+    for split in splits:
+        if changed := changes.counts(split):
+            listed = ", ".join(f"{count} {kind}" for kind, count in changed.items())
+            log.info("normalize %s: %s: %s (each in changes.csv)", dataset, split, listed)
     return splits
 
 
-def read_split(dataset: str, split: str, entry: Tree, path: Path) -> list[Instance]:
-    """Instances of one raw file; ids are `{split}-{number}`, in file order."""
+def read_split(
+    dataset: str, split: str, entry: Tree, path: Path, scheme: str, changes: Changes
+) -> tuple[list[Instance], list[int]]:
+    """Instances of one raw file, and the lengths of their entities as the paper's Table II counts them.
+
+    Ids are `{split}-{number}`, in file order.
+    """
+    changes.split = split
+    if path.is_file() and is_html(path.read_bytes()[:200]):
+        raise InputError(f"{path}:1", "an HTML page", f"the {split} split of {dataset}", "Fetch the file again.")
+    documents = read_documents(entry, split, path)
     instances: list[Instance] = []
-    for number, sentence in enumerate(_sentences(dataset, entry, path), 1):
+    lengths: list[int] = []
+    for number, sentence in enumerate(READERS[entry["format"]](path, entry, changes), 1):
+        tags = _iob2(sentence, scheme, changes)
         identity = f"{split}-{number:05d}"
-        document = identity if sentence.document is None else _document_id(split, sentence.document)
-        instance = Instance(identity, document, sentence.tokens, sentence.tags)
-        if problem := fault(instance):
-            raise InputError(
-                sentence.where, f"a sentence with {problem}", "valid IOB2 on non-empty tokens", "Mend the file."
-            )
+        document = documents.get(number, sentence.document)
+        name = identity if document is None else _document_id(split, document)
+        instance = Instance(identity, name, sentence.tokens, tags)
+        if problem := fault(instance, changes.quoted):
+            raise InputError(sentence.where, f"a sentence with {problem}", "sound tokens and tags", "Mend the file.")
         instances.append(instance)
+        # Table II of the paper counts before any repair; that asks for the tags of the file where they are IOB2.
+        lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
     if not instances:
         raise InputError(path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?")
-    return instances
+    return instances, lengths
 
 
-READERS: dict[str, Callable[[Path, Tree], Iterator[Sentence]]] = {
-    "conll": lambda path, entry: read_conll(path, entry["token_column"], entry["tag_column"]),
-    "inline": lambda path, entry: read_inline(path),
-}
+def _scheme(entry: Tree, raw: Path, quote: bool) -> str:
+    """The tag scheme, looked up in the whole corpus where the catalogue leaves it open."""
+    if entry["tag_scheme"] != "auto":
+        return str(entry["tag_scheme"])
+    changes = Changes("repair", quote)
+    read = READERS[entry["format"]]
+    splits = (read(raw / entry["splits"][split], entry, changes) for split in SPLITS)
+    return detect(sentence.tags for sentence in itertools.chain.from_iterable(splits))
 
 
-def _sentences(dataset: str, entry: Tree, path: Path) -> Iterator[Sentence]:
-    if entry["format"] not in READERS:
-        found, expected = f"the format {entry['format']}", f"one this version reads: {', '.join(READERS)}"
-        remedy = "Leave the corpus out of `datasets` until a version that reads it."
-        raise InputError(f"{dataset} in the catalogue", found, expected, remedy)
-    return READERS[entry["format"]](path, entry)
+def _iob2(sentence: Sentence, scheme: str, changes: Changes) -> list[str]:
+    tags, faults = to_iob2(sentence.tags, scheme, changes.quoted)
+    hint = "Do the files follow another scheme? State it as `tag_scheme`."
+    for position, kind, found, expected in faults:
+        type_ = sentence.tags[position].partition("-")[2]
+        word = sentence.tokens[position] if position < len(sentence.tokens) else ""
+        subject = Subject(str(sentence.document or ""), type_, position, position + 1, word)
+        changes.fault(kind, sentence.place(position), f"the tag {found}", expected, subject, hint)
+    return tags
 
 
 def _document_id(split: str, document: int | str) -> str:

@@ -19,7 +19,7 @@ STATISTICS: Schema = {
     "split": pl.String,
     "statistic": pl.String,
     "stratum": pl.String,
-    "value": pl.Int64,
+    "value": pl.Float64,
 }
 TIMING: Schema = {
     "dataset": pl.String,

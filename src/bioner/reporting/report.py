@@ -1,7 +1,8 @@
 """The report folder: Tables I to V, costs and scores as CSV, and one self-contained page."""
 
 import datetime
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ from bioner.files import atomic_text
 from bioner.provenance import provenance
 from bioner.reporting.kept import Kept, read_kept
 from bioner.reporting.tables import (
+    corpora_table,
     cost_table,
     entities_table,
     instances_table,
@@ -22,9 +24,12 @@ from bioner.reporting.tables import (
 )
 from bioner.tables import write_table
 
+log = logging.getLogger(__name__)
+
 TITLES = {
     "table1_instances": "Table I. Instances a split",
     "table2_test_entities": "Table II. Test entities by length in tokens",
+    "corpora": "Test sets: documents, tokens an instance, and what they share with train",
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
     "table4_inference_time": "Table IV. Inference seconds a sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
@@ -37,9 +42,17 @@ FOUR_DIGITS = ("p", "p_holm", "gpu_hours")
 
 
 def report(
-    results: Path, data: Path, out: Path, datasets: Sequence[str] = (), models: Sequence[str] = ()
+    results: Path,
+    data: Path,
+    out: Path,
+    datasets: Sequence[str] = (),
+    models: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Build every report from kept files; without names, of every cell found under `results`."""
+    """Build every report from kept files; without names, of every cell found under `results`.
+
+    `notes` is what the page says about a corpus: that it was left out, or what its scores mean.
+    """
     if not results.is_dir():
         raise InputError(results, "no such folder", "a results folder", "Run the pipeline first.")
     datasets = list(datasets) or sorted(path.name for path in results.iterdir() if path.is_dir())
@@ -55,6 +68,7 @@ def report(
     tables = {
         "table1_instances": instances_table(kept),
         "table2_test_entities": entities_table(kept),
+        "corpora": corpora_table(kept),
         "table3_strict": strict_table(kept),
         "table4_inference_time": time_table(kept),
         "table5_relaxed": relaxed_table(kept),
@@ -64,8 +78,10 @@ def report(
     for name, table in {**tables, "scores": kept.scores}.items():
         write_table(out / f"{name}.csv", table)
     missing = missing_cells(kept, datasets, models)
+    for corpus, note in (notes or {}).items():
+        log.info("report: %s: %s", corpus, note)
     with atomic_text(out / "report.html") as stream:
-        stream.write(page(tables, missing))
+        stream.write(page(tables, missing, notes or {}))
     return tables
 
 
@@ -75,7 +91,7 @@ def missing_cells(kept: Kept, datasets: Sequence[str], models: Sequence[str]) ->
     return [f"{dataset} × {model}" for dataset in datasets for model in models if (dataset, model) not in there]
 
 
-def page(tables: dict[str, pl.DataFrame], missing: Sequence[str]) -> str:
+def page(tables: dict[str, pl.DataFrame], missing: Sequence[str], notes: Mapping[str, str]) -> str:
     """The page as one HTML text: no request leaves it, every value is escaped; columns without a value are left out."""
     environment = Environment(loader=PackageLoader("bioner.reporting"), autoescape=select_autoescape(default=True))
     shown = []
@@ -86,7 +102,7 @@ def page(tables: dict[str, pl.DataFrame], missing: Sequence[str]) -> str:
         shown.append((TITLES[name], f"{name}.csv", columns, rows))
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     template = environment.get_template("report.html.j2")
-    return template.render(tables=shown, missing=missing, made=now, provenance=provenance())
+    return template.render(tables=shown, missing=missing, notes=notes, made=now, provenance=provenance())
 
 
 def _cell(column: str, value: object) -> str:

@@ -1,66 +1,14 @@
-"""Readers of corpora: CoNLL files and inline mark-up, and how their malformed lines are told."""
+"""Inline mark-up: `{Type|words}` to tags, `# id` to documents, and how malformed lines are told."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioner.corpora.conll import read_conll
-from bioner.corpora.inline import parse, read_inline
+from bioner.corpora.readers.inline import parse, read_inline
 from bioner.errors import InputError
 from bioner.tags import Span, spans
 
-
-def write(path, text):
-    path.write_bytes(text.encode())
-    return path
-
-
-def conll(tmp_path, text, *columns):
-    return list(read_conll(write(tmp_path / "raw.tsv", text), *columns))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "TNF-α\tB-Gene\n:\tO\n\nNAD(P)H:quinone\tO\n\n",
-        "TNF-α\tB-Gene\n:\tO\n\nNAD(P)H:quinone\tO",
-        "\n\nTNF-α\tB-Gene\r\n:\tO\r\n\r\n\r\nNAD(P)H:quinone\tO\r\n",
-    ],
-    ids=["usual", "no final blank line", "CRLF and more blank lines"],
-)
-def test_blank_lines_divide_sentences_and_tokens_are_taken_as_they_are(tmp_path, text):
-    first, second = conll(tmp_path, text)
-    assert (first.tokens, first.tags) == (["TNF-α", ":"], ["B-Gene", "O"])
-    assert (second.tokens, second.tags) == (["NAD(P)H:quinone"], ["O"])
-    assert first.document is None
-
-
-def test_docstart_lines_count_documents_and_divide_sentences(tmp_path):
-    text = "-DOCSTART-\tO\n\na\tO\n\nb\tO\n-DOCSTART-\tX\tX\tO\nc\tO\n"
-    assert [(s.tokens, s.document) for s in conll(tmp_path, text)] == [(["a"], 1), (["b"], 1), (["c"], 2)]
-
-
-def test_token_and_tag_columns_can_be_chosen(tmp_path):
-    text = "1\theart\tNN\tB-Part\trest\n"
-    assert conll(tmp_path, text, 1, 3)[0][2:] == (["heart"], ["B-Part"])
-    assert conll(tmp_path, text, 1)[0][2:] == (["heart"], ["rest"])
-
-
-@pytest.mark.parametrize(
-    ("text", "columns", "line", "found"),
-    [
-        ("a\tO\n\nb\n", (), 3, "1 tab-separated columns in 'b'; expected a token and a tag column"),
-        ("a\tO\nb\tO\textra\n", (), 2, "3 tab-separated columns in 'b\\tO\\textra'; expected 2 as in line 1"),
-        ("a O\n", (), 1, "1 tab-separated columns in 'a O'"),
-        ("a\tO\n", (0, 3), 1, "2 tab-separated columns"),
-        ("a\tO\n", (2, -1), 1, "2 tab-separated columns"),
-        ("a\tO\n", (-3, -1), 1, "2 tab-separated columns"),
-    ],
-)
-def test_a_malformed_line_is_named_by_file_and_line(tmp_path, text, columns, line, found):
-    with pytest.raises(InputError) as caught:
-        conll(tmp_path, text, *columns)
-    assert str(caught.value).startswith(f"{tmp_path / 'raw.tsv'}:{line}: found {found}")
+from . import write
 
 
 @pytest.mark.parametrize(
@@ -104,6 +52,18 @@ def test_malformed_mark_up_is_named_by_file_and_line(tmp_path, line, found):
     assert found in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [("# d\nna\u00efve\n".encode("latin-1"), ":2: found bytes that are not UTF-8"), ("<html>\n", ":1: found '<html>'")],
+    ids=["Latin-1", "HTML"],
+)
+def test_a_file_of_another_kind_is_named_by_file_and_line(tmp_path, content, place):
+    path = write(tmp_path / "raw.txt", content)
+    with pytest.raises(InputError) as caught:
+        list(read_inline(path))
+    assert str(caught.value).startswith(f"{path}{place}")
+
+
 WORD = st.text("abαβ:()[]#-1%", min_size=1, max_size=6)
 
 
@@ -124,3 +84,9 @@ def test_a_hash_opens_a_document_and_a_sentence_outside_one_is_refused(tmp_path)
     assert [sentence.document for sentence in read_inline(path)] == ["d-1", "d-2", "d-2"]
     with pytest.raises(InputError, match=r"raw\.txt:1: .*a line `# id` first"):
         list(read_inline(write(path, "a .\n# d-1\n")))
+
+
+def test_all_tokens_of_a_sentence_have_the_place_of_its_line(tmp_path):
+    path = write(tmp_path / "raw.txt", "# d-1\na b .\n")
+    (sentence,) = read_inline(path)
+    assert [sentence.place(position) for position in range(3)] == [f"{path}:2"] * 3

@@ -1,0 +1,67 @@
+"""Taking one file or folder out of a zip or tar archive, and nothing outside of it."""
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from bioner.errors import InputError
+
+Open = Callable[[], IO[bytes] | None]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip or tar archive, whatever its name."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def take(download: Path, member: str | None, target: Path, where: str, or_plain: bool = False) -> None:
+    """Copy `download`, or the file or folder `member` of the archive it is, to `target`.
+
+    Of a folder every file keeps its place below `target`; links are passed over, and what would leave the folder is
+    refused. With `or_plain` a download that is no archive is taken for the file itself (a second address may hold it
+    unpacked); its checksum tells. Raises InputError.
+    """
+    archived = is_archive(download)
+    if member is None or (or_plain and not archived):
+        shutil.copyfile(download, target)
+        return
+    if not archived:
+        remedy = "Open the address in a browser: is it a login or error page?"
+        raise InputError(where, "no zip or tar archive", "an archive", remedy)
+    wanted = PurePosixPath(member)
+    try:
+        with closing(zipfile.ZipFile(download) if zipfile.is_zipfile(download) else tarfile.open(download)) as archive:
+            files = _files(archive)
+            if wanted in files:
+                _write(files[wanted], target, where, member)
+                return
+            below = {path.relative_to(wanted): opened for path, opened in files.items() if wanted in path.parents}
+            if not below:
+                raise InputError(where, f"no member {member}", "an archive that holds it", "Correct `member`.")
+            for path, opened in below.items():
+                if path.is_absolute() or ".." in path.parts:
+                    raise InputError(where, f"the member {path}", "members inside their folder", "Do not trust it.")
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                _write(opened, target / path, where, str(path))
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError(where, f"a broken archive ({error})", "a whole one", "Get it again.") from None
+
+
+def _files(archive: zipfile.ZipFile | tarfile.TarFile) -> dict[PurePosixPath, Open]:
+    if isinstance(archive, zipfile.ZipFile):
+        zipped = [info for info in archive.infolist() if not info.is_dir()]
+        return {PurePosixPath(info.filename): partial(archive.open, info) for info in zipped}
+    return {PurePosixPath(info.name): partial(archive.extractfile, info) for info in archive if info.isfile()}
+
+
+def _write(opened: Open, target: Path, where: str, member: str) -> None:
+    source = opened()
+    if source is None:
+        raise InputError(where, f"a member {member} that is no file", "a file", "Correct `member`.")
+    with source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)

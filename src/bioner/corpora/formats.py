@@ -1,0 +1,56 @@
+"""The formats of the catalogue, each with its reader: raw file to sentences, in the order of the file."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bioner.config import Tree
+from bioner.corpora.changes import Changes
+from bioner.corpora.readers.bioc import read_bioc_json, read_bioc_xml
+from bioner.corpora.readers.brat import read_brat
+from bioner.corpora.readers.conll import read_conll
+from bioner.corpora.readers.dygie import read_dygie, read_dygie_misread
+from bioner.corpora.readers.inline import read_inline
+from bioner.corpora.readers.pubtator import read_pubtator
+from bioner.corpora.readers.records import holds_lists, read_jsonl, read_lists
+from bioner.corpora.readers.sentence import Sentence
+from bioner.corpora.readers.standoff import Document
+from bioner.corpora.segment import Rules, segment
+from bioner.errors import InputError
+
+Reader = Callable[[Path, Tree, Changes], Iterator[Sentence]]
+
+
+def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
+    def reader(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
+        rules = Rules(entry["segmentation"], entry["max_tokens"], entry["borders"])
+        seen: set[str] = set()
+        for document in read(path, changes):
+            if document.id in seen:
+                remedy = "Remove one of the two, or give it an id of its own."
+                raise InputError(document.where, f"the document {document.id} again", "each document once", remedy)
+            seen.add(document.id)
+            yield from segment(document, rules, changes)
+
+    return reader
+
+
+def _conll(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
+    return read_conll(path, entry["token_column"], entry["tag_column"], changes)
+
+
+def _conll_or_lists(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
+    return read_lists(path, entry["labels"], changes) if holds_lists(path) else _conll(path, entry, changes)
+
+
+READERS: dict[str, Reader] = {
+    "conll": _conll,
+    "conll-or-lists": _conll_or_lists,
+    "jsonl": lambda path, entry, changes: read_jsonl(path, entry["labels"], changes),
+    "pubtator": _standoff(read_pubtator),
+    "bioc-xml": _standoff(read_bioc_xml),
+    "bioc-json": _standoff(read_bioc_json),
+    "brat": _standoff(read_brat),
+    "inline": lambda path, entry, changes: read_inline(path, changes.quoted),
+    "dygie": lambda path, entry, changes: read_dygie(path, changes),
+    "dygie-misread": lambda path, entry, changes: read_dygie_misread(path, changes),
+}

@@ -1,0 +1,138 @@
+"""BioC collections, XML and JSON: documents of passages with annotations by character offset (Comeau et al. 2013)."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.readers.standoff import Annotation, Document, Passage
+from bioner.errors import InputError
+from bioner.files import parse_json, read_text
+
+TYPE = "type"  # the infon that holds an annotation's entity type
+REMEDY = "Is this a BioC file?"
+
+
+def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
+    """Documents of an XML collection; places are lines. Entities and network addresses in it are not followed."""
+    text = read_text(path)  # says what is missing or not UTF-8
+    try:
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
+        collection = etree.fromstring(text.encode(), parser)
+    except etree.XMLSyntaxError as error:
+        found = f"broken XML {changes.quoted(error.msg)}"
+        raise InputError(f"{path}:{max(error.lineno or 1, 1)}", found, "a BioC collection", REMEDY) from None
+    documents = list(collection.iter("document"))
+    if not documents:
+        raise InputError(path, "no <document>", "a BioC collection", REMEDY)
+    for element in documents:
+        yield _document(_from_xml(element, path), changes)
+
+
+def read_bioc_json(path: Path, changes: Changes) -> Iterator[Document]:
+    """Documents of a JSON collection; places are the ids of document and annotation, since the form has no lines."""
+    content = parse_json(read_text(path), str(path), whole_file=True)
+    documents = content.get("documents") if isinstance(content, dict) else content
+    if not isinstance(documents, list):
+        raise InputError(path, "no list `documents`", "a BioC collection", REMEDY)
+    for number, document in enumerate(documents, 1):
+        if not isinstance(document, dict):
+            raise InputError(f"{path}: document {number}", "no object", "a document", REMEDY)
+        yield _document(document | {"where": f"{path}: document {document.get('id') or number}"}, changes)
+
+
+def _from_xml(document: Any, path: Path) -> dict[str, Any]:
+    """An XML document as the JSON form has it, with its places."""
+
+    def plain(element: Any, name: str) -> str | None:
+        child = element.find(name)
+        if child is not None and len(child):
+            where = f"{path}:{child.sourceline}"
+            raise InputError(where, f"a <{name}> that holds more than text", "text alone", "Mend the file.")
+        return None if child is None else child.text or ""
+
+    def annotations(element: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "where": f"{path}:{annotation.sourceline}",
+                "id": annotation.get("id"),
+                "infons": {infon.get("key"): infon.text for infon in annotation.iterfind("infon")},
+                "locations": [dict(location.attrib) for location in annotation.iterfind("location")],
+                "text": plain(annotation, "text"),
+            }
+            for annotation in element.iterfind("annotation")
+        ]
+
+    def stretch(element: Any) -> dict[str, Any]:
+        return {
+            "offset": plain(element, "offset"),
+            "text": plain(element, "text"),
+            "annotations": annotations(element),
+            "sentences": [stretch(sentence) for sentence in element.iterfind("sentence")],
+        }
+
+    return {
+        "where": f"{path}:{document.sourceline}",
+        "id": plain(document, "id"),
+        "passages": [stretch(passage) for passage in document.iterfind("passage")],
+        "annotations": annotations(document),
+    }
+
+
+def _document(content: dict[str, Any], changes: Changes) -> Document:
+    where = content["where"]
+    result = Document(where, _text(content, "id", where), [])
+    try:
+        holders = [content]
+        for passage in content["passages"]:
+            sentences = passage.get("sentences") or []
+            # A passage without text of its own is its sentences.
+            stretches = [passage] if passage.get("text") else sentences
+            for part in stretches:
+                if part.get("text"):
+                    result.passages.append(Passage(_number(part, "offset", where), _text(part, "text", where)))
+            holders += [passage, *sentences]
+        annotations = [annotation for holder in holders for annotation in holder.get("annotations") or []]
+    except (KeyError, TypeError, AttributeError):
+        found, expected = "a broken document", "passages with offset, text and annotations"
+        raise InputError(where, found, expected, REMEDY) from None
+    for annotation in annotations:
+        _add(result, annotation, changes)
+    return result
+
+
+def _add(document: Document, annotation: Any, changes: Changes) -> None:
+    if not isinstance(annotation, dict):
+        raise InputError(document.where, "an annotation that is no object", "infons, locations, text", REMEDY)
+    where = annotation.get("where") or f"{document.where}, annotation {annotation.get('id')}"
+    infons, locations = annotation.get("infons"), annotation.get("locations")
+    if not isinstance(infons, dict) or not isinstance(locations, list) or not locations:
+        raise InputError(where, "an annotation without infons or locations", "both", "Mend the file.")
+    type_ = _text(infons, TYPE, where)
+    text = _text(annotation, "text", where) if annotation.get("text") else ""
+    pieces = sorted((_number(piece, "offset", where), _number(piece, "length", where)) for piece in locations)
+    start, end = pieces[0][0], pieces[-1][0] + pieces[-1][1]
+    if len(pieces) > 1:
+        subject = Subject(document.id, type_, start, end, text)
+        changes.fault("discontinuous", where, f"an annotation in {len(pieces)} pieces", "one stretch of text", subject)
+    else:
+        document.annotations.append(Annotation(where, start, end, type_, text))
+
+
+def _text(holder: Any, name: str, where: str) -> str:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if name == "id" and type(value) is int:
+        return str(value)
+    if not isinstance(value, str) or not value:
+        raise InputError(where, f"no text as {name}", "text", REMEDY)
+    return value
+
+
+def _number(holder: Any, name: str, where: str) -> int:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if type(value) not in (int, str) or not re.fullmatch("-?[0-9]{1,9}", str(value).strip()):
+        raise InputError(where, f"no number as {name}", "a whole number of characters", REMEDY)
+    return int(value)  # type: ignore[arg-type]

@@ -1,0 +1,56 @@
+"""brat folders: a text `NAME.txt` and its annotations `NAME.ann`, of which the lines `T` are read."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.readers.standoff import Annotation, Document, Passage
+from bioner.errors import InputError
+from bioner.files import read_lines, read_text
+
+TEXT_BOUND = re.compile(
+    r"(?P<id>T\S+)\t(?P<type>\S+) (?P<pieces>\d{1,9} \d{1,9}(;\d{1,9} \d{1,9})*)\t(?P<text>.*)", re.DOTALL
+)
+
+
+def read_brat(folder: Path, changes: Changes) -> Iterator[Document]:
+    """Documents of a folder and those below it by name; relations, events, attributes and notes are passed over.
+
+    Raises InputError for a folder without texts, a text without annotations or the reverse, and a broken T line.
+    """
+    if not folder.is_dir():
+        raise InputError(folder, "no such folder", "a folder of NAME.txt and NAME.ann", "Check the path.")
+    texts, annotations = (
+        {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob(f"*.{kind}")}
+        for kind in ("txt", "ann")
+    )
+    if lone := sorted(texts.keys() ^ annotations.keys()):
+        path = texts.get(lone[0]) or annotations[lone[0]]
+        other = path.with_suffix(".ann" if path.suffix == ".txt" else ".txt")
+        raise InputError(path, f"no {other.name} beside it", "both", "Add it (empty where nothing is annotated).")
+    for name, path in sorted(texts.items()):
+        text = read_text(path)
+        document = Document(str(path), name, [Passage(0, text)] if text.strip() else [])
+        for number, line in read_lines(annotations[name]):
+            if line.startswith("T"):
+                _add(document, f"{annotations[name]}:{number}", line, changes)
+        yield document
+
+
+def _add(document: Document, where: str, line: str, changes: Changes) -> None:
+    match = TEXT_BOUND.fullmatch(line)
+    if match is None:
+        expected = "`T1<tab>TYPE START END<tab>TEXT`"
+        raise InputError(where, changes.quoted(line), expected, "Mend the line.")
+    pieces = sorted(tuple(map(int, piece.split())) for piece in match["pieces"].split(";"))
+    start, end = pieces[0][0], pieces[-1][1]
+    annotation = Annotation(where, start, end, match["type"], match["text"])
+    # brat writes the text of an annotation over a line end, and its pieces, with a space in between.
+    if any(left[1] + 1 < right[0] for left, right in pairwise(pieces)):
+        found = f"the annotation {match['id']} in {len(pieces)} pieces"
+        subject = Subject(document.id, annotation.type, start, end, annotation.text)
+        changes.fault("discontinuous", where, found, "one stretch of text", subject)
+    else:
+        document.annotations.append(annotation)

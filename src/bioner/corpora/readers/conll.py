@@ -1,0 +1,58 @@
+"""CoNLL files: a token a line, columns set apart by tabs or spaces, blank lines between sentences, `-DOCSTART-`."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bioner.corpora.changes import Changes
+from bioner.corpora.readers.sentence import Sentence
+from bioner.errors import InputError
+from bioner.files import read_lines
+
+DOCUMENT_START = "-DOCSTART-"
+SPACES = re.compile("[ \t]+")  # no other white space: tokens of some corpora hold no-break spaces
+
+
+def read_conll(path: Path, token_column: int, tag_column: int, changes: Changes) -> Iterator[Sentence]:
+    """Sentences of a file; `document` counts `-DOCSTART-` lines from 1 and is None in files that have none.
+
+    Columns are set apart by tabs where the first sentence's first line holds one, else by spaces and tabs. Raises
+    InputError for a line without the columns asked for, or with another number of them than its sentence.
+    """
+    document: int | None = None
+    tokens: list[str] = []
+    tags: list[str] = []
+    start = width = 0
+    there = True
+    tabs: bool | None = None
+    for number, line in read_lines(path):
+        opens_document = line.startswith(DOCUMENT_START)
+        if opens_document or not line or line.isspace():
+            if tokens:
+                yield Sentence(f"{path}:{start}", document, tokens, tags, token_a_line=True)
+                tokens, tags = [], []
+            if opens_document:
+                document = (document or 0) + 1
+            continue
+        if tabs is None:
+            tabs = "\t" in line
+        columns = line.split("\t") if tabs else SPACES.split(line.strip(" \t"))
+        if not tokens:
+            start, width = number, len(columns)
+            there = width > 1 and all(-width <= column < width for column in (token_column, tag_column))
+        if len(columns) != width or not there:
+            found = f"{len(columns)} {'tab' if tabs else 'space'}-separated columns in {changes.quoted(line)}"
+            unequal = width > 1 and len(columns) != width
+            expected = f"{width} as in line {start}" if unequal else _columns(token_column, tag_column)
+            raise InputError(
+                f"{path}:{number}", found, expected, "Mend the line, or name the columns in the catalogue."
+            )
+        tokens.append(columns[token_column])
+        tags.append(columns[tag_column])
+    if tokens:
+        yield Sentence(f"{path}:{start}", document, tokens, tags, token_a_line=True)
+
+
+def _columns(token: int, tag: int) -> str:
+    needed = max(column + 1 if column >= 0 else -column for column in (token, tag))
+    return f"at least {max(needed, 2)}, the token in column {token} and the tag in column {tag}"

@@ -1,0 +1,83 @@
+"""The JSON Lines of DyGIE and SciERC, ChemProt's form here: documents of tokenized sentences, spans by token offsets.
+
+`{"doc_key", "sentences": [[token, …], …], "ner": [[[first, last, type], …], …]}`, a list of spans a sentence.
+Offsets count the document's tokens, and `last` is inside.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.readers.sentence import Sentence
+from bioner.errors import InputError
+from bioner.files import read_records
+from bioner.tags import OUTSIDE, Span, flat, tags_from_spans
+
+KEYS = frozenset({"doc_key", "sentences", "ner"})
+
+
+def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
+    """Sentences of a file, their spans read as the document offsets they are; overlapping ones flattened."""
+    for where, key, sentences, entities in _documents(path, changes):
+        offset = 0
+        for tokens, spans in zip(sentences, entities, strict=True):
+            inside: list[Span] = []
+            for span in spans:
+                subject = _subject(key, span, tokens, offset)
+                if offset <= span.start < span.end <= offset + len(tokens):
+                    inside.append(Span(span.start - offset, span.end - offset, span.type))
+                else:
+                    found = f"the span {span.start} to {span.end - 1} in {key}"
+                    expected = f"offsets of its sentence, {offset} to {offset + len(tokens) - 1}"
+                    changes.fault("outside", where, found, expected, subject)
+            kept, dropped = flat(inside)
+            for loser, winner in dropped:
+                shown = [f"{span.start + offset} to {span.end - 1 + offset} ({span.type})" for span in (loser, winner)]
+                found = f"the spans {shown[0]} and {shown[1]} in {key}, which overlap"
+                shifted = Span(loser.start + offset, loser.end + offset, loser.type)
+                changes.fault("overlap", where, found, "flat spans", _subject(key, shifted, tokens, offset))
+            yield Sentence(where, key, tokens, tags_from_spans(kept, len(tokens)))
+            offset += len(tokens)
+
+
+def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
+    """The paper's labelling error, reproduced: document offsets taken for sentence offsets.
+
+    Spans are written in file order, a later one over an earlier one, and cut at the sentence's end; so most of a
+    document's sentences lose their entities and the words marked are not those annotated. What comes out is not valid
+    IOB2. docs/reproduction.md has an example.
+    """
+    for where, key, sentences, entities in _documents(path, changes):
+        for tokens, spans in zip(sentences, entities, strict=True):
+            tags = [OUTSIDE] * len(tokens)
+            for span in spans:
+                for position in range(max(span.start, 0), min(span.end, len(tokens))):
+                    tags[position] = f"{'B' if position == span.start else 'I'}-{span.type}"
+            yield Sentence(where, key, tokens, tags)
+
+
+def _documents(path: Path, changes: Changes) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
+    for where, record in read_records(path, KEYS):
+        sentences, spans = record["sentences"], record["ner"]
+        _check(where, sentences, spans, changes)
+        yield where, str(record["doc_key"]), sentences, [[Span(a, b + 1, t) for a, b, t in row] for row in spans]
+
+
+def _check(where: str, sentences: Any, spans: Any, changes: Changes) -> None:
+    remedy = "Is this the right kind of file?"
+    if not isinstance(sentences, list) or not isinstance(spans, list) or len(sentences) != len(spans):
+        counts = " and ".join(str(len(x)) if isinstance(x, list) else "no list" for x in (sentences, spans))
+        raise InputError(where, f"`sentences` and `ner` of different length ({counts})", "a list a sentence", remedy)
+    if not all(isinstance(tokens, list) and all(isinstance(token, str) for token in tokens) for tokens in sentences):
+        raise InputError(where, "a sentence that is no list of tokens", "lists of strings", remedy)
+    for row in spans:
+        for span in row if isinstance(row, list) else [row]:
+            sound = isinstance(span, list) and [type(part) for part in span] == [int, int, str]
+            if not sound or max(map(abs, span[:2])) >= 10**9 or not span[2]:
+                raise InputError(where, f"the span {changes.quoted(span)}", "[first token, last token, type]", remedy)
+
+
+def _subject(document: str, span: Span, tokens: list[str], offset: int) -> Subject:
+    text = " ".join(tokens[max(span.start - offset, 0) : max(span.end - offset, 0)])
+    return Subject(document, span.type, span.start, span.end, text)

@@ -1,0 +1,53 @@
+"""PubTator files: `id|t|title`, `id|a|abstract`, then annotations `id start end text type …` set apart by tabs."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bioner.corpora.changes import Changes
+from bioner.corpora.readers.standoff import Annotation, Document, Passage
+from bioner.errors import InputError
+from bioner.files import read_lines
+
+OFFSET, NUMBER = re.compile("[0-9]{1,9}"), re.compile(r"[-+]?[\d.,]+")
+TEXT_LINE = re.compile(r"(?P<id>[^|\t]+)\|(?P<part>[ta])\|(?P<text>.*)", re.DOTALL)
+
+
+def read_pubtator(path: Path, changes: Changes) -> Iterator[Document]:
+    """Documents of a file, title and abstract as passages; lines that state a relation are passed over.
+
+    Raises InputError for a line that is none of these, and for one that belongs to another document.
+    """
+    block: list[tuple[str, str]] = []
+    for number, line in read_lines(path):
+        if line.strip():
+            block.append((f"{path}:{number}", line))
+        elif block:
+            yield _document(block, changes)
+            block = []
+    if block:
+        yield _document(block, changes)
+
+
+def _document(block: list[tuple[str, str]], changes: Changes) -> Document:
+    where, first = block[0]
+    title = TEXT_LINE.fullmatch(first)
+    if title is None or title["part"] != "t":
+        remedy = "A blank line divides documents, and only documents."
+        raise InputError(where, changes.quoted(first), "a title, `id|t|text`", remedy)
+    identity = title["id"]
+    document = Document(where, identity, [Passage(0, title["text"])])
+    for place, line in block[1:]:
+        text, fields = TEXT_LINE.fullmatch(line), line.split("\t")
+        if (text["id"] if text else fields[0]) != identity:
+            found = f"a line of {changes.quoted(text['id'] if text else fields[0])}"
+            raise InputError(place, found, f"a line of {identity}", "A blank line divides documents.")
+        if text and text["part"] == "a" and len(document.passages) == 1:
+            document.passages.append(Passage(len(title["text"]) + 1, text["text"]))
+        elif not text and len(fields) >= 5 and all(OFFSET.fullmatch(field) for field in fields[1:3]):
+            document.annotations.append(Annotation(place, int(fields[1]), int(fields[2]), fields[4], fields[3]))
+        elif text or not 4 <= len(fields) <= 5 or NUMBER.fullmatch(fields[1]):
+            # Not a relation either: that has a type and two or three arguments.
+            expected = "one abstract, annotations `id start end text type`, relations `id type argument argument`"
+            raise InputError(place, changes.quoted(line), expected, "Mend the line.")
+    return document

@@ -1,0 +1,106 @@
+"""Tokens and tags as lists: JSON Lines records, and CSV files whose columns hold lists."""
+
+import ast
+import csv
+import io
+import json
+import re
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bioner.corpora.changes import Changes
+from bioner.corpora.readers.sentence import Sentence
+from bioner.errors import InputError
+from bioner.files import read_lines, read_record
+
+# Names in circulation, the first that is there counts.
+TOKEN_FIELDS = ("tokens", "words", "token", "word", "text", "sentence")
+TAG_FIELDS = ("tags", "ner_tags", "labels", "ner", "label", "bio_tags")
+DOCUMENT_FIELDS = ("doc", "document", "doc_id", "document_id", "pmid")
+
+
+def read_jsonl(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
+    """Sentences of a JSON Lines file, an object a sentence; whole numbers as tags count `labels` from 0."""
+    for number, line in read_lines(path):
+        if line.strip():
+            where = f"{path}:{number}"
+            yield _sentence(where, read_record(line, where), labels, changes)
+
+
+def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
+    """Sentences of a CSV file whose columns hold lists, written by Python or as JSON: `"['so', 'tired']"`."""
+    csv.field_size_limit(2**31 - 1)
+    rows = csv.reader((line + "\n" for _, line in read_lines(path)), strict=True)
+    header: list[str] = []
+    before = 0
+    try:
+        for row in rows:
+            where, before = f"{path}:{before + 1}", rows.line_num
+            if not header:
+                header = [name.strip() for name in row]
+            elif row and len(row) != len(header):
+                raise InputError(where, f"{len(row)} columns", f"{len(header)} as in the header", "Mend the row.")
+            elif row:
+                lists = {name: _list(value) for name, value in zip(header, row, strict=True)}
+                yield _sentence(where, lists, labels, changes)
+    except csv.Error as error:
+        raise InputError(f"{path}:{rows.line_num}", f"broken CSV ({error})", "a CSV file", "Mend its quotes.") from None
+
+
+def holds_lists(path: Path) -> bool:
+    """Whether a file begins like a CSV file with list columns: a header with names for tokens and tags."""
+    header = next((line for _, line in read_lines(path) if line.strip()), "")
+    names = {name.strip().strip('"') for name in header.split(",")}
+    return len(names) > 1 and bool(names & set(TOKEN_FIELDS)) and bool(names & set(TAG_FIELDS))
+
+
+def _sentence(where: str, record: Mapping[str, Any], labels: Sequence[str], changes: Changes) -> Sentence:
+    tokens, tags = (_field(where, record, names) for names in (TOKEN_FIELDS, TAG_FIELDS))
+    if not all(isinstance(token, str) for token in tokens):
+        raise InputError(where, "a token that is no text", "a list of strings", "Mend the line.")
+    document = next((record[name] for name in DOCUMENT_FIELDS if name in record), None)
+    return Sentence(
+        where, None if document is None else str(document), tokens, [_tag(where, t, labels, changes) for t in tags]
+    )
+
+
+def _field(where: str, record: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    for name in names:
+        if isinstance(record.get(name), list):
+            return list(record[name])
+    found = "no list under " + ", ".join(names)
+    if there := next((name for name in names if name in record), None):
+        found = f"{there!r}, which is no list"
+    raise InputError(where, found, "a list of tokens and a list of tags", "Rename the fields or mend the line.")
+
+
+def _tag(where: str, tag: Any, labels: Sequence[str], changes: Changes) -> str:
+    number = int(tag) if isinstance(tag, str) and labels and re.fullmatch("[0-9]{1,9}", tag) else tag
+    if type(number) is int and 0 <= number < len(labels):
+        return labels[number]
+    if isinstance(number, str):
+        return number
+    remedy = "State `labels`, the names of the numbers, in the catalogue."
+    raise InputError(where, f"the tag {changes.quoted(tag)}", f"text, or a number below {len(labels)}", remedy)
+
+
+def _list(value: str) -> Any:
+    """The list a CSV field holds, or the field as it is."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return value if _prints_like_numpy(value) else ast.literal_eval(value)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
+        return value
+
+
+def _prints_like_numpy(value: str) -> bool:
+    """Whether strings stand side by side, `['a' 'b']`: Python would read them as one."""
+    kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(value.strip()).readline)]
+    kinds = [kind for kind in kinds if kind not in (tokenize.NL, tokenize.NEWLINE)]
+    return any(pair == (tokenize.STRING, tokenize.STRING) for pair in pairwise(kinds))

@@ -1,0 +1,77 @@
+"""Tag schemes of the field, and what each of them is in IOB2: IOB1, IO, BIOES (also IOBES, BILOU, BMEWO)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple, get_args
+
+from bioner.tags import OUTSIDE
+
+Scheme = Literal["IOB2", "IOB1", "IO", "BIOES"]
+SCHEMES: tuple[str, ...] = get_args(Scheme)
+
+# The roles of prefixes; the families of BIOES write the end and the entity of one token with other letters.
+ROLES: dict[str, dict[str, str]] = {
+    "IOB2": {"B": "begin", "I": "inside"},
+    "IOB1": {"B": "begin", "I": "loose"},
+    "IO": {"B": "begin", "I": "loose"},
+    "BIOES": {"B": "begin", "I": "inside", "M": "inside", "E": "end", "L": "end", "S": "single", "U": "single"}
+    | {"W": "single"},
+}
+
+
+class TagFault(NamedTuple):
+    """A tag that breaks its scheme: the kind is one of `orphan`, `unknown-tag`, `unclosed`."""
+
+    position: int
+    kind: str
+    found: str
+    expected: str
+
+
+def to_iob2(tags: Sequence[str], scheme: str, quoted: Callable[[str], str] = repr) -> tuple[list[str], list[TagFault]]:
+    """The sequence as valid IOB2, and every fault on the way, left to right; `quoted` shows a tag, or does not.
+
+    A fault is mended as evaluators read it: an orphan opens an entity, an unknown tag is O, an unclosed entity ends.
+    Under IO touching entities of one type are one entity: the scheme cannot tell them apart.
+    """
+    faults: list[TagFault] = []
+    result: list[str] = []
+    continuing = ""  # type of the entity that the next tag may continue
+    unfinished = ""  # type of a BIOES entity that still needs its last tag
+    for position, tag in enumerate([*tags, OUTSIDE]):
+        prefix, _, type_ = tag.partition("-")
+        role = ROLES[scheme].get(prefix, "") if type_ else ""
+        if role in ("inside", "end") and continuing != type_:
+            found = f"{quoted(tag)} after {quoted(tags[position - 1]) if position else 'the start of the sentence'}"
+            faults.append(TagFault(position, "orphan", found, "a B- or I- of the same type before it"))
+            role = "begin" if role == "inside" else "single"
+        if unfinished and role not in ("inside", "end"):
+            found = f"{quoted(tags[position - 1])} as the last tag of an entity"
+            faults.append(TagFault(position - 1, "unclosed", found, "its end marked E- (S- for one token)"))
+        if not role and tag != OUTSIDE:
+            expected = f"O or a prefix of {scheme} ({', '.join(f'{known}-' for known in ROLES[scheme])}) and a type"
+            faults.append(TagFault(position, "unknown-tag", quoted(tag), expected))
+        opens = role in ("begin", "single") or (role == "loose" and continuing != type_)
+        result.append(f"{'B' if opens else 'I'}-{type_}" if role else OUTSIDE)
+        continuing = type_ if role in ("begin", "inside", "loose") else ""
+        unfinished = type_ if scheme == "BIOES" and role in ("begin", "inside") else ""
+    return result[:-1], sorted(faults)
+
+
+def detect(sequences: Iterator[Sequence[str]]) -> Scheme:
+    """IOB2 where any entity begins with B-, else IO: what a user-supplied file without a note can be."""
+    return "IOB2" if any(tag.startswith("B-") for tags in sequences for tag in tags) else "IO"
+
+
+def type_blind_lengths(tags: Sequence[str]) -> list[int]:
+    """Lengths of entities as the paper's Table II counts them: B- starts one, any I- goes on with it."""
+    lengths: list[int] = []
+    inside = False
+    for tag in tags:
+        if tag.startswith("B-"):
+            lengths.append(1)
+            inside = True
+        elif tag.startswith("I-") and inside:
+            lengths[-1] += 1
+        else:
+            inside = False
+    return lengths

@@ -1,0 +1,216 @@
+"""Text with stand-off annotations to sentences: tokens, annotations laid on them, borders between instances."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.readers.sentence import Sentence
+from bioner.corpora.readers.standoff import Annotation, Document, Passage
+from bioner.errors import InputError
+from bioner.tags import Span, flat, tags_from_spans
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+FULL_STOP = "."
+
+
+class Token(NamedTuple):
+    """A token and the characters of its document that it takes; `opens` where a sentence begins with it."""
+
+    start: int
+    end: int
+    text: str
+    opens: bool = False
+
+
+class Rules(NamedTuple):
+    """How text becomes instances; the catalogue's keys of the same names."""
+
+    segmentation: str = "passages"
+    max_tokens: int = 256
+    borders: str = "widen"
+
+
+def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sentence]:
+    """Instances of a document: each passage, cut where it is longer than `max_tokens`, or each sentence.
+
+    Annotations that flat tags on these tokens cannot represent go to `changes`. No border falls inside an annotation.
+    """
+    passages = [(passage, tokenize(passage, rules.segmentation == "sentences")) for passage in document.passages]
+    if not any(tokens for _, tokens in passages):
+        changes.fault("empty-document", document.where, "a document without text", "text", Subject(document.id))
+        _by_passage(document, changes)  # its annotations are lost, each for a reason of its own
+        return
+    lay = {"widen": widened, "split": split}[rules.borders]
+    for (_, tokens), annotations in zip(passages, _by_passage(document, changes), strict=True):
+        tokens, entities = lay(tokens, _without_overlaps(document, annotations, changes), document, changes)
+        tags = tags_from_spans(entities, len(tokens))
+        for start, end in _instances(tokens, tags, rules):
+            words = [token.text for token in tokens[start:end]]
+            yield Sentence(document.where, document.id, words, tags[start:end])
+
+
+def tokenize(passage: Passage, sentences: bool = False) -> list[Token]:
+    """Tokens of spaCy's rules for English, which need no model, and with `sentences` where one begins."""
+    # Every kind of white space divides tokens, also those that spaCy would keep inside one.
+    text = "".join(" " if character.isspace() else character for character in passage.text)
+    found: list[Token] = []
+    opens = False
+    for token in (_english() if sentences else _english().tokenizer)(text):
+        opens = opens or bool(sentences and token.is_sent_start)
+        if not token.is_space:
+            start = passage.offset + token.idx
+            found.append(Token(start, start + len(token), token.text, opens))
+            opens = False
+    return found
+
+
+@cache
+def _english() -> "Language":
+    import spacy  # half a second that other formats need not wait
+
+    language = spacy.blank("en")
+    language.add_pipe("sentencizer")
+    language.max_length = 10**9  # the limit is for parsers, which are not used
+    return language
+
+
+def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
+    """The sound annotations of each passage: inside its text, and with the text that their offsets give."""
+    homes: list[list[Annotation]] = [[] for _ in document.passages]
+    for annotation in document.annotations:
+        # A type is part of a tag, which is one word.
+        annotation = annotation._replace(type="_".join(annotation.type.split()))
+        start, end, subject = annotation.start, annotation.end, _subject(document, annotation)
+        if not annotation.type:
+            raise InputError(annotation.where, "an annotation without a type", "a type", "Add it to the file.")
+        touched = [n for n, passage in enumerate(document.passages) if start < passage.end and passage.offset < end]
+        if len(touched) > 1:
+            found = f"the annotation {start} to {end} over {len(touched)} passages of {document.id}"
+            changes.fault("crosses-passages", annotation.where, found, "an annotation inside a passage", subject)
+            continue
+        passage = document.passages[touched[0]] if touched else None
+        if passage is None or not passage.offset <= start < end <= passage.end:
+            found = f"the annotation {start} to {end} of {document.id}"
+            expected = f"a start before its end inside {_extent(document)}"
+            changes.fault("outside", annotation.where, found, expected, subject)
+            continue
+        there = passage.text[start - passage.offset : end - passage.offset]
+        if annotation.text.split() != there.split() or not there.strip():
+            found = f"the annotation {changes.quoted(annotation.text)} at {start} to {end} of {document.id}"
+            changes.fault("text-mismatch", annotation.where, found, f"{changes.quoted(there)}, its text there", subject)
+            continue
+        # White space at its edges is no part of a mention.
+        start, end = start + len(there) - len(there.lstrip()), end - len(there) + len(there.rstrip())
+        homes[touched[0]].append(annotation._replace(start=start, end=end))
+    return homes
+
+
+def _without_overlaps(document: Document, annotations: Sequence[Annotation], changes: Changes) -> list[Annotation]:
+    by_span: dict[Span, list[Annotation]] = {}
+    for annotation in annotations:
+        by_span.setdefault(Span(annotation.start, annotation.end, annotation.type), []).append(annotation)
+    kept, dropped = flat([span for span, same in by_span.items() for _ in same])
+    for loser, winner in dropped:
+        annotation = by_span[loser].pop()
+        shown = [f"{span.start} to {span.end} ({span.type})" for span in (loser, winner)]
+        found = f"the annotations {shown[0]} and {shown[1]} of {document.id}, which overlap"
+        changes.fault("overlap", annotation.where, found, "flat annotations", _subject(document, annotation))
+    return [by_span[span][0] for span in kept]
+
+
+def widened(
+    tokens: list[Token], annotations: Sequence[Annotation], document: Document, changes: Changes
+) -> tuple[list[Token], list[Span]]:
+    """Entities of whole tokens: a token belongs to an annotation where their characters overlap."""
+    starts, ends = [token.start for token in tokens], [token.end for token in tokens]
+    placed: dict[Span, Annotation] = {}
+    for annotation in sorted(annotations, key=lambda annotation: annotation.start - annotation.end):
+        first, behind = bisect_right(ends, annotation.start), bisect_left(starts, annotation.end)
+        span = Span(first, behind, annotation.type)
+        if span in placed:
+            changes.artefact("shared-token", annotation.where, _subject(document, annotation))
+            continue
+        placed[span] = annotation
+    kept, dropped = flat(list(placed))
+    for span, _ in dropped:
+        changes.artefact("shared-token", placed[span].where, _subject(document, placed[span]))
+    for span in kept:
+        annotation = placed[span]
+        if (starts[span.start], ends[span.end - 1]) != (annotation.start, annotation.end):
+            changes.artefact("widened", annotation.where, _subject(document, annotation))
+    return tokens, kept
+
+
+def split(
+    tokens: list[Token], annotations: Sequence[Annotation], document: Document, changes: Changes
+) -> tuple[list[Token], list[Span]]:
+    """Entities as the converter behind the paper's BioRED seems to have made them: tokens end where annotations end.
+
+    A token belongs to an annotation that holds its first character; one that runs on behind the annotation is split
+    there, and its rest belongs to none. So tokens depend on the gold, where they begin an annotation and run over its
+    end. An annotation that begins inside a token is left out. See docs/reproduction.md.
+    """
+    starts = [token.start for token in tokens]
+    parts: list[Token] = []
+    entities: list[Span] = []
+    done = 0
+    for annotation in annotations:  # left to right
+        first, last = bisect_left(starts, annotation.start), bisect_left(starts, annotation.end) - 1
+        if first == len(tokens) or starts[first] != annotation.start:
+            changes.artefact("inside-token", annotation.where, _subject(document, annotation))
+            continue
+        parts += tokens[done:last]
+        begin, over = len(parts) - (last - first), tokens[last]
+        if over.end > annotation.end:
+            changes.artefact("split-token", annotation.where, _subject(document, annotation))
+            length = annotation.end - over.start
+            parts.append(over._replace(end=annotation.end, text=over.text[:length]))
+            entities.append(Span(begin, len(parts), annotation.type))
+            parts.append(Token(annotation.end, over.end, over.text[length:]))
+        else:
+            parts.append(over)
+            entities.append(Span(begin, len(parts), annotation.type))
+        done = last + 1
+    return parts + tokens[done:], entities
+
+
+def _instances(tokens: Sequence[Token], tags: Sequence[str], rules: Rules) -> Iterator[tuple[int, int]]:
+    """First token and the one behind the last of each instance.
+
+    A passage over `max_tokens` is cut after full stops outside of annotations, and the sentences are put together up to
+    that length; a longer one stays whole.
+    """
+    if rules.segmentation == "sentences":
+        borders = [n for n, token in enumerate(tokens) if n and token.opens and not tags[n].startswith("I-")]
+    elif len(tokens) > rules.max_tokens:
+        ends = [n + 1 for n, token in enumerate(tokens) if token.text == FULL_STOP and tags[n] == "O"]
+        borders = _merged([*(n for n in ends if n < len(tokens)), len(tokens)], rules.max_tokens)[:-1]
+    else:
+        borders = []
+    starts = [0, *borders]
+    return ((start, end) for start, end in zip(starts, [*borders, len(tokens)], strict=True) if start < end)
+
+
+def _merged(ends: Sequence[int], longest: int) -> list[int]:
+    """Ends of stretches, put together greedily while they are not longer than `longest`."""
+    merged: list[int] = []
+    start = 0
+    for end in ends:
+        if merged and end - start <= longest:
+            merged[-1] = end
+        else:
+            start = merged[-1] if merged else 0
+            merged.append(end)
+    return merged
+
+
+def _subject(document: Document, annotation: Annotation) -> Subject:
+    return Subject(document.id, annotation.type, annotation.start, annotation.end, annotation.text)
+
+
+def _extent(document: Document) -> str:
+    return ", ".join(f"{passage.offset} to {passage.end}" for passage in document.passages)

@@ -1,0 +1,123 @@
+"""A corpus of one's own, the commands of docs/corpora.md; and corpora that are not at hand, or not to be shown."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from bioner.instances import read_instances
+from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, snakemake
+
+
+def test_the_commands_of_the_manual_run_from_start_to_finish(tmp_path):
+    text = (REPOSITORY / "docs" / "corpora.md").read_text(encoding="utf-8")
+    section = text.split("## A corpus of your own")[1].split("\n## ")[0]
+    script = "\n".join(re.findall(r"^```bash\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL))
+    # The reader stands in the repository; here files go to a folder of the test.
+    script = script.replace("mine", str(tmp_path / "mine"))
+    script = script.replace("snakemake", f"snakemake --snakefile {REPOSITORY}/Snakefile --directory {tmp_path}")
+    script = f'export PATH="{Path(sys.executable).parent}:$PATH"\nset -euo pipefail\n{script}'
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "dictionary" in done.stdout
+    test = read_instances(tmp_path / "runs" / "gout" / "data" / "gout" / "test.jsonl")
+    assert [instance.tags[:4] for instance in test] == [
+        ["B-Chemical", "O", "B-Disease", "I-Disease"],
+        ["B-Disease", "O", "O", "B-Disease"],
+    ]
+    scores = pl.read_csv(tmp_path / "runs" / "gout" / "results" / "gout" / "dictionary" / "scores.csv")
+    strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    assert strict.select("correct", "possible").row(0) == (3, 5)
+
+
+SECRET = "Zanzibar"
+
+
+@pytest.fixture
+def matrix(tmp_path):
+    """Two corpora, one of which its users have to supply; and a mirror that holds the other."""
+    for name, words in {"open": ("gout", "ache"), "closed": (SECRET, "ache")}.items():
+        folder = tmp_path / "mirror" / name
+        folder.mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            (folder / f"{split}.tsv").write_text(f"{words[0]}\tB-Disease\nand\tO\n{words[1]}\tI-Disease\n")
+    described = {"format": "conll", "splits": {split: f"{split}.tsv" for split in ("train", "dev", "test")}}
+    config = {
+        "datasets": ["open", "closed"],
+        "models": ["oracle", "dictionary"],
+        "mirror": str(tmp_path / "mirror"),
+        "corpora": {
+            "open": described | {"on_error": "repair"},
+            "closed": described
+            | {"on_error": "repair", "terms": "no-redistribution", "obtain": "Ask the harbour master."},
+        },
+    }
+    (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return tmp_path
+
+
+def run(folder, *arguments):
+    done = snakemake(folder, "--configfile", str(folder / "matrix.yaml"), "--cores", "2", *arguments)
+    return done, done.stdout + done.stderr
+
+
+def test_a_corpus_that_is_not_at_hand_is_left_out_and_the_report_says_so(matrix):
+    for path in (matrix / "mirror" / "closed").iterdir():
+        path.unlink()
+    note = "left out: train.tsv, dev.tsv, test.tsv not at hand. Ask the harbour master."
+
+    planned = jobs(dry_run(matrix, "--configfile", str(matrix / "matrix.yaml")))
+    assert planned["normalize"] == 2, "a dry-run needs no source"
+
+    done, said = run(matrix)
+    assert done.returncode == 0, said
+    assert f"closed: {note}" in said
+    assert f"closed: {note}" in (matrix / "logs" / "report.log").read_text()
+    page = (matrix / "reports" / "report.html").read_text()
+    assert f"<strong>closed</strong>: {note}" in page
+    assert pl.read_csv(matrix / "reports" / "table1_instances.csv")["dataset"].unique().to_list() == ["open"]
+    assert jobs(dry_run(matrix, "--configfile", str(matrix / "matrix.yaml"))) == {}, "a second run does nothing"
+
+    for split in ("train", "dev", "test"):
+        (matrix / "mirror" / "closed" / f"{split}.tsv").write_text("ache\tB-Disease\n")
+    planned = jobs(dry_run(matrix, "--configfile", str(matrix / "matrix.yaml")))
+    assert (planned["fetch"], planned["report"]) == (1, 1), "it joins once its files are there"
+
+
+def test_a_cell_of_a_corpus_that_is_not_at_hand_says_how_to_obtain_it(matrix):
+    for path in (matrix / "mirror" / "closed").iterdir():
+        path.unlink()
+    done, said = run(matrix, "results/closed/dictionary/scores.csv")
+    assert done.returncode != 0
+    assert "Ask the harbour master." in (matrix / "logs" / "fetch" / "closed.log").read_text()
+    assert "Traceback" not in said
+
+
+def test_a_run_without_any_corpus_at_hand_says_so(matrix):
+    for path in (matrix / "mirror" / "closed").iterdir():
+        path.unlink()
+    done, said = run(matrix, "--config", "datasets=[closed]")
+    assert done.returncode != 0
+    assert "No corpus is at hand." in said
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_text_that_may_not_be_redistributed_reaches_no_log_and_no_report(matrix, shown):
+    (matrix / "mirror" / "closed" / "test.tsv").write_text(f"ache\tB-Disease\n\n{SECRET} and ache\n")
+    asked = ["--config", "show_text=[closed]"] if shown else []
+    done, said = run(matrix, *asked)
+    assert done.returncode != 0
+    log = (matrix / "logs" / "normalize" / "closed.log").read_text()
+    assert "test.tsv:3" in log
+    assert (SECRET in log, SECRET in said) == (shown, shown)
+    if shown:
+        return
+    (matrix / "mirror" / "closed" / "test.tsv").write_text(f"{SECRET}\tI-Disease\n")
+    done, said = run(matrix, "--forcerun", "fetch")
+    assert done.returncode == 0, said
+    written = [said, *(path.read_text() for kind in ("logs", "reports") for path in (matrix / kind).rglob("*.*"))]
+    assert not any(SECRET in text for text in written)
