@@ -39,7 +39,7 @@ Out = Annotated[Path, typer.Option(help="Where to write.")]
 @app.command()
 def fetch(dataset: str, out: Out, mirror: Path | None = None, config: Config = None, entry: Entry = None) -> None:
     """Get a corpus's raw files and verify their checksums."""
-    from bioner.corpora.fetch import fetch
+    from bioner.corpora.fetching.fetch import fetch
 
     settings = _settings(config)
     folder = mirror or settings["mirror"] or os.environ.get("BIONER_MIRROR")

@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 
 from bioner.config import load_catalogue, load_config
-from bioner.corpora.fetch import fetch
+from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.instances import SPLITS, entity_types
 from bioner.tags import spans

@@ -11,7 +11,7 @@ import pytest
 
 from bioner.config import REPOSITORY, complete_entry, load_catalogue, load_config, read_yaml
 from bioner.corpora.changes import Changes
-from bioner.corpora.fetch import fetch
+from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from bioner.config import complete_entry
-from bioner.corpora import download
-from bioner.corpora.fetch import fetch
+from bioner.corpora.fetching import download
+from bioner.corpora.fetching.fetch import fetch
 from bioner.errors import InputError
 from tests.unit.test_fetch import TEXTS, assert_nothing_left, entry, names, sha256
 

@@ -6,8 +6,8 @@ import zipfile
 import pytest
 
 from bioner.config import REPOSITORY, complete_entry
-from bioner.corpora.fetch import fetch, verify
-from bioner.corpora.sources import lacking
+from bioner.corpora.fetching.fetch import fetch, verify
+from bioner.corpora.fetching.sources import lacking
 from bioner.errors import InputError
 from bioner.instances import SPLITS
 

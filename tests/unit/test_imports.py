@@ -11,7 +11,7 @@ import pytest
     [
         "bioner.cli",
         "bioner.config",
-        "bioner.corpora.fetch",
+        "bioner.corpora.fetching.fetch",
         "bioner.corpora.normalize",
         "bioner.models.controls",
         "bioner.predict",

@@ -18,7 +18,7 @@ from bioner.config import (
     load_matrix,
     seeds_of,
 )
-from bioner.corpora.sources import lacking
+from bioner.corpora.fetching.sources import lacking
 from bioner.errors import InputError
 
 try:

@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock
 
 from bioner.config import Tree
-from bioner.corpora.archive import is_archive, take
-from bioner.corpora.download import cached, download
-from bioner.corpora.sources import local_paths
+from bioner.corpora.fetching.archive import is_archive, take
+from bioner.corpora.fetching.download import cached, download
+from bioner.corpora.fetching.sources import local_paths
 from bioner.errors import InputError
 from bioner.files import atomic_path, is_html
 

@@ -1,0 +1,1 @@
+"""Raw files: where they come from, getting them, and what vouches for them."""
