@@ -43,7 +43,10 @@ def fetch(dataset: str, out: Out, mirror: Path | None = None, config: Config = N
 
     settings = _settings(config)
     folder = mirror or settings["mirror"] or os.environ.get("BIONER_MIRROR")
-    fetch(dataset, _entry("datasets", dataset, settings, entry), out, Path(folder) if folder else None)
+    if entry is None and dataset in (planned := _json("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))):
+        entry = json.dumps(planned[dataset])  # as the workflow has it; where files come from is no parameter of a rule
+    found = _entry("datasets", dataset, settings, entry)
+    fetch(dataset, found, out, Path(folder).expanduser() if folder else None)
 
 
 @app.command()

@@ -71,11 +71,26 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
         catalogue.update(_checked(read_yaml(path), kind, [path]))
     key = {"models": "settings", "datasets": "corpora"}[kind]
     for name, changes in config[key].items():
-        entry = merged(catalogue.get(name, {}) if kind == "datasets" else find(catalogue, name, "model", key), changes)
+        entry = merged(
+            _base(catalogue, name, changes) if kind == "datasets" else find(catalogue, name, "model", key), changes
+        )
         catalogue[name] = _checked({name: entry}, kind, [f"{key} of {name}"])[name]
     for name, entry in catalogue.items():
         _check_entry(kind, name, entry)
     return catalogue
+
+
+def _base(catalogue: Mapping[str, Tree], name: str, changes: Mapping[str, Any]) -> Tree:
+    """The entry that an overlay's `corpora` changes; one with other files forgets what the old ones were."""
+    base = dict(catalogue.get(name, {}))
+    splits = changes.get("splits")
+    if (
+        isinstance(splits, Mapping)
+        and "files" not in changes
+        and not set(splits.values()) <= set(base.get("files", {}))
+    ):
+        base = {key: value for key, value in base.items() if key not in ("files", "documents", "mirror_folder")}
+    return base
 
 
 def find(catalogue: Mapping[str, Tree], name: str, kind: str, where: object = "configuration") -> Tree:
@@ -97,6 +112,8 @@ def load_matrix(config: Tree, files: Sequence[Path]) -> tuple[dict[str, Tree], d
     for kind, catalogue in catalogues.items():
         for position, name in enumerate(config[kind]):
             find(catalogue, name, kind.removesuffix("s"), _place([kind, position], files, name))
+    for position, name in enumerate(config["show_text"]):
+        find(catalogues["datasets"], name, "dataset", _place(["show_text", position], files, name))
     return catalogues["datasets"], catalogues["models"]
 
 
@@ -122,18 +139,32 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
         if lacking := [file for file in names if file not in entry["files"]]:
             found, expected = f"no file {lacking[0]}", "every split's file under `files`"
             raise InputError(f"{name}.splits", found, expected, "Add it or correct `splits`.")
-        if len(set(names)) < len(names):
-            raise InputError(f"{name}.splits", "one file for two splits", "three files", "Correct `splits`.")
+        sources = [_source(file, entry["files"][file]) for file in names]
+        if twice := [source for source in sources if sources.count(source) > 1]:
+            raise InputError(f"{name}.splits", f"{twice[0]} for two splits", "three files", "Correct `splits`.")
+        if entry["documents"] and not all(entry["files"][file]["sha256"] for file in names):
+            expected = "a sha256 of every split's file"
+            remedy = "State it under `files`: the table holds for the very files it was made from."
+            raise InputError(f"{name}.documents", "a file without one", expected, remedy)
 
 
 def is_closed(entry: Tree) -> bool:
-    """Whether a corpus's terms forbid to show its text."""
-    return str(entry["terms"]).startswith("no-redistribution")
+    """Whether a corpus's terms forbid to show its text; spelling is not to decide that."""
+    return re.sub(r"[\s_-]+", "-", entry["terms"].strip().lower()).startswith("no-redistribution")
+
+
+def _source(name: str, file: Tree) -> str:
+    """What a file of the catalogue is taken from, as text to compare and to show."""
+    if file["path"]:
+        return str((REPOSITORY / Path(file["path"]).expanduser()).resolve())
+    return " ".join([file["url"][0], file["member"] or ""]).strip() if file["url"] else name
 
 
 def _expand_splits(entry: Tree) -> None:
     """The short form of an entry: splits that name addresses or paths themselves, in place of `files`."""
     for split, source in entry["splits"].items():
+        if "://" in source and not source.startswith(("http://", "https://")):
+            raise InputError(f"splits.{split}", source, "a path, or an address https://…", "Correct `splits`.")
         *_, last = PurePosixPath(urlsplit(source).path).suffixes or [""]
         if "://" in source and entry["format"] == "brat":
             name, file = split, {"url": [source], "member": "."}

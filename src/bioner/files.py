@@ -25,7 +25,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
                 # Editors on Windows put a byte order mark first; it is no part of the text.
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if "\r" in text:
+                    remedy = "Convert the line ends, for example with tr '\\r' '\\n'."
+                    raise InputError(f"{path}:{number}", "a carriage return inside a line", "LF or CRLF ends", remedy)
+                yield number, text
     except FileNotFoundError:
         raise InputError(path, "no such file", "a readable file", "Check the path, or run the stage before.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -1,6 +1,7 @@
 """Every broken invariant of an instance or prediction file, where reading for a stage stops at the first."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bioner.errors import InputError
@@ -19,17 +20,24 @@ from bioner.instances import (
 def validate(path: Path, gold: Sequence[Instance] | None = None) -> tuple[str, int, list[str]]:
     """What the file holds (`instances` or `predictions`), how many lines, and each fault as `file:line: reason`.
 
-    What the first line holds tells which of the two it is. Predictions are also held against `gold` where it is given:
+    The first sound record tells which of the two it is. Predictions are also held against `gold` where it is given:
     the same ids in the same order, as many tags as tokens.
     """
     lines = [(f"{path}:{number}", line) for number, line in read_lines(path)]
     if not lines:
         raise InputError(path, "no line", "instances or predictions", "Is this the right file?")
-    instances = gold is None and '"tokens"' in lines[0][1]
+    instances = gold is None and _holds_instances(path, lines)
     found = list(_instance_faults(lines) if instances else _prediction_faults(lines, gold))
     if not instances and gold is not None and len(lines) < len(gold):
         found.append(f"{lines[-1][0]}: {len(lines)} lines, expected {len(gold)}: {gold[len(lines)].id!r} is missing")
     return "instances" if instances else "predictions", len(lines), found
+
+
+def _holds_instances(path: Path, lines: Sequence[tuple[str, str]]) -> bool:
+    for where, line in lines:
+        with suppress(InputError):
+            return "tokens" in read_record(line, where)
+    raise InputError(path, "no JSON object in any line", "instances or predictions", "Is this the right file?")
 
 
 def _instance_faults(lines: Sequence[tuple[str, str]]) -> Iterator[str]:

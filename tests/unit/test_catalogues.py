@@ -10,8 +10,10 @@ from bioner.config import (
     complete_entry,
     decodings_of,
     find,
+    is_closed,
     load_catalogue,
     load_config,
+    load_matrix,
     merged,
     read_yaml,
     seeds_of,
@@ -92,7 +94,7 @@ def test_names_that_would_leave_their_folder_or_reach_the_shell_are_refused(kind
 @pytest.mark.parametrize(
     ("files", "splits", "named"),
     [
-        ({"a": {}}, {"train": "a", "dev": "a", "test": "a"}, "one file for two splits"),
+        ({"a": {}}, {"train": "a", "dev": "a", "test": "a"}, "for two splits; expected three files"),
         ({"a": {}, "b": {}}, {"train": "a", "dev": "b", "test": "c"}, "no file c"),
     ],
 )
@@ -162,3 +164,70 @@ def test_every_key_of_a_schema_has_a_description(path):
     schema = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert schema["description"]
     assert [name for name, sub in _keys(schema) if not sub.get("description")] == []
+
+
+SHORT = {"format": "conll", "splits": {split: f"/data/{split}.tsv" for split in ("train", "dev", "test")}}
+
+
+def test_splits_alone_may_name_paths_addresses_or_files_of_the_mirror():
+    splits = {"train": "mine/train.v2.tsv", "dev": "https://example.org/dev.tsv?raw=1", "test": "test.tsv"}
+    entry = complete_entry("datasets", "mine", {"format": "conll", "splits": splits})
+    assert entry["splits"] == {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
+    sources = {name: (file["path"], file["url"]) for name, file in entry["files"].items()}
+    assert sources == {
+        "train.tsv": ("mine/train.v2.tsv", []),
+        "dev.tsv": (None, ["https://example.org/dev.tsv?raw=1"]),
+        "test.tsv": (None, []),
+    }
+    assert complete_entry("datasets", "mine", entry) == entry, "the long form of a short entry stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"splits": SHORT["splits"] | {"dev": "/data/../data/test.tsv"}}, "/data/test.tsv for two splits"),
+        ({"splits": SHORT["splits"] | {"dev": "ftp://example.org/dev.tsv"}}, "expected a path, or an address https"),
+        ({"documents": "mine.csv"}, "mine.documents: found a file without one; expected a sha256"),
+    ],
+)
+def test_a_wrong_corpus_entry_is_told(changes, said):
+    with pytest.raises(InputError, match=said):
+        complete_entry("datasets", "mine", SHORT | changes)
+
+
+def corpora(**entries):
+    return load_catalogue("datasets", load_config({"corpora": entries}))
+
+
+def test_an_overlay_adds_corpora_and_changes_keys_of_others():
+    found = corpora(mine=SHORT, BioRED={"borders": "widen"})
+    assert found["mine"]["files"]["train.tsv"]["path"] == "/data/train.tsv"
+    assert found["BioRED"]["borders"] == "widen"
+    assert found["BioRED"]["files"] == load_catalogue("datasets", load_config({}))["BioRED"]["files"]
+
+
+def test_an_overlay_with_other_splits_forgets_the_files_and_documents_of_the_old_ones():
+    found = corpora(BC5CDR=SHORT)["BC5CDR"]
+    assert sorted(found["files"]) == ["dev.tsv", "test.tsv", "train.tsv"]
+    assert found["documents"] is None
+
+
+@pytest.mark.parametrize(
+    ("terms", "closed"),
+    [
+        ("no-redistribution", True),
+        ("no-redistribution (health posts)", True),
+        (" No redistribution", True),
+        ("NO_REDISTRIBUTION", True),
+        ("redistribution allowed", False),
+        ("", False),
+    ],
+)
+def test_terms_close_a_corpus_however_they_are_spelled(terms, closed):
+    assert is_closed(complete_entry("datasets", "mine", SHORT | {"terms": terms})) == closed
+
+
+def test_text_can_only_be_shown_of_corpora_that_there_are():
+    config = load_config({"show_text": ["Redit-Impacts"]})
+    with pytest.raises(InputError, match="Did you mean 'Reddit-Impacts'"):
+        load_matrix(config, [])

@@ -73,8 +73,8 @@ def site(monkeypatch):
 def one_file(site, content, *addresses, checksum=True):
     """An entry whose training file comes from these addresses; the others lie with the project."""
     file = {"url": list(addresses) or [f"{site.address}/train.txt"]} | ({"sha256": sha256(content)} if checksum else {})
-    shipped = {"path": "resources/demo/dev.txt"}
-    return entry(train=file, dev=shipped, test=shipped)
+    dev, test = ({"path": f"resources/demo/{split}.txt"} for split in ("dev", "test"))
+    return entry(train=file, dev=dev, test=test)
 
 
 def fetched(tmp_path, described):

@@ -2,12 +2,13 @@
 
 import hashlib
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from bioner.config import REPOSITORY, complete_entry
 from bioner.corpora.fetching.fetch import fetch, verify
-from bioner.corpora.fetching.sources import lacking
+from bioner.corpora.fetching.sources import LACKING, identities, lacking
 from bioner.errors import InputError
 from bioner.instances import SPLITS
 
@@ -107,8 +108,8 @@ def test_each_stated_checksum_is_verified(tmp_path):
 
 
 def test_a_file_shipped_with_the_project_needs_no_mirror(mirror, tmp_path):
-    shipped = {"path": "resources/demo/dev.txt"}
-    fetch("toy", entry(train=shipped, dev=shipped, test=shipped), tmp_path / "raw", None)
+    shipped = {split: {"path": f"resources/demo/{split}.txt"} for split in SPLITS}
+    fetch("toy", entry(**shipped), tmp_path / "raw", None)
     assert (tmp_path / "raw" / "dev.txt").read_bytes() == (REPOSITORY / "resources/demo/dev.txt").read_bytes()
 
 
@@ -179,3 +180,55 @@ def test_only_files_that_a_user_has_to_supply_are_lacking(mirror, tmp_path):
     (mirror / "toy" / "dev.txt").unlink()
     (mirror / "toy" / "train.txt").unlink()
     assert lacking("toy", described, mirror) == ["train.txt"]
+
+
+def test_the_output_is_not_inside_the_folder_it_is_taken_from(tmp_path):
+    for split in SPLITS:
+        (tmp_path / split).mkdir()
+    splits = {split: str(tmp_path / split) for split in SPLITS}
+    described = complete_entry("datasets", "toy", {"format": "brat", "splits": splits})
+    with pytest.raises(InputError, match="the output inside the folder it is taken from"):
+        fetch("toy", described, tmp_path / "train" / "raw", None)
+
+
+def test_a_folder_with_a_dangling_link_is_bad_input(tmp_path):
+    for split in SPLITS:
+        (tmp_path / split).mkdir()
+    (tmp_path / "dev" / "a.ann").symlink_to(tmp_path / "nowhere")
+    splits = {split: str(tmp_path / split) for split in SPLITS}
+    described = complete_entry("datasets", "toy", {"format": "brat", "splits": splits})
+    with pytest.raises(InputError, match=r"dev/a\.ann: found an unreadable file"):
+        fetch("toy", described, tmp_path / "raw", None)
+    assert_nothing_left(tmp_path / "raw")
+
+
+def test_a_file_in_the_place_of_the_folder_is_bad_input(mirror, tmp_path):
+    (tmp_path / "raw").write_text("mine")
+    with pytest.raises(InputError, match="found a file; expected a folder to write"):
+        fetch("toy", entry(), tmp_path / "raw", mirror)
+    assert (tmp_path / "raw").read_text() == "mine"
+
+
+def test_where_nothing_can_be_written_it_does_not_wait(mirror):
+    with pytest.raises(OSError):
+        fetch("toy", entry(), Path("/proc/raw"), mirror)
+
+
+def test_a_file_is_known_by_its_checksum_its_content_or_its_address(mirror, tmp_path):
+    here = {"path": str(mirror / "toy" / "dev.txt")}
+    described = entry(train={"sha256": "0" * 64, "url": "https://example.org/a"}, dev=here, test={})
+    found = identities("toy", described, None)
+    assert found["train.txt"] == f"sha256 {'0' * 64}"
+    assert found["test.txt"] == LACKING
+    (mirror / "toy" / "dev.txt").write_bytes(b"other\n")
+    changed = identities("toy", described, None)
+    assert changed["dev.txt"] != found["dev.txt"]
+    assert identities("toy", described, mirror)["test.txt"].startswith("holds ")
+    folder = {"format": "brat", "splits": {split: str(tmp_path / "mirror" / split) for split in SPLITS}}
+    for split in SPLITS:
+        (tmp_path / "mirror" / split / "part").mkdir(parents=True)
+    brat = complete_entry("datasets", "toy", folder)
+    empty = identities("toy", brat, None)
+    (tmp_path / "mirror" / "dev" / "part" / "a.txt").write_text("new")
+    filled = identities("toy", brat, None)
+    assert [empty[split] == filled[split] for split in SPLITS] == [True, False, True]

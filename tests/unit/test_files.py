@@ -166,3 +166,11 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path):
     with pytest.raises(InputError, match="a readable file") as caught:
         records_of(tmp_path)
     assert str(caught.value).startswith(str(tmp_path))
+
+
+def test_line_ends_of_old_macs_are_refused(tmp_path):
+    """The whole file would be one line."""
+    path = tmp_path / "mac.txt"
+    path.write_bytes(b"a\nb\rc\r")
+    with pytest.raises(InputError, match=r"mac\.txt:2: found a carriage return inside a line"):
+        list(read_lines(path))

@@ -114,7 +114,7 @@ def test_table_two_counts_the_tags_of_the_file_and_entities_those_of_the_instanc
 
 
 def test_every_change_is_listed_with_its_place(tmp_path):
-    raw = raw_folder(tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART-\n\nd\tX-A\n")
+    raw = raw_folder(tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART-\n\nd\tX-A\ne\tB-A\n")
     normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
     changes = pl.read_csv(tmp_path / "out" / "changes.csv")
     assert changes.select("split", "where", "document", "kind", "type", "start", "end", "text").rows() == [
@@ -181,7 +181,7 @@ def test_messages_show_text_only_where_it_may_be_shown(tmp_path, quote):
     ("test", "found"),
     [
         ("a\tO\n\nb\tO\nc\tI-A\n", ":4: found the tag 'I-A' after 'O'"),
-        ("a\tO\n\n\tO\n", ":3: found a sentence with token 0"),
+        ("a\tO\n\n\tO\n", ":3: found token 0"),
         ("a\tO\n\nb\n", ":3: found 1 tab-separated columns"),
         ("\n\n", ": found no sentence"),
     ],
@@ -193,3 +193,17 @@ def test_nothing_is_written_when_the_last_split_is_broken(tmp_path, test, found)
         normalize("toy", entry(), raw, tmp_path / "out")
     assert str(caught.value).startswith(f"{raw / 'test.txt'}{found}")
     assert not (tmp_path / "out").exists()
+
+
+def test_repair_does_not_empty_a_corpus_whose_tags_it_cannot_read(tmp_path):
+    """A trailing tab makes an empty column the last one."""
+    raw = raw_folder(tmp_path, dev="a\tB-A\t\nb\tO\t\n")
+    with pytest.raises(InputError, match=r"dev\.txt: found 2 tags that IOB2 does not know, and 0 that it does"):
+        normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_web_page_is_told_whatever_the_format(tmp_path):
+    raw = raw_folder(tmp_path, dev="\n<!DOCTYPE html>\n<html>Sign in</html>\n")
+    with pytest.raises(InputError, match=r"dev\.txt:1: found an HTML page"):
+        normalize("toy", entry(), raw, tmp_path / "out")

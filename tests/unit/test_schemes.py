@@ -226,3 +226,8 @@ def test_mending_is_the_repair_that_predictions_get(tags):
     result, faults = to_iob2(tags, "IOB2")
     kinds = [fault.kind for fault in faults]
     assert repair(tags) == (result, kinds.count("unknown-tag"), kinds.count("orphan"))
+
+
+@pytest.mark.parametrize("tags", ["B-A E-A", "S-A", "B-A L-A", "U-A", "W-A"])
+def test_marks_of_an_end_or_a_single_token_are_bioes(tags):
+    assert detect(iter([["O"], tags.split()])) == "BIOES"

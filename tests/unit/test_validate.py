@@ -86,3 +86,10 @@ def test_sound_files_have_no_fault(tmp_path):
 def test_an_empty_file_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="found no line"):
         validate(write(tmp_path / "empty.jsonl"))
+
+
+def test_the_first_sound_record_tells_the_kind(tmp_path):
+    path = write(tmp_path / "gold.jsonl", "broken", gold("a", ["x"], ["O"]))
+    assert validate(path)[:2] == ("instances", 2)
+    with pytest.raises(InputError, match="no JSON object in any line"):
+        validate(write(tmp_path / "table.csv", "a,b", "1,2"))

@@ -121,3 +121,84 @@ def test_text_that_may_not_be_redistributed_reaches_no_log_and_no_report(matrix,
     assert done.returncode == 0, said
     written = [said, *(path.read_text() for kind in ("logs", "reports") for path in (matrix / kind).rglob("*.*"))]
     assert not any(SECRET in text for text in written)
+
+
+@pytest.fixture
+def brat(tmp_path):
+    """A corpus in brat folders, described in one order of keys or another."""
+    for split in ("train", "dev", "test"):
+        folder = tmp_path / "texts" / split / "part"
+        folder.mkdir(parents=True)
+        (folder / "a.txt").write_text("Gout hurts.")
+        (folder / "a.ann").write_text("T1\tDisease 0 4\tGout\n")
+
+    def describe(**changes):
+        entry = {"format": "brat", "splits": {s: str(tmp_path / "texts" / s) for s in ("train", "dev", "test")}}
+        described = {"datasets": ["mine"], "models": ["oracle"], "corpora": {"mine": entry | changes}}
+        (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+
+    describe()
+    return tmp_path, describe
+
+
+def planned(folder):
+    return jobs(dry_run(folder, "data", "--configfile", str(folder / "matrix.yaml")))
+
+
+def test_a_corpus_is_read_again_when_it_changes_and_only_then(brat):
+    folder, describe = brat
+    done, said = run(folder, "data")
+    assert done.returncode == 0, said
+    assert planned(folder) == {}
+
+    splits = {s: str(folder / "texts" / s) for s in ("test", "dev", "train")}
+    for same in (
+        {"obtain": "Ask.", "terms": "MIT", "description": "Texts.", "mirror_folder": "x"},
+        {"segmentation": "passages", "labels": [], "splits": splits},
+    ):
+        describe(**same)
+        assert planned(folder) == {}, "neither words nor the order of keys nor defaults change a corpus"
+    describe(segmentation="sentences")
+    assert planned(folder) == {"normalize": 1, "data": 1, "total": 2}
+
+    describe()
+    (folder / "texts" / "test" / "part" / "a.ann").write_text("T1\tDisease 0 4\tGout\nT2\tVerb 5 10\thurts\n")
+    assert planned(folder) == {"fetch": 1, "normalize": 1, "data": 1, "total": 3}, "a file deep in a folder counts"
+    done, said = run(folder, "data")
+    assert done.returncode == 0, said
+    assert read_instances(folder / "data" / "mine" / "test.jsonl")[0].tags == ["B-Disease", "B-Verb", "O"]
+
+    moved = {s: str(folder / "elsewhere" / s) for s in ("train", "dev", "test")}
+    (folder / "texts").rename(folder / "elsewhere")
+    describe(splits=moved)
+    assert planned(folder) == {}, "the same texts in another place are the same corpus"
+
+
+def test_a_path_that_is_no_longer_there_is_told(brat):
+    folder, describe = brat
+    run(folder, "data")
+    describe(splits={s: str(folder / "texts" / s) + ("s" if s == "dev" else "") for s in ("train", "dev", "test")})
+    done, said = run(folder, "data")
+    assert done.returncode != 0
+    assert f"{folder}/texts/devs: found no such file" in said
+    assert "Traceback" not in said
+
+
+def test_files_of_a_mirror_that_nothing_vouches_for_are_watched(matrix):
+    done, said = run(matrix, "data")
+    assert done.returncode == 0, said
+    (matrix / "mirror" / "open" / "dev.tsv").write_text("cramp\tB-Disease\n")
+    assert planned(matrix) == {"fetch": 1, "normalize": 1, "data": 1, "total": 3}
+
+
+def test_results_stay_in_the_report_when_their_corpus_is_no_longer_at_hand(matrix):
+    done, said = run(matrix)
+    assert done.returncode == 0, said
+    (matrix / "mirror" / "closed").rename(matrix / "mirror" / "gone")
+    assert jobs(dry_run(matrix, "--configfile", str(matrix / "matrix.yaml"))) == {}
+
+
+def test_a_mirror_may_begin_with_a_tilde(matrix, monkeypatch):
+    monkeypatch.setenv("HOME", str(matrix))
+    done, said = run(matrix, "data", "--config", "mirror=~/mirror")
+    assert done.returncode == 0, said

@@ -1,5 +1,6 @@
 """Configuration checked and completed, paths under `out`, and what a cell of the matrix consists of."""
 
+import ast
 import itertools
 import json
 import os
@@ -18,7 +19,7 @@ from bioner.config import (
     load_matrix,
     seeds_of,
 )
-from bioner.corpora.fetching.sources import lacking
+from bioner.corpora.fetching.sources import LACKING, identities, lacking
 from bioner.errors import InputError
 
 try:
@@ -30,11 +31,20 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
+def out(path):
+    """A path under the configured output folder, written as users write targets: without a leading `./`."""
+    return path if config["out"] == "." else f"{config['out']}/{path}"
+
+
 mirror = config["mirror"] or os.environ.get("BIONER_MIRROR")
+MIRROR = Path(mirror).expanduser() if mirror else None
+# Corpora that users supply, and have not: neither now nor in an earlier run.
 ABSENT = {
-    name: f"left out: {', '.join(files)} not at hand. {DATASETS[name]['obtain']}".strip()
+    name: f"left out: {', '.join(files)} not at hand. {DATASETS[name]['obtain']}"
     for name in config["datasets"]
-    if (files := lacking(name, DATASETS[name], Path(mirror) if mirror else None))
+    if DATASETS[name]["obtain"]
+    and (files := lacking(name, DATASETS[name], MIRROR))
+    and not os.path.isdir(out(f"data/{name}/raw"))
 }
 NOTICES = {
     name: DATASETS[name]["notice"]
@@ -48,14 +58,16 @@ if workflow.is_main_process:
 # Rules call `bioner` as installed beside this Python, whether or not its environment was activated. The mirror is no
 # parameter of a rule: where files come from does not change what they are, and must not train anything again.
 exports = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-if config["mirror"]:
-    exports += f"export BIONER_MIRROR={shlex.quote(config['mirror'])}; "
+if MIRROR:
+    exports += f"export BIONER_MIRROR={shlex.quote(str(MIRROR))}; "
+exports += f"export BIONER_DATASETS={shlex.quote(json.dumps(DATASETS))}; "
 # Nor does it change a result whether messages may show a corpus's text.
 closed = {name for name in DATASETS if is_closed(DATASETS[name])}
 exports += (
     f"export BIONER_CLOSED={','.join(sorted(closed - set(config['show_text'])))}; "
 )
-shell.prefix(f"set -euo pipefail; {exports}")
+prefix = f"set -euo pipefail; {exports}"
+shell.prefix(prefix.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
 
 REPORTS = [
     "table1_instances",
@@ -79,11 +91,6 @@ wildcard_constraints:
     part="(dev/)?",
 
 
-def out(path):
-    """A path under the configured output folder, written as users write targets: without a leading `./`."""
-    return path if config["out"] == "." else f"{config['out']}/{path}"
-
-
 def at_hand():
     """The corpora a run goes through: those whose files can be had.
 
@@ -98,7 +105,8 @@ def at_hand():
 
 
 def as_json(entry):
-    return json.dumps(entry, ensure_ascii=False)
+    """JSON that does not depend on the order in which somebody wrote the keys."""
+    return json.dumps(entry, ensure_ascii=False, sort_keys=True)
 
 
 def training_settings(entry):
@@ -116,28 +124,38 @@ def prediction_settings(entry):
     return entry | {"train": train, "resources": resources}
 
 
-def shipped(wildcards):
-    """Raw files that lie on this machine: a corpus edited in place is fetched again."""
-    paths = (file["path"] for file in DATASETS[wildcards.dataset]["files"].values())
-    return [REPOSITORY / path for path in paths if path]
-
-
 def documents(wildcards):
     """The table of a corpus's documents, where it has one."""
     table = DATASETS[wildcards.dataset]["documents"]
     return [REPOSITORY / table] if table else []
 
 
-def without(entry, *names):
-    """A catalogue entry but for what a stage does not depend on, as JSON."""
-    return as_json({name: value for name, value in entry.items() if name not in names})
+def raw_files(wildcards):
+    """What the raw files of a corpus are: it is fetched again when one of them changes, wherever it comes from.
+
+    Files that are no longer at hand are taken for those fetched before.
+    """
+    found = identities(wildcards.dataset, DATASETS[wildcards.dataset], MIRROR)
+    before = recorded(out(f"data/{wildcards.dataset}/raw"))
+    if LACKING in found.values() and before:
+        return before[0]
+    return as_json(found)
 
 
-WORDS = ("description", "terms", "notice", "obtain")
-READING = (
-    *("token_column", "tag_column", "tag_scheme", "labels", "documents"),
-    *("segmentation", "max_tokens", "borders", "on_error"),
-)
+READING = [
+    *("format", "splits", "token_column", "tag_column", "tag_scheme", "labels"),
+    *("documents", "segmentation", "max_tokens", "borders", "on_error"),
+]
+
+
+def reading(wildcards):
+    """What the instances of a corpus depend on beside its raw files."""
+    entry = DATASETS[wildcards.dataset]
+    files = {
+        name: {"sha256": file["sha256"]} if entry["documents"] else {}
+        for name, file in entry["files"].items()
+    }
+    return as_json({key: entry[key] for key in READING} | {"files": files})
 
 
 def split_of(wildcards):
@@ -186,22 +204,27 @@ def comparisons():
     ]
 
 
+def recorded(product):
+    """The parameters that a file was made with, those that are text, as Snakemake recorded them."""
+    values = workflow.persistence.params(IOFile(product)) or []
+    return [ast.literal_eval(value) for value in values if value.startswith(("'", '"'))]
+
+
 def deletions(made_from, product):
     """A parameter that counts how often `made_from` was deleted: each time its job runs again and asks for the file.
 
-    Snakemake alone leaves a missing intermediate file be while what was made from it is there. The count so far is what
-    Snakemake itself recorded with `product`.
+    Snakemake alone leaves a missing intermediate file be while what was made from it is there. The count so far stands
+    in what Snakemake recorded with `product`.
     """
 
     def count(wildcards):
         source, result = (
             out(path).format(**wildcards) for path in (made_from, product)
         )
-        recorded = (
-            re.fullmatch(r"'deletions: (\d+)'", value)
-            for value in workflow.persistence.params(IOFile(result)) or []
+        counts = (
+            re.fullmatch(r"deletions: (\d+)", value) for value in recorded(result)
         )
-        before = next((int(match[1]) for match in recorded if match), 0)
+        before = next((int(match[1]) for match in counts if match), 0)
         return f"deletions: {before + (os.path.exists(result) and not os.path.exists(source))}"
 
     return count

@@ -1,16 +1,12 @@
 rule fetch:
-    input:
-        shipped,
     output:
         directory(out("data/{dataset}/raw")),
     log:
         out("logs/fetch/{dataset}.log"),
     localrule: True
     params:
-        entry=lambda wildcards: without(
-            DATASETS[wildcards.dataset], "description", "terms", "notice", *READING
-        ),
+        raw_files,
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "bioner fetch {wildcards.dataset} --entry {params.entry:q} --out {output} 2>&1 | tee {log}"
+        "bioner fetch {wildcards.dataset} --out {output} 2>&1 | tee {log}"

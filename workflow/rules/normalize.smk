@@ -9,7 +9,7 @@ rule normalize:
     log:
         out("logs/normalize/{dataset}.log"),
     params:
-        entry=lambda wildcards: without(DATASETS[wildcards.dataset], *WORDS),
+        entry=reading,
         out=subpath(output[0], parent=True),
     message:
         "Normalizing {wildcards.dataset}"

@@ -16,7 +16,7 @@ OnError = Literal["fail", "repair"]
 
 # Faults of the files: an error, or with `on_error: repair` mended as said here.
 REPAIRS: Mapping[str, str] = {
-    "orphan": "an I- that continues no entity of its type becomes B-",
+    "orphan": "a tag that continues no entity of its type begins one",
     "unknown-tag": "a tag that the scheme does not know becomes O",
     "unclosed": "an entity without its last tag ends where it ends",
     "overlap": "of overlapping annotations the longer one stays, then the leftmost, then the first in the file",
@@ -84,6 +84,10 @@ class Changes:
         if not self._quote:
             return f"({len(str(text))} characters, not to be shown)"
         return repr(text[:60] if isinstance(text, str) else text)[:80]
+
+    def named(self, document: str) -> str:
+        """A document's id as messages show it: it may be a user's name."""
+        return document if self._quote else "a document"
 
     def fault(self, kind: str, where: str, found: str, expected: str, subject: Subject, hint: str = "") -> None:
         """A fault of the file: InputError, or the repair that REPAIRS names, listed."""

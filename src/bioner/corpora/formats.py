@@ -11,7 +11,7 @@ from bioner.corpora.readers.conll import read_conll
 from bioner.corpora.readers.dygie import read_dygie, read_dygie_misread
 from bioner.corpora.readers.inline import read_inline
 from bioner.corpora.readers.pubtator import read_pubtator
-from bioner.corpora.readers.records import holds_lists, read_jsonl, read_lists
+from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_lists
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Document
 from bioner.corpora.segment import Rules, segment
@@ -27,7 +27,7 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
         for document in read(path, changes):
             if document.id in seen:
                 remedy = "Remove one of the two, or give it an id of its own."
-                raise InputError(document.where, f"the document {document.id} again", "each document once", remedy)
+                raise InputError(document.where, f"{changes.named(document.id)} again", "each document once", remedy)
             seen.add(document.id)
             yield from segment(document, rules, changes)
 
@@ -39,7 +39,8 @@ def _conll(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
 
 
 def _conll_or_lists(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
-    return read_lists(path, entry["labels"], changes) if holds_lists(path) else _conll(path, entry, changes)
+    reads_lists = list_delimiter(path) is not None
+    return read_lists(path, entry["labels"], changes) if reads_lists else _conll(path, entry, changes)
 
 
 READERS: dict[str, Reader] = {

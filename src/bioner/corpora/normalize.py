@@ -16,6 +16,7 @@ from bioner.errors import InputError
 from bioner.files import is_html
 from bioner.instances import SPLITS, Instance, fault, write_instances
 from bioner.tables import write_table
+from bioner.tags import OUTSIDE
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +71,14 @@ def read_split(
         name = identity if document is None else _document_id(split, document)
         instance = Instance(identity, name, sentence.tokens, tags)
         if problem := fault(instance, changes.quoted):
-            raise InputError(sentence.where, f"a sentence with {problem}", "sound tokens and tags", "Mend the file.")
+            raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
         instances.append(instance)
         # Table II of the paper counts before any repair; that asks for the tags of the file where they are IOB2.
         lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
+    tagged = sum(tag != OUTSIDE for instance in instances for tag in instance.tags)
+    if (unknown := changes.counts(split).get("unknown-tag", 0)) > tagged:
+        found = f"{unknown} tags that {scheme} does not know, and {tagged} that it does"
+        raise InputError(path, found, f"tags in {scheme}", "State the right `tag_scheme` or `tag_column`.")
     if not instances:
         raise InputError(path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?")
     return instances, lengths
@@ -91,7 +96,7 @@ def _scheme(entry: Tree, raw: Path, quote: bool) -> str:
 
 def _iob2(sentence: Sentence, scheme: str, changes: Changes) -> list[str]:
     tags, faults = to_iob2(sentence.tags, scheme, changes.quoted)
-    hint = "Do the files follow another scheme? State it as `tag_scheme`."
+    hint = "Do the files follow another `tag_scheme`, or hold their tags in another `tag_column`?"
     for position, kind, found, expected in faults:
         type_ = sentence.tags[position].partition("-")[2]
         word = sentence.tokens[position] if position < len(sentence.tokens) else ""

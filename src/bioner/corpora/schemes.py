@@ -58,8 +58,11 @@ def to_iob2(tags: Sequence[str], scheme: str, quoted: Callable[[str], str] = rep
 
 
 def detect(sequences: Iterator[Sequence[str]]) -> Scheme:
-    """IOB2 where any entity begins with B-, else IO: what a user-supplied file without a note can be."""
-    return "IOB2" if any(tag.startswith("B-") for tags in sequences for tag in tags) else "IO"
+    """What tags without a note follow: BIOES where any marks an end or a single token, IOB2 where any B-, else IO."""
+    prefixes = {tag.partition("-")[0] for tags in sequences for tag in tags if "-" in tag}
+    if prefixes & {prefix for prefix, role in ROLES["BIOES"].items() if role in ("end", "single")}:
+        return "BIOES"
+    return "IOB2" if "B" in prefixes else "IO"
 
 
 def type_blind_lengths(tags: Sequence[str]) -> list[int]:

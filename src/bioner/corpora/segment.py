@@ -89,18 +89,20 @@ def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
             raise InputError(annotation.where, "an annotation without a type", "a type", "Add it to the file.")
         touched = [n for n, passage in enumerate(document.passages) if start < passage.end and passage.offset < end]
         if len(touched) > 1:
-            found = f"the annotation {start} to {end} over {len(touched)} passages of {document.id}"
+            found = f"the annotation {start} to {end} over {len(touched)} passages of {changes.named(document.id)}"
             changes.fault("crosses-passages", annotation.where, found, "an annotation inside a passage", subject)
             continue
         passage = document.passages[touched[0]] if touched else None
         if passage is None or not passage.offset <= start < end <= passage.end:
-            found = f"the annotation {start} to {end} of {document.id}"
+            found = f"the annotation {start} to {end} of {changes.named(document.id)}"
             expected = f"a start before its end inside {_extent(document)}"
             changes.fault("outside", annotation.where, found, expected, subject)
             continue
         there = passage.text[start - passage.offset : end - passage.offset]
         if annotation.text.split() != there.split() or not there.strip():
-            found = f"the annotation {changes.quoted(annotation.text)} at {start} to {end} of {document.id}"
+            found = (
+                f"the annotation {changes.quoted(annotation.text)} at {start} to {end} of {changes.named(document.id)}"
+            )
             changes.fault("text-mismatch", annotation.where, found, f"{changes.quoted(there)}, its text there", subject)
             continue
         # White space at its edges is no part of a mention.
@@ -117,7 +119,7 @@ def _without_overlaps(document: Document, annotations: Sequence[Annotation], cha
     for loser, winner in dropped:
         annotation = by_span[loser].pop()
         shown = [f"{span.start} to {span.end} ({span.type})" for span in (loser, winner)]
-        found = f"the annotations {shown[0]} and {shown[1]} of {document.id}, which overlap"
+        found = f"the annotations {shown[0]} and {shown[1]} of {changes.named(document.id)}, which overlap"
         changes.fault("overlap", annotation.where, found, "flat annotations", _subject(document, annotation))
     return [by_span[span][0] for span in kept]
 

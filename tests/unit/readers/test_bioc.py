@@ -301,3 +301,25 @@ def test_lines_are_counted_in_long_files_too(tmp_path):
     body = "\n" * 70_000 + "<document><id>7</id><passage><offset>0</offset><text>Ill</text>\n" + found
     path = write(tmp_path / "raw.xml", xml(f"{body}</passage></document>"))
     assert refusal(path, "bioc-xml").startswith(f"{path}:70004: found the annotation 'x'")
+
+
+def test_xml_in_another_encoding_is_read_as_it_declares(tmp_path):
+    body = one_passage("na\u00efve ill").replace("UTF-8", "ISO-8859-1")
+    path = write(tmp_path / "raw.xml", body.encode("latin-1"))
+    assert [sentence.tokens for sentence in read(path, "bioc-xml")] == [["na\u00efve", "ill"]]
+
+
+def test_a_declaration_that_the_bytes_belie_is_refused(tmp_path):
+    """What `iconv` leaves behind: UTF-8 declared as Latin-1 would be read as other letters, and shift every offset."""
+    path = write(tmp_path / "raw.xml", one_passage("na\u00efve ill").replace("UTF-8", "ISO-8859-1"))
+    assert refusal(path, "bioc-xml").startswith(f"{path}:1: found UTF-8 text declared as ISO-8859-1")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sentences_of_a_passage_without_text_are_passages_and_others_must_be_in_its_text(tmp_path, form):
+    blank = passage(0, " ", sentences=[passage(0, "Ill .")])
+    assert [s.tokens for s in read(collection(tmp_path, form, document(blank)), form)] == [["Ill", "."]]
+    within = passage(0, "Ill . So ill .", sentences=[passage(0, "Ill ."), passage(6, "So ill .")])
+    assert [len(s.tokens) for s in read(collection(tmp_path, form, document(within)), form)] == [5]
+    beside = passage(0, "Ill .", sentences=[passage(0, "Ill ."), passage(6, "So ill .")])
+    assert "a sentence that is not in its passage's text" in refusal(collection(tmp_path, form, document(beside)), form)

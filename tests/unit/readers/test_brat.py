@@ -126,7 +126,7 @@ def test_an_empty_text_is_refused_or_listed(tmp_path):
 @pytest.mark.parametrize("kind", ["txt", "ann"])
 def test_a_file_in_another_encoding_is_named_by_line(tmp_path, kind):
     folder = brat(tmp_path)
-    broken = write(folder / f"1.{kind}", "ok\nna\u00efve\n".encode("latin-1"))
+    broken = write(folder / f"1.{kind}", "# ok\nna\u00efve\n".encode("latin-1"))
     assert refusal(folder, "brat").startswith(f"{broken}:2: found bytes that are not UTF-8")
 
 
@@ -150,3 +150,19 @@ def test_two_texts_of_one_name_in_different_folders_are_both_read_or_refused(tmp
         assert "raw/1.txt" in str(error)
     else:
         assert {sentence.tokens[0] for sentence in sentences} == {"One", "Two"}
+
+
+def test_names_in_capitals_are_read_and_hidden_files_passed_over(tmp_path):
+    """macOS leaves `._NAME.txt` beside the files of others."""
+    folder = tmp_path / "raw"
+    write(folder / "A.TXT", "Sick.")
+    write(folder / "A.ANN", "T1\tDisease 0 4\tSick\n")
+    write(folder / "._A.txt", b"\xef\xff")
+    (sentence,) = read(folder, "brat")
+    assert words_and_tags(sentence) == "Sick/B-Disease ."
+
+
+@pytest.mark.parametrize("line", [" T1\tSide 0 4\tleft", "t1\tSide 0 4\tleft", "0 4 Side left", "<html>"])
+def test_a_line_that_is_none_of_brat_s_is_refused(tmp_path, line):
+    folder = brat(tmp_path, TEXT, f"T1\tSide 0 4\tleft\n{line}\n")
+    assert refusal(folder, "brat").startswith(f"{folder / '1.ann'}:2: found ")

@@ -118,3 +118,17 @@ def test_a_malformed_line_is_named_by_file_and_line(tmp_path, text, columns, lin
 )
 def test_a_file_of_another_kind_is_named_by_file_and_line(tmp_path, content, found):
     assert refusal(tmp_path, content).startswith(f"{tmp_path / 'raw.tsv'}{found}")
+
+
+@pytest.mark.parametrize(
+    ("line", "opens"), [("-DOCSTART- (7)", True), (" -DOCSTART- O", True), ("-DOCSTART-s O", False)]
+)
+def test_only_the_very_word_opens_a_document(tmp_path, line, opens):
+    sentences = conll(tmp_path, f"a O\n{line}\nb O\n")
+    assert [sentence.document for sentence in sentences] == ([None, 1] if opens else [None])
+
+
+def test_tokens_and_tags_are_two_columns(tmp_path):
+    for columns in ((1, 1), (1, -1), (-2, 0)):
+        with pytest.raises(InputError, match=r"raw\.tsv:1: found one column for tokens and tags"):
+            conll(tmp_path, "a\tO\n", *columns)

@@ -90,3 +90,9 @@ def test_all_tokens_of_a_sentence_have_the_place_of_its_line(tmp_path):
     path = write(tmp_path / "raw.txt", "# d-1\na b .\n")
     (sentence,) = read_inline(path)
     assert [sentence.place(position) for position in range(3)] == [f"{path}:2"] * 3
+
+
+def test_a_hash_without_a_space_is_a_token(tmp_path):
+    path = write(tmp_path / "raw.txt", "# d-1\n#5 is {X|sick} .\n")
+    (sentence,) = read_inline(path)
+    assert (sentence.document, sentence.tokens[0], sentence.tags[2]) == ("d-1", "#5", "B-X")

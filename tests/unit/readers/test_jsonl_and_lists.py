@@ -2,7 +2,7 @@
 
 import pytest
 
-from bioner.corpora.readers.records import DOCUMENT_FIELDS, TAG_FIELDS, TOKEN_FIELDS, holds_lists
+from bioner.corpora.readers.records import DOCUMENT_FIELDS, TAG_FIELDS, TOKEN_FIELDS, list_delimiter
 
 from . import read, refusal, words_and_tags, write
 
@@ -183,20 +183,22 @@ def test_a_numpy_list_is_refused_also_where_a_token_is_a_symbol(tmp_path):
 @pytest.mark.parametrize(
     ("content", "lists"),
     [
-        ("tokens,tags\n", True),
-        ("\ufefftokens,tags\n", True),
-        ('\n,"text", label \n', True),
-        ("a\tO\n", False),
-        ("tokens tags\n", False),
-        ("tokens\n", False),
-        ("tokens,other\n", False),
-        ("id,label\n", False),
-        (",\tO\n", False),
-        ("", False),
+        ("tokens,tags\n", ","),
+        ("\ufefftokens,tags\n", ","),
+        ("Tokens;Tags\n", ";"),
+        ("id\ttokens\tner_tags\n", "\t"),
+        ('\n,"text", label \n', ","),
+        ("a\tO\n", None),
+        ("tokens tags\n", None),
+        ("tokens\n", None),
+        ("tokens,other\n", None),
+        ("id,label\n", None),
+        (",\tO\n", None),
+        ("", None),
     ],
 )
 def test_a_header_with_names_for_tokens_and_tags_tells_lists_from_columns(tmp_path, content, lists):
-    assert holds_lists(write(tmp_path / "raw", content)) is lists
+    assert list_delimiter(write(tmp_path / "raw", content)) == lists
 
 
 def test_two_columns_are_read_where_no_header_says_lists(tmp_path):

@@ -30,6 +30,8 @@ def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Pat
     one folder take turns. Raises InputError for a missing file, a failed download, a wrong checksum, or a folder `out`
     that holds anything else.
     """
+    if out.is_file():
+        raise InputError(out, "a file", "a folder to write", "Choose another --out.")
     if out.is_dir() and (foreign := sorted(path.name for path in out.iterdir() if path.name not in entry["files"])):
         raise InputError(out, foreign[0], f"a folder for {dataset} alone", "Choose another folder.")
     out, fresh = out.resolve(), set[str]()
@@ -40,7 +42,7 @@ def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Pat
             if file["path"] or mirror is not None:
                 path = _local(dataset, entry, name, mirror)
                 if path.is_dir():
-                    shutil.copytree(path, target)
+                    _copy_folder(path, target)
                 else:
                     take(path, file["member"] if is_archive(path) else None, target, str(path))
                 verify(target, file, f"{dataset}: {name}")
@@ -57,6 +59,7 @@ def _alone(out: Path) -> Iterator[None]:
     """One fetch at a time into `out`: the other waits."""
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = out.parent / f".{out.name}.lock"
+    lock.touch()  # says at once where nothing can be written
     with FileLock(lock):
         try:
             yield
@@ -111,6 +114,18 @@ def _local(dataset: str, entry: Tree, name: str, mirror: Path | None) -> Path:
             return path
     remedy = entry["obtain"] or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}."
     raise InputError(paths[0], "no such file", f"a raw file of {dataset}", remedy)
+
+
+def _copy_folder(path: Path, target: Path) -> None:
+    if target.is_relative_to(path.resolve()):
+        raise InputError(
+            path, "the output inside the folder it is taken from", "another place", "Choose another --out."
+        )
+    try:
+        shutil.copytree(path, target)
+    except shutil.Error as error:
+        broken, _, reason = error.args[0][0]
+        raise InputError(broken, f"an unreadable file ({reason})", "a folder of files", "Mend or remove it.") from None
 
 
 def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str]) -> None:

@@ -1,6 +1,8 @@
 """BioC collections, XML and JSON: documents of passages with annotations by character offset (Comeau et al. 2013)."""
 
+import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,10 @@ REMEDY = "Is this a BioC file?"
 
 def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
     """Documents of an XML collection; places are lines. Entities and network addresses in it are not followed."""
-    text = read_text(path)  # says what is missing or not UTF-8
+    content = _xml_bytes(path)
     try:
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
-        collection = etree.fromstring(text.encode(), parser)
+        collection = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         found = f"broken XML {changes.quoted(error.msg)}"
         raise InputError(f"{path}:{max(error.lineno or 1, 1)}", found, "a BioC collection", REMEDY) from None
@@ -30,6 +32,25 @@ def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
         raise InputError(path, "no <document>", "a BioC collection", REMEDY)
     for element in documents:
         yield _document(_from_xml(element, path), changes)
+
+
+def _xml_bytes(path: Path) -> bytes:
+    """The file's bytes, whose encoding XML may declare; without a declaration they are UTF-8."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error):
+        content = b""
+    declared = re.match(rb"""\s*<\?xml[^>]*encoding=["']([\w.-]+)""", content)
+    if declared is None or declared[1].lower() in (b"utf-8", b"utf8", b"us-ascii", b"ascii"):
+        return read_text(path).encode()  # says what is missing, broken or not UTF-8
+    try:
+        utf8 = not content.decode("utf-8").isascii()
+    except UnicodeDecodeError:
+        utf8 = False
+    if utf8:
+        found, expected = f"UTF-8 text declared as {declared[1].decode()}", "a declaration that is true"
+        raise InputError(f"{path}:1", found, expected, "Correct `encoding=` in the first line.")
+    return content
 
 
 def read_bioc_json(path: Path, changes: Changes) -> Iterator[Document]:
@@ -90,7 +111,9 @@ def _document(content: dict[str, Any], changes: Changes) -> Document:
         for passage in content["passages"]:
             sentences = passage.get("sentences") or []
             # A passage without text of its own is its sentences.
-            stretches = [passage] if passage.get("text") else sentences
+            stretches = [passage] if (passage.get("text") or "").strip() else sentences
+            if stretches is not sentences:
+                _check_sentences(passage, sentences, where)
             for part in stretches:
                 if part.get("text"):
                     result.passages.append(Passage(_number(part, "offset", where), _text(part, "text", where)))
@@ -102,6 +125,17 @@ def _document(content: dict[str, Any], changes: Changes) -> Document:
     for annotation in annotations:
         _add(result, annotation, changes)
     return result
+
+
+def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
+    """InputError where a sentence is not a stretch of its passage's text, which would be lost."""
+    offset = _number(passage, "offset", where)
+    for sentence in sentences:
+        if sentence.get("text"):
+            start = _number(sentence, "offset", where) - offset
+            if start < 0 or not passage["text"].startswith(sentence["text"], start):
+                found, expected = "a sentence that is not in its passage's text", "one text for both"
+                raise InputError(where, found, expected, "Mend the file.")
 
 
 def _add(document: Document, annotation: Any, changes: Changes) -> None:

@@ -10,6 +10,7 @@ from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
 from bioner.files import read_lines, read_text
 
+OTHERS = ("R", "E", "A", "M", "N", "*", "#")  # relations, events, attributes, modifications, normalizations, …
 TEXT_BOUND = re.compile(
     r"(?P<id>T\S+)\t(?P<type>\S+) (?P<pieces>\d{1,9} \d{1,9}(;\d{1,9} \d{1,9})*)\t(?P<text>.*)", re.DOTALL
 )
@@ -23,19 +24,28 @@ def read_brat(folder: Path, changes: Changes) -> Iterator[Document]:
     if not folder.is_dir():
         raise InputError(folder, "no such folder", "a folder of NAME.txt and NAME.ann", "Check the path.")
     texts, annotations = (
-        {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob(f"*.{kind}")}
-        for kind in ("txt", "ann")
+        {
+            path.relative_to(folder).with_suffix("").as_posix(): path
+            for path in folder.rglob("*")
+            if path.suffix.lower() == kind and not path.name.startswith(".")
+        }
+        for kind in (".txt", ".ann")
     )
     if lone := sorted(texts.keys() ^ annotations.keys()):
         path = texts.get(lone[0]) or annotations[lone[0]]
-        other = path.with_suffix(".ann" if path.suffix == ".txt" else ".txt")
+        other = path.with_suffix(".ann" if path.suffix.lower() == ".txt" else ".txt")
         raise InputError(path, f"no {other.name} beside it", "both", "Add it (empty where nothing is annotated).")
     for name, path in sorted(texts.items()):
         text = read_text(path)
         document = Document(str(path), name, [Passage(0, text)] if text.strip() else [])
         for number, line in read_lines(annotations[name]):
+            where = f"{annotations[name]}:{number}"
             if line.startswith("T"):
-                _add(document, f"{annotations[name]}:{number}", line, changes)
+                _add(document, where, line, changes)
+            elif line.strip() and not line.startswith(OTHERS):
+                raise InputError(
+                    where, changes.quoted(line), "a line of brat's (T, R, E, A, M, N, *, #)", "Mend the line."
+                )
         yield document
 
 

@@ -26,7 +26,7 @@ def read_conll(path: Path, token_column: int, tag_column: int, changes: Changes)
     there = True
     tabs: bool | None = None
     for number, line in read_lines(path):
-        opens_document = line.startswith(DOCUMENT_START)
+        opens_document = DOCUMENT_START in line and line.split()[0] == DOCUMENT_START
         if opens_document or not line or line.isspace():
             if tokens:
                 yield Sentence(f"{path}:{start}", document, tokens, tags, token_a_line=True)
@@ -40,6 +40,9 @@ def read_conll(path: Path, token_column: int, tag_column: int, changes: Changes)
         if not tokens:
             start, width = number, len(columns)
             there = width > 1 and all(-width <= column < width for column in (token_column, tag_column))
+            if there and token_column % width == tag_column % width:
+                remedy = "Correct `token_column` or `tag_column`."
+                raise InputError(f"{path}:{number}", "one column for tokens and tags", "two", remedy)
         if len(columns) != width or not there:
             found = f"{len(columns)} {'tab' if tabs else 'space'}-separated columns in {changes.quoted(line)}"
             unequal = width > 1 and len(columns) != width

@@ -28,13 +28,13 @@ def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
                 if offset <= span.start < span.end <= offset + len(tokens):
                     inside.append(Span(span.start - offset, span.end - offset, span.type))
                 else:
-                    found = f"the span {span.start} to {span.end - 1} in {key}"
+                    found = f"the span {span.start} to {span.end - 1} in {changes.named(key)}"
                     expected = f"offsets of its sentence, {offset} to {offset + len(tokens) - 1}"
                     changes.fault("outside", where, found, expected, subject)
             kept, dropped = flat(inside)
             for loser, winner in dropped:
                 shown = [f"{span.start + offset} to {span.end - 1 + offset} ({span.type})" for span in (loser, winner)]
-                found = f"the spans {shown[0]} and {shown[1]} in {key}, which overlap"
+                found = f"the spans {shown[0]} and {shown[1]} in {changes.named(key)}, which overlap"
                 shifted = Span(loser.start + offset, loser.end + offset, loser.type)
                 changes.fault("overlap", where, found, "flat spans", _subject(key, shifted, tokens, offset))
             yield Sentence(where, key, tokens, tags_from_spans(kept, len(tokens)))

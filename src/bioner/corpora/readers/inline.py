@@ -22,8 +22,8 @@ def read_inline(path: Path, quoted: Quoted = repr) -> Iterator[Sentence]:
     document: str | None = None
     for number, line in read_lines(path):
         where = f"{path}:{number}"
-        if line.startswith("#"):
-            document = line.lstrip("# ")
+        if line.startswith("# "):
+            document = line[2:].strip()
         elif line.strip():
             if document is None:
                 raise InputError(where, quoted(line), "a line `# id` first", "Every sentence belongs to a document.")

@@ -33,14 +33,15 @@ def read_jsonl(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
 def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
     """Sentences of a CSV file whose columns hold lists, written by Python or as JSON: `"['so', 'tired']"`."""
     csv.field_size_limit(2**31 - 1)
-    rows = csv.reader((line + "\n" for _, line in read_lines(path)), strict=True)
+    delimiter = list_delimiter(path) or ","
+    rows = csv.reader((line + "\n" for _, line in read_lines(path)), delimiter=delimiter, strict=True)
     header: list[str] = []
     before = 0
     try:
         for row in rows:
             where, before = f"{path}:{before + 1}", rows.line_num
             if not header:
-                header = [name.strip() for name in row]
+                header = [name.strip().lower() for name in row]
             elif row and len(row) != len(header):
                 raise InputError(where, f"{len(row)} columns", f"{len(header)} as in the header", "Mend the row.")
             elif row:
@@ -50,11 +51,14 @@ def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
         raise InputError(f"{path}:{rows.line_num}", f"broken CSV ({error})", "a CSV file", "Mend its quotes.") from None
 
 
-def holds_lists(path: Path) -> bool:
-    """Whether a file begins like a CSV file with list columns: a header with names for tokens and tags."""
-    header = next((line for _, line in read_lines(path) if line.strip()), "")
-    names = {name.strip().strip('"') for name in header.split(",")}
-    return len(names) > 1 and bool(names & set(TOKEN_FIELDS)) and bool(names & set(TAG_FIELDS))
+def list_delimiter(path: Path) -> str | None:
+    """What divides the columns of a file that begins with a header of names for tokens and tags; None in any other."""
+    header = next((line for _, line in read_lines(path) if line.strip()), "").lower()
+    for delimiter in ",;\t":
+        names = {name.strip().strip('"') for name in header.split(delimiter)}
+        if len(names) > 1 and names & set(TOKEN_FIELDS) and names & set(TAG_FIELDS):
+            return delimiter
+    return None
 
 
 def _sentence(where: str, record: Mapping[str, Any], labels: Sequence[str], changes: Changes) -> Sentence:
