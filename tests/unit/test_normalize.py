@@ -118,8 +118,8 @@ def test_every_change_is_listed_with_its_place(tmp_path):
     normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
     changes = pl.read_csv(tmp_path / "out" / "changes.csv")
     assert changes.select("split", "where", "document", "kind", "type", "start", "end", "text").rows() == [
-        ("dev", "dev.txt:4", "", "orphan", "B", 1, 2, "c"),
-        ("test", "test.txt:3", "1", "unknown-tag", "A", 0, 1, "d"),
+        ("dev", "dev.txt:4", "dev-00002", "orphan", "B", 1, 2, "c"),
+        ("test", "test.txt:3", "test-doc0001", "unknown-tag", "A", 0, 1, "d"),
     ]
     assert changes["result"].to_list() == [REPAIRS["orphan"], REPAIRS["unknown-tag"]]
     assert statistics(tmp_path / "out", "test")["annotations_lost", "all"] == 1
@@ -207,3 +207,11 @@ def test_a_web_page_is_told_whatever_the_format(tmp_path):
     raw = raw_folder(tmp_path, dev="\n<!DOCTYPE html>\n<html>Sign in</html>\n")
     with pytest.raises(InputError, match=r"dev\.txt:1: found an HTML page"):
         normalize("toy", entry(), raw, tmp_path / "out")
+
+
+def test_raw_files_may_still_have_the_names_they_came_with(tmp_path):
+    raw = raw_folder(tmp_path)
+    (raw / "dev.txt").rename(raw / "valid.csv")
+    (raw / "test.txt").rename(raw / "final.tsv")
+    files = {"train.txt": {}, "dev.txt": {"names": ["valid.tsv", "valid.csv"]}, "test.txt": {"path": "mine/final.tsv"}}
+    assert len(normalize("toy", entry(files=files), raw, tmp_path / "out")) == 3

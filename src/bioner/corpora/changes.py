@@ -1,6 +1,5 @@
 """What reading a corpus came across: faults stop it or are repaired by a strict rule, and every change is listed."""
 
-import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +8,6 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from bioner.errors import InputError
-
-log = logging.getLogger(__name__)
 
 OnError = Literal["fail", "repair"]
 
@@ -34,9 +31,10 @@ ARTEFACTS: Mapping[str, str] = {
     "inside-token": "begins inside a token: left out",
 }
 # Kinds after which an annotation of the files is in no instance.
-LOSSES = frozenset({"overlap", "discontinuous", "text-mismatch", "outside", "crosses-passages"}) | frozenset(
-    {"unknown-tag", "shared-token", "inside-token"}
-)
+LOSSES = {
+    *("overlap", "discontinuous", "text-mismatch", "outside", "crosses-passages"),
+    *("unknown-tag", "shared-token", "inside-token"),
+}
 
 CHANGES = ["split", "where", "document", "kind", "type", "start", "end", "text", "result"]
 
@@ -83,10 +81,10 @@ class Changes:
         """What a file holds, as messages show it: shortened, or not at all."""
         if not self._quote:
             return f"({len(str(text))} characters, not to be shown)"
-        return repr(text[:60] if isinstance(text, str) else text)[:80]
+        return repr(text[:60]) if isinstance(text, str) else repr(text)[:60]
 
     def named(self, document: str) -> str:
-        """A document's id as messages show it: it may be a user's name."""
+        """A document's id as messages show it: it may be somebody's name."""
         return document if self._quote else "a document"
 
     def fault(self, kind: str, where: str, found: str, expected: str, subject: Subject, hint: str = "") -> None:

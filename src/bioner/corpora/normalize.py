@@ -32,7 +32,7 @@ def normalize(dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = Tru
     splits: dict[str, list[Instance]] = {}
     counted: dict[str, list[int]] = {}
     for split in SPLITS:
-        path = raw / entry["splits"][split]
+        path = raw_path(entry, split, raw)
         splits[split], counted[split] = read_split(dataset, split, entry, path, scheme, changes)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
@@ -59,16 +59,20 @@ def read_split(
     Ids are `{split}-{number}`, in file order.
     """
     changes.split = split
-    if path.is_file() and is_html(path.read_bytes()[:200]):
-        raise InputError(f"{path}:1", "an HTML page", f"the {split} split of {dataset}", "Fetch the file again.")
+    if path.is_file():
+        with path.open("rb") as stream:
+            if is_html(stream.read(200)):
+                raise InputError(
+                    f"{path}:1", "an HTML page", f"the {split} split of {dataset}", "Fetch the file again."
+                )
     documents = read_documents(entry, split, path)
     instances: list[Instance] = []
     lengths: list[int] = []
     for number, sentence in enumerate(READERS[entry["format"]](path, entry, changes), 1):
-        tags = _iob2(sentence, scheme, changes)
         identity = f"{split}-{number:05d}"
         document = documents.get(number, sentence.document)
         name = identity if document is None else _document_id(split, document)
+        tags = _iob2(sentence, name, scheme, changes)
         instance = Instance(identity, name, sentence.tokens, tags)
         if problem := fault(instance, changes.quoted):
             raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
@@ -84,23 +88,32 @@ def read_split(
     return instances, lengths
 
 
+def raw_path(entry: Tree, split: str, raw: Path) -> Path:
+    """The file of a split in `raw`: under its name in the catalogue, or one that it has where it comes from."""
+    name = entry["splits"][split]
+    file = entry["files"][name]
+    origin = [Path(file["path"]).name] if file["path"] else []
+    paths: list[Path] = [raw / other for other in (name, *file["names"], *origin)]
+    return next((path for path in paths if path.exists()), paths[0])
+
+
 def _scheme(entry: Tree, raw: Path, quote: bool) -> str:
     """The tag scheme, looked up in the whole corpus where the catalogue leaves it open."""
     if entry["tag_scheme"] != "auto":
         return str(entry["tag_scheme"])
     changes = Changes("repair", quote)
     read = READERS[entry["format"]]
-    splits = (read(raw / entry["splits"][split], entry, changes) for split in SPLITS)
+    splits = (read(raw_path(entry, split, raw), entry, changes) for split in SPLITS)
     return detect(sentence.tags for sentence in itertools.chain.from_iterable(splits))
 
 
-def _iob2(sentence: Sentence, scheme: str, changes: Changes) -> list[str]:
+def _iob2(sentence: Sentence, document: str, scheme: str, changes: Changes) -> list[str]:
     tags, faults = to_iob2(sentence.tags, scheme, changes.quoted)
     hint = "Do the files follow another `tag_scheme`, or hold their tags in another `tag_column`?"
     for position, kind, found, expected in faults:
         type_ = sentence.tags[position].partition("-")[2]
         word = sentence.tokens[position] if position < len(sentence.tokens) else ""
-        subject = Subject(str(sentence.document or ""), type_, position, position + 1, word)
+        subject = Subject(document, type_, position, position + 1, word)
         changes.fault(kind, sentence.place(position), f"the tag {found}", expected, subject, hint)
     return tags
 

@@ -64,7 +64,7 @@ def _alone(out: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            lock.unlink()  # filelock notices where it waited for a file that is gone
+            lock.unlink(missing_ok=True)  # filelock notices where it waited for a file that is gone
 
 
 def verify(path: Path, file: File, where: str) -> None:
@@ -144,7 +144,8 @@ def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str
         for anew in ([False, True] if _stated(file) else [True]) if old else [False]:
             try:
                 archive = _downloaded(url, anew, where)
-                fresh |= set() if old and not anew else {url}
+                if anew or not old:
+                    fresh.add(url)
                 take(archive, file["member"], target, place, or_plain=_stated(file))
                 verify(target, file, place)
                 return
@@ -160,7 +161,8 @@ def _downloaded(url: str, anew: bool, where: str) -> Path:
     try:
         return download(url, anew)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
-        found = f"a failed download of {url} ({type(error).__name__}: {error})"
+        reason = getattr(error.args[0], "reason", error) if error.args else error  # urllib3 wraps it in what it tried
+        found = f"a failed download of {url} ({type(reason).__name__}: {reason})"
         remedy = "Try again, or set a mirror: --config mirror=FOLDER or the environment variable BIONER_MIRROR."
         raise InputError(where, found, "the file", remedy) from None
 
