@@ -281,18 +281,19 @@ def report(
     out: Out,
     dataset: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
-    notes: Annotated[str | None, typer.Option(help="What to say about corpora, JSON, for their notices.")] = None,
+    notices: Annotated[str | None, typer.Option(help="Notices of corpora as JSON, for those of the catalogue.")] = None,
+    left_out: Annotated[str, typer.Option(help="Corpora that were left out, and why, as JSON.")] = "{}",
     config: Config = None,
 ) -> None:
     """Tables I to V beside the paper's, costs, one page; from kept files alone."""
     from bioner.reporting.report import report
 
-    if notes is None:
+    if notices is None:
         catalogue = load_catalogue("datasets", _settings(config))
-        known = {name: entry["notice"] for name, entry in catalogue.items() if entry["notice"]}
+        told = {name: entry["notice"] for name, entry in catalogue.items() if entry["notice"]}
     else:
-        known = _json("--notes", notes)
-    report(results, data, out, dataset or [], model or [], known)
+        told = _json("--notices", notices)
+    report(results, data, out, dataset or [], model or [], told, _json("--left-out", left_out))
 
 
 @app.command()

@@ -71,26 +71,21 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
         catalogue.update(_checked(read_yaml(path), kind, [path]))
     key = {"models": "settings", "datasets": "corpora"}[kind]
     for name, changes in config[key].items():
-        entry = merged(
-            _base(catalogue, name, changes) if kind == "datasets" else find(catalogue, name, "model", key), changes
-        )
+        known = catalogue.get(name, {}) if kind == "datasets" else find(catalogue, name, "model", key)
+        entry = merged(known, changes)
+        if kind == "datasets" and known and "splits" in changes and "files" not in changes:
+            entry = _with_new_files(entry)
         catalogue[name] = _checked({name: entry}, kind, [f"{key} of {name}"])[name]
     for name, entry in catalogue.items():
         _check_entry(kind, name, entry)
     return catalogue
 
 
-def _base(catalogue: Mapping[str, Tree], name: str, changes: Mapping[str, Any]) -> Tree:
-    """The entry that an overlay's `corpora` changes; one with other files forgets what the old ones were."""
-    base = dict(catalogue.get(name, {}))
-    splits = changes.get("splits")
-    if (
-        isinstance(splits, Mapping)
-        and "files" not in changes
-        and not set(splits.values()) <= set(base.get("files", {}))
-    ):
-        base = {key: value for key, value in base.items() if key not in ("files", "documents", "mirror_folder")}
-    return base
+def _with_new_files(entry: Tree) -> Tree:
+    """A known corpus some of whose splits come from elsewhere: files that no split names, and its documents, go."""
+    names = entry["splits"].values() if isinstance(entry["splits"], dict) else []
+    files = {name: file for name, file in entry["files"].items() if name in names}
+    return entry | {"files": files} | ({"documents": None} if set(names) - set(files) else {})
 
 
 def find(catalogue: Mapping[str, Tree], name: str, kind: str, where: object = "configuration") -> Tree:
@@ -133,8 +128,7 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
             remedy = "Set the one that is not meant to null."
             raise InputError(f"{name}.source", found, "one of `hub` and `scratch`", remedy)
     if kind == "datasets":
-        if not entry["files"]:
-            _expand_splits(entry)
+        _expand_splits(entry)
         names = list(entry["splits"].values())
         if lacking := [file for file in names if file not in entry["files"]]:
             found, expected = f"no file {lacking[0]}", "every split's file under `files`"
@@ -162,7 +156,10 @@ def _source(name: str, file: Tree) -> str:
 
 def _expand_splits(entry: Tree) -> None:
     """The short form of an entry: splits that name addresses or paths themselves, in place of `files`."""
+    bare = not entry["files"]
     for split, source in entry["splits"].items():
+        if source in entry["files"] or not (bare or "/" in source):
+            continue
         if "://" in source and not source.startswith(("http://", "https://")):
             raise InputError(f"splits.{split}", source, "a path, or an address https://…", "Correct `splits`.")
         *_, last = PurePosixPath(urlsplit(source).path).suffixes or [""]

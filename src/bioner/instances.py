@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bioner.errors import InputError
+from bioner.errors import InputError, hidden
 from bioner.files import read_records, write_records
 from bioner.tags import split_tag, violation, violations
 
@@ -34,11 +34,6 @@ class Prediction:
     tags: list[str]
 
 
-def hidden(text: str) -> str:
-    """What stands for text in messages: logs of a corpus that may not be redistributed must not hold it."""
-    return f"text of {len(text)} characters"
-
-
 def faults(instance: Instance, quoted: Callable[[str], str] = hidden) -> Iterator[str]:
     """Every way in which an instance breaks the contract; `quoted` shows a token, or does not."""
     if not instance.tokens:
@@ -48,14 +43,14 @@ def faults(instance: Instance, quoted: Callable[[str], str] = hidden) -> Iterato
     for position, token in enumerate(instance.tokens):
         if token.split() != [token]:
             yield f"token {position} is {quoted(token)}, empty or with white space"
-    yield from tag_faults(instance.tags)
+    yield from tag_faults(instance.tags, quoted)
 
 
-def tag_faults(tags: Sequence[str]) -> Iterator[str]:
+def tag_faults(tags: Sequence[str], quoted: Callable[[str], str] = hidden) -> Iterator[str]:
     """Every tag that is no single word, and every one that breaks IOB2."""
     for position, tag in enumerate(tags):
         if tag.split() != [tag]:
-            yield f"tag {position} is {tag!r}, empty or with white space"
+            yield f"tag {position} is {quoted(tag)}, empty or with white space"
     yield from (f"tag {position}: {problem}" for position, problem in violations(tags))
 
 
@@ -132,14 +127,22 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     write_records(path, ({"id": prediction.id, "tags": prediction.tags} for prediction in predictions))
 
 
-def _check_types(record: dict[str, Any], where: str, strings: Sequence[str], lists: Sequence[str]) -> None:
+def type_faults(record: dict[str, Any], strings: Sequence[str], lists: Sequence[str]) -> Iterator[str]:
+    """Every field of a record that is not of its type."""
     for key in strings:
         if not isinstance(record[key], str):
-            raise InputError(where, f"{key} = {record[key]!r}", "a string", "Is this the right kind of file?")
+            yield f"{key} = {record[key]!r}, expected a string"
     for key in lists:
-        if not isinstance(record[key], list) or not all(isinstance(item, str) for item in record[key]):
-            found = "a list with other things than strings" if isinstance(record[key], list) else "no list"
-            raise InputError(where, f"{found} under {key}", "a list of strings", "Is this the right kind of file?")
+        if not isinstance(record[key], list):
+            yield f"no list under {key}, expected a list of strings"
+        elif not all(isinstance(item, str) for item in record[key]):
+            yield f"a list with other things than strings under {key}, expected a list of strings"
+
+
+def _check_types(record: dict[str, Any], where: str, strings: Sequence[str], lists: Sequence[str]) -> None:
+    for problem in type_faults(record, strings, lists):
+        found, _, expected = problem.partition(", expected ")
+        raise InputError(where, found, expected, "Is this the right kind of file?")
 
 
 def entity_types(instances: Iterable[Instance]) -> list[str]:

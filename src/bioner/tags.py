@@ -1,5 +1,6 @@
 """BIO tags and the spans they describe: conversion, validation, repair. No dependency."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -77,15 +78,18 @@ def flat(entities: Sequence[Span]) -> tuple[list[Span], list[tuple[Span, Span]]]
 
     Returns those kept, left to right, and those dropped, each with the kept span that it overlaps.
     """
-    kept: list[Span] = []
+    kept: list[Span] = []  # left to right
     dropped: list[tuple[Span, Span]] = []
     for span in sorted(entities, key=lambda span: (-span.length, span.start)):
-        winner = next((other for other in kept if span.start < other.end and other.start < span.end), None)
+        # Those kept do not overlap, so only the neighbours of where the span would stand can overlap it.
+        place = bisect_left(kept, span)
+        neighbours = kept[max(place - 1, 0) : place + 1]
+        winner = next((other for other in neighbours if span.start < other.end and other.start < span.end), None)
         if winner:
             dropped.append((span, winner))
         else:
-            kept.append(span)
-    return sorted(kept), dropped
+            kept.insert(place, span)
+    return kept, dropped
 
 
 class Repair(NamedTuple):

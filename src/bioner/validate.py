@@ -1,78 +1,104 @@
 """Every broken invariant of an instance or prediction file, where reading for a stage stops at the first."""
 
+import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from bioner.errors import InputError
 from bioner.files import read_lines, read_record
-from bioner.instances import (
-    INSTANCE_KEYS,
-    PREDICTION_KEYS,
-    Instance,
-    faults,
-    instance_from,
-    prediction_from,
-    tag_faults,
-)
+from bioner.instances import INSTANCE_KEYS, PREDICTION_KEYS, Instance, faults, tag_faults, type_faults
+
+Line = tuple[str, bytes]
 
 
 def validate(path: Path, gold: Sequence[Instance] | None = None) -> tuple[str, int, list[str]]:
     """What the file holds (`instances` or `predictions`), how many lines, and each fault as `file:line: reason`.
 
     The first sound record tells which of the two it is. Predictions are also held against `gold` where it is given:
-    the same ids in the same order, as many tags as tokens.
+    its ids, each once and in its order, and as many tags as tokens.
     """
-    lines = [(f"{path}:{number}", line) for number, line in read_lines(path)]
+    lines = _lines(path)
     if not lines:
         raise InputError(path, "no line", "instances or predictions", "Is this the right file?")
     instances = gold is None and _holds_instances(path, lines)
-    found = list(_instance_faults(lines) if instances else _prediction_faults(lines, gold))
-    if not instances and gold is not None and len(lines) < len(gold):
-        found.append(f"{lines[-1][0]}: {len(lines)} lines, expected {len(gold)}: {gold[len(lines)].id!r} is missing")
-    return "instances" if instances else "predictions", len(lines), found
+    found = _instance_faults(lines) if instances else _prediction_faults(path, lines, gold)
+    return "instances" if instances else "predictions", len(lines), list(found)
 
 
-def _holds_instances(path: Path, lines: Sequence[tuple[str, str]]) -> bool:
+def _lines(path: Path) -> list[Line]:
+    """Lines with their places, undecoded: one that is not UTF-8 is one fault among others."""
+    with suppress(InputError):
+        return [(f"{path}:{number}", line.encode()) for number, line in read_lines(path)]
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+        return [(f"{path}:{number}", line.rstrip(b"\r\n")) for number, line in enumerate(stream, 1)]
+
+
+def _record(where: str, line: bytes, keys: frozenset[str] = frozenset()) -> dict[str, Any]:
+    try:
+        return read_record(line.decode(), where, keys)
+    except UnicodeDecodeError:
+        raise InputError(where, "bytes that are not UTF-8", "UTF-8 text", "Convert the line.") from None
+
+
+def _holds_instances(path: Path, lines: Sequence[Line]) -> bool:
     for where, line in lines:
         with suppress(InputError):
-            return "tokens" in read_record(line, where)
+            return "tokens" in _record(where, line)
     raise InputError(path, "no JSON object in any line", "instances or predictions", "Is this the right file?")
 
 
-def _instance_faults(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _records(lines: Sequence[Line], keys: frozenset[str], faulty: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Records with their places; a line that holds none, or an id that was there before, goes to `faulty`."""
     seen: set[str] = set()
     for where, line in lines:
         try:
-            instance = instance_from(read_record(line, where, INSTANCE_KEYS), where)
+            record = _record(where, line, keys)
         except InputError as error:
-            yield str(error)
+            faulty.append(str(error))
             continue
-        yield from _again(where, instance.id, seen)
-        yield from (f"{where}: {problem}" for problem in faults(instance))
+        if record["id"] in seen:
+            faulty.append(f"{where}: the id {record['id']!r} again")
+        if isinstance(record["id"], str):
+            seen.add(record["id"])
+        yield where, record
 
 
-def _prediction_faults(lines: Sequence[tuple[str, str]], gold: Sequence[Instance] | None) -> Iterator[str]:
-    seen: set[str] = set()
-    for position, (where, line) in enumerate(lines):
-        try:
-            prediction = prediction_from(read_record(line, where, PREDICTION_KEYS), where)
-        except InputError as error:
-            yield str(error)
+def _instance_faults(lines: Sequence[Line]) -> list[str]:
+    found: list[str] = []
+    for where, record in _records(lines, INSTANCE_KEYS, found):
+        wrong = list(type_faults(record, ("id", "doc"), ("tokens", "tags")))
+        found += [f"{where}: {problem}" for problem in wrong]
+        if not wrong:
+            instance = Instance(*(record[key] for key in ("id", "doc", "tokens", "tags")))
+            found += [f"{where}: {problem}" for problem in faults(instance)]
+    return found
+
+
+def _prediction_faults(path: Path, lines: Sequence[Line], gold: Sequence[Instance] | None) -> list[str]:
+    found: list[str] = []
+    lengths = {instance.id: len(instance.tokens) for instance in gold or ()}
+    order = {identity: position for position, identity in enumerate(lengths)}
+    ids: list[str] = []
+    for where, record in _records(lines, PREDICTION_KEYS, found):
+        if foreign := sorted(record.keys() - PREDICTION_KEYS):
+            found.append(f"{where}: the key {foreign[0]!r}, expected id and tags alone (is this a gold file?)")
+        wrong = list(type_faults(record, ("id",), ("tags",)))
+        found += [f"{where}: {problem}" for problem in wrong]
+        if wrong:
             continue
-        yield from _again(where, prediction.id, seen)
-        yield from (f"{where}: {problem}" for problem in tag_faults(prediction.tags))
+        found += [f"{where}: {problem}" for problem in tag_faults(record["tags"])]
+        ids.append(record["id"])
         if gold is None:
             continue
-        if position >= len(gold):
-            yield f"{where}: id {prediction.id!r}, expected no more than the gold's {len(gold)} lines"
-        elif prediction.id != gold[position].id:
-            yield f"{where}: id {prediction.id!r}, expected the gold's {gold[position].id!r}"
-        elif len(prediction.tags) != len(gold[position].tokens):
-            yield f"{where}: {len(prediction.tags)} tags, expected {len(gold[position].tokens)}, one a gold token"
-
-
-def _again(where: str, identity: str, seen: set[str]) -> Iterator[str]:
-    if identity in seen:
-        yield f"{where}: the id {identity!r} again"
-    seen.add(identity)
+        if record["id"] not in lengths:
+            found.append(f"{where}: the id {record['id']!r} is not in the gold")
+        elif len(record["tags"]) != lengths[record["id"]]:
+            found.append(f"{where}: {len(record['tags'])} tags, expected {lengths[record['id']]}, one a gold token")
+    found += [f"{path}: the gold's id {identity!r} is missing" for identity in lengths if identity not in set(ids)]
+    known = [identity for identity in ids if identity in order]
+    if late := next((after for before, after in pairwise(known) if order[after] < order[before]), None):
+        found.append(f"{path}: {late!r} is behind ids that follow it in the gold: not in the gold's order")
+    return found

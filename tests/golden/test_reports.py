@@ -83,9 +83,13 @@ def test_the_corpora_table_says_what_a_reader_of_scores_wants_to_know(kept):
 
 
 def test_notes_on_corpora_stand_on_the_page(kept):
-    built(kept, notes={"Reddit-Impacts": "left out: ask <its authors>"})
+    notices = {"BC5CDR": "Known by heart.", "ChemProt-paper": "Not in this report."}
+    built(kept, notices=notices, left_out={"BC5CDR": "gone", "Reddit-Impacts": "left out: ask <its authors>"})
     page = (kept / "reports" / "report.html").read_text()
     assert "<strong>Reddit-Impacts</strong>: left out: ask &lt;its authors&gt;" in page
+    assert "<strong>BC5CDR</strong>: Known by heart." in page
+    assert "<strong>BC5CDR</strong>: gone" in page, "a corpus may be left out and have a notice"
+    assert "Not in this report" not in page
 
 
 def test_scores_are_means_over_seeds_beside_the_paper_s(kept):

@@ -231,3 +231,12 @@ def test_text_can_only_be_shown_of_corpora_that_there_are():
     config = load_config({"show_text": ["Redit-Impacts"]})
     with pytest.raises(InputError, match="Did you mean 'Reddit-Impacts'"):
         load_matrix(config, [])
+
+
+def test_an_overlay_with_one_other_split_keeps_what_is_known_of_the_rest():
+    found = corpora(BC5CDR={"splits": {"test": "/x/test.tsv"}})["BC5CDR"]
+    known = load_catalogue("datasets", load_config({}))["BC5CDR"]
+    assert found["files"]["test.tsv"]["path"] == "/x/test.tsv"
+    assert found["files"]["train.tsv"] == known["files"]["train.tsv"]
+    assert found["splits"] == known["splits"]
+    assert found["documents"] is None, "the table is of the known files"

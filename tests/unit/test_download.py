@@ -2,10 +2,12 @@
 
 import io
 import logging
+import random
 import tarfile
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -209,13 +211,13 @@ def zipped(content):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, text in content.items():
-            archive.writestr(name, text)
+            archive.writestr(name, text, compress_type=zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
-def tarred(content, links=()):
+def tarred(content, links=(), packing="gz"):
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode=f"w:{packing}") as archive:
         for name, text in content.items():
             info = tarfile.TarInfo(name)
             info.size = len(text)
@@ -286,6 +288,26 @@ def test_a_download_that_is_no_sound_archive_is_bad_input(site, tmp_path, conten
     with pytest.raises(InputError, match=r"corpus\.zip"):
         fetch("toy", entry(**files), tmp_path / "raw", None)
     assert_nothing_left(tmp_path / "raw")
+
+
+@pytest.mark.parametrize("packed", [zipped, tarred, partial(tarred, packing="xz")], ids=["zip", "tar.gz", "tar.xz"])
+def test_a_damaged_archive_is_bad_input_and_never_data(site, tmp_path, packed):
+    """Each byte flipped in turn: refused in one line, or (bytes that mean nothing) the very content."""
+    draw = random.Random(0)
+    content = {f"corpus/{split}.txt": draw.randbytes(300) for split in ("train", "dev", "test")}
+    whole = packed(content)
+    files = {split: file | {"sha256": None} for split, file in members(site).items()}
+    refused = 0
+    for number, position in enumerate(draw.sample(range(len(whole)), 60)):
+        site.files = {"/corpus.zip": whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :]}
+        out = tmp_path / str(number) / "raw"
+        try:
+            paths = fetch("toy", entry(**files), out, None)
+        except InputError:
+            refused += 1
+        else:
+            assert [path.read_bytes() for path in paths] == list(content.values())
+    assert refused > 30
 
 
 def brat(site, name):

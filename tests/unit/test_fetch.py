@@ -8,7 +8,7 @@ import pytest
 
 from bioner.config import REPOSITORY, complete_entry
 from bioner.corpora.fetching.fetch import fetch, verify
-from bioner.corpora.fetching.sources import LACKING, identities, lacking
+from bioner.corpora.fetching.sources import identities, lacking
 from bioner.errors import InputError
 from bioner.instances import SPLITS
 
@@ -214,21 +214,53 @@ def test_where_nothing_can_be_written_it_does_not_wait(mirror):
         fetch("toy", entry(), Path("/proc/raw"), mirror)
 
 
-def test_a_file_is_known_by_its_checksum_its_content_or_its_address(mirror, tmp_path):
+def identified(described, mirror, raw=Path("nowhere"), before=None):
+    return identities("toy", described, mirror, raw, before or {})
+
+
+def test_a_file_is_known_by_its_checksum_its_content_or_its_address(mirror):
     here = {"path": str(mirror / "toy" / "dev.txt")}
-    described = entry(train={"sha256": "0" * 64, "url": "https://example.org/a"}, dev=here, test={})
-    found = identities("toy", described, None)
-    assert found["train.txt"] == f"sha256 {'0' * 64}"
-    assert found["test.txt"] == LACKING
-    (mirror / "toy" / "dev.txt").write_bytes(b"other\n")
-    changed = identities("toy", described, None)
-    assert changed["dev.txt"] != found["dev.txt"]
-    assert identities("toy", described, mirror)["test.txt"].startswith("holds ")
-    folder = {"format": "brat", "splits": {split: str(tmp_path / "mirror" / split) for split in SPLITS}}
+    found = identified(entry(train={"sha256": "0" * 64}, dev=here, test={"url": "https://example.org/a"}), None)
+    assert found == {
+        "train.txt": f"sha256 {'0' * 64}",
+        "dev.txt": f"sha256 {sha256(TEXTS['dev.txt'])}",
+        "test.txt": "from https://example.org/a",
+    }
+    assert identified(entry(test={}), None)["test.txt"] == "lacking"
+    assert identified(entry(test={}), mirror)["test.txt"] == f"sha256 {sha256(TEXTS['test.txt'])}"
+
+
+def test_a_folder_is_known_by_all_that_it_holds(tmp_path):
     for split in SPLITS:
-        (tmp_path / "mirror" / split / "part").mkdir(parents=True)
-    brat = complete_entry("datasets", "toy", folder)
-    empty = identities("toy", brat, None)
-    (tmp_path / "mirror" / "dev" / "part" / "a.txt").write_text("new")
-    filled = identities("toy", brat, None)
+        (tmp_path / split / "part").mkdir(parents=True)
+    brat = complete_entry(
+        "datasets", "toy", {"format": "brat", "splits": {split: str(tmp_path / split) for split in SPLITS}}
+    )
+    empty = identified(brat, None)
+    (tmp_path / "dev" / "part" / "a.txt").write_text("new")
+    filled = identified(brat, None)
     assert [empty[split] == filled[split] for split in SPLITS] == [True, False, True]
+
+
+def test_what_was_fetched_stays_known_as_it_was_while_nothing_says_otherwise(mirror, tmp_path):
+    described = entry(dev={"url": "https://example.org/dev.txt"}, test={})
+    fetch("toy", described, tmp_path / "raw", mirror)
+    before = identified(described, mirror)
+    again = identified(described, None, tmp_path / "raw", before)
+    assert again == before, "the mirror is not named this time"
+    stated = entry(dev={"sha256": sha256(TEXTS["dev.txt"])}, test={"git_blob": TEST_BLOB})
+    assert identified(stated, None, tmp_path / "raw", before) == before, "checksums that are true of what is there"
+    wrong = entry(dev={"sha256": "0" * 64}, test={})
+    assert identified(wrong, None, tmp_path / "raw", before)["dev.txt"] == f"sha256 {'0' * 64}"
+    downloaded = before | {"dev.txt": "from https://example.org/dev.txt"}
+    moved = entry(dev={"url": "https://example.org/new.txt"}, test={})
+    assert identified(moved, None, tmp_path / "raw", downloaded)["dev.txt"] == "from https://example.org/new.txt"
+
+
+def test_a_folder_has_no_checksum(tmp_path):
+    for split in SPLITS:
+        (tmp_path / split).mkdir()
+    files = {split: {"path": str(tmp_path / split), "sha256": "0" * 64} for split in SPLITS}
+    brat = complete_entry("datasets", "toy", {"format": "brat", "splits": {s: s for s in SPLITS}, "files": files})
+    with pytest.raises(InputError, match="found a folder with a checksum"):
+        fetch("toy", brat, tmp_path / "raw", None)

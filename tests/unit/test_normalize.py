@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from bioner.config import complete_entry
-from bioner.corpora.changes import CHANGES, REPAIRS
+from bioner.corpora.changes import REPAIRS, Change
 from bioner.corpora.normalize import normalize
 from bioner.errors import InputError
 from bioner.instances import read_instances
@@ -127,7 +127,7 @@ def test_every_change_is_listed_with_its_place(tmp_path):
 
 def test_a_sound_corpus_has_an_empty_list_of_changes(tmp_path):
     normalize("toy", entry(), raw_folder(tmp_path), tmp_path / "out")
-    assert (tmp_path / "out" / "changes.csv").read_text() == f"{','.join(CHANGES)}\n"
+    assert (tmp_path / "out" / "changes.csv").read_text() == f"{','.join(Change._fields)}\n"
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_messages_show_text_only_where_it_may_be_shown(tmp_path, quote):
     [
         ("a\tO\n\nb\tO\nc\tI-A\n", ":4: found the tag 'I-A' after 'O'"),
         ("a\tO\n\n\tO\n", ":3: found token 0"),
-        ("a\tO\n\nb\n", ":3: found 1 tab-separated columns"),
+        ("a\tO\n\nb\n", ":3: found 1 tab-separated column"),
         ("\n\n", ": found no sentence"),
     ],
     ids=["IOB2", "empty token", "columns", "empty"],

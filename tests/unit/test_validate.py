@@ -61,19 +61,18 @@ def test_every_fault_of_predictions_is_named_and_held_against_the_gold(tmp_path)
     assert validate(path, GOLD)[2] == [
         f"{path}:1: tag 0: 'I-Disease' continues no Disease entity",
         f"{path}:1: 3 tags, expected 2, one a gold token",
-        f"{path}:2: id 'c', expected the gold's 'b'",
-        f"{path}:2: 2 lines, expected 3: 'c' is missing",
+        f"{path}: the gold's id 'b' is missing",
     ]
     more = write(tmp_path / "more.jsonl", *({"id": i.id, "tags": ["O"] * len(i.tokens)} for i in [*GOLD, GOLD[0]]))
     assert validate(more, GOLD)[2] == [
         f"{more}:4: the id 'a' again",
-        f"{more}:4: id 'a', expected no more than the gold's 3 lines",
+        f"{more}: 'a' is behind ids that follow it in the gold: not in the gold's order",
     ]
 
 
 def test_a_gold_file_is_no_prediction(tmp_path):
     path = write(tmp_path / "gold.jsonl", gold("a", ["x"], ["O"]))
-    assert "Is this a gold file?" in validate(path, GOLD[:1])[2][0]
+    assert "is this a gold file?" in validate(path, GOLD[:1])[2][0]
 
 
 def test_sound_files_have_no_fault(tmp_path):
@@ -93,3 +92,32 @@ def test_the_first_sound_record_tells_the_kind(tmp_path):
     assert validate(path)[:2] == ("instances", 2)
     with pytest.raises(InputError, match="no JSON object in any line"):
         validate(write(tmp_path / "table.csv", "a,b", "1,2"))
+
+
+def test_one_fault_hides_no_other(tmp_path):
+    """A field of the wrong type, a line that is not UTF-8, an id the gold does not have, another order."""
+    path = tmp_path / "predictions.jsonl"
+    lines = [
+        {"id": "c", "tags": ["O"]},
+        {"id": 7, "tags": "O", "more": 1},
+        b"\xff",
+        {"id": "b", "tags": ["X"]},
+        {"id": "z", "tags": []},
+    ]
+    path.write_bytes(
+        b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines) + b"\n"
+    )
+    kind, count, faults = validate(path, GOLD)
+    assert (kind, count) == ("predictions", 5)
+    assert sorted(fault.removeprefix(str(path)).partition("; expected")[0] for fault in faults) == sorted(
+        [
+            ":2: id = 7, expected a string",
+            ":2: no list under tags, expected a list of strings",
+            ":2: the key 'more', expected id and tags alone (is this a gold file?)",
+            ":3: found bytes that are not UTF-8",
+            ":4: tag 0: 'X' is neither O nor B-TYPE nor I-TYPE",
+            ":5: the id 'z' is not in the gold",
+            ": 'b' is behind ids that follow it in the gold: not in the gold's order",
+            ": the gold's id 'a' is missing",
+        ]
+    )

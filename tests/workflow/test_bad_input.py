@@ -65,7 +65,7 @@ def test_a_wrong_configuration_is_named_by_snakemake(tmp_path, text, named):
         (["fetch", "BC5CDR", "--out", "raw", "--mirror", "wrong"], ["sha256", "damaged or of another version"]),
         (["normalize", "BioRED", "--raw", "wrong/BC5CDR", "--out", "data"], ["Train.PubTator", "no such file"]),
         (["normalize", "BC5CDR", "--raw", "wrong/BC5CDR", "--out", "data"], ["train.tsv:1", "an HTML page"]),
-        (["validate", "sound/other.jsonl", "--gold", "sound/test.jsonl"], ["1 broken invariants", "bioner realign"]),
+        (["validate", "sound/other.jsonl", "--gold", "sound/test.jsonl"], ["2 broken invariants", "bioner realign"]),
         (["normalize", "demo", "--raw", "wrong/demo", "--out", "data"], ["train.txt:2", "{Gene|IL-2", "mark-up"]),
         (["train", "bert-mini", "--data", "data", "--out", "run"], ["train.jsonl", "no such file"]),
         (["train", "oracle", "--data", "sound", "--out", "run"], ["a control", "not trained"]),

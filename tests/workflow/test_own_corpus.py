@@ -102,7 +102,8 @@ def test_a_run_without_any_corpus_at_hand_says_so(matrix):
         path.unlink()
     done, said = run(matrix, "--config", "datasets=[closed]")
     assert done.returncode != 0
-    assert "No corpus is at hand." in said
+    assert "No corpus of the configuration is at hand." in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -202,3 +203,30 @@ def test_a_mirror_may_begin_with_a_tilde(matrix, monkeypatch):
     monkeypatch.setenv("HOME", str(matrix))
     done, said = run(matrix, "data", "--config", "mirror=~/mirror")
     assert done.returncode == 0, said
+
+
+@pytest.mark.parametrize("form", ["two columns, IO", "lists in CSV, IOB2"])
+def test_reddit_impacts_from_its_users_folder(tmp_path, form):
+    """The catalogue's own entry on made-up posts; labels are those of the data."""
+    folder = tmp_path / "mirror" / "Reddit-Impacts"
+    folder.mkdir(parents=True)
+    for split, name in {"train": "train", "dev": "valid", "test": "test"}.items():
+        if form.startswith("two"):
+            text = (
+                f"lost O\nmy O\njob{split} I-Social_Impacts\nagain I-Social_Impacts\n\nso O\nsick I-Clinical_Impacts\n"
+            )
+            (folder / f"{split}.txt").write_text(text)
+        else:
+            rows = [
+                f"1,\"['lost', 'my', 'job{split}', 'again']\",\"['O', 'O', 'B-Social_Impacts', 'I-Social_Impacts']\"",
+                "2,\"['so', 'sick']\",\"['O', 'B-Clinical_Impacts']\"",
+            ]
+            (folder / f"{name}.csv").write_text("ID,tokens,ner_tags\n" + "\n".join(rows) + "\n")
+    config = {"datasets": ["Reddit-Impacts"], "models": ["oracle"], "mirror": str(tmp_path / "mirror")}
+    (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(config))
+    done, said = run(tmp_path)
+    assert done.returncode == 0, said
+    tags = [instance.tags for instance in read_instances(tmp_path / "data" / "Reddit-Impacts" / "dev.jsonl")]
+    assert tags == [["O", "O", "B-Social_Impacts", "I-Social_Impacts"], ["O", "B-Clinical_Impacts"]]
+    shown = [said, *(path.read_text() for kind in ("logs", "reports") for path in (tmp_path / kind).rglob("*.*"))]
+    assert not any("jobdev" in text or "jobtest" in text for text in shown)

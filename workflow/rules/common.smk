@@ -19,7 +19,7 @@ from bioner.config import (
     load_matrix,
     seeds_of,
 )
-from bioner.corpora.fetching.sources import LACKING, identities, lacking
+from bioner.corpora.fetching.sources import identities, lacking
 from bioner.errors import InputError
 
 try:
@@ -52,7 +52,7 @@ NOTICES = {
     if DATASETS[name]["notice"]
 }
 if workflow.is_main_process:
-    for name, note in (ABSENT | NOTICES).items():
+    for name, note in [*ABSENT.items(), *NOTICES.items()]:
         logger.warning(f"{name}: {note}")
 
 # Rules call `bioner` as installed beside this Python, whether or not its environment was activated. The mirror is no
@@ -99,9 +99,9 @@ def at_hand():
     if workflow.dryrun and not os.path.exists(out("reports/report.html")):
         return config["datasets"]
     present = [name for name in config["datasets"] if name not in ABSENT]
-    if not present:
-        raise WorkflowError(f"No corpus is at hand. {'; '.join(ABSENT.values())}")
-    return present
+    if not present and not workflow.dryrun:
+        sys.exit("No corpus of the configuration is at hand.")
+    return present or config["datasets"]
 
 
 def as_json(entry):
@@ -131,15 +131,11 @@ def documents(wildcards):
 
 
 def raw_files(wildcards):
-    """What the raw files of a corpus are: it is fetched again when one of them changes, wherever it comes from.
-
-    Files that are no longer at hand are taken for those fetched before.
-    """
-    found = identities(wildcards.dataset, DATASETS[wildcards.dataset], MIRROR)
-    before = recorded(out(f"data/{wildcards.dataset}/raw"))
-    if LACKING in found.values() and before:
-        return before[0]
-    return as_json(found)
+    """What the raw files of a corpus are: it is fetched again when one of them changes, wherever it comes from."""
+    raw = out(f"data/{wildcards.dataset}/raw")
+    before = json.loads(next(iter(recorded(raw)), "{}"))
+    entry = DATASETS[wildcards.dataset]
+    return as_json(identities(wildcards.dataset, entry, MIRROR, Path(raw), before))
 
 
 READING = [

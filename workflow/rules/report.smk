@@ -27,16 +27,13 @@ rule report:
         data=lambda wildcards: out("data"),
         out=subpath(output.page, parent=True),
         datasets=lambda wildcards: [f"--dataset {name}" for name in at_hand()],
-        notes=lambda wildcards: as_json(
-            {
-                n: t
-                for n, t in (ABSENT | NOTICES).items()
-                if n in NOTICES or n not in at_hand()
-            }
-        ),
         models=[f"--model {name}" for name in config["models"]],
+        notices=as_json(NOTICES),
+        left_out=lambda wildcards: as_json(
+            {name: note for name, note in ABSENT.items() if name not in at_hand()}
+        ),
     message:
         "Reporting"
     shell:
         "bioner report --results {params.results} --data {params.data} --out {params.out}"
-        " {params.datasets} {params.models} --notes {params.notes:q} 2>&1 | tee {log}"
+        " {params.datasets} {params.models} --notices {params.notices:q} --left-out {params.left_out:q} 2>&1 | tee {log}"

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from bioner.errors import InputError
+from bioner.errors import InputError, hidden
 
 OnError = Literal["fail", "repair"]
 
@@ -23,20 +23,19 @@ REPAIRS: Mapping[str, str] = {
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
 }
-# What a tokenization makes of sound annotations: never an error, always listed.
+# What becomes of sound annotations on the way to flat tags on tokens: never an error, always listed.
 ARTEFACTS: Mapping[str, str] = {
     "widened": "begins or ends inside a token: the whole token is taken",
-    "shared-token": "shares a token with a longer annotation: left out",
+    "shared-token": "shares a token with an annotation that is longer, or as long and before it: left out",
     "split-token": "ends inside a token: the token is split there",
     "inside-token": "begins inside a token: left out",
+    "misread": "behind the end of its sentence, cut there or written over, as the paper's reading has it",
 }
 # Kinds after which an annotation of the files is in no instance.
 LOSSES = {
     *("overlap", "discontinuous", "text-mismatch", "outside", "crosses-passages"),
-    *("unknown-tag", "shared-token", "inside-token"),
+    *("unknown-tag", "shared-token", "inside-token", "misread"),
 }
-
-CHANGES = ["split", "where", "document", "kind", "type", "start", "end", "text", "result"]
 
 
 class Subject(NamedTuple):
@@ -80,12 +79,12 @@ class Changes:
     def quoted(self, text: object) -> str:
         """What a file holds, as messages show it: shortened, or not at all."""
         if not self._quote:
-            return f"({len(str(text))} characters, not to be shown)"
+            return hidden(str(text))
         return repr(text[:60]) if isinstance(text, str) else repr(text)[:60]
 
-    def named(self, document: str) -> str:
+    def named(self, document: str, otherwise: str = "a document") -> str:
         """A document's id as messages show it: it may be somebody's name."""
-        return document if self._quote else "a document"
+        return document if self._quote else otherwise
 
     def fault(self, kind: str, where: str, found: str, expected: str, subject: Subject, hint: str = "") -> None:
         """A fault of the file: InputError, or the repair that REPAIRS names, listed."""
@@ -95,7 +94,7 @@ class Changes:
         self._list(kind, where, subject, REPAIRS[kind])
 
     def artefact(self, kind: str, where: str, subject: Subject) -> None:
-        """What the tokenization makes of a sound annotation: listed."""
+        """What becomes of a sound annotation: listed."""
         self._list(kind, where, subject, ARTEFACTS[kind])
 
     def counts(self, split: str) -> dict[str, int]:
@@ -105,9 +104,9 @@ class Changes:
 
     def table(self) -> pl.DataFrame:
         """All changes in file order."""
-        schema = {name: pl.Int64 if name in ("start", "end") else pl.String for name in CHANGES}
+        schema = {name: pl.Int64 if name in ("start", "end") else pl.String for name in Change._fields}
         return pl.DataFrame(self.listed, schema=schema, orient="row")
 
     def _list(self, kind: str, where: str, subject: Subject, result: str) -> None:
         place = where.removeprefix(self._folder)
-        self.listed.append(Change(self.split, place, subject.document, kind, *subject[1:], result))
+        self.listed.append(Change(split=self.split, where=place, kind=kind, result=result, **subject._asdict()))

@@ -3,6 +3,7 @@
 import itertools
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from bioner.config import Tree
@@ -28,6 +29,8 @@ def normalize(dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = Tru
     corpus's text only with `quote`. Raises InputError for the first fault.
     """
     changes = Changes(entry["on_error"], quote, raw)
+    for split in SPLITS:
+        _refuse_html(raw_path(entry, split, raw), f"the {split} split of {dataset}")
     scheme = _scheme(entry, raw, quote)
     splits: dict[str, list[Instance]] = {}
     counted: dict[str, list[int]] = {}
@@ -59,12 +62,6 @@ def read_split(
     Ids are `{split}-{number}`, in file order.
     """
     changes.split = split
-    if path.is_file():
-        with path.open("rb") as stream:
-            if is_html(stream.read(200)):
-                raise InputError(
-                    f"{path}:1", "an HTML page", f"the {split} split of {dataset}", "Fetch the file again."
-                )
     documents = read_documents(entry, split, path)
     instances: list[Instance] = []
     lengths: list[int] = []
@@ -79,13 +76,25 @@ def read_split(
         instances.append(instance)
         # Table II of the paper counts before any repair; that asks for the tags of the file where they are IOB2.
         lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
-    tagged = sum(tag != OUTSIDE for instance in instances for tag in instance.tags)
-    if (unknown := changes.counts(split).get("unknown-tag", 0)) > tagged:
-        found = f"{unknown} tags that {scheme} does not know, and {tagged} that it does"
-        raise InputError(path, found, f"tags in {scheme}", "State the right `tag_scheme` or `tag_column`.")
+    _refuse_unread_tags(path, scheme, changes.counts(split).get("unknown-tag", 0), instances)
     if not instances:
         raise InputError(path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?")
     return instances, lengths
+
+
+def _refuse_html(path: Path, expected: str) -> None:
+    if path.is_file():
+        with path.open("rb") as stream:
+            if is_html(stream.read(200)):
+                raise InputError(f"{path}:1", "an HTML page", expected, "Fetch the file again.")
+
+
+def _refuse_unread_tags(path: Path, scheme: str, unknown: int, instances: Sequence[Instance]) -> None:
+    """Repair mends single tags; InputError where most are unknown, since it would empty the corpus."""
+    known = sum(tag != OUTSIDE for instance in instances for tag in instance.tags)
+    if unknown > known:
+        found = f"{unknown} tags that {scheme} does not know, and {known} that it does"
+        raise InputError(path, found, f"tags in {scheme}", "State the right `tag_scheme` or `tag_column`.")
 
 
 def raw_path(entry: Tree, split: str, raw: Path) -> Path:

@@ -54,7 +54,10 @@ def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sent
 
 
 def tokenize(passage: Passage, sentences: bool = False) -> list[Token]:
-    """Tokens of spaCy's rules for English, which need no model, and with `sentences` where one begins."""
+    """Tokens of spaCy's rules for English, which need no model, and with `sentences` where one begins.
+
+    A line end ends a sentence, too.
+    """
     # Every kind of white space divides tokens, also those that spaCy would keep inside one.
     text = "".join(" " if character.isspace() else character for character in passage.text)
     found: list[Token] = []
@@ -63,6 +66,7 @@ def tokenize(passage: Passage, sentences: bool = False) -> list[Token]:
         opens = opens or bool(sentences and token.is_sent_start)
         if not token.is_space:
             start = passage.offset + token.idx
+            opens |= sentences and bool(found) and "\n" in passage.text[found[-1].end - passage.offset : token.idx]
             found.append(Token(start, start + len(token), token.text, opens))
             opens = False
     return found

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 TITLES = {
     "table1_instances": "Table I. Instances a split",
-    "table2_test_entities": "Table II. Test entities by length in tokens, counted as the paper counts; scored: as evaluators see them",
+    "table2_test_entities": "Table II. Test entities by length as the paper counts; scored: as evaluators see them",
     "corpora": "Test sets: documents, tokens an instance, and what they share with train",
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
     "table4_inference_time": "Table IV. Inference seconds a sample",
@@ -47,11 +47,12 @@ def report(
     out: Path,
     datasets: Sequence[str] = (),
     models: Sequence[str] = (),
-    notes: Mapping[str, str] | None = None,
+    notices: Mapping[str, str] | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Build every report from kept files; without names, of every cell found under `results`.
 
-    `notes` is what the page says about a corpus: that it was left out, or what its scores mean.
+    `notices` say what scores on a corpus mean, for those that are in the report; `left_out`, why others are not.
     """
     if not results.is_dir():
         raise InputError(results, "no such folder", "a results folder", "Run the pipeline first.")
@@ -78,10 +79,12 @@ def report(
     for name, table in {**tables, "scores": kept.scores}.items():
         write_table(out / f"{name}.csv", table)
     missing = missing_cells(kept, datasets, models)
-    for corpus, note in (notes or {}).items():
+    notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
+    notes += (left_out or {}).items()
+    for corpus, note in notes:
         log.info("report: %s: %s", corpus, note)
     with atomic_text(out / "report.html") as stream:
-        stream.write(page(tables, missing, notes or {}))
+        stream.write(page(tables, missing, notes))
     return tables
 
 
@@ -91,7 +94,7 @@ def missing_cells(kept: Kept, datasets: Sequence[str], models: Sequence[str]) ->
     return [f"{dataset} × {model}" for dataset in datasets for model in models if (dataset, model) not in there]
 
 
-def page(tables: dict[str, pl.DataFrame], missing: Sequence[str], notes: Mapping[str, str]) -> str:
+def page(tables: dict[str, pl.DataFrame], missing: Sequence[str], notes: Sequence[tuple[str, str]]) -> str:
     """The page as one HTML text: no request leaves it, every value is escaped; columns without a value are left out."""
     environment = Environment(loader=PackageLoader("bioner.reporting"), autoescape=select_autoescape(default=True))
     shown = []

@@ -31,7 +31,7 @@ def test_whatever_is_no_text_bound_annotation_is_passed_over(tmp_path):
 
 def test_offsets_count_the_line_ends_as_they_are(tmp_path):
     folder = brat(tmp_path, "So\r\n\r\nill.\r\n", "T1\tDisease 6 9\till\n")
-    assert words_and_tags(*read(folder, "brat")) == "So ill/B-Disease ."
+    assert [words_and_tags(sentence) for sentence in read(folder, "brat")] == ["So", "ill/B-Disease ."]
 
 
 def test_an_annotation_over_a_line_end_is_one_stretch(tmp_path):
@@ -166,3 +166,14 @@ def test_names_in_capitals_are_read_and_hidden_files_passed_over(tmp_path):
 def test_a_line_that_is_none_of_brat_s_is_refused(tmp_path, line):
     folder = brat(tmp_path, TEXT, f"T1\tSide 0 4\tleft\n{line}\n")
     assert refusal(folder, "brat").startswith(f"{folder / '1.ann'}:2: found ")
+
+
+def test_paragraphs_are_passages_and_line_ends_end_sentences(tmp_path):
+    text = "Gout in two brothers\n\n It hurts\nall day.\n \n\nEnd"
+    folder = brat(tmp_path, text, "T1\tDisease 0 4\tGout\nT2\tTime 32 39\tall day\n")
+    assert [words_and_tags(s) for s in read(folder, "brat")] == [
+        "Gout/B-Disease in two brothers",
+        "It hurts all/B-Time day/I-Time .",
+        "End",
+    ]
+    assert [len(s.tokens) for s in read(folder, "brat", segmentation="sentences")] == [4, 2, 3, 1]

@@ -87,11 +87,11 @@ ANY_TWO = "expected at least 2, the token in column 0 and the tag in column -1"
 @pytest.mark.parametrize(
     ("text", "columns", "line", "found"),
     [
-        ("a\tO\n\nb\n", (), 3, f"1 tab-separated columns in 'b'; {ANY_TWO}"),
-        ("a\tO\nb\n", (), 2, "1 tab-separated columns in 'b'; expected 2 as in line 1"),
+        ("a\tO\n\nb\n", (), 3, f"1 tab-separated column in 'b'; {ANY_TWO}"),
+        ("a\tO\nb\n", (), 2, "1 tab-separated column in 'b'; expected 2 as in line 1"),
         ("a\tO\nb\tO\textra\n", (), 2, "3 tab-separated columns in 'b\\tO\\textra'; expected 2 as in line 1"),
-        ("a\tO\n\nb O\n", (), 3, f"1 tab-separated columns in 'b O'; {ANY_TWO}"),
-        ("a\n", (), 1, f"1 space-separated columns in 'a'; {ANY_TWO}"),
+        ("a\tO\n\nb O\n", (), 3, f"1 tab-separated column in 'b O'; {ANY_TWO}"),
+        ("a\n", (), 1, f"1 space-separated column in 'a'; {ANY_TWO}"),
         ("a O\nb c O\n", (), 2, "3 space-separated columns in 'b c O'; expected 2 as in line 1"),
         ("a\tO\n", (0, 3), 1, "2 tab-separated columns in 'a\\tO'; expected at least 4"),
         ("a\tO\n", (2, -1), 1, "2 tab-separated columns in 'a\\tO'; expected at least 3"),
@@ -111,8 +111,8 @@ def test_a_malformed_line_is_named_by_file_and_line(tmp_path, text, columns, lin
         ("ok\tO\nna\u00efve\tO\n".encode("latin-1"), ":2: found bytes that are not UTF-8"),
         ("a\tO\n".encode("utf-16"), ":1: found bytes that are not UTF-8"),
         (gzip.compress(b"a\tO\n"), ": found gzipped content"),
-        ("<!DOCTYPE html>\n<html>\n", ":2: found 1 space-separated columns in '<html>'"),
-        ('{"tokens":["a"],"tags":["O"]}\n', ":1: found 1 space-separated columns"),
+        ("<!DOCTYPE html>\n<html>\n", ":2: found 1 space-separated column in '<html>'"),
+        ('{"tokens":["a"],"tags":["O"]}\n', ":1: found 1 space-separated column"),
     ],
     ids=["Latin-1", "UTF-16", "gzip without its name", "HTML", "JSON"],
 )
@@ -130,5 +130,5 @@ def test_only_the_very_word_opens_a_document(tmp_path, line, opens):
 
 def test_tokens_and_tags_are_two_columns(tmp_path):
     for columns in ((1, 1), (1, -1), (-2, 0)):
-        with pytest.raises(InputError, match=r"raw\.tsv:1: found one column for tokens and tags"):
+        with pytest.raises(InputError, match=r"raw\.tsv:1: .*expected tokens and tags in two columns, not both in"):
             conll(tmp_path, "a\tO\n", *columns)

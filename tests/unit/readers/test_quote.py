@@ -129,7 +129,7 @@ def test_nor_does_one_of_a_brat_folder(tmp_path, ann, shown):
 
 
 def test_what_stands_for_the_text_is_its_length():
-    assert Changes(quote=False).quoted(MARKER) == "(10 characters, not to be shown)"
+    assert Changes(quote=False).quoted(MARKER) == "text of 10 characters"
     assert Changes().quoted("x" * 100) == repr("x" * 60)
 
 

@@ -1,8 +1,11 @@
 """Taking one file or folder out of a zip or tar archive, and nothing outside of it."""
 
+import gzip
+import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -12,6 +15,11 @@ from typing import IO
 from bioner.errors import InputError
 
 Open = Callable[[], IO[bytes] | None]
+# What the standard library raises on damaged archives; NotImplementedError and RuntimeError: ways of packing it lacks.
+DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError),
+    *(NotImplementedError, RuntimeError),
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -39,17 +47,24 @@ def take(download: Path, member: str | None, target: Path, where: str, or_plain:
             files = _files(archive)
             if wanted in files:
                 _write(files[wanted], target, where, member)
-                return
-            below = {path.relative_to(wanted): opened for path, opened in files.items() if wanted in path.parents}
-            if not below:
-                raise InputError(where, f"no member {member}", "an archive that holds it", "Correct `member`.")
-            for path, opened in below.items():
-                if path.is_absolute() or ".." in path.parts:
-                    raise InputError(where, f"the member {path}", "members inside their folder", "Do not trust it.")
-                (target / path).parent.mkdir(parents=True, exist_ok=True)
-                _write(opened, target / path, where, str(path))
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
+            else:
+                below = {path.relative_to(wanted): opened for path, opened in files.items() if wanted in path.parents}
+                _write_folder(below, target, where, member)
+            if isinstance(archive, tarfile.TarFile) and archive.fileobj:
+                while archive.fileobj.read(1 << 20):  # a compressed tar's checksum stands at its end
+                    pass
+    except DAMAGED as error:
         raise InputError(where, f"a broken archive ({error})", "a whole one", "Get it again.") from None
+
+
+def _write_folder(files: dict[PurePosixPath, Open], target: Path, where: str, member: str) -> None:
+    if not files:
+        raise InputError(where, f"no member {member}", "an archive that holds it", "Correct `member`.")
+    for path, opened in files.items():
+        if path.is_absolute() or ".." in path.parts:
+            raise InputError(where, f"the member {path}", "members inside their folder", "Do not trust it.")
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        _write(opened, target / path, where, str(path))
 
 
 def _files(archive: zipfile.ZipFile | tarfile.TarFile) -> dict[PurePosixPath, Open]:

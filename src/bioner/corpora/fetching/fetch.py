@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from bioner.config import Tree
-from bioner.corpora.fetching.archive import is_archive, take
+from bioner.corpora.fetching.archive import take
 from bioner.corpora.fetching.download import cached, download
 from bioner.corpora.fetching.sources import local_paths
 from bioner.errors import InputError
@@ -44,7 +44,7 @@ def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Pat
                 if path.is_dir():
                     _copy_folder(path, target)
                 else:
-                    take(path, file["member"] if is_archive(path) else None, target, str(path))
+                    take(path, file["member"], target, str(path), or_plain=True)
                 verify(target, file, f"{dataset}: {name}")
             elif _at_hand(out / name, file):
                 shutil.copyfile(out / name, target)
@@ -73,6 +73,9 @@ def verify(path: Path, file: File, where: str) -> None:
     Line ends are not content: a text with CRLF whose checksum holds for LF is taken, and rewritten with LF.
     """
     if path.is_dir():
+        if _stated(file):
+            remedy = "Remove it from the catalogue: only files have one."
+            raise InputError(where, "a folder with a checksum", "a folder without", remedy)
         return
     content = path.read_bytes()
     page = is_html(content)
@@ -139,9 +142,8 @@ def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str
         raise InputError(where, "no address to download from", "a mirror that holds it", remedy)
     faults: list[InputError] = []
     for url in file["url"]:
-        place, old = f"{where} from {url}", url not in fresh and cached(url)
-        # Nothing vouches for an old download of a file without a checksum.
-        for anew in ([False, True] if _stated(file) else [True]) if old else [False]:
+        place, old = f"{where} from {url}", url not in fresh and cached(url) is not None
+        for anew in _attempts(old, _stated(file)):
             try:
                 archive = _downloaded(url, anew, where)
                 if anew or not old:
@@ -151,10 +153,18 @@ def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str
                 return
             except InputError as error:
                 faults.append(error)
-                shutil.rmtree(target, ignore_errors=True)
+                if target.is_dir():
+                    shutil.rmtree(target)
         if url != file["url"][-1]:
             log.warning("fetch %s: %s Trying the next address.", dataset, faults[-1])
     raise faults[-1]
+
+
+def _attempts(old: bool, stated: bool) -> list[bool]:
+    """Whether to download anew, attempt by attempt: an old download is trusted only as far as a checksum vouches."""
+    if not old:
+        return [False]
+    return [False, True] if stated else [True]
 
 
 def _downloaded(url: str, anew: bool, where: str) -> Path:

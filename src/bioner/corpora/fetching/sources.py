@@ -1,6 +1,7 @@
 """Where a corpus's raw files come from: this machine, a mirror, or addresses; and whether they can be had at all."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -32,32 +33,45 @@ def lacking(dataset: str, entry: Tree, mirror: Path | None) -> list[str]:
     ]
 
 
-LACKING = "lacking"
+def identities(dataset: str, entry: Tree, mirror: Path | None, raw: Path, before: Mapping[str, str]) -> dict[str, str]:
+    """What each raw file is, to notice when it becomes another one.
 
-
-def identities(dataset: str, entry: Tree, mirror: Path | None) -> dict[str, str]:
-    """What each raw file is, to notice when it is another one: its checksum where that is known or the file is here.
-
-    Where nothing is known, its address; `lacking` where there is nothing at all.
+    A checksum that is stated, or that of the file where it lies here; its address where neither is known; `lacking`
+    where there is nothing. `before` is what the files in `raw` were known as: that stays where nothing says otherwise
+    (a mirror that is not named this time), or where what is said now is true of them (a checksum that was added).
     """
-    return {name: _identity(local_paths(dataset, entry, name, mirror), file) for name, file in entry["files"].items()}
+    return {name: _identity(dataset, entry, name, mirror, raw / name, before.get(name)) for name in entry["files"]}
 
 
-def _identity(paths: list[Path], file: Tree) -> str:
-    for kind in ("sha256", "git_blob"):
-        if file[kind]:
-            return f"{kind} {file[kind]}"
-    for path in paths:
-        if path.exists():
-            return _digest(path)
-    return " ".join([*file["url"], file["member"] or ""]) or file["path"] or LACKING
+def _identity(dataset: str, entry: Tree, name: str, mirror: Path | None, held: Path, before: str | None) -> str:
+    file = entry["files"][name]
+    here = next((path for path in local_paths(dataset, entry, name, mirror) if path.exists()), None)
+    if file["sha256"] or file["git_blob"]:
+        now = f"sha256 {file['sha256']}" if file["sha256"] else f"git_blob {file['git_blob']}"
+    elif here:
+        now = f"sha256 {_sha256(here)}"
+    else:
+        address = " ".join(["from", *file["url"], *([file["member"]] if file["member"] else [])])
+        now = address if file["url"] else file["path"] or "lacking"
+        known = before is not None and not before.startswith("from ")
+        return before if known and before and not file["path"] else now
+    if before and now != before and held.exists() and now in (f"sha256 {_sha256(held)}", f"git_blob {_git_blob(held)}"):
+        return before
+    return now
 
 
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of everything in a folder."""
+def _sha256(path: Path) -> str:
+    """Of a file, or of the names and contents of everything in a folder."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     digest = hashlib.sha256()
-    for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    for part in sorted(path.rglob("*")):
         if part.is_file():
             digest.update(f"{part.relative_to(path)}\0{part.stat().st_size}\0".encode())
             digest.update(part.read_bytes())
-    return f"holds {digest.hexdigest()}"
+    return digest.hexdigest()
+
+
+def _git_blob(path: Path) -> str:
+    content = path.read_bytes() if path.is_file() else b""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

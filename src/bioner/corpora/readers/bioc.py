@@ -62,7 +62,8 @@ def read_bioc_json(path: Path, changes: Changes) -> Iterator[Document]:
     for number, document in enumerate(documents, 1):
         if not isinstance(document, dict):
             raise InputError(f"{path}: document {number}", "no object", "a document", REMEDY)
-        yield _document(document | {"where": f"{path}: document {document.get('id') or number}"}, changes)
+        name = changes.named(str(document.get("id") or number), str(number))
+        yield _document(document | {"where": f"{path}: document {name}"}, changes)
 
 
 def _from_xml(document: Any, path: Path) -> dict[str, Any]:

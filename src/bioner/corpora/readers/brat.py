@@ -10,6 +10,7 @@ from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
 from bioner.files import read_lines, read_text
 
+PARAGRAPH = re.compile(r"\S.*?(?=\n[^\S\n]*\n|\Z)", re.DOTALL)  # up to a blank line
 OTHERS = ("R", "E", "A", "M", "N", "*", "#")  # relations, events, attributes, modifications, normalizations, …
 TEXT_BOUND = re.compile(
     r"(?P<id>T\S+)\t(?P<type>\S+) (?P<pieces>\d{1,9} \d{1,9}(;\d{1,9} \d{1,9})*)\t(?P<text>.*)", re.DOTALL
@@ -37,7 +38,7 @@ def read_brat(folder: Path, changes: Changes) -> Iterator[Document]:
         raise InputError(path, f"no {other.name} beside it", "both", "Add it (empty where nothing is annotated).")
     for name, path in sorted(texts.items()):
         text = read_text(path)
-        document = Document(str(path), name, [Passage(0, text)] if text.strip() else [])
+        document = Document(str(path), name, [Passage(match.start(), match[0]) for match in PARAGRAPH.finditer(text)])
         for number, line in read_lines(annotations[name]):
             where = f"{annotations[name]}:{number}"
             if line.startswith("T"):

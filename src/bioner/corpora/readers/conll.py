@@ -9,6 +9,7 @@ from bioner.corpora.readers.sentence import Sentence
 from bioner.errors import InputError
 from bioner.files import read_lines
 
+REMEDY = "Mend the line, or name the columns in the catalogue."
 DOCUMENT_START = "-DOCSTART-"
 SPACES = re.compile("[ \t]+")  # no other white space: tokens of some corpora hold no-break spaces
 
@@ -23,7 +24,6 @@ def read_conll(path: Path, token_column: int, tag_column: int, changes: Changes)
     tokens: list[str] = []
     tags: list[str] = []
     start = width = 0
-    there = True
     tabs: bool | None = None
     for number, line in read_lines(path):
         opens_document = DOCUMENT_START in line and line.split()[0] == DOCUMENT_START
@@ -39,23 +39,26 @@ def read_conll(path: Path, token_column: int, tag_column: int, changes: Changes)
         columns = line.split("\t") if tabs else SPACES.split(line.strip(" \t"))
         if not tokens:
             start, width = number, len(columns)
-            there = width > 1 and all(-width <= column < width for column in (token_column, tag_column))
-            if there and token_column % width == tag_column % width:
-                remedy = "Correct `token_column` or `tag_column`."
-                raise InputError(f"{path}:{number}", "one column for tokens and tags", "two", remedy)
-        if len(columns) != width or not there:
-            found = f"{len(columns)} {'tab' if tabs else 'space'}-separated columns in {changes.quoted(line)}"
-            unequal = width > 1 and len(columns) != width
-            expected = f"{width} as in line {start}" if unequal else _columns(token_column, tag_column)
-            raise InputError(
-                f"{path}:{number}", found, expected, "Mend the line, or name the columns in the catalogue."
-            )
+            if expected := _lacking_columns(width, token_column, tag_column):
+                found = _described(columns, tabs, changes.quoted(line))
+                raise InputError(f"{path}:{number}", found, expected, REMEDY)
+        elif len(columns) != width:
+            found = _described(columns, tabs, changes.quoted(line))
+            raise InputError(f"{path}:{number}", found, f"{width} as in line {start}", REMEDY)
         tokens.append(columns[token_column])
         tags.append(columns[tag_column])
     if tokens:
         yield Sentence(f"{path}:{start}", document, tokens, tags, token_a_line=True)
 
 
-def _columns(token: int, tag: int) -> str:
-    needed = max(column + 1 if column >= 0 else -column for column in (token, tag))
-    return f"at least {max(needed, 2)}, the token in column {token} and the tag in column {tag}"
+def _lacking_columns(width: int, token: int, tag: int) -> str:
+    """What lines of `width` columns lack to hold tokens and tags; nothing where they do."""
+    if width < 2 or not all(-width <= column < width for column in (token, tag)):
+        needed = max(2, *(column + 1 if column >= 0 else -column for column in (token, tag)))
+        return f"at least {needed}, the token in column {token} and the tag in column {tag}"
+    return f"tokens and tags in two columns, not both in column {token}" if token % width == tag % width else ""
+
+
+def _described(columns: list[str], tabs: bool, quoted: str) -> str:
+    noun = "column" if len(columns) == 1 else "columns"
+    return f"{len(columns)} {'tab' if tabs else 'space'}-separated {noun} in {quoted}"

@@ -49,11 +49,17 @@ def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
     IOB2. docs/reproduction.md has an example.
     """
     for where, key, sentences, entities in _documents(path, changes):
+        offset = 0
         for tokens, spans in zip(sentences, entities, strict=True):
             tags = [OUTSIDE] * len(tokens)
             for span in spans:
                 for position in range(max(span.start, 0), min(span.end, len(tokens))):
                     tags[position] = f"{'B' if position == span.start else 'I'}-{span.type}"
+            for span in spans:
+                written = [f"B-{span.type}", *[f"I-{span.type}"] * (span.length - 1)]
+                if tags[max(span.start, 0) : span.end] != written:
+                    changes.artefact("misread", where, _subject(key, span, tokens, offset))
+            offset += len(tokens)
             yield Sentence(where, key, tokens, tags)
 
 

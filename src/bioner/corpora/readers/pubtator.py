@@ -41,7 +41,7 @@ def _document(block: list[tuple[str, str]], changes: Changes) -> Document:
         text, fields = TEXT_LINE.fullmatch(line), line.split("\t")
         if (text["id"] if text else fields[0]) != identity:
             found = f"a line of {changes.quoted(text['id'] if text else fields[0])}"
-            raise InputError(place, found, f"a line of {identity}", "A blank line divides documents.")
+            raise InputError(place, found, f"a line of {changes.named(identity)}", "A blank line divides documents.")
         if text and text["part"] == "a" and len(document.passages) == 1:
             document.passages.append(Passage(len(title["text"]) + 1, text["text"]))
         elif not text and len(fields) >= 5 and all(OFFSET.fullmatch(field) for field in fields[1:3]):
