@@ -16,8 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bioner.config import load_catalogue, load_config, read_yaml
+from bioner.catalogue import load_catalogue
+from bioner.config import load_config
 from bioner.instances import SPLITS
+from bioner.yaml_files import read_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BIONER = [sys.executable, "-m", "bioner"]

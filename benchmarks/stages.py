@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nervaluate import Evaluator
 
-from bioner.config import complete_entry
+from bioner.catalogue import complete_entry
 from bioner.corpora.normalize import normalize
 from bioner.instances import SPLITS, Instance, Prediction
 from bioner.models.prompt import response_line

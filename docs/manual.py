@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from bioner.config import REPOSITORY, SCHEMAS, Tree, read_yaml
+from bioner.config import REPOSITORY, SCHEMAS, Tree
 from bioner.corpora.changes import ARTEFACTS, REPAIRS
+from bioner.yaml_files import read_yaml
 
 MANUALS = (REPOSITORY / "config" / "README.md", REPOSITORY / "docs" / "corpora.md")
 
@@ -56,7 +57,10 @@ def rules(heading: str, of: Mapping[str, str]) -> str:
 def manual(text: str) -> str:
     """A manual with its tables as schemas and code have them."""
     tables = {name: table(name) for name in ("config", "datasets", "models")}
-    tables |= {"repairs": rules("with `on_error: repair`", REPAIRS), "artefacts": rules("", ARTEFACTS)}
+    tables |= {
+        "repairs": rules("with `on_error: repair`", REPAIRS),
+        "artefacts": rules("what becomes of it", ARTEFACTS),
+    }
     for name, made in tables.items():
         begin, end = f"<!-- {name}: made by `make manual` -->", f"<!-- end of {name} -->"
         new = f"{begin}\n{made}\n{end}"

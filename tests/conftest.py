@@ -8,7 +8,7 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from bioner.config import complete_entry
+from bioner.catalogue import complete_entry
 from bioner.instances import Instance
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -11,19 +11,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bioner.config import (
-    DEFAULT_CONFIG,
-    REPOSITORY,
-    Tree,
-    complete_entry,
-    find,
-    is_closed,
-    load_catalogue,
-    load_config,
-    merged,
-    read_yaml,
-)
+from bioner.catalogue import complete_entry, find, is_closed, load_catalogue
+from bioner.config import DEFAULT_CONFIG, REPOSITORY, Tree, load_config, merged
 from bioner.errors import InputError
+from bioner.yaml_files import read_yaml
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 

@@ -5,7 +5,8 @@ from itertools import combinations
 
 import pytest
 
-from bioner.config import load_catalogue, load_config
+from bioner.catalogue import load_catalogue
+from bioner.config import load_config
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.instances import SPLITS, entity_types

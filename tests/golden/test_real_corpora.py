@@ -9,7 +9,8 @@ from xml.sax.saxutils import escape
 import polars as pl
 import pytest
 
-from bioner.config import REPOSITORY, complete_entry, load_catalogue, load_config, read_yaml
+from bioner.catalogue import complete_entry, load_catalogue
+from bioner.config import REPOSITORY, load_config
 from bioner.corpora.changes import Changes
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
@@ -18,6 +19,7 @@ from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.instances import SPLITS, Prediction
 from bioner.models.controls import predict_control
 from bioner.scoring.score import score
+from bioner.yaml_files import read_yaml
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 PAPER = REPOSITORY / "resources" / "paper"

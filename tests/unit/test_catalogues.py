@@ -3,22 +3,10 @@
 import pytest
 import yaml
 
-from bioner.config import (
-    DEFAULT_CONFIG,
-    REPOSITORY,
-    SCHEMAS,
-    complete_entry,
-    decodings_of,
-    find,
-    is_closed,
-    load_catalogue,
-    load_config,
-    load_matrix,
-    merged,
-    read_yaml,
-    seeds_of,
-)
+from bioner.catalogue import complete_entry, decodings_of, find, is_closed, load_catalogue, load_matrix, seeds_of
+from bioner.config import DEFAULT_CONFIG, REPOSITORY, SCHEMAS, load_config, merged
 from bioner.errors import InputError
+from bioner.yaml_files import read_yaml
 
 OVERLAYS = sorted((REPOSITORY / "config").glob("*.yaml"))
 CONFIGURATIONS = [path for path in OVERLAYS if path.name not in ("datasets.yaml", "models.yaml")]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bioner.config import DEFAULT_CONFIG, load_config, merged, read_yaml
+from bioner.config import DEFAULT_CONFIG, load_config, merged
 from bioner.errors import InputError
+from bioner.yaml_files import read_yaml
 
 
 @pytest.fixture

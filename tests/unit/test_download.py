@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bioner.config import complete_entry
+from bioner.catalogue import complete_entry
 from bioner.corpora.fetching import download
 from bioner.corpora.fetching.fetch import fetch
 from bioner.errors import InputError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bioner.config import REPOSITORY, complete_entry
+from bioner.catalogue import complete_entry
+from bioner.config import REPOSITORY
 from bioner.corpora.fetching.fetch import fetch, verify
 from bioner.corpora.fetching.sources import identities, lacking
 from bioner.errors import InputError

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from bioner.config import complete_entry
+from bioner.catalogue import complete_entry
 from bioner.errors import InputError
 from bioner.training import launch as launching
 from bioner.training.launch import ACCELERATE_CONFIG, launch, launch_command

@@ -5,7 +5,7 @@ from hashlib import sha256
 import polars as pl
 import pytest
 
-from bioner.config import complete_entry
+from bioner.catalogue import complete_entry
 from bioner.corpora.changes import REPAIRS, Change
 from bioner.corpora.normalize import normalize
 from bioner.errors import InputError

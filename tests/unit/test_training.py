@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from bioner.config import complete_entry, merged
+from bioner.catalogue import complete_entry
+from bioner.config import merged
 from bioner.errors import InputError
 from bioner.instances import entity_types
 from bioner.models.hub import load_token_classifier, load_tokenizer

@@ -11,14 +11,8 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-from bioner.config import (
-    REPOSITORY,
-    decodings_of,
-    is_closed,
-    load_config,
-    load_matrix,
-    seeds_of,
-)
+from bioner.catalogue import decodings_of, is_closed, load_matrix, seeds_of
+from bioner.config import REPOSITORY, load_config
 from bioner.corpora.fetching.sources import identities, lacking
 from bioner.errors import InputError
 

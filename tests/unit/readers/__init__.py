@@ -2,7 +2,7 @@
 
 import pytest
 
-from bioner.config import complete_entry
+from bioner.catalogue import complete_entry
 from bioner.corpora.changes import Changes
 from bioner.corpora.formats import READERS
 from bioner.errors import InputError

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bioner.config import complete_entry
+from bioner.catalogue import complete_entry
 from bioner.corpora.changes import Changes
 from bioner.corpora.normalize import normalize
 from bioner.errors import InputError

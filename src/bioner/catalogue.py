@@ -1,0 +1,134 @@
+"""The catalogues of datasets and models: entries checked, completed, and laid over each other."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from bioner.config import REPOSITORY, Tree, checked, fill_defaults, merged, schema_of
+from bioner.errors import InputError
+from bioner.yaml_files import place_of, read_yaml
+
+
+def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
+    """All entries of `datasets` or `models`, later files over earlier ones, checked and completed."""
+    catalogue: dict[str, Tree] = {}
+    files = [REPOSITORY / name for name in config["catalogues"][kind]]
+    for path in files:
+        catalogue.update(checked(read_yaml(path), kind, [path]))
+    key = {"models": "settings", "datasets": "corpora"}[kind]
+    for name, changes in config[key].items():
+        known = catalogue.get(name, {}) if kind == "datasets" else find(catalogue, name, "model", key)
+        entry = merged(known, changes)
+        if kind == "datasets" and known and "splits" in changes and "files" not in changes:
+            entry = _with_new_files(entry)
+        catalogue[name] = checked({name: entry}, kind, [f"{key} of {name}"])[name]
+    for name, entry in catalogue.items():
+        _check_entry(kind, name, entry)
+    return catalogue
+
+
+def load_matrix(config: Tree, files: Sequence[Path]) -> tuple[dict[str, Tree], dict[str, Tree]]:
+    """Both catalogues, with every dataset and model that `config` names found in them."""
+    catalogues = {kind: load_catalogue(kind, config) for kind in ("datasets", "models")}
+    for kind, catalogue in catalogues.items():
+        for position, name in enumerate(config[kind]):
+            find(catalogue, name, kind.removesuffix("s"), place_of([kind, position], files, name))
+    for position, name in enumerate(config["show_text"]):
+        find(catalogues["datasets"], name, "dataset", place_of(["show_text", position], files, name))
+    return catalogues["datasets"], catalogues["models"]
+
+
+def complete_entry(kind: str, name: str, entry: Tree) -> Tree:
+    """One catalogue entry checked and completed (an entry handed over on a command line)."""
+    completed: Tree = checked({name: entry}, kind, [f"the entry of {name}"])[name]
+    _check_entry(kind, name, completed)
+    return completed
+
+
+def find(catalogue: Mapping[str, Tree], name: str, kind: str, where: object = "configuration") -> Tree:
+    """The catalogue's entry of that name; InputError with the nearest name where there is none."""
+    if name in catalogue:
+        return catalogue[name]
+    lowered = {key.lower(): key for key in catalogue}
+    near = [key for key in lowered if name.lower() in key] or difflib.get_close_matches(
+        name.lower(), lowered, cutoff=0.5
+    )
+    hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
+    remedy = f"Correct the name or add it to config/{kind}s.yaml.{hint}"
+    raise InputError(where, f"the unknown {kind} {name!r}", f"one of {', '.join(catalogue)}", remedy)
+
+
+def is_closed(entry: Tree) -> bool:
+    """Whether a corpus's terms forbid to show its text; spelling is not to decide that."""
+    return re.sub(r"[\s_-]+", "-", entry["terms"].strip().lower()).startswith("no-redistribution")
+
+
+def seeds_of(entry: Tree, seeds: Sequence[int]) -> list[int]:
+    """Seeds a model runs under: controls have no randomness and run once."""
+    return list(seeds[:1] if entry["family"] == "control" else seeds)
+
+
+def decodings_of(entry: Tree, decodings: Sequence[str]) -> list[str]:
+    """Decodings of a model: LLMs those configured, everything else `direct`."""
+    return list(decodings) if entry["family"] == "llm" else ["direct"]
+
+
+def _with_new_files(entry: Tree) -> Tree:
+    """A known corpus some of whose splits come from elsewhere: files that no split names, and its documents, go."""
+    names = entry["splits"].values() if isinstance(entry["splits"], dict) else []
+    files = {name: file for name, file in entry["files"].items() if name in names}
+    return entry | {"files": files} | ({"documents": None} if set(names) - set(files) else {})
+
+
+def _check_entry(kind: str, name: str, entry: Tree) -> None:
+    """What no schema says well: a model without one source, splits without files or that share one: InputError."""
+    if kind == "models" and entry["family"] != "control":
+        given = [key for key in ("hub", "scratch") if entry["source"][key] is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "neither"
+            remedy = "Set the one that is not meant to null."
+            raise InputError(f"{name}.source", found, "one of `hub` and `scratch`", remedy)
+    if kind == "datasets":
+        _expand_splits(entry)
+        names = list(entry["splits"].values())
+        if lacking := [file for file in names if file not in entry["files"]]:
+            found, expected = f"no file {lacking[0]}", "every split's file under `files`"
+            raise InputError(f"{name}.splits", found, expected, "Add it or correct `splits`.")
+        sources = [_source(file, entry["files"][file]) for file in names]
+        if twice := [source for source in sources if sources.count(source) > 1]:
+            raise InputError(f"{name}.splits", f"{twice[0]} for two splits", "three files", "Correct `splits`.")
+        if entry["documents"] and not all(entry["files"][file]["sha256"] for file in names):
+            expected = "a sha256 of every split's file"
+            remedy = "State it under `files`: the table holds for the very files it was made from."
+            raise InputError(f"{name}.documents", "a file without one", expected, remedy)
+
+
+def _expand_splits(entry: Tree) -> None:
+    """The short form of an entry: splits that name addresses or paths themselves, in place of `files`."""
+    bare = not entry["files"]
+    for split, source in entry["splits"].items():
+        if source in entry["files"] or not (bare or "/" in source):
+            continue
+        if "://" in source and not source.startswith(("http://", "https://")):
+            raise InputError(f"splits.{split}", source, "a path, or an address https://…", "Correct `splits`.")
+        *_, last = PurePosixPath(urlsplit(source).path).suffixes or [""]
+        if "://" in source and entry["format"] == "brat":
+            name, file = split, {"url": [source], "member": "."}
+        elif "://" in source:
+            name, file = split + last, {"url": [source]}
+        elif "/" in source:
+            name, file = split + last, {"path": source}
+        else:
+            name, file = source, {}
+        entry["files"][name] = file
+        entry["splits"][split] = name
+    fill_defaults(schema_of("datasets")["additionalProperties"], entry)
+
+
+def _source(name: str, file: Tree) -> str:
+    """What a file of the catalogue is taken from, as text to compare and to show."""
+    if file["path"]:
+        return str((REPOSITORY / Path(file["path"]).expanduser()).resolve())
+    return " ".join([file["url"][0], file["member"] or ""]).strip() if file["url"] else name

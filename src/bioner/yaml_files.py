@@ -1,0 +1,99 @@
+"""YAML files: read with their faults told, and the line in which a key or value stands."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bioner.errors import InputError
+
+ANY: Any = object()
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty mapping."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(path, "no such file", "a YAML file", "Check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, str(error), "a readable UTF-8 file", "Check the path.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else path
+        problem = getattr(error, "problem", None) or "broken YAML"
+        raise InputError(where, f"broken YAML ({problem})", "valid YAML", "Check indentation and quotes.") from None
+    if duplicate := _duplicate_key(path):
+        raise InputError(duplicate[0], f"the key {duplicate[1]!r} again", "each key once", "Remove one of the two.")
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InputError(path, f"a {type(content).__name__}", "a mapping of keys", "See config/README.md.")
+    return content
+
+
+def place_of(path: Sequence[str | int], files: Sequence[Path | str], value: Any = ANY) -> str:
+    """`file:line` of a key (with this value) in the last file that holds it; else where it can only have come from."""
+    for file in reversed(files):
+        if isinstance(file, Path) and (line := _line(file, path, value)):
+            return f"{file}:{line}"
+    if any(isinstance(file, str) for file in files) or (len(files) == 1 and value is ANY):
+        return str(files[0])
+    return "configuration (--config on the command line?)"
+
+
+def _line(file: Path, path: Iterable[str | int], value: Any) -> int | None:
+    if not file.is_file():
+        return None
+    node, line = _compose(file), None
+    for step in path:
+        for key, key_line, child in _children(node):
+            if key == step:
+                line, node = key_line, child
+                break
+        else:
+            return None
+    if value is not ANY and node is not None and _value(node) != value:
+        return None
+    return line
+
+
+def _compose(file: Path) -> Any:
+    return yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+
+
+def _value(node: Any) -> Any:
+    return yaml.SafeLoader("").construct_object(node, deep=True)
+
+
+def _children(node: Any) -> Iterator[tuple[str | int, int, Any]]:
+    """Keys (or positions) of a YAML node with the line they stand in; merged keys (`<<: *anchor`) come last."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value != "<<":
+                yield key.value, key.start_mark.line + 1, value
+        for key, value in node.value:
+            if key.value == "<<":
+                yield from _children(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            yield position, value.start_mark.line + 1, value
+
+
+def _duplicate_key(file: Path) -> tuple[str, str] | None:
+    """Place and name of a key that a mapping holds twice; YAML would let the last one win without a word."""
+    nodes, visited = [_compose(file)], set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in visited:
+            continue
+        visited.add(id(node))
+        own = [(key, value) for key, value in node.value] if isinstance(node, yaml.MappingNode) else []
+        seen: set[str] = set()
+        for key, _ in own:
+            if key.value in seen:
+                return f"{file}:{key.start_mark.line + 1}", key.value
+            seen.add(key.value)
+        nodes += [value for _, value in own] if own else node.value if isinstance(node, yaml.SequenceNode) else []
+    return None
