@@ -21,7 +21,7 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
     for name, changes in config[key].items():
         known = catalogue.get(name, {}) if kind == "datasets" else find(catalogue, name, "model", key)
         entry = merged(known, changes)
-        if kind == "datasets" and known and "splits" in changes and "files" not in changes:
+        if kind == "datasets" and known and isinstance(changes.get("splits"), dict) and "files" not in changes:
             entry = _with_new_files(entry)
         catalogue[name] = checked({name: entry}, kind, [f"{key} of {name}"])[name]
     for name, entry in catalogue.items():
@@ -76,10 +76,15 @@ def decodings_of(entry: Tree, decodings: Sequence[str]) -> list[str]:
 
 
 def _with_new_files(entry: Tree) -> Tree:
-    """A known corpus some of whose splits come from elsewhere: files that no split names, and its documents, go."""
-    names = entry["splits"].values() if isinstance(entry["splits"], dict) else []
+    """A known corpus some of whose splits come from elsewhere: files that no split names, and its documents, go.
+
+    A bare name that is new is a file of the mirror.
+    """
+    names = [name for name in dict(entry["splits"]).values() if isinstance(name, str)]
     files = {name: file for name, file in entry["files"].items() if name in names}
-    return entry | {"files": files} | ({"documents": None} if set(names) - set(files) else {})
+    new = [name for name in names if name not in files]
+    files |= {name: {} for name in new if "/" not in name}
+    return entry | {"files": files} | ({"documents": None} if new else {})
 
 
 def _check_entry(kind: str, name: str, entry: Tree) -> None:

@@ -228,3 +228,7 @@ def test_an_overlay_with_one_other_split_keeps_what_is_known_of_the_rest():
     assert found["files"]["train.tsv"] == known["files"]["train.tsv"]
     assert found["splits"] == known["splits"]
     assert found["documents"] is None, "the table is of the known files"
+
+    standin = corpora(ChemProt={"splits": {"train": "train.standin.json"}})["ChemProt"]["files"]
+    assert standin["train.standin.json"]["url"] == [], "a bare name is a file of the mirror"
+    assert sorted(standin) == ["dev.json", "test.json", "train.standin.json"]
