@@ -46,18 +46,20 @@ def identities(dataset: str, entry: Tree, mirror: Path | None, raw: Path, before
 def _identity(dataset: str, entry: Tree, name: str, mirror: Path | None, held: Path, before: str | None) -> str:
     file = entry["files"][name]
     here = next((path for path in local_paths(dataset, entry, name, mirror) if path.exists()), None)
-    if file["sha256"] or file["git_blob"]:
-        now = f"sha256 {file['sha256']}" if file["sha256"] else f"git_blob {file['git_blob']}"
+    if file["sha256"]:
+        now = f"sha256 {file['sha256']}"
+    elif file["git_blob"]:
+        now = f"git_blob {file['git_blob']}"
     elif here:
         now = f"sha256 {_sha256(here)}"
+    elif file["path"]:
+        return f"no such file {file['path']}"
+    elif before and not before.startswith("from "):
+        return before  # it was here once, and nothing but an address is known of it now
     else:
-        address = " ".join(["from", *file["url"], *([file["member"]] if file["member"] else [])])
-        now = address if file["url"] else file["path"] or "lacking"
-        known = before is not None and not before.startswith("from ")
-        return before if known and before and not file["path"] else now
-    if before and now != before and held.exists() and now in (f"sha256 {_sha256(held)}", f"git_blob {_git_blob(held)}"):
-        return before
-    return now
+        return " ".join(["from", *file["url"], file["member"] or ""]).strip() if file["url"] else "lacking"
+    still_true = before and held.exists() and now in (f"sha256 {_sha256(held)}", f"git_blob {_git_blob(held)}")
+    return before if before and still_true else now
 
 
 def _sha256(path: Path) -> str:
