@@ -18,38 +18,47 @@ def is_html(content: bytes) -> bool:
     return content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines (from 1, without line ends) of a UTF-8 file, plain or `.gz`."""
-    number = 0
+def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines (from 1, with their ends) of a file, plain or `.gz`; InputError where it cannot be read."""
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                # Editors on Windows put a byte order mark first; it is no part of the text.
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                if "\r" in text:
-                    remedy = "Convert the line ends, for example with tr '\\r' '\\n'."
-                    raise InputError(f"{path}:{number}", "a carriage return inside a line", "LF or CRLF ends", remedy)
-                yield number, text
+            yield from enumerate(stream, 1)
     except FileNotFoundError:
         raise InputError(path, "no such file", "a readable file", "Check the path, or run the stage before.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(path, f"a broken gzip file ({error})", "a whole one", "Make the file again.") from None
-    except UnicodeDecodeError as error:
-        if error.object.startswith(b"\x1f\x8b"):
-            raise InputError(path, "gzipped content", "plain text", "Let its name end in .gz.") from None
-        bad = f"bytes that are not UTF-8 ({error.reason})"
-        raise InputError(f"{path}:{number}", bad, "UTF-8 text", "Convert the file, for example with iconv.") from None
     except OSError as error:
         raise InputError(path, str(error.strerror), "a readable file", "Check the path.") from None
 
 
+def decoded(path: Path, number: int, line: bytes) -> str:
+    """A line as text without its end; InputError where it is not UTF-8, or several lines to those who wrote it."""
+    try:
+        # Editors on Windows put a byte order mark first; it is no part of the text.
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        if line.startswith(b"\x1f\x8b"):
+            raise InputError(path, "gzipped content", "plain text", "Let its name end in .gz.") from None
+        bad = f"bytes that are not UTF-8 ({error.reason})"
+        raise InputError(f"{path}:{number}", bad, "UTF-8 text", "Convert the file, for example with iconv.") from None
+    if "\r" in text:
+        remedy = "Convert the line ends, for example with tr '\\r' '\\n'."
+        raise InputError(f"{path}:{number}", "a carriage return inside a line", "LF or CRLF ends", remedy)
+    return text
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines (from 1, without line ends) of a UTF-8 file, plain or `.gz`."""
+    for number, line in byte_lines(path):
+        yield number, decoded(path, number, line)
+
+
 def read_text(path: Path) -> str:
     """The whole text of a UTF-8 file, plain or `.gz`, its line ends as they are."""
-    if path.suffix == ".gz":
-        return "\n".join(line for _, line in read_lines(path))
-    for _ in read_lines(path):  # names the line that is not UTF-8
-        pass
-    return path.read_bytes().decode("utf-8-sig")
+    lines = list(byte_lines(path))
+    for number, line in lines:
+        decoded(path, number, line)  # names the line that is not UTF-8
+    return b"".join(line for _, line in lines).decode("utf-8-sig")
 
 
 def read_records(path: Path, keys: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:

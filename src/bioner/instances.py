@@ -59,27 +59,13 @@ def fault(instance: Instance, quoted: Callable[[str], str] = hidden) -> str | No
     return next(faults(instance, quoted), None)
 
 
-def instance_from(record: dict[str, Any], where: str) -> Instance:
-    """The instance a record holds; InputError where a field is of the wrong type."""
-    _check_types(record, where, strings=("id", "doc"), lists=("tokens", "tags"))
-    return Instance(*(record[key] for key in ("id", "doc", "tokens", "tags")))
-
-
-def prediction_from(record: dict[str, Any], where: str) -> Prediction:
-    """The prediction a record holds; InputError where it holds anything else, or a field of the wrong type."""
-    if foreign := sorted(record.keys() - PREDICTION_KEYS):
-        remedy = f"Is this a gold file? {REMAKE_PREDICTIONS}"
-        raise InputError(where, f"the key {foreign[0]!r}", "id and tags alone", remedy)
-    _check_types(record, where, strings=("id",), lists=("tags",))
-    return Prediction(record["id"], record["tags"])
-
-
 def read_instances(path: Path) -> list[Instance]:
     """Instances of a file, plain or `.gz`; raises InputError at the first line that breaks the contract."""
     instances: list[Instance] = []
     seen: set[str] = set()
     for where, record in read_records(path, INSTANCE_KEYS):
-        instance = instance_from(record, where)
+        _check_types(record, where, strings=("id", "doc"), lists=("tokens", "tags"))
+        instance = Instance(*(record[key] for key in ("id", "doc", "tokens", "tags")))
         if instance.id in seen:
             raise InputError(where, f"the id {instance.id!r} again", "unique ids", REMAKE_INSTANCES)
         if problem := fault(instance):
@@ -101,7 +87,11 @@ def read_predictions(path: Path, gold: Sequence[Instance]) -> list[Prediction]:
     predictions: list[Prediction] = []
     where = str(path)
     for where, record in read_records(path, PREDICTION_KEYS):
-        prediction = prediction_from(record, where)
+        if foreign := sorted(record.keys() - PREDICTION_KEYS):
+            remedy = f"Is this a gold file? {REMAKE_PREDICTIONS}"
+            raise InputError(where, f"the key {foreign[0]!r}", "id and tags alone", remedy)
+        _check_types(record, where, strings=("id",), lists=("tags",))
+        prediction = Prediction(record["id"], record["tags"])
         position = len(predictions)
         if position >= len(gold):
             raise InputError(
@@ -127,21 +117,20 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     write_records(path, ({"id": prediction.id, "tags": prediction.tags} for prediction in predictions))
 
 
-def type_faults(record: dict[str, Any], strings: Sequence[str], lists: Sequence[str]) -> Iterator[str]:
-    """Every field of a record that is not of its type."""
+def type_faults(record: dict[str, Any], strings: Sequence[str], lists: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Every field of a record that is not of its type: what was found, what was expected."""
     for key in strings:
         if not isinstance(record[key], str):
-            yield f"{key} = {record[key]!r}, expected a string"
+            yield f"{key} = {record[key]!r}", "a string"
     for key in lists:
         if not isinstance(record[key], list):
-            yield f"no list under {key}, expected a list of strings"
+            yield f"no list under {key}", "a list of strings"
         elif not all(isinstance(item, str) for item in record[key]):
-            yield f"a list with other things than strings under {key}, expected a list of strings"
+            yield f"a list with other things than strings under {key}", "a list of strings"
 
 
 def _check_types(record: dict[str, Any], where: str, strings: Sequence[str], lists: Sequence[str]) -> None:
-    for problem in type_faults(record, strings, lists):
-        found, _, expected = problem.partition(", expected ")
+    for found, expected in type_faults(record, strings, lists):
         raise InputError(where, found, expected, "Is this the right kind of file?")
 
 

@@ -1,6 +1,5 @@
 """Every broken invariant of an instance or prediction file, where reading for a stage stops at the first."""
 
-import gzip
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -8,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bioner.errors import InputError
-from bioner.files import read_lines, read_record
+from bioner.files import byte_lines, decoded, read_record
 from bioner.instances import INSTANCE_KEYS, PREDICTION_KEYS, Instance, faults, tag_faults, type_faults
-
-Line = tuple[str, bytes]
 
 
 def validate(path: Path, gold: Sequence[Instance] | None = None) -> tuple[str, int, list[str]]:
@@ -20,73 +17,61 @@ def validate(path: Path, gold: Sequence[Instance] | None = None) -> tuple[str, i
     The first sound record tells which of the two it is. Predictions are also held against `gold` where it is given:
     its ids, each once and in its order, and as many tags as tokens.
     """
-    lines = _lines(path)
+    lines = list(byte_lines(path))  # undecoded: one that is not UTF-8 is one fault among others
     if not lines:
         raise InputError(path, "no line", "instances or predictions", "Is this the right file?")
     instances = gold is None and _holds_instances(path, lines)
-    found = _instance_faults(lines) if instances else _prediction_faults(path, lines, gold)
-    return "instances" if instances else "predictions", len(lines), list(found)
+    found = _instance_faults(path, lines) if instances else _prediction_faults(path, lines, gold)
+    return "instances" if instances else "predictions", len(lines), found
 
 
-def _lines(path: Path) -> list[Line]:
-    """Lines with their places, undecoded: one that is not UTF-8 is one fault among others."""
-    with suppress(InputError):
-        return [(f"{path}:{number}", line.encode()) for number, line in read_lines(path)]
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        return [(f"{path}:{number}", line.rstrip(b"\r\n")) for number, line in enumerate(stream, 1)]
-
-
-def _record(where: str, line: bytes, keys: frozenset[str] = frozenset()) -> dict[str, Any]:
-    try:
-        return read_record(line.decode(), where, keys)
-    except UnicodeDecodeError:
-        raise InputError(where, "bytes that are not UTF-8", "UTF-8 text", "Convert the line.") from None
-
-
-def _holds_instances(path: Path, lines: Sequence[Line]) -> bool:
-    for where, line in lines:
+def _holds_instances(path: Path, lines: Sequence[tuple[int, bytes]]) -> bool:
+    for number, line in lines:
         with suppress(InputError):
-            return "tokens" in _record(where, line)
+            return "tokens" in read_record(decoded(path, number, line), str(path))
     raise InputError(path, "no JSON object in any line", "instances or predictions", "Is this the right file?")
 
 
-def _records(lines: Sequence[Line], keys: frozenset[str], faulty: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _records(
+    path: Path, lines: Sequence[tuple[int, bytes]], keys: frozenset[str], faulty: list[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Records with their places; a line that holds none, or an id that was there before, goes to `faulty`."""
     seen: set[str] = set()
-    for where, line in lines:
+    for number, line in lines:
+        where = f"{path}:{number}"
         try:
-            record = _record(where, line, keys)
+            record = read_record(decoded(path, number, line), where, keys)
         except InputError as error:
             faulty.append(str(error))
             continue
-        if record["id"] in seen:
-            faulty.append(f"{where}: the id {record['id']!r} again")
-        if isinstance(record["id"], str):
-            seen.add(record["id"])
+        if isinstance(identity := record["id"], str):
+            if identity in seen:
+                faulty.append(f"{where}: the id {identity!r} again")
+            seen.add(identity)
         yield where, record
 
 
-def _instance_faults(lines: Sequence[Line]) -> list[str]:
+def _instance_faults(path: Path, lines: Sequence[tuple[int, bytes]]) -> list[str]:
     found: list[str] = []
-    for where, record in _records(lines, INSTANCE_KEYS, found):
+    for where, record in _records(path, lines, INSTANCE_KEYS, found):
         wrong = list(type_faults(record, ("id", "doc"), ("tokens", "tags")))
-        found += [f"{where}: {problem}" for problem in wrong]
+        found += [f"{where}: {problem}, expected {expected}" for problem, expected in wrong]
         if not wrong:
             instance = Instance(*(record[key] for key in ("id", "doc", "tokens", "tags")))
             found += [f"{where}: {problem}" for problem in faults(instance)]
     return found
 
 
-def _prediction_faults(path: Path, lines: Sequence[Line], gold: Sequence[Instance] | None) -> list[str]:
+def _prediction_faults(path: Path, lines: Sequence[tuple[int, bytes]], gold: Sequence[Instance] | None) -> list[str]:
     found: list[str] = []
     lengths = {instance.id: len(instance.tokens) for instance in gold or ()}
     order = {identity: position for position, identity in enumerate(lengths)}
     ids: list[str] = []
-    for where, record in _records(lines, PREDICTION_KEYS, found):
+    for where, record in _records(path, lines, PREDICTION_KEYS, found):
         if foreign := sorted(record.keys() - PREDICTION_KEYS):
             found.append(f"{where}: the key {foreign[0]!r}, expected id and tags alone (is this a gold file?)")
         wrong = list(type_faults(record, ("id",), ("tags",)))
-        found += [f"{where}: {problem}" for problem in wrong]
+        found += [f"{where}: {problem}, expected {expected}" for problem, expected in wrong]
         if wrong:
             continue
         found += [f"{where}: {problem}" for problem in tag_faults(record["tags"])]
@@ -97,7 +82,8 @@ def _prediction_faults(path: Path, lines: Sequence[Line], gold: Sequence[Instanc
             found.append(f"{where}: the id {record['id']!r} is not in the gold")
         elif len(record["tags"]) != lengths[record["id"]]:
             found.append(f"{where}: {len(record['tags'])} tags, expected {lengths[record['id']]}, one a gold token")
-    found += [f"{path}: the gold's id {identity!r} is missing" for identity in lengths if identity not in set(ids)]
+    there = set(ids)
+    found += [f"{path}: the gold's id {identity!r} is missing" for identity in lengths if identity not in there]
     known = [identity for identity in ids if identity in order]
     if late := next((after for before, after in pairwise(known) if order[after] < order[before]), None):
         found.append(f"{path}: {late!r} is behind ids that follow it in the gold: not in the gold's order")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bioner.errors import InputError
-from bioner.files import atomic_path, atomic_text, read_lines, read_records, write_records
+from bioner.files import atomic_path, atomic_text, read_lines, read_records, read_text, write_records
 
 KEYS = frozenset({"id", "tags"})
 
@@ -174,3 +174,10 @@ def test_line_ends_of_old_macs_are_refused(tmp_path):
     path.write_bytes(b"a\nb\rc\r")
     with pytest.raises(InputError, match=r"mac\.txt:2: found a carriage return inside a line"):
         list(read_lines(path))
+
+
+@pytest.mark.parametrize("name", ["plain.txt", "zipped.txt.gz"])
+def test_a_text_keeps_its_line_ends_zipped_or_not(tmp_path, name):
+    path, content = tmp_path / name, "a\r\n\nβ"
+    path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
+    assert read_text(path) == content

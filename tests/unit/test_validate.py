@@ -1,5 +1,6 @@
 """`bioner validate`: every broken invariant of a file, with its line."""
 
+import gzip
 import json
 
 import pytest
@@ -114,10 +115,27 @@ def test_one_fault_hides_no_other(tmp_path):
             ":2: id = 7, expected a string",
             ":2: no list under tags, expected a list of strings",
             ":2: the key 'more', expected id and tags alone (is this a gold file?)",
-            ":3: found bytes that are not UTF-8",
+            ":3: found bytes that are not UTF-8 (invalid start byte)",
             ":4: tag 0: 'X' is neither O nor B-TYPE nor I-TYPE",
             ":5: the id 'z' is not in the gold",
             ": 'b' is behind ids that follow it in the gold: not in the gold's order",
             ": the gold's id 'a' is missing",
         ]
     )
+
+
+def test_an_id_that_is_no_text_is_a_fault_like_others(tmp_path):
+    path = write(tmp_path / "predictions.jsonl", {"id": ["a"], "tags": []}, {"id": ["a"], "tags": []})
+    assert validate(path)[2] == [f"{path}:{line}: id = ['a'], expected a string" for line in (1, 2)]
+
+
+def test_a_truncated_gzip_file_is_bad_input(tmp_path):
+    path = tmp_path / "predictions.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"id": "a", "tags": []}\n')[:-6])
+    with pytest.raises(InputError, match="a broken gzip file"):
+        validate(path)
+
+
+def test_a_missing_file_is_bad_input(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        validate(tmp_path / "nowhere.jsonl")

@@ -1,8 +1,6 @@
 """BioC collections, XML and JSON: documents of passages with annotations by character offset (Comeau et al. 2013)."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from lxml import etree
 from bioner.corpora.changes import Changes, Subject
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
-from bioner.files import parse_json, read_text
+from bioner.files import byte_lines, parse_json, read_text
 
 TYPE = "type"  # the infon that holds an annotation's entity type
 REMEDY = "Is this a BioC file?"
@@ -36,13 +34,10 @@ def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
 
 def _xml_bytes(path: Path) -> bytes:
     """The file's bytes, whose encoding XML may declare; without a declaration they are UTF-8."""
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error):
-        content = b""
+    content = b"".join(line for _, line in byte_lines(path))
     declared = re.match(rb"""\s*<\?xml[^>]*encoding=["']([\w.-]+)""", content)
     if declared is None or declared[1].lower() in (b"utf-8", b"utf8", b"us-ascii", b"ascii"):
-        return read_text(path).encode()  # says what is missing, broken or not UTF-8
+        return read_text(path).encode()  # says which line is not UTF-8
     try:
         utf8 = not content.decode("utf-8").isascii()
     except UnicodeDecodeError:
