@@ -265,3 +265,16 @@ def test_a_folder_has_no_checksum(tmp_path):
     brat = complete_entry("datasets", "toy", {"format": "brat", "splits": {s: s for s in SPLITS}, "files": files})
     with pytest.raises(InputError, match="found a folder with a checksum"):
         fetch("toy", brat, tmp_path / "raw", None)
+
+
+@pytest.mark.parametrize("at_home", [True, False])
+def test_a_broken_archive_on_this_machine_is_not_taken_for_its_member(mirror, tmp_path, at_home):
+    archive = mirror / "toy" / "corpus.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("corpus/train.txt", "train")
+    archive.write_bytes(archive.read_bytes()[:-30])
+    (mirror / "toy" / "train.txt").unlink()
+    source = {"path": str(archive)} if at_home else {"url": "https://example.org/corpus.zip"}
+    with pytest.raises(InputError, match="no zip or tar archive"):
+        fetch("toy", entry(train=source | {"member": "corpus/train.txt"}), tmp_path / "raw", mirror)
+    assert_nothing_left(tmp_path / "raw")

@@ -22,11 +22,6 @@ DAMAGED = (
 )
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file is a zip or tar archive, whatever its name."""
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-
-
 def take(download: Path, member: str | None, target: Path, where: str, or_plain: bool = False) -> None:
     """Copy `download`, or the file or folder `member` of the archive it is, to `target`.
 
@@ -34,7 +29,8 @@ def take(download: Path, member: str | None, target: Path, where: str, or_plain:
     refused. With `or_plain` a download that is no archive is taken for the file itself (a second address may hold it
     unpacked); its checksum tells. Raises InputError.
     """
-    archived = is_archive(download)
+    zipped = member is not None and zipfile.is_zipfile(download)
+    archived = zipped or (member is not None and tarfile.is_tarfile(download))
     if member is None or (or_plain and not archived):
         shutil.copyfile(download, target)
         return
@@ -43,7 +39,7 @@ def take(download: Path, member: str | None, target: Path, where: str, or_plain:
         raise InputError(where, "no zip or tar archive", "an archive", remedy)
     wanted = PurePosixPath(member)
     try:
-        with closing(zipfile.ZipFile(download) if zipfile.is_zipfile(download) else tarfile.open(download)) as archive:
+        with closing(zipfile.ZipFile(download) if zipped else tarfile.open(download)) as archive:
             files = _files(archive)
             if wanted in files:
                 _write(files[wanted], target, where, member)

@@ -1,6 +1,5 @@
 """Raw files of a corpus: from a mirror, this machine, or a download; verified before they take their name."""
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from filelock import FileLock
 
 from bioner.config import Tree
 from bioner.corpora.fetching.archive import take
+from bioner.corpora.fetching.checksums import CHECKSUMS, sha256_of, stated
 from bioner.corpora.fetching.download import cached, download
 from bioner.corpora.fetching.sources import local_paths
 from bioner.errors import InputError
@@ -44,7 +44,8 @@ def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Pat
                 if path.is_dir():
                     _copy_folder(path, target)
                 else:
-                    take(path, file["member"], target, str(path), or_plain=True)
+                    unpacked = not file["path"] and path.name in (name, *file["names"])
+                    take(path, file["member"], target, str(path), or_plain=unpacked)
                 verify(target, file, f"{dataset}: {name}")
             elif _at_hand(out / name, file):
                 shutil.copyfile(out / name, target)
@@ -73,13 +74,13 @@ def verify(path: Path, file: File, where: str) -> None:
     Line ends are not content: a text with CRLF whose checksum holds for LF is taken, and rewritten with LF.
     """
     if path.is_dir():
-        if _stated(file):
+        if stated(file):
             remedy = "Remove it from the catalogue: only files have one."
             raise InputError(where, "a folder with a checksum", "a folder without", remedy)
         return
     content = path.read_bytes()
     page = is_html(content)
-    if page and not _stated(file):
+    if page and not stated(file):
         raise InputError(where, "an HTML page", "data", "Open the address in a browser: is it a login or error page?")
     if not (fault := _differs(content, file)):
         return
@@ -94,20 +95,13 @@ def verify(path: Path, file: File, where: str) -> None:
 
 def _differs(content: bytes, file: File) -> tuple[str, str] | None:
     """The first kind of checksum that is stated and does not hold, and the value found."""
-    found = {
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "git_blob": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
-    }
-    return next(((kind, value) for kind, value in found.items() if file[kind] and file[kind] != value), None)
+    found = ((kind, CHECKSUMS[kind](content)) for kind in stated(file))
+    return next(((kind, value) for kind, value in found if file[kind] != value), None)
 
 
 def _at_hand(path: Path, file: File) -> bool:
     """Whether a file is there already, and known to be the right one."""
-    return _stated(file) and path.is_file() and not _differs(path.read_bytes(), file)
-
-
-def _stated(file: File) -> bool:
-    return bool(file["sha256"] or file["git_blob"])
+    return bool(stated(file)) and path.is_file() and not _differs(path.read_bytes(), file)
 
 
 def _local(dataset: str, entry: Tree, name: str, mirror: Path | None) -> Path:
@@ -143,12 +137,12 @@ def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str
     faults: list[InputError] = []
     for url in file["url"]:
         place, old = f"{where} from {url}", url not in fresh and cached(url) is not None
-        for anew in _attempts(old, _stated(file)):
+        for anew in _attempts(old, bool(stated(file))):
             try:
                 archive = _downloaded(url, anew, where)
                 if anew or not old:
                     fresh.add(url)
-                take(archive, file["member"], target, place, or_plain=_stated(file))
+                take(archive, file["member"], target, place, or_plain=bool(stated(file)))
                 verify(target, file, place)
                 return
             except InputError as error:
@@ -160,11 +154,11 @@ def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str
     raise faults[-1]
 
 
-def _attempts(old: bool, stated: bool) -> list[bool]:
+def _attempts(old: bool, vouched: bool) -> list[bool]:
     """Whether to download anew, attempt by attempt: an old download is trusted only as far as a checksum vouches."""
     if not old:
         return [False]
-    return [False, True] if stated else [True]
+    return [False, True] if vouched else [True]
 
 
 def _downloaded(url: str, anew: bool, where: str) -> Path:
@@ -179,8 +173,7 @@ def _downloaded(url: str, anew: bool, where: str) -> Path:
 
 def _seal(path: Path, file: File) -> str:
     if path.is_dir():
-        return f"taken ({sum(1 for _ in path.rglob('*'))} files)"
-    if _stated(file):
+        return f"taken ({sum(part.is_file() for part in path.rglob('*'))} files)"
+    if stated(file):
         return f"verified ({path.stat().st_size / 1e6:.1f} MB)"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return f"taken unverified, since the catalogue states no checksum; its sha256 is {digest}"
+    return f"taken unverified, since the catalogue states no checksum; its sha256 is {sha256_of(path)}"

@@ -1,11 +1,11 @@
 """Where a corpus's raw files come from: this machine, a mirror, or addresses; and whether they can be had at all."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from bioner.config import REPOSITORY, Tree
+from bioner.corpora.fetching.checksums import CHECKSUMS, sha256_of, stated
 
 
 def local_paths(dataset: str, entry: Tree, name: str, mirror: Path | None) -> list[Path]:
@@ -46,34 +46,22 @@ def identities(dataset: str, entry: Tree, mirror: Path | None, raw: Path, before
 def _identity(dataset: str, entry: Tree, name: str, mirror: Path | None, held: Path, before: str | None) -> str:
     file = entry["files"][name]
     here = next((path for path in local_paths(dataset, entry, name, mirror) if path.exists()), None)
-    if file["sha256"]:
-        now = f"sha256 {file['sha256']}"
-    elif file["git_blob"]:
-        now = f"git_blob {file['git_blob']}"
+    if checksums := stated(file):
+        now = " ".join(next(iter(checksums.items())))
     elif here:
-        now = f"sha256 {_sha256(here)}"
+        now = f"sha256 {sha256_of(here)}"
     elif file["path"]:
         return f"no such file {file['path']}"
     elif before and not before.startswith("from "):
         return before  # it was here once, and nothing but an address is known of it now
     else:
         return " ".join(["from", *file["url"], file["member"] or ""]).strip() if file["url"] else "lacking"
-    still_true = before and held.exists() and now in (f"sha256 {_sha256(held)}", f"git_blob {_git_blob(held)}")
-    return before if before and still_true else now
+    return before if before and now in _known_as(held) else now
 
 
-def _sha256(path: Path) -> str:
-    """Of a file, or of the names and contents of everything in a folder."""
+def _known_as(path: Path) -> set[str]:
+    """Everything that a file or folder may be known as by what it holds."""
     if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    digest = hashlib.sha256()
-    for part in sorted(path.rglob("*")):
-        if part.is_file():
-            digest.update(f"{part.relative_to(path)}\0{part.stat().st_size}\0".encode())
-            digest.update(part.read_bytes())
-    return digest.hexdigest()
-
-
-def _git_blob(path: Path) -> str:
-    content = path.read_bytes() if path.is_file() else b""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+        content = path.read_bytes()
+        return {f"{kind} {checksum(content)}" for kind, checksum in CHECKSUMS.items()}
+    return {f"sha256 {sha256_of(path)}"} if path.is_dir() else set()

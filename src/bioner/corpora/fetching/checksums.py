@@ -1,0 +1,28 @@
+"""What vouches for a raw file: its SHA-256, or the id that git gives its content."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+CHECKSUMS: dict[str, Callable[[bytes], str]] = {
+    "sha256": lambda content: hashlib.sha256(content).hexdigest(),
+    "git_blob": lambda content: hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
+}
+
+
+def stated(file: Mapping[str, Any]) -> dict[str, str]:
+    """The checksums that a file's catalogue entry states, by kind."""
+    return {kind: file[kind] for kind in CHECKSUMS if file[kind]}
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, or of the names and contents of everything in a folder."""
+    if path.is_file():
+        return CHECKSUMS["sha256"](path.read_bytes())
+    digest = hashlib.sha256()
+    for part in sorted(path.rglob("*")):
+        if part.is_file():
+            digest.update(f"{part.relative_to(path)}\0{part.stat().st_size}\0".encode())
+            digest.update(part.read_bytes())
+    return digest.hexdigest()
