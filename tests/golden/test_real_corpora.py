@@ -139,6 +139,7 @@ def test_chemprot_as_the_paper_read_it_is_scored_after_the_repair_of_123_orphans
     assert by_length(stats, "entities") == [3107, 1506, 597, 1004]
     assert len(changes.filter(split="test", kind="orphan")) == 123
     assert set(changes["kind"]) == {"orphan", "misread"}, "and the spans that its reading lost are listed"
+    assert counts(stats, "annotations_lost", split="test") == {"all": 17924}
 
 
 def test_the_worked_example_of_docs_reproduction_is_in_the_data(corpora):

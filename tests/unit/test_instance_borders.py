@@ -1,4 +1,4 @@
-"""Where one instance of a text ends and the next begins: full stops in long passages, sentences, never an annotation."""
+"""Where one instance of a text ends and the next begins: at full stops or sentences, never inside an annotation."""
 
 import pytest
 from hypothesis import given

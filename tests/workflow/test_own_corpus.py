@@ -205,8 +205,8 @@ def test_a_mirror_may_begin_with_a_tilde(matrix, monkeypatch):
     assert done.returncode == 0, said
 
 
-@pytest.mark.parametrize("form", ["two columns, IO", "lists in CSV, IOB2"])
-def test_reddit_impacts_from_its_users_folder(tmp_path, form):
+@pytest.mark.parametrize("form", ["two columns, IO", "lists in CSV, IOB2", "lists in CSV, named in an overlay"])
+def test_reddit_impacts_from_its_users_folder(tmp_path, monkeypatch, form):
     """The catalogue's own entry on made-up posts; labels are those of the data."""
     folder = tmp_path / "mirror" / "Reddit-Impacts"
     folder.mkdir(parents=True)
@@ -222,7 +222,14 @@ def test_reddit_impacts_from_its_users_folder(tmp_path, form):
                 "2,\"['so', 'sick']\",\"['O', 'B-Clinical_Impacts']\"",
             ]
             (folder / f"{name}.csv").write_text("ID,tokens,ner_tags\n" + "\n".join(rows) + "\n")
-    config = {"datasets": ["Reddit-Impacts"], "models": ["oracle"], "mirror": str(tmp_path / "mirror")}
+    config = {"datasets": ["Reddit-Impacts"], "models": ["oracle"]}
+    if form.endswith("overlay"):
+        monkeypatch.delenv("BIONER_MIRROR", raising=False)
+        names = {"train": "train.csv", "dev": "valid.csv", "test": "test.csv"}
+        paths = {split: str(folder / name) for split, name in names.items()}
+        config["corpora"] = {"Reddit-Impacts": {"splits": paths}}
+    else:
+        config["mirror"] = str(tmp_path / "mirror")
     (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(config))
     done, said = run(tmp_path)
     assert done.returncode == 0, said
