@@ -1,0 +1,61 @@
+"""Commands of corpora: fetch, normalize, validate."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bioner.catalogue import is_closed
+from bioner.cli.options import Config, Entry, Out, entry_of, json_object, settings_of
+from bioner.errors import InputError
+
+
+def fetch(dataset: str, out: Out, mirror: Path | None = None, config: Config = None, entry: Entry = None) -> None:
+    """Get a corpus's raw files and verify their checksums."""
+    from bioner.corpora.fetching.fetch import fetch
+
+    settings = settings_of(config)
+    folder = mirror or settings["mirror"] or os.environ.get("BIONER_MIRROR")
+    if entry is None and dataset in (
+        planned := json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
+    ):
+        entry = json.dumps(planned[dataset])  # as the workflow has it; where files come from is no parameter of a rule
+    found = entry_of("datasets", dataset, settings, entry)
+    fetch(dataset, found, out, Path(folder).expanduser() if folder else None)
+
+
+def normalize(
+    dataset: str,
+    raw: Annotated[Path, typer.Option(help="Folder of the raw files.")],
+    out: Out,
+    show_text: Annotated[bool, typer.Option(help="Messages may show text not to be redistributed.")] = False,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Raw files to instances: train.jsonl, dev.jsonl, test.jsonl, stats.csv, changes.csv."""
+    from bioner.corpora.normalize import normalize
+
+    settings = settings_of(config)
+    described = entry_of("datasets", dataset, settings, entry)
+    # The workflow names them here: its rules hand over nothing that does not change a result.
+    closed = is_closed(described) or dataset in os.environ.get("BIONER_CLOSED", "").split(",")
+    normalize(dataset, described, raw, out, show_text or dataset in settings["show_text"] or not closed)
+
+
+def validate(
+    file: Annotated[Path, typer.Argument(help="Instances or predictions (JSON Lines, plain or .gz).")],
+    gold: Annotated[Path | None, typer.Option(help="Instances that predictions are held against.")] = None,
+) -> None:
+    """Every broken invariant of an instance or prediction file, with its line."""
+    from bioner.instances import read_instances
+    from bioner.validate import validate
+
+    kind, count, faults = validate(file, read_instances(gold) if gold else None)
+    for fault in faults:
+        typer.echo(fault)
+    if faults:
+        remedy = f"Remake the file with `bioner {'normalize' if kind == 'instances' else 'realign'}`."
+        raise InputError(file, f"{len(faults)} broken invariants in {count} {kind}", "none", remedy)
+    typer.echo(f"{file}: {count} {kind}, all sound")

@@ -1,0 +1,55 @@
+"""What commands share: options, the configuration behind `--config`, and catalogue entries."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bioner.catalogue import complete_entry, find, load_catalogue
+from bioner.config import DEFAULT_CONFIG, REPOSITORY, Tree, load_config, merged
+from bioner.errors import InputError
+from bioner.yaml_files import read_yaml
+
+Config = Annotated[list[Path] | None, typer.Option("--config", help="Overlay of config/config.yaml; may be repeated.")]
+Entry = Annotated[str | None, typer.Option("--entry", help="The catalogue entry as JSON, in place of the catalogue's.")]
+Gold = Annotated[Path, typer.Option(help="Instances (JSON Lines, plain or .gz).")]
+LengthCuts = Annotated[
+    list[int] | None, typer.Option("--length-cut", min=1, help="Upper end of a length bucket; may be repeated.")
+]
+Out = Annotated[Path, typer.Option(help="Where to write.")]
+
+
+def settings_of(overlays: list[Path] | None) -> Tree:
+    """The configuration with these overlays, checked and completed."""
+    files = [DEFAULT_CONFIG, *(overlays or [])]
+    tree: Tree = {}
+    for path in files:
+        tree = merged(tree, read_yaml(path))
+    return load_config(tree, files)
+
+
+def entry_of(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
+    """The entry handed over as JSON, or the catalogue's of that name."""
+    if entry is None:
+        return find(
+            load_catalogue(kind, settings), name, kind.removesuffix("s"), REPOSITORY / "config" / f"{kind}.yaml"
+        )
+    return complete_entry(kind, name, json_object("--entry", entry))
+
+
+def json_object(option: str, text: str) -> Tree:
+    """What an option or environment variable holds as JSON; InputError where it is no object."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(option, f"no JSON ({error})", "a JSON object", "Quote it for the shell.") from None
+    if not isinstance(content, dict):
+        raise InputError(option, f"a {type(content).__name__}", "a JSON object", "Quote it for the shell.")
+    return content
+
+
+def keep_apart(out: Path, *inputs: Path | None) -> None:
+    """InputError where an output would overwrite what it is made from."""
+    if out.resolve() in {path.resolve() for path in inputs if path}:
+        raise InputError(out, "an input as the output", "another file", "Choose another --out.")

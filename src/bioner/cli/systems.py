@@ -1,0 +1,119 @@
+"""Commands of systems: train, predict, time, realign."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bioner.cli.options import Config, Entry, Gold, Out, entry_of, keep_apart, settings_of
+
+
+def train(
+    model: str,
+    data: Annotated[Path, typer.Option(help="Folder with train.jsonl and dev.jsonl.")],
+    out: Out,
+    seed: Annotated[int, typer.Option(min=0)] = 42,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Train a model: model/, history.csv, run.json."""
+    from bioner.instances import read_instances
+    from bioner.training.launch import launch
+    from bioner.training.run import train
+
+    settings = entry_of("models", model, settings_of(config), entry)
+    launch(model, settings)
+    train(model, settings, read_instances(data / "train.jsonl"), read_instances(data / "dev.jsonl"), seed, out)
+
+
+def predict(
+    model: str,
+    gold: Gold,
+    out: Out,
+    train: Annotated[Path | None, typer.Option(help="Training instances (controls).")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Folder `model/` of a trained model.")] = None,
+    decoding: Annotated[str, typer.Option(help="direct, free or forced.")] = "direct",
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Raw outputs of a model for every gold instance."""
+    from bioner.instances import read_instances
+    from bioner.predict import predict
+    from bioner.raw import write_raw
+
+    keep_apart(out, gold, train)
+    settings = entry_of("models", model, settings_of(config), entry)
+    known = read_instances(train) if train else []
+    write_raw(out, predict(model, settings, read_instances(gold), known, weights, decoding))
+
+
+def time(
+    model: str,
+    gold: Gold,
+    out: Out,
+    weights: Annotated[Path, typer.Option(help="Folder `model/` of a trained model.")],
+    decoding: Annotated[list[str], typer.Option(help="direct, free or forced; may be repeated.")],
+    sentences: Annotated[int, typer.Option(min=1)] = 100,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; may be repeated.")] = None,
+    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    dataset: str = "",
+    seed: int | None = None,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Inference seconds a sentence on a fixed sample."""
+    import polars as pl
+
+    from bioner.instances import read_instances
+    from bioner.predict import load_predictor, time_predictions
+    from bioner.provenance import provenance
+    from bioner.reporting.kept import TIMING
+    from bioner.tables import write_table
+
+    settings = entry_of("models", model, settings_of(config), entry)
+    instances = read_instances(gold)
+    rows: list[dict[str, Any]] = []
+    for way in decoding:
+        predictor = load_predictor(model, settings, weights, way)
+        machine = provenance()
+        on_gpu = settings["resources"]["predict_gpus"] > 0
+        whose = {
+            "dataset": dataset,
+            "model": model,
+            "seed": seed,
+            "decoding": way,
+            "precision": settings["quantization"] or settings["train"]["precision"],
+            "draft": None,
+            "hardware": machine["gpus"][0] if machine["gpus"] and on_gpu else machine["cpu"],
+        }
+        rows += [whose | row for row in time_predictions(predictor, instances, sentences, batch or [1], repeats)]
+    write_table(out, pl.DataFrame(rows, schema=TIMING))
+
+
+def realign(
+    gold: Gold,
+    raw: Annotated[Path, typer.Option(help="Raw outputs (JSON Lines, plain or .gz).")],
+    out: Out,
+    train: Annotated[
+        Path | None, typer.Option(help="Training instances: tags of types in neither file become O.")
+    ] = None,
+    method: Literal["robust", "paper"] = "robust",
+    alignment: Annotated[Path | None, typer.Option(help="Also write how each output fitted.")] = None,
+) -> None:
+    """Raw outputs to valid tags on the gold tokens."""
+    import polars as pl
+
+    from bioner.instances import entity_types, read_instances, write_predictions
+    from bioner.raw import read_raw
+    from bioner.realign import realign_all
+    from bioner.tables import write_table
+    from bioner.tags import tag_set
+
+    keep_apart(out, gold, raw, train)
+    instances = read_instances(gold)
+    legal = frozenset(tag_set(entity_types([*instances, *read_instances(train)]))) if train else None
+    predictions, alignments = realign_all(instances, read_raw(raw, instances), legal, method)
+    if alignment:
+        write_table(alignment, pl.DataFrame([asdict(row) for row in alignments]))
+    write_predictions(out, predictions)
