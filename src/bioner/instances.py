@@ -82,9 +82,14 @@ def write_instances(path: Path, instances: Iterable[Instance]) -> None:
     write_records(path, ({"id": i.id, "doc": i.doc, "tokens": i.tokens, "tags": i.tags} for i in instances))
 
 
-def read_predictions(path: Path, gold: Sequence[Instance]) -> list[Prediction]:
-    """Predictions of a file, checked against `gold`: same ids in the same order, same lengths, valid IOB2."""
+def read_predictions(path: Path, gold: Sequence[Instance], train: Sequence[Instance] | None = None) -> list[Prediction]:
+    """Predictions of a file, checked against `gold`: same ids in the same order, same lengths, valid IOB2.
+
+    With `train`, types are checked too: those of neither train nor gold are no labels of the corpus.
+    """
     predictions: list[Prediction] = []
+    places = {instance.id: place for place, instance in enumerate(gold)}
+    types = entity_types([*gold, *train]) if train is not None else None
     where = str(path)
     for where, record in read_records(path, PREDICTION_KEYS):
         if foreign := sorted(record.keys() - PREDICTION_KEYS):
@@ -94,17 +99,22 @@ def read_predictions(path: Path, gold: Sequence[Instance]) -> list[Prediction]:
         prediction = Prediction(record["id"], record["tags"])
         position = len(predictions)
         if position >= len(gold):
-            raise InputError(
-                where, f"id {prediction.id!r}", f"no more than the gold's {len(gold)} lines", REMAKE_PREDICTIONS
-            )
+            wanted = f"no more than the gold's {len(gold)} lines"
+            raise InputError(where, f"id {prediction.id!r}", wanted, REMAKE_PREDICTIONS)
         expected = gold[position]
         if prediction.id != expected.id:
-            raise InputError(where, f"id {prediction.id!r}", f"the gold's next id {expected.id!r}", REMAKE_PREDICTIONS)
+            place = places.get(prediction.id, -1)
+            why = "not in the gold" if place < 0 else "a second time" if place < position else "too early"
+            found, wanted = f"id {prediction.id!r}, {why}", f"the gold's next id {expected.id!r}"
+            raise InputError(where, found, wanted, REMAKE_PREDICTIONS)
         if len(prediction.tags) != len(expected.tokens):
             found, wanted = f"{len(prediction.tags)} tags for {prediction.id!r}", f"{len(expected.tokens)}"
             raise InputError(where, found, wanted, REMAKE_PREDICTIONS)
         if broken := violation(prediction.tags):
             raise InputError(where, f"tag {broken[0]}: {broken[1]}", "valid IOB2", REMAKE_PREDICTIONS)
+        if types is not None and (foreign := [tag for tag in prediction.tags if split_tag(tag)[1] not in {"", *types}]):
+            found = f"the tag {foreign[0]!r} for {prediction.id!r}"
+            raise InputError(where, found, f"types of the corpus: {', '.join(types)}", REMAKE_PREDICTIONS)
         predictions.append(prediction)
     if len(predictions) < len(gold):
         missing = gold[len(predictions)].id

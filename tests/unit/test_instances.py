@@ -14,6 +14,7 @@ from bioner.instances import (
     write_instances,
     write_predictions,
 )
+from tests.conftest import instance
 
 GOLD = [
     Instance("t-1", "doc1", ["TNF-α", "(", "NAD(P)H:quinone", ")"], ["B-Gene", "O", "B-Chemical", "O"]),
@@ -112,12 +113,13 @@ ALL_O = [("t-1", ["O"] * 4), ("t-2", ["O"] * 2), ("t-3", ["O"] * 2)]
         ([ALL_O[0], ALL_O[2]], 2, "'t-2'"),
         (ALL_O[:2], 2, "'t-3' is missing"),
         ([*ALL_O, ("t-4", ["O"])], 4, "no more than the gold's 3 lines"),
-        ([ALL_O[0], ALL_O[0], *ALL_O[1:]], 2, "found id 't-1'; expected the gold's next id 't-2'"),
-        ([ALL_O[1], ALL_O[0], ALL_O[2]], 1, "found id 't-2'; expected the gold's next id 't-1'"),
+        ([ALL_O[0], ALL_O[0], *ALL_O[1:]], 2, "found id 't-1', a second time; expected the gold's next id 't-2'"),
+        ([ALL_O[1], ALL_O[0], ALL_O[2]], 1, "found id 't-2', too early; expected the gold's next id 't-1'"),
+        ([ALL_O[0], ("t-9", ["O"])], 2, "found id 't-9', not in the gold; expected the gold's next id 't-2'"),
         ([ALL_O[0], ("t-2", ["O"]), ALL_O[2]], 2, "found 1 tags for 't-2'; expected 2"),
         ([*ALL_O[:2], ("t-3", ["O", "I-Disease"])], 3, "tag 1: 'I-Disease' continues no Disease entity"),
     ],
-    ids=["missing inside", "missing at the end", "extra", "doubled", "out of order", "length", "IOB2"],
+    ids=["missing inside", "missing at the end", "extra", "doubled", "out of order", "unknown", "length", "IOB2"],
 )
 def test_predictions_that_do_not_fit_the_gold_are_named_by_file_and_line(tmp_path, predictions, line, found):
     path = write_lines(tmp_path / "predictions.jsonl", *lines_of(*predictions))
@@ -125,6 +127,17 @@ def test_predictions_that_do_not_fit_the_gold_are_named_by_file_and_line(tmp_pat
         read_predictions(path, GOLD)
     assert str(caught.value).startswith(f"{path}:{line}: ")
     assert found in str(caught.value)
+
+
+def test_a_type_that_neither_gold_nor_train_has_is_no_label_of_the_corpus(tmp_path):
+    """Without the training data nobody can tell, and it is scored as wrong."""
+    gold, train = GOLD[:1], [instance("a-1", "cells/B-Cell")]
+    drug, cell = (lines_of(("t-1", [tag, *["O"] * 3])) for tag in ("B-Drug", "B-Cell"))
+    foreign = write_lines(tmp_path / "predictions.jsonl", *drug)
+    assert read_predictions(foreign, gold)[0].tags[0] == "B-Drug"
+    with pytest.raises(InputError, match=r"predictions\.jsonl:1: found the tag 'B-Drug' for 't-1'; expected types of"):
+        read_predictions(foreign, gold, train)
+    assert read_predictions(write_lines(tmp_path / "p.jsonl", *cell), gold, train)[0].tags[0] == "B-Cell"
 
 
 def test_an_empty_prediction_file_lacks_the_first_id(tmp_path):
