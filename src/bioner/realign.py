@@ -4,14 +4,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Literal
+from pathlib import Path
+from typing import Literal, get_type_hints
 
+import polars as pl
+
+from bioner.errors import InputError
 from bioner.instances import Instance, Prediction
 from bioner.models.prompt import parse_response
 from bioner.raw import RawOutput, Tagged
+from bioner.tables import Schema, read_table
 from bioner.tags import OUTSIDE, repair
 
 Method = Literal["robust", "paper"]
+COLUMN_TYPES = {str: pl.String, int: pl.Int64, bool: pl.Boolean}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,8 @@ class Alignment:
     """How one output fitted its gold tokens; one row of `alignment.csv`.
 
     `exact`, `substituted` and `dropped` gold tokens add up to `gold_tokens`; `added` output tokens had no gold token.
-    `illegal_tags` became O and `orphan_tags` (I- that continued nothing) became B-.
+    `illegal_tags` became O and `orphan_tags` (I- that continued nothing) became B-; `orphan_positions` are the tokens
+    of these, counted from 0 and set apart by spaces.
     """
 
     id: str
@@ -32,6 +39,10 @@ class Alignment:
     illegal_tags: int
     orphan_tags: int
     hit_budget: bool
+    orphan_positions: str
+
+
+ALIGNMENT: Schema = {name: COLUMN_TYPES[kind] for name, kind in get_type_hints(Alignment).items()}
 
 
 def realign(
@@ -65,8 +76,9 @@ def realign(
         dropped=count - exact - substituted,
         added=added,
         illegal_tags=repaired.illegal,
-        orphan_tags=repaired.orphans,
+        orphan_tags=len(repaired.orphans),
         hit_budget=hit_budget,
+        orphan_positions=" ".join(map(str, repaired.orphans)),
     )
     return Prediction(instance.id, repaired.tags), alignment
 
@@ -100,3 +112,12 @@ def realign_all(
     """Realign every output; the outputs stand in the gold's order."""
     pairs = [realign(instance, output, legal, method) for instance, output in zip(gold, outputs, strict=True)]
     return [prediction for prediction, _ in pairs], [alignment for _, alignment in pairs]
+
+
+def read_orphans(path: Path, gold: Sequence[Instance]) -> dict[str, list[int]]:
+    """From an alignment file, the tokens of each instance whose B- was an I- that continued nothing."""
+    table = read_table(path, ALIGNMENT)
+    if table["id"].to_list() != [instance.id for instance in gold]:
+        raise InputError(path, "other ids than the gold's", "the gold's, in its order", "Realign against this gold.")
+    pairs = table.select("id", pl.col("orphan_positions").fill_null("")).iter_rows()
+    return {identity: [int(position) for position in positions.split()] for identity, positions in pairs}

@@ -93,29 +93,30 @@ def flat(entities: Sequence[Span]) -> tuple[list[Span], list[tuple[Span, Span]]]
 
 
 class Repair(NamedTuple):
-    """Valid IOB2 tags and what it took to get them."""
+    """Valid IOB2 tags and what it took to get them: how many became O, and where an I- became B-."""
 
     tags: list[str]
     illegal: int
-    orphans: int
+    orphans: list[int]
 
 
 def repair(tags: Sequence[str], legal: frozenset[str] | None = None) -> Repair:
-    """Make any tag sequence valid IOB2, counting what was changed.
+    """Make any tag sequence valid IOB2, keeping account of what was changed.
 
     A tag that is malformed, or outside `legal` where that is given, becomes O (`illegal`); an I- that continues
     no entity of its type becomes B- (`orphans`), which is how nervaluate, conlleval and seqeval read it.
     """
     repaired: list[str] = []
-    illegal = orphans = 0
+    orphans: list[int] = []
+    illegal = 0
     previous = ""
-    for tag in tags:
+    for position, tag in enumerate(tags):
         prefix, type_ = split_tag(tag)
         if not prefix or (legal is not None and tag not in legal):
             illegal += 1
             tag, type_ = OUTSIDE, ""
         elif prefix == "I" and type_ != previous:
-            orphans += 1
+            orphans.append(position)
             tag = f"B-{type_}"
         repaired.append(tag)
         previous = type_

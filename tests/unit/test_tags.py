@@ -184,20 +184,20 @@ def test_flat_spans_do_not_overlap_and_every_one_dropped_overlaps_one_kept_that_
 @pytest.mark.parametrize(
     ("tags", "repaired", "illegal", "orphans"),
     [
-        (["O", "I-A", "I-A"], ["O", "B-A", "I-A"], 0, 1),
-        (["B-A", "I-B", "I-B"], ["B-A", "B-B", "I-B"], 0, 1),
-        (["I-A", "O", "I-A"], ["B-A", "O", "B-A"], 0, 2),
-        (["B-A", "", "I-A"], ["B-A", "O", "B-A"], 1, 1),
-        (["X-A", "B", "B-A"], ["O", "O", "B-A"], 2, 0),
+        (["O", "I-A", "I-A"], ["O", "B-A", "I-A"], 0, [1]),
+        (["B-A", "I-B", "I-B"], ["B-A", "B-B", "I-B"], 0, [1]),
+        (["I-A", "O", "I-A"], ["B-A", "O", "B-A"], 0, [0, 2]),
+        (["B-A", "", "I-A"], ["B-A", "O", "B-A"], 1, [2]),
+        (["X-A", "B", "B-A"], ["O", "O", "B-A"], 2, []),
     ],
 )
-def test_repair_counts_illegal_tags_and_orphans_apart(tags, repaired, illegal, orphans):
+def test_repair_keeps_account_of_illegal_tags_and_orphans_apart(tags, repaired, illegal, orphans):
     assert repair(tags) == (repaired, illegal, orphans)
 
 
 def test_a_type_outside_the_legal_set_becomes_o_and_breaks_the_entity_it_stood_in():
     legal = frozenset(tag_set(["A"]))
-    assert repair(["B-A", "I-B", "I-A", "B-B"], legal) == (["B-A", "O", "B-A", "O"], 2, 1)
+    assert repair(["B-A", "I-B", "I-A", "B-B"], legal) == (["B-A", "O", "B-A", "O"], 2, [2])
 
 
 @given(st.lists(TAGS))
@@ -210,7 +210,7 @@ def test_repair_always_gives_valid_tags_of_the_same_length(tags):
 @given(st.lists(TAGS))
 def test_repairing_twice_changes_nothing_more(tags):
     once = repair(tags).tags
-    assert repair(once) == (once, 0, 0)
+    assert repair(once) == (once, 0, [])
 
 
 def test_the_tag_set_is_o_then_b_and_i_by_alphabet_whatever_the_order_and_doubles():

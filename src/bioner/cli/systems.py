@@ -106,7 +106,7 @@ def realign(
 
     from bioner.instances import entity_types, read_instances, write_predictions
     from bioner.raw import read_raw
-    from bioner.realign import realign_all
+    from bioner.realign import ALIGNMENT, realign_all
     from bioner.tables import write_table
     from bioner.tags import tag_set
 
@@ -115,5 +115,5 @@ def realign(
     legal = frozenset(tag_set(entity_types([*instances, *read_instances(train)]))) if train else None
     predictions, alignments = realign_all(instances, read_raw(raw, instances), legal, method)
     if alignment:
-        write_table(alignment, pl.DataFrame([asdict(row) for row in alignments]))
+        write_table(alignment, pl.DataFrame([asdict(row) for row in alignments], schema=ALIGNMENT))
     write_predictions(out, predictions)
