@@ -19,16 +19,39 @@ def score(
     decoding: str | None = None,
     length_cut: LengthCuts = None,
     per_type: Annotated[bool, typer.Option(help="Also one row an entity type.")] = True,
+    train: Annotated[
+        Path | None,
+        typer.Option(help="Training instances: adds seen and unseen mentions, and new sentences."),
+    ] = None,
+    alignment: Annotated[
+        Path | None, typer.Option(help="What `realign` wrote beside the predictions: adds scores without its repair.")
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for the intervals of F1.")] = 0,
+    bootstrap_seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Strict, relaxed, exact and type scores by nervaluate; strict ones by entity length too."""
+    """One prediction file scored in every way: official, by length, the paper's, other conventions."""
     from bioner.instances import read_instances, read_predictions
+    from bioner.realign import read_orphans
     from bioner.scoring.score import score
     from bioner.tables import write_table
 
-    keep_apart(out, gold, pred)
+    keep_apart(out, gold, pred, train, alignment)
     instances = read_instances(gold)
-    cuts = sorted(set(length_cut or [1, 2]))
-    table = score(instances, read_predictions(pred, instances), dataset, model, seed, decoding, cuts, per_type)
+    known = read_instances(train) if train else None
+    table = score(
+        instances,
+        read_predictions(pred, instances, known),
+        dataset=dataset,
+        model=model,
+        seed=seed,
+        decoding=decoding,
+        length_cuts=sorted(set(length_cut or [1, 2])),
+        per_type=per_type,
+        train=known,
+        orphans=read_orphans(alignment, instances) if alignment else None,
+        bootstrap=bootstrap,
+        bootstrap_seed=bootstrap_seed,
+    )
     write_table(out, table)
 
 

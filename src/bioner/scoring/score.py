@@ -1,14 +1,23 @@
-"""Score files: one prediction file scored, and the score files of a cell gathered."""
+"""Score files: one prediction file scored in every way, and the score files of a cell gathered."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from bioner.instances import Instance, Prediction
-from bioner.scoring.semeval import semeval_rows
-from bioner.scoring.table import SCORE_SCHEMA
+from bioner.scoring.conventions import Orphans, convention_tallies
+from bioner.scoring.pairs import pair_up
+from bioner.scoring.paper import paper_tallies
+from bioner.scoring.resampling import clusters_of
+from bioner.scoring.semeval import RESERVED, semeval_tallies
+from bioner.scoring.subsets import subset_tallies
+from bioner.scoring.table import SCORE_SCHEMA, score_table
+from bioner.scoring.tally import Row, Tally
 from bioner.tables import read_table
+
+log = logging.getLogger(__name__)
 
 
 def score(
@@ -20,11 +29,48 @@ def score(
     decoding: str | None = None,
     length_cuts: Sequence[int] = (1, 2),
     per_type: bool = True,
+    train: Sequence[Instance] | None = None,
+    orphans: Orphans | None = None,
+    bootstrap: int = 0,
+    bootstrap_seed: int = 0,
 ) -> pl.DataFrame:
-    """The long score table of one prediction file; columns without a source are null."""
-    whose = {"dataset": dataset, "model": model, "seed": seed, "decoding": decoding, "f1_low": None, "f1_high": None}
-    rows = [whose | row for row in semeval_rows(gold, predictions, length_cuts, per_type)]
-    return pl.DataFrame(rows, schema=SCORE_SCHEMA)
+    """The long score table of one prediction file; columns without a source are null.
+
+    `train` adds what was seen in training; `orphans`, by instance id the tokens whose B- was repaired from an I-,
+    adds strict IOB2; `bootstrap` resamples by document (by sentence where unknown) add intervals of F1.
+    """
+    rows = list(all_rows(gold, predictions, length_cuts, train, orphans))
+    clusters = clusters_of(gold)
+    if bootstrap and clusters.count == 1:
+        log.warning("score: one %s alone: no interval can be had by resampling", clusters.kind)
+    whose = {"dataset": dataset, "model": model, "seed": seed, "decoding": decoding}
+    table = score_table(rows, clusters, bootstrap, bootstrap_seed, whose)
+    return table if per_type else table.filter(pl.col("label").is_in(RESERVED))
+
+
+def all_rows(
+    gold: Sequence[Instance],
+    predictions: Sequence[Prediction],
+    length_cuts: Sequence[int],
+    train: Sequence[Instance] | None,
+    orphans: Orphans | None,
+) -> Iterator[Row]:
+    """Every row of every scorer, SemEval's first."""
+    pairs = pair_up(gold, predictions)
+    semeval = list(semeval_tallies(pairs, length_cuts))
+    overall = {row.scheme: row for row in semeval if isinstance(row, Tally) and row.stratum == row.label == "all"}
+    yield from semeval
+    yield from subset_tallies(pairs, [overall["strict"], overall["relaxed"]], train)
+    yield from paper_tallies(pairs, length_cuts)
+    yield from convention_tallies(pairs, overall["relaxed"], orphans)
+
+
+def strict_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> float:
+    """Strict F1 in percent over all types, as `semeval` has it; 0 where there is neither gold nor prediction."""
+    pairs = pair_up(gold, predictions)
+    correct = sum(len(set(pair.gold) & set(pair.predicted)) for pair in pairs)
+    both = sum(len(pair.gold) + len(pair.predicted) for pair in pairs)
+    return 200 * correct / both if both else 0.0
 
 
 def read_scores(path: Path) -> pl.DataFrame:

@@ -1,96 +1,108 @@
-"""SemEval scores by nervaluate (strict, relaxed, exact, type), and strict counts by entity length that add up."""
+"""SemEval 2013 task 9 by nervaluate (strict, relaxed, exact, type): overall, by type, macro, and by entity length."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from nervaluate import Evaluator
+from nervaluate.entities import EvaluationIndices, EvaluationResult
 
 from bioner.errors import InputError
-from bioner.instances import Instance, Prediction, entity_types
 from bioner.scoring.lengths import bucket_names, bucket_of
-from bioner.scoring.table import Counts
-from bioner.tags import spans, split_tag
+from bioner.scoring.pairs import Pair, entity_types_of
+from bioner.scoring.tally import COUNTS, Array, Macro, Row, Tally, prf
 
+SCORER = "semeval"
 # Our name of a scheme, nervaluate's, and the credit of a partial match. "Relaxed" is the paper's word for SemEval's
 # partial scheme: boundaries alone, half credit for any overlap (section II.C.3, Table V).
 SCHEMES = (("strict", "strict", 0.0), ("relaxed", "partial", 0.5), ("exact", "exact", 0.0), ("type", "ent_type", 0.0))
-
-Row = dict[str, Any]
-
-
-def semeval_rows(
-    gold: Sequence[Instance], predictions: Sequence[Prediction], length_cuts: Sequence[int], per_type: bool
-) -> Iterator[Row]:
-    """Rows of the score table for one prediction file, without the columns that say whose it is."""
-    types = sorted({*entity_types(gold), *_predicted_types(predictions)})
-    if "all" in types:
-        raise InputError("gold or predictions", "the entity type 'all'", "another name", "`all` names the overall row.")
-    true = [instance.tags for instance in gold]
-    predicted = [prediction.tags for prediction in predictions]
-    results = Evaluator(true, predicted, tags=types, loader="list").evaluate() if types else {}
-    overall: dict[str, Any] = results.get("overall", {})
-    for scheme, theirs, credit in SCHEMES:
-        yield _row(scheme, "all", "all", _counts(overall.get(theirs)), credit)
-        if scheme == "strict":
-            for bucket, counts in strict_by_length(gold, predictions, length_cuts).items():
-                yield _row(scheme, bucket, "all", counts, credit)
-        if per_type:
-            for type_ in types:
-                yield _row(scheme, "all", type_, _counts(results["entities"][type_][theirs]), credit)
+BY_LENGTH = ("strict", "relaxed")
+RESERVED = ("all", "macro")
+# What nervaluate would say of tags that are all O, instead of {}.
+NOTHING: dict[str, Any] = {
+    "overall": defaultdict(EvaluationResult),
+    "overall_indices": defaultdict(EvaluationIndices),
+    "entities": {},
+    "entity_indices": {},
+}
 
 
-def strict_by_length(
-    gold: Sequence[Instance], predictions: Sequence[Prediction], cuts: Sequence[int]
-) -> dict[str, Counts]:
-    """Strict counts by length, gold by gold length and predictions by predicted length: the buckets add up.
+def semeval_tallies(pairs: Sequence[Pair], length_cuts: Sequence[int]) -> Iterator[Row]:
+    """Rows of every scheme: overall; strict and relaxed by length; every entity type; their mean.
 
-    A strict match has one length, so recall of a bucket is correct / gold of that length and precision correct /
-    predictions of that length.
+    The counts are nervaluate's; its precision, recall and F1 are held against those computed from the counts.
     """
-    correct: Counter[str] = Counter()
-    possible: Counter[str] = Counter()
-    actual: Counter[str] = Counter()
-    for instance, prediction in zip(gold, predictions, strict=True):
-        expected, found = set(spans(instance.tags)), set(spans(prediction.tags))
-        for counter, entities in ((correct, expected & found), (possible, expected), (actual, found)):
-            counter.update(bucket_of(span.length, cuts) for span in entities)
-    return {bucket: Counts(correct[bucket], possible[bucket], actual[bucket]) for bucket in bucket_names(cuts)}
+    types = entity_types_of(pairs)
+    for name in RESERVED:
+        if name in types:
+            remedy = f"`{name}` names a row over all types."
+            raise InputError("gold or predictions", f"the entity type {name!r}", "another name", remedy)
+    true, predicted = [pair.instance.tags for pair in pairs], [pair.tags for pair in pairs]
+    results = Evaluator(true, predicted, tags=types, loader="list").evaluate() if types else NOTHING
+    for scheme, theirs, credit in SCHEMES:
+        indices = results["overall_indices"][theirs]
+        yield _tally(scheme, "all", results["overall"][theirs], indices, credit, len(pairs))
+        if scheme in BY_LENGTH:
+            yield from _by_length(scheme, pairs, indices, credit, length_cuts)
+        of_types = tuple(
+            _tally(scheme, type_, results["entities"][type_][theirs], found[theirs], credit, len(pairs))
+            for type_, found in sorted(results["entity_indices"].items())
+        )
+        yield from of_types
+        yield Macro(SCORER, scheme, of_types)
 
 
-def _predicted_types(predictions: Sequence[Prediction]) -> set[str]:
-    return {type_ for prediction in predictions for tag in prediction.tags if (type_ := split_tag(tag)[1])}
+def _tally(scheme: str, label: str, result: Any, indices: Any, credit: float, size: int) -> Tally:
+    counts = {name: _by_instance(getattr(indices, f"{name}_indices"), size) for name in COUNTS}
+    correct, incorrect, partial, missed, spurious = counts.values()
+    possible, actual = correct + incorrect + partial + missed, correct + incorrect + partial + spurious
+    credits = correct + credit * partial
+    _check(f"{scheme} of {label}", result, prf(*(each.sum() for each in (credits, possible, credits, actual))))
+    return Tally(SCORER, scheme, "all", label, credits, possible, credits, actual, counts)
 
 
-def _counts(result: Any) -> Counts:
-    if result is None:
-        return Counts(0, 0, 0, 0, 0, 0, 0)
-    return Counts(
-        correct=result.correct,
-        possible=result.possible,
-        actual=result.actual,
-        incorrect=result.incorrect,
-        partial=result.partial,
-        missed=result.missed,
-        spurious=result.spurious,
-    )
+def _check(row: str, result: Any, ours: Sequence[Array]) -> None:
+    theirs = [100 * value for value in (result.precision, result.recall, result.f1)]
+    if not np.allclose(np.nan_to_num(ours), theirs, rtol=0, atol=1e-9):  # what is undefined here is 0 there
+        raise RuntimeError(f"nervaluate's {row} is {theirs}, its own counts give {ours}: its version is not sound")
 
 
-def _row(scheme: str, stratum: str, label: str, counts: Counts, credit: float) -> Row:
-    precision, recall, f1 = counts.prf(credit)
-    return {
-        "scorer": "semeval",
-        "scheme": scheme,
-        "stratum": stratum,
-        "label": label,
-        "correct": counts.correct,
-        "incorrect": counts.incorrect,
-        "partial": counts.partial,
-        "missed": counts.missed,
-        "spurious": counts.spurious,
-        "possible": counts.possible,
-        "actual": counts.actual,
-        "precision": precision,
-        "recall": recall,
-        "f1": f1,
-    }
+def _by_instance(indices: Sequence[tuple[int, int]], size: int) -> Array:
+    return np.bincount([instance for instance, _ in indices], minlength=size).astype(float)
+
+
+def _by_length(scheme: str, pairs: Sequence[Pair], indices: Any, credit: float, cuts: Sequence[int]) -> Iterator[Tally]:
+    """Gold entities by gold length and predictions by predicted length: the buckets add up to the whole.
+
+    Correct matches have one length. A pair of a gold entity and a prediction that overlap has two: its credit goes to
+    recall in the bucket of the one and to precision in the bucket of the other. `incorrect`, `partial` and `missed`
+    count gold entities, `spurious` predictions.
+    """
+    gold = [[span.length for span in pair.gold] for pair in pairs]
+    predicted = [[span.length for span in pair.predicted] for pair in pairs]
+    correct = _buckets(((i, predicted[i][j]) for i, j in indices.correct_indices), cuts, len(pairs))
+    missed = _buckets(((i, gold[i][j]) for i, j in indices.missed_indices), cuts, len(pairs))
+    spurious = _buckets(((i, predicted[i][j]) for i, j in indices.spurious_indices), cuts, len(pairs))
+    possible = _buckets(((i, length) for i, lengths in enumerate(gold) for length in lengths), cuts, len(pairs))
+    actual = _buckets(((i, length) for i, lengths in enumerate(predicted) for length in lengths), cuts, len(pairs))
+    for name in bucket_names(cuts):
+        half_found = possible[name] - correct[name] - missed[name]
+        half_right = actual[name] - correct[name] - spurious[name]
+        none = np.zeros(len(pairs))
+        counts = {
+            "correct": correct[name],
+            "incorrect": none if credit else half_found,
+            "partial": half_found if credit else none,
+            "missed": missed[name],
+            "spurious": spurious[name],
+        }
+        found, right = correct[name] + credit * half_found, correct[name] + credit * half_right
+        yield Tally(SCORER, scheme, name, "all", found, possible[name], right, actual[name], counts)
+
+
+def _buckets(lengths: Iterator[tuple[int, int]], cuts: Sequence[int], size: int) -> dict[str, Array]:
+    tables = {name: np.zeros(size) for name in bucket_names(cuts)}
+    for instance, length in lengths:
+        tables[bucket_of(length, cuts)][instance] += 1
+    return tables

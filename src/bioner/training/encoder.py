@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from transformers import DataCollatorForTokenClassification, EvalPrediction, Trainer
 
-from bioner.instances import Instance, Prediction, entity_types
+from bioner.instances import Instance, entity_types
 from bioner.models.encoder import Piece, labelled, pieces
 from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
 from bioner.raw import Tagged
 from bioner.realign import realign_all
-from bioner.scoring.semeval import strict_by_length
+from bioner.scoring.score import strict_f1
 from bioner.tags import tag_set
 from bioner.training.job import Job, Trained
 from bioner.training.setup import Progress, callbacks, quiet, training_arguments
@@ -76,12 +76,6 @@ def _strict_f1(
                 outputs[instance.id].tags.append(labels[label])
     predictions, _ = realign_all(dev, outputs.values(), frozenset(labels))
     return strict_f1(dev, predictions)
-
-
-def strict_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> float:
-    """Strict F1 in percent."""
-    counts = next(iter(strict_by_length(gold, predictions, []).values()))
-    return counts.prf()[2] or 0.0
 
 
 def _parameters(model: torch.nn.Module) -> int:

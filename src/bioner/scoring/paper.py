@@ -1,0 +1,98 @@
+"""The paper's own scoring, rebuilt so that its Tables III and V have something like beside them. For comparison only.
+
+Its evaluator, an old script, differs from nervaluate in two rules, here two switches; its length rows do not score
+entities by length but windows cut around gold entities. Neither is a sound score: see docs/reproduction.md.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bioner.scoring.lengths import bucket_names, bucket_of
+from bioner.scoring.pairs import Pair
+from bioner.scoring.tally import COUNTS, Array, Tally
+from bioner.tags import Span
+
+SCORER = "paper"
+
+
+class Match(NamedTuple):
+    """Predictions by how they met the gold, and gold entities that none met."""
+
+    correct: int = 0
+    other_type: int = 0
+    overlapping: int = 0
+    missed: int = 0
+    spurious: int = 0
+
+
+def match(gold: Sequence[Span], predicted: Sequence[Span], half_open: bool = True, reuse: bool = True) -> Match:
+    """Match flat spans, left to right.
+
+    `half_open`: an overlap does not see the last token of either span, so that single tokens overlap nothing.
+    `reuse`: a gold entity may be matched by several predictions, each of which counts as one that was possible.
+    Both are the old evaluator's; with neither the counts are nervaluate's.
+    """
+    used: set[int] = set()
+    correct = other_type = overlapping = spurious = 0
+    for span in predicted:
+        for number, entity in enumerate(gold):
+            if number in used and not reuse:
+                continue
+            if span[:2] == entity[:2]:
+                correct += span.type == entity.type
+                other_type += span.type != entity.type
+            elif max(span.start, entity.start) < min(span.end, entity.end) - half_open:
+                overlapping += 1
+            else:
+                continue
+            used.add(number)
+            break
+        else:
+            spurious += 1
+    return Match(correct, other_type, overlapping, len(gold) - len(used), spurious)
+
+
+def paper_tallies(pairs: Sequence[Pair], length_cuts: Sequence[int]) -> Iterator[Tally]:
+    """Strict and relaxed rows as the paper computed them, overall and by its length windows."""
+    matches: dict[str, list[Match]] = {"all": [match(pair.gold, pair.predicted) for pair in pairs]}
+    by_window = [_by_window(pair, length_cuts) for pair in pairs]
+    matches |= {name: [windows[name] for windows in by_window] for name in bucket_names(length_cuts)}
+    for scheme, credit in (("strict", 0.0), ("relaxed", 0.5)):
+        for stratum, found in matches.items():
+            yield _tally(scheme, stratum, np.array(found, dtype=float).T, credit)
+
+
+def _by_window(pair: Pair, cuts: Sequence[int]) -> dict[str, Match]:
+    """The paper's length buckets: each gold entity's window is scored alone, as is every token outside gold.
+
+    Predictions are cut at a window's borders. A token outside gold is a sentence of one token in the first bucket.
+    """
+    totals: defaultdict[str, Match] = defaultdict(Match)
+    outside = sum(span.length for span in pair.predicted)
+    for entity in pair.gold:
+        inside = [
+            Span(max(span.start, entity.start), min(span.end, entity.end), span.type)
+            for span in pair.predicted
+            if span.start < entity.end and entity.start < span.end
+        ]
+        outside -= sum(span.length for span in inside)
+        bucket = bucket_of(entity.length, cuts)
+        totals[bucket] = Match(*map(sum, zip(totals[bucket], match([entity], inside), strict=True)))
+    first = bucket_of(1, cuts)
+    totals[first] = totals[first]._replace(spurious=totals[first].spurious + outside)
+    return totals
+
+
+def _tally(scheme: str, stratum: str, matches: Array, credit: float) -> Tally:
+    correct, other_type, overlapping, missed, spurious = matches
+    none = np.zeros_like(correct)
+    if scheme == "strict":
+        right, incorrect, partial = correct, other_type + overlapping, none
+    else:
+        right, incorrect, partial = correct + other_type, none, overlapping
+    counts = dict(zip(COUNTS, (right, incorrect, partial, missed, spurious), strict=True))
+    met, credits = right + incorrect + partial, right + credit * partial
+    return Tally(SCORER, scheme, stratum, "all", credits, met + missed, credits, met + spurious, counts)

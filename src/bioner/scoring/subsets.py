@@ -1,0 +1,56 @@
+"""Strict scores on parts of the test set: mentions known from train or not, repeated ones, sentences that are new."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from bioner.instances import Instance
+from bioner.scoring.pairs import Pair, text_of
+from bioner.scoring.tally import Tally, sizes
+from bioner.tags import Span, spans
+
+SCORER = "subset"
+SUBSETS = {
+    "seen": "gold mentions whose lower-cased text and type occur in train: recall",
+    "unseen": "the other gold mentions: recall",
+    "repeated": "gold mentions whose lower-cased text and type occur more than once in the sentence: recall",
+    "new": "sentences whose tokens are those of no sentence of train: strict and relaxed",
+}
+
+Asked = Callable[[Pair, Span], bool]
+
+
+def subset_tallies(
+    pairs: Sequence[Pair], overall: Sequence[Tally], train: Sequence[Instance] | None
+) -> Iterator[Tally]:
+    """Recall of repeated mentions; with `train` also of seen and unseen ones, and `overall` rows on new sentences."""
+    yield _recall("repeated", pairs, lambda pair, span: _key(pair.instance, span) in _repeated(pair))
+    if train is None:
+        return
+    known = {_key(instance, span) for instance in train for span in spans(instance.tags)}
+    yield _recall("seen", pairs, lambda pair, span: _key(pair.instance, span) in known)
+    yield _recall("unseen", pairs, lambda pair, span: _key(pair.instance, span) not in known)
+    sentences = {tuple(instance.tokens) for instance in train}
+    new = np.array([tuple(pair.instance.tokens) not in sentences for pair in pairs])
+    for row in overall:
+        found, possible, right, actual = (values * new for values in row.arrays())
+        counts = {name: values * new for name, values in row.counts.items()}
+        yield Tally(SCORER, row.scheme, "new", "all", found, possible, right, actual, counts)
+
+
+def _recall(stratum: str, pairs: Sequence[Pair], asked: Asked) -> Tally:
+    wanted = [{span for span in pair.gold if asked(pair, span)} for pair in pairs]
+    found = [spans.intersection(pair.predicted) for pair, spans in zip(pairs, wanted, strict=True)]
+    correct, possible = sizes(found), sizes(wanted)
+    counts = {"correct": correct, "missed": possible - correct}
+    return Tally(SCORER, "strict", stratum, "all", correct, possible, counts=counts)
+
+
+def _key(instance: Instance, span: Span) -> tuple[str, str]:
+    return text_of(instance.tokens, span), span.type
+
+
+def _repeated(pair: Pair) -> set[tuple[str, str]]:
+    times = Counter(_key(pair.instance, span) for span in pair.gold)
+    return {key for key, count in times.items() if count > 1}

@@ -1,0 +1,133 @@
+"""Intervals by resampling documents: what they are made of, and that they cover what they say."""
+
+import random
+from collections import defaultdict
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bioner.instances import Instance, Prediction
+from bioner.scoring.resampling import clusters_of, interval
+from bioner.scoring.score import score
+from bioner.scoring.table import score_table
+from bioner.scoring.tally import matched
+from bioner.tags import repair
+from tests.unit.scoring.random_cases import TAGS
+
+
+def corpus(documents: int, sentences: int = 3, seed: int = 0) -> tuple[list[Instance], list[Prediction]]:
+    """Documents of random tags; predictions are the gold with every fifth tag changed."""
+    draw = random.Random(seed)
+    gold, predictions = [], []
+    for number in range(documents * sentences):
+        tags = [draw.choice(TAGS) for _ in range(8)]
+        changed = [draw.choice(TAGS) if draw.random() < 0.2 else tag for tag in tags]
+        identity = f"s{number}"
+        gold.append(Instance(identity, f"d{number // sentences}", list("abcdefgh"), repair(tags).tags))
+        predictions.append(Prediction(identity, repair(changed).tags))
+    return gold, predictions
+
+
+def bounds(table: pl.DataFrame, **where) -> tuple[float | None, float | None]:
+    ((low, high),) = table.filter(**where).select("f1_low", "f1_high").iter_rows()
+    return low, high
+
+
+def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
+    """The long way: draw documents, put their sentences together, score that corpus; for every row with an F1."""
+    resamples, (gold, predictions) = 60, corpus(12)
+    table = score(gold, predictions, bootstrap=resamples, bootstrap_seed=5)
+    drawn = np.random.default_rng([5, 1]).integers(12, size=(resamples, 12))
+    values = defaultdict(list)
+    for documents in drawn:
+        chosen = [3 * document + sentence for document in documents for sentence in range(3)]
+        again = [Instance(str(n), str(n), gold[i].tokens, gold[i].tags) for n, i in enumerate(chosen)]
+        rows = score(again, [Prediction(str(n), predictions[i].tags) for n, i in enumerate(chosen)])
+        for row in rows.iter_rows(named=True):
+            values[row["scorer"], row["scheme"], row["stratum"], row["label"]].append(row["f1"])
+    compared = 0
+    for row in table.filter(pl.col("f1").is_not_null()).iter_rows(named=True):
+        known = [f1 for f1 in values[row["scorer"], row["scheme"], row["stratum"], row["label"]] if f1 is not None]
+        expected = np.percentile(known, [2.5, 97.5])
+        assert (row["f1_low"], row["f1_high"]) == (pytest.approx(expected[0]), pytest.approx(expected[1])), row
+        compared += 1
+    assert compared == 36
+
+
+def test_the_same_seed_gives_the_same_bounds_and_another_gives_others():
+    once, again, other = (score(*corpus(20), bootstrap=200, bootstrap_seed=seed) for seed in (1, 1, 2))
+    assert once.equals(again)
+    assert not once.equals(other)
+
+
+def test_without_resamples_there_are_no_bounds():
+    assert score(*corpus(5))["f1_low"].null_count() == len(score(*corpus(5)))
+
+
+def test_a_single_document_has_scores_and_no_bounds(caplog):
+    table = score(*corpus(1), bootstrap=100)
+    assert table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")["f1"].item() > 0
+    assert set(table["f1_low"]) == {None}
+    assert "one document alone" in caplog.text
+
+
+def test_equal_documents_leave_no_doubt():
+    gold = [Instance(f"s{n}", f"s{n}", ["a", "b"], ["B-D", "B-D"]) for n in range(30)]
+    table = score(gold, [Prediction(item.id, ["B-D", "O"]) for item in gold], bootstrap=100)
+    assert bounds(table, scorer="semeval", scheme="strict", stratum="all", label="all") == (
+        pytest.approx(200 / 3),
+        pytest.approx(200 / 3),
+    )
+
+
+def test_sentences_of_a_document_are_drawn_together():
+    """Ten documents of twenty equal sentences know no more than ten sentences do."""
+    gold = [Instance(f"s{n}", f"d{n // 20}", ["a"], ["B-D"]) for n in range(200)]
+    found = [Prediction(item.id, ["B-D" if n // 20 % 2 else "O"]) for n, item in enumerate(gold)]
+    apart = [Instance(item.id, item.id, item.tokens, item.tags) for item in gold]
+    where = {"scorer": "semeval", "scheme": "strict", "stratum": "all", "label": "all"}
+    (low, high), (narrow_low, narrow_high) = (bounds(score(g, found, bootstrap=2000), **where) for g in (gold, apart))
+    assert high - low > 3 * (narrow_high - narrow_low)
+
+
+def test_the_order_of_documents_names_the_clusters_and_nothing_else():
+    gold, predictions = corpus(15)
+    order = random.Random(0).sample(range(len(gold)), len(gold))
+    mixed = score([gold[i] for i in order], [predictions[i] for i in order])
+    assert mixed.equals(score(gold, predictions))
+
+
+def test_resamples_without_gold_and_prediction_are_left_out():
+    assert interval(np.array([np.nan, 50.0, 50.0])) == (50, 50)
+    assert interval(np.array([np.nan])) is None
+
+
+def test_clusters_are_documents_or_sentences():
+    gold, _ = corpus(4)
+    assert (clusters_of(gold).kind, clusters_of(gold).count) == ("document", 4)
+    apart = [Instance(item.id, item.id, item.tokens, item.tags) for item in gold]
+    assert (clusters_of(apart).kind, clusters_of(apart).count) == ("sentence", 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("documents", [50, 500])
+def test_95_percent_intervals_cover_93_to_97_percent(documents):
+    """2,000 test sets of documents whose size and difficulty vary; the true F1 is that of all documents there are."""
+    draw = np.random.default_rng(documents)
+
+    def test_set(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        skill = draw.beta(8, 2, size)
+        possible = draw.poisson(8, size) + 1
+        correct = draw.binomial(possible, skill)
+        return correct.astype(float), possible.astype(float), (correct + draw.poisson(1.5, size)).astype(float)
+
+    correct, possible, actual = (part.sum() for part in test_set(4_000_000))
+    truth = 200 * correct / (possible + actual)
+    clusters = clusters_of([Instance(str(number), str(number), ["a"], ["O"]) for number in range(documents)])
+    covered = 0
+    for trial in range(2000):
+        row = matched("semeval", "strict", *test_set(documents))
+        table = score_table([row], clusters, 1000, trial, {})
+        covered += table["f1_low"].item() <= truth <= table["f1_high"].item()
+    assert 0.93 <= covered / 2000 <= 0.97, covered / 2000

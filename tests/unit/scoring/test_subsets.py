@@ -1,0 +1,59 @@
+"""Seen, unseen and repeated mentions, and sentences that train does not have."""
+
+import pytest
+
+from bioner.scoring.score import score
+from tests.conftest import instance
+from tests.unit.scoring.predicted import predicted
+
+TRAIN = [instance("t1", "Gout/B-D hurts/O"), instance("t2", "gout/B-D after/O aspirin/B-C"), instance("t3", "gout/B-C")]
+GOLD = [
+    instance("s1", "gout/B-D after/O aspirin/B-C"),  # a sentence of train
+    instance("s2", "gout/B-D and/O lupus/B-D and/O lupus/B-D"),
+    instance("s3", "aspirin/B-D"),  # known, but as a chemical
+]
+TABLE = score(GOLD, predicted("B-D O O", "B-D O B-D O O", "B-D"), train=TRAIN).filter(scorer="subset")
+
+
+def found(stratum: str, scheme: str = "strict") -> dict:
+    (row,) = TABLE.filter(stratum=stratum, scheme=scheme).iter_rows(named=True)
+    return row
+
+
+def test_a_mention_is_seen_where_its_text_and_type_are_in_train():
+    # gout twice and aspirin as a chemical: two of three found.
+    assert (found("seen")["correct"], found("seen")["possible"]) == (2, 3)
+    assert found("seen")["recall"] == pytest.approx(200 / 3)
+
+
+def test_the_others_are_unseen_and_both_add_up_to_the_gold():
+    # lupus twice, aspirin as a disease: two of three.
+    assert (found("unseen")["correct"], found("unseen")["possible"]) == (2, 3)
+    assert sum(found(name)["possible"] for name in ("seen", "unseen")) == 6
+
+
+def test_repeated_mentions_are_all_those_whose_text_stands_twice_in_the_sentence():
+    assert (found("repeated")["correct"], found("repeated")["possible"], found("repeated")["recall"]) == (1, 2, 50)
+
+
+def test_of_parts_of_the_gold_there_is_a_recall_alone():
+    for stratum in ("seen", "unseen", "repeated"):
+        row = found(stratum)
+        assert [row[name] for name in ("actual", "precision", "f1", "f1_low")] == [None] * 4
+
+
+def test_new_sentences_are_those_that_train_does_not_have():
+    # s2 and s3: three of three predictions right, three of four gold.
+    row = found("new")
+    assert (row["correct"], row["actual"], row["possible"]) == (3, 3, 4)
+    assert found("new", "relaxed")["f1"] == pytest.approx(600 / 7)
+
+
+def test_without_train_only_repetition_can_be_told():
+    table = score(GOLD, predicted("B-D O O", "B-D O B-D O O", "B-D")).filter(scorer="subset")
+    assert table["stratum"].to_list() == ["repeated"]
+
+
+def test_nothing_repeated_leaves_the_recall_undefined():
+    table = score(GOLD[:1], predicted("B-D O O")).filter(stratum="repeated")
+    assert table.select("possible", "recall").row(0) == (0, None)
