@@ -10,6 +10,9 @@ from bioner.config import REPOSITORY, Tree, checked, fill_defaults, merged, sche
 from bioner.errors import InputError
 from bioner.yaml_files import place_of, read_yaml
 
+TRAINED = ("encoder", "llm")  # families with weights
+BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles that dev scores choose
+
 
 def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
     """All entries of `datasets` or `models`, later files over earlier ones, checked and completed."""
@@ -26,6 +29,8 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
         catalogue[name] = checked({name: entry}, kind, [f"{key} of {name}"])[name]
     for name, entry in catalogue.items():
         _check_entry(kind, name, entry)
+    if kind == "models":
+        _check_members(catalogue)
     return catalogue
 
 
@@ -35,6 +40,7 @@ def load_matrix(config: Tree, files: Sequence[Path]) -> tuple[dict[str, Tree], d
     for kind, catalogue in catalogues.items():
         for position, name in enumerate(config[kind]):
             find(catalogue, name, kind.removesuffix("s"), place_of([kind, position], files, name))
+    _check_choices(config["models"], catalogues["models"])
     for position, name in enumerate(config["show_text"]):
         find(catalogues["datasets"], name, "dataset", place_of(["show_text", position], files, name))
     return catalogues["datasets"], catalogues["models"]
@@ -89,7 +95,7 @@ def _with_new_files(entry: Tree) -> Tree:
 
 def _check_entry(kind: str, name: str, entry: Tree) -> None:
     """What no schema says well: a model without one source, splits without files or that share one: InputError."""
-    if kind == "models" and entry["family"] != "control":
+    if kind == "models" and entry["family"] in TRAINED:
         given = [key for key in ("hub", "scratch") if entry["source"][key] is not None]
         if len(given) != 1:
             found = " and ".join(given) or "neither"
@@ -108,6 +114,24 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
             expected = "a sha256 of every split's file"
             remedy = "State it under `files`: the table holds for the very files it was made from."
             raise InputError(f"{name}.documents", "a file without one", expected, remedy)
+
+
+def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
+    """Where an ensemble of the run has the best of a family, the run has one of that family: InputError."""
+    for name in names:
+        for member in models[name]["members"]:
+            if member in BEST and not any(models[other]["family"] == BEST[member] for other in names):
+                found, expected = f"{member!r} and no {BEST[member]} among the models", "one to choose from"
+                raise InputError(f"{name}.members", found, expected, "Add a model to `models`, or name the member.")
+
+
+def _check_members(models: Mapping[str, Tree]) -> None:
+    """Members of ensembles are models of the catalogue, no ensembles, or chosen by dev scores: InputError."""
+    for name, entry in models.items():
+        for member in entry["members"]:
+            if member not in BEST and find(models, member, "model", f"{name}.members")["family"] == "ensemble":
+                found, expected = f"the ensemble {member!r}", "models and controls"
+                raise InputError(f"{name}.members", found, expected, "Name its members instead.")
 
 
 def _expand_splits(entry: Tree) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from bioner.catalogue import TRAINED
 from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.instances import Instance
@@ -30,8 +31,9 @@ def predict(
 
 def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) -> Predictor:
     """A trained model as a function of instances and batch size; loads torch and the weights once."""
-    if entry["family"] == "control":
-        raise InputError(name, "a control", "a trained model", "Controls need no weights and are not timed.")
+    if entry["family"] not in TRAINED:
+        remedy = "Only models with weights are loaded and timed; members of ensembles have predictions of their own."
+        raise InputError(name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
     expected = {"encoder": ("direct",), "llm": ("free", "forced")}[entry["family"]]
     if decoding not in expected:
         raise InputError(name, f"decoding {decoding!r}", " or ".join(expected), "Change --decoding.")

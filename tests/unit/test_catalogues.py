@@ -109,6 +109,33 @@ def test_control_is_required_for_and_only_for_controls(entry):
 
 
 @pytest.mark.parametrize(
+    ("members", "named"),
+    [
+        (["oracle"], "members"),
+        (["oracle", "oracle"], "members"),
+        (["oracle", "bert-large-case"], "mine.members.*'bert-large-case'.*Did you mean 'bert-large-cased'"),
+        (["oracle", "best-union"], "mine.members: found the ensemble 'best-union'; expected models"),
+    ],
+)
+def test_an_ensemble_has_two_different_members_that_are_models(tmp_path, members, named):
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump({"mine": {"family": "ensemble", "members": members}}))
+    with pytest.raises(InputError, match=named):
+        load_catalogue("models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
+
+
+def test_members_are_for_ensembles_alone():
+    with pytest.raises(InputError, match="members"):
+        complete_entry("models", "mine", {"family": "control", "control": "oracle", "members": ["all-o"]})
+
+
+def test_the_best_of_a_family_needs_one_of_that_family_in_the_run():
+    config = load_config({"models": ["bert-large-cased", "best-union"]})
+    with pytest.raises(InputError, match=r"best-union\.members: found 'best-llm' and no llm among the models"):
+        load_matrix(config, [])
+
+
+@pytest.mark.parametrize(
     ("kind", "name", "near"),
     [
         ("model", "bert-large-uncase", "bert-large-uncased"),

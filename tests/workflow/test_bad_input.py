@@ -68,7 +68,7 @@ def test_a_wrong_configuration_is_named_by_snakemake(tmp_path, text, named):
         (["validate", "sound/other.jsonl", "--gold", "sound/test.jsonl"], ["2 broken invariants", "bioner realign"]),
         (["normalize", "demo", "--raw", "wrong/demo", "--out", "data"], ["train.txt:2", "{Gene|IL-2", "mark-up"]),
         (["train", "bert-mini", "--data", "data", "--out", "run"], ["train.jsonl", "no such file"]),
-        (["train", "oracle", "--data", "sound", "--out", "run"], ["a control", "not trained"]),
+        (["train", "oracle", "--data", "sound", "--out", "run"], ["the family 'control'", "needs no training"]),
         (["train", "mistral-7b", "--data", "sound", "--out", "run"], ["0 CUDA GPUs", "expected 2", "profile slurm"]),
         (["predict", "bert-mini", "--gold", "sound/test.jsonl", "--out", "raw.jsonl"], ["folder of a trained model"]),
         (["score", "--gold", "sound/test.jsonl", "--pred", "sound/test.jsonl.gz", "--out", "s.csv"], ["no such file"]),

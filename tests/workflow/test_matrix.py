@@ -12,21 +12,32 @@ CONTROLS = ["oracle", "all-o", "dictionary"]
 
 
 def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
-    # 5 datasets x (4 encoders + 2 LLMs) are trained; LLMs decode in two ways: 5 x (4 + 2 x 2 + 3) predictions.
+    # 5 datasets x (4 encoders + 2 LLMs) are trained; LLMs decode in two ways: 5 x (4 + 2 x 2 + 3) predictions on test.
+    # Those six are predicted with on dev too, by one decoding: their scores choose whom the main test compares.
     planned = jobs(dry_run(tmp_path))
     assert planned["fetch"] == planned["normalize"] == 5
     assert planned["train"] == planned["time"] == 5 * 6
-    assert planned["predict"] == planned["realign"] == planned["score"] == 5 * 11
+    assert planned["predict"] == planned["realign"] == planned["score"] == 5 * (11 + 6)
     assert planned["gather"] == 5 * 9
-    # All pairs of the six models and the dictionary.
-    assert planned["compare"] == 5 * 7 * 6 / 2
+    assert planned["compare"] == planned["select"] == 5
     assert planned["report"] == 1
 
 
 def test_every_seed_trains_again_and_controls_do_not(tmp_path):
     planned = jobs(dry_run(tmp_path, "--config", "seeds=[1,2,3]", "datasets=[BC5CDR]"))
     assert planned["train"] == 3 * 6
-    assert planned["predict"] == 3 * (4 + 2 * 2) + 3
+    assert planned["predict"] == 3 * (4 + 2 * 2 + 6) + 3
+
+
+def test_without_an_llm_nobody_is_chosen(tmp_path):
+    planned = jobs(dry_run(tmp_path, "--config", "datasets=[BC5CDR]", "models=[bert-large-cased,biomedbert-large]"))
+    assert (planned["compare"], planned["predict"]) == (1, 2)
+    assert "select" not in planned
+
+
+def test_one_system_is_not_compared(tmp_path):
+    planned = jobs(dry_run(tmp_path, "--config", "datasets=[BC5CDR]", "models=[oracle,all-o,dictionary]"))
+    assert "compare" not in planned
 
 
 @pytest.mark.parametrize("model", [*ENCODERS, *LLMS, *CONTROLS])

@@ -105,11 +105,11 @@ def test_the_demo_cut_down_to_seconds(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     strict = pl.read_csv(tmp_path / "reports" / "table3_strict.csv").filter(length="all")
     assert strict["model"].to_list() == ["oracle", "all-o", "dictionary", "bert-mini", "llama-mini"]
-    compared = pl.read_csv(tmp_path / "reports" / "significance.csv").filter(stratum="all")
-    assert list(compared.select("model", "versus_model", "versus_decoding").iter_rows()) == [
-        ("dictionary", "bert-mini", "direct"),
-        ("dictionary", "llama-mini", "forced"),
-        ("bert-mini", "llama-mini", "forced"),
+    compared = pl.read_csv(tmp_path / "reports" / "significance.csv").filter(stratum="all", measure="f1")
+    assert list(compared.select("family", "model", "versus_model", "decoding").iter_rows()) == [
+        ("primary", "llama-mini", "bert-mini", "forced"),
+        ("exploratory", "dictionary", "bert-mini", "direct"),
+        ("exploratory", "dictionary", "llama-mini", "direct"),
     ]
     timed = pl.read_csv(tmp_path / "reports" / "table4_inference_time.csv")
     assert set(timed["model"]) == {"bert-mini", "llama-mini"}
@@ -117,6 +117,39 @@ def test_the_demo_cut_down_to_seconds(tmp_path):
     page = (tmp_path / "reports" / "report.html").read_text()
     assert "llama-mini" in page
     assert "http" not in page.replace("http://www.w3.org", ""), "the page asks nobody for anything"
+
+
+def test_ensembles_are_scored_and_compared_like_any_other_system(folder):
+    """All-o has a vote and never wins: two of the other two are the majority."""
+    members = ["oracle", "dictionary", "all-o"]
+    (folder / "models.yaml").write_text(yaml.safe_dump({"vote": {"family": "ensemble", "members": members}}))
+    config = yaml.safe_load((folder / "tiny.yaml").read_text())
+    config["catalogues"]["models"] = ["config/models.yaml", str(folder / "models.yaml")]
+    config |= {"models": ["dictionary", "vote"], "seeds": [1, 2]}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    run(folder)
+    scores = pl.read_csv(folder / "reports" / "scores.csv")
+    strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all").select("model", "seed", "f1")
+    (dictionary,) = strict.filter(model="dictionary")["f1"]
+    assert strict.filter(model="vote").rows() == [("vote", 1, dictionary), ("vote", 2, dictionary)]
+    compared = pl.read_csv(folder / "reports" / "significance.csv")
+    assert set(compared.select("model", "versus_model", "versus_seeds", "difference").rows()) == {
+        ("dictionary", "vote", 2, 0.0)
+    }
+
+
+def test_the_best_of_dev_are_chosen_for_ensembles_too(tmp_path):
+    planned = jobs(
+        dry_run(
+            tmp_path,
+            "results/demo/best-union/scores.csv",
+            "--config",
+            "datasets=[demo]",
+            "models=[bert-mini,llama-mini]",
+        )
+    )
+    # Both members on dev, to choose them, and on test.
+    assert (planned["train"], planned["predict"], planned["select"], planned["ensemble"]) == (2, 4, 1, 1)
 
 
 @pytest.mark.skipif("BIONER_MIRROR" not in os.environ, reason="no real corpora: set BIONER_MIRROR to a mirror folder")
@@ -130,7 +163,11 @@ def test_real_corpora_with_the_controls_equal_the_paper_s_tables(tmp_path):
         assert counts["difference"].to_list() == [0] * len(counts)
         assert set(counts["dataset"]) == {"JNLPBA", "BC5CDR"}
     scores = pl.read_csv(tmp_path / "reports" / "scores.csv")
-    assert set(scores.filter(model="oracle")["f1"]) == {100.0}
-    assert set(scores.filter(model="all-o")["f1"]) == {0.0}
-    strict = scores.filter(model="dictionary", dataset="BC5CDR", scheme="strict", stratum="all", label="all")
-    assert 70 < strict["f1"].item() < 71.5
+    assert (
+        set(scores.filter(model="oracle")["recall"]) == set(scores.filter(model="oracle")["f1"].drop_nulls()) == {100.0}
+    )
+    assert set(scores.filter(model="all-o")["recall"]) == set(scores.filter(model="all-o")["f1"].drop_nulls()) == {0.0}
+    strict = scores.filter(model="dictionary", scorer="semeval", scheme="strict", stratum="all", label="all")
+    for row in strict.iter_rows(named=True):
+        assert row["f1_low"] < row["f1"] < row["f1_high"], "both corpora have intervals by document"
+    assert 70 < strict.filter(dataset="BC5CDR")["f1"].item() < 71.5

@@ -1,7 +1,6 @@
 """Configuration checked and completed, paths under `out`, and what a cell of the matrix consists of."""
 
 import ast
-import itertools
 import json
 import os
 import re
@@ -11,7 +10,14 @@ import sys
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-from bioner.catalogue import decodings_of, is_closed, load_matrix, seeds_of
+from bioner.catalogue import (
+    BEST,
+    TRAINED,
+    decodings_of,
+    is_closed,
+    load_matrix,
+    seeds_of,
+)
 from bioner.config import REPOSITORY, load_config
 from bioner.corpora.fetching.sources import identities, lacking
 from bioner.errors import InputError
@@ -76,10 +82,18 @@ REPORTS = [
 ]
 
 
+def one_of(names):
+    """A wildcard that is one of these names; without names it is nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+ENSEMBLES = [name for name in MODELS if MODELS[name]["family"] == "ensemble"]
+SINGLE = [name for name in MODELS if name not in ENSEMBLES]
+
+
 wildcard_constraints:
-    dataset="|".join(map(re.escape, DATASETS)),
-    model="|".join(map(re.escape, MODELS)),
-    other="|".join(map(re.escape, MODELS)),
+    dataset=one_of(DATASETS),
+    model=one_of(MODELS),
     seed=r"\d+",
     decoding="direct|free|forced",
     part="(dev/)?",
@@ -106,16 +120,24 @@ def as_json(entry):
 def training_settings(entry):
     """What a trained model depends on; a change of anything else must not train it again."""
     resources = {name: entry["resources"][name] for name in ("gpus", "threads")}
-    return {name: value for name, value in entry.items() if name != "predict"} | {
-        "resources": resources
-    }
+    return single(entry) | {"resources": resources}
 
 
 def prediction_settings(entry):
     """What a prediction depends on beside the weights."""
     resources = {name: entry["resources"][name] for name in ("predict_gpus", "threads")}
     train = {"precision": entry["train"]["precision"]}
-    return entry | {"train": train, "resources": resources}
+    return single(entry) | {
+        "predict": entry["predict"],
+        "train": train,
+        "resources": resources,
+    }
+
+
+def single(entry):
+    """What of an entry is about one model, prediction aside."""
+    beside = ("predict", "members", "combine")
+    return {name: value for name, value in entry.items() if name not in beside}
 
 
 def documents(wildcards):
@@ -175,23 +197,59 @@ def headline_decoding(model):
 
 def headline(dataset, model):
     """Test predictions a model is compared by, one file a seed."""
-    name = f"{headline_decoding(model)}/predictions.jsonl"
     seeds = seeds_of(MODELS[model], config["seeds"])
-    return [out(f"results/{dataset}/{model}/seed{seed}/{name}") for seed in seeds]
+    return [cell_file(dataset, model, seed, "predictions.jsonl") for seed in seeds]
 
 
-def comparisons():
-    """A file a pair of systems worth comparing; what oracle and all-o score is no finding."""
-    systems = [
+def compared():
+    """The systems worth comparing; what oracle and all-o score is no finding."""
+    return [
         name
         for name in config["models"]
         if MODELS[name]["control"] not in ("oracle", "all-o")
     ]
-    return [
-        out(f"results/{dataset}/{model}/versus/{other}.csv")
-        for dataset in at_hand()
-        for model, other in itertools.combinations(systems, 2)
+
+
+def comparisons():
+    """What `significance.csv` is made of: comparisons of two and more systems, and who was chosen on dev."""
+    names = ["comparisons.csv"] if len(compared()) > 1 else []
+    if {MODELS[name]["family"] for name in config["models"]} >= set(TRAINED):
+        names.append("selection.csv")
+    return [out(f"results/{dataset}/{name}") for dataset in at_hand() for name in names]
+
+
+def dev_scores(dataset, named=False):
+    """Score files on dev of the run's encoders and LLMs, by their headline decoding; with `named`, and whose they are."""
+    pairs = [
+        (model, cell_file(dataset, model, seed, "dev/scores.csv"))
+        for model in config["models"]
+        if trained(model)
+        for seed in seeds_of(MODELS[model], config["seeds"])
     ]
+    return pairs if named else [path for _, path in pairs]
+
+
+def member_predictions(wildcards):
+    """Predictions an ensemble is made of: (model, whether dev scores are to choose it) and its file."""
+    for member in MODELS[wildcards.model]["members"]:
+        models = [
+            name
+            for name in config["models"]
+            if MODELS[name]["family"] == BEST.get(member)
+        ]
+        for model in models if member in BEST else [member]:
+            seeds = seeds_of(MODELS[model], [int(wildcards.seed)])
+            seed = seeds[0] if trained(model) else config["seeds"][0]
+            name = f"{wildcards.part}predictions.jsonl"
+            yield (model, member in BEST), cell_file(
+                wildcards.dataset, model, seed, name
+            )
+
+
+def cell_file(dataset, model, seed, name):
+    """The path of a file of one seed, under the decoding its model is compared by."""
+    decoding = headline_decoding(model)
+    return out(f"results/{dataset}/{model}/seed{seed}/{decoding}/{name}")
 
 
 def recorded(product):
@@ -236,8 +294,8 @@ def gres(name):
 
 
 def trained(name):
-    """Whether a model has weights: controls have none."""
-    return MODELS[name]["family"] != "control"
+    """Whether a model has weights: controls and ensembles have none."""
+    return MODELS[name]["family"] in TRAINED
 
 
 def weights(wildcards):

@@ -12,6 +12,8 @@ rule realign:
         ),
     log:
         out("logs/realign/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
+    wildcard_constraints:
+        model=one_of(SINGLE),
     params:
         method=config["realign"]["method"],
     message:

@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 for command in (
     *(corpora.fetch, corpora.normalize, corpora.validate),
     *(systems.train, systems.predict, systems.time, systems.realign),
-    *(scores.score, scores.gather, scores.compare),
+    *(scores.score, scores.gather, scores.compare, scores.compare_all, scores.select, scores.ensemble),
     *(reports.report, reports.summary),
 ):
     app.command()(command)

@@ -1,12 +1,16 @@
-"""Commands of scores: score, gather, compare."""
+"""Commands of scores: score, gather, compare, compare-all, select, ensemble."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from bioner.cli.options import Gold, LengthCuts, Out, keep_apart
 from bioner.errors import InputError
+
+Resamples = Annotated[int, typer.Option(min=1, help="Of the bootstrap and of approximate randomisation.")]
+ResamplingSeed = Annotated[int, typer.Option(min=0)]
 
 
 def score(
@@ -79,25 +83,104 @@ def compare(
     versus_model: str | None = None,
     versus_decoding: str | None = None,
     length_cut: LengthCuts = None,
-    resamples: Annotated[int, typer.Option(min=1)] = 10_000,
-    resampling_seed: Annotated[int, typer.Option(min=0)] = 0,
+    resamples: Resamples = 10_000,
+    resampling_seed: ResamplingSeed = 0,
 ) -> None:
-    """Strict F1 of two systems, their difference, its 95 % interval and p-value."""
+    """Strict F1 and recall of two systems, their differences, 95 % intervals and p-values."""
+    systems = [(model, decoding, pred), (versus_model, versus_decoding, versus)]
+    _compare(gold, systems, out, dataset, length_cut, resamples, resampling_seed)
+
+
+def compare_all(
+    gold: Gold,
+    system: Annotated[
+        list[str], typer.Option(help="MODEL:DECODING=predictions; again for each system and each of its seeds.")
+    ],
+    out: Out,
+    dataset: str | None = None,
+    length_cut: LengthCuts = None,
+    resamples: Resamples = 10_000,
+    resampling_seed: ResamplingSeed = 0,
+) -> None:
+    """Every pair of several systems, as `compare` does one; resamples are drawn once for all."""
+    systems: dict[tuple[str, str], list[Path]] = {}
+    for text in system:
+        name, equals, path = text.partition("=")
+        model, colon, decoding = name.partition(":")
+        if not (model and colon and decoding and equals and path):
+            expected = "MODEL:DECODING=FILE"
+            raise InputError("--system", repr(text), expected, "For example bert-mini:direct=predictions.jsonl.")
+        systems.setdefault((model, decoding), []).append(Path(path))
+    if len(systems) < 2:
+        raise InputError("--system", f"{len(systems)} system", "at least two", "Name another.")
+    named = [(model, decoding, paths) for (model, decoding), paths in systems.items()]
+    _compare(gold, named, out, dataset, length_cut, resamples, resampling_seed)
+
+
+def select(
+    out: Out,
+    encoder: Annotated[list[Path] | None, typer.Option(help="Dev scores of an encoder; again for each.")] = None,
+    llm: Annotated[list[Path] | None, typer.Option(help="Dev scores of an LLM; again for each.")] = None,
+) -> None:
+    """The best encoder and the best LLM by strict F1 on dev."""
+    from bioner.scoring.selection import select
+    from bioner.tables import write_table
+
+    candidates = {family: paths for family, paths in (("encoder", encoder), ("llm", llm)) if paths}
+    if not candidates:
+        raise InputError("select", "no score file", "--encoder or --llm", "Name dev/scores.csv files.")
+    keep_apart(out, *(path for paths in candidates.values() for path in paths))
+    write_table(out, select(candidates))
+
+
+def ensemble(
+    gold: Gold,
+    out: Out,
+    combine: Annotated[Literal["vote", "union", "intersection"], typer.Option(help="What becomes of the spans.")],
+    pred: Annotated[list[Path] | None, typer.Option(help="Predictions of a member; again for each.")] = None,
+    candidate: Annotated[
+        list[str] | None, typer.Option(help="MODEL=predictions: a member where --selection has it chosen.")
+    ] = None,
+    selection: Annotated[Path | None, typer.Option(help="What `select` wrote.")] = None,
+) -> None:
+    """Predictions of several systems put together, span by span."""
+    from bioner.ensemble import combine as combined
+    from bioner.instances import read_instances, read_predictions, write_predictions
+    from bioner.scoring.selection import read_selection
+
+    paths = list(pred or [])
+    if candidate:
+        if selection is None:
+            raise InputError("--candidate", "no --selection", "what `bioner select` wrote", "Name it, or use --pred.")
+        chosen = set(read_selection(selection).filter("chosen")["model"])
+        named = [text.partition("=") for text in candidate]
+        paths += [Path(path) for model, _, path in named if model in chosen]
+    if len(paths) < 2:
+        raise InputError("ensemble", f"{len(paths)} member", "at least two", "Name more predictions.")
+    keep_apart(out, gold, selection, *paths)
+    instances = read_instances(gold)
+    write_predictions(out, combined(instances, [read_predictions(path, instances) for path in paths], combine))
+
+
+def _compare(
+    gold: Path,
+    systems: Sequence[tuple[str | None, str | None, list[Path]]],
+    out: Path,
+    dataset: str | None,
+    length_cut: list[int] | None,
+    resamples: int,
+    resampling_seed: int,
+) -> None:
     import polars as pl
 
     from bioner.instances import read_instances, read_predictions
-    from bioner.scoring.compare import COMPARISON, compare
+    from bioner.scoring.compare import COMPARISON, System, compare
     from bioner.tables import write_table
 
-    keep_apart(out, gold, *pred, *versus)
+    keep_apart(out, gold, *(path for _, _, paths in systems for path in paths))
     instances = read_instances(gold)
-    ours, theirs = ([read_predictions(path, instances) for path in paths] for paths in (pred, versus))
-    whose = {
-        "dataset": dataset,
-        "model": model,
-        "decoding": decoding,
-        "versus_model": versus_model,
-        "versus_decoding": versus_decoding,
-    }
-    rows = compare(instances, ours, theirs, sorted(set(length_cut or [1, 2])), resamples, resampling_seed)
-    write_table(out, pl.DataFrame([whose | row for row in rows], schema=COMPARISON))
+    read = [
+        System(model, decoding, [read_predictions(p, instances) for p in paths]) for model, decoding, paths in systems
+    ]
+    rows = compare(instances, read, sorted(set(length_cut or [1, 2])), resamples, resampling_seed)
+    write_table(out, pl.DataFrame([{"dataset": dataset, **row} for row in rows], schema=COMPARISON))

@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from bioner.errors import InputError
-from bioner.scoring.compare import COMPARISON
+from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import read_scores
+from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.tables import Schema, read_table
 
@@ -56,6 +57,7 @@ class Kept:
     timing: pl.DataFrame
     runs: pl.DataFrame
     comparisons: pl.DataFrame
+    selection: pl.DataFrame
 
 
 def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequence[str]) -> Kept:
@@ -68,8 +70,10 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
     statistics = [
         read_table(path, STATISTICS) for dataset in datasets if (path := data / dataset / "stats.csv").is_file()
     ]
-    versus = [(cell / "versus" / f"{other}.csv") for _, _, cell in cells for other in models]
-    comparisons = [read_table(path, COMPARISON) for path in versus if path.is_file()]
+    comparisons, selections = (
+        [read(path) for dataset in datasets if (path := results / dataset / name).is_file()]
+        for name, read in (("comparisons.csv", read_comparisons), ("selection.csv", read_selection))
+    )
     runs = [
         _run(dataset, model, path)
         for dataset, model, cell in cells
@@ -77,11 +81,14 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
         if (path := cell / f"seed{seed}" / "run.json").is_file()
     ]
     return Kept(
-        scores=pl.concat(scores) if scores else pl.DataFrame(schema=SCORE_SCHEMA),
-        statistics=pl.concat(statistics) if statistics else pl.DataFrame(schema=STATISTICS),
-        timing=pl.concat(timing) if timing else pl.DataFrame(schema=TIMING),
+        scores=pl.concat([pl.DataFrame(schema=SCORE_SCHEMA), *scores]),
+        statistics=pl.concat([pl.DataFrame(schema=STATISTICS), *statistics]),
+        timing=pl.concat([pl.DataFrame(schema=TIMING), *timing]),
         runs=pl.DataFrame(runs, schema=RUNS),
-        comparisons=pl.concat(comparisons) if comparisons else pl.DataFrame(schema=COMPARISON),
+        comparisons=pl.concat([pl.DataFrame(schema=COMPARISON), *comparisons]).filter(
+            pl.col("model").is_in(models), pl.col("versus_model").is_in(models)
+        ),
+        selection=pl.concat([pl.DataFrame(schema=SELECTION), *selections]),
     )
 
 

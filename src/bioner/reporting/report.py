@@ -12,13 +12,13 @@ from bioner.errors import InputError
 from bioner.files import atomic_text
 from bioner.provenance import provenance
 from bioner.reporting.kept import Kept, read_kept
+from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
     corpora_table,
     cost_table,
     entities_table,
     instances_table,
     relaxed_table,
-    significance_table,
     strict_table,
     time_table,
 )
@@ -73,7 +73,7 @@ def report(
         "table3_strict": strict_table(kept),
         "table4_inference_time": time_table(kept),
         "table5_relaxed": relaxed_table(kept),
-        "significance": significance_table(kept),
+        "significance": significance_table(kept.comparisons, kept.selection),
         "cost": cost_table(kept),
     }
     for name, table in {**tables, "scores": kept.scores}.items():

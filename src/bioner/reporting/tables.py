@@ -4,12 +4,10 @@ import polars as pl
 
 from bioner.config import REPOSITORY
 from bioner.reporting.kept import Kept
-from bioner.scoring.compare import holm
 
 PAPER = REPOSITORY / "resources" / "paper"
 CELL = ["dataset", "model", "decoding"]
 MEASURES = ("precision", "recall", "f1")
-FEWEST = 30  # entities or clusters that a verdict needs
 # The paper's rows of ChemProt were made on mislabelled data (docs/reproduction.md). They stand beside both corpora,
 # and scores are held against them on the reproduction of that data alone.
 PAPER_CHEMPROT, REPRODUCTION = "ChemProt", "ChemProt-paper"
@@ -111,22 +109,6 @@ def time_table(kept: Kept) -> pl.DataFrame:
 def cost_table(kept: Kept) -> pl.DataFrame:
     """Training cost a cell and seed: seconds, GPU-hours, peak memory, trained parameters."""
     return kept.runs
-
-
-def significance_table(kept: Kept) -> pl.DataFrame:
-    """Paired comparisons with Holm's adjustment over the pairs of a dataset and stratum.
-
-    A stratum with fewer than 30 gold entities or clusters gets no adjusted p-value: `too_few` says so.
-    """
-    table = kept.comparisons.with_columns(
-        too_few=(pl.col("gold_entities") < FEWEST) | (pl.col("clusters") < FEWEST),
-    )
-    adjusted: dict[int, float] = {}
-    sound = table.with_row_index("row").filter(~pl.col("too_few"))
-    for group in sound.partition_by("dataset", "stratum", maintain_order=True):
-        adjusted.update(zip(group["row"], holm(group["p"].to_list()), strict=True))
-    p_holm = pl.Series("p_holm", [adjusted.get(row) for row in range(len(table))], dtype=pl.Float64)
-    return table.with_columns(p_holm)
 
 
 def _means(scores: pl.DataFrame, scheme: str, per_length: bool) -> pl.DataFrame:

@@ -1,132 +1,201 @@
-"""Is a difference between two systems real? Paired resampling of strict F1 by document (by sentence where unknown)."""
+"""Is a difference between two systems real? Paired resampling by document (by sentence where unknown)."""
 
+import itertools
+import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from bioner.instances import Instance, Prediction
 from bioner.scoring.lengths import bucket_names, bucket_of
-from bioner.tables import Schema
-from bioner.tags import spans
+from bioner.scoring.pairs import pair_up
+from bioner.scoring.resampling import Clusters, bootstrap_weights, clusters_of, drawn_runs, interval, swaps
+from bioner.scoring.tally import Array, divided, prf
+from bioner.tables import Schema, read_table
 
-Counts = np.ndarray  # clusters x (correct, possible, actual)
+log = logging.getLogger(__name__)
 
 COMPARISON: Schema = {
     "dataset": pl.String,
     "model": pl.String,
     "decoding": pl.String,
+    "seeds": pl.Int64,
     "versus_model": pl.String,
     "versus_decoding": pl.String,
+    "versus_seeds": pl.Int64,
+    "measure": pl.String,
     "stratum": pl.String,
     "gold_entities": pl.Int64,
     "cluster": pl.String,
     "clusters": pl.Int64,
-    "f1": pl.Float64,
-    "versus_f1": pl.Float64,
+    "clusters_with_gold": pl.Int64,
+    "score": pl.Float64,
+    "versus_score": pl.Float64,
     "difference": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
     "p": pl.Float64,
 }
-ROWS_AT_ONCE = 500  # resamples drawn together: bounds memory at 4,797 clusters to some 20 MB
+MEASURES = ("f1", "recall")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Predictions of a model under one decoding: a run a seed."""
+
+    model: str | None
+    decoding: str | None
+    runs: Sequence[Sequence[Prediction]]
+
+
+@dataclass(frozen=True, slots=True)
+class Strata:
+    """What is compared: strict F1 and recall overall, by entity length, and the longest against the shortest."""
+
+    names: list[str]
+
+    @property
+    def contrast(self) -> str:
+        """The stratum of the paper's length claim: how much better a system is on long entities than on short ones."""
+        return f"{self.names[-1]} - {self.names[1]}"
+
+    def statistics(self, totals: Array) -> Array:
+        """Every measure in every stratum and in the contrast, in percent; `totals` are … x (strata x 3 counts)."""
+        correct, possible, actual = np.moveaxis(totals.reshape(*totals.shape[:-1], -1, 3), -1, 0)
+        f1 = prf(correct, possible, correct, actual)[2]
+        recall = divided(100 * correct, possible, np.nan)
+        return np.concatenate([_with_contrast(f1), _with_contrast(recall)], axis=-1)
+
+    def labels(self) -> Iterator[tuple[str, str]]:
+        """Measure and stratum of each statistic, in their order."""
+        return itertools.product(MEASURES, [*self.names, self.contrast])
 
 
 def compare(
     gold: Sequence[Instance],
-    predictions: Sequence[Sequence[Prediction]],
-    versus: Sequence[Sequence[Prediction]],
+    systems: Sequence[System],
     cuts: Sequence[int] = (1, 2),
     resamples: int = 10_000,
     seed: int = 0,
-) -> Iterator[dict[str, object]]:
-    """A row a stratum (all, and the length buckets): both strict F1s, their difference, its interval, its p-value.
+) -> Iterator[dict[str, Any]]:
+    """Every pair of systems: a row a measure (strict F1, recall) and stratum, without the dataset's name.
 
-    Several prediction files a side are seeds of one system; their counts are averaged within a cluster. `low` and
-    `high` are the 95 % percentile interval of a paired bootstrap over clusters; `p` is the two-sided p-value of
-    approximate randomisation that swaps whole clusters, (r + 1) / (N + 1). F1 in percent.
+    Strata are `all`, the length buckets, and the last bucket minus the first, in which `difference` is a difference
+    in differences. Scores are of the counts of all runs together. `low` and `high` are the 95 % percentile interval of
+    a paired bootstrap that draws documents, and the runs of each side; `p` is the two-sided p-value of approximate
+    randomisation that swaps whole documents, (r + 1) / (N + 1). A single document has neither.
     """
-    index = {doc: position for position, doc in enumerate(dict.fromkeys(instance.doc for instance in gold))}
-    cluster = "sentence" if len(index) == len(gold) else "document"
-    strata = ["all", *bucket_names(cuts)]
-    ours = _cluster_counts(gold, predictions, index, strata, cuts)
-    theirs = _cluster_counts(gold, versus, index, strata, cuts)
-    for stratum in strata:
-        mine, other = ours[stratum], theirs[stratum]
-        f1, versus_f1 = float(_f1(mine.sum(0))), float(_f1(other.sum(0)))
-        low, high = _interval(mine, other, resamples, np.random.default_rng([seed, 1]))
-        yield {
-            "stratum": stratum,
-            "gold_entities": round(mine[:, 1].sum()),
-            "cluster": cluster,
-            "clusters": len(index),
-            "f1": f1,
-            "versus_f1": versus_f1,
-            "difference": f1 - versus_f1,
-            "low": low,
-            "high": high,
-            "p": _p_value(mine, other, resamples, np.random.default_rng([seed, 2])),
-        }
+    strata = Strata(["all", *bucket_names(cuts)])
+    clusters = clusters_of(gold)
+    runs = [[_cluster_counts(gold, run, clusters, strata, cuts) for run in system.runs] for system in systems]
+    means = [np.mean(counts, axis=0) for counts in runs]
+    possible = means[0].reshape(clusters.count, -1, 3)[:, :, 1] if means else np.zeros((0, 0))
+    sizes = [_sizes(counts) for counts in (possible.sum(0), (possible > 0).sum(0))]
+    resampled = _bootstrap(runs, clusters, strata, resamples, seed)
+    pairs = list(itertools.combinations(range(len(systems)), 2))
+    p_values = _p_values(means, pairs, clusters, strata, resamples, seed)
+    if clusters.count == 1:
+        log.warning("compare: one %s alone: no interval and no test can be had by resampling", clusters.kind)
+    for pair, p in zip(pairs, p_values, strict=True):
+        (one, other), (mine, theirs) = (systems[i] for i in pair), (strata.statistics(means[i].sum(0)) for i in pair)
+        drawn = resampled[pair[0]] - resampled[pair[1]]
+        for place, (measure, stratum) in enumerate(strata.labels()):
+            low, high = (interval(drawn[:, place]) if clusters.count > 1 else None) or (None, None)
+            yield {
+                "model": one.model,
+                "decoding": one.decoding,
+                "seeds": len(one.runs),
+                "versus_model": other.model,
+                "versus_decoding": other.decoding,
+                "versus_seeds": len(other.runs),
+                "measure": measure,
+                "stratum": stratum,
+                "gold_entities": sizes[0][place % len(sizes[0])],
+                "cluster": clusters.kind,
+                "clusters": clusters.count,
+                "clusters_with_gold": sizes[1][place % len(sizes[1])],
+                "score": _defined(mine[place]),
+                "versus_score": _defined(theirs[place]),
+                "difference": _defined(mine[place] - theirs[place]),
+                "low": low,
+                "high": high,
+                "p": _defined(p[place]) if clusters.count > 1 else None,
+            }
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment, in the order given."""
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, position in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[position]))
-        adjusted[position] = largest
-    return adjusted
+def read_comparisons(path: Path) -> pl.DataFrame:
+    """A comparison file, with its columns checked."""
+    return read_table(path, COMPARISON)
 
 
 def _cluster_counts(
-    gold: Sequence[Instance],
-    runs: Sequence[Sequence[Prediction]],
-    index: dict[str, int],
-    strata: Sequence[str],
-    cuts: Sequence[int],
-) -> dict[str, Counts]:
-    counts = {stratum: np.zeros((len(index), 3)) for stratum in strata}
-    for run in runs:
-        for instance, prediction in zip(gold, run, strict=True):
-            expected, found = set(spans(instance.tags)), set(spans(prediction.tags))
-            row = index[instance.doc]
-            for column, entities in enumerate((expected & found, expected, found)):
-                for span in entities:
-                    counts["all"][row, column] += 1
-                    counts[bucket_of(span.length, cuts)][row, column] += 1
-    return {stratum: table / len(runs) for stratum, table in counts.items()}
+    gold: Sequence[Instance], run: Sequence[Prediction], clusters: Clusters, strata: Strata, cuts: Sequence[int]
+) -> Array:
+    """Strict counts, clusters x (strata x (correct, possible, actual))."""
+    table = np.zeros((len(gold), len(strata.names), 3))
+    column = {name: number for number, name in enumerate(strata.names)}
+    for row, pair in enumerate(pair_up(gold, run)):
+        expected, found = set(pair.gold), set(pair.predicted)
+        for kind, entities in enumerate((expected & found, expected, found)):
+            for span in entities:
+                table[row, column[bucket_of(span.length, cuts)], kind] += 1
+    table[:, 0] = table[:, 1:].sum(1)
+    return clusters.sums(table.reshape(len(gold), -1))
 
 
-def _f1(totals: np.ndarray) -> np.ndarray:
-    """F1 in percent of counts in the last axis: 2 TP / (gold + predicted), and 0 where there is neither."""
-    both = totals[..., 1] + totals[..., 2]
-    f1: np.ndarray = np.divide(200 * totals[..., 0], both, out=np.zeros_like(both), where=both > 0)
-    return f1
+def _bootstrap(
+    runs: Sequence[Sequence[Array]], clusters: Clusters, strata: Strata, resamples: int, seed: int
+) -> list[Array]:
+    """Statistics of each system in every resample: all systems see the same documents, each draws its own runs."""
+    collected: list[list[Array]] = [[] for _ in runs]
+    shares = [drawn_runs(len(counts), resamples, seed, system) for system, counts in enumerate(runs)]
+    start = 0
+    for weights in bootstrap_weights(clusters.count, resamples, seed):
+        rows = slice(start, start + len(weights))
+        start = rows.stop
+        for system, counts in enumerate(runs):
+            totals = sum(shares[system][rows, run, None] * (weights @ count) for run, count in enumerate(counts))
+            collected[system].append(strata.statistics(np.asarray(totals)))
+    return [np.concatenate(parts) for parts in collected]
 
 
-def _interval(mine: Counts, other: Counts, resamples: int, draw: np.random.Generator) -> tuple[float, float]:
-    differences = []
-    for size in _chunks(resamples):
-        chosen = draw.integers(len(mine), size=(size, len(mine)))
-        times = np.apply_along_axis(np.bincount, 1, chosen, minlength=len(mine)).astype(float)
-        differences.append(_f1(times @ mine) - _f1(times @ other))
-    low, high = np.percentile(np.concatenate(differences), [2.5, 97.5])
-    return float(low), float(high)
+def _p_values(
+    means: Sequence[Array],
+    pairs: Sequence[tuple[int, int]],
+    clusters: Clusters,
+    strata: Strata,
+    resamples: int,
+    seed: int,
+) -> list[Array]:
+    """Two-sided p-values of each pair's statistics."""
+    totals = [counts.sum(0) for counts in means]
+    observed = [np.abs(strata.statistics(totals[a]) - strata.statistics(totals[b])) for a, b in pairs]
+    extreme = [np.zeros(len(each)) for each in observed]
+    for swapped in swaps(clusters.count, resamples, seed):
+        moved = [swapped @ counts for counts in means]
+        for pair, (a, b) in enumerate(pairs):
+            change = moved[b] - moved[a]
+            difference = strata.statistics(totals[a] + change) - strata.statistics(totals[b] - change)
+            # Equal differences come out of other sums of floats: count those that differ in rounding alone.
+            extreme[pair] += (np.abs(difference) >= observed[pair] - 1e-9).sum(0)
+    return [
+        np.where(np.isnan(seen), np.nan, (count + 1) / (resamples + 1))
+        for seen, count in zip(observed, extreme, strict=True)
+    ]
 
 
-def _p_value(mine: Counts, other: Counts, resamples: int, draw: np.random.Generator) -> float:
-    observed = abs(_f1(mine.sum(0)) - _f1(other.sum(0)))
-    extreme = 0
-    for size in _chunks(resamples):
-        swapped = draw.integers(2, size=(size, len(mine))).astype(float)
-        moved = swapped @ (other - mine)
-        difference = _f1(mine.sum(0) + moved) - _f1(other.sum(0) - moved)
-        # Equal differences come out of other sums of floats: count those that differ in rounding alone.
-        extreme += int((np.abs(difference) >= observed - 1e-9).sum())
-    return (extreme + 1) / (resamples + 1)
+def _with_contrast(values: Array) -> Array:
+    return np.concatenate([values, values[..., -1:] - values[..., 1:2]], axis=-1)
 
 
-def _chunks(total: int) -> Iterator[int]:
-    for start in range(0, total, ROWS_AT_ONCE):
-        yield min(ROWS_AT_ONCE, total - start)
+def _sizes(counts: Array) -> list[int]:
+    """Of the strata and the contrast; a contrast has as many as the smaller of its two strata."""
+    return [round(count) for count in (*counts, min(counts[1], counts[-1]))]
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

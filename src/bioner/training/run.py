@@ -11,6 +11,7 @@ import torch
 import transformers
 from accelerate import PartialState
 
+from bioner.catalogue import TRAINED
 from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.files import atomic_path
@@ -30,9 +31,9 @@ def train(name: str, entry: Tree, train: Sequence[Instance], dev: Sequence[Insta
     Runs in every process that accelerate or torchrun started; the main one writes. Raises InputError before anything is
     loaded where the entry asks for GPUs that are missing.
     """
-    if entry["family"] == "control":
-        remedy = "Controls are not trained; go on with `bioner predict`."
-        raise InputError(name, "a control", "an encoder or an LLM", remedy)
+    if entry["family"] not in TRAINED:
+        remedy = "It needs no training; go on with `bioner predict` or `bioner ensemble`."
+        raise InputError(name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
     for split, instances in (("train", train), ("dev", dev)):
         if not instances:
             raise InputError(

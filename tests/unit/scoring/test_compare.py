@@ -1,9 +1,16 @@
-"""Paired tests between two systems: worked cases, and what must hold for any."""
+"""Paired tests between systems: worked cases, and what must hold for any."""
 
+import random
+
+import numpy as np
+import polars as pl
 import pytest
 
 from bioner.instances import Instance, Prediction
-from bioner.scoring.compare import compare, holm
+from bioner.scoring.compare import System, compare
+from bioner.scoring.score import score
+from bioner.tags import repair
+from tests.unit.scoring.random_cases import TAGS
 
 
 def corpus(sentences: int, per_document: int) -> list[Instance]:
@@ -20,68 +27,225 @@ def predicted(gold: list[Instance], right: int) -> list[Prediction]:
     ]
 
 
-def test_f1_of_both_sides_and_their_difference():
+def compared(gold, *systems, measure="f1", stratum="all", **options) -> dict:
+    """The row of the first two systems in a measure and stratum; a system is a list of runs."""
+    return rows(gold, *systems, **options)[measure, stratum]
+
+
+def rows(gold, *systems, **options) -> dict[tuple[str, str], dict]:
+    named = [System(f"m{number}", "direct", runs) for number, runs in enumerate(systems)]
+    table = list(compare(gold, named, **options))
+    first = [row for row in table if (row["model"], row["versus_model"]) == ("m0", "m1")]
+    return {(row["measure"], row["stratum"]): row for row in first}
+
+
+def random_corpus(documents: int, seed: int) -> tuple[list[Instance], list[list[Prediction]]]:
+    """Documents of three random sentences, and three systems that change a tag in five, four and three."""
+    draw = random.Random(seed)
+    gold, systems = [], [[], [], []]
+    for number in range(3 * documents):
+        tags = [draw.choice(TAGS) for _ in range(10)]
+        gold.append(Instance(f"s{number}", f"d{number // 3}", list("abcdefghij"), repair(tags).tags))
+        for share, system in zip((5, 4, 3), systems, strict=True):
+            changed = [draw.choice(TAGS) if draw.random() < 1 / share else tag for tag in tags]
+            system.append(Prediction(f"s{number}", repair(changed).tags))
+    return gold, systems
+
+
+def test_f1_and_recall_of_both_sides_and_their_difference():
     gold = corpus(10, 1)
-    row = next(compare(gold, [predicted(gold, 10)], [predicted(gold, 5)], resamples=100))
+    row = compared(gold, [predicted(gold, 10)], [predicted(gold, 5)], resamples=100)
     # 10 of 20 found, none wrong: P 100, R 50, F1 66.7.
-    assert (row["f1"], row["versus_f1"], row["difference"]) == (100, pytest.approx(200 / 3), pytest.approx(100 / 3))
+    assert (row["score"], row["versus_score"], row["difference"]) == (
+        *(100, pytest.approx(200 / 3), pytest.approx(100 / 3)),
+    )
     assert (row["gold_entities"], row["cluster"], row["clusters"]) == (20, "sentence", 10)
+    recall = compared(gold, [predicted(gold, 10)], [predicted(gold, 5)], measure="recall", resamples=100)
+    assert (recall["score"], recall["versus_score"]) == (100, 50)
 
 
 def test_documents_are_the_clusters_where_they_are_known():
     gold = corpus(10, 5)
-    row = next(compare(gold, [predicted(gold, 10)], [predicted(gold, 5)], resamples=100))
+    row = compared(gold, [predicted(gold, 10)], [predicted(gold, 5)], resamples=100)
     assert (row["cluster"], row["clusters"]) == ("document", 2)
 
 
+def test_clusters_that_hold_a_gold_entity_of_the_stratum_are_counted_apart():
+    gold = [*corpus(4, 1), Instance("long", "long", ["a", "b", "c"], ["B-D", "I-D", "I-D"])]
+    found = rows(gold, [predicted(gold, 5)], [predicted(gold, 0)], resamples=50)
+    strata = ("all", "1", "2", "3+", "3+ - 1")
+    assert [found["f1", stratum]["gold_entities"] for stratum in strata] == [9, 8, 0, 1, 1]
+    assert [found["f1", stratum]["clusters_with_gold"] for stratum in strata] == [5, 4, 0, 1, 1]
+    assert {row["clusters"] for row in found.values()} == {5}
+
+
 def test_equal_systems_do_not_differ():
-    gold = corpus(20, 2)
-    for row in compare(gold, [predicted(gold, 9)], [predicted(gold, 9)], resamples=200):
+    gold, (system, _, _) = random_corpus(20, seed=1)
+    for row in rows(gold, [system], [system], resamples=200).values():
         assert (row["difference"], row["low"], row["high"], row["p"]) == (0, 0, 0, 1)
 
 
 def test_a_difference_in_every_sentence_is_seen_and_one_in_a_single_sentence_is_not():
     gold = corpus(40, 1)
-    everywhere = next(compare(gold, [predicted(gold, 40)], [predicted(gold, 10)], resamples=1000))
-    once = next(compare(gold, [predicted(gold, 40)], [predicted(gold, 39)], resamples=1000))
+    everywhere = compared(gold, [predicted(gold, 40)], [predicted(gold, 10)], resamples=1000)
+    once = compared(gold, [predicted(gold, 40)], [predicted(gold, 39)], resamples=1000)
     assert everywhere["p"] < 0.01
     assert everywhere["low"] > 0
     # One sentence swapped or not: half of all swaps are as extreme in either direction, so p is 1.
     assert once["p"] == 1
 
 
+def test_p_is_never_below_one_in_resamples_and_one():
+    gold = corpus(40, 1)
+    assert compared(gold, [predicted(gold, 40)], [predicted(gold, 0)], resamples=99)["p"] == 1 / 100
+
+
 def test_the_sides_are_symmetric():
-    gold = corpus(30, 3)
-    one = list(compare(gold, [predicted(gold, 25)], [predicted(gold, 12)], resamples=300))
-    two = list(compare(gold, [predicted(gold, 12)], [predicted(gold, 25)], resamples=300))
-    for forth, back in zip(one, two, strict=True):
-        assert forth["p"] == back["p"]
-        assert (forth["low"], forth["high"]) == (pytest.approx(-back["high"]), pytest.approx(-back["low"]))
+    gold, (one, other, _) = random_corpus(30, seed=2)
+    there, back = (rows(gold, [a], [b], resamples=300) for a, b in ((one, other), (other, one)))
+    for key, forth in there.items():
+        assert forth["p"] == back[key]["p"]
+        assert (forth["low"], forth["high"]) == (pytest.approx(-back[key]["high"]), pytest.approx(-back[key]["low"]))
 
 
-def test_the_number_of_seeds_a_side_does_not_change_the_test():
-    gold = corpus(30, 3)
-    ours, theirs = predicted(gold, 20), predicted(gold, 17)
-    once, thrice = (next(compare(gold, [ours], [theirs] * seeds, resamples=500)) for seeds in (1, 3))
-    assert once["p"] == thrice["p"]
-    assert once["difference"] == pytest.approx(thrice["difference"])
+def test_a_pair_s_rows_do_not_depend_on_who_else_is_compared():
+    gold, (one, other, third) = random_corpus(20, seed=3)
+    assert rows(gold, [one], [other], resamples=200) == rows(gold, [one], [other], [third], resamples=200)
 
 
-def test_several_seeds_a_side_are_averaged():
+def test_every_pair_is_compared_once():
+    gold, systems = random_corpus(5, seed=4)
+    named = [System(name, "direct", [system]) for name, system in zip("abc", systems, strict=True)]
+    pairs = [(row["model"], row["versus_model"]) for row in compare(gold, named, resamples=20)]
+    assert list(dict.fromkeys(pairs)) == [("a", "b"), ("a", "c"), ("b", "c")]
+
+
+def test_intervals_and_p_values_are_those_of_scoring_anew():
+    """The long way round: draw or swap whole documents, score the two corpora that come out, subtract."""
+    resamples, (gold, (one, other, _)) = 40, random_corpus(12, seed=5)
+    found = rows(gold, [one], [other], resamples=resamples, seed=7)
+
+    def scores(documents, system) -> dict[tuple[str, str], float]:
+        """F1 and recall of `system(document)`'s predictions on a list of documents."""
+        chosen = [(3 * d + s, system(place)) for place, d in enumerate(documents) for s in range(3)]
+        again = [Instance(str(n), str(n), gold[i].tokens, gold[i].tags) for n, (i, _) in enumerate(chosen)]
+        table = score(again, [Prediction(str(n), p[i].tags) for n, (i, p) in enumerate(chosen)])
+        table = table.filter(scorer="semeval", scheme="strict", label="all")
+        table = table.with_columns(pl.col("f1", "recall").fill_null(np.nan))
+        values = {(name, row["stratum"]): row[name] for row in table.iter_rows(named=True) for name in ("f1", "recall")}
+        for name in ("f1", "recall"):
+            values[name, "3+ - 1"] = values[name, "3+"] - values[name, "1"]
+        return values
+
+    drawn = np.random.default_rng([7, 1]).integers(12, size=(resamples, 12))
+    differences = [(scores(ds, lambda _: one), scores(ds, lambda _: other)) for ds in drawn]
+    swapped = np.random.default_rng([7, 2]).integers(2, size=(resamples, 12), dtype=np.int8)
+    sides = [
+        (scores(range(12), lambda d, s=s: (one, other)[s[d]]), scores(range(12), lambda d, s=s: (other, one)[s[d]]))
+        for s in swapped
+    ]
+    assert len(found) == 10
+    for key, row in found.items():
+        expected = np.nanpercentile([mine[key] - theirs[key] for mine, theirs in differences], [2.5, 97.5])
+        assert (row["low"], row["high"]) == (pytest.approx(expected[0]), pytest.approx(expected[1])), key
+        extreme = sum(abs(mine[key] - theirs[key]) >= abs(row["difference"]) - 1e-9 for mine, theirs in sides)
+        assert row["p"] == (extreme + 1) / (resamples + 1), key
+
+
+LONG_AND_SHORT = [Instance(f"s{n}", f"s{n}", list("abcde"), ["B-D", "I-D", "I-D", "O", "B-D"]) for n in range(40)]
+
+
+class TestTheLengthClaim:
+    """Forty sentences with a long entity (3 tokens) and a short one."""
+
+    def system(self, long: int, short: int) -> list[Prediction]:
+        """Finds the long entity in the first `long` sentences, the short one in the first `short`; nothing else."""
+        return [
+            Prediction(g.id, [*(g.tags[:3] if n < long else ["O"] * 3), "O", "B-D" if n < short else "O"])
+            for n, g in enumerate(LONG_AND_SHORT)
+        ]
+
+    def test_it_is_the_difference_on_long_entities_minus_that_on_short_ones(self):
+        # Recall: long 100 against 50, short 75 against 50: 50 minus 25.
+        row = compared(
+            *(LONG_AND_SHORT, [self.system(40, 30)], [self.system(20, 20)]),
+            **{"measure": "recall", "stratum": "3+ - 1", "resamples": 500},
+        )
+        # Each side's own contrast: 100 - 75 and 50 - 50.
+        assert (row["score"], row["versus_score"], row["difference"]) == (25, 0, 25)
+        assert row["low"] < 25 < row["high"]
+
+    def test_a_system_that_is_better_everywhere_by_the_same_is_not_better_on_long_ones(self):
+        row = compared(
+            *(LONG_AND_SHORT, [self.system(40, 40)], [self.system(20, 20)]),
+            **{"measure": "recall", "stratum": "3+ - 1", "resamples": 500},
+        )
+        assert (row["difference"], row["p"]) == (0, 1)
+
+
+class TestSeveralRuns:
+    def test_scores_are_of_all_runs_counts_together(self):
+        gold = corpus(10, 1)
+        row = compared(gold, [predicted(gold, 10), predicted(gold, 5)], [predicted(gold, 5)], resamples=50)
+        # 30 right of 40 gold, all predicted right: 2 x 30 / (40 + 30).
+        assert row["score"] == pytest.approx(600 / 7)
+        assert (row["gold_entities"], row["seeds"], row["versus_seeds"]) == (20, 2, 1)
+
+    def test_the_same_run_thrice_is_one_run(self):
+        gold = corpus(30, 3)
+        ours, theirs = predicted(gold, 20), predicted(gold, 17)
+        once, thrice = (compared(gold, [ours], [theirs] * seeds, resamples=500) for seeds in (1, 3))
+        assert once["p"] == thrice["p"]
+        for name in ("difference", "low", "high"):
+            assert once[name] == pytest.approx(thrice[name])
+
+    def test_runs_that_differ_widen_the_interval(self):
+        """Documents are alike, seeds are not: what there is of doubt comes from the seeds."""
+        gold = [Instance(f"s{n}", f"s{n}", ["a"] * 4, ["B-D"] * 4) for n in range(40)]
+        found = [[Prediction(g.id, ["B-D"] * right + ["O"] * (4 - right)) for g in gold] for right in (2, 3, 4)]
+        same, different = (compared(gold, runs, [found[0]], resamples=1000) for runs in ([found[1]] * 3, found))
+        assert same["low"] == pytest.approx(same["high"])
+        # Recall 50, 75 and 100: the mean of three draws ranges from one to the other.
+        assert different["low"] == pytest.approx(0)
+        assert different["high"] == pytest.approx(100 / 3)
+
+
+def test_the_same_seed_gives_the_same_rows_and_another_gives_others():
+    gold, (one, other, _) = random_corpus(20, seed=6)
+    once, again, third = (rows(gold, [one], [other], resamples=300, seed=seed) for seed in (3, 3, 4))
+    assert once == again
+    assert once != third
+
+
+def test_a_single_document_has_no_interval_and_no_test(caplog):
+    gold = corpus(5, 5)
+    row = compared(gold, [predicted(gold, 5)], [predicted(gold, 2)], resamples=50)
+    assert (row["difference"] > 0, row["low"], row["high"], row["p"]) == (True, None, None, None)
+    assert "one document alone" in caplog.text
+
+
+def test_a_stratum_without_gold_and_predictions_is_undefined():
     gold = corpus(10, 1)
-    row = next(compare(gold, [predicted(gold, 10), predicted(gold, 5)], [predicted(gold, 5)], resamples=50))
-    # 30 right of 40 gold, all predicted right: 2 x 30 / (40 + 30).
-    assert row["f1"] == pytest.approx(600 / 7)
-    assert row["gold_entities"] == 20
+    row = compared(gold, [predicted(gold, 10)], [predicted(gold, 5)], stratum="2", resamples=50)
+    assert [row[name] for name in ("score", "versus_score", "difference", "low", "high", "p")] == [None] * 6
 
 
-def test_the_same_seed_gives_the_same_row():
-    gold = corpus(20, 2)
-    rows = [list(compare(gold, [predicted(gold, 15)], [predicted(gold, 9)], resamples=700, seed=3)) for _ in range(2)]
-    assert rows[0] == rows[1]
+@pytest.mark.slow
+@pytest.mark.parametrize("documents", [50, 500])
+def test_the_test_of_two_equally_good_systems_rejects_in_5_percent(documents):
+    """Pairs whose errors fall by chance, in documents of differing difficulty: 3 to 7 % have p <= 0.05."""
+    draw = np.random.default_rng(documents)
+    gold = [Instance(str(n), str(n), ["a"] * 6, ["B-D"] * 6) for n in range(documents)]
 
+    def system(difficulty: np.ndarray) -> list[Prediction]:
+        hit = draw.random((documents, 6)) > difficulty[:, None]
+        return [Prediction(g.id, ["B-D" if each else "O" for each in row]) for g, row in zip(gold, hit, strict=True)]
 
-def test_holm_by_hand():
-    # Sorted 0.01, 0.03, 0.04: times 3, 2, 1 and never falling.
-    assert holm([0.04, 0.01, 0.03]) == [pytest.approx(0.06), pytest.approx(0.03), pytest.approx(0.06)]
-    assert holm([]) == []
+    trials, rejected, covered = (2000 if documents == 50 else 400), 0, 0
+    for trial in range(trials):
+        difficulty = draw.beta(2, 5, documents)
+        row = compared(gold, [system(difficulty)], [system(difficulty)], resamples=400, seed=trial)
+        rejected += row["p"] <= 0.05
+        covered += row["low"] <= 0 <= row["high"]
+    assert 0.03 <= rejected / trials <= 0.07, rejected / trials
+    assert 0.93 <= covered / trials <= 0.97, covered / trials

@@ -1,0 +1,107 @@
+"""What the comparisons say: the primary family, the paper's length claim, everything else as exploration."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from bioner.scoring.compare import COMPARISON
+from bioner.scoring.multiplicity import holds_in, holm
+from bioner.tables import Schema
+
+FEWEST = 30  # gold entities, or clusters that hold them, that a verdict needs
+LEVEL = 0.05
+FAMILIES = ("primary", "length claim", "exploratory")
+SIGNIFICANCE: Schema = {
+    "family": pl.String,
+    **COMPARISON,
+    "too_few": pl.Boolean,
+    "tests": pl.Int64,
+    "p_holm": pl.Float64,
+    "verdict": pl.String,
+    "higher_in": pl.Int64,
+    "lower_in": pl.Int64,
+}
+
+Row = dict[str, Any]
+System = tuple[str, str]  # model and decoding
+
+
+def significance_table(comparisons: pl.DataFrame, selection: pl.DataFrame) -> pl.DataFrame:
+    """Every comparison with the family of tests it belongs to, its adjusted p-value and a verdict.
+
+    `primary`: the best LLM against the best encoder, both chosen on dev, by strict F1 overall and in the last length
+    bucket; Holm over the datasets of a stratum. `length claim`: the same two, last bucket minus first, by F1 and by
+    recall; Holm over the datasets. `exploratory`: all else; Holm over the pairs of a dataset in a measure and stratum.
+
+    `tests` are those adjusted together. A stratum with fewer than 30 gold entities, or documents that hold one, is
+    `too_few`: no verdict, no part in an adjustment. `higher` and `lower` need an adjusted p of at most 0.05 and an
+    interval without 0. `higher_in` and `lower_in` say in how many datasets of its family at least a claim holds.
+    """
+    chosen = _chosen(selection)
+    rows = [_placed(row, chosen.get(row["dataset"], {})) for row in comparisons.iter_rows(named=True)]
+    families: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        if not row["too_few"] and row["p"] is not None:
+            families[_adjusted_with(row)].append(row)
+    for family in families.values():
+        _judge(family)
+    rows.sort(key=lambda row: FAMILIES.index(row["family"]))
+    return pl.DataFrame(rows, schema=SIGNIFICANCE)
+
+
+def _chosen(selection: pl.DataFrame) -> dict[str, dict[str, System]]:
+    """The chosen system by dataset and family."""
+    systems: defaultdict[str, dict[str, System]] = defaultdict(dict)
+    for row in selection.filter("chosen").iter_rows(named=True):
+        systems[row["dataset"]][row["family"]] = row["model"], row["decoding"]
+    return systems
+
+
+def _placed(row: Row, chosen: Mapping[str, System]) -> Row:
+    """The row in its family; of the chosen pair the LLM stands first: a positive difference is in its favour."""
+    pair = chosen.get("encoder"), chosen.get("llm")
+    if _systems(row) == pair:
+        row = _turned(row)
+    family = "exploratory"
+    if None not in pair and _systems(row) == pair[::-1]:
+        if " - " in row["stratum"]:
+            family = "length claim"
+        elif row["measure"] == "f1" and (row["stratum"] == "all" or row["stratum"].endswith("+")):
+            family = "primary"
+    too_few = min(row["gold_entities"], row["clusters_with_gold"]) < FEWEST
+    verdict = "too few" if too_few else None
+    judgement = {"too_few": too_few, "tests": None, "p_holm": None, "verdict": verdict}
+    return {"family": family, **row, **judgement, "higher_in": None, "lower_in": None}
+
+
+def _systems(row: Row) -> tuple[System, System]:
+    return (row["model"], row["decoding"]), (row["versus_model"], row["versus_decoding"])
+
+
+def _turned(row: Row) -> Row:
+    sides = {name: row[f"versus_{name}"] for name in ("model", "decoding", "seeds", "score")}
+    sides |= {f"versus_{name}": row[name] for name in sides}
+    numbers = {"difference": row["difference"], "low": row["high"], "high": row["low"]}
+    return row | sides | {name: None if value is None else -value for name, value in numbers.items()}
+
+
+def _adjusted_with(row: Row) -> tuple[str, ...]:
+    """What the rows have in common that are adjusted together."""
+    over = () if row["family"] != "exploratory" else (row["dataset"],)
+    return row["family"], row["measure"], row["stratum"], *over
+
+
+def _judge(family: Sequence[Row]) -> None:
+    p_values, differences = [row["p"] for row in family], [row["difference"] for row in family]
+    across = family[0]["family"] != "exploratory"
+    for row, p_holm in zip(family, holm(p_values), strict=True):
+        row |= {"tests": len(family), "p_holm": p_holm, "verdict": "not shown"}
+        if p_holm <= LEVEL and row["low"] > 0:
+            row["verdict"] = "higher"
+        elif p_holm <= LEVEL and row["high"] < 0:
+            row["verdict"] = "lower"
+        if across:
+            row["higher_in"] = holds_in(differences, p_values, LEVEL)
+            row["lower_in"] = holds_in([-difference for difference in differences], p_values, LEVEL)

@@ -1,0 +1,24 @@
+"""Many tests at once: Holm's adjustment, and in how many datasets a claim holds."""
+
+from collections.abc import Sequence
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment, in the order given."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, position in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[position]))
+        adjusted[position] = largest
+    return adjusted
+
+
+def holds_in(differences: Sequence[float], p_values: Sequence[float], level: float = 0.05) -> int:
+    """In how many datasets at least a positive difference is shown (partial conjunction).
+
+    The largest u for which "fewer than u datasets have a positive difference" is rejected, by Bonferroni's
+    combination of one-sided p-values, at half the level since the opposite claim is tested too (Benjamini and Heller
+    2008; Dror et al. 2017, "Replicability analysis for natural language processing"). `p_values` are two-sided.
+    """
+    one_sided = [p / 2 if difference > 0 else 1 - p / 2 for difference, p in zip(differences, p_values, strict=True)]
+    return sum(p <= level / 2 for p in holm(one_sided))
