@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import re
-import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -57,17 +56,17 @@ if workflow.is_main_process:
 
 # Rules call `bioner` as installed beside this Python, whether or not its environment was activated. The mirror is no
 # parameter of a rule: where files come from does not change what they are, and must not train anything again.
-exports = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"; '
-if MIRROR:
-    exports += f"export BIONER_MIRROR={shlex.quote(str(MIRROR))}; "
-exports += f"export BIONER_DATASETS={shlex.quote(json.dumps(DATASETS))}; "
-# Nor does it change a result whether messages may show a corpus's text.
+# Every job, on whatever node, is run by a Snakemake that has read this file: its environment is the job's. Nor does it
+# change a result whether messages may show a corpus's text.
+search_path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
 closed = {name for name in DATASETS if is_closed(DATASETS[name])}
-exports += (
-    f"export BIONER_CLOSED={','.join(sorted(closed - set(config['show_text'])))}; "
+os.environ.update(
+    PATH=os.pathsep.join(search_path),
+    BIONER_DATASETS=json.dumps(DATASETS),
+    BIONER_CLOSED=",".join(sorted(closed - set(config["show_text"]))),
+    **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
 )
-prefix = f"set -euo pipefail; {exports}"
-shell.prefix(prefix.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
+shell.prefix("set -euo pipefail; ")
 
 REPORTS = [
     "table1_instances",
