@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from bioner.config import REPOSITORY, SCHEMAS, Tree
 from bioner.corpora.changes import ARTEFACTS, REPAIRS
+from bioner.scoring.conventions import CONVENTIONS
+from bioner.scoring.subsets import SUBSETS
 from bioner.yaml_files import read_yaml
 
-MANUALS = (REPOSITORY / "config" / "README.md", REPOSITORY / "docs" / "corpora.md")
+MANUALS = tuple(REPOSITORY / name for name in ("config/README.md", "docs/corpora.md", "docs/scores.md"))
 
 
 def rows(schema: Tree, prefix: str = "") -> Iterator[str]:
@@ -49,9 +51,17 @@ def table(name: str) -> str:
     return "\n".join(["| key | type | default | |", "|---|---|---|---|", *rows(schema)])
 
 
-def rules(heading: str, of: Mapping[str, str]) -> str:
-    """The table of what happens to each kind of change."""
-    return "\n".join([f"| kind | {heading} |", "|---|---|", *(f"| `{kind}` | {rule} |" for kind, rule in of.items())])
+def rules(heading: str, of: Mapping[str, str], kinds: str = "kind") -> str:
+    """A table of two columns: kinds, and what is said of each."""
+    return "\n".join(
+        [f"| {kinds} | {heading} |", "|---|---|", *(f"| `{kind}` | {rule} |" for kind, rule in of.items())]
+    )
+
+
+def conventions() -> str:
+    """The table of scoring conventions."""
+    rows = (f"| `{scorer}` | `{scheme}` | {right} |" for (scorer, scheme), right in CONVENTIONS.items())
+    return "\n".join(["| scorer | scheme | what is right |", "|---|---|---|", *rows])
 
 
 def manual(text: str) -> str:
@@ -60,6 +70,8 @@ def manual(text: str) -> str:
     tables |= {
         "repairs": rules("with `on_error: repair`", REPAIRS),
         "artefacts": rules("what becomes of it", ARTEFACTS),
+        "subsets": rules("which", SUBSETS, "stratum"),
+        "conventions": conventions(),
     }
     for name, made in tables.items():
         begin, end = f"<!-- {name}: made by `make manual` -->", f"<!-- end of {name} -->"

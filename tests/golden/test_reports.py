@@ -113,6 +113,75 @@ def test_relaxed_scores_stand_beside_table_v(kept):
     assert (found["f1"], found["paper_f1"]) == (90, 89.56)
 
 
+def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
+    """Both seeds' bounds are averaged; the deviation says what the seeds differ by."""
+    seeds = [
+        score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", bootstrap=50) for seed, found in ((1, WRONG), (2, WRONG))
+    ]
+    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(seeds))
+    strict = seeds[0].filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    found = row(built(kept)["table3_strict"], model=BERTS[0], length="all")
+    assert (found["f1_low"], found["f1_high"]) == (strict["f1_low"].item(), strict["f1_high"].item())
+    assert found["f1_low"] < found["f1"] <= found["f1_high"]
+    assert found["f1_sd_seeds"] == 0
+
+
+def test_the_headline_of_an_llm_is_forced_decoding_where_it_was_run(kept):
+    for model, decodings in {"llama-8b": ("free", "forced"), "mistral-7b": ("free",)}.items():
+        tables = [score(GOLD, WRONG, "BC5CDR", model, 1, decoding) for decoding in decodings]
+        write_table(kept / "results" / "BC5CDR" / model / "scores.csv", pl.concat(tables))
+    table = built(kept)["table3_strict"].filter(length="all").select("model", "decoding", "headline")
+    assert sorted(table.rows()) == [
+        *((model, "direct", True) for model in sorted(BERTS)),
+        ("llama-8b", "forced", True),
+        ("llama-8b", "free", False),
+        ("mistral-7b", "free", True),
+    ]
+
+
+def test_both_families_are_scored_with_and_without_repair(kept):
+    orphans = {"s2": [0]}  # renal failure began with an I-
+    table = score(GOLD, WRONG, "BC5CDR", BERTS[0], 1, "direct", orphans=orphans)
+    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", table)
+    found = row(built(kept)["table3_strict"], model=BERTS[0], length="all")
+    # Repaired 2 of 2 predicted and of 3 gold; without repair 1 of 1 and of 3.
+    assert (found["f1"], found["f1_without_repair"]) == (80, 50)
+
+
+def test_the_paper_s_way_is_marked_and_held_against_its_tables_row_by_row(kept):
+    table = built(kept)["paper_scoring"]
+    assert set(table["use"]) == {"comparison only"}
+    found = row(table, model="bert-large-cased", scheme="strict", length="3+")
+    assert (found["f1"], found["paper_f1"], found["f1_difference"]) == (None, 79.30, None)
+    found = row(table, model="bert-large-cased", scheme="strict", length="2")
+    assert (found["f1"], found["divided_by"]) == (100, 1)
+    assert found["f1_difference"] == pytest.approx(100 - found["paper_f1"])
+    relaxed = table.filter(model="bert-large-cased", scheme="relaxed")
+    assert relaxed["length"].to_list() == ["all"]
+    assert relaxed["paper_f1"].item() == 88.13
+
+
+def test_conventions_stand_side_by_side(kept):
+    found = row(built(kept)["conventions"], model="bert-large-cased")
+    # Mean of seeds: one finds 2 of 3 by any convention, the other all.
+    for name in ("strict", "relaxed", "string_set", "any_overlap", "one_character", "right_boundary", "overlap"):
+        assert found[name] == pytest.approx(90), name
+    # Tokens: 3 of 4 found, none wrong: recall 75, F1 600 / 7.
+    assert (found["token"], found["token_accuracy"]) == (pytest.approx((600 / 7 + 100) / 2), 87.5)
+    # By type: chemicals 0 and 100, diseases 100 and 100.
+    assert found["strict_macro"] == 75
+
+
+def test_subsets_say_how_much_was_known(kept):
+    table = score(GOLD, WRONG, "BC5CDR", BERTS[0], 1, "direct", train=GOLD[1:])
+    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", table)
+    found = row(built(kept)["subsets"], model=BERTS[0])
+    assert (found["seen_mentions"], found["seen_recall"]) == (1, 100)
+    assert (found["unseen_mentions"], found["unseen_recall"]) == (2, 50)
+    # Of the new sentence one of two is found: F1 66.7.
+    assert (found["entities_in_new_sentences"], found["new_f1"]) == (2, pytest.approx(200 / 3))
+
+
 def test_the_bert_family_average_is_there_when_all_three_were_timed(kept):
     for seconds, model in enumerate(BERTS, 1):
         whose = {"dataset": "BC5CDR", "model": model, "seed": 1, "batch": 1, "precision": "bf16", "decoding": "direct"}

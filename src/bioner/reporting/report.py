@@ -14,12 +14,15 @@ from bioner.provenance import provenance
 from bioner.reporting.kept import Kept, read_kept
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
+    conventions_table,
     corpora_table,
     cost_table,
     entities_table,
     instances_table,
+    paper_scoring_table,
     relaxed_table,
     strict_table,
+    subsets_table,
     time_table,
 )
 from bioner.tables import write_table
@@ -33,7 +36,10 @@ TITLES = {
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
     "table4_inference_time": "Table IV. Inference seconds a sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
-    "significance": "Differences between systems in strict F1, with 95 % intervals and p-values",
+    "conventions": "F1 of the same predictions under other conventions (docs/scores.md)",
+    "subsets": "Recall of mentions seen in train, unseen and repeated; F1 on sentences that train does not have",
+    "paper_scoring": "Tables III and V by the paper's own evaluator and length windows: for comparison only",
+    "significance": "Differences between systems in strict F1 and recall, with 95 % intervals and p-values",
     "cost": "Cost of training",
 }
 
@@ -73,6 +79,9 @@ def report(
         "table3_strict": strict_table(kept),
         "table4_inference_time": time_table(kept),
         "table5_relaxed": relaxed_table(kept),
+        "conventions": conventions_table(kept),
+        "subsets": subsets_table(kept),
+        "paper_scoring": paper_scoring_table(kept),
         "significance": significance_table(kept.comparisons, kept.selection),
         "cost": cost_table(kept),
     }

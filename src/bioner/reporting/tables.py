@@ -67,16 +67,83 @@ def strict_table(kept: Kept) -> pl.DataFrame:
     """Table III: strict scores, overall and by entity length, mean over seeds.
 
     The paper's numbers stand beside ours. The difference is given overall only: its length rows score windows cut
-    around gold entities, ours the additive buckets, which are other quantities (docs/reproduction.md).
+    around gold entities, ours additive buckets; the table `paper_scoring` has like with like.
     """
-    ours = _means(kept.scores, "strict", per_length=True).rename({"stratum": "length"})
+    rows = kept.scores.filter(scorer="semeval", scheme="strict", label="all")
+    unrepaired = kept.scores.filter(scorer="strict-iob2").group_by(CELL).agg(f1_without_repair=pl.col("f1").mean())
+    ours = (
+        _means(rows)
+        .join(unrepaired.with_columns(stratum=pl.lit("all")), on=[*CELL, "stratum"], how="left", maintain_order="left")
+        .rename({"stratum": "length"})
+    )
     return _beside(ours, _paper("table3_strict"), ["dataset", "model", "length"], pl.col("length") == "all")
 
 
 def relaxed_table(kept: Kept) -> pl.DataFrame:
     """Table V: relaxed scores (SemEval partial), mean over seeds."""
-    ours = _means(kept.scores, "relaxed", per_length=False).drop("stratum")
-    return _beside(ours, _paper("table5_relaxed"), ["dataset", "model"], pl.lit(True))
+    rows = kept.scores.filter(scorer="semeval", scheme="relaxed", label="all", stratum="all")
+    return _beside(_means(rows).drop("stratum"), _paper("table5_relaxed"), ["dataset", "model"], pl.lit(True))
+
+
+def paper_scoring_table(kept: Kept) -> pl.DataFrame:
+    """Tables III and V as the paper's evaluator and its length windows have them: for comparison only."""
+    published = pl.concat(
+        [
+            _paper("table3_strict").with_columns(scheme=pl.lit("strict")),
+            _paper("table5_relaxed").with_columns(scheme=pl.lit("relaxed"), length=pl.lit("all")),
+        ],
+        how="diagonal",
+    )
+    ours = pl.concat(
+        _means(kept.scores.filter(scorer="paper", scheme=scheme)).with_columns(scheme=pl.lit(scheme))
+        for scheme in ("strict", "relaxed")
+    )
+    shown = ours.rename({"stratum": "length"}).filter((pl.col("scheme") == "strict") | (pl.col("length") == "all"))
+    table = _beside(shown, published, ["dataset", "model", "scheme", "length"], pl.lit(True))
+    table = table.rename({"gold_entities": "divided_by"})
+    return table.select(pl.lit("comparison only").alias("use"), *CELL, "scheme", pl.exclude("use", *CELL, "scheme"))
+
+
+def conventions_table(kept: Kept) -> pl.DataFrame:
+    """F1 of the same predictions under every convention, mean over seeds; `token_accuracy` is a recall."""
+    overall = kept.scores.filter(pl.col("label") == "all", pl.col("stratum") == "all", pl.col("scorer") != "paper")
+    named = overall.with_columns(
+        convention=pl.when(pl.col("scorer").is_in(["semeval", "lenient"])).then("scheme").otherwise("scorer")
+    )
+    macro = kept.scores.filter(scorer="semeval", scheme="strict", label="macro").with_columns(
+        convention=pl.lit("strict macro")
+    )
+    tokens = overall.filter(scorer="token").with_columns(convention=pl.lit("token accuracy"), f1=pl.col("recall"))
+    table = pl.concat([named, macro, tokens]).pivot(
+        "convention", index=CELL, values="f1", aggregate_function="mean", maintain_order=True
+    )
+    return table.rename(lambda name: name.replace("-", "_").replace(" ", "_"))
+
+
+def subsets_table(kept: Kept) -> pl.DataFrame:
+    """Strict recall of seen, unseen and repeated mentions, and F1 on sentences that are new; mean over seeds."""
+    rows = kept.scores.filter(scorer="subset", scheme="strict")
+    table = kept.scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    table = table.group_by(CELL, maintain_order=True).agg(f1=pl.col("f1").mean())
+    for stratum in ("seen", "unseen", "repeated"):
+        part = (
+            rows.filter(stratum=stratum)
+            .group_by(CELL)
+            .agg(
+                pl.col("possible").first().alias(f"{stratum}_mentions"),
+                pl.col("recall").mean().alias(f"{stratum}_recall"),
+            )
+        )
+        table = table.join(part, on=CELL, how="left", maintain_order="left")
+    new = (
+        rows.filter(stratum="new")
+        .group_by(CELL)
+        .agg(
+            pl.col("possible").first().alias("entities_in_new_sentences"),
+            *(pl.col(name).mean().alias(f"new_{name}") for name in ("f1", "f1_low", "f1_high")),
+        )
+    )
+    return table.join(new, on=CELL, how="left", maintain_order="left")
 
 
 def time_table(kept: Kept) -> pl.DataFrame:
@@ -111,17 +178,21 @@ def cost_table(kept: Kept) -> pl.DataFrame:
     return kept.runs
 
 
-def _means(scores: pl.DataFrame, scheme: str, per_length: bool) -> pl.DataFrame:
-    rows = scores.filter((pl.col("scorer") == "semeval") & (pl.col("scheme") == scheme) & (pl.col("label") == "all"))
-    if not per_length:
-        rows = rows.filter(pl.col("stratum") == "all")
-    return rows.group_by([*CELL, "stratum"], maintain_order=True).agg(
+def _means(rows: pl.DataFrame) -> pl.DataFrame:
+    """Means over seeds; intervals over the test set and the deviation over seeds stay apart.
+
+    `headline` is the decoding that a model is compared by: `forced` where an LLM was run with it.
+    """
+    means = rows.group_by([*CELL, "stratum"], maintain_order=True).agg(
         pl.len().alias("seeds"),
         pl.col("possible").first().alias("gold_entities"),
-        *(pl.col(name).mean() for name in MEASURES),
+        *(pl.col(name).mean() for name in (*MEASURES, "f1_low", "f1_high")),
         # Over seeds; with one seed there is none.
         pl.col("f1").std().alias("f1_sd_seeds"),
     )
+    forced = (pl.col("decoding") == "forced").any().over("dataset", "model")
+    headline = (pl.col("decoding") != "free") | ~forced
+    return means.select(*CELL, headline.alias("headline"), pl.exclude(*CELL))
 
 
 def _beside(ours: pl.DataFrame, paper: pl.DataFrame, keys: list[str], comparable: pl.Expr) -> pl.DataFrame:
