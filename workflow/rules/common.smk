@@ -151,9 +151,18 @@ def documents(wildcards):
 def raw_files(wildcards):
     """What the raw files of a corpus are: it is fetched again when one of them changes, wherever it comes from."""
     raw = out(f"data/{wildcards.dataset}/raw")
-    before = json.loads(next(iter(recorded(raw)), "{}"))
     entry = DATASETS[wildcards.dataset]
+    before = next((known for known in map(as_object, recorded(raw)) if known), {})
     return as_json(identities(wildcards.dataset, entry, MIRROR, Path(raw), before))
+
+
+def as_object(text):
+    """A JSON object from text; empty for any other text, as an earlier version of this workflow may have recorded."""
+    try:
+        known = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 READING = [
