@@ -13,15 +13,18 @@ from bioner.tables import Schema
 FEWEST = 30  # gold entities, or clusters that hold them, that a verdict needs
 LEVEL = 0.05
 FAMILIES = ("primary", "length claim", "exploratory")
+WHAT = ("dataset", "model", "decoding", "versus_model", "versus_decoding", "measure", "stratum")
+FOUND = ("score", "versus_score", "difference", "low", "high", "p")
 SIGNIFICANCE: Schema = {
     "family": pl.String,
-    **COMPARISON,
-    "too_few": pl.Boolean,
-    "tests": pl.Int64,
+    **{name: COMPARISON[name] for name in (*WHAT, *FOUND)},
     "p_holm": pl.Float64,
     "verdict": pl.String,
     "higher_in": pl.Int64,
     "lower_in": pl.Int64,
+    "tests": pl.Int64,
+    "too_few": pl.Boolean,
+    **{name: kind for name, kind in COMPARISON.items() if name not in (*WHAT, *FOUND)},
 }
 
 Row = dict[str, Any]
