@@ -65,6 +65,21 @@ class TestWorkedExample:
         assert (twos["correct"], twos["possible"], twos["actual"]) == (0, 1, 0)
         assert prf(row(self.table, "strict", "3+")) == (100, 100, 100)
 
+    def test_relaxed_credit_goes_to_recall_by_gold_length_and_to_precision_by_predicted_length(self):
+        # aspirin is right (1 of 1 gold); of the predictions of length 1 it has 1, `failure` 1/2, the full stop none.
+        ones = row(self.table, "relaxed", "1")
+        assert prf(ones) == (50, 100, 200 / 3)
+        # renal failure is half found; nothing of length 2 was predicted.
+        twos = row(self.table, "relaxed", "2")
+        assert prf(twos) == (0, 50, 0)
+        assert (twos["partial"], twos["missed"], ones["partial"], ones["spurious"]) == (1, 0, 0, 1)
+
+    def test_the_macro_average_is_the_mean_over_types(self):
+        # C: nothing predicted, 0; D: two wrong, 0; G: 1 of 2 predicted, 1 of 1 gold.
+        macro = row(self.table, "strict", label="macro")
+        assert prf(macro) == (50 / 3, 100 / 3, 200 / 9)
+        assert macro["possible"] is None
+
     def test_there_is_a_row_a_type(self):
         genes = row(self.table, "strict", label="G")
         # aspirin is a gene too many: 1 of 2, 1 of 1.
@@ -146,6 +161,25 @@ def test_possible_is_the_gold_s_entities_and_actual_the_predicted_ones(pairs):
     table = score(gold, predictions, per_type=False).filter(scorer="semeval", stratum="all", label="all")
     assert set(table["possible"]) == {sum(len(spans(instance.tags)) for instance in gold)}
     assert set(table["actual"]) == {sum(len(spans(prediction.tags)) for prediction in predictions)}
+
+
+@given(st.lists(PAIRS, min_size=1, max_size=6))
+def test_swapping_gold_and_predictions_swaps_precision_and_recall(pairs):
+    forth, back = (
+        score(*corpus(each)).filter(pl.col("scheme") != "type", scorer="semeval")
+        for each in (pairs, [(predicted, gold) for gold, predicted in pairs])
+    )
+    key = ["scheme", "stratum", "label"]
+    both = forth.join(back, on=key, suffix="_back", how="full", validate="1:1", nulls_equal=True)
+    assert len(both) == len(forth) == len(back)
+    for name, other in (("precision", "recall_back"), ("recall", "precision_back"), ("f1", "f1_back")):
+        assert both[name].to_list() == [None if value is None else pytest.approx(value) for value in both[other]]
+
+
+@given(st.lists(PAIRS, min_size=1, max_size=6), st.randoms())
+def test_the_order_of_sentences_does_not_matter(pairs, order):
+    mixed = order.sample(pairs, len(pairs))
+    assert score(*corpus(mixed)).equals(score(*corpus(pairs)))
 
 
 @given(st.lists(PAIRS, min_size=1, max_size=6))
