@@ -114,10 +114,22 @@ def realign_all(
     return [prediction for prediction, _ in pairs], [alignment for _, alignment in pairs]
 
 
-def read_orphans(path: Path, gold: Sequence[Instance]) -> dict[str, list[int]]:
-    """From an alignment file, the tokens of each instance whose B- was an I- that continued nothing."""
-    table = read_table(path, ALIGNMENT)
-    if table["id"].to_list() != [instance.id for instance in gold]:
-        raise InputError(path, "other ids than the gold's", "the gold's, in its order", "Realign against this gold.")
-    pairs = table.select("id", pl.col("orphan_positions").fill_null("")).iter_rows()
-    return {identity: [int(position) for position in positions.split()] for identity, positions in pairs}
+def read_orphans(path: Path, predictions: Sequence[Prediction]) -> dict[str, list[int]]:
+    """From an alignment file, the tokens of each prediction whose B- was an I- that continued nothing.
+
+    Raises InputError where the file was not written with these predictions: other ids, or no B- at such a token.
+    """
+    table = read_table(path, ALIGNMENT, ["id"])
+    remedy = "Name the alignment.csv that `bioner realign` wrote beside these predictions."
+    if table["id"].to_list() != [prediction.id for prediction in predictions]:
+        raise InputError(path, "other ids", "those of the predictions, in their order", remedy)
+    orphans: dict[str, list[int]] = {}
+    rows = table.select(pl.col("orphan_positions").fill_null(""), "orphan_tags").iter_rows()
+    for line, (prediction, (positions, count)) in enumerate(zip(predictions, rows, strict=True), 2):
+        words = positions.split()
+        begun = {str(place): place for place, tag in enumerate(prediction.tags) if tag.startswith("B-")}
+        if len(words) != count or not begun.keys() >= set(words):
+            found = f"orphan_positions {positions!r} with {count} orphan_tags for {prediction.id!r}"
+            raise InputError(f"{path}:{line}", found, "as many tokens that begin a predicted entity", remedy)
+        orphans[prediction.id] = [begun[word] for word in words]
+    return orphans

@@ -1,5 +1,6 @@
 """CSV tables: read with their columns checked, written whole or not at all."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,18 +11,29 @@ from bioner.files import atomic_path
 Schema = dict[str, type[pl.DataType]]
 
 
-def read_table(path: Path, schema: Schema) -> pl.DataFrame:
-    """A CSV file that must have exactly these columns; empty fields are null."""
+def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.DataFrame:
+    """A CSV file of exactly these columns, those of `required` filled in every row; empty fields are null."""
+    if path.is_dir():
+        raise InputError(path, "a folder", "a CSV table", "Name the file in it.")
     try:
-        return pl.read_csv(path, schema=schema)
+        table = pl.read_csv(path, schema=schema, glob=False)
     except FileNotFoundError:
         raise InputError(path, "no such file", "a CSV table", "Run the stage that makes it.") from None
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(path, f"an unreadable table ({reason})", ", ".join(schema), "Remake the file.") from None
+        # Not the library's words: they quote the file, which may be any, with text that is not to be shown.
+        column = next((name for name in schema if f"'{name}'" in str(error)), None)
+        found = f"an unreadable table (column {column})" if column else "an unreadable table"
+        raise InputError(path, found, f"the columns {', '.join(schema)}", "Remake the file.") from None
+    for name in required:
+        if table[name].null_count():
+            line = table[name].is_null().arg_true()[0] + 2
+            raise InputError(f"{path}:{line}", f"no {name}", "one in every row", "Remake the file.")
+    return table
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write a CSV file, whole or not at all."""
+    if path.suffix.lower() in (".gz", ".zst"):
+        raise InputError(path, "a compressed table", "a plain .csv", "Leave the suffix out.")
     with atomic_path(path) as temporary:
         table.write_csv(temporary)

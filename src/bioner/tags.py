@@ -23,11 +23,11 @@ class Span(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
-    """`B-Gene` -> (`B`, `Gene`); `O` -> (`O`, ``); anything else has an empty prefix."""
+    """`B-Gene` -> (`B`, `Gene`); `O` -> (`O`, ``); anything else, white space included, has an empty prefix."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, dash, type_ = tag.partition("-")
-    return (prefix, type_) if prefix in ("B", "I") and dash and type_ else ("", tag)
+    return (prefix, type_) if prefix in ("B", "I") and dash and type_.split() == [type_] else ("", tag)
 
 
 def violations(tags: Sequence[str]) -> Iterator[tuple[int, str]]:

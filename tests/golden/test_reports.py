@@ -11,6 +11,7 @@ from bioner.reporting.kept import TIMING
 from bioner.reporting.report import report, summary
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
+from bioner.scoring.selection import SELECTION
 from bioner.tables import write_table
 from tests.conftest import instance
 
@@ -194,12 +195,13 @@ def test_the_bert_family_average_is_there_when_all_three_were_timed(kept):
 
 def test_comparisons_of_the_report_s_models_are_judged(kept):
     """Of another run's file in the same place, pairs with models that are not asked for stay out."""
-    whose = {"dataset": "BC5CDR", "model": BERTS[0], "measure": "f1", "stratum": "all", "difference": 3.0, "low": 1.0}
+    whose = {"dataset": "BC5CDR", "model": BERTS[0], "decoding": "direct", "versus_decoding": "direct", "measure": "f1"}
+    found = {"stratum": "all", "difference": 3.0, "low": 1.0, "high": 5.0}
     sizes = {"gold_entities": 40, "clusters": 40, "clusters_with_gold": 40}
     pairs = [{"versus_model": other, "p": p} for other, p in ((BERTS[1], 0.01), (BERTS[2], 0.04), ("another", 0.001))]
     write_table(
         kept / "results" / "BC5CDR" / "comparisons.csv",
-        pl.DataFrame([whose | sizes | pair for pair in pairs], schema=COMPARISON),
+        pl.DataFrame([whose | found | sizes | pair for pair in pairs], schema=COMPARISON),
     )
     significance = built(kept)["significance"]
     assert significance["p_holm"].to_list() == [0.02, 0.04]
@@ -239,3 +241,27 @@ def test_the_summary_holds_every_system_once(kept):
     text = summary(kept / "reports")
     assert text.count("bert-large-cased") == 1
     assert "90.00" in text
+
+
+def test_comparisons_and_selections_of_another_dataset_are_refused(kept):
+    for name, schema in (("comparisons", COMPARISON), ("selection", SELECTION)):
+        path = kept / "results" / "BC5CDR" / f"{name}.csv"
+        row = {column: "x" if kind == pl.String else 1 for column, kind in schema.items()} | {"dataset": "JNLPBA"}
+        write_table(path, pl.DataFrame([row | ({"chosen": True} if name == "selection" else {})], schema=schema))
+        with pytest.raises(InputError, match=rf"{name}\.csv: found rows of JNLPBA; expected of BC5CDR alone"):
+            built(kept)
+        path.unlink()
+
+
+@pytest.mark.parametrize("inside", ["results/BC5CDR/bert-large-cased", "data", "results"])
+def test_reports_are_not_written_over_what_they_are_made_from(kept, inside):
+    with pytest.raises(InputError, match="a folder inside"):
+        report(kept / "results", kept / "data", kept / inside)
+
+
+def test_a_cell_gathered_twice_is_not_two_runs(kept):
+    path = kept / "results" / "BC5CDR" / "bert-large-cased" / "scores.csv"
+    table = pl.read_csv(path)
+    write_table(path, pl.concat([table, table]))
+    with pytest.raises(InputError, match=r"rows twice \(dataset BC5CDR, model bert-large-cased, seed 1,"):
+        built(kept)

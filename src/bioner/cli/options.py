@@ -1,6 +1,7 @@
 """What commands share: options, the configuration behind `--config`, and catalogue entries."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,18 @@ def json_object(option: str, text: str) -> Tree:
     return content
 
 
-def keep_apart(out: Path, *inputs: Path | None) -> None:
-    """InputError where an output would overwrite what it is made from."""
-    if out.resolve() in {path.resolve() for path in inputs if path}:
-        raise InputError(out, "an input as the output", "another file", "Choose another --out.")
+def keep_apart(out: Path, *others: Path | None, option: str = "--out") -> None:
+    """InputError where an output is a folder, or would overwrite what it is made from or another output."""
+    if out.is_dir():
+        raise InputError(out, "a folder", "a file to write", f"Check the path: {option} names a file in it.")
+    if out.resolve() in {path.resolve() for path in others if path}:
+        raise InputError(out, "an input or another output", "a file of its own", f"Choose another {option}.")
+
+
+def each_once(option: str, files: Sequence[Path]) -> None:
+    """InputError where a file is named twice: it would count as two."""
+    known: set[Path] = set()
+    for path in files:
+        if path.resolve() in known:
+            raise InputError(option, f"{path} twice", "each file once", "Remove one of the two.")
+        known.add(path.resolve())

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from bioner.cli.options import Gold, LengthCuts, Out, keep_apart
+from bioner.cli.options import Gold, LengthCuts, Out, each_once, keep_apart
 from bioner.errors import InputError
 
-Resamples = Annotated[int, typer.Option(min=1, help="Of the bootstrap and of approximate randomisation.")]
-ResamplingSeed = Annotated[int, typer.Option(min=0)]
+MOST = 1_000_000  # resamples; every one is kept until the percentiles are taken
+Resamples = Annotated[int, typer.Option(min=1, max=MOST, help="Of the bootstrap and of approximate randomisation.")]
+ResamplingSeed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
 
 
 def score(
@@ -19,7 +20,7 @@ def score(
     out: Out,
     dataset: str | None = None,
     model: str | None = None,
-    seed: int | None = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1)] = None,
     decoding: str | None = None,
     length_cut: LengthCuts = None,
     per_type: Annotated[bool, typer.Option(help="Also one row an entity type.")] = True,
@@ -30,8 +31,8 @@ def score(
     alignment: Annotated[
         Path | None, typer.Option(help="What `realign` wrote beside the predictions: adds scores without its repair.")
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for the intervals of F1.")] = 0,
-    bootstrap_seed: Annotated[int, typer.Option(min=0)] = 0,
+    bootstrap: Annotated[int, typer.Option(min=0, max=MOST, help="Resamples for the intervals of F1.")] = 0,
+    bootstrap_seed: ResamplingSeed = 0,
 ) -> None:
     """One prediction file scored in every way: official, by length, the paper's, other conventions."""
     from bioner.instances import read_instances, read_predictions
@@ -40,11 +41,13 @@ def score(
     from bioner.tables import write_table
 
     keep_apart(out, gold, pred, train, alignment)
+    each_once("score", [gold, *([train] if train else [])])
     instances = read_instances(gold)
     known = read_instances(train) if train else None
+    predictions = read_predictions(pred, instances, known)
     table = score(
         instances,
-        read_predictions(pred, instances, known),
+        predictions,
         dataset=dataset,
         model=model,
         seed=seed,
@@ -52,7 +55,7 @@ def score(
         length_cuts=sorted(set(length_cut or [1, 2])),
         per_type=per_type,
         train=known,
-        orphans=read_orphans(alignment, instances) if alignment else None,
+        orphans=read_orphans(alignment, predictions) if alignment else None,
         bootstrap=bootstrap,
         bootstrap_seed=bootstrap_seed,
     )
@@ -61,15 +64,13 @@ def score(
 
 def gather(scores: Annotated[list[Path], typer.Argument(help="Score files.")], out: Out) -> None:
     """The score files of a cell as one."""
-    import polars as pl
 
-    from bioner.scoring.score import read_scores
+    from bioner.scoring.score import read_scores, together
     from bioner.tables import write_table
 
     keep_apart(out, *scores)
-    if len({path.resolve() for path in scores}) < len(scores):
-        raise InputError("gather", "a score file twice", "each once", "Remove one of the two.")
-    write_table(out, pl.concat([read_scores(path) for path in scores]))
+    each_once("gather", scores)
+    write_table(out, together([read_scores(path) for path in scores]))
 
 
 def compare(
@@ -105,12 +106,12 @@ def compare_all(
     """Every pair of several systems, as `compare` does one; resamples are drawn once for all."""
     systems: dict[tuple[str, str], list[Path]] = {}
     for text in system:
-        name, equals, path = text.partition("=")
+        name, path = _named("--system", text)
         model, colon, decoding = name.partition(":")
-        if not (model and colon and decoding and equals and path):
+        if not (model and colon and decoding):
             expected = "MODEL:DECODING=FILE"
             raise InputError("--system", repr(text), expected, "For example bert-mini:direct=predictions.jsonl.")
-        systems.setdefault((model, decoding), []).append(Path(path))
+        systems.setdefault((model, decoding), []).append(path)
     if len(systems) < 2:
         raise InputError("--system", f"{len(systems)} system", "at least two", "Name another.")
     named = [(model, decoding, paths) for (model, decoding), paths in systems.items()]
@@ -129,7 +130,9 @@ def select(
     candidates = {family: paths for family, paths in (("encoder", encoder), ("llm", llm)) if paths}
     if not candidates:
         raise InputError("select", "no score file", "--encoder or --llm", "Name dev/scores.csv files.")
-    keep_apart(out, *(path for paths in candidates.values() for path in paths))
+    files = [path for paths in candidates.values() for path in paths]
+    keep_apart(out, *files)
+    each_once("select", files)
     write_table(out, select(candidates))
 
 
@@ -146,20 +149,30 @@ def ensemble(
     """Predictions of several systems put together, span by span."""
     from bioner.ensemble import combine as combined
     from bioner.instances import read_instances, read_predictions, write_predictions
-    from bioner.scoring.selection import read_selection
+    from bioner.scoring.selection import chosen_of, read_selection
 
-    paths = list(pred or [])
-    if candidate:
-        if selection is None:
-            raise InputError("--candidate", "no --selection", "what `bioner select` wrote", "Name it, or use --pred.")
-        chosen = set(read_selection(selection).filter("chosen")["model"])
-        named = [text.partition("=") for text in candidate]
-        paths += [Path(path) for model, _, path in named if model in chosen]
-    if len(paths) < 2:
-        raise InputError("ensemble", f"{len(paths)} member", "at least two", "Name more predictions.")
-    keep_apart(out, gold, selection, *paths)
+    candidates = dict(_named("--candidate", text) for text in candidate or [])
+    files = [*(pred or []), *candidates.values()]
+    keep_apart(out, gold, selection, *files)
+    each_once("ensemble", files)
+    if (selection is None) != (not candidates):
+        expected = "--selection with --candidate"
+        raise InputError("ensemble", "one of them alone", expected, "Give both, or members by --pred.")
+    members = list(pred or [])
+    if selection is not None:
+        chosen = chosen_of(read_selection(selection), candidates, selection)
+        members += [candidates[model] for model in chosen]
+    if len(members) < 2:
+        raise InputError("ensemble", f"{len(members)} member", "at least two", "Name more predictions.")
     instances = read_instances(gold)
-    write_predictions(out, combined(instances, [read_predictions(path, instances) for path in paths], combine))
+    write_predictions(out, combined(instances, [read_predictions(path, instances) for path in members], combine))
+
+
+def _named(option: str, text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise InputError(option, repr(text), "NAME=FILE", f"For example {option} bert-mini=predictions.jsonl.")
+    return name, Path(path)
 
 
 def _compare(
@@ -178,6 +191,8 @@ def _compare(
     from bioner.tables import write_table
 
     keep_apart(out, gold, *(path for _, _, paths in systems for path in paths))
+    for _, _, paths in systems:
+        each_once("compare", paths)  # a run twice would count as two seeds; both sides may share one
     instances = read_instances(gold)
     read = [
         System(model, decoding, [read_predictions(p, instances) for p in paths]) for model, decoding, paths in systems

@@ -110,10 +110,12 @@ def realign(
     from bioner.tables import write_table
     from bioner.tags import tag_set
 
-    keep_apart(out, gold, raw, train)
+    keep_apart(out, gold, raw, train, alignment)
+    if alignment:
+        keep_apart(alignment, gold, raw, train, out, option="--alignment")
     instances = read_instances(gold)
     legal = frozenset(tag_set(entity_types([*instances, *read_instances(train)]))) if train else None
     predictions, alignments = realign_all(instances, read_raw(raw, instances), legal, method)
+    write_predictions(out, predictions)
     if alignment:
         write_table(alignment, pl.DataFrame([asdict(row) for row in alignments], schema=ALIGNMENT))
-    write_predictions(out, predictions)

@@ -15,7 +15,8 @@ from bioner.corpora.schemes import detect, to_iob2, type_blind_lengths
 from bioner.corpora.statistics import corpus_statistics
 from bioner.errors import InputError
 from bioner.files import is_html
-from bioner.instances import SPLITS, Instance, fault, write_instances
+from bioner.instances import SPLITS, Instance, entity_types, fault, write_instances
+from bioner.scoring.labels import RESERVED
 from bioner.tables import write_table
 from bioner.tags import OUTSIDE
 
@@ -37,6 +38,9 @@ def normalize(dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = Tru
     for split in SPLITS:
         path = raw_path(entry, split, raw)
         splits[split], counted[split] = read_split(dataset, split, entry, path, scheme, changes)
+        if reserved := sorted({*RESERVED} & {*entity_types(splits[split])}):
+            remedy = "Rename it in the file: tables of scores have rows of that name over all types."
+            raise InputError(path, f"the entity type {reserved[0]!r}", "another name", remedy)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
         for split, instances in splits.items():

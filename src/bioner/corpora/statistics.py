@@ -9,7 +9,7 @@ import polars as pl
 
 from bioner.corpora.changes import LOSSES, Changes
 from bioner.instances import Instance
-from bioner.scoring.lengths import bucket_names, bucket_of
+from bioner.scoring.labels import bucket_names, bucket_of
 from bioner.tags import spans
 
 PAPER_CUTS = (1, 2)

@@ -1,7 +1,7 @@
 """The files that reports are made of: read, checked, and put together."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import polars as pl
 
 from bioner.errors import InputError
 from bioner.scoring.compare import COMPARISON, read_comparisons
-from bioner.scoring.score import read_scores
+from bioner.scoring.score import read_scores, together
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.tables import Schema, read_table
@@ -71,7 +71,7 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
         read_table(path, STATISTICS) for dataset in datasets if (path := data / dataset / "stats.csv").is_file()
     ]
     comparisons, selections = (
-        [read(path) for dataset in datasets if (path := results / dataset / name).is_file()]
+        [_of_dataset(dataset, path, read) for dataset in datasets if (path := results / dataset / name).is_file()]
         for name, read in (("comparisons.csv", read_comparisons), ("selection.csv", read_selection))
     )
     runs = [
@@ -81,7 +81,7 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
         if (path := cell / f"seed{seed}" / "run.json").is_file()
     ]
     return Kept(
-        scores=pl.concat([pl.DataFrame(schema=SCORE_SCHEMA), *scores]),
+        scores=together([pl.DataFrame(schema=SCORE_SCHEMA), *scores]),
         statistics=pl.concat([pl.DataFrame(schema=STATISTICS), *statistics]),
         timing=pl.concat([pl.DataFrame(schema=TIMING), *timing]),
         runs=pl.DataFrame(runs, schema=RUNS),
@@ -90,6 +90,14 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
         ),
         selection=pl.concat([pl.DataFrame(schema=SELECTION), *selections]),
     )
+
+
+def _of_dataset(dataset: str, path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:
+    table = read(path)
+    for (found,) in table.select("dataset").unique().iter_rows():
+        if found != dataset:
+            raise InputError(path, f"rows of {found}", f"of {dataset} alone", "Remake it with --dataset, or move it.")
+    return table
 
 
 def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:

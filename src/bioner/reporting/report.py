@@ -60,6 +60,10 @@ def report(
 
     `notices` say what scores on a corpus mean, for those that are in the report; `left_out`, why others are not.
     """
+    for kept_folder in (results, data):
+        if out.resolve().is_relative_to(kept_folder.resolve()):
+            remedy = "Reports would overwrite what they are made from: choose another --out."
+            raise InputError(out, f"a folder inside {kept_folder}", "one beside it", remedy)
     if not results.is_dir():
         raise InputError(results, "no such folder", "a results folder", "Run the pipeline first.")
     datasets = list(datasets) or sorted(path.name for path in results.iterdir() if path.is_dir())

@@ -2,16 +2,18 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import polars as pl
 
+from bioner.errors import InputError
 from bioner.instances import Instance, Prediction
-from bioner.scoring.lengths import bucket_names, bucket_of
+from bioner.scoring.labels import bucket_names, bucket_of
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.resampling import Clusters, bootstrap_weights, clusters_of, drawn_runs, interval, swaps
 from bioner.scoring.tally import Array, divided, prf
@@ -41,6 +43,8 @@ COMPARISON: Schema = {
     "p": pl.Float64,
 }
 MEASURES = ("f1", "recall")
+PAIR = ("model", "decoding", "versus_model", "versus_decoding")
+NOISE = 1e-9  # equal values come out of other sums of floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def compare(
     means = [np.mean(counts, axis=0) for counts in runs]
     possible = means[0].reshape(clusters.count, -1, 3)[:, :, 1] if means else np.zeros((0, 0))
     sizes = [_sizes(counts) for counts in (possible.sum(0), (possible > 0).sum(0))]
-    resampled = _bootstrap(runs, clusters, strata, resamples, seed)
+    resampled = _bootstrap(runs, _keys(systems), clusters, strata, resamples, seed)
     pairs = list(itertools.combinations(range(len(systems)), 2))
     p_values = _p_values(means, pairs, clusters, strata, resamples, seed)
     if clusters.count == 1:
@@ -103,6 +107,9 @@ def compare(
     for pair, p in zip(pairs, p_values, strict=True):
         (one, other), (mine, theirs) = (systems[i] for i in pair), (strata.statistics(means[i].sum(0)) for i in pair)
         drawn = resampled[pair[0]] - resampled[pair[1]]
+        drawn[np.abs(drawn) < NOISE] = 0.0
+        differences = mine - theirs
+        differences[np.abs(differences) < NOISE] = 0.0
         for place, (measure, stratum) in enumerate(strata.labels()):
             low, high = (interval(drawn[:, place]) if clusters.count > 1 else None) or (None, None)
             yield {
@@ -120,7 +127,7 @@ def compare(
                 "clusters_with_gold": sizes[1][place % len(sizes[1])],
                 "score": _defined(mine[place]),
                 "versus_score": _defined(theirs[place]),
-                "difference": _defined(mine[place] - theirs[place]),
+                "difference": _defined(differences[place]),
                 "low": low,
                 "high": high,
                 "p": _defined(p[place]) if clusters.count > 1 else None,
@@ -129,7 +136,15 @@ def compare(
 
 def read_comparisons(path: Path) -> pl.DataFrame:
     """A comparison file, with its columns checked."""
-    return read_table(path, COMPARISON)
+    table = read_table(path, COMPARISON, [*PAIR, "measure", "stratum", "gold_entities", "clusters_with_gold"])
+    if table.select("dataset", *PAIR, "measure", "stratum").is_duplicated().any():
+        raise InputError(path, "a comparison twice", "each once", "Remake it by `bioner compare-all`.")
+    untested = pl.col("p").is_not_null() & pl.any_horizontal(pl.col("difference", "low", "high").is_null())
+    if len(table.filter(untested | (pl.col("p") < 0) | pl.col("p").is_nan())):
+        raise InputError(
+            path, "a p-value without its interval", "both or neither", "Remake it by `bioner compare-all`."
+        )
+    return table
 
 
 def _cluster_counts(
@@ -148,11 +163,16 @@ def _cluster_counts(
 
 
 def _bootstrap(
-    runs: Sequence[Sequence[Array]], clusters: Clusters, strata: Strata, resamples: int, seed: int
+    runs: Sequence[Sequence[Array]],
+    keys: Iterable[Sequence[int]],
+    clusters: Clusters,
+    strata: Strata,
+    resamples: int,
+    seed: int,
 ) -> list[Array]:
     """Statistics of each system in every resample: all systems see the same documents, each draws its own runs."""
     collected: list[list[Array]] = [[] for _ in runs]
-    shares = [drawn_runs(len(counts), resamples, seed, system) for system, counts in enumerate(runs)]
+    shares = [drawn_runs(len(counts), resamples, seed, key) for key, counts in zip(keys, runs, strict=True)]
     start = 0
     for weights in bootstrap_weights(clusters.count, resamples, seed):
         rows = slice(start, start + len(weights))
@@ -161,6 +181,13 @@ def _bootstrap(
             totals = sum(shares[system][rows, run, None] * (weights @ count) for run, count in enumerate(counts))
             collected[system].append(strata.statistics(np.asarray(totals)))
     return [np.concatenate(parts) for parts in collected]
+
+
+def _keys(systems: Sequence[System]) -> Iterator[list[int]]:
+    """What a system draws its runs by: its name, so that a pair does not depend on who else is compared."""
+    names = [f"{system.model}:{system.decoding}" for system in systems]
+    for place, name in enumerate(names):
+        yield [crc32(name.encode()), names[:place].count(name)]
 
 
 def _p_values(
@@ -180,8 +207,7 @@ def _p_values(
         for pair, (a, b) in enumerate(pairs):
             change = moved[b] - moved[a]
             difference = strata.statistics(totals[a] + change) - strata.statistics(totals[b] - change)
-            # Equal differences come out of other sums of floats: count those that differ in rounding alone.
-            extreme[pair] += (np.abs(difference) >= observed[pair] - 1e-9).sum(0)
+            extreme[pair] += (np.abs(difference) >= observed[pair] - NOISE).sum(0)
     return [
         np.where(np.isnan(seen), np.nan, (count + 1) / (resamples + 1))
         for seen, count in zip(observed, extreme, strict=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bioner.scoring.lengths import bucket_names, bucket_of
+from bioner.scoring.labels import bucket_names, bucket_of
 from bioner.scoring.pairs import Pair
 from bioner.scoring.tally import COUNTS, Array, Tally
 from bioner.tags import Span

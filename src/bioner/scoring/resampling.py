@@ -28,8 +28,8 @@ class Clusters:
 
 
 def clusters_of(gold: Sequence[Instance]) -> Clusters:
-    """Clusters of a test set; `kind` says whether they are documents or sentences."""
-    numbers = {doc: number for number, doc in enumerate(dict.fromkeys(instance.doc for instance in gold))}
+    """Clusters of a test set by name, whatever its order; `kind` says whether they are documents or sentences."""
+    numbers = {doc: number for number, doc in enumerate(sorted({instance.doc for instance in gold}))}
     index = np.array([numbers[instance.doc] for instance in gold])
     return Clusters(index, len(numbers), "sentence" if len(numbers) == len(gold) else "document")
 
@@ -50,9 +50,9 @@ def swaps(clusters: int, resamples: int, seed: int) -> Iterator[Array]:
         yield draw.integers(2, size=(size, clusters), dtype=np.int8).astype(float)
 
 
-def drawn_runs(runs: int, resamples: int, seed: int, system: int) -> Array:
+def drawn_runs(runs: int, resamples: int, seed: int, system: Sequence[int]) -> Array:
     """Shares of a system's training runs in each resample, resamples x runs: as many are drawn as there are."""
-    draw = np.random.default_rng([seed, 3, system])
+    draw = np.random.default_rng([seed, 3, *system])
     return draw.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs
 
 

@@ -6,18 +6,23 @@ from pathlib import Path
 
 import polars as pl
 
+from bioner.errors import InputError
 from bioner.instances import Instance, Prediction
 from bioner.scoring.conventions import Orphans, convention_tallies
+from bioner.scoring.labels import RESERVED
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.paper import paper_tallies
 from bioner.scoring.resampling import clusters_of
-from bioner.scoring.semeval import RESERVED, semeval_tallies
+from bioner.scoring.semeval import semeval_tallies
 from bioner.scoring.subsets import subset_tallies
 from bioner.scoring.table import SCORE_SCHEMA, score_table
 from bioner.scoring.tally import Row, Tally
 from bioner.tables import read_table
 
 log = logging.getLogger(__name__)
+
+RUN = ["dataset", "model", "seed", "decoding"]
+ROW = ["scorer", "scheme", "stratum", "label"]
 
 
 def score(
@@ -75,4 +80,16 @@ def strict_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> fl
 
 def read_scores(path: Path) -> pl.DataFrame:
     """A score file, with its columns checked."""
-    return read_table(path, SCORE_SCHEMA)
+    return read_table(path, SCORE_SCHEMA, ROW)
+
+
+def together(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Score tables as one; InputError where a row is in it twice, which would count as another run."""
+    table = pl.concat(tables)
+    twice = table.filter(table.select(RUN + ROW).is_duplicated())
+    if len(twice):
+        whose = ", ".join(f"{name} {twice[name][0]}" for name in RUN)
+        raise InputError(
+            "score files", f"rows twice ({whose})", "each run once", "Leave one out, or name runs by --seed."
+        )
+    return table

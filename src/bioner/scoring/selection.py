@@ -1,12 +1,12 @@
 """The best encoder and the best LLM of a dataset, chosen on dev: the test set has no say in what is compared on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from bioner.errors import InputError
-from bioner.scoring.score import read_scores
+from bioner.scoring.score import read_scores, together
 from bioner.tables import Schema, read_table
 
 SELECTION: Schema = {
@@ -26,22 +26,46 @@ def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
     The highest mean over seeds is; of equal ones the first by name. F1 in percent; undefined counts as 0.
     """
     rows = []
+    strict_row = {"scorer": "semeval", "scheme": "strict", "stratum": "all", "label": "all"}
     for family, paths in candidates.items():
-        scores = pl.concat([read_scores(path) for path in paths])
-        strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+        tables = [read_scores(path).filter(**strict_row) for path in paths]
+        for path, table in zip(paths, tables, strict=True):
+            if table.is_empty():
+                raise InputError(
+                    path, "no strict score", "what `bioner score` wrote", "Score the dev predictions again."
+                )
+        strict = together(tables)
         means = strict.group_by("dataset", "model", "decoding").agg(
             pl.lit(family).alias("family"),
             pl.len().cast(pl.Int64).alias("seeds"),
             pl.col("f1").fill_null(0.0).mean().alias("dev_f1"),
         )
         ranked = means.sort(pl.col("dev_f1"), pl.col("model"), descending=[True, False])
-        if ranked.is_empty() or ranked["dataset"].n_unique() > 1:
-            found = "no strict score" if ranked.is_empty() else "scores of several datasets"
-            raise InputError(paths[0], found, "dev scores of one dataset", "Name the dev/scores.csv of one dataset.")
         rows.append(ranked.with_columns(chosen=pl.int_range(pl.len()) == 0))
-    return pl.concat(rows).select(list(SELECTION))
+    table = pl.concat(rows).select(list(SELECTION))
+    if (datasets := table["dataset"].unique().sort()).len() > 1:
+        found = f"scores of {', '.join(map(str, datasets))}"
+        raise InputError("select", found, "dev scores of one dataset", "Name the dev/scores.csv of one dataset.")
+    return table
 
 
 def read_selection(path: Path) -> pl.DataFrame:
-    """A selection file, with its columns checked."""
-    return read_table(path, SELECTION)
+    """A selection file, with its columns checked; one a family is chosen."""
+    table = read_table(path, SELECTION, ["family", "model", "decoding", "chosen"])
+    counts = table.group_by("family", maintain_order=True).agg(pl.col("chosen").sum())
+    for family, chosen in counts.rows():
+        if chosen != 1:
+            raise InputError(path, f"{chosen} chosen of the family {family}", "one", "Make it by `bioner select`.")
+    return table
+
+
+def chosen_of(selection: pl.DataFrame, candidates: Collection[str], path: Path) -> list[str]:
+    """Those of the candidates that a selection has chosen, in its order; InputError for one that it does not know."""
+    known = selection["model"].to_list()
+    if strangers := [name for name in candidates if name not in known]:
+        remedy = "Name models that dev scores were given for."
+        raise InputError(path, f"no {strangers[0]!r}", f"one of {', '.join(known)}", remedy)
+    chosen = [model for model in selection.filter("chosen")["model"] if model in candidates]
+    if not chosen:
+        raise InputError(path, "none of the candidates chosen", "at least one", "Name the family's other models too.")
+    return chosen

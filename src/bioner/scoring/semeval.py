@@ -9,7 +9,7 @@ from nervaluate import Evaluator
 from nervaluate.entities import EvaluationIndices, EvaluationResult
 
 from bioner.errors import InputError
-from bioner.scoring.lengths import bucket_names, bucket_of
+from bioner.scoring.labels import RESERVED, bucket_names, bucket_of
 from bioner.scoring.pairs import Pair, entity_types_of
 from bioner.scoring.tally import COUNTS, Array, Macro, Row, Tally, prf
 
@@ -18,7 +18,6 @@ SCORER = "semeval"
 # partial scheme: boundaries alone, half credit for any overlap (section II.C.3, Table V).
 SCHEMES = (("strict", "strict", 0.0), ("relaxed", "partial", 0.5), ("exact", "exact", 0.0), ("type", "ent_type", 0.0))
 BY_LENGTH = ("strict", "relaxed")
-RESERVED = ("all", "macro")
 # What nervaluate would say of tags that are all O, instead of {}.
 NOTHING: dict[str, Any] = {
     "overall": defaultdict(EvaluationResult),

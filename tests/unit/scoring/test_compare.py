@@ -45,7 +45,7 @@ def random_corpus(documents: int, seed: int) -> tuple[list[Instance], list[list[
     gold, systems = [], [[], [], []]
     for number in range(3 * documents):
         tags = [draw.choice(TAGS) for _ in range(10)]
-        gold.append(Instance(f"s{number}", f"d{number // 3}", list("abcdefghij"), repair(tags).tags))
+        gold.append(Instance(f"s{number}", f"d{number // 3:02d}", list("abcdefghij"), repair(tags).tags))
         for share, system in zip((5, 4, 3), systems, strict=True):
             changed = [draw.choice(TAGS) if draw.random() < 1 / share else tag for tag in tags]
             system.append(Prediction(f"s{number}", repair(changed).tags))

@@ -24,7 +24,7 @@ def corpus(documents: int, sentences: int = 3, seed: int = 0) -> tuple[list[Inst
         tags = [draw.choice(TAGS) for _ in range(8)]
         changed = [draw.choice(TAGS) if draw.random() < 0.2 else tag for tag in tags]
         identity = f"s{number}"
-        gold.append(Instance(identity, f"d{number // sentences}", list("abcdefgh"), repair(tags).tags))
+        gold.append(Instance(identity, f"d{number // sentences:02d}", list("abcdefgh"), repair(tags).tags))
         predictions.append(Prediction(identity, repair(changed).tags))
     return gold, predictions
 
@@ -91,11 +91,11 @@ def test_sentences_of_a_document_are_drawn_together():
     assert high - low > 3 * (narrow_high - narrow_low)
 
 
-def test_the_order_of_documents_names_the_clusters_and_nothing_else():
+def test_the_order_of_sentences_and_documents_changes_no_number_and_no_bound():
     gold, predictions = corpus(15)
     order = random.Random(0).sample(range(len(gold)), len(gold))
-    mixed = score([gold[i] for i in order], [predictions[i] for i in order])
-    assert mixed.equals(score(gold, predictions))
+    mixed = score([gold[i] for i in order], [predictions[i] for i in order], bootstrap=50)
+    assert mixed.equals(score(gold, predictions, bootstrap=50))
 
 
 def test_resamples_without_gold_and_prediction_are_left_out():

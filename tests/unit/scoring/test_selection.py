@@ -7,7 +7,7 @@ from bioner.errors import InputError
 from bioner.reporting.significance import significance_table
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
-from bioner.scoring.selection import SELECTION, read_selection, select
+from bioner.scoring.selection import SELECTION, chosen_of, read_selection, select
 from bioner.tables import write_table
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
@@ -45,8 +45,23 @@ def test_one_of_each_family_is_chosen_and_equals_go_by_name(dev):
 
 
 def test_scores_of_several_datasets_cannot_be_chosen_from(dev):
-    with pytest.raises(InputError, match="scores of several datasets; expected dev scores of one"):
-        select({"encoder": [dev("a", HALF), dev("b", HALF, dataset="other")]})
+    for other in ("encoder", "llm"):
+        with pytest.raises(InputError, match="scores of demo, other; expected dev scores of one"):
+            select({"encoder": [dev("a", HALF)]} | {other: [dev("a", HALF), dev("b", HALF, dataset="other")]})
+
+
+def test_a_run_twice_would_count_as_two_seeds(dev, tmp_path):
+    copied = tmp_path / "copy.csv"
+    copied.write_bytes(dev("a", HALF).read_bytes())
+    with pytest.raises(InputError, match=r"rows twice \(dataset demo, model a, seed 42, decoding direct\)"):
+        select({"encoder": [dev("a", HALF), copied]})
+
+
+def test_a_score_file_without_scores_is_no_candidate(dev, tmp_path):
+    path = dev("a", HALF)
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(InputError, match=r"a-42.csv: found no strict score"):
+        select({"encoder": [dev("b", HALF), path]})
 
 
 def test_a_selection_can_be_read_again(dev, tmp_path):
@@ -54,7 +69,25 @@ def test_a_selection_can_be_read_again(dev, tmp_path):
     assert read_selection(tmp_path / "selection.csv")["chosen"].to_list() == [True]
 
 
-def chosen(*datasets: str) -> pl.DataFrame:
+@pytest.mark.parametrize("chosen", [0, 2])
+def test_one_of_a_family_is_chosen(tmp_path, chosen):
+    table = chosen_everywhere("d1").with_columns(chosen=pl.Series([chosen > 0, chosen > 1, True]))
+    write_table(tmp_path / "selection.csv", table)
+    with pytest.raises(InputError, match=f"{chosen} chosen of the family encoder; expected one"):
+        read_selection(tmp_path / "selection.csv")
+
+
+def test_candidates_of_an_ensemble_are_models_of_the_selection(tmp_path):
+    table, path = chosen_everywhere("d1"), tmp_path / "selection.csv"
+    assert chosen_of(table, ["llm", "other", "enc"], path) == ["enc", "llm"]
+    assert chosen_of(table, ["other", "enc"], path) == ["enc"]
+    with pytest.raises(InputError, match=r"selection.csv: found no 'enk'; expected one of enc, other, llm"):
+        chosen_of(table, ["enk", "llm"], path)
+    with pytest.raises(InputError, match="none of the candidates chosen"):
+        chosen_of(table, ["other"], path)
+
+
+def chosen_everywhere(*datasets: str) -> pl.DataFrame:
     """Everywhere the encoder `enc` and the LLM `llm` are the best; `other` is a second encoder."""
     rows = [
         (dataset, family, model, decoding, 1, f1, best)
@@ -79,7 +112,7 @@ def comparison(dataset="d1", pair=("enc", "llm"), stratum="all", measure="f1", d
 
 
 def judged(*rows: dict, datasets=("d1",)) -> pl.DataFrame:
-    return significance_table(pl.DataFrame(list(rows), schema=COMPARISON), chosen(*datasets))
+    return significance_table(pl.DataFrame(list(rows), schema=COMPARISON), chosen_everywhere(*datasets))
 
 
 def test_of_the_chosen_pair_the_llm_stands_first():

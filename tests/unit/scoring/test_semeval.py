@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.instances import Instance, Prediction
-from bioner.scoring.lengths import bucket_names, bucket_of
+from bioner.scoring.labels import bucket_names, bucket_of
 from bioner.scoring.score import read_scores, score
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.scoring.tally import COUNTS

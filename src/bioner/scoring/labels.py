@@ -1,6 +1,8 @@
-"""Entity-length buckets: 1, 2, 3+ by default, any other cut points on request."""
+"""Names of rows in the score table: entity-length buckets (1, 2, 3+ or other cut points), and those of no type."""
 
 from collections.abc import Sequence
+
+RESERVED = ("all", "macro")  # labels over all types, which no type may bear
 
 
 def bucket_of(length: int, cuts: Sequence[int]) -> str:
