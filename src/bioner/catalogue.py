@@ -119,10 +119,15 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
 def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
     """Where an ensemble of the run has the best of a family, the run has one of that family: InputError."""
     for name in names:
-        for member in models[name]["members"]:
-            if member in BEST and not any(models[other]["family"] == BEST[member] for other in names):
-                found, expected = f"{member!r} and no {BEST[member]} among the models", "one to choose from"
+        members = models[name]["members"]
+        for best in BEST.keys() & set(members):
+            family = BEST[best]
+            if not any(models[other]["family"] == family for other in names):
+                found, expected = f"{best!r} and no {family} among the models", "one to choose from"
                 raise InputError(f"{name}.members", found, expected, "Add a model to `models`, or name the member.")
+            if named := [other for other in members if other not in BEST and models[other]["family"] == family]:
+                found, expected = f"{best!r} and {named[0]!r}", "one or the other: they may be the same"
+                raise InputError(f"{name}.members", found, expected, "Remove one of them.")
 
 
 def _check_members(models: Mapping[str, Tree]) -> None:

@@ -127,6 +127,38 @@ def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
     assert found["f1_sd_seeds"] == 0
 
 
+def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
+    right = [Prediction(item.id, item.tags) for item in GOLD]
+    options = {"bootstrap": 50, "train": GOLD[1:], "orphans": {"s1": [0]}}
+    tables = [
+        score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", **options) for seed, found in ((1, WRONG), (2, right))
+    ]
+    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(tables))
+    reports = built(kept)
+    rows = pl.concat(tables)
+    strict = rows.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    found = row(reports["table3_strict"], model=BERTS[0], length="all")
+    for name in ("f1_low", "f1_high"):
+        assert found[name] == pytest.approx(strict[name].mean())
+    assert found["f1_without_repair"] == pytest.approx(rows.filter(scorer="strict-iob2")["f1"].mean())
+    found = row(reports["subsets"], model=BERTS[0])
+    assert found["unseen_recall"] == 75
+    new = rows.filter(scorer="subset", stratum="new", scheme="strict")
+    assert found["new_f1"] == pytest.approx(new["f1"].mean())
+    assert found["new_f1_low"] == pytest.approx(new["f1_low"].mean())
+
+
+def test_what_the_paper_s_evaluator_divides_by_is_a_mean_too(kept):
+    gold = [instance("s1", "a/B-D b/I-D c/I-D d/I-D")]
+    halves = [Prediction("s1", ["B-D", "I-D", "B-D", "I-D"])]
+    tables = [score(gold, found, "BC5CDR", BERTS[0], seed, "direct") for seed, found in ((1, halves), (2, halves))]
+    tables[1] = score(gold, [Prediction("s1", gold[0].tags)], "BC5CDR", BERTS[0], 2, "direct")
+    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(tables))
+    found = row(built(kept)["paper_scoring"], model=BERTS[0], scheme="strict", length="all")
+    # Two halves use one gold entity twice; the other seed finds it.
+    assert found["divided_by"] == 1.5
+
+
 def test_the_headline_of_an_llm_is_forced_decoding_where_it_was_run(kept):
     for model, decodings in {"llama-8b": ("free", "forced"), "mistral-7b": ("free",)}.items():
         tables = [score(GOLD, WRONG, "BC5CDR", model, 1, decoding) for decoding in decodings]
@@ -199,6 +231,7 @@ def test_comparisons_of_the_report_s_models_are_judged(kept):
     found = {"stratum": "all", "difference": 3.0, "low": 1.0, "high": 5.0}
     sizes = {"gold_entities": 40, "clusters": 40, "clusters_with_gold": 40}
     pairs = [{"versus_model": other, "p": p} for other, p in ((BERTS[1], 0.01), (BERTS[2], 0.04), ("another", 0.001))]
+    pairs.append({"model": "another", "versus_model": BERTS[1], "p": 0.001})
     write_table(
         kept / "results" / "BC5CDR" / "comparisons.csv",
         pl.DataFrame([whose | found | sizes | pair for pair in pairs], schema=COMPARISON),

@@ -135,6 +135,15 @@ def test_the_best_of_a_family_needs_one_of_that_family_in_the_run():
         load_matrix(config, [])
 
 
+def test_the_best_of_a_family_and_one_of_it_may_be_the_same_and_are_not_both_members(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump({"mine": {"family": "ensemble", "members": ["best-encoder", "bert-large-cased"]}}))
+    catalogues = {"models": ["config/models.yaml", str(path)]}
+    config = load_config({"models": ["biomedbert-large", "mine"], "catalogues": catalogues})
+    with pytest.raises(InputError, match="'best-encoder' and 'bert-large-cased'; expected one or the other"):
+        load_matrix(config, [])
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "near"),
     [

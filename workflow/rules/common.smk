@@ -249,8 +249,7 @@ def member_predictions(wildcards):
             if MODELS[name]["family"] == BEST.get(member)
         ]
         for model in models if member in BEST else [member]:
-            seeds = seeds_of(MODELS[model], [int(wildcards.seed)])
-            seed = seeds[0] if trained(model) else config["seeds"][0]
+            seed = wildcards.seed if trained(model) else config["seeds"][0]
             name = f"{wildcards.part}predictions.jsonl"
             yield (model, member in BEST), cell_file(
                 wildcards.dataset, model, seed, name

@@ -9,10 +9,9 @@ import polars as pl
 
 from bioner.corpora.changes import LOSSES, Changes
 from bioner.instances import Instance
-from bioner.scoring.labels import bucket_names, bucket_of
+from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 from bioner.tags import spans
 
-PAPER_CUTS = (1, 2)
 PERCENTILES = (50, 90, 95, 99, 100)
 
 Row = tuple[str, str, float]

@@ -13,7 +13,7 @@ CONVENTIONS = {
         "strict",
     ): "sets of lower-cased texts and types: each counts once a sentence (UniversalNER, GNER, B2NER)",
     ("any-overlap", "type"): "any overlap with an entity of the same type, on either side (GLiNER-BioMed's default)",
-    ("one-character", "strict"): "the same type, boundaries at most one character apart in all (HunFlair2)",
+    ("one-character", "strict"): "the same type, each boundary at most one character off (HunFlair2)",
     ("strict-iob2", "strict"): "strict, but an I- that continues nothing is dropped instead of repaired to B-",
     ("token", "strict"): "tokens that are not O: its recall is token accuracy without O",
     ("lenient", "right-boundary"): "the same type and the same last token, which in English is mostly the head word",
@@ -69,14 +69,11 @@ def _met(entities: Sequence[Span], others: Sequence[Span]) -> int:
 
 
 def _within_a_character(pair: Pair) -> int:
-    """Pairs of entities whose boundaries differ by one character at most, exact ones first.
+    """Pairs of entities whose starts and ends are at most one character apart each, exact ones first.
 
-    Characters are counted without white space, which tokens do not keep: of two words that a space sets apart the
-    original text may be two characters away, here one.
+    Tokens do not keep white space: a space is taken to stand between two tokens that meet in letters or digits.
     """
-    ends = [0]
-    for token in pair.instance.tokens:
-        ends.append(ends[-1] + len(token))
+    starts, ends = _places(pair.instance.tokens)
     exact = set(pair.gold) & set(pair.predicted)
     left = [span for span in pair.gold if span not in exact]
     hits = len(exact)
@@ -84,9 +81,21 @@ def _within_a_character(pair: Pair) -> int:
         if span in exact:
             continue
         for entity in left:
-            apart = abs(ends[span.start] - ends[entity.start]) + abs(ends[span.end] - ends[entity.end])
-            if span.type == entity.type and apart <= 1:
+            start = abs(starts[span.start] - starts[entity.start])
+            end = abs(ends[span.end - 1] - ends[entity.end - 1])
+            if span.type == entity.type and start <= 1 and end <= 1:
                 left.remove(entity)
                 hits += 1
                 break
     return hits
+
+
+def _places(tokens: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Where each token starts and ends in the text, in characters."""
+    starts: list[int] = []
+    ends: list[int] = []
+    for number, token in enumerate(tokens):
+        apart = number > 0 and tokens[number - 1][-1].isalnum() and token[0].isalnum()
+        starts.append((ends[-1] if ends else 0) + apart)
+        ends.append(starts[-1] + len(token))
+    return starts, ends

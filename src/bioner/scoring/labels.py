@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+PAPER_CUTS = (1, 2)  # the paper's lengths 1, 2 and 3+
 RESERVED = ("all", "macro")  # labels over all types, which no type may bear
 
 

@@ -13,7 +13,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def holds_in(differences: Sequence[float], p_values: Sequence[float], level: float = 0.05) -> int:
+def holds_in(differences: Sequence[float], p_values: Sequence[float], level: float) -> int:
     """In how many datasets at least a positive difference is shown (partial conjunction).
 
     The largest u for which "fewer than u datasets have a positive difference" is rejected, by Bonferroni's

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bioner.scoring.labels import bucket_names, bucket_of
+from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 from bioner.scoring.pairs import Pair
 from bioner.scoring.tally import COUNTS, Array, Tally
 from bioner.tags import Span
@@ -55,17 +55,17 @@ def match(gold: Sequence[Span], predicted: Sequence[Span], half_open: bool = Tru
     return Match(correct, other_type, overlapping, len(gold) - len(used), spurious)
 
 
-def paper_tallies(pairs: Sequence[Pair], length_cuts: Sequence[int]) -> Iterator[Tally]:
-    """Strict and relaxed rows as the paper computed them, overall and by its length windows."""
+def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
+    """Strict and relaxed rows as the paper computed them, overall and by its length windows 1, 2 and 3+."""
     matches: dict[str, list[Match]] = {"all": [match(pair.gold, pair.predicted) for pair in pairs]}
-    by_window = [_by_window(pair, length_cuts) for pair in pairs]
-    matches |= {name: [windows[name] for windows in by_window] for name in bucket_names(length_cuts)}
+    by_window = [_by_window(pair) for pair in pairs]
+    matches |= {name: [windows[name] for windows in by_window] for name in bucket_names(PAPER_CUTS)}
     for scheme, credit in (("strict", 0.0), ("relaxed", 0.5)):
         for stratum, found in matches.items():
             yield _tally(scheme, stratum, np.array(found, dtype=float).T, credit)
 
 
-def _by_window(pair: Pair, cuts: Sequence[int]) -> dict[str, Match]:
+def _by_window(pair: Pair) -> dict[str, Match]:
     """The paper's length buckets: each gold entity's window is scored alone, as is every token outside gold.
 
     Predictions are cut at a window's borders. A token outside gold is a sentence of one token in the first bucket.
@@ -79,9 +79,9 @@ def _by_window(pair: Pair, cuts: Sequence[int]) -> dict[str, Match]:
             if span.start < entity.end and entity.start < span.end
         ]
         outside -= sum(span.length for span in inside)
-        bucket = bucket_of(entity.length, cuts)
+        bucket = bucket_of(entity.length, PAPER_CUTS)
         totals[bucket] = Match(*map(sum, zip(totals[bucket], match([entity], inside), strict=True)))
-    first = bucket_of(1, cuts)
+    first = bucket_of(1, PAPER_CUTS)
     totals[first] = totals[first]._replace(spurious=totals[first].spurious + outside)
     return totals
 

@@ -9,7 +9,7 @@ from bioner.instances import Instance
 from bioner.scoring.tally import Array
 
 CELLS_AT_ONCE = 2_000_000  # of a matrix resamples x clusters: 16 MB
-LEVEL = (2.5, 97.5)
+PERCENTILES = (2.5, 97.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,14 @@ def swaps(clusters: int, resamples: int, seed: int) -> Iterator[Array]:
 
 
 def drawn_runs(runs: int, resamples: int, seed: int, system: Sequence[int]) -> Array:
-    """Shares of a system's training runs in each resample, resamples x runs: as many are drawn as there are."""
+    """Shares of a system's training runs in each resample, resamples x runs.
+
+    One less is drawn than there are: so the variance of the mean is right in expectation, where drawing all of so few
+    would make it too small by (runs - 1) / runs (Rao and Wu 1988).
+    """
     draw = np.random.default_rng([seed, 3, *system])
-    return draw.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs
+    drawn = max(1, runs - 1)
+    return draw.multinomial(drawn, np.full(runs, 1 / runs), size=resamples) / drawn
 
 
 def interval(values: Array) -> tuple[float, float] | None:
@@ -61,7 +66,7 @@ def interval(values: Array) -> tuple[float, float] | None:
     known = values[~np.isnan(values)]
     if not len(known):
         return None
-    low, high = np.percentile(known, LEVEL)
+    low, high = np.percentile(known, PERCENTILES)
     return float(low), float(high)
 
 

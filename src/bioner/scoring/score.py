@@ -66,7 +66,7 @@ def all_rows(
     overall = {row.scheme: row for row in semeval if isinstance(row, Tally) and row.stratum == row.label == "all"}
     yield from semeval
     yield from subset_tallies(pairs, [overall["strict"], overall["relaxed"]], train)
-    yield from paper_tallies(pairs, length_cuts)
+    yield from paper_tallies(pairs)
     yield from convention_tallies(pairs, overall["relaxed"], orphans)
 
 

@@ -79,6 +79,13 @@ def test_clusters_that_hold_a_gold_entity_of_the_stratum_are_counted_apart():
     assert {row["clusters"] for row in found.values()} == {5}
 
 
+def test_a_contrast_is_as_large_as_the_smaller_of_its_strata():
+    words = [Instance(f"l{n}", f"l{n}", ["a", "b", "c"], ["B-D", "I-D", "I-D"]) for n in range(5)]
+    gold = [*corpus(1, 1), *words]
+    row = rows(gold, [predicted(gold, 6)], [predicted(gold, 0)], resamples=50)["f1", "3+ - 1"]
+    assert (row["gold_entities"], row["clusters_with_gold"]) == (2, 1)
+
+
 def test_equal_systems_do_not_differ():
     gold, (system, _, _) = random_corpus(20, seed=1)
     for row in rows(gold, [system], [system], resamples=200).values():
@@ -111,6 +118,43 @@ def test_the_sides_are_symmetric():
 def test_a_pair_s_rows_do_not_depend_on_who_else_is_compared():
     gold, (one, other, third) = random_corpus(20, seed=3)
     assert rows(gold, [one], [other], resamples=200) == rows(gold, [one], [other], [third], resamples=200)
+
+
+def test_nor_do_those_of_systems_with_several_runs_and_a_newcomer_first():
+    gold, (one, other, third) = random_corpus(20, seed=3)
+    a, b = System("a", "direct", [one, other]), System("b", "direct", [third, one, other])
+    newcomer = System("n", "direct", [other])
+    alone = list(compare(gold, [a, b], resamples=200))
+    among = [row for row in compare(gold, [newcomer, a, b], resamples=200) if row["model"] == "a"]
+    assert alone == among
+
+
+def test_resamples_drawn_in_several_parts_are_those_drawn_at_once(monkeypatch):
+    gold, (one, other, third) = random_corpus(20, seed=8)
+    once = rows(gold, [one, other], [third], resamples=100)
+    monkeypatch.setattr("bioner.scoring.resampling.CELLS_AT_ONCE", 20 * 30)
+    assert rows(gold, [one, other], [third], resamples=100) == once
+
+
+def test_sentences_of_a_document_need_not_stand_together():
+    gold, (one, other, _) = random_corpus(15, seed=9)
+    order = random.Random(1).sample(range(len(gold)), len(gold))
+    mixed = [[run[i] for i in order] for run in (gold, one, other)]
+    assert rows(mixed[0], [mixed[1]], [mixed[2]], resamples=100) == rows(gold, [one], [other], resamples=100)
+
+
+def test_other_cuts_make_other_strata_and_another_contrast():
+    gold = [Instance(f"s{n}", f"s{n}", list("abcdef"), ["B-D", "I-D", "O", "B-D", "I-D", "I-D"]) for n in range(10)]
+    found = rows(gold, [predicted_tags(gold, 0, 6)], [predicted_tags(gold, 0, 2)], resamples=50, cuts=[2])
+    assert [stratum for measure, stratum in found if measure == "recall"] == ["all", "1-2", "3+", "3+ - 1-2"]
+    # The second system misses every long entity.
+    assert found["recall", "3+ - 1-2"]["difference"] == 100
+    assert found["recall", "1-2"]["difference"] == 0
+
+
+def predicted_tags(gold: list[Instance], start: int, end: int) -> list[Prediction]:
+    """The gold's tags from one token up to another, O elsewhere."""
+    return [Prediction(g.id, [tag if start <= place < end else "O" for place, tag in enumerate(g.tags)]) for g in gold]
 
 
 def test_every_pair_is_compared_once():
@@ -205,9 +249,40 @@ class TestSeveralRuns:
         found = [[Prediction(g.id, ["B-D"] * right + ["O"] * (4 - right)) for g in gold] for right in (2, 3, 4)]
         same, different = (compared(gold, runs, [found[0]], resamples=1000) for runs in ([found[1]] * 3, found))
         assert same["low"] == pytest.approx(same["high"])
-        # Recall 50, 75 and 100: the mean of three draws ranges from one to the other.
+        # Recall 50, 75 and 100: the mean of two draws ranges from one to the other.
         assert different["low"] == pytest.approx(0)
         assert different["high"] == pytest.approx(100 / 3)
+
+    def test_each_side_draws_its_own_runs(self):
+        """The same three runs on both sides, which have nothing to do with each other: the difference may be any."""
+        gold = corpus(40, 1)
+        runs = [predicted(gold, right) for right in (20, 30, 40)]
+        row = compared(gold, runs, runs, resamples=500)
+        assert row["difference"] == 0
+        assert row["low"] < -10
+        assert row["high"] > 10
+
+    def test_p_is_of_all_runs(self):
+        """The first runs differ in every sentence, the others the other way round: together there is nothing."""
+        gold = corpus(40, 1)
+        good, bad = predicted(gold, 40), predicted(gold, 10)
+        assert compared(gold, [good], [bad], resamples=200)["p"] < 0.01
+        assert compared(gold, [good, bad], [bad, good], resamples=200)["p"] == 1
+
+    def test_p_knows_that_other_seeds_give_other_runs(self):
+        """Runs of two equally good systems that scatter by 5 points: documents alone would see differences in them."""
+        draw = np.random.default_rng(0)
+        gold = [Instance(str(n), str(n), ["a"] * 6, ["B-D"] * 6) for n in range(60)]
+
+        def run() -> list[Prediction]:
+            hit = draw.random((60, 6)) < 0.7 + draw.normal(0, 0.05)
+            return [Prediction(g.id, ["B-D" if x else "O" for x in row]) for g, row in zip(gold, hit, strict=True)]
+
+        trials, rejected = 200, 0
+        for trial in range(trials):
+            row = compared(gold, [run() for _ in range(3)], [run() for _ in range(3)], resamples=200, seed=trial)
+            rejected += row["p"] <= 0.05
+        assert rejected / trials <= 0.06, rejected / trials
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_gives_others():
@@ -230,7 +305,6 @@ def test_a_stratum_without_gold_and_predictions_is_undefined():
     assert [row[name] for name in ("score", "versus_score", "difference", "low", "high", "p")] == [None] * 6
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("documents", [50, 500])
 def test_the_test_of_two_equally_good_systems_rejects_in_5_percent(documents):
     """Pairs whose errors fall by chance, in documents of differing difficulty: 3 to 7 % have p <= 0.05."""

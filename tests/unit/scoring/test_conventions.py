@@ -36,16 +36,22 @@ def test_any_overlap_counts_predictions_that_meet_gold_and_gold_that_predictions
     assert scores(gold, "B-D I-D O B-D", "any-overlap", "type") == (50, 200 / 3, 400 / 7)
 
 
-def test_one_character_of_tolerance_forgives_a_comma_and_not_two_or_another_type():
-    # `gout ,` is one character longer; `( aspirin )` two; `1 mg` misses one character.
+def test_one_character_of_tolerance_forgives_punctuation_at_either_end_and_no_word_or_other_type():
+    # `gout ,` ends one character later; `( aspirin )` starts one before and ends one after; `mg` for `1 mg` misses a
+    # digit and a space.
     gold = "gout/B-D ,/O (/O aspirin/B-C )/O 1/B-Q mg/I-Q"
     assert scores(gold, "B-D I-D B-C I-C I-C O B-Q", "one-character", "strict") == (200 / 3, 200 / 3, 200 / 3)
     assert scores(gold, "B-C I-C O O O O O", "one-character", "strict") == (0, 0, 0)
 
 
+def test_one_character_of_tolerance_is_not_two():
+    assert scores("gout/B-D ,/O ,/O", "B-D I-D I-D", "one-character", "strict") == (0, 0, 0)
+
+
 def test_one_character_of_tolerance_uses_a_gold_entity_once():
-    # Both halves of `ab` are one character away.
-    assert scores("a/B-D b/I-D", "B-D B-D", "one-character", "strict") == (50, 100, 200 / 3)
+    # Both halves of `a-` are one character away; and an entity that is met exactly is met.
+    assert scores("a/B-D -/I-D", "B-D B-D", "one-character", "strict") == (50, 100, 200 / 3)
+    assert scores("a/B-D -/O", "B-D B-D", "one-character", "strict") == (50, 100, 200 / 3)
 
 
 def test_strict_iob2_drops_entities_that_began_with_an_i():

@@ -36,6 +36,25 @@ def test_the_highest_mean_over_seeds_is_chosen(dev):
     assert table["dev_f1"].to_list() == [pytest.approx(200 / 3), 50]
 
 
+def test_what_counts_on_dev_is_the_official_strict_score(dev):
+    """By every other row `a` is better."""
+    path = dev("a", HALF)
+    table = pl.read_csv(path).with_columns(
+        f1=pl.when((pl.col("scorer") == "semeval") & (pl.col("scheme") == "strict") & (pl.col("stratum") == "all"))
+        .then(pl.when(pl.col("label") == "all").then(1.0).otherwise(99.0))
+        .otherwise(99.0)
+    )
+    write_table(path, table)
+    assert select({"encoder": [path, dev("b", HALF)]}).filter("chosen")["model"].item() == "b"
+
+
+def test_an_undefined_score_on_dev_is_0(dev, tmp_path):
+    paths = [dev("a", HALF, 1), dev("a", HALF, 2)]
+    empty = pl.read_csv(paths[1]).with_columns(f1=pl.lit(None, dtype=pl.Float64))
+    write_table(paths[1], empty)
+    assert select({"encoder": paths})["dev_f1"].item() == pytest.approx(100 / 3)
+
+
 def test_one_of_each_family_is_chosen_and_equals_go_by_name(dev):
     table = select({"encoder": [dev("b", HALF), dev("a", HALF)], "llm": [dev("m", NONE, decoding="forced")]})
     assert table.filter("chosen").select("family", "model", "decoding").rows() == [
@@ -134,10 +153,13 @@ def test_of_the_chosen_pair_the_llm_stands_first():
         (comparison(pair=("other", "llm")), "exploratory"),
         (comparison(pair=("enc", "other")), "exploratory"),
         (comparison(dataset="d9"), "exploratory"),
+        (comparison(dataset="ChemProt-paper"), "exploratory"),
+        (comparison(stratum="6+"), "primary"),
+        (comparison(stratum="6+ - 1-2"), "length claim"),
     ],
 )
 def test_the_primary_family_is_one_test_a_dataset_and_stratum(row, family):
-    assert judged(row)["family"].item() == family
+    assert judged(row, datasets=("d1", "ChemProt-paper"))["family"].item() == family
 
 
 def test_the_primary_family_is_adjusted_over_the_datasets_of_a_stratum():
@@ -160,11 +182,14 @@ def test_in_how_many_datasets_the_claim_holds_stands_in_its_rows():
     assert table["verdict"].to_list() == ["higher", "lower", "not shown"]
 
 
-def test_exploration_is_adjusted_over_the_pairs_of_a_dataset():
-    rows = [comparison(pair=("enc", "other"), p=0.02), comparison(pair=("other", "llm"), p=0.03)]
-    table = judged(*rows, comparison("d2", pair=("enc", "other"), p=0.04), datasets=("d1", "d2"))
-    assert table.sort("dataset", "p")["p_holm"].to_list() == [0.04, 0.04, 0.04]
-    assert table["higher_in"].null_count() == 3
+def test_exploration_is_adjusted_over_all_of_a_dataset():
+    rows = [comparison(pair=("enc", "other"), p=0.01), comparison(pair=("enc", "other"), stratum="1", p=0.02)]
+    more = comparison("d2", pair=("enc", "other"), p=0.04)
+    table = judged(*rows, comparison(measure="recall", p=0.03), more, datasets=("d1", "d2"))
+    # Times 3, 2, 1, never falling; the other dataset is a family of its own.
+    assert table.sort("dataset", "p")["p_holm"].to_list() == [pytest.approx(p) for p in (0.03, 0.04, 0.04, 0.04)]
+    assert table.sort("dataset", "p")["tests"].to_list() == [3, 3, 3, 1]
+    assert table["higher_in"].null_count() == 4
 
 
 @pytest.mark.parametrize("few", ["gold_entities", "clusters_with_gold"])
@@ -179,6 +204,14 @@ def test_a_stratum_with_fewer_than_30_gets_no_verdict_and_costs_the_others_nothi
 
 def test_a_verdict_needs_an_interval_without_zero_too():
     assert judged(comparison(p=0.001, low=-4.0, high=0.1))["verdict"].item() == "not shown"
+    assert judged(comparison(p=0.001, low=-4.0, high=0.0))["verdict"].item() == "not shown"
+    assert judged(comparison(p=0.001, difference=2.0, low=-0.1, high=4.0))["verdict"].item() == "not shown"
+    assert judged(comparison(p=0.001, difference=2.0, low=0.1, high=4.0))["verdict"].item() == "lower"
+
+
+def test_the_claims_stand_before_the_exploration():
+    rows = [comparison(stratum=stratum) for stratum in ("1", "3+ - 1", "all")]
+    assert judged(*rows)["family"].to_list() == ["primary", "length claim", "exploratory"]
 
 
 def test_without_a_test_there_is_no_verdict():

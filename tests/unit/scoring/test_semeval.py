@@ -4,7 +4,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nervaluate.entities import EvaluationResult
 
+from bioner.errors import InputError
 from bioner.instances import Instance, Prediction
 from bioner.scoring.labels import bucket_names, bucket_of
 from bioner.scoring.score import read_scores, score
@@ -87,6 +89,21 @@ class TestWorkedExample:
 
     def test_columns_are_the_contract_s(self):
         assert self.table.schema == pl.Schema(SCORE_SCHEMA)
+
+
+def test_a_nervaluate_that_loses_half_credits_is_found_out(monkeypatch):
+    """Its versions 1.0.0 to 1.2.0 did, over several documents: partial scores came out as exact ones."""
+    known = EvaluationResult.compute_metrics
+    monkeypatch.setattr(EvaluationResult, "compute_metrics", lambda self, partial_or_type=False: known(self))
+    with pytest.raises(RuntimeError, match="nervaluate's relaxed of all"):
+        scored("O", "B-D", "O", "B-G", "O", "B-G", "I-G", "I-G", "B-D")
+
+
+@pytest.mark.parametrize("type_", ["all", "macro"])
+def test_a_type_that_bears_the_name_of_a_row_is_refused(type_):
+    gold = [instance("s1", f"gout/B-{type_}")]
+    with pytest.raises(InputError, match=f"the entity type '{type_}'"):
+        score(gold, [Prediction("s1", ["O"])])
 
 
 def test_gold_as_prediction_scores_100_everywhere():

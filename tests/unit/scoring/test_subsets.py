@@ -54,6 +54,15 @@ def test_without_train_only_repetition_can_be_told():
     assert table["stratum"].to_list() == ["repeated"]
 
 
+def test_a_mention_is_its_words_and_a_sentence_its_tokens_as_they_are():
+    train = [instance("t1", "renalfailure/B-D")]
+    table = score([instance("s1", "renal/B-D failure/I-D")], predicted("B-D I-D"), train=train)
+    assert table.filter(stratum="seen")["possible"].item() == 0
+    table = score([instance("s1", "Renalfailure/B-D")], predicted("B-D"), train=train)
+    assert table.filter(stratum="seen")["possible"].item() == 1
+    assert table.filter(stratum="new", scheme="strict")["possible"].item() == 1
+
+
 def test_nothing_repeated_leaves_the_recall_undefined():
     table = score(GOLD[:1], predicted("B-D O O")).filter(stratum="repeated")
     assert table.select("possible", "recall").row(0) == (0, None)
