@@ -215,3 +215,11 @@ def test_raw_files_may_still_have_the_names_they_came_with(tmp_path):
     (raw / "test.txt").rename(raw / "final.tsv")
     files = {"train.txt": {}, "dev.txt": {"names": ["valid.tsv", "valid.csv"]}, "test.txt": {"path": "mine/final.tsv"}}
     assert len(normalize("toy", entry(files=files), raw, tmp_path / "out")) == 3
+
+
+@pytest.mark.parametrize("type_", ["all", "macro"])
+def test_a_type_that_bears_the_name_of_a_score_row_is_refused_before_anything_is_trained(tmp_path, type_):
+    raw = raw_folder(tmp_path, dev=f"x\tB-{type_}\n")
+    with pytest.raises(InputError, match=rf"dev\.txt: found the entity type '{type_}'; expected another name"):
+        normalize("toy", entry(), raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
