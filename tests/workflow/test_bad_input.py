@@ -10,10 +10,10 @@ import pytest
 from tests.workflow.snakemake import snakemake
 
 
-def bioner(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def bioner(*arguments: str | Path, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "bioner"), *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name != "BIONER_MIRROR"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False)
 
 
 def overlay(folder: Path, text: str) -> str:

@@ -1,5 +1,7 @@
-"""Commands of systems: train, predict, time, realign."""
+"""Commands of systems: train, predict, time, realign, tag."""
 
+import contextlib
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -7,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bioner.cli.options import Config, Entry, Gold, Out, entry_of, keep_apart, settings_of
+from bioner.errors import InputError
 
 
 def train(
@@ -89,6 +92,42 @@ def time(
         }
         rows += [whose | row for row in time_predictions(predictor, instances, sentences, batch or [1], repeats)]
     write_table(out, pl.DataFrame(rows, schema=TIMING))
+
+
+def tag(
+    model: Annotated[Path, typer.Option(help="Folder `model/` of a trained model.")],
+    input: Annotated[
+        Literal["text", "jsonl"], typer.Option(help="A text a line, or records with id and text.")
+    ] = "text",
+    format: Annotated[Literal["jsonl", "pubtator", "brat"], typer.Option(help="Of the output.")] = "jsonl",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write, in place of standard output; brat: a folder.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Sentences a batch.")] = None,
+    segmentation: Annotated[
+        Literal["sentences", "passages"], typer.Option(help="What the model sees at once.")
+    ] = "sentences",
+) -> None:
+    """Entities of texts on standard input, with their character offsets, by a trained model."""
+    from bioner.files import atomic_text, decoded
+    from bioner.tagging import as_jsonl, as_pubtator, load_tagger, read_texts, write_brat
+
+    if format == "brat" and (out is None or out.is_file()):
+        raise InputError("--format brat", "no folder to write to", "--out FOLDER", "brat has two files a text.")
+    if format != "brat" and out is not None:
+        keep_apart(out)
+    tagger = load_tagger(model, batch, segmentation)
+    lines = ((number, decoded(Path("input"), number, line)) for number, line in enumerate(sys.stdin.buffer, 1))
+    tagged = tagger(read_texts(lines, input))
+    if format == "brat" and out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for text, mentions in tagged:
+            write_brat(out, text, mentions)
+        return
+    shown = {"jsonl": as_jsonl, "pubtator": as_pubtator}[format]
+    with atomic_text(out) if out else contextlib.nullcontext(sys.stdout) as stream:
+        for text, mentions in tagged:
+            stream.write(shown(text, mentions))
 
 
 def realign(

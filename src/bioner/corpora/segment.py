@@ -48,7 +48,7 @@ def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sent
     for (_, tokens), annotations in zip(passages, _by_passage(document, changes), strict=True):
         tokens, entities = lay(tokens, _without_overlaps(document, annotations, changes), document, changes)
         tags = tags_from_spans(entities, len(tokens))
-        for start, end in _instances(tokens, tags, rules):
+        for start, end in borders(tokens, tags, rules):
             words = [token.text for token in tokens[start:end]]
             yield Sentence(document.where, document.id, words, tags[start:end])
 
@@ -184,21 +184,20 @@ def split(
     return parts + tokens[done:], entities
 
 
-def _instances(tokens: Sequence[Token], tags: Sequence[str], rules: Rules) -> Iterator[tuple[int, int]]:
+def borders(tokens: Sequence[Token], tags: Sequence[str], rules: Rules) -> Iterator[tuple[int, int]]:
     """First token and the one behind the last of each instance.
 
     A passage over `max_tokens` is cut after full stops outside of annotations, and the sentences are put together up to
     that length; a longer one stays whole.
     """
     if rules.segmentation == "sentences":
-        borders = [n for n, token in enumerate(tokens) if n and token.opens and not tags[n].startswith("I-")]
+        cuts = [n for n, token in enumerate(tokens) if n and token.opens and not tags[n].startswith("I-")]
     elif len(tokens) > rules.max_tokens:
         ends = [n + 1 for n, token in enumerate(tokens) if token.text == FULL_STOP and tags[n] == "O"]
-        borders = _merged([*(n for n in ends if n < len(tokens)), len(tokens)], rules.max_tokens)[:-1]
+        cuts = _merged([*(n for n in ends if n < len(tokens)), len(tokens)], rules.max_tokens)[:-1]
     else:
-        borders = []
-    starts = [0, *borders]
-    return ((start, end) for start, end in zip(starts, [*borders, len(tokens)], strict=True) if start < end)
+        cuts = []
+    return ((start, end) for start, end in zip([0, *cuts], [*cuts, len(tokens)], strict=True) if start < end)
 
 
 def _merged(ends: Sequence[int], longest: int) -> list[int]:

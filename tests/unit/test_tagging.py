@@ -1,0 +1,184 @@
+"""Texts in, entities with character offsets out: the offsets are the text's own, in every form."""
+
+import json
+
+import pytest
+from transformers import pipeline
+
+from bioner import tagging
+from bioner.corpora.changes import Changes
+from bioner.corpora.readers.brat import read_brat
+from bioner.corpora.readers.pubtator import read_pubtator
+from bioner.errors import InputError
+from bioner.raw import Tagged
+from bioner.tagging import Mention, Text, as_jsonl, as_pubtator, entry_of, load_tagger, read_texts, write_brat
+from bioner.training.run import train
+from tests.workflow.test_bad_input import bioner
+
+DISEASES = {"gout", "renal", "failure"}
+
+
+def diseases(instances, batch_size):
+    """As a model would: the words of DISEASES are entities, next to each other one."""
+    outputs = []
+    for instance in instances:
+        hits = [token in DISEASES for token in instance.tokens]
+        tags = [("I-D" if n and hits[n - 1] else "B-D") if hit else "O" for n, hit in enumerate(hits)]
+        outputs.append(Tagged(instance.id, list(range(len(tags))), tags))
+    return outputs
+
+
+@pytest.fixture
+def tagger(monkeypatch, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(tagging, "load_predictor", lambda *_: diseases)
+    return load_tagger(tmp_path)
+
+
+def tagged(tagger, text: str) -> list[Mention]:
+    ((_, mentions),) = tagger([Text("x", text)])
+    return mentions
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("No gout.", ["gout"]),
+        ("  No\tgout \u2003 after renal  failure.", ["gout", "renal  failure"]),
+        ("He had gout. He had renal failure.", ["gout", "renal failure"]),
+        ("gout", ["gout"]),
+        ("Nothing here.", []),
+    ],
+)
+def test_offsets_are_the_text_s_own(tagger, text, found):
+    mentions = tagged(tagger, text)
+    assert [mention.text for mention in mentions] == found
+    assert [text[mention.start : mention.end] for mention in mentions] == found
+
+
+def test_texts_keep_their_order_however_many_are_taken_at_once(tagger, monkeypatch):
+    texts = [Text(str(number), f"gout {number}." if number % 3 else "none") for number in range(11)]
+    once = list(tagger(texts))
+    monkeypatch.setattr(tagging, "TEXTS_AT_ONCE", 2)
+    assert list(tagger(texts)) == once
+    assert [text for text, _ in once] == texts
+    assert [len(mentions) for _, mentions in once] == [int(bool(number % 3)) for number in range(11)]
+
+
+def test_no_text_has_no_mention(tagger):
+    assert list(tagger([])) == []
+
+
+def test_lines_are_texts_named_by_their_number_and_empty_ones_are_none():
+    assert list(read_texts([(1, "gout"), (2, " "), (3, "none")], "text")) == [Text("1", "gout"), Text("3", "none")]
+
+
+def test_records_bring_their_names():
+    assert list(read_texts([(1, '{"id": "a", "text": "gout", "more": 1}')], "jsonl")) == [Text("a", "gout")]
+
+
+@pytest.mark.parametrize("line", ["gout", "[]", '{"id": 1, "text": "gout"}', '{"text": "gout"}'])
+def test_other_records_are_named_by_their_line(line):
+    with pytest.raises(InputError, match=r"^input:7: "):
+        list(read_texts([(7, line)], "jsonl"))
+
+
+TEXT = Text("7", "Aspirin, gout and renal failure.")
+MENTIONS = [Mention(9, 13, "D", "gout"), Mention(18, 31, "D", "renal failure")]
+
+
+def test_json_lines_hold_text_and_entities():
+    record = json.loads(as_jsonl(TEXT, MENTIONS))
+    assert (record["id"], record["text"]) == TEXT
+    assert record["entities"][0] == {"start": 9, "end": 13, "type": "D", "text": "gout"}
+
+
+def annotations(documents) -> list[tuple[int, int, str, str]]:
+    (document,) = documents
+    return [(a.start, a.end, a.type, a.text) for a in document.annotations]
+
+
+def test_pubtator_can_be_read_again(tmp_path):
+    path = tmp_path / "x.pubtator"
+    path.write_text(as_pubtator(TEXT, MENTIONS))
+    assert annotations(read_pubtator(path, Changes())) == [tuple(mention) for mention in MENTIONS]
+
+
+def test_brat_can_be_read_again(tmp_path):
+    write_brat(tmp_path, TEXT, MENTIONS)
+    assert annotations(read_brat(tmp_path, Changes())) == [tuple(mention) for mention in MENTIONS]
+
+
+@pytest.mark.parametrize("identity", ["", "a/b", "..", ".hidden"])
+def test_a_brat_file_needs_a_name(tmp_path, identity):
+    with pytest.raises(InputError, match="a name that a file may have"):
+        write_brat(tmp_path, TEXT._replace(id=identity), MENTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trained_model_is_run_with_the_settings_it_was_trained_with(tmp_path, tiny_encoder):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "run.json").write_text(json.dumps({"settings": tiny_encoder}))
+    assert entry_of(tmp_path / "model")["max_length"] == 32
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(InputError, match=r"run\.json: found no settings"):
+        entry_of(tmp_path / "model")
+
+
+@pytest.mark.parametrize(("positions", "window"), [(128, 128), (4096, 512), (-1, 512), (None, 512)])
+def test_of_another_model_the_window_is_what_it_has_positions_for(tmp_path, positions, window):
+    """DeBERTa may have relative positions alone; its tokenizer's limit is 512 too."""
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": positions}))
+    entry = entry_of(tmp_path)
+    assert (entry["family"], entry["max_length"], entry["resources"]["predict_gpus"]) == ("encoder", window, 0)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_encoder, sentences, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tagger")
+    train("tiny-bert", tiny_encoder, sentences, sentences, 7, folder)
+    return folder / "model"
+
+
+def test_the_command_tags_what_is_on_standard_input(model, tmp_path):
+    text = "Oral aspirin worsened gout.\n\nNo TNF-α.\n"
+    done = bioner("tag", "--model", str(model), cwd=tmp_path, stdin=text)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["id"] for record in records] == ["1", "3"]
+    for record in records:
+        for entity in record["entities"]:
+            assert record["text"][entity["start"] : entity["end"]] == entity["text"]
+    written = bioner("tag", "--model", str(model), "--format", "brat", "--out", "out", cwd=tmp_path, stdin=text)
+    assert written.returncode == 0, written.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.ann", "1.txt", "3.ann", "3.txt"]
+
+
+def test_an_llm_tags_with_the_words_forced(tiny_llm, sentences, tmp_path):
+    train("tiny-llama", tiny_llm, sentences, sentences, 7, tmp_path)
+    text = "Oral aspirin  worsened gout."
+    ((_, mentions),) = load_tagger(tmp_path / "model")([Text("x", text)])
+    assert all(text[mention.start : mention.end] == mention.text for mention in mentions)
+    assert {mention.type for mention in mentions} <= {"Chemical", "Disease", "Gene"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--model", "nowhere"], ["nowhere: found no such folder", "train one"]),
+        (["--model", "empty"], ["config.json: found no such file"]),
+        (["--model", "empty", "--format", "brat"], ["--format brat", "--out FOLDER"]),
+    ],
+)
+def test_what_cannot_tag_says_so(tmp_path, arguments, named):
+    (tmp_path / "empty").mkdir()
+    done = bioner("tag", *arguments, cwd=tmp_path, stdin="gout\n")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    for words in named:
+        assert words in done.stderr
+
+
+def test_the_ecosystem_s_own_pipeline_reads_the_folder(model):
+    found = pipeline("token-classification", str(model))("aspirin")
+    assert all(set(entity) >= {"entity", "start", "end"} for entity in found)
