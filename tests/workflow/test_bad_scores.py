@@ -46,7 +46,6 @@ def folder(tmp_path):
         ([*SCORE, "--out", "p.jsonl"], ["p.jsonl: found an input", "--out"]),
         ([*SCORE, "--out", "dir"], ["dir: found a folder", "names a file in it"]),
         ([*SCORE, "--out", "s.csv.gz"], ["s.csv.gz: found a compressed table", "plain .csv"]),
-        ([*SCORE, "--train", "test.jsonl", "--out", "s.csv"], ["test.jsonl twice"]),
         (
             ["score", "--gold", "test.jsonl", "--pred", "foreign.jsonl", "--train", "train.jsonl", "--out", "s.csv"],
             ["foreign.jsonl:1", "'B-Drug' for 'a'"],
@@ -117,6 +116,12 @@ def test_a_table_that_cannot_be_read_is_not_quoted(folder):
     """It may be any file, with text that is not to be shown."""
     done = bioner(*SCORE, "--alignment", "test.jsonl", "--out", "s.csv", cwd=folder)
     assert "gout" not in done.stderr
+
+
+def test_the_gold_as_its_own_training_data_is_remarked(folder):
+    done = bioner(*SCORE, "--train", "test.jsonl", "--out", "s.csv", cwd=folder)
+    assert done.returncode == 0
+    assert "the gold itself" in done.stderr
 
 
 def test_what_realign_wrote_fits(folder):

@@ -1,5 +1,6 @@
 """Commands of scores: score, gather, compare, compare-all, select, ensemble."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,6 +9,8 @@ import typer
 
 from bioner.cli.options import Gold, LengthCuts, Out, each_once, keep_apart
 from bioner.errors import InputError
+
+log = logging.getLogger(__name__)
 
 MOST = 1_000_000  # resamples; every one is kept until the percentiles are taken
 Resamples = Annotated[int, typer.Option(min=1, max=MOST, help="Of the bootstrap and of approximate randomisation.")]
@@ -41,7 +44,8 @@ def score(
     from bioner.tables import write_table
 
     keep_apart(out, gold, pred, train, alignment)
-    each_once("score", [gold, *([train] if train else [])])
+    if train and train.resolve() == gold.resolve():
+        log.warning("score: --train is the gold itself: every mention is seen, no sentence is new")
     instances = read_instances(gold)
     known = read_instances(train) if train else None
     predictions = read_predictions(pred, instances, known)
@@ -64,7 +68,6 @@ def score(
 
 def gather(scores: Annotated[list[Path], typer.Argument(help="Score files.")], out: Out) -> None:
     """The score files of a cell as one."""
-
     from bioner.scoring.score import read_scores, together
     from bioner.tables import write_table
 
@@ -151,7 +154,10 @@ def ensemble(
     from bioner.instances import read_instances, read_predictions, write_predictions
     from bioner.scoring.selection import chosen_of, read_selection
 
-    candidates = dict(_named("--candidate", text) for text in candidate or [])
+    named = [_named("--candidate", text) for text in candidate or []]
+    candidates = dict(named)
+    if len(candidates) < len(named):
+        raise InputError("--candidate", "a model twice", "each once", "Remove one of the two.")
     files = [*(pred or []), *candidates.values()]
     keep_apart(out, gold, selection, *files)
     each_once("ensemble", files)
