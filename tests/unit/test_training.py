@@ -145,15 +145,31 @@ def test_examples_over_the_maximum_length_are_left_out_and_counted(tiny_llm, sen
     assert f"{run['left_out']} of 3 examples" in caplog.text
 
 
-def test_early_stopping_keeps_the_weights_of_the_best_epoch(tiny_encoder, sentences, tmp_path):
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_training_stops_early_and_ends_with_the_best_or_the_last_epoch_s_weights(
+    tiny_encoder, sentences, tmp_path, checkpoint
+):
     # This learning rate is too high on purpose: the score falls after its first rise.
-    entry = with_settings(tiny_encoder, train={"epochs": 12, "patience": 2, "learning_rate": 5e-3})
+    changes = {"epochs": 12, "patience": 2, "learning_rate": 5e-3, "checkpoint": checkpoint}
+    entry = with_settings(tiny_encoder, train=changes)
     train("tiny-bert", entry, sentences, sentences, 7, tmp_path)
     scores = pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list()
     assert len(scores) < 12
     assert scores[-1] < max(scores)
     outputs = predict("tiny-bert", entry, sentences, [], tmp_path / "model", "direct")
     predictions, _ = realign_all(sentences, outputs, None)
+    assert strict_f1(sentences, predictions) == pytest.approx({"best": max(scores), "last": scores[-1]}[checkpoint])
+
+
+def test_the_best_epoch_is_kept_without_early_stopping_too(tiny_encoder, sentences, tmp_path):
+    entry = with_settings(tiny_encoder, train={"epochs": 4, "patience": None, "learning_rate": 5e-3})
+    train("tiny-bert", entry, sentences, sentences, 7, tmp_path)
+    scores = pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list()
+    assert len(scores) == 4
+    assert scores[-1] < max(scores)
+    predictions, _ = realign_all(
+        sentences, predict("tiny-bert", entry, sentences, [], tmp_path / "model", "direct"), None
+    )
     assert strict_f1(sentences, predictions) == pytest.approx(max(scores))
 
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def training_arguments(entry: Tree, folder: Path, seed: int, metric: str, processes: int) -> TrainingArguments:
     """Trainer arguments of a catalogue entry; `folder` takes the checkpoints, `metric` chooses the best epoch."""
-    train, patience = entry["train"], entry["train"]["patience"]
+    train = entry["train"]
     micro = train["micro_batch_size"] or max(1, train["batch_size"] // processes)
     accumulation, rest = divmod(train["batch_size"], micro * processes)
     if rest or not accumulation:
@@ -37,7 +37,7 @@ def training_arguments(entry: Tree, folder: Path, seed: int, metric: str, proces
         names = ", ".join(OptimizerNames)
         raise InputError("train settings", f"the optimizer {train['optimizer']!r}", f"one of {names}", "Correct it.")
     on_gpu = torch.cuda.is_available() and entry["resources"]["gpus"] > 0
-    keep_best = patience is not None
+    keep_best = train["checkpoint"] == "best"
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=train["epochs"],
