@@ -16,7 +16,6 @@ from bioner.predict import Predictor, load_predictor
 from bioner.realign import realign
 from bioner.tags import OUTSIDE, spans
 
-LLM_TASK = "bioner.json"  # what training leaves beside an LLM's weights
 TEXTS_AT_ONCE = 256
 WINDOW = 512  # subwords, where nothing else is known
 
@@ -79,13 +78,17 @@ def entry_of(folder: Path) -> Tree:
     """The catalogue entry of a trained model: that of the run it came out of, or what its own files say."""
     if not folder.is_dir():
         raise InputError(folder, "no such folder", "the folder of a trained model", "Check the path, or train one.")
+    import torch
+
+    from bioner.models.llm import TASK_FILE
+
     run = folder.parent / "run.json"
     if run.is_file():
         record = parse_json(read_text(run), str(run), whole_file=True)
         if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
             raise InputError(run, "no settings", "what `bioner train` wrote", "Move the file away, or train again.")
         entry = complete_entry("models", folder.name, record["settings"])
-    elif (folder / LLM_TASK).is_file():
+    elif (folder / TASK_FILE).is_file():
         adapter: Tree = {"lora": {}} if (folder / "adapter_config.json").is_file() else {}
         entry = complete_entry("models", "model", {"family": "llm", "source": {"hub": str(folder)}, **adapter})
     else:
@@ -93,8 +96,6 @@ def entry_of(folder: Path) -> Tree:
         window = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW
         described = {"family": "encoder", "source": {"hub": str(folder)}, "max_length": max(window, 16)}
         entry = complete_entry("models", "model", described)
-    import torch
-
     gpus = min(1, entry["resources"]["predict_gpus"], torch.cuda.device_count())
     return entry | {"resources": entry["resources"] | {"predict_gpus": gpus}}
 
