@@ -76,6 +76,25 @@ def seeds_of(entry: Tree, seeds: Sequence[int]) -> list[int]:
     return list(seeds[:1] if entry["family"] == "control" else seeds)
 
 
+def training_settings(entry: Tree) -> Tree:
+    """What of an entry a trained model depends on; a change of anything else must not train it again."""
+    return _single(entry) | {"resources": {name: entry["resources"][name] for name in ("gpus", "threads")}}
+
+
+def prediction_settings(entry: Tree) -> Tree:
+    """What of an entry a prediction depends on beside the weights."""
+    return _single(entry) | {
+        "predict": entry["predict"],
+        "train": {"precision": entry["train"]["precision"]},
+        "resources": {name: entry["resources"][name] for name in ("predict_gpus", "threads")},
+    }
+
+
+def _single(entry: Tree) -> Tree:
+    """What of an entry is about one training of one model."""
+    return {name: value for name, value in entry.items() if name not in ("predict", "search", "members", "combine")}
+
+
 def decodings_of(entry: Tree, decodings: Sequence[str]) -> list[str]:
     """Decodings of a model: LLMs those configured, everything else `direct`."""
     return list(decodings) if entry["family"] == "llm" else ["direct"]

@@ -57,7 +57,18 @@ def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) 
     def encoder(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
         ids, sentences = [item.id for item in instances], [item.tokens for item in instances]
         bf16 = entry["train"]["precision"] == "bf16"
-        return list(tag(model, tokenizer, ids, sentences, batch_size, entry["max_length"], bf16))
+        tagged = tag(
+            model,
+            tokenizer,
+            ids,
+            sentences,
+            entry["max_length"],
+            entry["subwords"],
+            batch_size=batch_size,
+            batch_tokens=entry["predict"]["batch_tokens"],
+            bf16=bf16,
+        )
+        return list(tagged)
 
     return encoder
 

@@ -1,11 +1,10 @@
-"""Where a result comes from and what it took: versions, commit, hardware, wall time, peak memory."""
+"""Where a result comes from and what it took: versions, commit, hardware, peak memory, energy."""
 
 import os
 import platform
 import resource
 import subprocess
 import sys
-import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -41,20 +40,31 @@ def provenance() -> dict[str, Any]:
     }
 
 
-class Stopwatch:
-    """Wall time and peak memory from its making on."""
+def peak_memory(gpus: int) -> tuple[float, float | None]:
+    """GB that this process has had at most: of the machine's memory, and of the fullest of its GPUs, if any."""
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    torch = sys.modules.get("torch")
+    if not gpus or torch is None or not torch.cuda.is_available():
+        return round(kilobytes / 2**20, 3), None
+    peak = max(torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count()))
+    return round(kilobytes / 2**20, 3), round(peak / 2**30, 3)
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
 
-    def costs(self) -> dict[str, Any]:
-        """`wall_seconds`, `peak_memory_gb` of the process so far, `peak_gpu_memory_gb` where there is a GPU."""
-        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return {
-            "wall_seconds": round(time.monotonic() - self._start, 3),
-            "peak_memory_gb": round(kilobytes / 2**20, 3),
-            "peak_gpu_memory_gb": _peak_gpu_memory(),
-        }
+def energy_kwh(gpus: int) -> float | None:
+    """What the first `gpus` visible GPUs have taken since their driver was loaded; None where they do not say."""
+    torch = sys.modules.get("torch")
+    if not gpus or torch is None or not torch.cuda.is_available():
+        return None
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        ids = [f"GPU-{torch.cuda.get_device_properties(index).uuid}" for index in range(gpus)]
+        handles = [pynvml.nvmlDeviceGetHandleByUUID(id_) for id_ in ids]
+        millijoules = sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles)
+    except Exception:  # a driver, a card or a container that does not tell: no reason to stop a training
+        return None
+    return float(millijoules / 3.6e9)
 
 
 def _version(package: str) -> str | None:
@@ -85,11 +95,3 @@ def _gpus() -> list[str]:
     if torch is None or not torch.cuda.is_available():
         return []
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-
-
-def _peak_gpu_memory() -> float | None:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return None
-    peak = max(torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count()))
-    return float(round(peak / 2**30, 3))

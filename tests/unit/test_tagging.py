@@ -12,6 +12,7 @@ from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.errors import InputError
 from bioner.raw import Tagged
 from bioner.tagging import Mention, Text, as_jsonl, as_pubtator, entry_of, load_tagger, read_texts, write_brat
+from bioner.training.job import Job
 from bioner.training.run import train
 from tests.workflow.test_bad_input import bioner
 
@@ -136,7 +137,7 @@ def test_of_another_model_the_window_is_what_it_has_positions_for(tmp_path, posi
 @pytest.fixture(scope="module")
 def model(tiny_encoder, sentences, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tagger")
-    train("tiny-bert", tiny_encoder, sentences, sentences, 7, folder)
+    train(Job("tiny-bert", tiny_encoder, sentences, sentences, 7), folder)
     return folder / "model"
 
 
@@ -155,7 +156,7 @@ def test_the_command_tags_what_is_on_standard_input(model, tmp_path):
 
 
 def test_an_llm_tags_with_the_words_forced(tiny_llm, sentences, tmp_path):
-    train("tiny-llama", tiny_llm, sentences, sentences, 7, tmp_path)
+    train(Job("tiny-llama", tiny_llm, sentences, sentences, 7), tmp_path)
     text = "Oral aspirin  worsened gout."
     ((_, mentions),) = load_tagger(tmp_path / "model")([Text("x", text)])
     assert all(text[mention.start : mention.end] == mention.text for mention in mentions)

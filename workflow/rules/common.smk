@@ -15,7 +15,9 @@ from bioner.catalogue import (
     decodings_of,
     is_closed,
     load_matrix,
+    prediction_settings,
     seeds_of,
+    training_settings,
 )
 from bioner.config import REPOSITORY, load_config
 from bioner.corpora.fetching.sources import identities, lacking
@@ -117,29 +119,6 @@ def at_hand():
 def as_json(entry):
     """JSON that does not depend on the order in which somebody wrote the keys."""
     return json.dumps(entry, ensure_ascii=False, sort_keys=True)
-
-
-def training_settings(entry):
-    """What a trained model depends on; a change of anything else must not train it again."""
-    resources = {name: entry["resources"][name] for name in ("gpus", "threads")}
-    return single(entry) | {"resources": resources}
-
-
-def prediction_settings(entry):
-    """What a prediction depends on beside the weights."""
-    resources = {name: entry["resources"][name] for name in ("predict_gpus", "threads")}
-    train = {"precision": entry["train"]["precision"]}
-    return single(entry) | {
-        "predict": entry["predict"],
-        "train": train,
-        "resources": resources,
-    }
-
-
-def single(entry):
-    """What of an entry is about one model, prediction aside."""
-    beside = ("predict", "members", "combine")
-    return {name: value for name, value in entry.items() if name not in beside}
 
 
 def documents(wildcards):

@@ -21,5 +21,5 @@ rule train:
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "bioner train {wildcards.model} --entry {params.entry:q} --seed {wildcards.seed}"
+        "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {wildcards.seed}"
         " --data {params.data} --out {params.out} 2>&1 | tee {log}"

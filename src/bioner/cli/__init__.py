@@ -8,7 +8,7 @@ import warnings
 import typer
 
 from bioner.cli import corpora, reports, scores, systems
-from bioner.errors import InputError
+from bioner.errors import InputError, Interrupted
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 for command in (
@@ -29,6 +29,9 @@ def main() -> None:
     except InputError as error:
         typer.echo(f"bioner: {error}", err=True)
         raise SystemExit(2) from None
+    except Interrupted as error:
+        typer.echo(f"bioner: {error}", err=True)
+        raise SystemExit(128 + error.signal) from None
     except OSError as error:
         place = error.filename or "system"
         typer.echo(f"bioner: {place}: {error.strerror}. Check the path and who may write there.", err=True)

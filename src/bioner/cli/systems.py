@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from bioner.cli.options import Config, Entry, Gold, Out, entry_of, keep_apart, settings_of
+from bioner.config import merged
 from bioner.errors import InputError
 
 
@@ -17,17 +18,26 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder with train.jsonl and dev.jsonl.")],
     out: Out,
     seed: Annotated[int, typer.Option(min=0)] = 42,
+    dataset: Annotated[str | None, typer.Option(help="The corpus's name, for the model card.")] = None,
+    deterministic: Annotated[bool, typer.Option(help="Deterministic kernels on GPUs: the same bytes again.")] = False,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
-    """Train a model: model/, history.csv, run.json."""
+    """Train a model: model/, history.csv, run.json; cut short, the same command goes on from the last checkpoint."""
+    from bioner.checksums import sha256_of
     from bioner.instances import read_instances
+    from bioner.training.job import Job
     from bioner.training.launch import launch
     from bioner.training.run import train
 
     settings = entry_of("models", model, settings_of(config), entry)
+    if deterministic:
+        settings = merged(settings, {"train": {"deterministic": True}})
     launch(model, settings)
-    train(model, settings, read_instances(data / "train.jsonl"), read_instances(data / "dev.jsonl"), seed, out)
+    splits = {split: data / f"{split}.jsonl" for split in ("train", "dev")}
+    instances = {split: read_instances(path) for split, path in splits.items()}
+    known = {"dataset": dataset, **{split: sha256_of(path) for split, path in splits.items()}}
+    train(Job(model, settings, instances["train"], instances["dev"], seed, data=known), out)
 
 
 def predict(

@@ -2,49 +2,146 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Literal
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.models import IGNORED
 from bioner.raw import Tagged
 
+Deciding = Literal["all", "first"]
+
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A run of whole words that fits the window; `words` holds each subword's word index, None for special tokens."""
+class Window:
+    """Part of a sentence that fits the model.
+
+    `words` holds the word index of each subword that decides about its word's tag: None for special tokens, for
+    subwords that another window decides about, and with `first` for all but a word's first.
+    """
 
     input_ids: list[int]
     words: list[int | None]
 
 
-def pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], max_length: int) -> Iterator[Piece]:
-    """Subwords of a sentence, in as many pieces of whole words as the window of `max_length` subwords asks for.
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Sentences as windows, and what it took; every word is in exactly one of each sentence's windows."""
 
-    No word is lost: a sentence too long is cut between words; one word longer than the window alone keeps its first
-    subwords. Words that the tokenizer maps to nothing simply have no subword.
+    windows: list[list[Window]]
+    sentences_cut: int
+    words_unknown: int  # without a subword of their own, given the unknown one
+    words_lost: int  # without any
+
+    def counts(self) -> dict[str, int]:
+        """Windows and words, for run.json."""
+        return {
+            "windows": sum(map(len, self.windows)),
+            "sentences_cut": self.sentences_cut,
+            "words_unknown": self.words_unknown,
+            "words_lost": self.words_lost,
+        }
+
+
+def cut(
+    tokenizer: PreTrainedTokenizerBase,
+    sentences: Sequence[Sequence[str]],
+    max_length: int,
+    deciding: Deciding = "all",
+) -> Cut:
+    """Sentences as windows of at most `max_length` subwords, special tokens among them.
+
+    Longer sentences, and words longer than a window, become windows that overlap by a quarter; in the overlap each
+    window decides about its half. A word that the tokenizer maps to nothing (control characters) becomes the unknown
+    subword; a word that looks like a special token is text.
     """
-    yield from _pieces(tokenizer, tokens, 0, max_length)
+    if not sentences:
+        return Cut([], 0, 0, 0)
+    # A tokenizer drops what it has no subword for, and would take a word "[SEP]" for the end of the text.
+    encoded = tokenizer(
+        [list(words) for words in sentences],
+        is_split_into_words=True,
+        add_special_tokens=False,
+        split_special_tokens=True,
+    )
+    before, after = _special(tokenizer)
+    room = max_length - len(before) - len(after)
+    found: list[list[Window]] = []
+    unknown = lost = 0
+    for number, words in enumerate(sentences):
+        ids, of_word = encoded["input_ids"][number], encoded.word_ids(number)
+        if missing := set(range(len(words))) - set(of_word):
+            ids, of_word = _with_unknown(ids, of_word, missing, tokenizer.unk_token_id)
+            unknown += len(missing)
+            lost += len(missing) if tokenizer.unk_token_id is None else 0
+        found.append(
+            [
+                Window(
+                    [*before, *ids[start:end], *after],
+                    [None] * len(before) + _deciders(of_word, start, end, own, deciding) + [None] * len(after),
+                )
+                for start, end, own in _spans(of_word, room)
+            ]
+        )
+    return Cut(found, sum(len(windows) > 1 for windows in found), unknown, lost)
 
 
-def _pieces(tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], first: int, limit: int) -> Iterator[Piece]:
-    encoded = tokenizer(list(tokens), is_split_into_words=True)
-    ids, words = encoded["input_ids"], encoded.word_ids()
-    if len(ids) > limit and len(tokens) > 1:
-        half = len(tokens) // 2
-        yield from _pieces(tokenizer, tokens[:half], first, limit)
-        yield from _pieces(tokenizer, tokens[half:], first + half, limit)
+def _special(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """Ids that the tokenizer puts before and after a text."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    start = next(place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)
+    return whole[:start], whole[start + len(bare) :]
+
+
+def _with_unknown(
+    ids: list[int], of_word: list[int], missing: set[int], unknown: int | None
+) -> tuple[list[int], list[int]]:
+    """The subwords with the unknown one for each word that has none."""
+    if unknown is None:
+        return ids, of_word
+    pairs = [*zip(of_word, ids, strict=True), *((word, unknown) for word in missing)]
+    pairs.sort(key=lambda pair: pair[0])  # stable: the subwords of a word stay in order
+    return [subword for _, subword in pairs], [word for word, _ in pairs]
+
+
+def _spans(of_word: Sequence[int], room: int) -> Iterator[tuple[int, int, range]]:
+    """Start and end of each window in subwords, and the subwords that it decides about."""
+    count = len(of_word)
+    if count <= room:
+        yield 0, count, range(count)
         return
-    if len(ids) > limit:
-        encoded = tokenizer(list(tokens), is_split_into_words=True, truncation=True, max_length=limit)
-        ids, words = encoded["input_ids"], encoded.word_ids()
-    yield Piece(ids, [None if word is None else word + first for word in words])
+    step = room - room // 4
+    starts = [*range(0, count - room, step), count - room]
+    inner = [_border(of_word, following, start + room) for start, following in pairwise(starts)]
+    borders = [*accumulate([0, *inner], max), count]
+    for number, start in enumerate(starts):
+        yield start, start + room, range(borders[number], borders[number + 1])
 
 
-def labelled(piece: Piece, tags: Sequence[str], label2id: dict[str, int]) -> dict[str, list[int]]:
-    """A training example: every subword carries its word's label (the paper's code), special tokens none."""
-    labels = [IGNORED if word is None else label2id[tags[word]] for word in piece.words]
-    return {"input_ids": piece.input_ids, "attention_mask": [1] * len(labels), "labels": labels}
+def _border(of_word: Sequence[int], start: int, end: int) -> int:
+    """Where one window's say ends and the next one's begins: at the word's start next to the overlap's middle."""
+    middle = (start + end) // 2
+    begins = [place for place in range(start + 1, end) if of_word[place] != of_word[place - 1]]
+    return min(begins, key=lambda place: abs(place - middle), default=middle)
+
+
+def _deciders(of_word: Sequence[int], start: int, end: int, own: range, deciding: Deciding) -> list[int | None]:
+    return [
+        of_word[place]
+        if place in own and (deciding == "all" or place == 0 or of_word[place] != of_word[place - 1])
+        else None
+        for place in range(start, end)
+    ]
+
+
+def labelled(window: Window, tags: Sequence[str], label2id: dict[str, int]) -> dict[str, list[int]]:
+    """A training example: every deciding subword carries its word's label (the paper's code), the others none."""
+    labels = [IGNORED if word is None else label2id[tags[word]] for word in window.words]
+    return {"input_ids": window.input_ids, "attention_mask": [1] * len(labels), "labels": labels}
 
 
 @torch.inference_mode()
@@ -53,31 +150,56 @@ def tag(
     tokenizer: PreTrainedTokenizerBase,
     ids: Sequence[str],
     sentences: Sequence[Sequence[str]],
-    batch_size: int,
     max_length: int,
+    deciding: Deciding = "all",
+    *,
+    batch_size: int,
+    batch_tokens: int,
     bf16: bool = False,
 ) -> list[Tagged]:
-    """Subword tags of every sentence, in order; batches hold pieces of similar length.
+    """Tags of every sentence's deciding subwords, in order.
 
+    A batch holds windows of similar length: at most `batch_size` of them, and `batch_tokens` subwords with the padding.
     `bf16` runs under autocast, as the Trainer evaluates on dev: the weights stay as they were trained.
     """
-    cut = [(index, piece) for index, words in enumerate(sentences) for piece in pieces(tokenizer, words, max_length)]
-    order = sorted(range(len(cut)), key=lambda position: -len(cut[position][1].input_ids))
-    labels = model.config.id2label
-    found: dict[int, list[str]] = {}
-    for start in range(0, len(order), batch_size):
-        positions = order[start : start + batch_size]
-        batch = tokenizer.pad(
-            {"input_ids": [cut[position][1].input_ids for position in positions]}, return_tensors="pt"
-        )
+    made = cut(tokenizer, sentences, max_length, deciding).windows
+    windows = [window for of_sentence in made for window in of_sentence]
+    best: list[list[int]] = [[] for _ in windows]
+    for batch in batches([len(window.input_ids) for window in windows], batch_size, batch_tokens):
+        ids_of = [torch.tensor(windows[number].input_ids) for number in batch]
+        padded = pad_sequence(ids_of, batch_first=True, padding_value=tokenizer.pad_token_id)
+        mask = pad_sequence([torch.ones_like(row) for row in ids_of], batch_first=True)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            best = model(**batch.to(model.device)).logits.argmax(-1).tolist()
-        for position, row in zip(positions, best, strict=True):
-            found[position] = [labels[label] for label in row]
-    outputs = [Tagged(id_, [], []) for id_ in ids]
-    for position, (index, piece) in enumerate(cut):
-        for word, label in zip(piece.words, found[position], strict=False):
-            if word is not None:
-                outputs[index].words.append(word)
-                outputs[index].tags.append(label)
-    return outputs
+            logits = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device)).logits
+        for number, row in zip(batch, logits.argmax(-1).tolist(), strict=True):
+            best[number] = row
+    labels = model.config.id2label
+    rows = iter(best)
+    return [
+        gathered(id_, of_sentence, [[labels[label] for label in next(rows)] for _ in of_sentence])
+        for id_, of_sentence in zip(ids, made, strict=True)
+    ]
+
+
+def gathered(id_: str, windows: Sequence[Window], tags: Sequence[Sequence[str]]) -> Tagged:
+    """The raw output of a sentence: what its windows' deciding subwords are tagged as."""
+    pairs = [
+        (word, tag)
+        for window, row in zip(windows, tags, strict=True)
+        for word, tag in zip(window.words, row, strict=False)  # rows are padded
+        if word is not None
+    ]
+    return Tagged(id_, [word for word, _ in pairs], [tag for _, tag in pairs])
+
+
+def batches(lengths: Sequence[int], most: int, tokens: int) -> Iterator[list[int]]:
+    """Numbers of sequences, longest first, in batches of at most `most` and, padded, at most `tokens` subwords.
+
+    A sequence longer than `tokens` is a batch of its own.
+    """
+    order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
+    start = 0
+    while start < len(order):
+        size = max(1, min(most, tokens // lengths[order[start]]))
+        yield order[start : start + size]
+        start += size

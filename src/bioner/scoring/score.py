@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from bioner.errors import InputError
@@ -16,7 +17,7 @@ from bioner.scoring.resampling import clusters_of
 from bioner.scoring.semeval import semeval_tallies
 from bioner.scoring.subsets import subset_tallies
 from bioner.scoring.table import SCORE_SCHEMA, score_table
-from bioner.scoring.tally import Row, Tally
+from bioner.scoring.tally import Row, Tally, prf
 from bioner.tables import read_table
 
 log = logging.getLogger(__name__)
@@ -70,12 +71,14 @@ def all_rows(
     yield from convention_tallies(pairs, overall["relaxed"], orphans)
 
 
-def strict_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> float:
-    """Strict F1 in percent over all types, as `semeval` has it; 0 where there is neither gold nor prediction."""
-    pairs = pair_up(gold, predictions)
-    correct = sum(len(set(pair.gold) & set(pair.predicted)) for pair in pairs)
-    both = sum(len(pair.gold) + len(pair.predicted) for pair in pairs)
-    return 200 * correct / both if both else 0.0
+def headline_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Strict and relaxed F1 in percent over all types, as `semeval` has them; 0 where neither has an entity."""
+    found = {}
+    for row in semeval_tallies(pair_up(gold, predictions), []):
+        if isinstance(row, Tally) and (row.stratum, row.label) == ("all", "all"):
+            *_, f1 = prf(*(array.sum() for array in row.arrays()))
+            found[row.scheme] = float(np.nan_to_num(f1))
+    return {scheme: found[scheme] for scheme in ("strict", "relaxed")}
 
 
 def read_scores(path: Path) -> pl.DataFrame:

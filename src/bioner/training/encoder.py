@@ -1,81 +1,113 @@
 """Fine-tuning an encoder for token classification (paper, section II.C.2)."""
 
-from collections.abc import Sequence
+import logging
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import DataCollatorForTokenClassification, EvalPrediction, Trainer
+from transformers import DataCollatorForTokenClassification, EvalPrediction
 
-from bioner.instances import Instance, entity_types
-from bioner.models.encoder import Piece, labelled, pieces
+from bioner.instances import entity_types
+from bioner.models.encoder import Cut, cut, gathered, labelled
 from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
-from bioner.raw import Tagged
 from bioner.realign import realign_all
-from bioner.scoring.score import strict_f1
-from bioner.tags import tag_set
+from bioner.scoring.score import headline_f1
+from bioner.tags import spans, tag_set
+from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job, Trained
-from bioner.training.setup import Progress, callbacks, quiet, training_arguments
+from bioner.training.progress import Progress
+from bioner.training.setup import training_arguments
+from bioner.training.trainer import ResumableTrainer
+
+log = logging.getLogger(__name__)
+
+EVAL_BATCH = 64  # no gradients are kept, and windows of one length stand side by side
 
 
-def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path) -> Trained:
+def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
     """Train on the job's data from `source` and write model and tokenizer to `out` (Hugging Face form)."""
-    entry = job.entry
-    labels = tag_set(entity_types(job.train))
+    entry, settings = job.entry, job.entry["train"]
+    types = entity_types(job.train)
+    labels = tag_set(types)
     label2id = {label: index for index, label in enumerate(labels)}
     tokenizer = load_tokenizer(source, entry["source"]["revision"])
     model = load_token_classifier(
         source, entry["source"]["revision"], num_labels=len(labels), id2label=dict(enumerate(labels)), label2id=label2id
     )
     check_window(job.name, entry, model)
-    known = frozenset(labels)
-    dev = [_within(instance, known) for instance in job.dev]
-    train_pieces = _cut(job.train, tokenizer, entry["max_length"])
-    dev_pieces = _cut(dev, tokenizer, entry["max_length"])
-    progress = Progress(job.name)
-    trainer = quiet(
-        Trainer(
-            model=model,
-            args=training_arguments(entry, checkpoints, job.seed, "eval_strict_f1", job.processes),
-            data_collator=DataCollatorForTokenClassification(tokenizer),
-            train_dataset=[labelled(piece, instance.tags, label2id) for instance, piece in train_pieces],
-            eval_dataset=[labelled(piece, instance.tags, label2id) for instance, piece in dev_pieces],
-            processing_class=tokenizer,
-            compute_metrics=lambda output: {"strict_f1": _strict_f1(output, job.dev, dev_pieces, labels)},
-            preprocess_logits_for_metrics=lambda logits, _: logits.argmax(-1),
-            callbacks=callbacks(entry, progress),
-        )
+    train = cut(tokenizer, [item.tokens for item in job.train], entry["max_length"], entry["subwords"])
+    examples = [
+        labelled(window, instance.tags, label2id)
+        for instance, windows in zip(job.train, train.windows, strict=True)
+        for window in windows
+    ]
+    dev = Dev(job, cut(tokenizer, [item.tokens for item in job.dev], entry["max_length"], entry["subwords"]), labels)
+    if train.words_lost:
+        log.warning("train %s: %d words have no subword, and cannot be learned from", job.name, train.words_lost)
+    trainer = ResumableTrainer(
+        checkpoints=checkpoints,
+        progress=Progress(
+            job.name,
+            "dev_strict_f1",
+            settings["patience"],
+            tokens=sum(len(example["input_ids"]) for example in examples),
+            gpus=entry["resources"]["gpus"],
+        ),
+        interrupts=interrupts,
+        keep=settings["checkpoint"],
+        head_learning_rate=settings["head_learning_rate"],
+        model=model,
+        args=training_arguments(job, checkpoints, EVAL_BATCH),
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        train_dataset=examples,
+        eval_dataset=dev.examples,
+        processing_class=tokenizer,
+        compute_metrics=dev.scores,
+        preprocess_logits_for_metrics=lambda logits, _: logits.argmax(-1),
     )
-    trainer.train()
+    kept = trainer.fit()
     if trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(out))
         tokenizer.save_pretrained(str(out))
-    return Trained(progress.history(), {"labels": labels, "train_pieces": len(train_pieces)}, _parameters(model))
+    facts = {"types": types, "labels": labels, "subwords": {"train": train.counts(), "dev": dev.cut.counts()}}
+    return Trained(trainer.progress, kept, facts, _parameters(model))
 
 
-def _cut(instances: Sequence[Instance], tokenizer: object, max_length: int) -> list[tuple[Instance, Piece]]:
-    return [(instance, piece) for instance in instances for piece in pieces(tokenizer, instance.tokens, max_length)]
+class Dev:
+    """The dev split as a Trainer evaluates it: longest windows first, scored as test predictions are."""
+
+    def __init__(self, job: Job, made: Cut, labels: Sequence[str]) -> None:
+        self.instances, self.cut, self.labels = job.dev, made, labels
+        windows = [window for of_sentence in made.windows for window in of_sentence]
+        self.order = sorted(range(len(windows)), key=lambda number: -len(windows[number].input_ids))
+        label2id = {label: index for index, label in enumerate(labels)}
+        tags = [
+            _within(item.tags, label2id) for item, of_one in zip(job.dev, made.windows, strict=True) for _ in of_one
+        ]
+        self.examples = [labelled(windows[number], tags[number], label2id) for number in self.order]
+        unseen = Counter(span.type for item in job.dev for span in spans(item.tags) if f"B-{span.type}" not in label2id)
+        for type_, count in unseen.items():
+            found = f"{count} entities of the type {type_!r}, which no training sentence holds"
+            log.warning("train %s: dev has %s: they can only be missed", job.name, found)
+
+    def scores(self, output: EvalPrediction) -> dict[str, float]:
+        """Strict and relaxed F1 in percent, through the same realignment as the test predictions."""
+        best = np.asarray(output.predictions)
+        rows = dict(zip(self.order, best, strict=True))
+        tags = iter([[self.labels[label] for label in rows[number]] for number in range(len(rows))])
+        outputs = [
+            gathered(item.id, windows, [next(tags) for _ in windows])
+            for item, windows in zip(self.instances, self.cut.windows, strict=True)
+        ]
+        predictions, _ = realign_all(self.instances, outputs, frozenset(self.labels))
+        return {f"{scheme}_f1": f1 for scheme, f1 in headline_f1(self.instances, predictions).items()}
 
 
-def _within(instance: Instance, labels: frozenset[str]) -> Instance:
-    """The instance with tags that no training sentence holds as O: they cannot be learned, only missed."""
-    tags = [tag if tag in labels else "O" for tag in instance.tags]
-    return Instance(instance.id, instance.doc, instance.tokens, tags)
-
-
-def _strict_f1(
-    output: EvalPrediction, dev: Sequence[Instance], cut: Sequence[tuple[Instance, Piece]], labels: Sequence[str]
-) -> float:
-    """Strict F1 in percent on the dev sentences, through the same realignment as the test predictions."""
-    best = np.asarray(output.predictions)
-    outputs = {instance.id: Tagged(instance.id, [], []) for instance in dev}
-    for (instance, piece), row in zip(cut, best, strict=True):
-        for word, label in zip(piece.words, row, strict=False):
-            if word is not None:
-                outputs[instance.id].words.append(word)
-                outputs[instance.id].tags.append(labels[label])
-    predictions, _ = realign_all(dev, outputs.values(), frozenset(labels))
-    return strict_f1(dev, predictions)
+def _within(tags: Sequence[str], labels: Collection[str]) -> list[str]:
+    """Tags that no training sentence holds as O: they cannot be learned, only missed."""
+    return [tag if tag in labels else "O" for tag in tags]
 
 
 def _parameters(model: torch.nn.Module) -> int:

@@ -1,31 +1,70 @@
 """What a training job is given and what it leaves."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import polars as pl
-
-from bioner.config import Tree
+from bioner.catalogue import training_settings
+from bioner.config import Tree, merged
+from bioner.errors import InputError
 from bioner.instances import Instance
+from bioner.training.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train: a catalogue entry on data, under a seed, in one of `processes` processes."""
+    """What to train: a catalogue entry on data, under a seed, in one of `processes` processes.
+
+    `data` says which data: the corpus's name where it is known, and the SHA-256 of both files.
+    """
 
     name: str
     entry: Tree
     train: Sequence[Instance]
     dev: Sequence[Instance]
     seed: int
-    processes: int
+    processes: int = 1
+    data: Mapping[str, str | None] = field(default_factory=dict)
+
+    def batches(self) -> tuple[int, int]:
+        """Sentences a forward pass and passes an optimiser step, in each process; InputError where they do not fit."""
+        train = self.entry["train"]
+        micro = train["micro_batch_size"] or max(1, train["batch_size"] // self.processes)
+        accumulation, rest = divmod(train["batch_size"], micro * self.processes)
+        if rest or not accumulation:
+            found = f"batch_size {train['batch_size']} with micro_batch_size {micro} on {self.processes} processes"
+            raise InputError(
+                "train settings", found, "a whole number of accumulation steps", "Change one of the three."
+            )
+        return micro, accumulation
+
+    def halved(self) -> "Job | None":
+        """The same job with half as many sentences a forward pass, the batch as it is; None where that cannot be."""
+        micro, _ = self.batches()
+        if micro % 2:
+            return None
+        return replace(self, entry=merged(self.entry, {"train": {"micro_batch_size": micro // 2}}))
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that a checkpoint of this job depends on; that of another job is no use to it."""
+        return {
+            "model": self.name,
+            "settings": training_settings(self.entry),
+            "seed": self.seed,
+            "data": dict(self.data),
+            "sentences": [len(self.train), len(self.dev)],
+            "processes": self.processes,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training leaves besides weights: history, facts for run.json, the number of trained parameters."""
+    """What training leaves besides weights.
 
-    history: pl.DataFrame
+    `kept` is the row of the history whose weights are kept, `facts` go into run.json as they are.
+    """
+
+    progress: Progress
+    kept: dict[str, Any]
     facts: dict[str, Any]
     parameters: int

@@ -11,15 +11,18 @@ from bioner.errors import InputError
 from bioner.instances import entity_types
 from bioner.models.hub import check_window, load_causal_lm, load_tokenizer
 from bioner.models.llm import BASE, Task, example, save_task, with_adapter
+from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job, Trained
-from bioner.training.setup import Progress, callbacks, quiet, training_arguments
+from bioner.training.progress import Progress
+from bioner.training.setup import training_arguments
+from bioner.training.trainer import ResumableTrainer
 
 log = logging.getLogger(__name__)
 
 
-def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path) -> Trained:
+def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
     """Train on the job's data from `source` and write adapter (or model), tokenizer and task to `out`."""
-    entry = job.entry
+    entry, settings = job.entry, job.entry["train"]
     revision = entry["source"]["revision"]
     types = entity_types(job.train)
     tokenizer = load_tokenizer(source, revision)
@@ -42,26 +45,31 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path) -> Tra
     base = load_causal_lm(source, entry, entry["resources"]["gpus"], revision)
     check_window(job.name, entry, base)
     model = with_adapter(base, entry)
-    progress = Progress(job.name)
-    trainer = quiet(
-        Trainer(
-            model=model,
-            args=training_arguments(entry, checkpoints, job.seed, "eval_loss", job.processes),
-            data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8),
-            train_dataset=kept,
-            eval_dataset=dev,
-            processing_class=tokenizer,
-            callbacks=callbacks(entry, progress),
-        )
+    trainer = ResumableTrainer(
+        checkpoints=checkpoints,
+        progress=Progress(
+            job.name,
+            "dev_loss",
+            settings["patience"],
+            tokens=sum(len(features["input_ids"]) for features in kept),
+            gpus=entry["resources"]["gpus"],
+        ),
+        interrupts=interrupts,
+        keep=settings["checkpoint"],
+        model=model,
+        args=training_arguments(job, checkpoints),
+        data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8),
+        train_dataset=kept,
+        eval_dataset=dev,
+        processing_class=tokenizer,
     )
-    trainer.train()
+    best = trainer.fit()
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainer.is_world_process_zero():
         _save(trainer, entry, source, out)
         save_task(out, Task(types, BASE if entry["source"]["scratch"] else str(source), revision))
-    return Trained(
-        progress.history(), {"types": types, "train_examples": len(kept), "left_out": len(train) - len(kept)}, trained
-    )
+    facts = {"types": types, "train_examples": len(kept), "left_out": len(train) - len(kept)}
+    return Trained(trainer.progress, best, facts, trained)
 
 
 def _save(trainer: Trainer, entry: Tree, source: str | Path, out: Path) -> None:

@@ -1,95 +1,203 @@
-"""One training job from data to a finished folder: source, seed, threads, processes, provenance."""
+"""One training job from data to a finished folder: workspace, source, seed, memory, provenance."""
 
+import gc
 import json
+import logging
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import transformers
 from accelerate import PartialState
+from accelerate.utils.memory import should_reduce_batch_size
+from filelock import FileLock, Timeout
 
 from bioner.catalogue import TRAINED
-from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.files import atomic_path
 from bioner.instances import Instance
 from bioner.models.hub import require_devices
-from bioner.provenance import Stopwatch, provenance
+from bioner.provenance import peak_memory, provenance
 from bioner.tables import write_table
+from bioner.training.card import write_card
 from bioner.training.encoder import train_encoder
+from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job, Trained
 from bioner.training.llm import train_llm
 from bioner.training.scratch import make_pretrained
 
+log = logging.getLogger(__name__)
 
-def train(name: str, entry: Tree, train: Sequence[Instance], dev: Sequence[Instance], seed: int, out: Path) -> None:
+WORKSPACE = ".training"  # beside the outputs: what a training that was cut short goes on from
+
+
+def train(job: Job, out: Path) -> None:
     """Train one model and write `out/model/`, `out/history.csv` and `out/run.json`, the last one last.
 
-    Runs in every process that accelerate or torchrun started; the main one writes. Raises InputError before anything is
-    loaded where the entry asks for GPUs that are missing.
+    A training that was cut short goes on from its last checkpoint. Runs in every process that accelerate or torchrun
+    started; the main one writes. Raises InputError before anything is loaded where the entry asks for GPUs that are
+    missing, Interrupted after a checkpoint on SIGTERM or SIGUSR1.
     """
+    entry = job.entry
     if entry["family"] not in TRAINED:
         remedy = "It needs no training; go on with `bioner predict` or `bioner ensemble`."
-        raise InputError(name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
-    for split, instances in (("train", train), ("dev", dev)):
+        raise InputError(job.name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
+    for split, instances in (("train", job.train), ("dev", job.dev)):
         if not instances:
-            raise InputError(
-                f"{name}: {split} split", "no instance", "at least one", "Remake it with `bioner normalize`."
-            )
-    require_devices(name, entry["resources"]["gpus"])
+            remedy = "Remake it with `bioner normalize`."
+            raise InputError(f"{job.name}: {split} split", "no instance", "at least one", remedy)
+    require_devices(job.name, entry["resources"]["gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
-    transformers.set_seed(seed)
     processes = PartialState(cpu=entry["resources"]["gpus"] == 0)
-    job = Job(name, entry, sample(train, entry["train"]["sentences"], seed), dev, seed, processes.num_processes)
-    watch = Stopwatch()
-    with _workspace(out, processes) as workspace:
-        source = make_pretrained(entry, job.train, seed, workspace / "source")
-        processes.wait_for_everyone()  # transformers saves in the main process alone
-        run = train_encoder if entry["family"] == "encoder" else train_llm
-        trained = run(job, source, workspace / "checkpoints", workspace / "model")
+    sentences = sample(job.train, entry["train"]["sentences"], job.seed)
+    job = replace(job, train=sentences, processes=processes.num_processes)
+    job.batches()
+    with _workspace(job, out, processes) as workspace, Interrupts().watched() as interrupts:
+        source = _source(job, workspace, processes)
+        model = workspace / "model"
+        if processes.is_main_process:
+            shutil.rmtree(model, ignore_errors=True)
+            model.mkdir()
+        family = train_encoder if entry["family"] == "encoder" else train_llm
+
+        def run(job: Job) -> Trained:
+            transformers.set_seed(job.seed)  # for the new head, whether or not a source was made before
+            return family(job, source, workspace / "checkpoints", model, interrupts)
+
+        trained, job = _within_memory(run, job)
         processes.wait_for_everyone()
         if processes.is_main_process:
-            _publish(job, trained, workspace / "model", out, watch)
+            _publish(job, trained, model, out)
 
 
 @contextmanager
-def _workspace(out: Path, processes: PartialState) -> Iterator[Path]:
-    """A folder that all processes of the job share, empty at the start and gone at the end."""
-    workspace = out / ".training"
+def _workspace(job: Job, out: Path, processes: PartialState) -> Iterator[Path]:
+    """A folder that all processes of the job share; what an equal job left there is gone on from.
+
+    It goes when the job is done, and where nothing in it is worth keeping.
+    """
+    workspace, checkpoints = out / WORKSPACE, out / WORKSPACE / "checkpoints"
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / f"{WORKSPACE}.lock")
     if processes.is_main_process:
-        shutil.rmtree(workspace, ignore_errors=True)
-        (workspace / "model").mkdir(parents=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            remedy = "Wait for it, end it, or choose another --out."
+            raise InputError(out, "another process that trains here", "a folder of its own", remedy) from None
+        _claim(job, workspace)
     processes.wait_for_everyone()
+    done = False
     try:
         yield workspace
+        done = True
     finally:
         if processes.is_main_process:
-            shutil.rmtree(workspace, ignore_errors=True)
+            if done or not checkpoints.is_dir() or not any(checkpoints.iterdir()):
+                shutil.rmtree(workspace, ignore_errors=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
             if not any(out.iterdir()):
                 out.rmdir()
 
 
-def _publish(job: Job, trained: Trained, model: Path, out: Path, watch: Stopwatch) -> None:
-    with atomic_path(out / "model") as path:
-        model.replace(path)
-    write_table(out / "history.csv", trained.history)
+def _claim(job: Job, workspace: Path) -> None:
+    """Empty the workspace unless it is this very job's."""
+    name = workspace / "job.json"
+    identity = json.loads(json.dumps(job.identity()))
+    try:
+        before = json.loads(name.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    if before == identity:
+        return
+    if before is not None:
+        log.info("train %s: settings or data have changed since; starting over", job.name)
+    shutil.rmtree(workspace, ignore_errors=True)
+    workspace.mkdir(parents=True)
+    with atomic_path(name) as path:
+        path.write_text(json.dumps(identity), encoding="utf-8")
+
+
+def _source(job: Job, workspace: Path, processes: PartialState) -> str | Path:
+    """What to load: the entry's own source, or a model made from its configuration, made once."""
+    folder = workspace / "source"
+    if job.entry["source"]["scratch"] is not None and folder.is_dir():
+        return folder
+    transformers.set_seed(job.seed)
+    made = make_pretrained(job.entry, job.train, job.seed, workspace / "source.part")
+    processes.wait_for_everyone()  # transformers saves in the main process alone
+    if not isinstance(made, Path):
+        return made
+    if processes.is_main_process:
+        made.replace(folder)
+    processes.wait_for_everyone()
+    return folder
+
+
+def _within_memory(run: Callable[[Job], Trained], job: Job) -> tuple[Trained, Job]:
+    """Run the job; out of memory, once more with half as many sentences a forward pass, and the batch as it is."""
+    try:
+        return run(job), job
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+    # Outside of `except`: the error holds on to what the first try had in memory.
+    gc.collect()
+    torch.cuda.empty_cache()
+    micro, _ = job.batches()
+    smaller = job.halved() if job.processes == 1 else None
+    found, expected = f"no memory for {micro} sentences a forward pass", "a smaller part of the batch at once"
+    remedy = "Lower train.micro_batch_size or max_length, or set train.checkpointing."
+    if smaller is None:
+        raise InputError(job.name, found, expected, remedy)
+    log.warning("train %s: out of memory with %d sentences a forward pass; now %d", job.name, micro, micro // 2)
+    try:
+        return run(smaller), smaller
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+        found = f"no memory for {micro} sentences a forward pass, nor for {micro // 2}"
+        raise InputError(job.name, found, expected, remedy) from None
+
+
+def _publish(job: Job, trained: Trained, model: Path, out: Path) -> None:
+    progress = trained.progress
+    memory, gpu_memory = peak_memory(job.entry["resources"]["gpus"])
+    micro, accumulation = job.batches()
     record = {
         "model": job.name,
         "seed": job.seed,
+        "data": dict(job.data),
         "processes": job.processes,
+        "micro_batch_size": micro,
+        "accumulation": accumulation,
         "train_instances": len(job.train),
         "dev_instances": len(job.dev),
         "trained_parameters": trained.parameters,
+        "kept": {name: trained.kept[name] for name in KEPT},
         **trained.facts,
         "settings": job.entry,
-        **watch.costs(),
+        "sessions": progress.sessions,
+        "wall_seconds": round(progress.seconds(), 3),
+        "peak_memory_gb": memory,
+        "peak_gpu_memory_gb": gpu_memory,
+        "energy_kwh": progress.energy(),
         **provenance(),
     }
+    write_card(model, record)
+    with atomic_path(out / "model") as path:
+        model.replace(path)
+    write_table(out / "history.csv", progress.history())
     with atomic_path(out / "run.json") as path:
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+KEPT = ("epoch", "step", "dev_loss", "dev_strict_f1", "dev_relaxed_f1")
 
 
 def sample(instances: Sequence[Instance], size: int | None, seed: int) -> list[Instance]:

@@ -29,7 +29,8 @@ from bioner.instances import Instance, entity_types
 from bioner.models.llm import example, supervised
 from bioner.models.prompt import line_ids, prompt_text, response_line
 from bioner.tags import tag_set
-from bioner.training.setup import Progress, quiet
+from bioner.training.progress import Progress
+from bioner.training.trainer import quiet
 
 
 def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: Path) -> str | Path:
@@ -38,7 +39,7 @@ def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: P
     if source["scratch"] is None:
         return str(source["hub"])
     scratch = source["scratch"]
-    make = {"bert": _bert, "llama": _llama}[scratch["architecture"]]
+    make = {"bert": _encoder, "deberta-v2": _encoder, "llama": _llama}[scratch["architecture"]]
     known = AutoConfig.for_model(scratch["architecture"]).to_dict()
     if unknown := sorted(scratch["config"].keys() - known.keys()):
         raise InputError("source.scratch.config", f"the key {unknown[0]!r}", "keys of the configuration", "Correct it.")
@@ -50,11 +51,15 @@ def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: P
     return folder
 
 
-def _bert(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpus: int) -> None:
+def _encoder(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpus: int) -> None:
     # Not WordPiece: its trainer numbers pieces in the order of a hash table, another in every process.
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if scratch["architecture"] == "bert":
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    else:  # as SentencePiece does for DeBERTa-v2 and v3: case kept, a word's first piece marked
+        tokenizer.normalizer = normalizers.NFKC()
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     trainer = trainers.BpeTrainer(vocab_size=scratch["vocabulary"], special_tokens=specials, show_progress=False)
     tokenizer.train_from_iterator((" ".join(instance.tokens) for instance in train), trainer)
@@ -67,7 +72,7 @@ def _bert(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpu
         sep_token="[SEP]",
         mask_token="[MASK]",
     )
-    config = AutoConfig.for_model("bert", vocab_size=len(fast), **scratch["config"])
+    config = AutoConfig.for_model(scratch["architecture"], vocab_size=len(fast), **scratch["config"])
     AutoModel.from_config(config).save_pretrained(folder)
     fast.save_pretrained(folder)
 

@@ -10,7 +10,7 @@ from seqeval.scheme import IOB2
 
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.paper import match
-from bioner.scoring.score import score, strict_f1
+from bioner.scoring.score import headline_f1, score
 from tests.unit.scoring.random_cases import as_corpus, orphans_of, random_cases
 
 warnings.filterwarnings("ignore", module="seqeval")
@@ -79,4 +79,4 @@ def test_the_f1_that_selects_epochs_is_the_score_s():
         (f1,) = score(instances, predictions).filter(scorer="semeval", scheme="strict", stratum="all", label="all")[
             "f1"
         ]
-        assert strict_f1(instances, predictions) == pytest.approx(f1 or 0)
+        assert headline_f1(instances, predictions)["strict"] == pytest.approx(f1 or 0)

@@ -9,9 +9,9 @@ from typing import Any
 
 from filelock import FileLock
 
+from bioner.checksums import CHECKSUMS, sha256_of, stated
 from bioner.config import Tree
 from bioner.corpora.fetching.archive import take
-from bioner.corpora.fetching.checksums import CHECKSUMS, sha256_of, stated
 from bioner.corpora.fetching.download import cached, download
 from bioner.corpora.fetching.sources import local_paths
 from bioner.errors import InputError

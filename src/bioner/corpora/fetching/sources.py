@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from bioner.checksums import CHECKSUMS, sha256_of, stated
 from bioner.config import REPOSITORY, Tree
-from bioner.corpora.fetching.checksums import CHECKSUMS, sha256_of, stated
 
 
 def local_paths(dataset: str, entry: Tree, name: str, mirror: Path | None) -> list[Path]:

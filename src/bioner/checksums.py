@@ -19,7 +19,8 @@ def stated(file: Mapping[str, Any]) -> dict[str, str]:
 def sha256_of(path: Path) -> str:
     """Of a file, or of the names and contents of everything in a folder."""
     if path.is_file():
-        return CHECKSUMS["sha256"](path.read_bytes())
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     digest = hashlib.sha256()
     for part in sorted(path.rglob("*")):
         if part.is_file():

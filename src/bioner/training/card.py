@@ -1,0 +1,48 @@
+"""The model card beside the weights: what the model is for, on which data it was trained, what it scored on dev."""
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
+METRICS = {"dev_strict_f1": "strict F1", "dev_relaxed_f1": "relaxed F1"}
+
+
+def write_card(folder: Path, record: dict[str, Any]) -> None:
+    """Write `folder/README.md` from what run.json is to hold, with the dev scores as a `model-index`.
+
+    It names the corpus and its checksums and holds none of its text. F1 as a share, as model indices have it.
+    """
+    settings, data, kept = record["settings"], record["data"], record["kept"]
+    encoder = settings["family"] == "encoder"
+    dataset = data.get("dataset") or "unnamed corpus"
+    hub = settings["source"]["hub"]
+    on_hub = hub if hub and not Path(hub).is_dir() else None
+    card = ModelCardData(
+        language="en",
+        library_name="transformers" if settings["lora"] is None else "peft",
+        pipeline_tag="token-classification" if encoder else "text-generation",
+        tags=["named-entity-recognition", "biomedical"],
+        base_model=on_hub,
+        model_name=record["model"],
+        eval_results=[
+            EvalResult(
+                task_type="token-classification",
+                task_name="named entity recognition",
+                dataset_type=dataset,
+                dataset_name=dataset,
+                dataset_split="validation",
+                dataset_revision=data.get("dev"),
+                metric_type="f1",
+                metric_name=f"{name} (SemEval 2013 task 9)",
+                metric_value=kept[metric] / 100,
+            )
+            for metric, name in METRICS.items()
+            if kept[metric] is not None
+        ],
+    )
+    scores = [(name, kept[metric]) for metric, name in METRICS.items() if kept[metric] is not None]
+    shown = {"run": record, "dataset": dataset, "base": on_hub, "encoder": encoder, "scores": scores}
+    text = ModelCard.from_template(card, template_path=str(TEMPLATE), **shown)
+    (folder / "README.md").write_text(str(text), encoding="utf-8")

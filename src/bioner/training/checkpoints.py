@@ -1,0 +1,83 @@
+"""Checkpoints that can be relied on: sealed when whole, checked before use, the newest and the best of them kept."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bioner.checksums import sha256_of
+from bioner.files import atomic_path
+
+log = logging.getLogger(__name__)
+
+SEAL = "sealed.json"  # written last: sizes and checksums of all files, and how far training was
+
+
+def folder_of(checkpoints: Path, step: int) -> Path:
+    """Where transformers puts the checkpoint of an optimiser step."""
+    return checkpoints / f"checkpoint-{step}"
+
+
+def seal(checkpoint: Path, record: dict[str, Any]) -> None:
+    """Declare a checkpoint whole; `record` is what `sealed` gives back."""
+    files = {
+        str(path.relative_to(checkpoint)): [path.stat().st_size, sha256_of(path)]
+        for path in sorted(checkpoint.rglob("*"))
+        if path.is_file() and path.name != SEAL
+    }
+    with atomic_path(checkpoint / SEAL) as path:
+        path.write_text(json.dumps({"files": files, "record": record}), encoding="utf-8")
+
+
+def sealed(checkpoint: Path) -> dict[str, Any]:
+    """The record that a checkpoint was sealed with."""
+    content = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+    record: dict[str, Any] = content["record"]
+    return record
+
+
+def remove_broken(checkpoints: Path) -> None:
+    """Remove every checkpoint that was not finished, or that is no longer what was sealed."""
+    for checkpoint in _by_step(checkpoints):
+        if fault := _fault(checkpoint):
+            log.warning("%s is broken (%s): going on without it", checkpoint, fault)
+            shutil.rmtree(checkpoint)
+
+
+def newest(checkpoints: Path) -> Path | None:
+    """The last checkpoint, where there is one."""
+    return next(iter(_by_step(checkpoints)), None)
+
+
+def rotate(checkpoints: Path, best_step: int | None) -> None:
+    """Keep two: the newest, and the best or, where that is the newest, the one before."""
+    found = list(_by_step(checkpoints))
+    best = None if best_step is None else folder_of(checkpoints, best_step)
+    second = best if best in found[1:] else next(iter(found[1:]), None)
+    for checkpoint in found[1:]:
+        if checkpoint != second:
+            shutil.rmtree(checkpoint)
+
+
+def _by_step(checkpoints: Path) -> Iterator[Path]:
+    found = [path for path in checkpoints.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    yield from sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-")))
+
+
+def _fault(checkpoint: Path) -> str | None:
+    try:
+        content = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+        files, _ = content["files"], content["record"]
+    except FileNotFoundError:
+        return "it was never finished"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{SEAL} cannot be read"
+    for name, (size, checksum) in files.items():
+        path = checkpoint / name
+        if not path.is_file() or path.stat().st_size != size:
+            return f"{name} is not whole"
+        if sha256_of(path) != checksum:
+            return f"{name} holds other bytes"
+    return None

@@ -1,0 +1,190 @@
+"""How far a training is: the rows of history.csv, when to stop, plain progress lines; kept with every checkpoint."""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import polars as pl
+import torch
+from accelerate.utils import reduce
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from bioner.errors import InputError
+from bioner.provenance import energy_kwh, peak_memory
+from bioner.tables import Schema
+
+log = logging.getLogger(__name__)
+
+HISTORY: Schema = {
+    "epoch": pl.Float64,
+    "step": pl.Int64,
+    "train_loss": pl.Float64,
+    "dev_loss": pl.Float64,
+    "dev_strict_f1": pl.Float64,
+    "dev_relaxed_f1": pl.Float64,
+    "seconds": pl.Float64,
+    "tokens_per_second": pl.Float64,
+    "peak_memory_gb": pl.Float64,
+    "peak_gpu_memory_gb": pl.Float64,
+}
+Record = dict[str, Any]
+Metric = Literal["dev_strict_f1", "dev_loss"]
+SILENCE = 10  # seconds between two progress lines, and between two looks at the loss
+
+
+def best_of(rows: Sequence[Record], metric: Metric) -> Record:
+    """The epoch with the best value on dev; the first of equal ones."""
+    sign = -1 if metric.endswith("loss") else 1
+    return max(rows, key=lambda row: sign * row[metric])  # max gives the first of equal ones
+
+
+def is_stale(rows: Sequence[Record], metric: Metric, patience: int | None) -> bool:
+    """Whether the last `patience` epochs brought no gain on dev."""
+    return bool(rows) and patience is not None and len(rows) - 1 - rows.index(best_of(rows, metric)) >= patience
+
+
+class Progress(TrainerCallback):  # type: ignore[misc]
+    """Rows of the history, one an epoch, the loss since the last one, and the time it all took, resumed or not."""
+
+    def __init__(
+        self, name: str, metric: Metric = "dev_loss", patience: int | None = None, tokens: int = 0, gpus: int = 0
+    ) -> None:
+        self.name, self.metric, self.patience, self.tokens, self.gpus = name, metric, patience, tokens, gpus
+        self.rows: list[Record] = []
+        self.max_steps: int | None = None
+        self.sessions = 1
+        self.loss = torch.tensor(0.0)
+        self.losses = 0  # optimiser steps that `loss` is the sum of
+        self._before = 0.0  # seconds of earlier sessions
+        self._energy_before: float | None = 0.0
+        self._training = 0.0  # seconds of this epoch, dev evaluation aside
+        self._epoch_start = self._start = self._spoke = self._looked = time.monotonic()
+        self._energy_start = energy_kwh(gpus)
+
+    def record(self) -> Record:
+        """What a checkpoint keeps of it; call it in every process."""
+        now = time.monotonic()
+        return {
+            "rows": self.rows,
+            "max_steps": self.max_steps,
+            "sessions": self.sessions,
+            "loss": self._mean_loss().item(),
+            "losses": self.losses,
+            "seconds": self.seconds(),
+            "training": self._training + now - self._epoch_start,
+            "energy_kwh": self.energy(),
+        }
+
+    def restore(self, record: Record) -> None:
+        """Go on from a checkpoint's record."""
+        self.rows, self.max_steps, self.sessions = record["rows"], record["max_steps"], record["sessions"] + 1
+        self.loss, self.losses = torch.tensor(record["loss"]), record["losses"]
+        self._before, self._training, self._energy_before = record["seconds"], record["training"], record["energy_kwh"]
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to train: every step is done, or early stopping holds."""
+        done = bool(self.rows) and self.max_steps is not None and self.rows[-1]["step"] >= self.max_steps
+        return done or is_stale(self.rows, self.metric, self.patience)
+
+    def seconds(self) -> float:
+        """Since the start of training, over all sessions."""
+        return self._before + time.monotonic() - self._start
+
+    def energy(self) -> float | None:
+        """kWh of the GPUs since the start, over all sessions; None where they do not say."""
+        now = energy_kwh(self.gpus)
+        if now is None or self._energy_start is None or self._energy_before is None:
+            return None
+        return self._energy_before + now - self._energy_start
+
+    def add_loss(self, loss: torch.Tensor) -> None:
+        """Add the loss of a forward pass; it stays on its device, nothing waits for it."""
+        self.loss = self.loss.to(loss.device) + loss.detach()
+
+    def check_loss(self, step: int) -> None:
+        """Fail on a loss that is no number: nothing good comes after it."""
+        if not math.isfinite(loss := self.loss.item()):
+            expected, remedy = "a finite loss", "Lower the learning rate or train in fp32."
+            raise InputError(self.name, f"a loss of {loss} at or before step {step}", expected, remedy)
+
+    def history(self) -> pl.DataFrame:
+        """One row an epoch; `seconds` since the start of training."""
+        return pl.DataFrame(self.rows, schema=HISTORY)
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock of the epoch, and know how long it will take."""
+        self.max_steps = state.max_steps
+        self._epoch_start = time.monotonic()
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock of the epoch."""
+        self._epoch_start = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Now and then, look at the loss and say how far it is."""
+        self.losses += 1
+        if time.monotonic() - self._looked > SILENCE:
+            self._looked = time.monotonic()
+            self.check_loss(state.global_step)
+            if state.is_world_process_zero:
+                self._say(state)
+
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Stop the clock before dev is evaluated."""
+        self.check_loss(state.global_step)
+        self._training += time.monotonic() - self._epoch_start
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **_: Any,
+    ) -> None:
+        """Add an epoch's row, say it, and stop where nothing is gained any more."""
+        before = self.rows[-1]["epoch"] if self.rows else 0.0
+        memory, gpu_memory = peak_memory(self.gpus)
+        row: Record = {
+            "epoch": round(state.epoch or 0.0, 4),
+            "step": state.global_step,
+            "train_loss": self._mean_loss().item() / max(1, self.losses),
+            "dev_loss": metrics["eval_loss"],
+            "dev_strict_f1": metrics.get("eval_strict_f1"),
+            "dev_relaxed_f1": metrics.get("eval_relaxed_f1"),
+            "seconds": round(self.seconds(), 3),
+            "tokens_per_second": round(self.tokens * ((state.epoch or 0.0) - before) / max(self._training, 1e-9), 1),
+            "peak_memory_gb": memory,
+            "peak_gpu_memory_gb": gpu_memory,
+        }
+        self.rows.append(row)
+        self.loss, self.losses, self._training = torch.zeros_like(self.loss), 0, 0.0
+        self._epoch_start = time.monotonic()
+        if not math.isfinite(row["dev_loss"]):
+            found = f"a dev loss of {row['dev_loss']} after epoch {row['epoch']:g}"
+            raise InputError(self.name, found, "a finite loss", "Lower the learning rate or train in fp32.")
+        if state.is_world_process_zero:
+            f1 = "" if row["dev_strict_f1"] is None else f", dev strict F1 {row['dev_strict_f1']:.2f}"
+            log.info("train %s: epoch %.4g, dev loss %.4f%s", self.name, row["epoch"], row["dev_loss"], f1)
+        if is_stale(self.rows, self.metric, self.patience):
+            control.should_training_stop = True
+
+    def _mean_loss(self) -> torch.Tensor:
+        """Over the processes of the job, each of which sees a part of every batch."""
+        return reduce(self.loss, "mean")  # type: ignore[no-any-return]
+
+    def _say(self, state: TrainerState) -> None:
+        done = state.global_step - (self.rows[-1]["step"] if self.rows else 0)
+        spent = self._training + time.monotonic() - self._epoch_start
+        left = spent / max(1, done) * (state.max_steps - state.global_step)
+        log.info(
+            "train %s: step %d of %d, at most %s left", self.name, state.global_step, state.max_steps, _clock(left)
+        )
+
+
+def _clock(seconds: float) -> str:
+    if seconds > 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

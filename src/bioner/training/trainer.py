@@ -1,0 +1,152 @@
+"""The Trainer of encoders and LLMs: batches of one length, and a training that can go on where it stopped."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from bioner.errors import Interrupted
+from bioner.training.checkpoints import folder_of, newest, remove_broken, rotate, seal, sealed
+from bioner.training.interrupts import Interrupts
+from bioner.training.progress import Progress, best_of
+
+log = logging.getLogger(__name__)
+
+
+class ByLength(LengthGroupedSampler):  # type: ignore[misc]
+    """Sequences of similar length in a batch, in an order that depends on seed and epoch alone.
+
+    transformers' own sampler draws from the global generator: resumed inside an epoch, a training would see
+    other batches.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        super().__init__(batch_size, lengths=list(lengths))
+        self.seed, self.epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch is next; accelerate does."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator = torch.Generator().manual_seed((self.seed << 16) + self.epoch)
+        return super().__iter__()  # type: ignore[no-any-return]
+
+
+class ResumableTrainer(Trainer):  # type: ignore[misc]
+    """A Trainer whose checkpoints are sealed and hold everything: resumed, it ends as it would have undisturbed."""
+
+    def __init__(
+        self,
+        *,
+        checkpoints: Path,
+        progress: Progress,
+        interrupts: Interrupts,
+        keep: Literal["best", "last"] = "best",
+        head_learning_rate: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.checkpoints, self.progress, self.keep, self.head_learning_rate = (
+            checkpoints,
+            progress,
+            keep,
+            head_learning_rate,
+        )
+        super().__init__(**kwargs, callbacks=[progress, Leave(progress.name, interrupts)])
+        quiet(self)
+
+    def fit(self) -> dict[str, Any]:
+        """Train, or go on from the last sound checkpoint, and end with the weights that the settings ask for.
+
+        Returns the row of the history whose weights the model holds.
+        """
+        if self.is_world_process_zero():
+            remove_broken(self.checkpoints)
+        self.accelerator.wait_for_everyone()
+        if last := newest(self.checkpoints):
+            self.progress.restore(sealed(last))
+            log.info("train %s: going on from step %s", self.progress.name, last.name.removeprefix("checkpoint-"))
+        if not self.progress.is_over():
+            self.train(resume_from_checkpoint=str(last) if last else None)
+        return self._take_weights()
+
+    def _take_weights(self) -> dict[str, Any]:
+        rows = self.progress.rows
+        wanted = best_of(rows, self.progress.metric) if self.keep == "best" else rows[-1]
+        at_hand = [row for row in rows if folder_of(self.checkpoints, row["step"]).is_dir()]
+        if wanted not in at_hand:
+            # After a fall back behind a broken checkpoint the weights of an older best may be gone.
+            wanted, lost = best_of(at_hand, self.progress.metric), wanted
+            log.warning(
+                "the weights of epoch %g are lost: epoch %g is the best at hand", lost["epoch"], wanted["epoch"]
+            )
+        self._load_from_checkpoint(str(folder_of(self.checkpoints, wanted["step"])), self.model)
+        return wanted
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The optimiser, with a learning rate of its own for the new head where the settings have one."""
+        fresh = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if fresh and self.head_learning_rate is not None:
+            base = f"{self.model.base_model_prefix}."
+            head = {id(values) for name, values in self.model.named_parameters() if not name.startswith(base)}
+            for group in list(optimizer.param_groups):
+                own = [values for values in group["params"] if id(values) in head]
+                group["params"] = [values for values in group["params"] if id(values) not in head]
+                optimizer.add_param_group({**group, "params": own, "lr": self.head_learning_rate})
+        return optimizer
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """A forward and a backward pass; its loss counts for the epoch's mean, resumed or not."""
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        self.progress.add_loss(loss)
+        return loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:
+        lengths = [len(example["input_ids"]) for example in self.train_dataset]
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        return ByLength(lengths, batch, self.args.seed)
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        self.progress.check_loss(self.state.global_step)
+        super()._save_checkpoint(model, trial)
+        record = self.progress.record()
+        self.accelerator.wait_for_everyone()  # each process has written its random state
+        if self.is_world_process_zero():
+            seal(folder_of(self.checkpoints, self.state.global_step), record)
+            rows = record["rows"]
+            best = best_of(rows, self.progress.metric)["step"] if rows and self.keep == "best" else None
+            rotate(self.checkpoints, best)
+        self.accelerator.wait_for_everyone()
+
+
+class Leave(TrainerCallback):  # type: ignore[misc]
+    """After a signal: a checkpoint at the next step, or at the epoch's end where that is next, then out."""
+
+    def __init__(self, name: str, interrupts: Interrupts) -> None:
+        self.name, self.interrupts = name, interrupts
+        self.signal: int | None = None
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask for a checkpoint; the last step of an epoch is followed by its evaluation and a checkpoint anyway."""
+        self.signal = self.interrupts.anywhere(args.device)
+        if self.signal and state.epoch != int(state.epoch) and state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Leave, now that the checkpoint is sealed."""
+        number = self.signal or self.interrupts.anywhere(args.device)
+        if number and not control.should_training_stop:
+            raise Interrupted(self.name, number, state.global_step, state.max_steps)
+
+
+def quiet(trainer: Trainer) -> Trainer:
+    """Without the Trainer's own printing of dictionaries; Progress speaks for it."""
+    for callback in list(trainer.callback_handler.callbacks):
+        if type(callback).__name__ == "PrinterCallback":
+            trainer.remove_callback(callback)
+    return trainer

@@ -1,0 +1,218 @@
+"""What is particular to training encoders: subwords and windows, the head, memory, bad luck, what is left."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from transformers import AutoModelForTokenClassification, pipeline
+
+from bioner.catalogue import complete_entry
+from bioner.config import merged
+from bioner.errors import InputError
+from bioner.predict import predict
+from bioner.provenance import energy_kwh
+from bioner.training.job import Job
+from bioner.training.progress import Progress, best_of, is_stale
+from bioner.training.run import train
+from bioner.training.trainer import ByLength, ResumableTrainer
+from tests.conftest import instance
+
+DATA = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
+
+
+def job_of(entry: dict, sentences: list, **changes) -> Job:
+    return Job("tiny", complete_entry("models", "tiny", merged(entry, changes)), sentences, sentences, 7, data=DATA)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_encoder, sentences, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    train(job_of(tiny_encoder, sentences), folder)
+    return folder
+
+
+@pytest.mark.parametrize("subwords", ["all", "first"])
+@pytest.mark.parametrize("architecture", ["bert", "deberta-v2"])
+def test_both_architectures_learn_three_sentences_by_heart(tiny_encoder, sentences, tmp_path, architecture, subwords):
+    source = {"scratch": {"architecture": architecture, "config": {"hidden_dropout_prob": 0.0}}}
+    settings = {"epochs": 40, "patience": None, "learning_rate": 1e-2}
+    job = job_of(tiny_encoder, sentences, source=source, subwords=subwords, train=settings)
+    train(job, tmp_path)
+    assert pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].max() == 100
+    outputs = predict("tiny", job.entry, sentences, [], tmp_path / "model", "direct")
+    for output, item in zip(outputs, sentences, strict=True):
+        words = range(len(item.tokens))
+        assert set(output.words) == set(words)
+        assert subwords == "all" or output.words == list(words)
+
+
+def test_long_sentences_are_learned_in_windows_and_counted(tiny_encoder, sentences, tmp_path):
+    long = instance("long", " ".join(["No/O gout/B-Disease ./O"] * 20))
+    train(job_of(tiny_encoder, [*sentences, long]), tmp_path)
+    counts = json.loads((tmp_path / "run.json").read_text())["subwords"]["train"]
+    assert counts["windows"] > 4
+    assert (counts["sentences_cut"], counts["words_unknown"], counts["words_lost"]) == (1, 0, 0)
+
+
+def test_the_folder_is_what_transformers_expects(trained):
+    model = AutoModelForTokenClassification.from_pretrained(trained / "model")
+    assert model.config.id2label[0] == "O"
+    assert (trained / "model" / "model.safetensors").is_file()
+    found = pipeline("token-classification", str(trained / "model"), device="cpu")("Oral aspirin")
+    assert {each["entity"] for each in found} <= set(model.config.label2id)
+
+
+def test_the_model_card_names_data_commit_and_dev_scores(trained):
+    card = ModelCard.load(trained / "model" / "README.md")
+    kept = json.loads((trained / "run.json").read_text())["kept"]
+    strict, relaxed = card.data.eval_results
+    assert (strict.metric_type, strict.dataset_name, strict.dataset_split) == ("f1", "made-up", "validation")
+    assert strict.metric_value == pytest.approx(kept["dev_strict_f1"] / 100)
+    assert relaxed.metric_value == pytest.approx(kept["dev_relaxed_f1"] / 100)
+    assert card.data.pipeline_tag == "token-classification"
+    for expected in ("1" * 64, "2" * 64, "commit ", "Chemical, Disease, Gene", "| learning_rate | 0.001 |", "seed 7"):
+        assert expected in card.text
+    assert "\n\n\n" not in card.text
+    assert "aspirin" not in card.text, "a card holds no text of the corpus"
+
+
+def test_a_head_learns_at_a_rate_of_its_own(tiny_encoder, sentences, tmp_path, monkeypatch):
+    seen = []
+    step = ResumableTrainer.create_optimizer
+
+    def spied(self, model=None):
+        optimizer = step(self, model)
+        seen.append((self.model, optimizer))
+        return optimizer
+
+    monkeypatch.setattr(ResumableTrainer, "create_optimizer", spied)
+    train(job_of(tiny_encoder, sentences, train={"head_learning_rate": 0.5, "weight_decay": 0.1}), tmp_path)
+    model, optimizer = seen[0]
+    rates = {id(values): group["initial_lr"] for group in optimizer.param_groups for values in group["params"]}
+    assert len(rates) == len(list(model.parameters())), "every parameter once"
+    for name, values in model.named_parameters():
+        assert rates[id(values)] == (0.5 if name.startswith("classifier") else 1e-3), name
+
+
+def test_types_that_only_dev_holds_are_told_and_can_only_be_missed(tiny_encoder, sentences, tmp_path, caplog):
+    dev = [*sentences, instance("d", "A/O rash/B-Symptom and/O a/O cough/B-Symptom")]
+    train(Job("tiny", tiny_encoder, sentences, dev, 7), tmp_path)
+    assert "dev has 2 entities of the type 'Symptom', which no training sentence holds" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["train", "dev"])
+def test_a_loss_that_is_no_number_ends_training_with_one_line(tiny_encoder, sentences, tmp_path, monkeypatch, where):
+    if where == "train":
+        add_loss = Progress.add_loss
+        monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
+    else:
+        evaluate = Progress.on_evaluate
+        monkeypatch.setattr(
+            Progress,
+            "on_evaluate",
+            lambda self, *a, metrics, **k: evaluate(self, *a, metrics=metrics | {"eval_loss": float("inf")}, **k),
+        )
+    with pytest.raises(InputError, match=r"loss of (nan|inf).*Lower the learning rate"):
+        train(job_of(tiny_encoder, sentences), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def out_of_memory_above(monkeypatch, most: int) -> list[int]:
+    """Forward passes with more than `most` sentences fail as on a full GPU."""
+    sizes, step = [], ResumableTrainer.training_step
+
+    def limited(self, model, inputs, *args, **kwargs):
+        sizes.append(len(inputs["input_ids"]))
+        if sizes[-1] > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return step(self, model, inputs, *args, **kwargs)
+
+    monkeypatch.setattr(ResumableTrainer, "training_step", limited)
+    return sizes
+
+
+def test_out_of_memory_halves_the_forward_pass_and_keeps_the_batch(
+    tiny_encoder, sentences, tmp_path, monkeypatch, caplog
+):
+    sizes = out_of_memory_above(monkeypatch, 2)
+    train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["micro_batch_size"], run["accumulation"]) == (2, 2)
+    assert pl.read_csv(tmp_path / "history.csv")["step"].to_list() == [3, 6], "as many optimiser steps"
+    assert (sizes[0], max(sizes[1:])) == (4, 2)
+    assert "out of memory with 4 sentences a forward pass; now 2" in caplog.text
+
+
+def test_a_second_time_out_of_memory_is_the_end(tiny_encoder, sentences, tmp_path, monkeypatch):
+    out_of_memory_above(monkeypatch, 1)
+    with pytest.raises(InputError, match=r"no memory for 4 sentences a forward pass, nor for 2.*micro_batch_size"):
+        train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
+
+
+def test_half_a_sentence_is_no_forward_pass(tiny_encoder, sentences, tmp_path, monkeypatch):
+    out_of_memory_above(monkeypatch, 0)
+    with pytest.raises(InputError, match="no memory for 1 sentences a forward pass"):
+        train(job_of(tiny_encoder, sentences, train={"batch_size": 1}), tmp_path)
+
+
+def test_another_error_is_not_taken_for_one_of_memory(tiny_encoder, sentences, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(ResumableTrainer, "training_step", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        train(job_of(tiny_encoder, sentences), tmp_path)
+
+
+def test_deterministic_kernels_are_asked_for(tiny_encoder, sentences, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("transformers.trainer.enable_full_determinism", lambda seed: seen.append(seed))
+    train(job_of(tiny_encoder, sentences, train={"deterministic": True}), tmp_path)
+    assert seen == [7]
+
+
+def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
+    lengths = [number % 17 + 1 for number in range(200)]
+
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = ByLength(lengths, 4, seed)
+        sampler.set_epoch(epoch)
+        torch.rand(3)  # what else is drawn does not matter
+        return list(sampler)
+
+    assert order(1, 0) == order(1, 0)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
+    assert sorted(order(1, 0)) == list(range(200))
+    padded = sum(max(lengths[i] for i in order(1, 0)[start : start + 4]) * 4 for start in range(0, 200, 4))
+    assert padded < 1.2 * sum(lengths), "similar lengths side by side; at random it is 1.5 times"
+
+
+def test_the_first_of_equal_epochs_is_best_and_patience_counts_from_it():
+    rows = [{"dev_strict_f1": f1, "dev_loss": 1.0} for f1 in (10, 30, 20, 30, 25)]
+    assert best_of(rows, "dev_strict_f1") is rows[1]
+    assert is_stale(rows, "dev_strict_f1", 3)
+    assert not is_stale(rows, "dev_strict_f1", 4)
+    assert not is_stale(rows[:4], "dev_strict_f1", 3)
+    assert not is_stale(rows, "dev_strict_f1", None)
+    assert best_of([{"dev_loss": loss} for loss in (3, 1, 2)], "dev_loss") == {"dev_loss": 1}
+
+
+def test_energy_is_what_the_visible_gpus_have_taken(monkeypatch):
+    """Two GPUs of 3.6 and 7.2 MJ, told by uuid: 3 kWh. Without a GPU, or where it does not tell, nothing is said."""
+    assert energy_kwh(0) is None
+    taken = {"GPU-a": 3_600_000_000, "GPU-b": 7_200_000_000}  # millijoules
+    driver = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetTotalEnergyConsumption=taken.__getitem__,
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ab"[index]))
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    assert energy_kwh(2) == pytest.approx(3.0)
+    driver.nvmlInit = lambda: 1 / 0
+    assert energy_kwh(2) is None
