@@ -13,8 +13,11 @@ from transformers import AutoModelForTokenClassification, pipeline
 from bioner.catalogue import complete_entry
 from bioner.config import merged
 from bioner.errors import InputError
+from bioner.instances import Instance
 from bioner.predict import predict
 from bioner.provenance import energy_kwh
+from bioner.realign import realign_all
+from bioner.scoring.score import headline_f1
 from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of, is_stale
 from bioner.training.run import train
@@ -56,6 +59,24 @@ def test_long_sentences_are_learned_in_windows_and_counted(tiny_encoder, sentenc
     counts = json.loads((tmp_path / "run.json").read_text())["subwords"]["train"]
     assert counts["windows"] > 4
     assert (counts["sentences_cut"], counts["words_unknown"], counts["words_lost"]) == (1, 0, 0)
+
+
+def test_dev_is_scored_as_predictions_are_however_many_batches_it_takes(tiny_encoder, sentences, tmp_path):
+    dev = [
+        instance(f"{item.id}-{n}", " ".join(["x/O"] * (n % 5)) + " " + text_of(item))
+        for n in range(40)
+        for item in sentences
+    ]
+    job = Job("tiny", merged(tiny_encoder, {"train": {"epochs": 12, "patience": None}}), sentences, dev, 7)
+    train(job, tmp_path)
+    predictions, _ = realign_all(dev, predict("tiny", job.entry, dev, [], tmp_path / "model", "direct"), None)
+    kept = json.loads((tmp_path / "run.json").read_text())["kept"]
+    assert kept["dev_strict_f1"] > 0
+    assert headline_f1(dev, predictions) == {"strict": kept["dev_strict_f1"], "relaxed": kept["dev_relaxed_f1"]}
+
+
+def text_of(item: Instance) -> str:
+    return " ".join(f"{token}/{tag}" for token, tag in zip(item.tokens, item.tags, strict=True))
 
 
 def test_the_folder_is_what_transformers_expects(trained):

@@ -94,9 +94,11 @@ class Dev:
 
     def scores(self, output: EvalPrediction) -> dict[str, float]:
         """Strict and relaxed F1 in percent, through the same realignment as the test predictions."""
-        best = np.asarray(output.predictions)
-        rows = dict(zip(self.order, best, strict=True))
-        tags = iter([[self.labels[label] for label in rows[number]] for number in range(len(rows))])
+        rows = {
+            number: [self.labels[label] for label in row[: len(example["input_ids"])]]  # without the padding
+            for number, row, example in zip(self.order, np.asarray(output.predictions), self.examples, strict=True)
+        }
+        tags = (rows[number] for number in range(len(rows)))
         outputs = [
             gathered(item.id, windows, [next(tags) for _ in windows])
             for item, windows in zip(self.instances, self.cut.windows, strict=True)
