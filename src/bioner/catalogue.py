@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from bioner.errors import InputError
 from bioner.yaml_files import place_of, read_yaml
 
 TRAINED = ("encoder", "llm")  # families with weights
+SHORT = {"learning_rate": "lr", "batch_size": "batch", "head_learning_rate": "head_lr"}  # in the names of trials
 BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles that dev scores choose
 
 
@@ -74,6 +76,17 @@ def is_closed(entry: Tree) -> bool:
 def seeds_of(entry: Tree, seeds: Sequence[int]) -> list[int]:
     """Seeds a model runs under: controls have no randomness and run once."""
     return list(seeds[:1] if entry["family"] == "control" else seeds)
+
+
+def trials_of(entry: Tree) -> dict[str, Tree]:
+    """The entries of a model's hyper-parameter search, by name: every combination of what `search` lists."""
+    search = entry["search"] or {}
+    trials = {}
+    for values in product(*(search[key] for key in sorted(search))) if search else ():
+        chosen = dict(zip(sorted(search), values, strict=True))
+        name = "-".join(f"{SHORT.get(key, key)}{value!r}" for key, value in chosen.items())
+        trials[name] = merged(entry, {"train": chosen})
+    return trials
 
 
 def training_settings(entry: Tree) -> Tree:

@@ -23,7 +23,7 @@ def overlay(tmp_path):
 
 def test_an_empty_configuration_is_the_defaults_at_every_depth():
     config = load_config({})
-    assert config["seeds"] == [42]
+    assert config["seeds"] == [42, 43, 44]
     assert config["mirror"] is None
     assert config["realign"] == {"method": "robust"}
     assert config["scoring"] == {"length_cuts": [1, 2], "per_type": True, "bootstrap": 10_000, "bootstrap_seed": 0}

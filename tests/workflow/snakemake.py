@@ -28,3 +28,16 @@ def jobs(text: str) -> dict[str, int]:
         return {}
     table = text.split("Job stats:")[1].split("\n\n")[0]
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
+
+
+def run(folder: Path, *arguments: str) -> None:
+    """A run of the corpus in `folder` that must succeed."""
+    done = snakemake(folder, *arguments, "--configfile", str(folder / "tiny.yaml"), "--cores", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    """What such a run would do now: jobs a rule."""
+    found = jobs(dry_run(folder, *arguments, "--configfile", str(folder / "tiny.yaml")))
+    found.pop("total", None)
+    return found

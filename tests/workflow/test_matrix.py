@@ -12,12 +12,15 @@ CONTROLS = ["oracle", "all-o", "dictionary"]
 
 
 def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
-    # 5 datasets x (4 encoders + 2 LLMs) are trained; LLMs decode in two ways: 5 x (4 + 2 x 2 + 3) predictions on test.
+    # 5 datasets x (4 encoders + 2 LLMs) are searched for under the first of 3 seeds, encoders in 12 trials, LLMs in 2
+    # and trained under the two others. LLMs decode in two ways: 5 x (3 x (4 + 2 x 2) + 3) predictions on test.
     # Those six are predicted with on dev too, by one decoding: their scores choose whom the main test compares.
     planned = jobs(dry_run(tmp_path))
     assert planned["fetch"] == planned["normalize"] == 5
-    assert planned["train"] == planned["time"] == 5 * 6
-    assert planned["predict"] == planned["realign"] == planned["score"] == 5 * (11 + 6)
+    assert planned["trial"] == 5 * (4 * 12 + 2 * 2)
+    assert planned["search"] == planned["adopt"] == planned["time"] == 5 * 6
+    assert planned["train"] == 2 * 5 * 6
+    assert planned["predict"] == planned["realign"] == planned["score"] == 5 * (3 * (4 + 2 * 2) + 3 + 3 * 6)
     assert planned["gather"] == 5 * 9
     assert planned["compare"] == planned["select"] == 5
     assert planned["report"] == 1
@@ -25,13 +28,24 @@ def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
 
 def test_every_seed_trains_again_and_controls_do_not(tmp_path):
     planned = jobs(dry_run(tmp_path, "--config", "seeds=[1,2,3]", "datasets=[BC5CDR]"))
-    assert planned["train"] == 3 * 6
+    assert planned["train"] == 2 * 6, "the first seed's is the best trial"
     assert planned["predict"] == 3 * (4 + 2 * 2 + 6) + 3
+
+
+def test_hyper_parameters_may_be_fixed(tmp_path):
+    planned = jobs(dry_run(tmp_path, "--config", "search=false", "seeds=[1,2]", "datasets=[BC5CDR]"))
+    assert planned["train"] == 2 * 6
+    assert not {"trial", "search", "adopt"} & planned.keys()
+
+
+def test_a_search_is_a_target_of_its_own(tmp_path):
+    planned = jobs(dry_run(tmp_path, "results/BC5CDR/deberta-v3-large/search.csv"))
+    assert planned == {"fetch": 1, "normalize": 1, "trial": 12, "search": 1, "total": 15}
 
 
 def test_without_an_llm_nobody_is_chosen(tmp_path):
     planned = jobs(dry_run(tmp_path, "--config", "datasets=[BC5CDR]", "models=[bert-large-cased,biomedbert-large]"))
-    assert (planned["compare"], planned["predict"]) == (1, 2)
+    assert (planned["compare"], planned["predict"]) == (1, 2 * 3)
     assert "select" not in planned
 
 
@@ -45,8 +59,9 @@ def test_a_cell_is_built_alone(tmp_path, model):
     text = dry_run(tmp_path, f"results/BC5CDR/{model}/scores.csv")
     planned = jobs(text)
     decodings = 2 if model in LLMS else 1
-    assert planned.get("train", 0) == (0 if model in CONTROLS else 1)
-    assert planned["predict"] == planned["score"] == decodings
+    assert planned.get("train", 0) == (0 if model in CONTROLS else 2)
+    assert planned.get("trial", 0) == (0 if model in CONTROLS else 2 if model in LLMS else 12)
+    assert planned["predict"] == planned["score"] == decodings * (1 if model in CONTROLS else 3)
     assert planned["fetch"] == planned["gather"] == 1
     assert "report" not in planned
     assert set(re.findall(r"results/([^/\s]+)/([^/\s]+)/", text)) == {("BC5CDR", model)}
@@ -59,12 +74,12 @@ def test_predictions_on_dev_lie_under_dev(tmp_path):
 
 def test_the_slurm_profile_works_as_typed(tmp_path):
     text = dry_run(tmp_path, "--profile", "slurm", "results/BC5CDR/mistral-7b/scores.csv", in_repository=True)
-    assert jobs(text)["train"] == 1
+    assert jobs(text)["trial"] == jobs(text)["train"] == 2
 
 
 def test_the_slurm_profile_works_from_another_folder(tmp_path):
     text = dry_run(tmp_path, "--profile", str(REPOSITORY / "slurm"), "results/BC5CDR/mistral-7b/scores.csv")
-    assert jobs(text)["train"] == 1
+    assert jobs(text)["trial"] == jobs(text)["train"] == 2
 
 
 def test_a_folder_of_its_own_holds_everything_under_out(tmp_path):

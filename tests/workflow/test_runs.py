@@ -8,39 +8,9 @@ import polars as pl
 import pytest
 import yaml
 
-from tests.workflow.snakemake import dry_run, jobs, snakemake
+from tests.workflow.snakemake import dry_run, jobs, planned, run, snakemake
 
-SENTENCES = {
-    "train": "# t1\n{Drug|Aspirin} relieves {Pain|severe head ache} .\nNo {Pain|tooth ache} today .\n",
-    "dev": "# d1\n{Drug|Aspirin} again .\n",
-    "test": "# e1\n{Drug|Aspirin} for {Pain|tooth ache} .\nA {Pain|severe head ache} and no {Drug|aspirin} .\n",
-}
 SCORES = "results/tiny/dictionary/scores.csv"
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """A folder with a three-file corpus, a catalogue that describes it, and a configuration that names it."""
-    files = {f"{split}.txt": {"path": str(tmp_path / f"{split}.txt")} for split in SENTENCES}
-    for split, text in SENTENCES.items():
-        (tmp_path / f"{split}.txt").write_text(text)
-    entry = {"format": "inline", "files": files, "splits": {split: f"{split}.txt" for split in SENTENCES}}
-    (tmp_path / "datasets.yaml").write_text(yaml.safe_dump({"tiny": entry}))
-    catalogues = {"datasets": ["config/datasets.yaml", str(tmp_path / "datasets.yaml")]}
-    config = {"datasets": ["tiny"], "models": ["oracle", "all-o", "dictionary"], "catalogues": catalogues}
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
-    return tmp_path
-
-
-def run(folder: Path, *arguments: str) -> None:
-    done = snakemake(folder, *arguments, "--configfile", str(folder / "tiny.yaml"), "--cores", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
-    found = jobs(dry_run(folder, *arguments, "--configfile", str(folder / "tiny.yaml")))
-    found.pop("total", None)
-    return found
 
 
 def test_one_cell_from_start_to_finish_and_what_makes_parts_of_it_run_again(folder):
@@ -160,6 +130,7 @@ def test_the_best_of_dev_are_chosen_for_ensembles_too(tmp_path):
             "--config",
             "datasets=[demo]",
             "models=[bert-mini,llama-mini]",
+            "seeds=[42]",
         )
     )
     # Both members on dev, to choose them, and on test.

@@ -18,6 +18,7 @@ from bioner.catalogue import (
     prediction_settings,
     seeds_of,
     training_settings,
+    trials_of,
 )
 from bioner.config import REPOSITORY, load_config
 from bioner.corpora.fetching.sources import identities, lacking
@@ -92,6 +93,8 @@ def one_of(names):
 
 
 ENSEMBLES = [name for name in MODELS if MODELS[name]["family"] == "ensemble"]
+# Models whose hyper-parameters are searched for.
+SEARCHED = [name for name in MODELS if config["search"] and trials_of(MODELS[name])]
 SINGLE = [name for name in MODELS if name not in ENSEMBLES]
 
 
@@ -101,6 +104,7 @@ wildcard_constraints:
     seed=r"\d+",
     decoding="direct|free|forced",
     part="(dev/)?",
+    trial=one_of({name for entry in MODELS.values() for name in trials_of(entry)}),
 
 
 def at_hand():
@@ -158,6 +162,23 @@ def reading(wildcards):
         for name, file in entry["files"].items()
     }
     return as_json({key: entry[key] for key in READING} | {"files": files})
+
+
+def trial_records(wildcards):
+    """The run.json of every trial of a cell's search."""
+    return expand(
+        out("results/{dataset}/{model}/trials/{trial}/run.json"),
+        dataset=wildcards.dataset,
+        model=wildcards.model,
+        trial=trials_of(MODELS[wildcards.model]),
+    )
+
+
+def winner(wildcards):
+    """The winner of the search that comes before a training, if there is one."""
+    if wildcards.model not in SEARCHED:
+        return []
+    return out("results/{dataset}/{model}/winner.json".format(**wildcards))
 
 
 def split_of(wildcards):

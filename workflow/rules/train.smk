@@ -2,6 +2,7 @@ rule train:
     input:
         out("data/{dataset}/train.jsonl"),
         out("data/{dataset}/dev.jsonl"),
+        winner=winner,
     output:
         model=directory(out("results/{dataset}/{model}/seed{seed}/model")),
         history=out("results/{dataset}/{model}/seed{seed}/history.csv"),
@@ -17,9 +18,12 @@ rule train:
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
+        winner=lambda wildcards, input: (
+            f"--winner {input.winner}" if input.winner else ""
+        ),
         entry=lambda wildcards: as_json(training_settings(MODELS[wildcards.model])),
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {wildcards.seed}"
-        " --data {params.data} --out {params.out} 2>&1 | tee {log}"
+        " --data {params.data} --out {params.out} {params.winner} 2>&1 | tee {log}"

@@ -13,6 +13,7 @@ from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import read_scores, together
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
+from bioner.search import gpu_hours, gpus_of
 from bioner.tables import Schema, read_table
 
 STATISTICS: Schema = {
@@ -42,6 +43,10 @@ RUNS: Schema = {
     "trained_parameters": pl.Int64,
     "train_seconds": pl.Float64,
     "gpu_hours": pl.Float64,
+    "energy_kwh": pl.Float64,
+    "trials": pl.Int64,
+    "search_seconds": pl.Float64,
+    "search_gpu_hours": pl.Float64,
     "peak_memory_gb": pl.Float64,
     "peak_gpu_memory_gb": pl.Float64,
     "hardware": pl.String,
@@ -117,14 +122,18 @@ def _seeds(scores: Sequence[pl.DataFrame], dataset: str, model: str) -> list[int
 def _run(dataset: str, model: str, path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        gpus = record["gpus"][: record["settings"]["resources"]["gpus"]]
+        gpus, search = gpus_of(record), record.get("search") or {}
         return {
             "dataset": dataset,
             "model": model,
             "seed": record["seed"],
             "trained_parameters": record["trained_parameters"],
             "train_seconds": record["wall_seconds"],
-            "gpu_hours": record["wall_seconds"] / 3600 * len(gpus),
+            "gpu_hours": gpu_hours(record),
+            "energy_kwh": record.get("energy_kwh"),
+            "trials": search.get("trials"),
+            "search_seconds": search.get("seconds"),
+            "search_gpu_hours": search.get("gpu_hours"),
             "peak_memory_gb": record["peak_memory_gb"],
             "peak_gpu_memory_gb": record["peak_gpu_memory_gb"] if gpus else None,
             "hardware": ", ".join(gpus) or record["cpu"],

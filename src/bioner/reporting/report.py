@@ -44,7 +44,7 @@ TITLES = {
 }
 
 
-FOUR_DIGITS = ("p", "p_holm", "gpu_hours")
+FOUR_DIGITS = ("p", "p_holm", "gpu_hours", "search_gpu_hours", "energy_kwh")
 
 
 def report(

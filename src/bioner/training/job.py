@@ -16,6 +16,7 @@ class Job:
     """What to train: a catalogue entry on data, under a seed, in one of `processes` processes.
 
     `data` says which data: the corpus's name where it is known, and the SHA-256 of both files.
+    A job with `searched` is a trial of a search over these settings.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Job:
     seed: int
     processes: int = 1
     data: Mapping[str, str | None] = field(default_factory=dict)
+    searched: Sequence[str] = ()
 
     def batches(self) -> tuple[int, int]:
         """Sentences a forward pass and passes an optimiser step, in each process; InputError where they do not fit."""

@@ -22,6 +22,7 @@ from bioner.files import atomic_path
 from bioner.instances import Instance
 from bioner.models.hub import require_devices
 from bioner.provenance import peak_memory, provenance
+from bioner.search import drop_losers
 from bioner.tables import write_table
 from bioner.training.card import write_card
 from bioner.training.encoder import train_encoder
@@ -171,6 +172,7 @@ def _publish(job: Job, trained: Trained, model: Path, out: Path) -> None:
     micro, accumulation = job.batches()
     record = {
         "model": job.name,
+        "trial": {"name": out.resolve().name, "over": sorted(job.searched)} if job.searched else None,
         "seed": job.seed,
         "data": dict(job.data),
         "processes": job.processes,
@@ -195,6 +197,8 @@ def _publish(job: Job, trained: Trained, model: Path, out: Path) -> None:
     write_table(out / "history.csv", progress.history())
     with atomic_path(out / "run.json") as path:
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    if job.searched:
+        drop_losers(out.resolve().parent, out.resolve().name)
 
 
 KEPT = ("epoch", "step", "dev_loss", "dev_strict_f1", "dev_relaxed_f1")

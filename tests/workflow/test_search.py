@@ -1,0 +1,118 @@
+"""Hyper-parameter search as users meet it: trials, their winner, further seeds, a grid that grows and shrinks."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from tests.workflow.snakemake import planned, run, snakemake
+
+CELL = "results/tiny/bert-mini"
+RATES = [1.0e-3, 1.0e-2, 3.0e-3]
+SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+@pytest.fixture
+def cell(folder) -> Path:
+    """The smallest BERT in place of bert-mini, with a search over three learning rates."""
+    with_rates(folder, RATES)
+    return folder / CELL
+
+
+def with_rates(folder: Path, rates: list[float]) -> None:
+    config = yaml.safe_load((folder / "tiny.yaml").read_text())
+    source = {"scratch": {"vocabulary": 300, "config": SMALL}}
+    settings = {"source": source, "train": {"epochs": 8, "batch_size": 2}, "search": {"learning_rate": rates}}
+    config |= {"models": ["bert-mini"], "seeds": [1, 2], "settings": {"bert-mini": settings}}
+    config["timing"] = {"sentences": 1, "batch_sizes": [1], "repeats": 1}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+
+
+def with_weights(cell: Path) -> list[str]:
+    return [path.parent.name for path in cell.glob("trials/*/model")]
+
+
+def test_three_trials_one_winner_and_its_values_under_the_other_seed(folder, cell):
+    run(folder)
+    table = pl.read_csv(cell / "search.csv")
+    names = sorted(f"lr{rate!r}" for rate in RATES)
+    assert sorted(table["trial"]) == names
+    assert table["winner"].to_list() == [True, False, False]
+    ordered = table.sort([-pl.col("dev_strict_f1"), "dev_loss", "trial"])
+    assert table["trial"].to_list() == ordered["trial"].to_list()
+    assert table["trials"].to_list() == [1, 2, 3]
+    scores = table["dev_strict_f1"].to_list()
+    expected = table["expected_best_dev_f1"].to_list()
+    assert expected[0] == pytest.approx(sum(scores) / 3)
+    assert expected[2] == max(scores)
+
+    (best,) = with_weights(cell)
+    assert best == table["trial"][0], "losers lose their weights"
+    for name in names:
+        assert pl.read_csv(cell / "trials" / name / "history.csv").height > 0, "and keep their history"
+    trial, first = (part / "model" / "model.safetensors" for part in (cell / "trials" / best, cell / "seed1"))
+    assert trial.samefile(first), "the winner is not trained again, and lies on the disk once"
+
+    runs = [json.loads((cell / f"seed{seed}" / "run.json").read_text()) for seed in (1, 2)]
+    assert [record["seed"] for record in runs] == [1, 2]
+    assert {record["settings"]["train"]["learning_rate"] for record in runs} == {table["learning_rate"][0]}
+    assert runs[0]["search"]["trials"] == 3
+    assert runs[1]["trial"] is None
+    cost = pl.read_csv(folder / "reports" / "cost.csv")
+    assert cost["trials"].to_list() == [3, None]
+    assert cost["search_seconds"][0] == pytest.approx(table["seconds"].sum())
+    assert planned(folder) == {}, "a second call does nothing"
+
+
+def test_a_grid_that_grows_tries_what_is_new_and_no_more(folder, cell):
+    target = f"{CELL}/scores.csv"
+    with_rates(folder, [1.0e-2])
+    run(folder, target)
+    before = (cell / "seed1" / "model" / "model.safetensors").stat().st_mtime_ns
+    with_rates(folder, [1.0e-2, 1.0e-9])
+    assert planned(folder, f"{CELL}/search.csv") == {"trial": 1, "search": 1}
+    run(folder, target)
+    assert pl.read_csv(cell / "search.csv")["trial"].to_list() == ["lr0.01", "lr1e-09"]
+    assert with_weights(cell) == ["lr0.01"]
+    assert (cell / "seed1" / "model" / "model.safetensors").stat().st_mtime_ns == before
+    assert planned(folder, target) == {}, "the same winner: no seed is trained again"
+
+
+def test_a_deleted_winner_is_taken_from_its_trial_again(folder, cell):
+    target = f"{CELL}/seed1/history.csv"
+    with_rates(folder, [1.0e-2, 1.0e-9])
+    run(folder, target)
+    for name in ("history.csv", "run.json"):
+        (cell / "seed1" / name).unlink()
+    assert planned(folder, target) == {"adopt": 1}
+    run(folder, target)
+
+
+def test_a_grid_that_shrinks_to_a_beaten_trial_says_what_to_do(folder, cell):
+    target = f"{CELL}/seed1/run.json"
+    with_rates(folder, [1.0e-2, 1.0e-9])
+    run(folder, target)
+    with_rates(folder, [1.0e-9])
+    configured = ("--configfile", str(folder / "tiny.yaml"), "--cores", "2")
+    done = snakemake(folder, target, *configured)
+    assert done.returncode == 1
+    assert "no weights: a trial that is no longer searched over had beaten it" in done.stdout + done.stderr
+    assert f"Remove this folder and {CELL}/winner.json, and run the same command again" in done.stdout + done.stderr
+    shutil.rmtree(cell / "trials" / "lr1e-09")
+    (cell / "winner.json").unlink()
+    run(folder, target)
+    assert (cell / "seed1" / "model").is_dir()
+
+
+def test_hyper_parameters_can_be_fixed_for_the_run_or_for_a_model(folder, cell):
+    target = f"{CELL}/scores.csv"
+    assert planned(folder, target)["trial"] == 3
+    assert "trial" not in planned(folder, target, "--config", "search=false")
+    assert planned(folder, target, "--config", "search=false")["train"] == 2
+    config = yaml.safe_load((folder / "tiny.yaml").read_text())
+    config["settings"]["bert-mini"]["search"] = None
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    assert planned(folder, target)["train"] == 2

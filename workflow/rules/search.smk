@@ -1,0 +1,74 @@
+rule trial:
+    input:
+        out("data/{dataset}/train.jsonl"),
+        out("data/{dataset}/dev.jsonl"),
+    output:
+        history=out("results/{dataset}/{model}/trials/{trial}/history.csv"),
+        run=out("results/{dataset}/{model}/trials/{trial}/run.json"),
+    log:
+        out("logs/trial/{dataset}/{model}/{trial}.log"),
+    threads: resource("threads")
+    resources:
+        gres=gres("gpus"),
+        gpus=resource("gpus"),
+        mem_mb=resource("mem_mb"),
+        runtime=resource("runtime"),
+    params:
+        data=subpath(input[0], parent=True),
+        out=subpath(output.run, parent=True),
+        entry=lambda wildcards: as_json(
+            training_settings(trials_of(MODELS[wildcards.model])[wildcards.trial])
+        ),
+        over=lambda wildcards: [
+            f"--searched {name}" for name in sorted(MODELS[wildcards.model]["search"])
+        ],
+        seed=config["seeds"][0],
+    message:
+        "Trying {wildcards.trial} for {wildcards.model} on {wildcards.dataset}"
+    shell:
+        "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {params.seed}"
+        " --data {params.data} --out {params.out} {params.over} 2>&1 | tee {log}"
+
+
+rule search:
+    input:
+        lambda wildcards: trial_records(wildcards),
+    output:
+        table=out("results/{dataset}/{model}/search.csv"),
+        winner=out("results/{dataset}/{model}/winner.json"),
+    log:
+        out("logs/search/{dataset}/{model}.log"),
+    localrule: True
+    params:
+        trials=lambda wildcards, input: [Path(path).parent for path in input],
+    message:
+        "Choosing the hyper-parameters of {wildcards.model} on {wildcards.dataset}"
+    shell:
+        "bioner search {params.trials} --out {output.table} --winner {output.winner} 2>&1 | tee {log}"
+
+
+rule adopt:
+    input:
+        out("results/{dataset}/{model}/winner.json"),
+    output:
+        model=directory(out("results/{dataset}/{model}/seed{seed}/model")),
+        history=out("results/{dataset}/{model}/seed{seed}/history.csv"),
+        run=out("results/{dataset}/{model}/seed{seed}/run.json"),
+    log:
+        out("logs/adopt/{dataset}/{model}/seed{seed}.log"),
+    wildcard_constraints:
+        model=one_of(SEARCHED),
+        seed=str(config["seeds"][0]),
+    localrule: True
+    params:
+        cell=subpath(input[0], parent=True),
+        out=subpath(output.run, parent=True),
+    message:
+        "Taking the best trial of {wildcards.model} on {wildcards.dataset} for seed {wildcards.seed}"
+    shell:
+        "bioner adopt --winner {input} --search {params.cell}/search.csv --trials {params.cell}/trials"
+        " --out {params.out} 2>&1 | tee {log}"
+
+
+# The winner was trained under the first seed already.
+ruleorder: adopt > train
