@@ -213,7 +213,7 @@ def test_a_missing_gpu_is_named_before_anything_is_loaded(tiny_encoder, sentence
 
 def test_a_model_that_cannot_be_loaded_is_a_clear_error(tiny_encoder, sentences, tmp_path):
     entry = with_settings(tiny_encoder, source={"hub": str(tmp_path / "nowhere"), "scratch": None})
-    with pytest.raises(InputError, match="no loadable model or tokenizer"):
+    with pytest.raises(InputError, match="no such folder"):
         train(Job("lost", entry, sentences, sentences, 7), tmp_path / "run")
     assert not (tmp_path / "run" / "model").exists()
 

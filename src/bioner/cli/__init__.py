@@ -41,7 +41,16 @@ def main() -> None:
 def _quiet_libraries() -> None:
     """Only this project's own lines; and the hub is not told of use."""
     warnings.simplefilter("ignore", FutureWarning)  # libraries to their own callers
-    for noisy in ("httpx", "httpcore", "filelock", "urllib3", "bitsandbytes", "transformers", "py.warnings"):
+    for noisy in (
+        "httpx",
+        "httpcore",
+        "filelock",
+        "urllib3",
+        "huggingface_hub",
+        "bitsandbytes",
+        "transformers",
+        "py.warnings",
+    ):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

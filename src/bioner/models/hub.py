@@ -1,11 +1,20 @@
 """Loading tokenizers and models: hub ids, local folders and from-scratch folders go through the same calls."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.constants import HF_HUB_OFFLINE
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
@@ -92,11 +101,37 @@ def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) 
     try:
         return load(str(source), **kwargs)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(source, *_why_not(str(source), revision, error)) from None
+
+
+def _why_not(source: str, revision: str | None, error: Exception) -> tuple[str, str, str]:
+    """What was found in place of a model, what was expected, and what to do."""
+    reasons = list(_chain(error))
+    fetch = f"`hf download {source}" + (f" --revision {revision}`" if revision else "`")
+    if Path(source).is_dir():
         reason = str(error).strip().splitlines()[0]
-        remedy = (
-            "Check the name and the connection. A gated model asks you to accept its terms and to log in with "
-            "`hf auth login`; offline nodes need it in the cache (HF_HOME) beforehand."
-        )
-        raise InputError(
-            source, f"no loadable model or tokenizer ({reason})", "a hub id or a local folder", remedy
-        ) from None
+        expected = "a folder in Hugging Face form: config.json, weights, tokenizer"
+        return f"no loadable model or tokenizer in this folder ({reason})", expected, "Make or copy the folder again."
+    if source.startswith(("/", ".", "~")) or source.count("/") > 1:
+        return "no such folder", "the folder of a model, or a hub id OWNER/NAME", "Correct the path."
+    if any(isinstance(reason, GatedRepoError) for reason in reasons):
+        remedy = f"Accept its terms at https://huggingface.co/{source}, then `hf auth login`, or set HF_TOKEN."
+        return "a gated model, and no leave to read it", "leave to read it", remedy
+    if any(isinstance(reason, RevisionNotFoundError) for reason in reasons):
+        return f"no revision {revision!r} of this model", "a branch, tag or commit", "Correct source.revision."
+    if any(isinstance(reason, RepositoryNotFoundError) for reason in reasons):
+        remedy = "Correct the name; for a private model log in with `hf auth login`."
+        return "no model of this name on the hub, or a private one", "a hub id or a local folder", remedy
+    if any(isinstance(reason, LocalEntryNotFoundError | OfflineModeIsEnabled) for reason in reasons):
+        where = "hub access is off (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "the hub cannot be reached"
+        remedy = f"Where there is a connection, {fetch} with the same HF_HOME; or name a local folder."
+        return f"no model of this name in the cache, and {where}", "a model at hand", remedy
+    reason = str(error).strip().splitlines()[0]
+    return f"no loadable model or tokenizer ({reason})", "a hub id or a local folder", f"Check the name; try {fetch}."
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those it was made of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
