@@ -1,5 +1,6 @@
 """Instances (gold) and predictions: the two JSON Lines contracts, read with every invariant checked."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,13 @@ def type_faults(record: dict[str, Any], strings: Sequence[str], lists: Sequence[
 def _check_types(record: dict[str, Any], where: str, strings: Sequence[str], lists: Sequence[str]) -> None:
     for found, expected in type_faults(record, strings, lists):
         raise InputError(where, found, expected, "Is this the right kind of file?")
+
+
+def unseen_types(train: Iterable[Instance], other: Iterable[Instance]) -> dict[str, int]:
+    """Entity types of `other` that no training sentence holds, with their numbers of entities: all will be missed."""
+    known = set(entity_types(train))
+    counts = Counter(tag[2:] for item in other for tag in item.tags if tag.startswith("B-"))
+    return {type_: count for type_, count in sorted(counts.items()) if type_ not in known}
 
 
 def entity_types(instances: Iterable[Instance]) -> list[str]:

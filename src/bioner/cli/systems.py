@@ -1,6 +1,7 @@
 """Commands of systems: train, search, adopt, predict, time, realign, tag."""
 
 import contextlib
+import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +12,8 @@ import typer
 from bioner.cli.options import Config, Entry, Gold, Out, each_once, entry_of, keep_apart, settings_of
 from bioner.config import merged
 from bioner.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -98,14 +101,17 @@ def predict(
     entry: Entry = None,
 ) -> None:
     """Raw outputs of a model for every gold instance."""
-    from bioner.instances import read_instances
+    from bioner.instances import read_instances, unseen_types
     from bioner.predict import predict
     from bioner.raw import write_raw
 
     keep_apart(out, gold, train)
     settings = entry_of("models", model, settings_of(config), entry)
-    known = read_instances(train) if train else []
-    write_raw(out, predict(model, settings, read_instances(gold), known, weights, decoding))
+    instances, known = read_instances(gold), read_instances(train) if train else []
+    for type_, count in (unseen_types(known, instances) if known else {}).items():
+        told = "predict %s: %s has %d entities of type %s, training has none: they can only be missed"
+        log.warning(told, model, gold, count, type_)
+    write_raw(out, predict(model, settings, instances, known, weights, decoding))
 
 
 def time(

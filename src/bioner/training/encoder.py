@@ -1,7 +1,6 @@
 """Fine-tuning an encoder for token classification (paper, section II.C.2)."""
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from bioner.models.encoder import Cut, cut, gathered, labelled
 from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
 from bioner.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.tags import spans, tag_set
+from bioner.tags import tag_set
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job, Trained
 from bioner.training.progress import Progress
@@ -87,10 +86,6 @@ class Dev:
             _within(item.tags, label2id) for item, of_one in zip(job.dev, made.windows, strict=True) for _ in of_one
         ]
         self.examples = [labelled(windows[number], tags[number], label2id) for number in self.order]
-        unseen = Counter(span.type for item in job.dev for span in spans(item.tags) if f"B-{span.type}" not in label2id)
-        for type_, count in unseen.items():
-            found = f"{count} entities of the type {type_!r}, which no training sentence holds"
-            log.warning("train %s: dev has %s: they can only be missed", job.name, found)
 
     def scores(self, output: EvalPrediction) -> dict[str, float]:
         """Strict and relaxed F1 in percent, through the same realignment as the test predictions."""

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from bioner.catalogue import TRAINED
 from bioner.errors import InputError
 from bioner.files import atomic_path
-from bioner.instances import Instance
+from bioner.instances import Instance, unseen_types
 from bioner.models.hub import require_devices
 from bioner.provenance import peak_memory, provenance
 from bioner.search import drop_losers
@@ -57,6 +57,13 @@ def train(job: Job, out: Path) -> None:
     sentences = sample(job.train, entry["train"]["sentences"], job.seed)
     job = replace(job, train=sentences, processes=processes.num_processes)
     job.batches()
+    for type_, count in unseen_types(job.train, job.dev).items():
+        log.warning(
+            "train %s: dev has %d entities of type %s, training has none: they can only be missed",
+            job.name,
+            count,
+            type_,
+        )
     with _workspace(job, out, processes) as workspace, Interrupts().watched() as interrupts:
         source = _source(job, workspace, processes)
         model = workspace / "model"
