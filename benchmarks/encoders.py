@@ -1,4 +1,7 @@
-"""Speed of encoders beside what a user would pick instead: training and inference, one small BERT, fp32, one process.
+"""Speed of encoders beside what a user would pick instead: training and inference of one model in one process.
+
+The model is a small BERT (4 layers, d=256, random weights) in fp32 on the CPU. With --gpu it runs in bf16 on the first
+GPU; --shape bert-large or deberta-v3-large gives it those layers, and the vocabulary stays the corpus's, 8,000 pieces.
 
 Training: the paper's way (every sentence padded to 512 subwords, batch 8), Hugging Face's token-classification recipe
 (the Trainer with dynamic padding, batch 8), and ours (the same batch, sentences of a length together). Inference: the
@@ -32,7 +35,7 @@ from transformers import (
 )
 
 from bioner.catalogue import complete_entry, load_catalogue
-from bioner.config import load_config
+from bioner.config import Tree, load_config
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.instances import Instance, entity_types
@@ -49,29 +52,40 @@ from bioner.training.setup import training_arguments
 from bioner.training.trainer import ResumableTrainer, quiet
 
 PADDED, BATCH, MARGIN = 512, 8, 1e-4
-ENTRY = complete_entry(
-    "models",
-    "bench",
-    {
-        "family": "encoder",
-        "source": {
-            "scratch": {
-                "architecture": "bert",
-                "vocabulary": 8000,
-                "config": {
-                    "hidden_size": 256,
-                    "num_hidden_layers": 4,
-                    "num_attention_heads": 4,
-                    "intermediate_size": 1024,
-                    "max_position_embeddings": PADDED,
-                },
-            }
-        },
-        "train": {"epochs": 1, "batch_size": BATCH, "learning_rate": 5e-4, "patience": None},
-    },
-)
+LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+SMALL = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024}
+RELATIVE = {
+    "relative_attention": True,
+    "position_buckets": 256,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
+SHAPES = {
+    "small": ("bert", SMALL),
+    "bert-large": ("bert", LARGE),
+    "deberta-v3-large": ("deberta-v2", LARGE | RELATIVE),
+}
 
-BATCH_TOKENS = ENTRY["predict"]["batch_tokens"]
+
+def entry_of(shape: str, gpu: bool) -> Tree:
+    """A catalogue entry of that shape, for the CPU in fp32 or a GPU in bf16."""
+    architecture, config = SHAPES[shape]
+    scratch = {"architecture": architecture, "vocabulary": 8000, "config": config | {"max_position_embeddings": PADDED}}
+    train = {"epochs": 1, "batch_size": BATCH, "learning_rate": 5e-4, "patience": None}
+    return complete_entry(
+        "models",
+        "bench",
+        {
+            "family": "encoder",
+            "source": {"scratch": scratch},
+            "train": train | {"precision": "bf16" if gpu else "fp32"},
+            "predict": {"batch_tokens": 16384 if gpu else 2048},
+            "resources": {"gpus": int(gpu)},
+        },
+    )
 
 
 def corpus(folder: Path) -> tuple[str, list[Instance], list[Instance]]:
@@ -99,8 +113,9 @@ class EpochClock(TrainerCallback):
 class Training:
     """The three ways to train the same model on the same examples."""
 
-    def __init__(self, folder: Path, source: Path, train: Sequence[Instance]) -> None:
-        self.folder, self.source = folder, source
+    def __init__(self, folder: Path, source: Path, train: Sequence[Instance], entry: Tree) -> None:
+        self.folder, self.source, self.entry = folder, source, entry
+        self.gpu = entry["resources"]["gpus"] > 0
         self.tokenizer = load_tokenizer(source)
         self.labels = tag_set(entity_types(train))
         label2id = {label: index for index, label in enumerate(self.labels)}
@@ -126,8 +141,9 @@ class Training:
             learning_rate=5e-4,
             save_strategy="no",
             logging_strategy="no",
-            use_cpu=True,
-            dataloader_pin_memory=False,
+            bf16=self.gpu,
+            use_cpu=not self.gpu,
+            dataloader_pin_memory=self.gpu,
             report_to="none",
             disable_tqdm=True,
         )
@@ -139,7 +155,7 @@ class Training:
     def ours(self) -> tuple[float, PreTrainedModel]:
         """Tokens a second of this project's Trainer, and the model it trained."""
         clock, folder = EpochClock(), self.folder / "checkpoints"
-        arguments = training_arguments(Job("bench", ENTRY, [], [], 1), folder)
+        arguments = training_arguments(Job("bench", self.entry, [], [], 1), folder)
         arguments.eval_strategy = arguments.save_strategy = "no"
         trainer = ResumableTrainer(
             checkpoints=folder,
@@ -171,17 +187,21 @@ def padded_one_by_one(
         encoded = tokenizer(
             list(words), is_split_into_words=True, padding="max_length", max_length=PADDED, return_tensors="pt"
         )
-        best = model(**encoded).logits.argmax(-1)[0].tolist()
+        best = model(**encoded.to(model.device)).logits.argmax(-1)[0].tolist()
         found.append(
             [model.config.id2label[best[place]] for place, word in enumerate(encoded.word_ids()) if word is not None]
         )
     return found
 
 
-def tagged(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance]) -> list[Tagged]:
+def tagged(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance], entry: Tree
+) -> list[Tagged]:
     """Our subword tags; tags on words, which the others do not make, are made too and cost their time."""
     ids, words = [item.id for item in instances], [item.tokens for item in instances]
-    found = tag(model, tokenizer, ids, words, PADDED, batch_size=64, batch_tokens=BATCH_TOKENS)
+    size, tokens = (256 if entry["resources"]["gpus"] else 64), entry["predict"]["batch_tokens"]
+    # Autocast is on where all three ways are compared in bf16.
+    found = tag(model, tokenizer, ids, words, PADDED, batch_size=size, batch_tokens=tokens, bf16=size == 256)
     realign_all(instances, found, None)
     return found
 
@@ -207,7 +227,7 @@ def differences(
             continue
         with torch.inference_mode():
             encoded = tokenizer(list(words), is_split_into_words=True, return_tensors="pt")
-            first, second = model(**encoded).logits[0].topk(2).values.T
+            first, second = model(**encoded.to(model.device)).logits[0].topk(2).values.T
         margins = [
             float(first[place] - second[place]) for place, word in enumerate(encoded.word_ids()) if word is not None
         ]
@@ -228,15 +248,20 @@ def main() -> None:
     """Print a table and, last, one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer sentences, two repeats")
-    quick = parser.parse_args().quick
+    parser.add_argument("--gpu", action="store_true", help="on the first GPU, in bf16")
+    parser.add_argument("--shape", choices=SHAPES, default="small")
+    options = parser.parse_args()
+    entry, quick = entry_of(options.shape, options.gpu), options.quick
+    if options.gpu and not torch.cuda.is_available():
+        sys.exit("No CUDA GPU here.")
     repeats, many, few = (2, 400, 32) if quick else (5, 1600, 64)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         name, train, test = corpus(folder)
         draw = random.Random(0)
         train, test = (draw.sample(part, min(many, len(part))) for part in (train, test))
-        source = make_pretrained(ENTRY, train, 1, folder / "source")
-        training = Training(folder, Path(source), train)
+        source = make_pretrained(entry, train, 1, folder / "source")
+        training = Training(folder, Path(source), train, entry)
         rates: dict[str, list[float]] = {"padded512": [], "hf_dynamic": [], "ours": []}
         for _ in range(repeats):
             rates["padded512"].append(training.hugging_face(training.examples[:few], "max_length"))
@@ -245,14 +270,15 @@ def main() -> None:
             rates["ours"].append(rate)
 
         tokenizer, words = training.tokenizer, [item.tokens for item in test]
-        pipe = pipeline("token-classification", model=model, tokenizer=tokenizer, ignore_labels=[], device="cpu")
+        pipe = pipeline("token-classification", model=model, tokenizer=tokenizer, ignore_labels=[], device=model.device)
         times: dict[str, list[float]] = {"paper": [], "pipeline": [], "ours": []}
         for _ in range(repeats):
-            taken, paper = seconds(lambda: padded_one_by_one(model, tokenizer, words[:few]))
-            times["paper"].append(taken / len(words[:few]))
-            taken, theirs = seconds(lambda: piped(pipe, words))
-            times["pipeline"].append(taken / len(words))
-            taken, raw = seconds(lambda: tagged(model, tokenizer, test))
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=options.gpu):
+                taken, paper = seconds(lambda: padded_one_by_one(model, tokenizer, words[:few]))
+                times["paper"].append(taken / len(words[:few]))
+                taken, theirs = seconds(lambda: piped(pipe, words))
+                times["pipeline"].append(taken / len(words))
+            taken, raw = seconds(lambda: tagged(model, tokenizer, test, entry))
             times["ours"].append(taken / len(words))
         mine = [output.tags for output in raw]
         apart = differences(model, tokenizer, words, mine, theirs)
@@ -270,11 +296,17 @@ def main() -> None:
         "predict_vs_pipeline": round(each["pipeline"] / each["ours"], 2),
         "predict_vs_paper": round(each["paper"] / each["ours"], 2),
         "identical": apart == 0,
+        "subwords_apart": apart,
         "train_tokens_per_second": round(rate["ours"]),
         "predict_ms_per_sentence": round(1000 * each["ours"], 3),
         "corpus": name,
         "sentences": len(train),
+        "shape": options.shape,
+        "precision": entry["train"]["precision"],
     }
+    if options.gpu:
+        memory = torch.cuda.max_memory_allocated() / 2**30
+        figures |= {"peak_gpu_memory_gb": round(memory, 2), "hardware": torch.cuda.get_device_name()}
     print(json.dumps(figures))
 
 

@@ -13,6 +13,7 @@ rule trial:
         gpus=resource("gpus"),
         mem_mb=resource("mem_mb"),
         runtime=resource("runtime"),
+        in_turn=1,  # trials that share an allocation run one after the other (profiles/slurm)
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),

@@ -32,6 +32,9 @@ from bioner.tags import tag_set
 from bioner.training.progress import Progress
 from bioner.training.trainer import quiet
 
+# Keys of DeBERTa-v3's configuration that the code reads and its class does not declare.
+UNDECLARED = {"position_buckets", "share_att_key", "norm_rel_ebd"}
+
 
 def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: Path) -> str | Path:
     """The hub id or folder to load from: the entry's own, or `folder` with a model made from its configuration."""
@@ -40,8 +43,8 @@ def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: P
         return str(source["hub"])
     scratch = source["scratch"]
     make = {"bert": _encoder, "deberta-v2": _encoder, "llama": _llama}[scratch["architecture"]]
-    known = AutoConfig.for_model(scratch["architecture"]).to_dict()
-    if unknown := sorted(scratch["config"].keys() - known.keys()):
+    known = AutoConfig.for_model(scratch["architecture"]).to_dict().keys() | UNDECLARED
+    if unknown := sorted(scratch["config"].keys() - known):
         raise InputError("source.scratch.config", f"the key {unknown[0]!r}", "keys of the configuration", "Correct it.")
     try:
         make(scratch, train, seed, folder, entry["resources"]["gpus"])
