@@ -21,6 +21,7 @@ from bioner.scoring.score import headline_f1
 from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of, is_stale
 from bioner.training.run import train
+from bioner.training.setup import training_arguments
 from bioner.training.trainer import ByLength, ResumableTrainer
 from tests.conftest import instance
 
@@ -187,6 +188,15 @@ def test_another_error_is_not_taken_for_one_of_memory(tiny_encoder, sentences, t
     monkeypatch.setattr(ResumableTrainer, "training_step", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         train(job_of(tiny_encoder, sentences), tmp_path)
+
+
+def test_bf16_is_refused_on_a_gpu_without_it(tiny_encoder, sentences, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    job = job_of(tiny_encoder, sentences, resources={"gpus": 1}, train={"precision": "bf16"})
+    with pytest.raises(InputError, match=r"bf16 on a Tesla V100.*fp32"):
+        training_arguments(job, tmp_path)
 
 
 def test_deterministic_kernels_are_asked_for(tiny_encoder, sentences, tmp_path, monkeypatch):

@@ -18,6 +18,9 @@ def training_arguments(job: Job, folder: Path, eval_batch_size: int | None = Non
         raise InputError("train settings", f"the optimizer {train['optimizer']!r}", f"one of {names}", "Correct it.")
     micro, accumulation = job.batches()
     on_gpu = torch.cuda.is_available() and entry["resources"]["gpus"] > 0
+    if on_gpu and train["precision"] == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        found = f"bf16 on a {torch.cuda.get_device_name()}, which has none"
+        raise InputError("train settings", found, "a GPU from Ampere on", "Set train.precision to fp32.")
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=train["epochs"],
