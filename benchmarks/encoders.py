@@ -155,7 +155,7 @@ class Training:
     def ours(self) -> tuple[float, PreTrainedModel]:
         """Tokens a second of this project's Trainer, and the model it trained."""
         clock, folder = EpochClock(), self.folder / "checkpoints"
-        arguments = training_arguments(Job("bench", self.entry, [], [], 1), folder)
+        arguments = training_arguments(Job("bench", self.entry, [], [], 1), folder, 64)
         arguments.eval_strategy = arguments.save_strategy = "no"
         trainer = ResumableTrainer(
             checkpoints=folder,

@@ -48,9 +48,9 @@ def load_matrix(config: Tree, files: Sequence[Path]) -> tuple[dict[str, Tree], d
     return catalogues["datasets"], catalogues["models"]
 
 
-def complete_entry(kind: str, name: str, entry: Tree) -> Tree:
+def complete_entry(kind: str, name: str, entry: Tree, where: object = None) -> Tree:
     """One catalogue entry checked and completed (an entry handed over on a command line)."""
-    completed: Tree = checked({name: entry}, kind, [f"the entry of {name}"])[name]
+    completed: Tree = checked({name: entry}, kind, [str(where or f"the entry of {name}")])[name]
     _check_entry(kind, name, completed)
     return completed
 

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -70,12 +71,27 @@ def checked(tree: Tree, schema_name: str, files: Sequence[Path | str]) -> Tree:
         tree = _coerced(schema, tree)
     except RecursionError:
         raise InputError(files[-1], "a value that holds itself", "plain values", "Remove the alias.") from None
+    if odd := _not_finite(tree):
+        raise InputError(place_of(odd, files), f"{'.'.join(map(str, odd))} is no finite number", "one", "Correct it.")
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(tree))
     if error is not None:
         raise _input_error(error, files)
     tree = copy.deepcopy(tree)
     fill_defaults(schema, tree)
     return tree
+
+
+def _not_finite(value: Any) -> list[Any]:
+    """The path to a number that is infinite or none, which no comparison of a schema finds; empty without one."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return [value]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        if isinstance(item, float) and not math.isfinite(item):
+            return [key]
+        if inner := _not_finite(item):
+            return [key, *inner]
+    return []
 
 
 def _coerced(schema: Tree, value: Any) -> Any:

@@ -13,6 +13,7 @@ from bioner.errors import InputError
 from bioner.instances import Instance
 from bioner.models.controls import predict_control
 from bioner.raw import RawOutput, Tagged
+from bioner.tags import OUTSIDE
 
 Predictor = Callable[[Sequence[Instance], int], list[RawOutput]]
 
@@ -42,7 +43,7 @@ def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) 
         raise InputError(weights or name, "no weights", "the folder of a trained model", remedy)
     import torch
 
-    from bioner.models.hub import device_of, load_token_classifier, load_tokenizer, require_devices
+    from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer, require_devices
 
     require_devices(name, entry["resources"]["predict_gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
@@ -53,6 +54,12 @@ def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) 
 
     tokenizer = load_tokenizer(weights)
     model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
+    check_window(name, entry, model)
+    if strange := [
+        label for label in model.config.id2label.values() if label != OUTSIDE and not label.startswith(("B-", "I-"))
+    ]:
+        remedy = "Name the `model/` of a finished training: this one has no trained head."
+        raise InputError(weights, f"the label {strange[0]!r}", "IOB2 tags", remedy)
 
     def encoder(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
         ids, sentences = [item.id for item in instances], [item.tokens for item in instances]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bioner.catalogue import complete_entry
 from bioner.config import DEFAULT_CONFIG, load_config, merged
 from bioner.errors import InputError
 from bioner.yaml_files import read_yaml
@@ -19,6 +20,13 @@ def overlay(tmp_path):
         return load_config(merged(read_yaml(DEFAULT_CONFIG), read_yaml(path)), [DEFAULT_CONFIG, path])
 
     return path, load
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "1e999"])
+def test_a_number_that_is_not_finite_is_refused(value):
+    train = {"epochs": value}
+    with pytest.raises(InputError, match=r"train.epochs"):
+        complete_entry("models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train})
 
 
 def test_an_empty_configuration_is_the_defaults_at_every_depth():

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from transformers import AutoModelForTokenClassification, pipeline
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from bioner.catalogue import complete_entry
 from bioner.config import merged
@@ -18,6 +19,7 @@ from bioner.predict import predict
 from bioner.provenance import energy_kwh
 from bioner.realign import realign_all
 from bioner.scoring.score import headline_f1
+from bioner.search import rank, read_trial
 from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of, is_stale
 from bioner.training.run import train
@@ -175,6 +177,89 @@ def test_a_second_time_out_of_memory_is_the_end(tiny_encoder, sentences, tmp_pat
         train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
 
 
+def test_the_split_of_a_batch_changes_neither_loss_nor_weights(tiny_encoder, sentences, tmp_path):
+    """Up to rounding: without dropout, one pass of 6 sentences, three of 2 and six of 1 are the same step."""
+    found = {}
+    source = {"scratch": {"config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}}
+    for micro in (6, 2, 1):
+        settings = {"batch_size": 6, "micro_batch_size": micro, "epochs": 4, "learning_rate": 1e-2}
+        train(job_of(tiny_encoder, sentences * 4, source=source, train=settings), tmp_path / str(micro))
+        history = pl.read_csv(tmp_path / str(micro) / "history.csv")
+        found[micro] = history["train_loss"].to_list(), load_file(tmp_path / str(micro) / "model" / "model.safetensors")
+    for micro in (2, 1):
+        assert found[micro][0] == pytest.approx(found[6][0], rel=1e-4)
+        for name, values in found[6][1].items():
+            torch.testing.assert_close(found[micro][1][name], values, rtol=1e-3, atol=1e-4)
+
+
+def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(tiny_encoder, sentences, tmp_path, monkeypatch):
+    for size in (2, 4):
+        with monkeypatch.context() as patch:
+            out_of_memory_above(patch, 2)
+            entry = merged(tiny_encoder, {"train": {"batch_size": size}})
+            train(
+                Job("tiny", entry, sentences * 4, sentences, 7, data=DATA, searched=["batch_size"]),
+                tmp_path / f"b{size}",
+            )
+    ranked = rank([read_trial(tmp_path / name) for name in ("b2", "b4")])
+    assert len(ranked) == 2
+    assert [trial.weights.is_dir() for trial in ranked] == [True, False]
+
+
+def test_a_resumed_training_remembers_that_memory_was_short(tiny_encoder, sentences, tmp_path, monkeypatch):
+    class Crash(BaseException):
+        pass
+
+    with monkeypatch.context() as patch:
+        sizes = out_of_memory_above(patch, 2)
+        limited = ResumableTrainer.training_step
+
+        def dies(self, *args, **kwargs):
+            if len(sizes) > 8:
+                raise Crash
+            return limited(self, *args, **kwargs)
+
+        patch.setattr(ResumableTrainer, "training_step", dies)
+        with pytest.raises(Crash):
+            train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
+    train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["micro_batch_size"] == 2
+
+
+def test_a_trial_that_diverges_is_a_result_without_weights(tiny_encoder, sentences, tmp_path, monkeypatch):
+    add_loss = Progress.add_loss
+    monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
+    train(Job("tiny", tiny_encoder, sentences, sentences, 7, data=DATA, searched=["learning_rate"]), tmp_path / "lr1")
+    trial = read_trial(tmp_path / "lr1")
+    assert set(trial.kept.values()) == {None}
+    assert not trial.weights.exists()
+    assert sorted(path.name for path in (tmp_path / "lr1").iterdir()) == ["history.csv", "run.json"]
+
+
+@pytest.mark.parametrize("subwords", ["all", "first"])
+def test_a_corpus_of_endless_words_has_a_loss_all_the_same(tiny_encoder, sentences, tmp_path, subwords):
+    """With `first` most windows of such a word would hold no label at all, and the loss of a batch of them is 0 / 0."""
+    endless = [instance(f"w{number}", "x" * 400 + "/B-Gene gout/B-Disease") for number in range(6)]
+    train(job_of(tiny_encoder, endless, subwords=subwords), tmp_path)
+    assert pl.read_csv(tmp_path / "history.csv")["train_loss"].is_finite().all()
+
+
+def test_an_encoder_without_a_trained_head_is_refused(trained, tiny_encoder, sentences, tmp_path):
+    AutoModel.from_pretrained(trained / "model").save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(trained / "model").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config.pop("id2label", None), config.pop("label2id", None)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"the label 'LABEL_0'.*no trained head"):
+        predict("tiny", tiny_encoder, sentences, [], tmp_path, "direct")
+
+
+@pytest.mark.parametrize("name", ["galore_adamw", "lomo"])
+def test_an_optimiser_that_is_not_installed_is_told(tiny_encoder, sentences, tmp_path, name):
+    with pytest.raises(InputError, match=f"the optimizer '{name}', which cannot be used here"):
+        train(job_of(tiny_encoder, sentences, train={"optimizer": name}), tmp_path)
+
+
 def test_half_a_sentence_is_no_forward_pass(tiny_encoder, sentences, tmp_path, monkeypatch):
     out_of_memory_above(monkeypatch, 0)
     with pytest.raises(InputError, match="no memory for 1 sentences a forward pass"):
@@ -196,7 +281,7 @@ def test_bf16_is_refused_on_a_gpu_without_it(tiny_encoder, sentences, tmp_path, 
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
     job = job_of(tiny_encoder, sentences, resources={"gpus": 1}, train={"precision": "bf16"})
     with pytest.raises(InputError, match=r"bf16 on a Tesla V100.*fp32"):
-        training_arguments(job, tmp_path)
+        training_arguments(job, tmp_path, 64)
 
 
 def test_deterministic_kernels_are_asked_for(tiny_encoder, sentences, tmp_path, monkeypatch):

@@ -2,22 +2,26 @@
 
 import json
 import os
+import signal
 import subprocess
+import time
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
 from bioner.config import merged
 from bioner.instances import write_instances
 from bioner.predict import predict
-from bioner.training.launch import launch_command
+from bioner.training.launch import ENVIRONMENT, launch_command
+from bioner.training.workspace import WORKSPACE
 
 
-def launched(processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+def started(processes: int, *arguments: str) -> subprocess.Popen[str]:
     """The command as `bioner train` starts it for a model with several GPUs, on the CPU."""
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+    environment = os.environ | ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}
     command = launch_command(processes, list(arguments))
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("family", ["encoder", "llm"])
@@ -28,8 +32,9 @@ def test_two_processes_train_one_model(family, tiny_encoder, tiny_llm, sentences
         again = [replace(item, id=f"{item.id}-again") for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", [*sentences, *again])
     out = tmp_path / "run"
-    done = launched(2, "train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out))
-    assert done.returncode == 0, done.stderr
+    process = started(2, "train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out))
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
     assert sorted(path.name for path in out.iterdir()) == ["history.csv", "model", "run.json"]
     run = json.loads((out / "run.json").read_text())
     assert run["processes"] == 2
@@ -37,3 +42,39 @@ def test_two_processes_train_one_model(family, tiny_encoder, tiny_llm, sentences
     assert (out / "history.csv").read_text().splitlines()[1].startswith("1.0,3,")
     decoding = "forced" if family == "llm" else "direct"
     assert len(predict("tiny", entry, sentences, [], out / "model", decoding)) == 3
+
+
+def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(tiny_encoder, sentences, tmp_path):
+    """Slurm's warning to the launcher: both write the same checkpoint, inside an epoch, and end as if undisturbed."""
+    for split, copies in (("train", 100), ("dev", 1)):
+        many = [replace(item, id=f"{item.id}-{number}") for number in range(copies) for item in sentences]
+        write_instances(tmp_path / f"{split}.jsonl", many)
+    entry = merged(tiny_encoder, {"train": {"epochs": 3, "patience": None}})
+    arguments = ["train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out"]
+    undisturbed = started(2, *arguments, str(tmp_path / "undisturbed"))
+    said = undisturbed.communicate()[1]
+    assert undisturbed.returncode == 0, said
+
+    out = tmp_path / "run"
+    process = started(2, *arguments, str(out))
+    checkpoints = out / WORKSPACE / "checkpoints"
+    for _ in range(6000):
+        if list(checkpoints.glob("checkpoint-*/sealed.json")):
+            break
+        time.sleep(0.01)
+    time.sleep(0.1)  # into the second epoch
+    process.send_signal(signal.SIGUSR1)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode != 0
+    assert "A checkpoint is written; the same command goes on from there" in said
+    assert not (out / "run.json").exists()
+    steps = sorted(int(path.name.split("-")[1]) for path in checkpoints.glob("checkpoint-*"))
+    assert steps[-1] % 150 != 0, "the signal was to come inside an epoch"
+
+    again = started(2, *arguments, str(out))
+    said = again.communicate()[1]
+    assert again.returncode == 0, said
+    weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (out, tmp_path / "undisturbed")]
+    assert weights[0] == weights[1]
+    losses = [pl.read_csv(folder / "history.csv")["train_loss"].to_list() for folder in (out, tmp_path / "undisturbed")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6), "up to how the sum over processes was rounded"

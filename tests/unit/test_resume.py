@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from bioner.errors import InputError, Interrupted
 from bioner.instances import write_instances
 from bioner.training import checkpoints
 from bioner.training.job import Job
-from bioner.training.progress import Progress
-from bioner.training.run import WORKSPACE, train
+from bioner.training.progress import Progress, best_of
+from bioner.training.run import train
+from bioner.training.workspace import DONE, WORKSPACE
 
 TIMES = ["seconds", "tokens_per_second", "peak_memory_gb", "peak_gpu_memory_gb"]
 
@@ -185,14 +187,122 @@ def test_what_a_fixed_checkpoint_is_for_another_job_starts_over(job, undisturbed
     assert results(tmp_path) == results(undisturbed)
 
 
-def test_a_live_training_holds_the_newest_and_the_best_checkpoint(tmp_path):
-    for step in (2, 4, 6, 8):
+def test_a_live_training_holds_the_newest_checkpoint_and_another_one(tmp_path):
+    for step, second, expected in ((2, None, [2]), (4, 2, [2, 4]), (6, 2, [2, 6]), (8, None, [6, 8])):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        checkpoints.rotate(tmp_path, best_step=2 if step < 8 else 8)
-        kept = sorted(path.name for path in tmp_path.iterdir())
-        # Where the newest is the best, the one before stays to fall back to.
-        expected = {2: [2], 4: [2, 4], 6: [2, 6], 8: [6, 8]}[step]
-        assert kept == [f"checkpoint-{number}" for number in expected]
+        checkpoints.rotate(tmp_path, second)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [f"checkpoint-{number}" for number in expected]
+
+
+def test_the_best_so_far_is_there_to_fall_back_to(job, undisturbed, tmp_path, monkeypatch):
+    """Epochs 1, 2, 3 are the best when they end, or not: what lies there is the newest and the best before or at it."""
+    seen = []
+    rotate = checkpoints.rotate
+
+    def spied(folder, second):
+        rotate(folder, second)
+        seen.append(sorted(int(path.name.split("-")[1]) for path in folder.glob("checkpoint-*")))
+
+    monkeypatch.setattr("bioner.training.trainer.rotate", spied)
+    train(job, tmp_path)
+    rows = pl.read_csv(tmp_path / "history.csv").rows(named=True)
+    assert seen[0] == [6]
+    for number, held in enumerate(seen[1:], 2):
+        best = best_of(rows[:number], "dev_strict_f1")["step"]
+        newest = 6 * number
+        before = best_of(rows[: number - 1], "dev_strict_f1")["step"]
+        assert held == sorted({newest, best if best != newest else before})
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt"])
+def test_without_the_best_checkpoint_a_newer_one_is_of_no_use(job, undisturbed, tmp_path, monkeypatch, caplog, file):
+    worse = replace(job, entry=merged(job.entry, {"train": {"epochs": 8, "patience": None, "learning_rate": 5e-2}}))
+    train(worse, tmp_path / "undisturbed")
+    best = results(tmp_path / "undisturbed")[2]["step"]
+    assert best < 42, "for this test the best must come early"
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, best + 9, crash)
+        train(worse, tmp_path / "run")
+    (tmp_path / "run" / WORKSPACE / "checkpoints" / f"checkpoint-{best}" / file).write_bytes(b"")
+    train(worse, tmp_path / "run")
+    assert f"is of no use without checkpoint-{best}" in caplog.text
+    assert results(tmp_path / "run") == results(tmp_path / "undisturbed")
+
+
+def test_a_typo_between_two_sessions_costs_nothing(job, undisturbed, tmp_path, monkeypatch, caplog):
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, 15, crash)
+        train(job, tmp_path)
+    for changes in ({"train": {"optimizer": "adamw_troch"}}, {"max_length": 512}):
+        with pytest.raises(InputError):
+            train(replace(job, entry=merged(job.entry, changes)), tmp_path)
+        assert steps_at_hand(tmp_path) == [6, 12]
+    with caplog.at_level("INFO"):
+        train(job, tmp_path)
+    assert "going on from step 12" in caplog.text
+    assert results(tmp_path) == results(undisturbed)
+
+
+def test_death_while_the_workspace_is_removed_leaves_nothing_to_stumble_over(job, undisturbed, tmp_path, monkeypatch):
+    """Whatever of it is gone already: the outputs are there, and the same command gives them again."""
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(
+            "bioner.training.workspace._leave", lambda out, done: (out / WORKSPACE).rename(out / DONE) and crash()
+        )
+        train(job, tmp_path)
+    shutil.rmtree(tmp_path / DONE / "checkpoints")
+    (tmp_path / ".model.abc").mkdir()
+    train(job, tmp_path)
+    assert results(tmp_path) == results(undisturbed)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "model", "run.json"]
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", checkpoints.SEAL])
+def test_a_damaged_source_is_made_again(job, undisturbed, tmp_path, monkeypatch, file):
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, 9, crash)
+        train(job, tmp_path)
+    (tmp_path / WORKSPACE / "source" / file).write_bytes(b"{}")
+    train(job, tmp_path)
+    assert results(tmp_path) == results(undisturbed)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("model", "file"), ("history.csv", "folder"), ("run.json", "folder")])
+def test_what_lies_in_the_way_of_an_output_is_told_before_training(job, tmp_path, name, kind):
+    (tmp_path / name).touch() if kind == "file" else (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: found something else"):
+        train(job, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_out_folder_that_was_there_stays_and_hides_no_error(job, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="max_length 512"):
+        train(replace(job, entry=merged(job.entry, {"max_length": 512})), Path())
+    assert tmp_path.is_dir()
+
+
+def test_no_second_of_any_session_is_forgotten(job, tmp_path, monkeypatch):
+    """The clock is looked at every SILENCE seconds, here at every step: what a crash undid counts, too."""
+    monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
+    now = [0.0]
+    monkeypatch.setattr("bioner.training.progress.time.monotonic", lambda: now[0])
+    add_loss = Progress.add_loss
+
+    def a_second_each(self, loss):
+        now[0] += 1
+        add_loss(self, loss)
+
+    monkeypatch.setattr(Progress, "add_loss", a_second_each)
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, 11, crash)  # ten steps, of which the last four are lost with their epoch
+        train(job, tmp_path)
+    train(job, tmp_path)
+    history = pl.read_csv(tmp_path / "history.csv")
+    assert history["seconds"].to_list() == [6, 10 + 6, 10 + 12, 10 + 18]
+    assert json.loads((tmp_path / "run.json").read_text())["wall_seconds"] == 28
+    tokens = history["tokens_per_second"]
+    assert tokens.n_unique() == 1, "the same number of tokens in six seconds, resumed or not"
 
 
 def test_an_llm_goes_on_from_its_last_epoch_too(tiny_llm, sentences, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,23 +11,35 @@ from hypothesis import strategies as st
 
 from bioner.catalogue import complete_entry, trials_of
 from bioner.errors import InputError
-from bioner.search import drop_losers, expected_best, rank, read_trial, retire, search_table, winner_of
+from bioner.search import (
+    Trial,
+    drop_losers,
+    expected_best,
+    rank,
+    read_trial,
+    read_winner,
+    retire,
+    search_table,
+    winner_of,
+)
 
 ENTRY = {"family": "encoder", "source": {"hub": "a/b"}}
 
 
-def trial(name: str, f1: float | None = 50.0, loss: float = 1.0, rate: float = 1e-5, **changes) -> dict:
+def trial(name: str, f1: float | None = 50.0, loss: float | None = 1.0, rate: float = 1e-5, **changes) -> Trial:
     settings = complete_entry("models", "m", ENTRY | {"train": {"learning_rate": rate}})
     kept = {"epoch": 3.0, "step": 9, "dev_strict_f1": f1, "dev_relaxed_f1": f1, "dev_loss": loss}
     about = {"name": name, "over": ["learning_rate"]}
     cost = {"wall_seconds": 36.0, "energy_kwh": None, "gpus": []}
-    return {"trial": about, "seed": 42, "data": {"train": "x"}, "settings": settings, "kept": kept, **cost, **changes}
+    record = {"trial": about, "seed": 42, "data": {"train": "x"}, "settings": settings, "kept": kept, **cost, **changes}
+    return Trial(Path("/trials") / name, record)
 
 
-def written(folder: Path, record: dict) -> None:
-    path = folder / record["trial"]["name"]
+def written(folder: Path, made: Trial) -> Trial:
+    path = folder / made.name
     (path / "model").mkdir(parents=True)
-    (path / "run.json").write_text(json.dumps(record))
+    (path / "run.json").write_text(json.dumps(made.record))
+    return Trial(path, made.record)
 
 
 def with_weights(folder: Path) -> set[str]:
@@ -62,6 +75,14 @@ def test_a_search_that_cannot_be_is_named(search, said):
         complete_entry("models", "m", ENTRY | {"search": search})
 
 
+@pytest.mark.parametrize(
+    "entry", [{"family": "control", "control": "all-o"}, {"family": "ensemble", "members": ["oracle", "all-o"]}]
+)
+def test_what_is_not_trained_is_not_searched_for(entry):
+    with pytest.raises(InputError, match="search"):
+        complete_entry("models", "m", entry | {"search": {"learning_rate": [1e-5]}})
+
+
 def test_higher_f1_wins_then_lower_loss_then_the_name():
     trials = [
         trial("d", 60, 2.0),
@@ -72,7 +93,7 @@ def test_higher_f1_wins_then_lower_loss_then_the_name():
         trial("f", None, 0.001),
     ]
     for order in itertools.permutations(trials, len(trials)):
-        assert [each["trial"]["name"] for each in rank(order)] == ["b", "c", "d", "a", "f", "e"]
+        assert [each.name for each in rank(order)] == ["b", "c", "d", "a", "f", "e"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +140,7 @@ def test_in_whatever_order_trials_end_one_keeps_its_weights(tmp_path_factory, or
     folder = tmp_path_factory.mktemp("trials")
     for name, f1 in order:
         written(folder, trial(name, f1))
-        drop_losers(folder, name)
+        drop_losers(folder / name)
         best = min((done for done in order[: order.index((name, f1)) + 1]), key=lambda done: (-done[1], done[0]))
         assert with_weights(folder) == {best[0]}
 
@@ -130,23 +151,78 @@ def test_trials_that_wait_to_be_trained_again_have_no_say(tmp_path):
     written(tmp_path, trial("new", 10.0))
     (tmp_path / "something").mkdir()
     (tmp_path / "something" / "run.json").write_text("{}")
-    drop_losers(tmp_path, "new")
+    drop_losers(tmp_path / "new")
     assert with_weights(tmp_path) == {"old", "new"}
 
 
-@pytest.mark.parametrize(
-    "content", ["{}", "[]", '{"trial": null, "kept": {}, "settings": {}, "seed": 1, "data": {}}', "no"]
-)
+@pytest.mark.parametrize("content", ["{}", "[]", "no", '{"trial": null}'])
 def test_what_is_no_trial_is_told(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(InputError):
         read_trial(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kept": {}},
+        {"trial": {}},
+        {"trial": {"name": "a", "over": None}},
+        {"settings": {}},
+        {"gpus": None},
+        {"wall_seconds": None},
+        {"kept": {"epoch": 1, "step": 1, "dev_strict_f1": "high", "dev_relaxed_f1": 1, "dev_loss": 1}},
+        {"kept": {"epoch": 1, "step": 1, "dev_strict_f1": float("nan"), "dev_relaxed_f1": 1, "dev_loss": 1}},
+    ],
+)
+def test_a_record_with_something_amiss_is_told(tmp_path, changes):
+    written(tmp_path, trial("a"))
+    assert read_trial(tmp_path / "a").name == "a"
+    record = trial("a", **changes).record
+    (tmp_path / "a" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"no record of a trial"):
+        read_trial(tmp_path / "a")
+
+
+def test_a_copied_trial_is_none_and_takes_nobody_s_weights(tmp_path):
+    written(tmp_path, trial("best", 90.0))
+    shutil.copytree(tmp_path / "best", tmp_path / "best.bak")
+    written(tmp_path, trial("worse", 10.0))
+    drop_losers(tmp_path / "worse")
+    assert with_weights(tmp_path) == {"best", "best.bak"}
+    with pytest.raises(InputError, match=r"the trial 'best'; expected one named as its folder, 'best.bak'"):
+        read_trial(tmp_path / "best.bak")
+
+
+def diverged(name: str) -> Trial:
+    return trial(name, kept=dict.fromkeys(["epoch", "step", "dev_strict_f1", "dev_relaxed_f1", "dev_loss"]))
+
+
+def test_a_trial_that_diverged_is_last_and_counts_as_nothing():
+    ranked = rank([diverged("a"), trial("b", 40.0), trial("c", 0.0)])
+    assert [each.name for each in ranked] == ["b", "c", "a"]
+    assert search_table(ranked)["expected_best_dev_f1"].to_list() == pytest.approx([40 / 3, 80 / 3, 40])
+
+
+def test_a_search_in_which_all_diverged_has_no_winner():
+    with pytest.raises(InputError, match=r"no trial that did not diverge among a, b.*lower learning rates"):
+        rank([diverged("a"), diverged("b")])
+
+
+@pytest.mark.parametrize(
+    "winner", ['{"trial": 5, "train": {}}', '{"trial": "../x", "train": {}}', '{"train": {}}', "[]"]
+)
+def test_what_is_no_winner_is_told(tmp_path, winner):
+    (tmp_path / "winner.json").write_text(winner)
+    with pytest.raises(InputError, match=r"no winner"):
+        read_winner(tmp_path / "winner.json")
+
+
 def test_a_retired_trial_has_no_say_any_more(tmp_path):
     written(tmp_path, trial("retired", 90.0))
-    written(tmp_path, trial("worse", 10.0))
-    retire([tmp_path / "worse"])
-    assert with_weights(tmp_path) == {"worse"}
-    drop_losers(tmp_path, "worse")
-    assert with_weights(tmp_path) == {"worse"}
+    worse = written(tmp_path, trial("worse", 10.0))
+    written(tmp_path, trial("of-another-search", 10.0, seed=43))
+    retire([worse])
+    assert with_weights(tmp_path) == {"worse", "of-another-search"}
+    drop_losers(tmp_path / "worse")
+    assert with_weights(tmp_path) == {"worse", "of-another-search"}

@@ -183,7 +183,7 @@ def test_one_process_drives_one_gpu_however_many_are_visible(tiny_encoder, tmp_p
 
     monkeypatch.setattr(TrainingArguments, "_setup_devices", property(eight_visible))
     entry = with_settings(tiny_encoder, train={"batch_size": 16})
-    arguments = training_arguments(Job("tiny-bert", entry, [], [], 7), tmp_path)
+    arguments = training_arguments(Job("tiny-bert", entry, [], [], 7), tmp_path, 4)
     assert arguments.train_batch_size * arguments.gradient_accumulation_steps == 16
 
 

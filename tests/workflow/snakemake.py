@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -30,10 +31,12 @@ def jobs(text: str) -> dict[str, int]:
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
 
 
-def run(folder: Path, *arguments: str) -> None:
-    """A run of the corpus in `folder` that must succeed."""
+def run(folder: Path, *arguments: str) -> dict[str, int]:
+    """A run of the corpus in `folder` that must succeed; how many jobs of each rule it took."""
     done = snakemake(folder, *arguments, "--configfile", str(folder / "tiny.yaml"), "--cores", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text
+    return dict(Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", text)))
 
 
 def planned(folder: Path, *arguments: str) -> dict[str, int]:

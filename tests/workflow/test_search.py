@@ -59,8 +59,7 @@ def test_three_trials_one_winner_and_its_values_under_the_other_seed(folder, cel
     runs = [json.loads((cell / f"seed{seed}" / "run.json").read_text()) for seed in (1, 2)]
     assert [record["seed"] for record in runs] == [1, 2]
     assert {record["settings"]["train"]["learning_rate"] for record in runs} == {table["learning_rate"][0]}
-    assert runs[0]["search"]["trials"] == 3
-    assert runs[1]["trial"] is None
+    assert (runs[0]["trial"]["name"], runs[1]["trial"]) == (best, None)
     cost = pl.read_csv(folder / "reports" / "cost.csv")
     assert cost["trials"].to_list() == [3, None]
     assert cost["search_seconds"][0] == pytest.approx(table["seconds"].sum())
@@ -68,27 +67,41 @@ def test_three_trials_one_winner_and_its_values_under_the_other_seed(folder, cel
 
 
 def test_a_grid_that_grows_tries_what_is_new_and_no_more(folder, cell):
-    target = f"{CELL}/scores.csv"
+    targets = (f"{CELL}/scores.csv", "reports/cost.csv")
     with_rates(folder, [1.0e-2])
-    run(folder, target)
-    before = (cell / "seed1" / "model" / "model.safetensors").stat().st_mtime_ns
+    run(folder, *targets)
     with_rates(folder, [1.0e-2, 1.0e-9])
     assert planned(folder, f"{CELL}/search.csv") == {"trial": 1, "search": 1}
-    run(folder, target)
+    done = run(folder, *targets)
+    assert (done["trial"], done["search"], done["report"]) == (1, 1, 1)
+    assert not {"adopt", "train"} & done.keys(), "the same winner: no seed is trained again"
     assert pl.read_csv(cell / "search.csv")["trial"].to_list() == ["lr0.01", "lr1e-09"]
+    assert pl.read_csv(folder / "reports" / "cost.csv")["trials"].to_list() == [2, None]
     assert with_weights(cell) == ["lr0.01"]
-    assert (cell / "seed1" / "model" / "model.safetensors").stat().st_mtime_ns == before
-    assert planned(folder, target) == {}, "the same winner: no seed is trained again"
+    assert planned(folder, *targets) == {}
 
 
-def test_a_deleted_winner_is_taken_from_its_trial_again(folder, cell):
-    target = f"{CELL}/seed1/history.csv"
+def test_a_grid_that_grows_by_a_better_trial_trains_every_seed_again(folder, cell):
+    with_rates(folder, [1.0e-9])
+    run(folder, f"{CELL}/scores.csv")
     with_rates(folder, [1.0e-2, 1.0e-9])
-    run(folder, target)
+    done = run(folder, f"{CELL}/scores.csv")
+    assert {name: done[name] for name in ("trial", "search", "adopt", "train", "predict", "score", "gather")} == {
+        **{"trial": 1, "search": 1, "adopt": 1, "train": 1},
+        **{"predict": 2, "score": 2, "gather": 1},
+    }
+    for seed in (1, 2):
+        assert json.loads((cell / f"seed{seed}" / "run.json").read_text())["settings"]["train"]["learning_rate"] == 1e-2
+
+
+def test_what_is_deleted_is_made_again_without_training(folder, cell):
+    with_rates(folder, [1.0e-2, 1.0e-9])
+    run(folder, f"{CELL}/seed1/history.csv")
     for name in ("history.csv", "run.json"):
         (cell / "seed1" / name).unlink()
-    assert planned(folder, target) == {"adopt": 1}
-    run(folder, target)
+    assert run(folder, f"{CELL}/seed1/history.csv") == {"adopt": 1}
+    (cell / "search.csv").unlink()
+    assert run(folder, f"{CELL}/search.csv", f"{CELL}/seed1/history.csv") == {"search": 1}
 
 
 def test_a_grid_that_shrinks_to_a_beaten_trial_says_what_to_do(folder, cell):

@@ -178,7 +178,8 @@ def winner(wildcards):
     """The winner of the search that comes before a training, if there is one."""
     if wildcards.model not in SEARCHED:
         return []
-    return out("results/{dataset}/{model}/winner.json".format(**wildcards))
+    cell = {name: wildcards[name] for name in ("dataset", "model")}
+    return checkpoints.search.get(**cell).output.winner
 
 
 def split_of(wildcards):

@@ -11,6 +11,11 @@ rule report:
             dataset=at_hand(),
             model=filter(trained, config["models"]),
         ),
+        lambda wildcards: expand(
+            out("results/{dataset}/{model}/search.csv"),
+            dataset=at_hand(),
+            model=[name for name in config["models"] if name in SEARCHED],
+        ),
         lambda wildcards: comparisons(),
     output:
         expand(out("reports/{name}.csv"), name=REPORTS),

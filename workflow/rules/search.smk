@@ -31,12 +31,13 @@ rule trial:
         " --data {params.data} --out {params.out} {params.over} 2>&1 | tee {log}"
 
 
-rule search:
+# A checkpoint: what comes after is planned again once the winner is known, and a winner that stays changes nothing.
+checkpoint search:
     input:
         lambda wildcards: trial_records(wildcards),
     output:
+        winner=out("results/{dataset}/{model}/winner.json"),  # first: what Snakemake asks a checkpoint for
         table=out("results/{dataset}/{model}/search.csv"),
-        winner=out("results/{dataset}/{model}/winner.json"),
     log:
         out("logs/search/{dataset}/{model}.log"),
     localrule: True
@@ -50,7 +51,7 @@ rule search:
 
 rule adopt:
     input:
-        out("results/{dataset}/{model}/winner.json"),
+        winner,
     output:
         model=directory(out("results/{dataset}/{model}/seed{seed}/model")),
         history=out("results/{dataset}/{model}/seed{seed}/history.csv"),
@@ -62,13 +63,12 @@ rule adopt:
         seed=str(config["seeds"][0]),
     localrule: True
     params:
-        cell=subpath(input[0], parent=True),
+        trials=out("results/{dataset}/{model}/trials"),
         out=subpath(output.run, parent=True),
     message:
         "Taking the best trial of {wildcards.model} on {wildcards.dataset} for seed {wildcards.seed}"
     shell:
-        "bioner adopt --winner {input} --search {params.cell}/search.csv --trials {params.cell}/trials"
-        " --out {params.out} 2>&1 | tee {log}"
+        "bioner adopt --winner {input} --trials {params.trials} --out {params.out} 2>&1 | tee {log}"
 
 
 # The winner was trained under the first seed already.

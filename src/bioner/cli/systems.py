@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from bioner.catalogue import complete_entry
 from bioner.cli.options import Config, Entry, Gold, Out, each_once, entry_of, keep_apart, settings_of
 from bioner.config import merged
 from bioner.errors import InputError
@@ -20,7 +21,7 @@ def train(
     model: str,
     data: Annotated[Path, typer.Option(help="Folder with train.jsonl and dev.jsonl.")],
     out: Out,
-    seed: Annotated[int, typer.Option(min=0)] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 42,
     dataset: Annotated[str | None, typer.Option(help="The corpus's name, for the model card.")] = None,
     winner: Annotated[Path | None, typer.Option(help="winner.json of a search: train with its values.")] = None,
     searched: Annotated[
@@ -41,7 +42,8 @@ def train(
 
     settings = entry_of("models", model, settings_of(config), entry)
     if winner:
-        settings = merged(settings, {"train": read_winner(winner)["train"]})
+        found = merged(settings, {"train": read_winner(winner)["train"]})
+        settings = complete_entry("models", model, found, winner)
     if unknown := set(searched or []) - set(settings["train"]):
         raise InputError(
             "--searched", repr(min(unknown)), f"one of {', '.join(settings['train'])}", "Correct the name."
@@ -60,7 +62,7 @@ def search(
     out: Out,
     winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
 ) -> None:
-    """Rank the trials of a hyper-parameter search by dev; trials beside them that are not named lose their weights."""
+    """Rank the trials of a hyper-parameter search by dev; trials of it that are not named lose their weights."""
     import json
 
     from bioner.files import atomic_text
@@ -71,23 +73,22 @@ def search(
     keep_apart(winner, out, option="--winner")
     each_once("search", trials)
     ranked = rank([read_trial(folder) for folder in trials])
+    table, best = search_table(ranked), json.dumps(winner_of(ranked), indent=2)
     with atomic_text(winner) as stream:
-        stream.write(json.dumps(winner_of(ranked), indent=2) + "\n")
-    write_table(out, search_table(ranked))
-    retire(trials)
+        stream.write(best + "\n")
+    write_table(out, table)
+    retire(ranked)
 
 
 def adopt(
     winner: Annotated[Path, typer.Option(help="winner.json of the search.")],
-    search: Annotated[Path, typer.Option(help="search.csv of the search.")],
     trials: Annotated[Path, typer.Option(help="Folder of the trials.")],
     out: Out,
 ) -> None:
     """The winning trial's model, history and run.json as those of the seed it was trained under."""
-    from bioner.search import SEARCH, adopt
-    from bioner.tables import read_table
+    from bioner.search import adopt
 
-    adopt(winner, read_table(search, SEARCH, ["trial"]), trials, out)
+    adopt(winner, trials, out)
 
 
 def predict(

@@ -29,7 +29,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Sentences as windows, and what it took; every word is in exactly one of each sentence's windows."""
+    """Sentences as windows, and what it took; every subword is decided about in exactly one of them."""
 
     windows: list[list[Window]]
     sentences_cut: int
@@ -77,15 +77,15 @@ def cut(
             ids, of_word = _with_unknown(ids, of_word, missing, tokenizer.unk_token_id)
             unknown += len(missing)
             lost += len(missing) if tokenizer.unk_token_id is None else 0
-        found.append(
-            [
-                Window(
-                    [*before, *ids[start:end], *after],
-                    [None] * len(before) + _deciders(of_word, start, end, own, deciding) + [None] * len(after),
-                )
-                for start, end, own in _spans(of_word, room)
-            ]
-        )
+        windows = [
+            Window(
+                [*before, *ids[start:end], *after],
+                [None] * len(before) + _deciders(of_word, start, end, own, deciding) + [None] * len(after),
+            )
+            for start, end, own in _spans(of_word, room)
+        ]
+        # The middle of a word of hundreds of subwords decides about nothing where the first one does.
+        found.append([window for window in windows if any(word is not None for word in window.words)])
     return Cut(found, sum(len(windows) > 1 for windows in found), unknown, lost)
 
 

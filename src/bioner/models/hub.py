@@ -100,7 +100,9 @@ def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) 
         kwargs["revision"] = revision
     try:
         return load(str(source), **kwargs)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise InputError(source, *_why_not(str(source), revision, error)) from None
 
 

@@ -13,7 +13,7 @@ from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import read_scores, together
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
-from bioner.search import gpu_hours, gpus_of
+from bioner.search import SEARCH, gpu_hours, gpus_of
 from bioner.tables import Schema, read_table
 
 STATISTICS: Schema = {
@@ -122,7 +122,10 @@ def _seeds(scores: Sequence[pl.DataFrame], dataset: str, model: str) -> list[int
 def _run(dataset: str, model: str, path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        gpus, search = gpus_of(record), record.get("search") or {}
+        gpus = gpus_of(record)
+        # The first seed's training is the best trial of a search, and the others took their time, too.
+        searched = record.get("trial") is not None and (path.parents[1] / "search.csv").is_file()
+        trials = read_table(path.parents[1] / "search.csv", SEARCH, ["trial"]) if searched else None
         return {
             "dataset": dataset,
             "model": model,
@@ -131,9 +134,9 @@ def _run(dataset: str, model: str, path: Path) -> dict[str, Any]:
             "train_seconds": record["wall_seconds"],
             "gpu_hours": gpu_hours(record),
             "energy_kwh": record.get("energy_kwh"),
-            "trials": search.get("trials"),
-            "search_seconds": search.get("seconds"),
-            "search_gpu_hours": search.get("gpu_hours"),
+            "trials": None if trials is None else len(trials),
+            "search_seconds": None if trials is None else trials["seconds"].sum(),
+            "search_gpu_hours": None if trials is None else trials["gpu_hours"].sum(),
             "peak_memory_gb": record["peak_memory_gb"],
             "peak_gpu_memory_gb": record["peak_gpu_memory_gb"] if gpus else None,
             "hardware": ", ".join(gpus) or record["cpu"],

@@ -1,5 +1,6 @@
 """Checkpoints that can be relied on: sealed when whole, checked before use, the newest and the best of them kept."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -27,8 +28,9 @@ def seal(checkpoint: Path, record: dict[str, Any]) -> None:
         for path in sorted(checkpoint.rglob("*"))
         if path.is_file() and path.name != SEAL
     }
+    content = {"files": files, "record": record}
     with atomic_path(checkpoint / SEAL) as path:
-        path.write_text(json.dumps({"files": files, "record": record}), encoding="utf-8")
+        path.write_text(json.dumps(content | {"seal": _digest(content)}), encoding="utf-8")
 
 
 def sealed(checkpoint: Path) -> dict[str, Any]:
@@ -51,14 +53,24 @@ def newest(checkpoints: Path) -> Path | None:
     return next(iter(_by_step(checkpoints)), None)
 
 
-def rotate(checkpoints: Path, best_step: int | None) -> None:
-    """Keep two: the newest, and the best or, where that is the newest, the one before."""
+def rotate(checkpoints: Path, second_step: int | None) -> None:
+    """Keep two: the newest, and that of `second_step` or, where there is none, the one before."""
     found = list(_by_step(checkpoints))
-    best = None if best_step is None else folder_of(checkpoints, best_step)
-    second = best if best in found[1:] else next(iter(found[1:]), None)
+    second = None if second_step is None else folder_of(checkpoints, second_step)
+    if second not in found[1:]:
+        second = next(iter(found[1:]), None)
     for checkpoint in found[1:]:
         if checkpoint != second:
             shutil.rmtree(checkpoint)
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether a folder was sealed and is as it was then."""
+    return folder.is_dir() and _fault(folder) is None
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([content["files"], content["record"]]).encode()).hexdigest()
 
 
 def _by_step(checkpoints: Path) -> Iterator[Path]:
@@ -69,7 +81,9 @@ def _by_step(checkpoints: Path) -> Iterator[Path]:
 def _fault(checkpoint: Path) -> str | None:
     try:
         content = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
-        files, _ = content["files"], content["record"]
+        if content["seal"] != _digest(content):
+            return f"{SEAL} is not as it was written"
+        files = content["files"]
     except FileNotFoundError:
         return "it was never finished"
     except (OSError, ValueError, KeyError, TypeError):

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import DataCollatorForTokenClassification, EvalPrediction
+from transformers.modeling_outputs import TokenClassifierOutput
 
 from bioner.instances import entity_types
+from bioner.models import IGNORED
 from bioner.models.encoder import Cut, cut, gathered, labelled
 from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
 from bioner.realign import realign_all
@@ -57,6 +59,7 @@ def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path, in
         interrupts=interrupts,
         keep=settings["checkpoint"],
         head_learning_rate=settings["head_learning_rate"],
+        may_diverge=bool(job.searched),
         model=model,
         args=training_arguments(job, checkpoints, EVAL_BATCH),
         data_collator=DataCollatorForTokenClassification(tokenizer),
@@ -64,10 +67,11 @@ def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path, in
         eval_dataset=dev.examples,
         processing_class=tokenizer,
         compute_metrics=dev.scores,
+        compute_loss_func=token_loss,
         preprocess_logits_for_metrics=lambda logits, _: logits.argmax(-1),
     )
     kept = trainer.fit()
-    if trainer.is_world_process_zero():
+    if kept is not None and trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(out))
         tokenizer.save_pretrained(str(out))
     facts = {"types": types, "labels": labels, "subwords": {"train": train.counts(), "dev": dev.cut.counts()}}
@@ -100,6 +104,20 @@ class Dev:
         ]
         predictions, _ = realign_all(self.instances, outputs, frozenset(self.labels))
         return {f"{scheme}_f1": f1 for scheme, f1 in headline_f1(self.instances, predictions).items()}
+
+
+def token_loss(
+    outputs: TokenClassifierOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+) -> torch.Tensor:
+    """Cross-entropy a labelled subword of the whole optimiser step, however many passes and processes it is split over.
+
+    transformers takes encoders for models that divide by `num_items_in_batch` themselves, which they do not: their own
+    loss would be multiplied by the accumulation steps and by the processes.
+    """
+    logits = outputs.logits.flatten(0, 1).float()
+    total = torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+    return total / torch.as_tensor(count, device=total.device).clamp(min=1)
 
 
 def _within(tags: Sequence[str], labels: Collection[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from bioner.catalogue import training_settings
@@ -56,17 +58,26 @@ class Job:
             "data": dict(self.data),
             "sentences": [len(self.train), len(self.dev)],
             "processes": self.processes,
+            "versions": {name: version(name) for name in ("torch", "transformers")},
+            "source": _listing(self.entry["source"]["hub"]),
         }
+
+
+def _listing(source: str | None) -> list[list[Any]]:
+    """Sizes and times of the files of a local source: another model under the same name is another job."""
+    files = sorted(Path(source).glob("*")) if source and Path(source).is_dir() else []
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
     """What training leaves besides weights.
 
-    `kept` is the row of the history whose weights are kept, `facts` go into run.json as they are.
+    `kept` is the row of the history whose weights are kept, None for a trial that diverged; `facts` go into run.json as
+    they are.
     """
 
     progress: Progress
-    kept: dict[str, Any]
+    kept: dict[str, Any] | None
     facts: dict[str, Any]
     parameters: int

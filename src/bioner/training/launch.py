@@ -10,6 +10,9 @@ from bioner.models.hub import require_devices
 
 ACCELERATE_CONFIG = REPOSITORY / "envs" / "accelerate.yaml"
 
+# Signals that torchrun hands on to its processes: else Slurm's warning would kill it and leave them behind.
+ENVIRONMENT = {"PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"}
+
 
 def launch(name: str, entry: Tree) -> None:
     """Return where this process can train; else replace it by accelerate with the same command in N processes.
@@ -21,6 +24,7 @@ def launch(name: str, entry: Tree) -> None:
     if gpus < 2:
         return
     if "WORLD_SIZE" not in os.environ:
+        os.environ |= ENVIRONMENT
         os.execv(sys.executable, launch_command(gpus, sys.argv[1:]))
     if int(os.environ["WORLD_SIZE"]) != gpus:
         remedy = "Start `bioner train` itself; it launches as many as it needs."

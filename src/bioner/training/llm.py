@@ -19,6 +19,8 @@ from bioner.training.trainer import ResumableTrainer
 
 log = logging.getLogger(__name__)
 
+EVAL_BATCH = 4  # whatever the training batch: the dev loss is a mean over batches, and chooses epochs
+
 
 def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
     """Train on the job's data from `source` and write adapter (or model), tokenizer and task to `out`."""
@@ -56,8 +58,9 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
         ),
         interrupts=interrupts,
         keep=settings["checkpoint"],
+        may_diverge=bool(job.searched),
         model=model,
-        args=training_arguments(job, checkpoints),
+        args=training_arguments(job, checkpoints, EVAL_BATCH),
         data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8),
         train_dataset=kept,
         eval_dataset=dev,
@@ -65,7 +68,7 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
     )
     best = trainer.fit()
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    if trainer.is_world_process_zero():
+    if best is not None and trainer.is_world_process_zero():
         _save(trainer, entry, source, out)
         save_task(out, Task(types, BASE if entry["source"]["scratch"] else str(source), revision))
     facts = {"types": types, "train_examples": len(kept), "left_out": len(train) - len(kept)}

@@ -1,9 +1,12 @@
 """How far a training is: the rows of history.csv, when to stop, plain progress lines; kept with every checkpoint."""
 
+import contextlib
+import json
 import logging
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -12,6 +15,7 @@ from accelerate.utils import reduce
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bioner.errors import InputError
+from bioner.files import atomic_path
 from bioner.provenance import energy_kwh, peak_memory
 from bioner.tables import Schema
 
@@ -32,6 +36,13 @@ HISTORY: Schema = {
 Record = dict[str, Any]
 Metric = Literal["dev_strict_f1", "dev_loss"]
 SILENCE = 10  # seconds between two progress lines, and between two looks at the loss
+
+
+class Diverged(InputError):
+    """A loss that is no number; to a search, a result."""
+
+    def __init__(self, name: str, found: str) -> None:
+        super().__init__(name, found, "a finite loss", "Lower the learning rate or train in fp32.")
 
 
 def best_of(rows: Sequence[Record], metric: Metric) -> Record:
@@ -62,6 +73,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._training = 0.0  # seconds of this epoch, dev evaluation aside
         self._epoch_start = self._start = self._spoke = self._looked = time.monotonic()
         self._energy_start = energy_kwh(gpus)
+        self._clock: Path | None = None
 
     def record(self) -> Record:
         """What a checkpoint keeps of it; call it in every process."""
@@ -83,6 +95,15 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.loss, self.losses = torch.tensor(record["loss"]), record["losses"]
         self._before, self._training, self._energy_before = record["seconds"], record["training"], record["energy_kwh"]
 
+    def keep_time(self, clock: Path) -> None:
+        """From now on write time and energy to a file, and count what an earlier session wrote there: none is lost."""
+        self._clock = clock
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            before = json.loads(clock.read_text(encoding="utf-8"))
+            self._before = max(self._before, float(before["seconds"]))
+            if self._energy_before is not None and before["energy_kwh"] is not None:
+                self._energy_before = max(self._energy_before, float(before["energy_kwh"]))
+
     def is_over(self) -> bool:
         """Whether nothing is left to train: every step is done, or early stopping holds."""
         done = bool(self.rows) and self.max_steps is not None and self.rows[-1]["step"] >= self.max_steps
@@ -99,6 +120,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             return None
         return self._energy_before + now - self._energy_start
 
+    def peak_memory(self) -> tuple[float, float | None]:
+        """GB of the machine and of a GPU, the most of all sessions as far as the history knows them."""
+        memory, gpu_memory = peak_memory(self.gpus)
+        before = [row["peak_gpu_memory_gb"] for row in self.rows if row["peak_gpu_memory_gb"] is not None]
+        memory = max([memory, *(row["peak_memory_gb"] for row in self.rows)])
+        return memory, max([*before, gpu_memory]) if gpu_memory is not None else None
+
     def add_loss(self, loss: torch.Tensor) -> None:
         """Add the loss of a forward pass; it stays on its device, nothing waits for it."""
         self.loss = self.loss.to(loss.device) + loss.detach()
@@ -106,8 +134,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def check_loss(self, step: int) -> None:
         """Fail on a loss that is no number: nothing good comes after it."""
         if not math.isfinite(loss := self.loss.item()):
-            expected, remedy = "a finite loss", "Lower the learning rate or train in fp32."
-            raise InputError(self.name, f"a loss of {loss} at or before step {step}", expected, remedy)
+            raise Diverged(self.name, f"a loss of {loss} at or before step {step}")
 
     def history(self) -> pl.DataFrame:
         """One row an epoch; `seconds` since the start of training."""
@@ -130,6 +157,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self.check_loss(state.global_step)
             if state.is_world_process_zero:
                 self._say(state)
+                self._write_time()
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop the clock before dev is evaluated."""
@@ -163,13 +191,17 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.loss, self.losses, self._training = torch.zeros_like(self.loss), 0, 0.0
         self._epoch_start = time.monotonic()
         if not math.isfinite(row["dev_loss"]):
-            found = f"a dev loss of {row['dev_loss']} after epoch {row['epoch']:g}"
-            raise InputError(self.name, found, "a finite loss", "Lower the learning rate or train in fp32.")
+            raise Diverged(self.name, f"a dev loss of {row['dev_loss']} after epoch {row['epoch']:g}")
         if state.is_world_process_zero:
             f1 = "" if row["dev_strict_f1"] is None else f", dev strict F1 {row['dev_strict_f1']:.2f}"
             log.info("train %s: epoch %.4g, dev loss %.4f%s", self.name, row["epoch"], row["dev_loss"], f1)
         if is_stale(self.rows, self.metric, self.patience):
             control.should_training_stop = True
+
+    def _write_time(self) -> None:
+        if self._clock is not None:
+            with atomic_path(self._clock) as path:
+                path.write_text(json.dumps({"seconds": self.seconds(), "energy_kwh": self.energy()}), encoding="utf-8")
 
     def _mean_loss(self) -> torch.Tensor:
         """Over the processes of the job, each of which sees a part of every batch."""

@@ -6,7 +6,7 @@ import logging
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,26 +14,25 @@ import torch
 import transformers
 from accelerate import PartialState
 from accelerate.utils.memory import should_reduce_batch_size
-from filelock import FileLock, Timeout
 
 from bioner.catalogue import TRAINED
 from bioner.errors import InputError
 from bioner.files import atomic_path
 from bioner.instances import Instance, unseen_types
 from bioner.models.hub import require_devices
-from bioner.provenance import peak_memory, provenance
-from bioner.search import drop_losers
+from bioner.provenance import provenance
+from bioner.search import KEPT, drop_losers
 from bioner.tables import write_table
 from bioner.training.card import write_card
+from bioner.training.checkpoints import is_sealed, seal
 from bioner.training.encoder import train_encoder
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job, Trained
 from bioner.training.llm import train_llm
 from bioner.training.scratch import make_pretrained
+from bioner.training.workspace import WORKSPACE, workspace_of
 
 log = logging.getLogger(__name__)
-
-WORKSPACE = ".training"  # beside the outputs: what a training that was cut short goes on from
 
 
 def train(job: Job, out: Path) -> None:
@@ -64,7 +63,7 @@ def train(job: Job, out: Path) -> None:
             count,
             type_,
         )
-    with _workspace(job, out, processes) as workspace, Interrupts().watched() as interrupts:
+    with _shared_workspace(job, out, processes) as workspace, Interrupts().watched() as interrupts:
         source = _source(job, workspace, processes)
         model = workspace / "model"
         if processes.is_main_process:
@@ -76,79 +75,45 @@ def train(job: Job, out: Path) -> None:
             transformers.set_seed(job.seed)  # for the new head, whether or not a source was made before
             return family(job, source, workspace / "checkpoints", model, interrupts)
 
-        trained, job = _within_memory(run, job)
+        trained, ran = _within_memory(run, job, workspace / "out-of-memory")
         processes.wait_for_everyone()
         if processes.is_main_process:
-            _publish(job, trained, model, out)
+            _publish(job, ran, trained, model, out)
 
 
 @contextmanager
-def _workspace(job: Job, out: Path, processes: PartialState) -> Iterator[Path]:
-    """A folder that all processes of the job share; what an equal job left there is gone on from.
-
-    It goes when the job is done, and where nothing in it is worth keeping.
-    """
-    workspace, checkpoints = out / WORKSPACE, out / WORKSPACE / "checkpoints"
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / f"{WORKSPACE}.lock")
-    if processes.is_main_process:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            remedy = "Wait for it, end it, or choose another --out."
-            raise InputError(out, "another process that trains here", "a folder of its own", remedy) from None
-        _claim(job, workspace)
-    processes.wait_for_everyone()
-    done = False
-    try:
+def _shared_workspace(job: Job, out: Path, processes: PartialState) -> Iterator[Path]:
+    """The job's workspace, for all its processes; the main one makes and removes it."""
+    with workspace_of(job, out) if processes.is_main_process else nullcontext(out / WORKSPACE) as workspace:
+        processes.wait_for_everyone()
         yield workspace
-        done = True
-    finally:
-        if processes.is_main_process:
-            if done or not checkpoints.is_dir() or not any(checkpoints.iterdir()):
-                shutil.rmtree(workspace, ignore_errors=True)
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
-            if not any(out.iterdir()):
-                out.rmdir()
-
-
-def _claim(job: Job, workspace: Path) -> None:
-    """Empty the workspace unless it is this very job's."""
-    name = workspace / "job.json"
-    identity = json.loads(json.dumps(job.identity()))
-    try:
-        before = json.loads(name.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        before = None
-    if before == identity:
-        return
-    if before is not None:
-        log.info("train %s: settings or data have changed since; starting over", job.name)
-    shutil.rmtree(workspace, ignore_errors=True)
-    workspace.mkdir(parents=True)
-    with atomic_path(name) as path:
-        path.write_text(json.dumps(identity), encoding="utf-8")
 
 
 def _source(job: Job, workspace: Path, processes: PartialState) -> str | Path:
     """What to load: the entry's own source, or a model made from its configuration, made once."""
     folder = workspace / "source"
-    if job.entry["source"]["scratch"] is not None and folder.is_dir():
+    if job.entry["source"]["scratch"] is not None and is_sealed(folder):
         return folder
-    transformers.set_seed(job.seed)
-    made = make_pretrained(job.entry, job.train, job.seed, workspace / "source.part")
-    processes.wait_for_everyone()  # transformers saves in the main process alone
-    if not isinstance(made, Path):
-        return made
+    processes.wait_for_everyone()  # all have looked
     if processes.is_main_process:
-        made.replace(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    transformers.set_seed(job.seed)
+    made = make_pretrained(job.entry, job.train, job.seed, folder)
+    processes.wait_for_everyone()  # transformers saves in the main process alone
+    if isinstance(made, Path) and processes.is_main_process:
+        seal(folder, {})
     processes.wait_for_everyone()
-    return folder
+    return made
 
 
-def _within_memory(run: Callable[[Job], Trained], job: Job) -> tuple[Trained, Job]:
-    """Run the job; out of memory, once more with half as many sentences a forward pass, and the batch as it is."""
+def _within_memory(run: Callable[[Job], Trained], job: Job, note: Path) -> tuple[Trained, Job]:
+    """Run the job; out of memory, once more with half as many sentences a forward pass, and the batch as it is.
+
+    `note` remembers it: a later session goes on with the half. Several processes cannot agree to try again, and end.
+    """
+    smaller = job.halved() if job.processes == 1 else None
+    if smaller is not None and note.exists():
+        return run(smaller), smaller
     try:
         return run(job), job
     except RuntimeError as error:
@@ -158,12 +123,12 @@ def _within_memory(run: Callable[[Job], Trained], job: Job) -> tuple[Trained, Jo
     gc.collect()
     torch.cuda.empty_cache()
     micro, _ = job.batches()
-    smaller = job.halved() if job.processes == 1 else None
     found, expected = f"no memory for {micro} sentences a forward pass", "a smaller part of the batch at once"
     remedy = "Lower train.micro_batch_size or max_length, or set train.checkpointing."
     if smaller is None:
         raise InputError(job.name, found, expected, remedy)
     log.warning("train %s: out of memory with %d sentences a forward pass; now %d", job.name, micro, micro // 2)
+    note.touch()
     try:
         return run(smaller), smaller
     except RuntimeError as error:
@@ -173,10 +138,11 @@ def _within_memory(run: Callable[[Job], Trained], job: Job) -> tuple[Trained, Jo
         raise InputError(job.name, found, expected, remedy) from None
 
 
-def _publish(job: Job, trained: Trained, model: Path, out: Path) -> None:
+def _publish(job: Job, ran: Job, trained: Trained, model: Path, out: Path) -> None:
+    """Write the outputs of a job; `ran` is what became of it when memory was short."""
     progress = trained.progress
-    memory, gpu_memory = peak_memory(job.entry["resources"]["gpus"])
-    micro, accumulation = job.batches()
+    memory, gpu_memory = progress.peak_memory()
+    micro, accumulation = ran.batches()
     record = {
         "model": job.name,
         "trial": {"name": out.resolve().name, "over": sorted(job.searched)} if job.searched else None,
@@ -188,7 +154,7 @@ def _publish(job: Job, trained: Trained, model: Path, out: Path) -> None:
         "train_instances": len(job.train),
         "dev_instances": len(job.dev),
         "trained_parameters": trained.parameters,
-        "kept": {name: trained.kept[name] for name in KEPT},
+        "kept": {name: trained.kept and trained.kept[name] for name in KEPT},
         **trained.facts,
         "settings": job.entry,
         "sessions": progress.sessions,
@@ -198,17 +164,15 @@ def _publish(job: Job, trained: Trained, model: Path, out: Path) -> None:
         "energy_kwh": progress.energy(),
         **provenance(),
     }
-    write_card(model, record)
-    with atomic_path(out / "model") as path:
-        model.replace(path)
+    if trained.kept is not None:
+        write_card(model, record)
+        with atomic_path(out / "model") as path:
+            model.replace(path)
     write_table(out / "history.csv", progress.history())
     with atomic_path(out / "run.json") as path:
         path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if job.searched:
-        drop_losers(out.resolve().parent, out.resolve().name)
-
-
-KEPT = ("epoch", "step", "dev_loss", "dev_strict_f1", "dev_relaxed_f1")
+        drop_losers(out)
 
 
 def sample(instances: Sequence[Instance], size: int | None, seed: int) -> list[Instance]:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import torch
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
 from transformers.training_args import OptimizerNames
 
 from bioner.errors import InputError
 from bioner.training.job import Job
 
 
-def training_arguments(job: Job, folder: Path, eval_batch_size: int | None = None) -> TrainingArguments:
+def training_arguments(job: Job, folder: Path, eval_batch_size: int) -> TrainingArguments:
     """Trainer arguments of a job; `folder` takes the checkpoints."""
     entry, train = job.entry, job.entry["train"]
     if train["optimizer"] not in set(OptimizerNames):
@@ -25,7 +25,7 @@ def training_arguments(job: Job, folder: Path, eval_batch_size: int | None = Non
         output_dir=str(folder),
         num_train_epochs=train["epochs"],
         per_device_train_batch_size=micro,
-        per_device_eval_batch_size=eval_batch_size or micro,
+        per_device_eval_batch_size=eval_batch_size,
         gradient_accumulation_steps=accumulation,
         learning_rate=train["learning_rate"],
         weight_decay=train["weight_decay"],
@@ -47,6 +47,12 @@ def training_arguments(job: Job, folder: Path, eval_batch_size: int | None = Non
         report_to="none",
         disable_tqdm=True,
     )
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(arguments)
+    except (ImportError, ValueError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        found = f"the optimizer {train['optimizer']!r}, which cannot be used here ({reason})"
+        raise InputError("train settings", found, "one that can", "Take adamw_torch, or install it.") from None
     # One process drives one GPU; transformers would spread it over every visible one and multiply the batch.
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments

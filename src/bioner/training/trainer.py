@@ -1,6 +1,7 @@
 """The Trainer of encoders and LLMs: batches of one length, and a training that can go on where it stopped."""
 
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from bioner.errors import Interrupted
 from bioner.training.checkpoints import folder_of, newest, remove_broken, rotate, seal, sealed
 from bioner.training.interrupts import Interrupts
-from bioner.training.progress import Progress, best_of
+from bioner.training.progress import Diverged, Progress, best_of
 
 log = logging.getLogger(__name__)
 
@@ -48,42 +49,50 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         interrupts: Interrupts,
         keep: Literal["best", "last"] = "best",
         head_learning_rate: float | None = None,
+        may_diverge: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.checkpoints, self.progress, self.keep, self.head_learning_rate = (
-            checkpoints,
-            progress,
-            keep,
-            head_learning_rate,
-        )
+        self.checkpoints, self.progress, self.keep = checkpoints, progress, keep
+        self.head_learning_rate, self.may_diverge = head_learning_rate, may_diverge
         super().__init__(**kwargs, callbacks=[progress, Leave(progress.name, interrupts)])
         quiet(self)
 
-    def fit(self) -> dict[str, Any]:
+    def fit(self) -> dict[str, Any] | None:
         """Train, or go on from the last sound checkpoint, and end with the weights that the settings ask for.
 
-        Returns the row of the history whose weights the model holds.
+        Returns the row of the history whose weights the model holds; None where training diverged and may.
         """
         if self.is_world_process_zero():
             remove_broken(self.checkpoints)
+            while (last := newest(self.checkpoints)) and (lost := self._lacks(last)):
+                log.warning("%s is of no use without %s, the best so far: going on without it", last, lost.name)
+                shutil.rmtree(last)
         self.accelerator.wait_for_everyone()
         if last := newest(self.checkpoints):
             self.progress.restore(sealed(last))
             log.info("train %s: going on from step %s", self.progress.name, last.name.removeprefix("checkpoint-"))
-        if not self.progress.is_over():
-            self.train(resume_from_checkpoint=str(last) if last else None)
+        self.progress.keep_time(self.checkpoints / "clock.json")
+        try:
+            if not self.progress.is_over():
+                self.train(resume_from_checkpoint=str(last) if last else None)
+        except Diverged as error:
+            if not self.may_diverge:
+                raise
+            log.warning("train %s: diverged: %s", self.progress.name, error)
+            return None
         return self._take_weights()
+
+    def _lacks(self, checkpoint: Path) -> Path | None:
+        """The best checkpoint before this one, where it is needed at the end and gone."""
+        rows = sealed(checkpoint)["rows"]
+        if not rows or self.keep == "last":
+            return None
+        best = folder_of(self.checkpoints, best_of(rows, self.progress.metric)["step"])
+        return None if best.is_dir() else best
 
     def _take_weights(self) -> dict[str, Any]:
         rows = self.progress.rows
         wanted = best_of(rows, self.progress.metric) if self.keep == "best" else rows[-1]
-        at_hand = [row for row in rows if folder_of(self.checkpoints, row["step"]).is_dir()]
-        if wanted not in at_hand:
-            # After a fall back behind a broken checkpoint the weights of an older best may be gone.
-            wanted, lost = best_of(at_hand, self.progress.metric), wanted
-            log.warning(
-                "the weights of epoch %g are lost: epoch %g is the best at hand", lost["epoch"], wanted["epoch"]
-            )
         self._load_from_checkpoint(str(folder_of(self.checkpoints, wanted["step"])), self.model)
         return wanted
 
@@ -109,18 +118,26 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:
         lengths = [len(example["input_ids"]) for example in self.train_dataset]
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return ByLength(lengths, batch, self.args.seed)
+        self.order = ByLength(lengths, batch, self.args.seed)
+        return self.order
+
+    def _run_epoch(self, *args: Any, epoch: int, **kwargs: Any) -> None:
+        # Resumed inside an epoch in several processes, accelerate's wrappers do not hand the epoch on.
+        self.order.set_epoch(epoch)
+        super()._run_epoch(*args, epoch=epoch, **kwargs)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self.progress.check_loss(self.state.global_step)
-        super()._save_checkpoint(model, trial)
         record = self.progress.record()
+        super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # each process has written its random state
         if self.is_world_process_zero():
             seal(folder_of(self.checkpoints, self.state.global_step), record)
-            rows = record["rows"]
-            best = best_of(rows, self.progress.metric)["step"] if rows and self.keep == "best" else None
-            rotate(self.checkpoints, best)
+            earlier = [row for row in record["rows"] if row["step"] < self.state.global_step]
+            best = best_of(record["rows"], self.progress.metric) if record["rows"] else None
+            # Where the newest is the best, the best before it is what a training could fall back to.
+            second = best_of(earlier, self.progress.metric) if earlier and best not in earlier else best
+            rotate(self.checkpoints, second["step"] if second and self.keep == "best" else None)
         self.accelerator.wait_for_everyone()
 
 
