@@ -76,6 +76,20 @@ def test_windows_overlap_by_a_quarter_and_share_the_overlap_between_words(poor_t
     assert (first.words.count(None), second.words.count(None)) == (4, 4), "seen, and decided about by the other"
 
 
+def test_each_window_starts_three_quarters_after_the_one_before_and_the_last_one_ends_the_sentence(poor_tokenizer):
+    # Windows of 14 at 0, 11, 22 and 26 of 40; borders in the middle of what two of them see: 12, 23, 31.
+    windows = cut(poor_tokenizer, [["gout"] * 40], 14).windows[0]
+    decided = [[word for word in window.words if word is not None] for window in windows]
+    assert decided == [list(range(start, end)) for start, end in ((0, 12), (12, 23), (23, 31), (31, 40))]
+
+
+def test_no_border_runs_through_a_word(poor_tokenizer):
+    for size in range(10, 40):
+        windows = cut(poor_tokenizer, [["aa", "gout", "aaa"] * size], 17).windows[0]
+        decided = [{word for word in window.words if word is not None} for window in windows]
+        assert sum(map(len, decided)) == 3 * size, "a word is decided about by one window"
+
+
 def test_a_word_longer_than_the_window_is_decided_about_by_several(poor_tokenizer):
     word = "a" * 40
     windows = cut(poor_tokenizer, [["gout", word]], 16).windows[0]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import polars as pl
@@ -15,6 +16,7 @@ from bioner.catalogue import complete_entry
 from bioner.config import merged
 from bioner.errors import InputError
 from bioner.instances import Instance
+from bioner.models.encoder import tag
 from bioner.predict import predict
 from bioner.provenance import energy_kwh
 from bioner.realign import realign_all
@@ -22,7 +24,7 @@ from bioner.scoring.score import headline_f1
 from bioner.search import rank, read_trial
 from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of, is_stale
-from bioner.training.run import train
+from bioner.training.run import _within_memory, train
 from bioner.training.setup import training_arguments
 from bioner.training.trainer import ByLength, ResumableTrainer
 from tests.conftest import instance
@@ -190,6 +192,86 @@ def test_the_split_of_a_batch_changes_neither_loss_nor_weights(tiny_encoder, sen
         assert found[micro][0] == pytest.approx(found[6][0], rel=1e-4)
         for name, values in found[6][1].items():
             torch.testing.assert_close(found[micro][1][name], values, rtol=1e-3, atol=1e-4)
+
+
+def test_the_training_loss_is_the_mean_over_labels(tiny_encoder, sentences, tmp_path):
+    """Without dropout and almost without learning, it is the loss on the same sentences as dev, however it is split."""
+    source = {"scratch": {"config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}}
+    for micro in (3, 1):
+        settings = {"batch_size": 3, "micro_batch_size": micro, "epochs": 2, "learning_rate": 1e-12}
+        train(job_of(tiny_encoder, sentences, source=source, train=settings), tmp_path / str(micro))
+        history = pl.read_csv(tmp_path / str(micro) / "history.csv")
+        assert history["train_loss"].to_list() == pytest.approx(history["dev_loss"].to_list(), rel=1e-5)
+
+
+def test_tokens_are_counted_without_padding_an_epoch_at_a_time(tiny_encoder, sentences, tmp_path, monkeypatch):
+    """A second a step, three steps an epoch of one sentence each: tokens a second are a third of all subwords."""
+    now = [0.0]
+    monkeypatch.setattr("bioner.training.progress.time.monotonic", lambda: now[0])
+    add_loss = Progress.add_loss
+
+    def a_second_each(self, loss):
+        now[0] += 1
+        add_loss(self, loss)
+
+    monkeypatch.setattr(Progress, "add_loss", a_second_each)
+    train(job_of(tiny_encoder, sentences, train={"batch_size": 1, "epochs": 3}), tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    subwords = sum(len(tokenizer(item.tokens, is_split_into_words=True)["input_ids"]) for item in sentences)
+    assert pl.read_csv(tmp_path / "history.csv")["tokens_per_second"].to_list() == [round(subwords / 3, 1)] * 3
+
+
+def test_energy_adds_up_over_sessions(monkeypatch):
+    meter = [5.0]
+    monkeypatch.setattr("bioner.training.progress.energy_kwh", lambda gpus: meter[0])
+    first = Progress("x", gpus=1)
+    meter[0] = 7.0
+    record = first.record()
+    assert record["energy_kwh"] == 2.0
+    meter[0] = 100.0  # another machine, another meter
+    second = Progress("x", gpus=1)
+    second.restore(record)
+    meter[0] = 101.0
+    assert second.energy() == 3.0
+
+
+def test_several_processes_do_not_try_again_out_of_memory(tiny_encoder, sentences, tmp_path):
+    def full(_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    job = replace(job_of(tiny_encoder, sentences, train={"batch_size": 8}), processes=2)
+    with pytest.raises(InputError, match="no memory for 4 sentences a forward pass"):
+        _within_memory(full, job, tmp_path / "note")
+    assert not (tmp_path / "note").exists()
+
+
+class Watched(torch.nn.Module):
+    """A model that keeps what it was asked and answered."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.config, self.device, self.seen = model, model.config, model.device, []
+
+    def forward(self, input_ids, attention_mask):
+        output = self.model(input_ids=input_ids, attention_mask=attention_mask)
+        self.seen.append((input_ids, output.logits, torch.is_autocast_enabled("cpu")))
+        return output
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_padding_is_not_attended_to_and_precision_is_what_was_asked_for(trained, sentences, bf16):
+    tokenizer = AutoTokenizer.from_pretrained(trained / "model")
+    answers = []
+    for size in (1, 3):
+        model = Watched(AutoModelForTokenClassification.from_pretrained(trained / "model").eval())
+        words = [item.tokens for item in sentences]
+        tag(model, tokenizer, ["a", "b", "c"], words, 32, batch_size=size, batch_tokens=999, bf16=bf16)
+        assert all(autocast == bf16 for _, _, autocast in model.seen)
+        rows = [row for ids, logits, _ in model.seen for row in zip(ids, logits, strict=True)]
+        answers.append({tuple(ids[ids != 0].tolist()): logits[ids != 0] for ids, logits in rows})
+    assert answers[0].keys() == answers[1].keys()
+    for ids, logits in answers[0].items():
+        torch.testing.assert_close(logits, answers[1][ids], rtol=0, atol=2e-2 if bf16 else 1e-5)
 
 
 def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(tiny_encoder, sentences, tmp_path, monkeypatch):

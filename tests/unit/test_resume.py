@@ -320,6 +320,29 @@ def test_an_llm_goes_on_from_its_last_epoch_too(tiny_llm, sentences, tmp_path, m
     assert weights[0] == weights[1]
 
 
+@pytest.mark.parametrize("data", [{"train": "other"}, {"dataset": "other"}])
+def test_checkpoints_from_other_data_are_not_gone_on_from(job, undisturbed, tmp_path, monkeypatch, caplog, data):
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, 15, crash)
+        train(replace(job, data=data), tmp_path)
+    with caplog.at_level("INFO"):
+        train(job, tmp_path)
+    assert "starting over" in caplog.text
+    assert results(tmp_path) == results(undisturbed)
+
+
+def test_a_signal_saves_no_loss_that_is_no_number(job, tmp_path, monkeypatch):
+    def poisoned():
+        signal.raise_signal(signal.SIGTERM)
+
+    at_step(monkeypatch, 8, poisoned)
+    add_loss = Progress.add_loss
+    monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
+    with pytest.raises(InputError, match="a loss of nan"):
+        train(job, tmp_path)
+    assert not tmp_path.exists() or not steps_at_hand(tmp_path)
+
+
 def test_two_trainings_in_one_folder_are_refused(job, tmp_path, monkeypatch):
     def another():
         with pytest.raises(InputError, match="another process that trains here"):

@@ -124,6 +124,13 @@ def test_the_table_has_a_row_a_trial_and_a_budget():
     assert table["seconds"].to_list() == [36.0] * 3
 
 
+def test_gpu_hours_count_the_gpus_that_were_used():
+    """Half an hour on two of the four GPUs that the node has."""
+    settings = complete_entry("models", "m", ENTRY | {"resources": {"gpus": 2}})
+    record = trial("a", gpus=["H100"] * 4, wall_seconds=1800.0, settings=settings).record
+    assert search_table([Trial(Path("a"), record)])["gpu_hours"].to_list() == [1.0]
+
+
 def test_without_f1_nothing_is_expected():
     table = search_table(rank([trial("a", None, 2.0), trial("b", None, 1.0)]))
     assert table["trial"].to_list() == ["b", "a"]

@@ -7,13 +7,14 @@ import warnings
 
 import typer
 
-from bioner.cli import corpora, reports, scores, systems
+from bioner.cli import corpora, reports, scores, systems, training
 from bioner.errors import InputError, Interrupted
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 for command in (
     *(corpora.fetch, corpora.normalize, corpora.validate),
-    *(systems.train, systems.search, systems.adopt, systems.predict, systems.time, systems.realign, systems.tag),
+    *(training.train, training.search, training.adopt),
+    *(systems.predict, systems.time, systems.realign, systems.tag),
     *(scores.score, scores.gather, scores.compare, scores.compare_all, scores.select, scores.ensemble),
     *(reports.report, reports.summary),
 ):

@@ -1,0 +1,84 @@
+"""Commands of training: train, search, adopt."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bioner.catalogue import complete_entry
+from bioner.cli.options import Config, Entry, Out, each_once, entry_of, keep_apart, settings_of
+from bioner.config import merged
+from bioner.errors import InputError
+
+
+def train(
+    model: str,
+    data: Annotated[Path, typer.Option(help="Folder with train.jsonl and dev.jsonl.")],
+    out: Out,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 42,
+    dataset: Annotated[str | None, typer.Option(help="The corpus's name, for the model card.")] = None,
+    winner: Annotated[Path | None, typer.Option(help="winner.json of a search: train with its values.")] = None,
+    searched: Annotated[
+        list[str] | None,
+        typer.Option(help="A trial of a search over this setting; again for each. Weights stay with the best so far."),
+    ] = None,
+    deterministic: Annotated[bool, typer.Option(help="Deterministic kernels on GPUs: the same bytes again.")] = False,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Train a model: model/, history.csv, run.json; cut short, the same command goes on from the last checkpoint."""
+    from bioner.checksums import sha256_of
+    from bioner.instances import read_instances
+    from bioner.search import read_winner
+    from bioner.training.job import Job
+    from bioner.training.launch import launch
+    from bioner.training.run import train
+
+    settings = entry_of("models", model, settings_of(config), entry)
+    if winner:
+        found = merged(settings, {"train": read_winner(winner)["train"]})
+        settings = complete_entry("models", model, found, winner)
+    if unknown := set(searched or []) - set(settings["train"]):
+        raise InputError(
+            "--searched", repr(min(unknown)), f"one of {', '.join(settings['train'])}", "Correct the name."
+        )
+    if deterministic:
+        settings = merged(settings, {"train": {"deterministic": True}})
+    launch(model, settings)
+    splits = {split: data / f"{split}.jsonl" for split in ("train", "dev")}
+    instances = {split: read_instances(path) for split, path in splits.items()}
+    known = {"dataset": dataset, **{split: sha256_of(path) for split, path in splits.items()}}
+    train(Job(model, settings, instances["train"], instances["dev"], seed, data=known, searched=searched or ()), out)
+
+
+def search(
+    trials: Annotated[list[Path], typer.Argument(help="Folders of finished trials.")],
+    out: Out,
+    winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
+) -> None:
+    """Rank the trials of a hyper-parameter search by dev; trials of it that are not named lose their weights."""
+    from bioner.files import atomic_text
+    from bioner.search import rank, read_trial, retire, search_table, winner_of
+    from bioner.tables import write_table
+
+    keep_apart(out)
+    keep_apart(winner, out, option="--winner")
+    each_once("search", trials)
+    ranked = rank([read_trial(folder) for folder in trials])
+    table, best = search_table(ranked), json.dumps(winner_of(ranked), indent=2)
+    with atomic_text(winner) as stream:
+        stream.write(best + "\n")
+    write_table(out, table)
+    retire(ranked)
+
+
+def adopt(
+    winner: Annotated[Path, typer.Option(help="winner.json of the search.")],
+    trials: Annotated[Path, typer.Option(help="Folder of the trials.")],
+    out: Out,
+) -> None:
+    """The winning trial's model, history and run.json as those of the seed it was trained under."""
+    from bioner.search import adopt
+
+    adopt(winner, trials, out)
