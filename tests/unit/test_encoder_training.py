@@ -170,12 +170,12 @@ def test_out_of_memory_halves_the_forward_pass_and_keeps_the_batch(
     assert (run["micro_batch_size"], run["accumulation"]) == (2, 2)
     assert pl.read_csv(tmp_path / "history.csv")["step"].to_list() == [3, 6], "as many optimiser steps"
     assert (sizes[0], max(sizes[1:])) == (4, 2)
-    assert "out of memory with 4 sentences a forward pass; now 2" in caplog.text
+    assert "out of memory; half as many sentences a forward pass, the batch as it is" in caplog.text
 
 
 def test_a_second_time_out_of_memory_is_the_end(tiny_encoder, sentences, tmp_path, monkeypatch):
     out_of_memory_above(monkeypatch, 1)
-    with pytest.raises(InputError, match=r"no memory for 4 sentences a forward pass, nor for 2.*micro_batch_size"):
+    with pytest.raises(InputError, match=r"no memory for 4, nor for 2 sentences a forward pass.*micro_batch_size"):
         train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
 
 
@@ -308,9 +308,19 @@ def test_a_resumed_training_remembers_that_memory_was_short(tiny_encoder, senten
     assert json.loads((tmp_path / "run.json").read_text())["micro_batch_size"] == 2
 
 
+def test_memory_that_is_shorter_still_in_a_later_session_is_told(tiny_encoder, sentences, tmp_path):
+    def full(_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    (tmp_path / "note").touch()
+    with pytest.raises(InputError, match="no memory for 4 sentences a forward pass"):
+        _within_memory(full, job_of(tiny_encoder, sentences, train={"batch_size": 8}), tmp_path / "note")
+
+
 def test_a_trial_that_diverges_is_a_result_without_weights(tiny_encoder, sentences, tmp_path, monkeypatch):
     add_loss = Progress.add_loss
     monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
+    (tmp_path / "lr1" / "model").mkdir(parents=True)  # what it left under other settings
     train(Job("tiny", tiny_encoder, sentences, sentences, 7, data=DATA, searched=["learning_rate"]), tmp_path / "lr1")
     trial = read_trial(tmp_path / "lr1")
     assert set(trial.kept.values()) == {None}

@@ -177,7 +177,10 @@ def time_table(kept: Kept) -> pl.DataFrame:
 
 
 def cost_table(kept: Kept) -> pl.DataFrame:
-    """Training cost a cell and seed: seconds, GPU-hours, peak memory, trained parameters."""
+    """Training cost a cell and seed: seconds, GPU-hours, energy, peak memory, trained parameters.
+
+    The first seed's row also says what the search took that its training was the best trial of, this trial included.
+    """
     return kept.runs
 
 

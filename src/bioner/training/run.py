@@ -109,33 +109,26 @@ def _source(job: Job, workspace: Path, processes: PartialState) -> str | Path:
 def _within_memory(run: Callable[[Job], Trained], job: Job, note: Path) -> tuple[Trained, Job]:
     """Run the job; out of memory, once more with half as many sentences a forward pass, and the batch as it is.
 
-    `note` remembers it: a later session goes on with the half. Several processes cannot agree to try again, and end.
+    `note` remembers it: a later session begins with the half. Several processes cannot agree to try again, and end.
     """
     smaller = job.halved() if job.processes == 1 else None
-    if smaller is not None and note.exists():
-        return run(smaller), smaller
-    try:
-        return run(job), job
-    except RuntimeError as error:
-        if not should_reduce_batch_size(error):
-            raise
-    # Outside of `except`: the error holds on to what the first try had in memory.
-    gc.collect()
-    torch.cuda.empty_cache()
-    micro, _ = job.batches()
-    found, expected = f"no memory for {micro} sentences a forward pass", "a smaller part of the batch at once"
+    ways = [job] if smaller is None else [smaller] if note.exists() else [job, smaller]
+    for number, way in enumerate(ways, 1):
+        try:
+            return run(way), way
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+        # Outside of `except`: the error holds on to what this try had in memory.
+        gc.collect()
+        torch.cuda.empty_cache()
+        if number < len(ways):
+            log.warning("train %s: out of memory; half as many sentences a forward pass, the batch as it is", job.name)
+            note.touch()
+    tried = ", nor for ".join(str(way.batches()[0]) for way in ways)
+    found = f"no memory for {tried} sentences a forward pass"
     remedy = "Lower train.micro_batch_size or max_length, or set train.checkpointing."
-    if smaller is None:
-        raise InputError(job.name, found, expected, remedy)
-    log.warning("train %s: out of memory with %d sentences a forward pass; now %d", job.name, micro, micro // 2)
-    note.touch()
-    try:
-        return run(smaller), smaller
-    except RuntimeError as error:
-        if not should_reduce_batch_size(error):
-            raise
-        found = f"no memory for {micro} sentences a forward pass, nor for {micro // 2}"
-        raise InputError(job.name, found, expected, remedy) from None
+    raise InputError(job.name, found, "a part of the batch that fits", remedy)
 
 
 def _publish(job: Job, ran: Job, trained: Trained, model: Path, out: Path) -> None:
@@ -164,7 +157,9 @@ def _publish(job: Job, ran: Job, trained: Trained, model: Path, out: Path) -> No
         "energy_kwh": progress.energy(),
         **provenance(),
     }
-    if trained.kept is not None:
+    if trained.kept is None:
+        shutil.rmtree(out / "model", ignore_errors=True)  # of an earlier trial of this name
+    else:
         write_card(model, record)
         with atomic_path(out / "model") as path:
             model.replace(path)
