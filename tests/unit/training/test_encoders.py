@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from types import SimpleNamespace
 
 import polars as pl
@@ -12,7 +11,6 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from bioner.catalogue import complete_entry
 from bioner.config import merged
 from bioner.errors import InputError
 from bioner.instances import Instance
@@ -21,19 +19,14 @@ from bioner.predict import predict
 from bioner.provenance import energy_kwh
 from bioner.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.search import rank, read_trial
+from bioner.search import read_trial
 from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of, is_stale
-from bioner.training.run import _within_memory, train
+from bioner.training.run import train
 from bioner.training.setup import training_arguments
 from bioner.training.trainer import ByLength, ResumableTrainer
 from tests.conftest import instance
-
-DATA = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
-
-
-def job_of(entry: dict, sentences: list, **changes) -> Job:
-    return Job("tiny", complete_entry("models", "tiny", merged(entry, changes)), sentences, sentences, 7, data=DATA)
+from tests.unit.training.helpers import DATA, a_second_a_pass, job_of
 
 
 @pytest.fixture(scope="module")
@@ -147,38 +140,6 @@ def test_a_loss_that_is_no_number_ends_training_with_one_line(tiny_encoder, sent
     assert not (tmp_path / "run").exists()
 
 
-def out_of_memory_above(monkeypatch, most: int) -> list[int]:
-    """Forward passes with more than `most` sentences fail as on a full GPU."""
-    sizes, step = [], ResumableTrainer.training_step
-
-    def limited(self, model, inputs, *args, **kwargs):
-        sizes.append(len(inputs["input_ids"]))
-        if sizes[-1] > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-        return step(self, model, inputs, *args, **kwargs)
-
-    monkeypatch.setattr(ResumableTrainer, "training_step", limited)
-    return sizes
-
-
-def test_out_of_memory_halves_the_forward_pass_and_keeps_the_batch(
-    tiny_encoder, sentences, tmp_path, monkeypatch, caplog
-):
-    sizes = out_of_memory_above(monkeypatch, 2)
-    train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
-    run = json.loads((tmp_path / "run.json").read_text())
-    assert (run["micro_batch_size"], run["accumulation"]) == (2, 2)
-    assert pl.read_csv(tmp_path / "history.csv")["step"].to_list() == [3, 6], "as many optimiser steps"
-    assert (sizes[0], max(sizes[1:])) == (4, 2)
-    assert "out of memory; half as many sentences a forward pass, the batch as it is" in caplog.text
-
-
-def test_a_second_time_out_of_memory_is_the_end(tiny_encoder, sentences, tmp_path, monkeypatch):
-    out_of_memory_above(monkeypatch, 1)
-    with pytest.raises(InputError, match=r"no memory for 4, nor for 2 sentences a forward pass.*micro_batch_size"):
-        train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
-
-
 def test_the_split_of_a_batch_changes_neither_loss_nor_weights(tiny_encoder, sentences, tmp_path):
     """Up to rounding: without dropout, one pass of 6 sentences, three of 2 and six of 1 are the same step."""
     found = {}
@@ -206,15 +167,7 @@ def test_the_training_loss_is_the_mean_over_labels(tiny_encoder, sentences, tmp_
 
 def test_tokens_are_counted_without_padding_an_epoch_at_a_time(tiny_encoder, sentences, tmp_path, monkeypatch):
     """A second a step, three steps an epoch of one sentence each: tokens a second are a third of all subwords."""
-    now = [0.0]
-    monkeypatch.setattr("bioner.training.progress.time.monotonic", lambda: now[0])
-    add_loss = Progress.add_loss
-
-    def a_second_each(self, loss):
-        now[0] += 1
-        add_loss(self, loss)
-
-    monkeypatch.setattr(Progress, "add_loss", a_second_each)
+    a_second_a_pass(monkeypatch)
     train(job_of(tiny_encoder, sentences, train={"batch_size": 1, "epochs": 3}), tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     subwords = sum(len(tokenizer(item.tokens, is_split_into_words=True)["input_ids"]) for item in sentences)
@@ -233,16 +186,6 @@ def test_energy_adds_up_over_sessions(monkeypatch):
     second.restore(record)
     meter[0] = 101.0
     assert second.energy() == 3.0
-
-
-def test_several_processes_do_not_try_again_out_of_memory(tiny_encoder, sentences, tmp_path):
-    def full(_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-
-    job = replace(job_of(tiny_encoder, sentences, train={"batch_size": 8}), processes=2)
-    with pytest.raises(InputError, match="no memory for 4 sentences a forward pass"):
-        _within_memory(full, job, tmp_path / "note")
-    assert not (tmp_path / "note").exists()
 
 
 class Watched(torch.nn.Module):
@@ -272,49 +215,6 @@ def test_padding_is_not_attended_to_and_precision_is_what_was_asked_for(trained,
     assert answers[0].keys() == answers[1].keys()
     for ids, logits in answers[0].items():
         torch.testing.assert_close(logits, answers[1][ids], rtol=0, atol=2e-2 if bf16 else 1e-5)
-
-
-def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(tiny_encoder, sentences, tmp_path, monkeypatch):
-    for size in (2, 4):
-        with monkeypatch.context() as patch:
-            out_of_memory_above(patch, 2)
-            entry = merged(tiny_encoder, {"train": {"batch_size": size}})
-            train(
-                Job("tiny", entry, sentences * 4, sentences, 7, data=DATA, searched=["batch_size"]),
-                tmp_path / f"b{size}",
-            )
-    ranked = rank([read_trial(tmp_path / name) for name in ("b2", "b4")])
-    assert len(ranked) == 2
-    assert [trial.weights.is_dir() for trial in ranked] == [True, False]
-
-
-def test_a_resumed_training_remembers_that_memory_was_short(tiny_encoder, sentences, tmp_path, monkeypatch):
-    class Crash(BaseException):
-        pass
-
-    with monkeypatch.context() as patch:
-        sizes = out_of_memory_above(patch, 2)
-        limited = ResumableTrainer.training_step
-
-        def dies(self, *args, **kwargs):
-            if len(sizes) > 8:
-                raise Crash
-            return limited(self, *args, **kwargs)
-
-        patch.setattr(ResumableTrainer, "training_step", dies)
-        with pytest.raises(Crash):
-            train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
-    train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
-    assert json.loads((tmp_path / "run.json").read_text())["micro_batch_size"] == 2
-
-
-def test_memory_that_is_shorter_still_in_a_later_session_is_told(tiny_encoder, sentences, tmp_path):
-    def full(_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-
-    (tmp_path / "note").touch()
-    with pytest.raises(InputError, match="no memory for 4 sentences a forward pass"):
-        _within_memory(full, job_of(tiny_encoder, sentences, train={"batch_size": 8}), tmp_path / "note")
 
 
 def test_a_trial_that_diverges_is_a_result_without_weights(tiny_encoder, sentences, tmp_path, monkeypatch):
@@ -350,21 +250,6 @@ def test_an_encoder_without_a_trained_head_is_refused(trained, tiny_encoder, sen
 def test_an_optimiser_that_is_not_installed_is_told(tiny_encoder, sentences, tmp_path, name):
     with pytest.raises(InputError, match=f"the optimizer '{name}', which cannot be used here"):
         train(job_of(tiny_encoder, sentences, train={"optimizer": name}), tmp_path)
-
-
-def test_half_a_sentence_is_no_forward_pass(tiny_encoder, sentences, tmp_path, monkeypatch):
-    out_of_memory_above(monkeypatch, 0)
-    with pytest.raises(InputError, match="no memory for 1 sentences a forward pass"):
-        train(job_of(tiny_encoder, sentences, train={"batch_size": 1}), tmp_path)
-
-
-def test_another_error_is_not_taken_for_one_of_memory(tiny_encoder, sentences, tmp_path, monkeypatch):
-    def broken(*_, **__):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(ResumableTrainer, "training_step", broken)
-    with pytest.raises(RuntimeError, match="a bug"):
-        train(job_of(tiny_encoder, sentences), tmp_path)
 
 
 def test_bf16_is_refused_on_a_gpu_without_it(tiny_encoder, sentences, tmp_path, monkeypatch):

@@ -1,13 +1,8 @@
 """A training cut short goes on where it was, and ends as if nothing had happened, bit for bit."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,61 +12,12 @@ import pytest
 from bioner.catalogue import complete_entry
 from bioner.config import merged
 from bioner.errors import InputError, Interrupted
-from bioner.instances import write_instances
 from bioner.training import checkpoints
 from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of
 from bioner.training.run import train
 from bioner.training.workspace import DONE, WORKSPACE
-
-TIMES = ["seconds", "tokens_per_second", "peak_memory_gb", "peak_gpu_memory_gb"]
-
-
-class Crash(BaseException):
-    """What kill -9 leaves behind: nothing of what comes after is done."""
-
-
-@pytest.fixture(scope="module")
-def job(tiny_encoder, sentences) -> Job:
-    """Twelve sentences in batches of two: six steps an epoch, up to four epochs, dropout as BERT has it."""
-    many = [replace(item, id=f"{item.id}-{number}") for number in range(4) for item in sentences]
-    entry = merged(tiny_encoder, {"train": {"epochs": 4, "patience": 3, "learning_rate": 1e-2}})
-    return Job("tiny-bert", entry, many, sentences, 7)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(job, tmp_path_factory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("undisturbed") / "run"
-    train(job, folder)
-    return folder
-
-
-def results(folder: Path) -> tuple[bytes, list[tuple], dict]:
-    """What may not differ: weights, history without times, which epoch was kept."""
-    weights = (folder / "model" / "model.safetensors").read_bytes()
-    history = pl.read_csv(folder / "history.csv").drop(TIMES).rows()
-    return weights, history, json.loads((folder / "run.json").read_text())["kept"]
-
-
-def at_step(monkeypatch, number: int, action: Callable[[], None]) -> None:
-    """Do something in the forward pass of this number, counted over all epochs of this session."""
-    count, add_loss = [0], Progress.add_loss
-
-    def counted(self, loss):
-        count[0] += 1
-        if count[0] == number:
-            action()
-        add_loss(self, loss)
-
-    monkeypatch.setattr(Progress, "add_loss", counted)
-
-
-def crash() -> None:
-    raise Crash
-
-
-def steps_at_hand(folder: Path) -> list[int]:
-    return sorted(int(path.name.split("-")[1]) for path in (folder / WORKSPACE / "checkpoints").glob("checkpoint-*"))
+from tests.unit.training.helpers import Crash, a_second_a_pass, at_step, crash, results, steps_at_hand
 
 
 @pytest.mark.parametrize("step", [1, 6, 7, 9, 12, 24])
@@ -176,7 +122,7 @@ def test_early_stopping_is_remembered(job, tmp_path, monkeypatch):
     assert len(results(tmp_path / "run")[1]) < 30
 
 
-def test_what_a_fixed_checkpoint_is_for_another_job_starts_over(job, undisturbed, tmp_path, monkeypatch, caplog):
+def test_checkpoints_of_other_settings_are_not_gone_on_from(job, undisturbed, tmp_path, monkeypatch, caplog):
     other = replace(job, entry=merged(job.entry, {"train": {"learning_rate": 2e-3}}))
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 15, crash)
@@ -285,15 +231,7 @@ def test_an_out_folder_that_was_there_stays_and_hides_no_error(job, tmp_path, mo
 def test_no_second_of_any_session_is_forgotten(job, tmp_path, monkeypatch):
     """The clock is looked at every SILENCE seconds, here at every step: what a crash undid counts, too."""
     monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
-    now = [0.0]
-    monkeypatch.setattr("bioner.training.progress.time.monotonic", lambda: now[0])
-    add_loss = Progress.add_loss
-
-    def a_second_each(self, loss):
-        now[0] += 1
-        add_loss(self, loss)
-
-    monkeypatch.setattr(Progress, "add_loss", a_second_each)
+    a_second_a_pass(monkeypatch)
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 11, crash)  # ten steps, of which the last four are lost with their epoch
         train(job, tmp_path)
@@ -352,53 +290,3 @@ def test_two_trainings_in_one_folder_are_refused(job, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 3, another)
         train(job, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def data(job, tmp_path_factory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("data")
-    write_instances(folder / "train.jsonl", [replace(i, id=f"{i.id}-{n}") for n in range(12) for i in job.train])
-    write_instances(folder / "dev.jsonl", job.dev)
-    return folder
-
-
-def command(job: Job, data: Path, out: Path) -> list[str]:
-    entry = merged(job.entry, {"train": {"epochs": 6, "patience": None}})
-    program = [str(Path(sys.executable).parent / "bioner"), "train", "tiny-bert"]
-    return [*program, "--entry", json.dumps(entry), "--data", str(data), "--out", str(out)]
-
-
-def started(job: Job, data: Path, out: Path) -> subprocess.Popen:
-    return subprocess.Popen(command(job, data, out), stderr=subprocess.PIPE, text=True, env=os.environ)
-
-
-@pytest.fixture(scope="module")
-def undisturbed_process(job, data, tmp_path_factory) -> Path:
-    out: Path = tmp_path_factory.mktemp("undisturbed-process") / "run"
-    assert subprocess.run(command(job, data, out), check=False).returncode == 0
-    return out
-
-
-def when(there: Callable[[], object], process: subprocess.Popen) -> None:
-    """Wait until something is there; the process must still run."""
-    for _ in range(3000):
-        if there():
-            assert process.poll() is None, "the training ended before it could be disturbed"
-            return
-        time.sleep(0.01)
-    raise AssertionError("never came to be")
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
-def test_a_real_process_that_is_killed_goes_on_and_ends_the_same(job, data, undisturbed_process, tmp_path, number):
-    out = tmp_path / "run"
-    for epoch in (1, 3):
-        process = started(job, data, out)
-        when(lambda: [step for step in steps_at_hand(out) if step >= 72 * epoch], process)  # noqa: B023
-        process.send_signal(number)
-        assert "Traceback" not in process.communicate()[1]
-        assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
-        assert not (out / "run.json").exists()
-    assert subprocess.run(command(job, data, out), check=False).returncode == 0
-    assert results(out) == results(undisturbed_process)
-    assert sorted(path.name for path in out.iterdir()) == ["history.csv", "model", "run.json"]

@@ -1,0 +1,66 @@
+"""What the tests of training share: a job cut short at will, and what two trainings are compared by."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from bioner.catalogue import complete_entry
+from bioner.config import merged
+from bioner.training.job import Job
+from bioner.training.progress import Progress
+from bioner.training.workspace import WORKSPACE
+
+TIMES = ["seconds", "tokens_per_second", "peak_memory_gb", "peak_gpu_memory_gb"]
+
+
+class Crash(BaseException):
+    """What kill -9 leaves behind: nothing of what comes after is done."""
+
+
+def results(folder: Path) -> tuple[bytes, list[tuple], dict]:
+    """What may not differ: weights, history without times, which epoch was kept."""
+    weights = (folder / "model" / "model.safetensors").read_bytes()
+    history = pl.read_csv(folder / "history.csv").drop(TIMES).rows()
+    return weights, history, json.loads((folder / "run.json").read_text())["kept"]
+
+
+def at_step(monkeypatch, number: int, action: Callable[[], None]) -> None:
+    """Do something in the forward pass of this number, counted over all epochs of this session."""
+    count, add_loss = [0], Progress.add_loss
+
+    def counted(self, loss):
+        count[0] += 1
+        if count[0] == number:
+            action()
+        add_loss(self, loss)
+
+    monkeypatch.setattr(Progress, "add_loss", counted)
+
+
+def crash() -> None:
+    raise Crash
+
+
+def steps_at_hand(folder: Path) -> list[int]:
+    return sorted(int(path.name.split("-")[1]) for path in (folder / WORKSPACE / "checkpoints").glob("checkpoint-*"))
+
+
+def a_second_a_pass(monkeypatch) -> None:
+    """A clock for training that stands still but for a second a forward pass."""
+    now, add_loss = [0.0], Progress.add_loss
+
+    def counted(self, loss):
+        now[0] += 1
+        add_loss(self, loss)
+
+    monkeypatch.setattr("bioner.training.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Progress, "add_loss", counted)
+
+
+DATA = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
+
+
+def job_of(entry: dict, sentences: list, **changes) -> Job:
+    return Job("tiny", complete_entry("models", "tiny", merged(entry, changes)), sentences, sentences, 7, data=DATA)
