@@ -48,7 +48,7 @@ class Diverged(InputError):
 def best_of(rows: Sequence[Record], metric: Metric) -> Record:
     """The epoch with the best value on dev; the first of equal ones."""
     sign = -1 if metric.endswith("loss") else 1
-    return max(rows, key=lambda row: sign * row[metric])  # max gives the first of equal ones
+    return max(rows, key=lambda row: sign * row[metric])
 
 
 def is_stale(rows: Sequence[Record], metric: Metric, patience: int | None) -> bool:
@@ -71,7 +71,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._before = 0.0  # seconds of earlier sessions
         self._energy_before: float | None = 0.0
         self._training = 0.0  # seconds of this epoch, dev evaluation aside
-        self._epoch_start = self._start = self._spoke = self._looked = time.monotonic()
+        self._epoch_start = self._start = self._looked = time.monotonic()
         self._energy_start = energy_kwh(gpus)
         self._clock: Path | None = None
 

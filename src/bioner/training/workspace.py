@@ -67,6 +67,8 @@ def _claim(job: Job, out: Path) -> None:
         raise InputError(workspace, "a file", "a folder that training makes and removes", "Move it away.")
     identity = json.loads(json.dumps(job.identity()))
     if _identity(workspace) == identity:
+        if _has_checkpoints(workspace):
+            shutil.rmtree(aside, ignore_errors=True)
         return
     was_aside = _identity(aside) == identity
     if _has_checkpoints(workspace):
@@ -86,13 +88,13 @@ def _claim(job: Job, out: Path) -> None:
 def _leave(out: Path, done: bool) -> None:
     """Remove what is not needed any more, whole or not at all: first its name, then its content."""
     workspace, aside = out / WORKSPACE, out / ASIDE
-    if done or not _has_checkpoints(workspace):
-        if workspace.is_dir():
-            workspace.rename(out / DONE)
-        if aside.is_dir() and not done:
-            aside.rename(workspace)  # a typo in the settings costs nothing
-    if done:
+    cut_short = not done and _has_checkpoints(workspace)
+    if workspace.is_dir() and not cut_short:
+        workspace.rename(out / DONE)
+    if done or cut_short:
         shutil.rmtree(aside, ignore_errors=True)
+    elif aside.is_dir() and not workspace.exists():
+        aside.rename(workspace)  # a typo in the settings costs nothing
     shutil.rmtree(out / DONE, ignore_errors=True)
 
 

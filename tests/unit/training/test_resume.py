@@ -131,6 +131,15 @@ def test_checkpoints_of_other_settings_are_not_gone_on_from(job, undisturbed, tm
         train(job, tmp_path)
     assert "settings or data have changed since; starting over" in caplog.text
     assert results(tmp_path) == results(undisturbed)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "model", "run.json"]
+
+
+def test_another_job_s_checkpoints_go_once_this_one_has_its_own(job, tmp_path, monkeypatch):
+    for rate in (2e-3, 1e-2):
+        with monkeypatch.context() as patch, pytest.raises(Crash):
+            at_step(patch, 9, crash)
+            train(replace(job, entry=merged(job.entry, {"train": {"learning_rate": rate}})), tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [WORKSPACE]
 
 
 def test_a_live_training_holds_the_newest_checkpoint_and_another_one(tmp_path):
