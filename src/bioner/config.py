@@ -106,7 +106,7 @@ def _coerced(schema: Tree, value: Any) -> Any:
         known, rest = schema.get("properties", {}), schema.get("additionalProperties")
         rest = rest if isinstance(rest, dict) else {}
         return {key: _coerced(known.get(key, rest), item) for key, item in value.items()}
-    if isinstance(value, str) and {"integer", "number", "boolean"} & set(kinds) and "string" not in kinds:
+    if isinstance(value, str) and {"integer", "number", "boolean", "null"} & set(kinds) and "string" not in kinds:
         if "number" in kinds and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", value):
             return float(value)  # to YAML 2e-5 is text, and 2.0e-5 a number
         return yaml.safe_load(value)

@@ -38,6 +38,14 @@ def test_hyper_parameters_may_be_fixed(tmp_path):
     assert not {"trial", "search", "adopt"} & planned.keys()
 
 
+def test_the_hyper_parameters_of_one_model_are_fixed_on_the_command_line(tmp_path):
+    """`--config` hands over `null` as text."""
+    settings = "settings={biomedbert-large: {search: null, train: {batch_size: 16, learning_rate: 2.0e-5}}}"
+    planned = jobs(dry_run(tmp_path, "results/BC5CDR/biomedbert-large/scores.csv", "--config", settings))
+    assert planned["train"] == 3
+    assert "trial" not in planned
+
+
 def test_a_search_is_a_target_of_its_own(tmp_path):
     planned = jobs(dry_run(tmp_path, "results/BC5CDR/deberta-v3-large/search.csv"))
     assert planned == {"fetch": 1, "normalize": 1, "trial": 12, "search": 1, "total": 15}
