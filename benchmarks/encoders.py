@@ -42,7 +42,7 @@ from bioner.instances import Instance, entity_types
 from bioner.models.encoder import cut, labelled, tag
 from bioner.models.hub import load_token_classifier, load_tokenizer
 from bioner.raw import Tagged
-from bioner.realign import realign_all
+from bioner.realignment.realign import realign_all
 from bioner.tags import tag_set
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job

@@ -21,7 +21,7 @@ from bioner.corpora.normalize import normalize
 from bioner.instances import SPLITS, Instance, Prediction
 from bioner.models.prompt import response_line
 from bioner.raw import Generated
-from bioner.realign import realign_all
+from bioner.realignment.realign import realign_all
 from bioner.scoring.compare import System, compare
 from bioner.scoring.score import score
 from bioner.tags import tag_set

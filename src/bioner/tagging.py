@@ -13,7 +13,7 @@ from bioner.errors import InputError
 from bioner.files import parse_json, read_text
 from bioner.instances import Instance
 from bioner.predict import Predictor, load_predictor
-from bioner.realign import realign
+from bioner.realignment.realign import realign
 from bioner.tags import OUTSIDE, spans
 
 TEXTS_AT_ONCE = 256

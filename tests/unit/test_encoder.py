@@ -10,7 +10,7 @@ from bioner.config import merged
 from bioner.models import IGNORED
 from bioner.models.encoder import batches, cut, gathered, labelled
 from bioner.models.hub import load_tokenizer
-from bioner.realign import realign
+from bioner.realignment.realign import realign
 from bioner.training.scratch import make_pretrained
 from tests.conftest import instance
 

@@ -15,7 +15,7 @@ import pytest
         "bioner.corpora.normalize",
         "bioner.models.controls",
         "bioner.predict",
-        "bioner.realign",
+        "bioner.realignment.realign",
         "bioner.reporting.report",
         "bioner.scoring.score",
     ],

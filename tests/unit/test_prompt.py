@@ -4,7 +4,7 @@ import pytest
 
 from bioner.models.hub import load_tokenizer
 from bioner.models.llm import example
-from bioner.models.prompt import line_ids, parse_response, prompt_ids, prompt_text, response_ids, response_line
+from bioner.models.prompt import line_ids, prompt_ids, prompt_text, response_ids, response_line
 from bioner.training.scratch import make_pretrained
 
 
@@ -29,14 +29,6 @@ def test_the_prompt_is_the_paper_s_template():
 
 def test_a_response_line_is_token_colon_tag():
     assert response_line("IL-2", "B-DNA") == "IL-2:B-DNA\n"
-
-
-def test_the_tag_of_a_line_is_what_follows_its_last_colon():
-    assert parse_response("C18:1:B-Chemical\n::O\n") == [("C18:1", "B-Chemical"), (":", "O")]
-
-
-def test_lines_without_a_colon_are_no_answer():
-    assert parse_response("Sure, here it is\n\ngout:B-Disease") == [("gout", "B-Disease")]
 
 
 def test_ids_of_prompt_and_lines_are_the_ids_of_the_whole_text(tokenizer, sentences):

@@ -39,7 +39,7 @@ def score(
 ) -> None:
     """One prediction file scored in every way: official, by length, the paper's, other conventions."""
     from bioner.instances import read_instances, read_predictions
-    from bioner.realign import read_orphans
+    from bioner.realignment.realign import read_orphans
     from bioner.scoring.score import score
     from bioner.tables import write_table
 

@@ -133,7 +133,7 @@ def realign(
 
     from bioner.instances import entity_types, read_instances, write_predictions
     from bioner.raw import read_raw
-    from bioner.realign import ALIGNMENT, realign_all
+    from bioner.realignment.realign import ALIGNMENT, realign_all
     from bioner.tables import write_table
     from bioner.tags import tag_set
 

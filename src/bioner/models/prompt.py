@@ -1,7 +1,7 @@
 """The LLM's prompt and response (the paper's Fig. 1), as text and as token ids."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 INSTRUCTION = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -19,7 +19,7 @@ class Tokenizer(Protocol):
     bos_token_id: int | None
     eos_token_id: int
 
-    def __call__(self, text: str, add_special_tokens: bool = ...) -> dict[str, list[int]]: ...
+    def __call__(self, text: Any, add_special_tokens: bool = ...) -> Any: ...
 
 
 def prompt_text(tokens: Sequence[str], types: Sequence[str]) -> str:
@@ -32,12 +32,6 @@ def response_line(token: str, tag: str) -> str:
     return f"{token}:{tag}\n"
 
 
-def parse_response(text: str) -> list[tuple[str, str]]:
-    """Token and tag of every line with a colon; the tag is what follows the last one, since tokens may hold colons."""
-    pairs = (line.rpartition(":") for line in text.split("\n"))
-    return [(token.strip(), tag.strip()) for token, colon, tag in pairs if colon]
-
-
 def prompt_ids(tokenizer: Tokenizer, tokens: Sequence[str], types: Sequence[str]) -> list[int]:
     """Token ids of the prompt, begin-of-sequence first where the tokenizer has one."""
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
@@ -45,20 +39,29 @@ def prompt_ids(tokenizer: Tokenizer, tokens: Sequence[str], types: Sequence[str]
 
 
 def line_ids(tokenizer: Tokenizer, token: str, tag: str) -> list[int]:
-    """Token ids of one response line as they are inside a response.
+    """Token ids of one response line as they are inside a response."""
+    return lines_ids(tokenizer, [(token, tag)])[0]
+
+
+def lines_ids(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[list[int]]:
+    """Token ids of response lines, each as it is inside a response, in one call of the tokenizer.
 
     A line is tokenized behind a line end, whose ids are then removed: tokenizers treat the start of a text and the
     middle of it differently, and pieces such as `:B` cross the border of word and tag.
     """
-    newline = _ids(tokenizer, "\n")
-    return _ids(tokenizer, "\n" + response_line(token, tag))[len(newline) :]
+    if not pairs:
+        return []
+    newline = len(_ids(tokenizer, "\n"))
+    texts = ["\n" + response_line(token, tag) for token, tag in pairs]
+    return [ids[newline:] for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
 
 
 def response_ids(tokenizer: Tokenizer, tokens: Sequence[str], tags: Sequence[str]) -> list[int]:
     """Token ids of the whole response, end-of-sequence last; training and forced decoding use the same lines."""
-    lines = (line_ids(tokenizer, token, tag) for token, tag in zip(tokens, tags, strict=True))
+    lines = lines_ids(tokenizer, list(zip(tokens, tags, strict=True)))
     return [*(piece for line in lines for piece in line), tokenizer.eos_token_id]
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids

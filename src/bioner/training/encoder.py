@@ -13,7 +13,7 @@ from bioner.instances import entity_types
 from bioner.models import IGNORED
 from bioner.models.encoder import Cut, cut, gathered, labelled
 from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
-from bioner.realign import realign_all
+from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.tags import tag_set
 from bioner.training.interrupts import Interrupts

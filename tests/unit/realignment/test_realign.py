@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 from bioner.errors import InputError
 from bioner.raw import Generated, Tagged, read_raw, write_raw
-from bioner.realign import realign
+from bioner.realignment.realign import realign
 from bioner.tags import tag_set, violation
 from tests.conftest import instance
 
 GOLD = instance("s1", "Oral/O aspirin/B-Chemical caused/O acute/B-Disease renal/I-Disease failure/I-Disease ./O")
 LEGAL = frozenset(tag_set(["Chemical", "Disease"]))
+FAITHFUL = [f"{token}:{tag}" for token, tag in zip(GOLD.tokens, GOLD.tags, strict=True)]
 
 
 def written(*lines: str, stopped: bool = True) -> Generated:
@@ -83,13 +84,71 @@ def test_a_word_without_subwords_is_outside_and_counted_as_dropped():
     assert alignment.dropped == 1
 
 
+# What robust realignment makes of an answer, line by line: the tags it should end with, and how many gold tokens count
+# as exact, substituted and dropped, and how many written ones as added.
+WRITTEN = {
+    "case": (["ORAL:O", "Aspirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (5, 2, 0, 0)),
+    "escaped": ([r"\u004fral:O", r"\x61spirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (5, 2, 0, 0)),
+    "split": (["Oral:O", "asp:B-Chemical", "irin:I-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
+    "merged": ([*FAITHFUL[:4], "renalfailure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
+    "merged, beginning": ([*FAITHFUL[:3], "acuterenal:B-Disease", "failure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
+    "merged with a blank": ([*FAITHFUL[:4], "renal failure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
+    "replaced": (["Oral:O", "ASA:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
+    "two replaced": ([*FAITHFUL[:4], "kidney:I-Disease", "collapse:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
+    "repeated": ([*FAITHFUL[:2], "aspirin:B-Chemical", "aspirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (7, 0, 0, 2)),
+    "left out inside": ([*FAITHFUL[:4], *FAITHFUL[5:]], GOLD.tags, (6, 0, 1, 0)),
+    "left out at the beginning": ([*FAITHFUL[:3], *FAITHFUL[4:]], GOLD.tags, (6, 0, 1, 0)),
+    "left out, nothing goes on": ([FAITHFUL[0], *FAITHFUL[2:]], ["O", "O", *GOLD.tags[2:]], (6, 0, 1, 0)),
+    "garbage before": (["Sure! Here are the labels:", "", "```", *FAITHFUL], GOLD.tags, (7, 0, 0, 1)),
+    "garbage behind": ([*FAITHFUL, "```", "Note: aspirin:B-Disease is one"], GOLD.tags, (7, 0, 0, 1)),
+    "two answers, the first counts": ([*FAITHFUL, *(f"{token}:O" for token in GOLD.tokens)], GOLD.tags, (7, 0, 0, 7)),
+    "two answers set apart": ([*FAITHFUL, "### Response:", *(f"{t}:O" for t in GOLD.tokens)], GOLD.tags, (7, 0, 0, 8)),
+    "an answer broken off, then a whole one": ([*FAITHFUL[:3], "Again:", *FAITHFUL], GOLD.tags, (7, 0, 0, 4)),
+    "a line for all": ([" ".join(FAITHFUL)], GOLD.tags, (7, 0, 0, 0)),
+    "blanks around the colon": ([line.replace(":", " : ") for line in FAITHFUL], GOLD.tags, (7, 0, 0, 0)),
+    "nothing": ([], ["O"] * 7, (0, 0, 7, 0)),
+    "illegal": (["Oral:MAYBE", *FAITHFUL[1:]], GOLD.tags, (7, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_robust_realignment(name):
+    lines, tags, counts = WRITTEN[name]
+    prediction, alignment = realign(GOLD, written(*lines), LEGAL)
+    assert prediction.tags == tags
+    assert (alignment.exact, alignment.substituted, alignment.dropped, alignment.added) == counts
+    assert alignment.output_tokens - alignment.added <= alignment.gold_tokens + 1
+
+
+def test_reachable_entities_are_those_a_perfect_model_would_still_find():
+    def reachable(*lines, method="robust"):
+        alignment = realign(GOLD, written(*lines), LEGAL, method)[1]
+        assert alignment.gold_entities == 2
+        return alignment.reachable_entities
+
+    all_wrong = [f"{token}:O" for token in GOLD.tokens]
+    assert reachable(*all_wrong) == 2, "it is not the model's tags that count"
+    assert reachable("Oral:O", *all_wrong[2:]) == 1
+    assert reachable() == 0
+    assert reachable("Oral:O", "asprin:O", *all_wrong[2:]) == 2
+    assert reachable("Oral:O", "asprin:O", *all_wrong[2:], method="paper") == 1
+    # Two tokens that are one now can have but one tag.
+    assert reachable("Oralaspirin:O", *all_wrong[2:]) == 1
+
+
+def test_a_tagger_reaches_what_it_has_pieces_for():
+    gold = instance("s1", "acute/B-Disease gout/B-Disease")
+    assert realign(gold, Tagged("s1", [0, 0], ["O", "O"]), LEGAL)[1].reachable_entities == 1
+
+
 @given(st.text(max_size=200), st.sampled_from(["robust", "paper"]))
 def test_any_text_gives_valid_tags_of_the_gold_length(text, method):
     prediction, alignment = realign(GOLD, Generated("s1", text, 5, False), LEGAL, method)
     assert len(prediction.tags) == len(GOLD.tokens)
     assert violation(prediction.tags) is None
     assert alignment.exact + alignment.substituted + alignment.dropped == alignment.gold_tokens
-    assert alignment.exact + alignment.substituted + alignment.added == alignment.output_tokens
+    assert 0 <= alignment.added <= alignment.output_tokens
+    assert 0 <= alignment.reachable_entities <= alignment.gold_entities == 2
 
 
 @given(st.lists(st.tuples(st.sampled_from([*GOLD.tokens, "x", ":"]), st.sampled_from([*sorted(LEGAL), "?", ""]))))
@@ -110,7 +169,11 @@ def test_raw_outputs_come_back_as_written(tmp_path):
     ("outputs", "named"),
     [
         ([Tagged("s9", [0], ["O"])], "s9"),
-        ([Tagged("s1", [0], ["O"]), Tagged("s1", [0], ["O"])], "no more than the gold's 1"),
+        (
+            [Tagged("s1", [0], ["O"]), Tagged("s1", [0], ["O"])],
+            "'s1', a second time; expected no more than the gold's 1",
+        ),
+        ([Tagged("t1", [0], ["O"])], "'t1', not in the gold"),
         ([], "'s1' is missing"),
         ([Tagged("s1", [7], ["O"])], "word index 7"),
         ([Tagged("s1", [0, 1], ["O"])], "2 word indices and 1 tags"),

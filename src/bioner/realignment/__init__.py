@@ -1,0 +1,1 @@
+"""Realignment: what a model wrote, brought onto the gold tokens."""

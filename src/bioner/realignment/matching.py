@@ -1,0 +1,109 @@
+"""Which of the tokens a model wrote stand for which gold tokens."""
+
+import html
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+
+from rapidfuzz.distance import Levenshtein
+
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|\\x([0-9a-fA-F]{2})")
+SHARED = 0.5  # of the shorter one's characters: what a token written otherwise must share with the gold's
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """For every gold token the written tokens that stand for it, with weights, and whether it is written as it is."""
+
+    links: list[list[tuple[int, int]]]
+    exact: int
+
+
+def match_equal(tokens: Sequence[str], written: Sequence[str]) -> Matching:
+    """Equal tokens of difflib's longest common blocks, as the paper's code has it."""
+    links: list[list[tuple[int, int]]] = [[] for _ in tokens]
+    blocks = SequenceMatcher(None, tokens, written, autojunk=False).get_matching_blocks()
+    for start, other, size in blocks:
+        for place in range(size):
+            links[start + place] = [(other + place, 1)]
+    return Matching(links, sum(size for _, _, size in blocks))
+
+
+def match_robust(tokens: Sequence[str], written: Sequence[str]) -> Matching:
+    """Equal tokens, up to case, escapes and compatibility forms, by least edits; between them, by characters.
+
+    Tokens that are split, merged or respelled share characters with the gold's; those left over between the same
+    neighbours, as many as gold tokens, were substituted one for one.
+    """
+    if list(tokens) == list(written):
+        return Matching([[(place, 1)] for place in range(len(tokens))], len(tokens))
+    links: list[list[tuple[int, int]]] = [[] for _ in tokens]
+    gold, other = [plain(token) for token in tokens], [plain(token) for token in written]
+    start = other_start = 0
+    for operation in Levenshtein.opcodes(gold, other):
+        if operation.tag != "equal":
+            continue
+        _match_gap(gold, other, (start, operation.src_start), (other_start, operation.dest_start), links)
+        for place in range(operation.src_end - operation.src_start):
+            links[operation.src_start + place] = [(operation.dest_start + place, 1)]
+        start, other_start = operation.src_end, operation.dest_end
+    _match_gap(gold, other, (start, len(gold)), (other_start, len(other)), links)
+    return Matching(links, sum(len(to) == 1 and written[to[0][0]] == tokens[place] for place, to in enumerate(links)))
+
+
+@lru_cache(maxsize=100_000)
+def plain(token: str) -> str:
+    """A token without what does not tell tokens apart: case, escapes, compatibility forms, white space."""
+    if "\\" in token:
+        token = _ESCAPE.sub(_unescaped, token)
+    if "&" in token:
+        token = html.unescape(token)
+    return "".join((token if token.isascii() else unicodedata.normalize("NFKC", token)).casefold().split())
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = int(found[1] or found[2] or found[3], 16)
+    return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else found[0]
+
+
+def _match_gap(
+    gold: Sequence[str],
+    other: Sequence[str],
+    mine: tuple[int, int],
+    theirs: tuple[int, int],
+    links: list[list[tuple[int, int]]],
+) -> None:
+    """Link what stands between two equal tokens: first by shared characters, then one for one."""
+    if mine[0] == mine[1] or theirs[0] == theirs[1]:
+        return
+    if mine[1] - mine[0] == theirs[1] - theirs[0] == 1:
+        links[mine[0]] = [(theirs[0], 1)]
+        return
+    owners = [place for place in range(*mine) for _ in gold[place]]
+    other_owners = [place for place in range(*theirs) for _ in other[place]]
+    shared: dict[tuple[int, int], int] = {}
+    blocks = Levenshtein.opcodes("".join(gold[slice(*mine)]), "".join(other[slice(*theirs)]))
+    for block in blocks:
+        if block.tag == "equal":
+            for place in range(block.src_end - block.src_start):
+                pair = owners[block.src_start + place], other_owners[block.dest_start + place]
+                shared[pair] = shared.get(pair, 0) + 1
+    linked = set()
+    for (place, other_place), count in shared.items():
+        if count >= SHARED * min(len(gold[place]), len(other[other_place])):
+            links[place].append((other_place, count))
+            linked.add(other_place)
+    # What is left over, between what is linked now.
+    start, other_start = mine[0], theirs[0]
+    for place in range(mine[0], mine[1] + 1):
+        if place < mine[1] and not links[place]:
+            continue
+        end = links[place][0][0] if place < mine[1] else theirs[1]
+        if 0 < place - start == end - other_start:
+            for offset in range(place - start):
+                links[start + offset] = [(other_start + offset, 1)]
+        if place < mine[1]:
+            start, other_start = place + 1, links[place][-1][0] + 1

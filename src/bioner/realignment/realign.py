@@ -1,0 +1,215 @@
+"""Model output to valid IOB2 tags on the gold tokens: exactly one tag a token, whatever the model wrote."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Literal, get_type_hints
+
+import polars as pl
+
+from bioner.errors import InputError
+from bioner.instances import Instance, Prediction
+from bioner.raw import RawOutput, Tagged
+from bioner.realignment.answers import Pair, parse_answers, parse_lines, restarts
+from bioner.realignment.matching import Matching, match_equal, match_robust
+from bioner.tables import Schema, read_table
+from bioner.tags import OUTSIDE, repair, spans, split_tag
+
+Method = Literal["robust", "paper"]
+COLUMN_TYPES = {str: pl.String, int: pl.Int64, bool: pl.Boolean}
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """How one output fitted its gold tokens; one row of `alignment.csv`.
+
+    `exact` gold tokens were written as they are, `substituted` ones otherwise (respelled, split, merged), `dropped`
+    ones not at all; these three add up to `gold_tokens`. `added` output tokens stand for no gold token.
+    `illegal_tags` became O and `orphan_tags` (I- that continued nothing) became B-; `orphan_positions` are the tokens
+    of these, counted from 0 and set apart by spaces. Of `gold_entities`, `reachable_entities` would have been found had
+    the model given the right tag to every token that it wrote.
+    """
+
+    id: str
+    gold_tokens: int
+    output_tokens: int
+    exact: int
+    substituted: int
+    dropped: int
+    added: int
+    illegal_tags: int
+    orphan_tags: int
+    hit_budget: bool
+    orphan_positions: str
+    gold_entities: int
+    reachable_entities: int
+
+
+ALIGNMENT: Schema = {name: COLUMN_TYPES[kind] for name, kind in get_type_hints(Alignment).items()}
+
+
+def realign(
+    instance: Instance, output: RawOutput, legal: frozenset[str] | None, method: Method = "robust"
+) -> tuple[Prediction, Alignment]:
+    """Tags of one raw output on the gold tokens of its instance.
+
+    A generator's tokens are matched to the gold tokens: `robust` keeps the tags of tokens that are written otherwise,
+    split or merged; `paper` those of equal tokens alone, as the paper's code does. A tagger's pieces vote, the
+    majority naming the word's tag, the first piece deciding a tie. Tags outside `legal` become O; see tags.repair.
+    """
+    count = len(instance.tokens)
+    if isinstance(output, Tagged):
+        words = _pieces(output, count)
+        tags = [vote([output.tags[piece] for piece in pieces]) for pieces in words]
+        back = [instance.tags[word] if pieces else OUTSIDE for word, pieces in enumerate(words)]
+        exact, linked, added, written = sum(map(bool, words)), sum(map(bool, words)), 0, sum(map(bool, words))
+        hit_budget = False
+    else:
+        pairs, matching = read_answer(instance.tokens, output.text, method)
+        carry = robust_tags if method == "robust" else equal_tags
+        tags = carry(matching, [tag for _, tag in pairs])
+        back = carry(matching, pushed(matching, instance.tags, len(pairs)))
+        exact, linked, written = matching.exact, sum(map(bool, matching.links)), len(pairs)
+        added = written - len({place for links in matching.links for place, _ in links})
+        hit_budget = not output.stopped
+    repaired = repair(tags, legal)
+    entities = spans(instance.tags)
+    alignment = Alignment(
+        id=instance.id,
+        gold_tokens=count,
+        output_tokens=written,
+        exact=exact,
+        substituted=linked - exact,
+        dropped=count - linked,
+        added=added,
+        illegal_tags=repaired.illegal,
+        orphan_tags=len(repaired.orphans),
+        hit_budget=hit_budget,
+        orphan_positions=" ".join(map(str, repaired.orphans)),
+        gold_entities=len(entities),
+        reachable_entities=len(set(entities) & set(spans(repair(back).tags))),
+    )
+    return Prediction(instance.id, repaired.tags), alignment
+
+
+def read_answer(tokens: Sequence[str], text: str, method: Method) -> tuple[list[Pair], Matching]:
+    """Tokens and tags of a generator's text, and which gold tokens they stand for.
+
+    With `robust`, of several answers the first that is as good as all of them together is taken.
+    """
+    if method == "paper":
+        pairs = parse_lines(text)
+        return pairs, match_equal(tokens, [token for token, _ in pairs])
+    runs = parse_answers(text)
+    pairs = [pair for run in runs for pair in run]
+    matching = match_robust(tokens, [token for token, _ in pairs])
+    starts = restarts(tokens, pairs)
+    if (len(runs) < 2 and len(starts) < 2) or matching.exact == len(pairs):
+        return pairs, matching
+    borders = sorted({0, *starts, *accumulate(map(len, runs))})
+    found = sum(map(bool, matching.links))
+    for start, end in pairwise(borders):
+        answer = match_robust(tokens, [token for token, _ in pairs[start:end]])
+        if (answer.exact, sum(map(bool, answer.links))) >= (matching.exact, found):
+            links = [[(place + start, weight) for place, weight in to] for to in answer.links]
+            return pairs, Matching(links, answer.exact)
+    return pairs, matching
+
+
+def robust_tags(matching: Matching, written: Sequence[str]) -> list[str]:
+    """The tags of all that is matched; a token left out before an I- belongs to the entity that goes on there."""
+    tags = carried(matching, written)
+    before = ""
+    for place, links in enumerate(matching.links):
+        behind = tags[place + 1] if place + 1 < len(tags) and matching.links[place + 1] else ""
+        if not links and behind.startswith("I-") and (place == 0 or matching.links[place - 1]):
+            tags[place] = behind if before == behind[2:] else f"B-{behind[2:]}"
+        before = split_tag(tags[place])[1]
+    return tags
+
+
+def carried(matching: Matching, written: Sequence[str]) -> list[str]:
+    """Each gold token's tag from those of the written tokens that stand for it, the heaviest deciding.
+
+    A written token that stands for several begins its entity in the first of them only.
+    """
+    tags: list[str] = []
+    begun: set[int] = set()
+    for links in matching.links:
+        tag = written[links[0][0]] if links else OUTSIDE
+        if len(links) > 1:
+            weights: Counter[str] = Counter()
+            for place, weight in links:
+                weights[split_tag(written[place])[1]] += weight
+            type_ = weights.most_common(1)[0][0]
+            mine = [place for place, _ in links if split_tag(written[place])[1] == type_]
+            tag = written[mine[0]]
+            if split_tag(tag)[0] in ("B", "I"):
+                begins = any(written[place].startswith("B-") and place not in begun for place in mine)
+                tag = f"B-{type_}" if begins else f"I-{type_}"
+        elif tag.startswith("B-") and links[0][0] in begun:
+            tag = f"I-{tag[2:]}"
+        tags.append(tag)
+        begun.update(place for place, _ in links)
+    return tags
+
+
+def equal_tags(matching: Matching, written: Sequence[str]) -> list[str]:
+    """The tags of equal tokens; O for all others."""
+    return [written[links[0][0]] if links else OUTSIDE for links in matching.links]
+
+
+def pushed(matching: Matching, gold: Sequence[str], count: int) -> list[str]:
+    """The tags a perfect model would have given to the tokens that were written."""
+    tags = [OUTSIDE] * count
+    seen: set[int] = set()
+    for tag, links in zip(gold, matching.links, strict=True):
+        for number, (place, _) in enumerate(links):
+            if place not in seen:
+                tags[place] = f"I-{tag[2:]}" if number and tag != OUTSIDE else tag
+            seen.add(place)
+    return tags
+
+
+def vote(tags: Sequence[str]) -> str:
+    """The most frequent tag of a word's pieces, the first deciding a tie; O without any."""
+    return Counter(tags).most_common(1)[0][0] if tags else OUTSIDE
+
+
+def _pieces(output: Tagged, count: int) -> list[list[int]]:
+    """The pieces of each word."""
+    pieces: list[list[int]] = [[] for _ in range(count)]
+    for piece, word in enumerate(output.words):
+        pieces[word].append(piece)
+    return pieces
+
+
+def realign_all(
+    gold: Sequence[Instance], outputs: Iterable[RawOutput], legal: frozenset[str] | None, method: Method = "robust"
+) -> tuple[list[Prediction], list[Alignment]]:
+    """Realign every output; the outputs stand in the gold's order."""
+    pairs = [realign(instance, output, legal, method) for instance, output in zip(gold, outputs, strict=True)]
+    return [prediction for prediction, _ in pairs], [alignment for _, alignment in pairs]
+
+
+def read_orphans(path: Path, predictions: Sequence[Prediction]) -> dict[str, list[int]]:
+    """From an alignment file, the tokens of each prediction whose B- was an I- that continued nothing.
+
+    Raises InputError where the file was not written with these predictions: other ids, or no B- at such a token.
+    """
+    table = read_table(path, ALIGNMENT, ["id"])
+    remedy = "Name the alignment.csv that `bioner realign` wrote beside these predictions."
+    if table["id"].to_list() != [prediction.id for prediction in predictions]:
+        raise InputError(path, "other ids", "those of the predictions, in their order", remedy)
+    orphans: dict[str, list[int]] = {}
+    rows = table.select(pl.col("orphan_positions").fill_null(""), "orphan_tags").iter_rows()
+    for line, (prediction, (positions, count)) in enumerate(zip(predictions, rows, strict=True), 2):
+        words = positions.split()
+        begun = {str(place): place for place, tag in enumerate(prediction.tags) if tag.startswith("B-")}
+        if len(words) != count or not begun.keys() >= set(words):
+            found = f"orphan_positions {positions!r} with {count} orphan_tags for {prediction.id!r}"
+            raise InputError(f"{path}:{line}", found, "as many tokens that begin a predicted entity", remedy)
+        orphans[prediction.id] = [begun[word] for word in words]
+    return orphans
