@@ -12,6 +12,8 @@ from bioner.errors import InputError
 from bioner.yaml_files import place_of, read_yaml
 
 TRAINED = ("encoder", "llm")  # families with weights
+LEXICAL = ("table", "dictionary", "all-o")  # drafts of forced decoding that need no other model
+DECODINGS = {"encoder": ("direct",), "llm": ("free", "free-paper", "forced")}
 SHORT = {"learning_rate": "lr", "batch_size": "batch", "head_learning_rate": "head_lr"}  # in the names of trials
 BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles that dev scores choose
 
@@ -33,6 +35,7 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
         _check_entry(kind, name, entry)
     if kind == "models":
         _check_members(catalogue)
+        _check_drafts(catalogue)
     return catalogue
 
 
@@ -160,6 +163,18 @@ def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
             if named := [other for other in members if other not in BEST and models[other]["family"] == family]:
                 found, expected = f"{best!r} and {named[0]!r}", "one or the other: they may be the same"
                 raise InputError(f"{name}.members", found, expected, "Remove one of them.")
+
+
+def _check_drafts(models: Mapping[str, Tree]) -> None:
+    """Drafts come from the training set, or from an encoder of the catalogue: InputError."""
+    for name, entry in models.items():
+        source = entry["predict"]["draft"]
+        if entry["family"] != "llm" or source in LEXICAL:
+            continue
+        where = f"{name}.predict.draft"
+        if find(models, source, "model", where)["family"] != "encoder":
+            expected = f"an encoder, or {', '.join(LEXICAL)}"
+            raise InputError(where, f"the {models[source]['family']} {source!r}", expected, "Choose another draft.")
 
 
 def _check_members(models: Mapping[str, Tree]) -> None:

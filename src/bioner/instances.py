@@ -89,25 +89,13 @@ def read_predictions(path: Path, gold: Sequence[Instance], train: Sequence[Insta
     With `train`, types are checked too: those of neither train nor gold are no labels of the corpus.
     """
     predictions: list[Prediction] = []
-    places = {instance.id: place for place, instance in enumerate(gold)}
-    types = entity_types([*gold, *train]) if train is not None else None
-    where = str(path)
-    for where, record in read_records(path, PREDICTION_KEYS):
+    types = None if train is None else {*entity_types(train), *entity_types(gold)}
+    for where, record, expected in beside(gold, path, PREDICTION_KEYS, REMAKE_PREDICTIONS):
         if foreign := sorted(record.keys() - PREDICTION_KEYS):
             remedy = f"Is this a gold file? {REMAKE_PREDICTIONS}"
             raise InputError(where, f"the key {foreign[0]!r}", "id and tags alone", remedy)
-        _check_types(record, where, strings=("id",), lists=("tags",))
+        _check_types(record, where, strings=(), lists=("tags",))
         prediction = Prediction(record["id"], record["tags"])
-        position = len(predictions)
-        if position >= len(gold):
-            wanted = f"no more than the gold's {len(gold)} lines"
-            raise InputError(where, f"id {prediction.id!r}", wanted, REMAKE_PREDICTIONS)
-        expected = gold[position]
-        if prediction.id != expected.id:
-            place = places.get(prediction.id, -1)
-            why = "not in the gold" if place < 0 else "a second time" if place < position else "too early"
-            found, wanted = f"id {prediction.id!r}, {why}", f"the gold's next id {expected.id!r}"
-            raise InputError(where, found, wanted, REMAKE_PREDICTIONS)
         if len(prediction.tags) != len(expected.tokens):
             found, wanted = f"{len(prediction.tags)} tags for {prediction.id!r}", f"{len(expected.tokens)}"
             raise InputError(where, found, wanted, REMAKE_PREDICTIONS)
@@ -115,12 +103,35 @@ def read_predictions(path: Path, gold: Sequence[Instance], train: Sequence[Insta
             raise InputError(where, f"tag {broken[0]}: {broken[1]}", "valid IOB2", REMAKE_PREDICTIONS)
         if types is not None and (foreign := [tag for tag in prediction.tags if split_tag(tag)[1] not in {"", *types}]):
             found = f"the tag {foreign[0]!r} for {prediction.id!r}"
-            raise InputError(where, found, f"types of the corpus: {', '.join(types)}", REMAKE_PREDICTIONS)
+            raise InputError(where, found, f"types of the corpus: {', '.join(sorted(types))}", REMAKE_PREDICTIONS)
         predictions.append(prediction)
-    if len(predictions) < len(gold):
-        missing = gold[len(predictions)].id
-        raise InputError(where, f"{len(predictions)} lines", f"{len(gold)}: {missing!r} is missing", REMAKE_PREDICTIONS)
     return predictions
+
+
+def beside(
+    gold: Sequence[Instance], path: Path, keys: frozenset[str], remedy: str
+) -> Iterator[tuple[str, dict[str, Any], Instance]]:
+    """Records of a file, each with its place and its gold instance: one for each, in the gold's order.
+
+    InputError names the first id that is missing, doubled, too early, or none of the gold's.
+    """
+    places = {instance.id: place for place, instance in enumerate(gold)}
+    count, where = 0, str(path)
+    for where, record in read_records(path, keys):
+        _check_types(record, where, strings=("id",), lists=())
+        place = places.get(record["id"], -1)
+        if place != count:
+            why = "not in the gold" if place < 0 else "a second time" if place < count else "too early"
+            wanted = (
+                f"the gold's next id {gold[count].id!r}"
+                if count < len(gold)
+                else f"no more than the gold's {len(gold)} lines"
+            )
+            raise InputError(where, f"id {record['id']!r}, {why}", wanted, remedy)
+        yield where, record, gold[count]
+        count += 1
+    if count < len(gold):
+        raise InputError(where, f"{count} lines", f"{len(gold)}: {gold[count].id!r} is missing", remedy)
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:

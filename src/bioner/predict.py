@@ -1,41 +1,128 @@
 """Predicting: raw outputs of a trained model or a control, and the seconds they take."""
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import polars as pl
 
-from bioner.catalogue import TRAINED
+from bioner.catalogue import DECODINGS, TRAINED, prediction_settings
+from bioner.checksums import listing, sha256_of
 from bioner.config import Tree
+from bioner.decoding.drafts import Draft, all_outside, draft_of
+from bioner.decoding.shards import Shards, shards_folder
 from bioner.errors import InputError
 from bioner.instances import Instance
 from bioner.models.controls import predict_control
-from bioner.raw import RawOutput, Tagged
+from bioner.raw import Generated, RawOutput, Tagged, write_raw
 from bioner.tags import OUTSIDE
 
-Predictor = Callable[[Sequence[Instance], int], list[RawOutput]]
+Predictor = Callable[[Sequence[Instance], int], Sequence[RawOutput]]
+
+
+class Decoder(Protocol):
+    """An LLM with a way of decoding: what to record of it, and what its last call took."""
+
+    settings: dict[str, object]
+    took: dict[str, float]
+
+    def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
+        """Outputs of the instances of a shard, in order, given its number."""
+
+
+# Batches a shard: what a killed job loses at most. Forced decoding refills its places within a shard.
+SHARD = {"forced": 16, "free": 1, "free-paper": 1}
+
+
+def predict_to(
+    out: Path,
+    name: str,
+    entry: Tree,
+    gold: Sequence[Instance],
+    train: Sequence[Instance],
+    weights: Path | None,
+    decoding: str,
+    *,
+    seed: int,
+    draft: Path | None = None,
+    inputs: Sequence[Path | None] = (),
+) -> dict[str, Any] | None:
+    """Write the raw outputs of every instance to `out`, and return what is worth recording of how they were made.
+
+    An LLM keeps what it has finished in shards beside `out`: a job that was killed goes on with those it lacks, unless
+    settings, weights or one of the files `inputs` are others now. In several processes each makes its part; None in
+    all but the one that writes. `draft` is another system's predictions.
+    """
+    start = time.perf_counter()
+    record = {"model": name, "decoding": decoding, "seed": seed, "sentences": len(gold)}
+    if entry["family"] != "llm":
+        write_raw(out, predict(name, entry, gold, train, weights, decoding))
+        return record | {"seconds": round(time.perf_counter() - start, 3)}
+    forced = decoding == "forced"
+    source = draft_of(entry["predict"]["draft"], train, gold, draft) if forced else None
+    decoder = cast(Decoder, load_predictor(name, entry, weights, decoding, draft=source, seed=seed))
+    size = entry["predict"]["batch_size"]
+
+    def decode(instances: Sequence[Instance], number: int) -> tuple[list[Generated], dict[str, float]]:
+        began = time.perf_counter()
+        with _room(name, size):
+            outputs = decoder(instances, size, number)
+        return outputs, decoder.took | {"seconds": round(time.perf_counter() - began, 3)}
+
+    identity = {
+        "settings": prediction_settings(entry),
+        "decoding": decoding,
+        "seed": seed,
+        "inputs": [sha256_of(path) for path in inputs if path],
+        "weights": listing(weights),
+    }
+    work = Shards(shards_folder(out), identity, gold, size * SHARD[decoding])
+    process, processes, wait = _processes(entry)
+    with work.alone() if process == 0 else nullcontext():
+        wait()
+        work.make(decode, process, processes)
+        wait()
+        if process:
+            return None
+        outputs, took = work.collect()
+        write_raw(out, outputs)
+    return record | decoder.settings | took | {"processes": processes}
 
 
 def predict(
-    name: str, entry: Tree, gold: Sequence[Instance], train: Sequence[Instance], weights: Path | None, decoding: str
-) -> list[RawOutput]:
+    name: str,
+    entry: Tree,
+    gold: Sequence[Instance],
+    train: Sequence[Instance],
+    weights: Path | None,
+    decoding: str,
+    draft: Draft | None = None,
+) -> Sequence[RawOutput]:
     """Raw outputs for every instance, in order. Controls need `train`, trained models the folder `weights`."""
     if entry["family"] == "control":
         if entry["control"] == "dictionary" and not train:
             raise InputError(name, "no training instances", "those it takes its entities from", "Give --train.")
         tags = predict_control(entry["control"], train, gold)
         return [Tagged(instance.id, list(range(len(row))), row) for instance, row in zip(gold, tags, strict=True)]
-    return load_predictor(name, entry, weights, decoding)(gold, entry["predict"]["batch_size"])
+    size = entry["predict"]["batch_size"]
+    with _room(name, size):
+        return load_predictor(name, entry, weights, decoding, draft=draft)(gold, size)
 
 
-def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) -> Predictor:
-    """A trained model as a function of instances and batch size; loads torch and the weights once."""
+def load_predictor(
+    name: str, entry: Tree, weights: Path | None, decoding: str, *, draft: Draft | None = None, seed: int = 0
+) -> Predictor:
+    """A trained model as a function of instances and batch size; loads torch and the weights once.
+
+    `draft` (forced decoding) and `seed` (where tokens are drawn) are for LLMs.
+    """
     if entry["family"] not in TRAINED:
         remedy = "Only models with weights are loaded and timed; members of ensembles have predictions of their own."
         raise InputError(name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
-    expected = {"encoder": ("direct",), "llm": ("free", "forced")}[entry["family"]]
+    expected = DECODINGS[entry["family"]]
     if decoding not in expected:
         raise InputError(name, f"decoding {decoding!r}", " or ".join(expected), "Change --decoding.")
     if weights is None or not weights.is_dir():
@@ -43,14 +130,18 @@ def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) 
         raise InputError(weights or name, "no weights", "the folder of a trained model", remedy)
     import torch
 
-    from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer, require_devices
+    from bioner.models.hub import require_devices
 
     require_devices(name, entry["resources"]["predict_gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
     if entry["family"] == "llm":
-        return _llm(entry, weights, decoding)
+        return _llm(entry, weights, decoding, draft or all_outside(), seed)
+    return _encoder(name, entry, weights)
 
+
+def _encoder(name: str, entry: Tree, weights: Path) -> Predictor:
     from bioner.models.encoder import tag
+    from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer
 
     tokenizer = load_tokenizer(weights)
     model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
@@ -80,17 +171,40 @@ def load_predictor(name: str, entry: Tree, weights: Path | None, decoding: str) 
     return encoder
 
 
-def _llm(entry: Tree, weights: Path, decoding: str) -> Predictor:
-    from bioner.decoding.generate import generate
+def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int) -> Predictor:
+    from bioner.decoding.forced import ForcedDecoder
+    from bioner.decoding.free import FreeDecoder
     from bioner.models.llm import load_trained
 
     model, tokenizer, task = load_trained(weights, entry)
+    options = entry["predict"]
+    if decoding == "forced":
+        legal = options["legal_transitions"]
+        return ForcedDecoder(model, tokenizer, task.types, draft, window=options["window"], legal=legal)
+    inherit = decoding == "free-paper"
+    return FreeDecoder(model, tokenizer, task.types, options["tokens_per_word"], inherit=inherit, seed=seed)
 
-    def llm(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
-        budget = entry["predict"]["tokens_per_word"]
-        return list(generate(model, tokenizer, instances, task.types, decoding, batch_size, budget))
 
-    return llm
+@contextmanager
+def _room(name: str, sentences: int) -> Iterator[None]:
+    """InputError where the GPU's memory does not suffice."""
+    try:
+        yield
+    except RuntimeError as error:  # torch's own kind is not known here: it takes seconds to load
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        found = f"no memory left on the GPU for {sentences} sentences at once"
+        raise InputError(name, found, "room for them", "Lower predict.batch_size, and start it again.") from None
+
+
+def _processes(entry: Tree) -> tuple[int, int, Callable[[], None]]:
+    """The number of this process, how many there are, and how to wait for the others."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return 0, 1, lambda: None
+    from accelerate import PartialState
+
+    state = PartialState(cpu=entry["resources"]["predict_gpus"] == 0)
+    return state.process_index, state.num_processes, state.wait_for_everyone
 
 
 def time_predictions(

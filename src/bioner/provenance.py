@@ -1,16 +1,20 @@
 """Where a result comes from and what it took: versions, commit, hardware, peak memory, energy."""
 
+import json
 import os
 import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bioner.config import REPOSITORY
+from bioner.config import REPOSITORY, Tree
+from bioner.files import atomic_path
 
 PACKAGES = (
     "bioner-bench",
@@ -38,6 +42,20 @@ def provenance() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": _gpus(),
     }
+
+
+def write_record(path: Path, made: Mapping[str, Any], settings: Tree) -> None:
+    """Write how something was made, whole or not at all: what is known of it, the model's settings, this machine."""
+    memory, gpu_memory = peak_memory(settings["resources"]["predict_gpus"])
+    record = {
+        **made,
+        "settings": settings,
+        "peak_memory_gb": memory,
+        "peak_gpu_memory_gb": gpu_memory,
+        **provenance(),
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def peak_memory(gpus: int) -> tuple[float, float | None]:

@@ -4,24 +4,31 @@ Generators write text; encoders write one tag a subword with the index of its wo
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from bioner.errors import InputError
-from bioner.files import read_records, write_records
-from bioner.instances import Instance
+from bioner.files import write_records
+from bioner.instances import Instance, beside
 
 REMAKE = "Raw outputs are made by `bioner predict` from the same gold file."
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Text of a generator; `stopped` says that it ended by itself, not at its token budget."""
+    """Text of a generator; `stopped` says that it ended by itself, not at its token budget.
+
+    Forced decoding adds, for every token, the probability of its tag among the legal ones, and by how much (of logits)
+    the narrowest decision on the way to it was won (null where nothing was to decide).
+    """
 
     id: str
     text: str
     new_tokens: int
     stopped: bool
+    confidence: list[float] | None = None
+    margin: list[float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +45,24 @@ RawOutput = Generated | Tagged
 
 def write_raw(path: Path, outputs: Iterable[RawOutput]) -> None:
     """Write raw outputs, whole or not at all, gzipped where the name ends in `.gz`."""
-    write_records(path, (asdict(output) for output in outputs))
+    write_records(path, map(as_record, outputs))
+
+
+def as_record(output: RawOutput) -> dict[str, object]:
+    """What is kept of an output: the contract's keys, and those that it has beside them."""
+    return {key: value for key, value in asdict(output).items() if value is not None}
 
 
 def read_raw(path: Path, gold: Sequence[Instance]) -> Iterator[RawOutput]:
     """Raw outputs, one for each gold instance in the gold's order; InputError names the first id that is amiss."""
-    count = 0
-    where = str(path)
-    for where, record in read_records(path, frozenset({"id"})):
-        if count >= len(gold):
-            raise InputError(where, f"id {record['id']!r}", f"no more than the gold's {len(gold)} lines", REMAKE)
-        if record["id"] != gold[count].id:
-            raise InputError(where, f"id {record['id']!r}", f"the gold's next id {gold[count].id!r}", REMAKE)
-        yield _output(record, where, len(gold[count].tokens))
-        count += 1
-    if count < len(gold):
-        raise InputError(where, f"{count} lines", f"{len(gold)}: {gold[count].id!r} is missing", REMAKE)
+    for where, record, instance in beside(gold, path, frozenset({"id"}), REMAKE):
+        yield _output(record, where, len(instance.tokens))
 
 
 def _output(record: dict[str, object], where: str, length: int) -> RawOutput:
     for kind in (Generated, Tagged):
-        if record.keys() == set(kind.__slots__):
+        required = {field.name for field in fields(kind) if field.default is MISSING}
+        if required <= record.keys() <= set(kind.__slots__):
             output = kind(**record)  # type: ignore[arg-type]
             break
     else:
@@ -68,6 +72,9 @@ def _output(record: dict[str, object], where: str, length: int) -> RawOutput:
         kinds = ((output.text, str), (output.new_tokens, int), (output.stopped, bool))
         if not all(isinstance(value, kind) for value, kind in kinds):
             raise InputError(where, "values of another kind", "text, a number of tokens, true or false", REMAKE)
+        for values in (output.confidence, output.margin):
+            if values is not None and not (_list_of(values, float | int | None) and len(values) == length):
+                raise InputError(where, "other confidence or margin", f"{length} numbers, one a token", REMAKE)
     else:
         if not _list_of(output.words, int) or not _list_of(output.tags, str):
             raise InputError(where, "words or tags of another kind", "lists of word indices and of tags", REMAKE)
@@ -78,5 +85,5 @@ def _output(record: dict[str, object], where: str, length: int) -> RawOutput:
     return output
 
 
-def _list_of(values: object, kind: type) -> bool:
+def _list_of(values: object, kind: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, kind) for value in values)

@@ -3,14 +3,9 @@
 import pytest
 import yaml
 
-from bioner.catalogue import complete_entry
 from bioner.errors import InputError
 from bioner.training import launch as launching
 from bioner.training.launch import ACCELERATE_CONFIG, launch, launch_command
-
-
-def entry(gpus: int) -> dict:
-    return complete_entry("models", "mine", {"family": "llm", "source": {"hub": "a/b"}, "resources": {"gpus": gpus}})
 
 
 def test_the_command_is_the_same_in_every_process():
@@ -29,14 +24,14 @@ def test_accelerate_is_told_everything_so_that_a_user_s_own_settings_stay_out():
 
 def test_missing_gpus_are_named_before_anything_is_launched():
     with pytest.raises(InputError, match="CUDA GPUs; expected 64"):
-        launch("mine", entry(64))
+        launch("mine", 64)
 
 
 @pytest.mark.parametrize("gpus", [0, 1])
 def test_one_device_needs_no_launcher(monkeypatch, gpus):
     monkeypatch.setattr(launching, "require_devices", lambda name, gpus: None)
     monkeypatch.setattr("os.execv", lambda *_: pytest.fail("launched"))
-    launch("mine", entry(gpus))
+    launch("mine", gpus)
 
 
 def test_two_gpus_start_two_processes(monkeypatch):
@@ -45,7 +40,7 @@ def test_two_gpus_start_two_processes(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr("os.execv", lambda _, command: started.append(command) or exit(0))
     with pytest.raises(SystemExit):
-        launch("mine", entry(2))
+        launch("mine", 2)
     assert started[0][started[0].index("--num_processes") + 1] == "2"
 
 
@@ -53,4 +48,4 @@ def test_another_number_of_processes_than_gpus_is_refused(monkeypatch):
     monkeypatch.setattr(launching, "require_devices", lambda name, gpus: None)
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(InputError, match="3 processes; expected one a GPU: 2"):
-        launch("mine", entry(2))
+        launch("mine", 2)

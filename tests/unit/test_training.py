@@ -16,7 +16,7 @@ from bioner.models.hub import load_token_classifier, load_tokenizer
 from bioner.models.llm import example, load_trained
 from bioner.predict import load_predictor, predict, time_predictions
 from bioner.raw import Generated, Tagged
-from bioner.realign import realign, realign_all
+from bioner.realignment.realign import realign, realign_all
 from bioner.scoring.score import headline_f1
 from bioner.tags import tag_set, violation
 from bioner.training.job import Job

@@ -11,6 +11,7 @@ from snakemake.io import IOFile
 
 from bioner.catalogue import (
     BEST,
+    LEXICAL,
     TRAINED,
     decodings_of,
     is_closed,
@@ -102,7 +103,7 @@ wildcard_constraints:
     dataset=one_of(DATASETS),
     model=one_of(MODELS),
     seed=r"\d+",
-    decoding="direct|free|forced",
+    decoding="direct|free|free-paper|forced",
     part="(dev/)?",
     trial=one_of({name for entry in MODELS.values() for name in trials_of(entry)}),
 
@@ -203,7 +204,7 @@ def headline_decoding(model):
     """The decoding a model is compared by: `forced` for an LLM where it is run, since realignment cannot lose there."""
     return max(
         decodings_of(MODELS[model], config["decodings"]),
-        key=["direct", "free", "forced"].index,
+        key=["direct", "free-paper", "free", "forced"].index,
     )
 
 
@@ -261,6 +262,23 @@ def cell_file(dataset, model, seed, name):
     """The path of a file of one seed, under the decoding its model is compared by."""
     decoding = headline_decoding(model)
     return out(f"results/{dataset}/{model}/seed{seed}/{decoding}/{name}")
+
+
+def draft(wildcards):
+    """The predictions that forced decoding drafts from, where these are another model's."""
+    if wildcards.decoding != "forced":
+        return []
+    seed, part = wildcards.seed, wildcards.part
+    return test_draft(wildcards.dataset, wildcards.model, seed, part)
+
+
+def test_draft(dataset, model, seed=config["seeds"][0], part=""):
+    """The predictions on test (on dev with that `part`) that a model's drafts are taken from, if they are a model's."""
+    source = MODELS[model]["predict"]["draft"]
+    if MODELS[model]["family"] != "llm" or source in LEXICAL:
+        return []
+    seed = seed if trained(source) else config["seeds"][0]
+    return cell_file(dataset, source, seed, f"{part}predictions.jsonl")
 
 
 def recorded(product):

@@ -3,8 +3,10 @@ rule predict:
         gold=split_of,
         train=out("data/{dataset}/train.jsonl"),
         weights=weights,
+        draft=draft,
     output:
-        out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}raw.jsonl.gz"),
+        raw=out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}raw.jsonl.gz"),
+        run=out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}run.json"),
     log:
         out("logs/predict/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
     threads: resource("threads")
@@ -18,11 +20,13 @@ rule predict:
         weights=lambda wildcards, input: (
             f"--weights {input.weights}" if input.weights else ""
         ),
+        draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
     message:
         "Predicting {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, {wildcards.decoding}"
     shell:
         "bioner predict {wildcards.model} --entry {params.entry:q} --decoding {wildcards.decoding} --gold {input.gold}"
-        " --train {input.train} {params.weights} --out {output} 2>&1 | tee {log}"
+        " --train {input.train} {params.weights} {params.draft} --seed {wildcards.seed}"
+        " --out {output.raw} --record {output.run} 2>&1 | tee {log}"
 
 
 rule time:
@@ -31,6 +35,12 @@ rule time:
         weights=lambda wildcards: expand(
             out("results/{{dataset}}/{{model}}/seed{seed}/model"),
             seed=config["seeds"][0],
+        ),
+        train=out("data/{dataset}/train.jsonl"),
+        draft=lambda wildcards: (
+            test_draft(wildcards.dataset, wildcards.model)
+            if "forced" in config["decodings"]
+            else []
         ),
     output:
         out("results/{dataset}/{model}/timing.csv"),
@@ -54,11 +64,13 @@ rule time:
             for name in decodings_of(MODELS[wildcards.model], config["decodings"])
         ],
         batches=[f"--batch {size}" for size in config["timing"]["batch_sizes"]],
+        draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
         sentences=config["timing"]["sentences"],
         repeats=config["timing"]["repeats"],
     message:
         "Timing {wildcards.model} on {wildcards.dataset}"
     shell:
         "bioner time {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {params.seed}"
-        " --gold {input.gold} --weights {input.weights} {params.decodings} {params.batches}"
+        " --gold {input.gold} --train {input.train} --weights {input.weights} {params.decodings} {params.draft}"
+        " {params.batches}"
         " --sentences {params.sentences} --repeats {params.repeats} --out {output} 2>&1 | tee {log}"

@@ -14,29 +14,45 @@ from bioner.errors import InputError
 
 log = logging.getLogger(__name__)
 
+DraftOption = Annotated[
+    Path | None, typer.Option(help="Predictions of another system on the same gold, to draft from (forced).")
+]
+
 
 def predict(
     model: str,
     gold: Gold,
     out: Out,
-    train: Annotated[Path | None, typer.Option(help="Training instances (controls).")] = None,
+    train: Annotated[Path | None, typer.Option(help="Training instances (controls; drafts of LLMs).")] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder `model/` of a trained model.")] = None,
-    decoding: Annotated[str, typer.Option(help="direct, free or forced.")] = "direct",
+    decoding: Annotated[str, typer.Option(help="direct, free, free-paper or forced.")] = "direct",
+    draft: DraftOption = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Where tokens are drawn (free-paper).")] = 42,
+    record: Annotated[Path | None, typer.Option(help="Also write how it was made, as JSON.")] = None,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
-    """Raw outputs of a model for every gold instance."""
+    """Raw outputs of a model for every gold instance; an LLM that is cut short goes on where it was."""
     from bioner.instances import read_instances, unseen_types
-    from bioner.predict import predict
-    from bioner.raw import write_raw
+    from bioner.predict import predict_to
+    from bioner.provenance import write_record
 
-    keep_apart(out, gold, train)
+    keep_apart(out, gold, train, draft)
+    if record:
+        keep_apart(record, gold, train, draft, out, option="--record")
     settings = entry_of("models", model, settings_of(config), entry)
+    if settings["family"] == "llm":
+        from bioner.training.launch import launch
+
+        launch(model, settings["resources"]["predict_gpus"])
     instances, known = read_instances(gold), read_instances(train) if train else []
     for type_, count in (unseen_types(known, instances) if known else {}).items():
         told = "predict %s: %s has %d entities of type %s, training has none: they can only be missed"
         log.warning(told, model, gold, count, type_)
-    write_raw(out, predict(model, settings, instances, known, weights, decoding))
+    job = (model, settings, instances, known, weights, decoding)
+    made = predict_to(out, *job, seed=seed, draft=draft, inputs=[gold, train, draft])
+    if record and made:
+        write_record(record, made, settings)
 
 
 def time(
@@ -44,7 +60,9 @@ def time(
     gold: Gold,
     out: Out,
     weights: Annotated[Path, typer.Option(help="Folder `model/` of a trained model.")],
-    decoding: Annotated[list[str], typer.Option(help="direct, free or forced; may be repeated.")],
+    decoding: Annotated[list[str], typer.Option(help="direct, free, free-paper or forced; may be repeated.")],
+    train: Annotated[Path | None, typer.Option(help="Training instances, for the drafts of LLMs.")] = None,
+    draft: DraftOption = None,
     sentences: Annotated[int, typer.Option(min=1)] = 100,
     batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; may be repeated.")] = None,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
@@ -56,6 +74,7 @@ def time(
     """Inference seconds a sentence on a fixed sample."""
     import polars as pl
 
+    from bioner.decoding.drafts import draft_of
     from bioner.instances import read_instances
     from bioner.predict import load_predictor, time_predictions
     from bioner.provenance import provenance
@@ -63,10 +82,11 @@ def time(
     from bioner.tables import write_table
 
     settings = entry_of("models", model, settings_of(config), entry)
-    instances = read_instances(gold)
+    instances, known = read_instances(gold), read_instances(train) if train else []
     rows: list[dict[str, Any]] = []
     for way in decoding:
-        predictor = load_predictor(model, settings, weights, way)
+        source = draft_of(settings["predict"]["draft"], known, instances, draft) if way == "forced" else None
+        predictor = load_predictor(model, settings, weights, way, draft=source, seed=seed or 0)
         machine = provenance()
         on_gpu = settings["resources"]["predict_gpus"] > 0
         whose = {
@@ -75,7 +95,7 @@ def time(
             "seed": seed,
             "decoding": way,
             "precision": settings["quantization"] or settings["train"]["precision"],
-            "draft": None,
+            "draft": source.name if source else None,
             "hardware": machine["gpus"][0] if machine["gpus"] and on_gpu else machine["cpu"],
         }
         rows += [whose | row for row in time_predictions(predictor, instances, sentences, batch or [1], repeats)]

@@ -45,7 +45,7 @@ def train(
         )
     if deterministic:
         settings = merged(settings, {"train": {"deterministic": True}})
-    launch(model, settings)
+    launch(model, settings["resources"]["gpus"])
     splits = {split: data / f"{split}.jsonl" for split in ("train", "dev")}
     instances = {split: read_instances(path) for split, path in splits.items()}
     known = {"dataset": dataset, **{split: sha256_of(path) for split, path in splits.items()}}

@@ -1,42 +1,165 @@
-"""Forced words: which ids may come next when only the tags are the model's to choose."""
+"""Forced decoding: the input's words are given, the model chooses the tags; drafted ahead, verified many in a pass.
 
+What comes out is what token-by-token greedy decoding would give, were it allowed nothing but a legal line for each
+word. A pass reads the drafted lines of the next words; where the model, at every branch, would have gone the drafted
+way, the draft is its answer. Up to the first disagreement all is settled, the disagreement's own answer included.
+"""
+
+import math
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 
+import numpy as np
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bioner.decoding.drafts import Draft
+from bioner.decoding.lines import Lines
+from bioner.decoding.rows import Rows, rows_of
+from bioner.decoding.sentence import Answer, Block, Counts, Sentence
+from bioner.decoding.window import Window, overhead_of
+from bioner.errors import InputError
 from bioner.instances import Instance
-from bioner.models.prompt import line_ids
+from bioner.models.prompt import prompt_ids, response_line
+from bioner.raw import Generated
+from bioner.tags import tag_set
 
-Line = tuple[int, ...]
 
+class ForcedDecoder:
+    """A model that tags sentences by forced decoding.
 
-class LineConstraint:
-    """The ids allowed next in each row of a batch: one whole `token:TAG` line a token, then end-of-sequence.
-
-    Branches on whole lines, since tokenizers merge across the border of word and tag (`:B`, `(:`). Called by
-    `generate` with a row and the ids generated in it so far.
+    `window` words are drafted a pass, chosen where it is None; `legal` leaves out tags that continue nothing.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance], tags: Sequence[str]) -> None:
-        self._end = [tokenizer.eos_token_id]
-        self._lines: list[list[list[Line]]] = [
-            [[tuple(line_ids(tokenizer, token, tag)) for tag in tags] for token in instance.tokens]
-            for instance in instances
-        ]
-        self._word = [0] * len(instances)
-        self._start = [0] * len(instances)
-        self.longest = 1 + max(sum(max(map(len, lines)) for lines in words) for words in self._lines)
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        types: Sequence[str],
+        draft: Draft,
+        *,
+        window: int | None = None,
+        legal: bool = False,
+        share_prefix: bool = True,
+        rows: type[Rows] | None = None,
+    ) -> None:
+        self._model, self._tokenizer, self._types, self._draft = model, tokenizer, types, draft
+        self._window, self._legal, self._share_prefix = window, legal, share_prefix
+        self._lines = Lines(tokenizer, tag_set(types), legal)
+        self._rows = rows or rows_of(model)
+        self._overhead = overhead_of(model)
+        self.counts = Counts()
 
-    def __call__(self, row: int, generated: torch.Tensor) -> list[int]:
-        words = self._lines[row]
-        if self._word[row] < len(words):
-            written = tuple(generated[self._start[row] :].tolist())
-            if written in words[self._word[row]]:
-                self._word[row] += 1
-                self._start[row] += len(written)
-                written = ()
-        if self._word[row] == len(words):
-            return self._end
-        depth = len(written)
-        return sorted({line[depth] for line in words[self._word[row]] if line[:depth] == written})
+    @property
+    def settings(self) -> dict[str, object]:
+        """What is worth recording of how it decodes."""
+        return {
+            "draft": self._draft.name,
+            "window": self._window or "chosen",
+            "legal_transitions": self._legal,
+            "pass_overhead_ids": round(self._overhead, 1),
+            "cached": self._rows.__name__ == "CachedRows",
+        }
+
+    @property
+    def took(self) -> dict[str, float]:
+        """What the last call took."""
+        return asdict(self.counts)
+
+    @torch.inference_mode()
+    def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
+        """What the model answers for every instance, in order; the longest are decoded first, side by side."""
+        self.counts = Counts(sentences=len(instances))
+        if not instances:
+            return []
+        self._lines.learn(token for instance in instances for token in instance.tokens)
+        prompts = [prompt_ids(self._tokenizer, instance.tokens, self._types) for instance in instances]
+        queue = deque(sorted(range(len(instances)), key=lambda index: -len(prompts[index])))
+        prefix = shared(prompts) if self._share_prefix else []
+        rows = self._rows(self._model, self._tokenizer.pad_token_id, min(batch_size, len(instances)), prefix)
+
+        def begin(slot: int) -> Sentence:
+            index = queue.popleft()
+            words, guess = self._lines.words(instances[index].tokens), self._draft.guess(instances[index])
+            return Sentence(index, words, guess, self._draft.follows, rows.start(slot, prompts[index]))
+
+        slots = [begin(slot) for slot in range(min(batch_size, len(instances)))]
+        window = Window(self._window, self._overhead)
+        done: dict[int, Generated] = {}
+        while slots:
+            self._pass(rows, slots, window)
+            left = []
+            for slot, sentence in enumerate(slots):
+                if len(sentence.tags) == len(sentence.words):
+                    done[sentence.index] = finished(instances[sentence.index], sentence)
+                    if not queue:
+                        continue
+                    slots[slot] = begin(slot)  # its place is taken by the next
+                left.append(slot)
+            if left and len(left) < len(slots):
+                rows.select(left)
+            slots = [slots[slot] for slot in left]
+        return [done[index] for index in range(len(instances))]
+
+    def _pass(self, rows: Rows, sentences: Sequence[Sentence], window: Window) -> None:
+        """One forward pass over the next drafted words of every sentence."""
+        words = window.words(len(sentences), self._lines.mean_ids)
+        blocks = [Block(sentence, self._lines) for sentence in sentences]
+        for block in blocks:
+            while not block.complete and (len(block.tags) < words or not block.checks):
+                block.extend()
+        widest = max(block.width for block in blocks)
+        for block in blocks:  # what would be padding
+            while not block.complete and block.extend(widest):
+                pass
+        counts, before = self.counts, replace(self.counts)
+        answers = self._ask(rows, blocks) if widest else [[] for _ in blocks]
+        for slot, (block, answer) in enumerate(zip(blocks, answers, strict=True)):
+            counts.ids += block.width
+            stands = block.settle(answer, counts)
+            if widest:
+                rows.keep(slot, stands)
+        counts.passes += widest > 0
+        counts.padding += widest * len(blocks) - (counts.ids - before.ids)
+        window.learn(counts.drafts_right - before.drafts_right, counts.drafts - before.drafts)
+
+    def _ask(self, rows: Rows, blocks: Sequence[Block]) -> list[list[Answer]]:
+        """The model's decision at every check of every block."""
+        wanted = [(row, check.place) for row, block in enumerate(blocks) for check in block.checks]
+        choices = [list(check.branch.choices) for block in blocks for check in block.checks]
+        column = {id_: place for place, id_ in enumerate(sorted({id_ for choice in choices for id_ in choice}))}
+        logits = rows.read([block.ids[: block.width] for block in blocks], wanted, list(column)).cpu().numpy()
+        most = max(map(len, choices))
+        places = np.array([[column[id_] for id_ in choice] + [0] * (most - len(choice)) for choice in choices])
+        missing = np.arange(most) >= np.array([[len(choice)] for choice in choices])
+        scores = np.where(missing, -np.inf, np.take_along_axis(logits, places, 1).astype(np.float64))
+        best = scores.argmax(1)  # the first of equal ones
+        ordered = np.sort(scores, axis=1)
+        if not np.isfinite(ordered[:, -1]).all():
+            remedy = "Train again with a lower learning rate, or check the weights."
+            raise InputError(self._tokenizer.name_or_path, "logits that are no numbers", "numbers", remedy)
+        gaps = ordered[:, -1] - ordered[:, -2]
+        logps = -np.log(np.exp(scores - ordered[:, -1:]).sum(1))
+        found = iter(
+            Answer(choice[place], logp, gap)
+            for choice, place, logp, gap in zip(choices, best, logps.tolist(), gaps.tolist(), strict=True)
+        )
+        return [[next(found) for _ in block.checks] for block in blocks]
+
+
+def shared(prompts: Sequence[list[int]]) -> list[int]:
+    """The ids that all prompts begin with; of each prompt at least one id is left over."""
+    first, last = min(prompts), max(prompts)  # whatever these two share, those between them do
+    most = min(map(len, prompts)) - 1
+    same = next((place for place in range(most) if first[place] != last[place]), most)
+    return first[:same]
+
+
+def finished(instance: Instance, sentence: Sentence) -> Generated:
+    """The answer as the model would have written it."""
+    text = "".join(response_line(token, tag) for token, tag in zip(instance.tokens, sentence.tags, strict=True))
+    ids = sum(len(word.lines[tag]) for word, tag in zip(sentence.words, sentence.tags, strict=True))
+    confidence = [round(value, 4) for value in sentence.confidence]
+    margin = [round(value, 4) if value < math.inf else None for value in sentence.margin]
+    return Generated(instance.id, text, ids, True, confidence, margin)

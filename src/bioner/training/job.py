@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from bioner.catalogue import training_settings
+from bioner.checksums import listing
 from bioner.config import Tree, merged
 from bioner.errors import InputError
 from bioner.instances import Instance
@@ -59,14 +59,8 @@ class Job:
             "sentences": [len(self.train), len(self.dev)],
             "processes": self.processes,
             "versions": {name: version(name) for name in ("torch", "transformers")},
-            "source": _listing(self.entry["source"]["hub"]),
+            "source": listing(self.entry["source"]["hub"]),
         }
-
-
-def _listing(source: str | None) -> list[list[Any]]:
-    """Sizes and times of the files of a local source: another model under the same name is another job."""
-    files = sorted(Path(source).glob("*")) if source and Path(source).is_dir() else []
-    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]
 
 
 @dataclass(frozen=True, slots=True)

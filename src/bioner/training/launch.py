@@ -1,10 +1,10 @@
-"""One process a GPU: a training that needs several hands over to accelerate, once the GPUs are known to be there."""
+"""One process a GPU: a job that needs several hands over to accelerate, once the GPUs are known to be there."""
 
 import os
 import socket
 import sys
 
-from bioner.config import REPOSITORY, Tree
+from bioner.config import REPOSITORY
 from bioner.errors import InputError
 from bioner.models.hub import require_devices
 
@@ -14,12 +14,11 @@ ACCELERATE_CONFIG = REPOSITORY / "envs" / "accelerate.yaml"
 ENVIRONMENT = {"PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"}
 
 
-def launch(name: str, entry: Tree) -> None:
-    """Return where this process can train; else replace it by accelerate with the same command in N processes.
+def launch(name: str, gpus: int) -> None:
+    """Return where this process can do the work; else replace it by accelerate with the same command in N processes.
 
-    Raises InputError where the entry asks for GPUs that are missing, or somebody launched another number of processes.
+    Raises InputError where GPUs are missing, or somebody launched another number of processes.
     """
-    gpus = entry["resources"]["gpus"]
     require_devices(name, gpus)
     if gpus < 2:
         return
@@ -27,7 +26,7 @@ def launch(name: str, entry: Tree) -> None:
         os.environ |= ENVIRONMENT
         os.execv(sys.executable, launch_command(gpus, sys.argv[1:]))
     if int(os.environ["WORLD_SIZE"]) != gpus:
-        remedy = "Start `bioner train` itself; it launches as many as it needs."
+        remedy = "Start `bioner` itself; it launches as many as it needs."
         raise InputError(name, f"{os.environ['WORLD_SIZE']} processes", f"one a GPU: {gpus}", remedy)
 
 

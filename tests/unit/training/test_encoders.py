@@ -17,7 +17,7 @@ from bioner.instances import Instance
 from bioner.models.encoder import tag
 from bioner.predict import predict
 from bioner.provenance import energy_kwh
-from bioner.realign import realign_all
+from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.search import read_trial
 from bioner.training.job import Job

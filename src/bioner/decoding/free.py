@@ -1,0 +1,89 @@
+"""Free decoding: the model writes what it likes, as the paper's did; what it wrote is realigned later."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from bioner.instances import Instance
+from bioner.models.prompt import prompt_ids
+from bioner.raw import Generated
+
+
+class FreeDecoder:
+    """A model that writes an answer to the prompt, through `generate`, until it ends or has used up its budget.
+
+    The budget is `tokens_per_word` new tokens a word of the instance. Greedy, whatever settings the model came with
+    (Llama-3.1-Instruct ships with sampling at temperature 0.6); with `inherit` those settings hold, as in the paper's
+    code, and `seed` decides what is drawn.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        types: Sequence[str],
+        tokens_per_word: int,
+        *,
+        inherit: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self._model, self._tokenizer, self._types = model, tokenizer, types
+        self._tokens_per_word, self._inherit, self._seed = tokens_per_word, inherit, seed
+        own = model.generation_config
+        ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
+        self._ends = sorted({tokenizer.eos_token_id, *(end for end in ends if end is not None)})
+        # `generate` fills what a configuration leaves open from the model's own.
+        self._own = GenerationConfig.from_dict(own.to_dict())
+        self._settings = GenerationConfig.from_dict(own.to_dict()) if inherit else GenerationConfig(do_sample=False)
+        self._settings.update(
+            max_length=None,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=self._ends,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        self.took: dict[str, float] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is worth recording of how tokens are chosen: the settings that differ from transformers' defaults."""
+        chosen = {name: value for name, value in self._settings.to_diff_dict().items() if not name.startswith("_")}
+        return {"generation": chosen, "generation_seed": self._seed if self._settings.do_sample else None}
+
+    @torch.inference_mode()
+    def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
+        """What the model writes for every instance, in order; `part` is the number of a shard, and draws its own."""
+        torch.manual_seed(self._seed * 1_000_003 + part)
+        self.took = {"new_tokens": 0, "hit_budget": 0}
+        prompts = [prompt_ids(self._tokenizer, instance.tokens, self._types) for instance in instances]
+        order = sorted(range(len(instances)), key=lambda index: -len(prompts[index]))
+        written: dict[int, Generated] = {}
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            budgets = [self._tokens_per_word * len(instances[index].tokens) for index in chosen]
+            rows = self._generate([prompts[index] for index in chosen], max(budgets))
+            for index, ids, budget in zip(chosen, rows, budgets, strict=True):
+                written[index] = self._answer(instances[index].id, ids[:budget])
+        return [written[index] for index in range(len(instances))]
+
+    def _answer(self, id_: str, ids: list[int]) -> Generated:
+        """The text before the first end, if there is one within the budget."""
+        end = next((place for place, token in enumerate(ids) if token in self._ends), None)
+        ids = ids[:end]
+        self.took["new_tokens"] += len(ids)
+        self.took["hit_budget"] += end is None
+        return Generated(id_, self._tokenizer.decode(ids, skip_special_tokens=True), len(ids), end is not None)
+
+    def _generate(self, prompts: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
+        self._tokenizer.padding_side = "left"
+        prompts_as_lists = {"input_ids": [list(prompt) for prompt in prompts]}
+        batch = self._tokenizer.pad(prompts_as_lists, return_tensors="pt").to(self._model.device)
+        self._settings.max_new_tokens = budget
+        self._model.generation_config = self._own if self._inherit else GenerationConfig()
+        try:
+            output = self._model.generate(**batch, generation_config=self._settings)
+        finally:
+            self._model.generation_config = self._own
+        rows: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()
+        return rows
