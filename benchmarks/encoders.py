@@ -12,17 +12,17 @@ The last line is JSON, ratios first.
 
 import argparse
 import json
-import os
 import random
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from parts.sentences import corpus, evenly, seconds
 from transformers import (
     DataCollatorForTokenClassification,
     PreTrainedModel,
@@ -34,10 +34,8 @@ from transformers import (
     set_seed,
 )
 
-from bioner.catalogue import complete_entry, load_catalogue
-from bioner.config import Tree, load_config
-from bioner.corpora.fetching.fetch import fetch
-from bioner.corpora.normalize import normalize
+from bioner.catalogue import complete_entry
+from bioner.config import Tree
 from bioner.instances import Instance, entity_types
 from bioner.models.encoder import cut, labelled, tag
 from bioner.models.hub import load_token_classifier, load_tokenizer
@@ -86,16 +84,6 @@ def entry_of(shape: str, gpu: bool) -> Tree:
             "resources": {"gpus": int(gpu)},
         },
     )
-
-
-def corpus(folder: Path) -> tuple[str, list[Instance], list[Instance]]:
-    """Name, training and test sentences of the corpus at hand."""
-    name = "JNLPBA" if "BIONER_MIRROR" in os.environ else "demo"
-    entry = load_catalogue("datasets", load_config({}))[name]
-    mirror = Path(os.environ["BIONER_MIRROR"]) if name == "JNLPBA" else None
-    fetch(name, entry, folder / "raw", mirror)
-    splits = normalize(name, entry, folder / "raw", folder)
-    return name, splits["train"], splits["test"]
 
 
 class EpochClock(TrainerCallback):
@@ -172,10 +160,14 @@ class Training:
         return tokens_of(self.examples) / clock.seconds, trainer.model.eval()
 
 
-def evenly(items: Sequence[Any], count: int) -> list[Any]:
-    """That many of them, of all lengths as they are among all."""
-    ordered = sorted(items, key=lambda item: len(item["input_ids"] if isinstance(item, dict) else item.tokens))
-    return [ordered[place * len(ordered) // count] for place in range(count)]
+def subwords_of(example: dict[str, Any]) -> int:
+    """How long a training example is."""
+    return len(example["input_ids"])
+
+
+def words_of(instance: Instance) -> int:
+    """How long a sentence is."""
+    return len(instance.tokens)
 
 
 def tokens_of(examples: Sequence[dict[str, Any]]) -> int:
@@ -244,13 +236,6 @@ def differences(
     return count
 
 
-def seconds(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Wall time, and what came out."""
-    start = time.perf_counter()
-    result = run()
-    return time.perf_counter() - start, result
-
-
 def main() -> None:
     """Print a table and, last, one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -271,7 +256,7 @@ def main() -> None:
         training = Training(folder, Path(source), train, entry)
         rates: dict[str, list[float]] = {"padded512": [], "hf_dynamic": [], "ours": []}
         for _ in range(repeats):
-            rates["padded512"].append(training.hugging_face(evenly(training.examples, few), "max_length"))
+            rates["padded512"].append(training.hugging_face(evenly(training.examples, few, subwords_of), "max_length"))
             rates["hf_dynamic"].append(training.hugging_face(training.examples, True))
             if options.gpu:
                 torch.cuda.reset_peak_memory_stats()
@@ -279,7 +264,7 @@ def main() -> None:
             memory = torch.cuda.max_memory_allocated() / 2**30 if options.gpu else None
             rates["ours"].append(rate)
 
-        test = [*evenly(test, few), *test]  # the first of them go through the slowest way, too
+        test = [*evenly(test, few, words_of), *test]  # the first of them go through the slowest way, too
         tokenizer, words = training.tokenizer, [item.tokens for item in test]
         pipe = pipeline("token-classification", model=model, tokenizer=tokenizer, ignore_labels=[], device=model.device)
         times: dict[str, list[float]] = {"paper": [], "pipeline": [], "ours": []}

@@ -13,6 +13,7 @@ from bioner.yaml_files import place_of, read_yaml
 
 TRAINED = ("encoder", "llm")  # families with weights
 LEXICAL = ("table", "dictionary", "all-o")  # drafts of forced decoding that need no other model
+HEADLINE = ("direct", "free-paper", "free", "forced")  # a model is compared by the last of these that it was run with
 DECODINGS = {"encoder": ("direct",), "llm": ("free", "free-paper", "forced")}
 SHORT = {"learning_rate": "lr", "batch_size": "batch", "head_learning_rate": "head_lr"}  # in the names of trials
 BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles that dev scores choose

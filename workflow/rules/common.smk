@@ -11,6 +11,7 @@ from snakemake.io import IOFile
 
 from bioner.catalogue import (
     BEST,
+    HEADLINE,
     LEXICAL,
     TRAINED,
     decodings_of,
@@ -79,6 +80,7 @@ REPORTS = [
     "table3_strict",
     "table4_inference_time",
     "table5_relaxed",
+    "alignment",
     "conventions",
     "subsets",
     "paper_scoring",
@@ -204,7 +206,7 @@ def headline_decoding(model):
     """The decoding a model is compared by: `forced` for an LLM where it is run, since realignment cannot lose there."""
     return max(
         decodings_of(MODELS[model], config["decodings"]),
-        key=["direct", "free-paper", "free", "forced"].index,
+        key=HEADLINE.index,
     )
 
 

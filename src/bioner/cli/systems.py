@@ -166,3 +166,8 @@ def realign(
     write_predictions(out, predictions)
     if alignment:
         write_table(alignment, pl.DataFrame([asdict(row) for row in alignments], schema=ALIGNMENT))
+    if entities := sum(row.gold_entities for row in alignments):
+        told = "realign: %.2f %% of %d entities reachable; %d tokens dropped, %d tags illegal, %d sentences over budget"
+        reachable = 100 * sum(row.reachable_entities for row in alignments) / entities
+        dropped, illegal = sum(row.dropped for row in alignments), sum(row.illegal_tags for row in alignments)
+        log.info(told, reachable, entities, dropped, illegal, sum(row.hit_budget for row in alignments))

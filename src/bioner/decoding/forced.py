@@ -85,7 +85,8 @@ class ForcedDecoder:
             return Sentence(index, words, guess, self._draft.follows, rows.start(slot, prompts[index]))
 
         slots = [begin(slot) for slot in range(min(batch_size, len(instances)))]
-        window = Window(self._window, self._overhead)
+        length = sum(len(instance.tokens) for instance in instances) / len(instances)
+        window = Window(self._window, self._overhead, length, self._lines.mean_ids)
         done: dict[int, Generated] = {}
         while slots:
             self._pass(rows, slots, window)
@@ -104,7 +105,7 @@ class ForcedDecoder:
 
     def _pass(self, rows: Rows, sentences: Sequence[Sentence], window: Window) -> None:
         """One forward pass over the next drafted words of every sentence."""
-        words = window.words(len(sentences), self._lines.mean_ids)
+        words = window.words(len(sentences))
         blocks = [Block(sentence, self._lines) for sentence in sentences]
         for block in blocks:
             while not block.complete and (len(block.tags) < words or not block.checks):

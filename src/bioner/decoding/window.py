@@ -1,24 +1,27 @@
 """How many words to draft a pass: few are many passes, many are thrown away behind the first that is wrong."""
 
 import time
+from functools import lru_cache
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-MOST = 512  # words; beyond that a sentence is drafted whole anyway
-CPU_OVERHEAD = 128.0  # ids: of small models on two cores (benchmarks/decoding.py)
+CPU_OVERHEAD = 96.0  # ids: of small models on two cores (benchmarks/decoding.py)
+WINDOWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
 
 
 class Window:
     """The number of words a pass, `fixed` or chosen.
 
-    A pass over b rows costs as much as `overhead` + b·w·t ids, t of them a word, and w drafted words, each right with
-    probability p, bring (1 - p^w) / (1 - p) answers. The w with the least cost an answer is taken; p is counted as
-    decoding goes.
+    Chosen is the one with the least expected cost of a sentence of `length` words: a pass costs `overhead` ids, shared
+    by the rows, and `ids_a_word` for each drafted word; a draft is right with a probability that is counted as decoding
+    goes, and what stands behind the first wrong one is read again.
     """
 
-    def __init__(self, fixed: int | None, overhead: float) -> None:
+    def __init__(self, fixed: int | None, overhead: float, length: float, ids_a_word: float) -> None:
         self._fixed, self._overhead = fixed, overhead
+        self._length, self._ids = max(1, round(length)), ids_a_word
         self._right, self._tried = 19.0, 20.0  # before anything is counted
 
     def learn(self, right: int, tried: int) -> None:
@@ -26,18 +29,29 @@ class Window:
         self._right += right
         self._tried += tried
 
-    def words(self, rows: int, ids_a_word: float) -> int:
+    def words(self, rows: int) -> int:
         """Words to draft in each of `rows` rows."""
         if self._fixed:
             return self._fixed
-        p = min(self._right / self._tried, 0.999)
-        best, least = 1, float("inf")
-        for words in range(1, MOST + 1):
-            cost = (self._overhead / rows + words * ids_a_word) * (1 - p) / (1 - p**words)
-            if cost >= least:
-                break
-            best, least = words, cost
-        return best
+        return cheapest(self._length, self._ids, self._overhead / rows, round(self._right / self._tried, 2))
+
+
+@lru_cache(maxsize=1000)
+def cheapest(length: int, ids: float, overhead: float, right: float) -> int:
+    """The window with the least expected cost of a sentence, in ids read."""
+    return min(WINDOWS, key=lambda window: expected_cost(window, length, ids, overhead, right))
+
+
+def expected_cost(window: int, length: int, ids: float, overhead: float, right: float) -> float:
+    """Ids that a sentence of so many words costs, passes' overhead among them, where drafts are right independently."""
+    # first[k]: the first wrong draft is number k of the window; costs[n]: of the last n words.
+    first = right ** np.arange(window) * (1 - right)
+    costs = np.zeros(length + 1)
+    for left in range(1, length + 1):
+        drafted = min(window, left)
+        again = first[:drafted] @ costs[left - drafted : left][::-1]
+        costs[left] = overhead + drafted * ids + again + right**drafted * costs[left - drafted]
+    return float(costs[length])
 
 
 def overhead_of(model: PreTrainedModel) -> float:

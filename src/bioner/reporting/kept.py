@@ -1,7 +1,7 @@
 """The files that reports are made of: read, checked, and put together."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from bioner.errors import InputError
+from bioner.realignment.realign import ALIGNMENT
 from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import read_scores, together
 from bioner.scoring.selection import SELECTION, read_selection
@@ -35,6 +36,20 @@ TIMING: Schema = {
     "sentences": pl.Int64,
     "repeats": pl.Int64,
     "seconds_per_sample": pl.Float64,
+}
+ALIGNED: Schema = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "seed": pl.Int64,
+    "decoding": pl.String,
+    "sentences": pl.Int64,
+    **dict.fromkeys(
+        (
+            *("gold_tokens", "output_tokens", "exact", "substituted", "dropped", "added"),
+            *("illegal_tags", "orphan_tags", "hit_budget", "gold_entities", "reachable_entities"),
+        ),
+        pl.Int64,
+    ),
 }
 RUNS: Schema = {
     "dataset": pl.String,
@@ -63,6 +78,7 @@ class Kept:
     runs: pl.DataFrame
     comparisons: pl.DataFrame
     selection: pl.DataFrame
+    alignments: pl.DataFrame
 
 
 def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequence[str]) -> Kept:
@@ -94,7 +110,22 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
             pl.col("model").is_in(models), pl.col("versus_model").is_in(models)
         ),
         selection=pl.concat([pl.DataFrame(schema=SELECTION), *selections]),
+        alignments=pl.concat([pl.DataFrame(schema=ALIGNED), *_alignments(results, scores)]),
     )
+
+
+def _alignments(results: Path, scores: Sequence[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """One row a scored prediction file that came out of realignment."""
+    for table in scores:
+        for whose in table.select("dataset", "model", "seed", "decoding").unique(maintain_order=True).iter_rows():
+            dataset, model, seed, decoding = whose
+            path = results / dataset / model / f"seed{seed}" / decoding / "alignment.csv"
+            if path.is_file():
+                names = [name for name in ALIGNED if name in ALIGNMENT]
+                sums = read_table(path, ALIGNMENT, ["id"]).select(pl.len().alias("sentences"), pl.col(names).sum())
+                keys = zip(("dataset", "model", "seed", "decoding"), whose, strict=True)
+                row = sums.with_columns(pl.lit(value).alias(name) for name, value in keys)
+                yield row.select(pl.col(name).cast(kind) for name, kind in ALIGNED.items())
 
 
 def _of_dataset(dataset: str, path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:

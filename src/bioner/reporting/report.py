@@ -14,6 +14,7 @@ from bioner.provenance import provenance
 from bioner.reporting.kept import Kept, read_kept
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
+    alignment_table,
     conventions_table,
     corpora_table,
     cost_table,
@@ -36,6 +37,7 @@ TITLES = {
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
     "table4_inference_time": "Table IV. Inference seconds a sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
+    "alignment": "How outputs fitted the gold tokens; reachable recall is what no better tag could have raised",
     "conventions": "F1 of the same predictions under other conventions (docs/scores.md)",
     "subsets": "Recall of mentions seen in train, unseen and repeated; F1 on sentences that train does not have",
     "paper_scoring": "Tables III and V by the paper's own evaluator and length windows: for comparison only",
@@ -83,6 +85,7 @@ def report(
         "table3_strict": strict_table(kept),
         "table4_inference_time": time_table(kept),
         "table5_relaxed": relaxed_table(kept),
+        "alignment": alignment_table(kept),
         "conventions": conventions_table(kept),
         "subsets": subsets_table(kept),
         "paper_scoring": paper_scoring_table(kept),
