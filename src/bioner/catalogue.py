@@ -14,7 +14,7 @@ from bioner.yaml_files import place_of, read_yaml
 TRAINED = ("encoder", "llm")  # families with weights
 LEXICAL = ("table", "dictionary", "all-o")  # drafts of forced decoding that need no other model
 HEADLINE = ("direct", "free-paper", "free", "forced")  # a model is compared by the last of these that it was run with
-DECODINGS = {"encoder": ("direct",), "llm": ("free", "free-paper", "forced")}
+DECODINGS = {"control": ("direct",), "encoder": ("direct",), "llm": ("free", "free-paper", "forced")}
 SHORT = {"learning_rate": "lr", "batch_size": "batch", "head_learning_rate": "head_lr"}  # in the names of trials
 BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles that dev scores choose
 
@@ -172,10 +172,10 @@ def _check_drafts(models: Mapping[str, Tree]) -> None:
         source = entry["predict"]["draft"]
         if entry["family"] != "llm" or source in LEXICAL:
             continue
-        where = f"{name}.predict.draft"
-        if find(models, source, "model", where)["family"] != "encoder":
-            expected = f"an encoder, or {', '.join(LEXICAL)}"
-            raise InputError(where, f"the {models[source]['family']} {source!r}", expected, "Choose another draft.")
+        family = models[source]["family"] if source in models else "unknown draft"
+        if family != "encoder":
+            expected = f"an encoder of the catalogue, or {', '.join(LEXICAL)}"
+            raise InputError(f"{name}.predict.draft", f"the {family} {source!r}", expected, "Choose another draft.")
 
 
 def _check_members(models: Mapping[str, Tree]) -> None:

@@ -1,9 +1,13 @@
-"""What vouches for a raw file: its SHA-256, or the id that git gives its content."""
+"""What vouches for files and instances: SHA-256, the id that git gives a file's content, or sizes and times."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from bioner.instances import Instance
 
 CHECKSUMS: dict[str, Callable[[bytes], str]] = {
     "sha256": lambda content: hashlib.sha256(content).hexdigest(),
@@ -31,5 +35,17 @@ def sha256_of(path: Path) -> str:
 
 def listing(folder: Path | str | None) -> list[list[Any]]:
     """Sizes and times of a folder's files: what tells another model under the same name, and takes no time."""
-    files = sorted(Path(folder).glob("*")) if folder and Path(folder).is_dir() else []
-    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.is_file()]
+    files = sorted(Path(folder).rglob("*")) if folder and Path(folder).is_dir() else []
+    return [
+        [str(path.relative_to(str(folder))), path.stat().st_size, path.stat().st_mtime_ns]
+        for path in files
+        if path.is_file()
+    ]
+
+
+def digest(instances: Iterable[Instance]) -> str:
+    """SHA-256 of instances, wherever they were read from."""
+    digest = hashlib.sha256()
+    for instance in instances:
+        digest.update(json.dumps(asdict(instance)).encode())
+    return digest.hexdigest()

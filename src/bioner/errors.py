@@ -1,6 +1,10 @@
-"""The errors users see: what was found where, expected and to be done; and a training that a signal ended."""
+"""The errors users see: what was found where, expected and to be done; and work that a signal ended."""
 
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 def hidden(text: str) -> str:
@@ -16,11 +20,27 @@ class InputError(Exception):
 
 
 class Interrupted(Exception):
-    """Training ended on a signal, with a checkpoint written; the command line exits with 128 + `signal`."""
+    """Work ended on a signal, what was finished is kept; the command line exits with 128 + `signal`."""
 
-    def __init__(self, name: str, number: int, step: int, steps: int) -> None:
+    def __init__(self, name: str, number: int, kept: str) -> None:
         self.signal = number
-        super().__init__(
-            f"{name}: {signal.Signals(number).name} at step {step} of {steps}. A checkpoint is written; "
-            "the same command goes on from there."
-        )
+        super().__init__(f"{name}: {signal.Signals(number).name}{kept}; the same command goes on from there.")
+
+
+@contextmanager
+def leaving(name: str) -> Iterator[None]:
+    """Raise Interrupted where a signal comes that ends a job: what is kept by then is all there is to keep."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(name, number, ". Finished shards are kept")
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

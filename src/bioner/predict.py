@@ -1,24 +1,30 @@
 """Predicting: raw outputs of a trained model or a control, and the seconds they take."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import polars as pl
 
 from bioner.catalogue import DECODINGS, TRAINED, prediction_settings
-from bioner.checksums import listing, sha256_of
+from bioner.checksums import digest, listing, sha256_of
 from bioner.config import Tree
 from bioner.decoding.drafts import Draft, all_outside, draft_of
 from bioner.decoding.shards import Shards, shards_folder
-from bioner.errors import InputError
+from bioner.errors import InputError, leaving
 from bioner.instances import Instance
 from bioner.models.controls import predict_control
+from bioner.provenance import write_record
 from bioner.raw import Generated, RawOutput, Tagged, write_raw
 from bioner.tags import OUTSIDE
+
+log = logging.getLogger(__name__)
 
 Predictor = Callable[[Sequence[Instance], int], Sequence[RawOutput]]
 
@@ -33,8 +39,10 @@ class Decoder(Protocol):
         """Outputs of the instances of a shard, in order, given its number."""
 
 
-# Batches a shard: what a killed job loses at most. Forced decoding refills its places within a shard.
-SHARD = {"forced": 16, "free": 1, "free-paper": 1}
+# Sentences a shard: what a killed job loses at most. Forced decoding refills its places within a shard.
+SHARD = {"forced": 256, "free": 32, "free-paper": 32}
+# No process gives up on the others while these decode.
+PATIENCE = timedelta(days=7)
 
 
 def predict_to(
@@ -48,19 +56,22 @@ def predict_to(
     *,
     seed: int,
     draft: Path | None = None,
-    inputs: Sequence[Path | None] = (),
-) -> dict[str, Any] | None:
-    """Write the raw outputs of every instance to `out`, and return what is worth recording of how they were made.
+    record: Path | None = None,
+) -> None:
+    """Write the raw outputs of every instance to `out`, and to `record` how they were made.
 
-    An LLM keeps what it has finished in shards beside `out`: a job that was killed goes on with those it lacks, unless
-    settings, weights or one of the files `inputs` are others now. In several processes each makes its part; None in
-    all but the one that writes. `draft` is another system's predictions.
+    An LLM keeps what it has finished in shards beside `out`: a job that was cut short goes on with those it lacks,
+    unless anything is other now that its answers depend on. In several processes each makes its part, and the first
+    writes. `draft` is another system's predictions. Raises Interrupted on SIGINT, SIGTERM or SIGUSR1.
     """
     start = time.perf_counter()
-    record = {"model": name, "decoding": decoding, "seed": seed, "sentences": len(gold)}
+    _check_decoding(name, entry, decoding, draft)
+    made: dict[str, Any] = {"model": name, "decoding": decoding, "seed": seed, "sentences": len(gold)}
     if entry["family"] != "llm":
         write_raw(out, predict(name, entry, gold, train, weights, decoding))
-        return record | {"seconds": round(time.perf_counter() - start, 3)}
+        if record:
+            write_record(record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry)
+        return
     forced = decoding == "forced"
     source = draft_of(entry["predict"]["draft"], train, gold, draft) if forced else None
     decoder = cast(Decoder, load_predictor(name, entry, weights, decoding, draft=source, seed=seed))
@@ -70,26 +81,52 @@ def predict_to(
         began = time.perf_counter()
         with _room(name, size):
             outputs = decoder(instances, size, number)
-        return outputs, decoder.took | {"seconds": round(time.perf_counter() - began, 3)}
+        return outputs, decoder.took | {"decoding_seconds": round(time.perf_counter() - began, 3)}
 
+    depends = prediction_settings(entry)
+    # Fewer sentences at once, for want of memory, are no reason to start over.
+    depends["predict"] = {key: value for key, value in depends["predict"].items() if key != "batch_size"}
     identity = {
-        "settings": prediction_settings(entry),
+        "settings": depends,
         "decoding": decoding,
-        "seed": seed,
-        "inputs": [sha256_of(path) for path in inputs if path],
+        "seed": seed if decoding == "free-paper" else None,
+        "gold": digest(gold),
+        "train": digest(train) if forced else None,
+        "draft": sha256_of(draft) if forced and draft else None,
         "weights": listing(weights),
+        "versions": {package: version(package) for package in ("bioner-bench", "torch", "transformers")},
     }
-    work = Shards(shards_folder(out), identity, gold, size * SHARD[decoding])
+    work = Shards(shards_folder(out), identity, gold, SHARD[decoding])
     process, processes, wait = _processes(entry)
-    with work.alone() if process == 0 else nullcontext():
+    with leaving(f"predict {name}"), work.owned() if process == 0 else nullcontext():
         wait()
-        work.make(decode, process, processes)
+        missing = work.missing()
+        if process == 0 and len(missing) < len(work):
+            log.info("predict: going on; %d of %d shards are there", len(work) - len(missing), len(work))
+        wait()
+        work.make(missing[process::processes], decode)
         wait()
         if process:
-            return None
+            return
         outputs, took = work.collect()
         write_raw(out, outputs)
-    return record | decoder.settings | took | {"processes": processes}
+        if record:
+            made |= decoder.settings | took | {"processes": processes}
+            write_record(record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry)
+
+
+def _check_decoding(name: str, entry: Tree, decoding: str, draft: Path | None) -> None:
+    """InputError where a model does not decode in that way, or has no use for a draft."""
+    expected = DECODINGS.get(entry["family"], ())
+    if not expected:
+        remedy = "An ensemble is put together by `bioner ensemble`, of its members' predictions."
+        raise InputError(name, f"the family {entry['family']!r}", "a control, an encoder or an LLM", remedy)
+    if decoding not in expected:
+        raise InputError(name, f"decoding {decoding!r}", " or ".join(expected), "Change --decoding.")
+    if draft and decoding != "forced":
+        raise InputError(
+            "--draft", f"decoding {decoding!r}", "forced, which alone is drafted for", "Leave --draft out."
+        )
 
 
 def predict(
@@ -122,9 +159,7 @@ def load_predictor(
     if entry["family"] not in TRAINED:
         remedy = "Only models with weights are loaded and timed; members of ensembles have predictions of their own."
         raise InputError(name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
-    expected = DECODINGS[entry["family"]]
-    if decoding not in expected:
-        raise InputError(name, f"decoding {decoding!r}", " or ".join(expected), "Change --decoding.")
+    _check_decoding(name, entry, decoding, None)
     if weights is None or not weights.is_dir():
         remedy = "Run `bioner train` first and give --weights FOLDER/model."
         raise InputError(weights or name, "no weights", "the folder of a trained model", remedy)
@@ -143,6 +178,8 @@ def _encoder(name: str, entry: Tree, weights: Path) -> Predictor:
     from bioner.models.encoder import tag
     from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer
 
+    if (weights / "bioner.json").is_file():
+        raise InputError(weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name.")
     tokenizer = load_tokenizer(weights)
     model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
     check_window(name, entry, model)
@@ -203,7 +240,7 @@ def _processes(entry: Tree) -> tuple[int, int, Callable[[], None]]:
         return 0, 1, lambda: None
     from accelerate import PartialState
 
-    state = PartialState(cpu=entry["resources"]["predict_gpus"] == 0)
+    state = PartialState(cpu=entry["resources"]["predict_gpus"] == 0, timeout=PATIENCE)
     return state.process_index, state.num_processes, state.wait_for_everyone
 
 

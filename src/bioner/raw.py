@@ -3,6 +3,7 @@
 Generators write text; encoders write one tag a subword with the index of its word; controls one tag a word.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -56,10 +57,11 @@ def as_record(output: RawOutput) -> dict[str, object]:
 def read_raw(path: Path, gold: Sequence[Instance]) -> Iterator[RawOutput]:
     """Raw outputs, one for each gold instance in the gold's order; InputError names the first id that is amiss."""
     for where, record, instance in beside(gold, path, frozenset({"id"}), REMAKE):
-        yield _output(record, where, len(instance.tokens))
+        yield checked(record, where, len(instance.tokens))
 
 
-def _output(record: dict[str, object], where: str, length: int) -> RawOutput:
+def checked(record: dict[str, object], where: str, length: int) -> RawOutput:
+    """A record as a raw output for an instance of that many tokens; InputError where it is none."""
     for kind in (Generated, Tagged):
         required = {field.name for field in fields(kind) if field.default is MISSING}
         if required <= record.keys() <= set(kind.__slots__):
@@ -69,11 +71,13 @@ def _output(record: dict[str, object], where: str, length: int) -> RawOutput:
         expected = "a generator's (id, text, new_tokens, stopped) or a tagger's (id, words, tags)"
         raise InputError(where, f"the keys {', '.join(record)}", expected, REMAKE)
     if isinstance(output, Generated):
-        kinds = ((output.text, str), (output.new_tokens, int), (output.stopped, bool))
-        if not all(isinstance(value, kind) for value, kind in kinds):
+        count = output.new_tokens
+        if not (isinstance(output.text, str) and isinstance(output.stopped, bool) and _is_number(count, int)):
             raise InputError(where, "values of another kind", "text, a number of tokens, true or false", REMAKE)
-        for values in (output.confidence, output.margin):
-            if values is not None and not (_list_of(values, float | int | None) and len(values) == length):
+        if count < 0:
+            raise InputError(where, f"new_tokens {count}", "0 or more", REMAKE)
+        for values, most in ((output.confidence, 1.0), (output.margin, sys.float_info.max)):
+            if values is not None and not _within(values, most, length):
                 raise InputError(where, "other confidence or margin", f"{length} numbers, one a token", REMAKE)
     else:
         if not _list_of(output.words, int) or not _list_of(output.tags, str):
@@ -85,5 +89,18 @@ def _output(record: dict[str, object], where: str, length: int) -> RawOutput:
     return output
 
 
-def _list_of(values: object, kind: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+def _within(values: object, most: float, length: int) -> bool:
+    """Whether these are numbers from 0 to `most`, one a token; where nothing was decided there may be none."""
+    return (
+        isinstance(values, list)
+        and len(values) == length
+        and all(value is None or (_is_number(value, int | float) and 0 <= value <= most) for value in values)
+    )
+
+
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _list_of(values: object, kind: type) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) and not isinstance(value, bool) for value in values)

@@ -31,9 +31,14 @@ def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.D
     return table
 
 
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a CSV file, whole or not at all."""
+def check_table(path: Path) -> None:
+    """InputError where a CSV file cannot go by that name."""
     if path.suffix.lower() in (".gz", ".zst"):
         raise InputError(path, "a compressed table", "a plain .csv", "Leave the suffix out.")
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a CSV file, whole or not at all."""
+    check_table(path)
     with atomic_path(path) as temporary:
         table.write_csv(temporary)

@@ -124,6 +124,25 @@ def test_an_ensemble_has_two_different_members_that_are_models(tmp_path, members
         load_catalogue("models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
 
 
+@pytest.mark.parametrize(
+    ("draft", "named"),
+    [
+        ("Table", "mine.predict.draft: found the unknown draft 'Table'"),
+        ("oracle", "the control 'oracle'; expected an encoder of the catalogue, or table, dictionary, all-o"),
+        ("llama-8b", "the llm 'llama-8b'"),
+        ("vote-of-six", "the ensemble 'vote-of-six'"),
+        ("mine", "the llm 'mine'"),
+    ],
+)
+def test_drafts_come_from_an_encoder_or_the_training_set(tmp_path, draft, named):
+    path = tmp_path / "mine.yaml"
+    entry = {"family": "llm", "source": {"hub": "a/b"}, "predict": {"draft": draft}}
+    path.write_text(yaml.safe_dump({"mine": entry}))
+    config = load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}})
+    with pytest.raises(InputError, match=named):
+        load_catalogue("models", config)
+
+
 def test_members_are_for_ensembles_alone():
     with pytest.raises(InputError, match="members"):
         complete_entry("models", "mine", {"family": "control", "control": "oracle", "members": ["all-o"]})

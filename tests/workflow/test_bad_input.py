@@ -9,6 +9,9 @@ import pytest
 
 from tests.workflow.snakemake import snakemake
 
+GOLD = ["--gold", "sound/test.jsonl"]
+DIRECT = ["--weights", "sound", "--decoding", "direct"]
+
 
 def bioner(*arguments: str | Path, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "bioner"), *map(str, arguments)]
@@ -86,6 +89,25 @@ def test_a_wrong_configuration_is_named_by_snakemake(tmp_path, text, named):
         ),
         (["predict", "dictionary", "--gold", "sound/test.jsonl", "--out", "raw.jsonl"], ["Give --train"]),
         (["predict", "all-o", "--gold", "sound/test.jsonl", "--out", "empty"], ["empty", "Check the path"]),
+        (["predict", "all-o", *GOLD, "--out", "raw.jsonl", "--decoding", "forced"], ["decoding 'forced'", "direct"]),
+        (["predict", "all-o", *GOLD, "--out", "raw.jsonl", "--draft", "sound/other.jsonl"], ["--draft", "forced"]),
+        (["predict", "vote-of-six", *GOLD, "--out", "raw.jsonl"], ["the family 'ensemble'", "bioner ensemble"]),
+        (["predict", "all-o", *GOLD, "--out", "sound/other.jsonl/raw"], ["other.jsonl, which is a file"]),
+        (["predict", "all-o", *GOLD, "--out", "raw.jsonl", "--record", "/dev/null"], ["a device", "--record"]),
+        (["predict", "llama-mini", *GOLD, "--weights", "sound", "--out", "sound/x"], ["sound/x", "an input"]),
+        (["time", "bert-mini", *GOLD, *DIRECT, "--out", "sound/test.jsonl"], ["an input or another output"]),
+        (["time", "bert-mini", *GOLD, *DIRECT, "--out", "t.csv.gz"], ["a compressed table"]),
+        (["time", "bert-mini", *GOLD, *DIRECT, "--draft", "sound/other.jsonl", "--out", "t.csv"], ["--draft"]),
+        (["time", "bert-mini", *GOLD, *DIRECT, "--seed", "-5", "--out", "t.csv"], ["--seed"]),
+        (
+            ["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl", "--alignment", "a.csv.gz"],
+            ["a.csv.gz", "a plain .csv"],
+        ),
+        (
+            ["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl", "--alignment", "p.jsonl"],
+            ["p.jsonl", "--alignment"],
+        ),
+        (["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl"], ["raw.jsonl:1", "new_tokens -3"]),
         (["fetch", "demo", "--out", "sound"], ["sound: found dev.jsonl", "Choose another folder"]),
         (["report", "--results", "nowhere", "--data", "data", "--out", "reports"], ["nowhere", "no such folder"]),
         (["summary", "nowhere"], ["nowhere/table3_strict.csv", "bioner report"]),
@@ -104,6 +126,8 @@ def test_a_command_names_what_is_wrong_and_leaves_nothing(tmp_path, arguments, n
     line = '{"id": "a", "doc": "a", "tokens": ["gout"], "tags": ["B-Disease"]}\n'
     for name in ("train", "dev", "test"):
         (tmp_path / "sound" / f"{name}.jsonl").write_text(line)
+    raw = '{"id": "a", "text": "", "new_tokens": -3, "stopped": true}\n'
+    (tmp_path / "sound" / "raw.jsonl").write_text(raw)
     (tmp_path / "sound" / "other.jsonl").write_text('{"id": "x", "tags": ["O"]}\n')
     before = sorted(tmp_path.rglob("*"))
 

@@ -51,6 +51,18 @@ def test_a_search_is_a_target_of_its_own(tmp_path):
     assert planned == {"fetch": 1, "normalize": 1, "trial": 12, "search": 1, "total": 15}
 
 
+def test_an_encoder_that_drafts_is_predicted_with_first(tmp_path):
+    """Its predictions on test, and of the first seed for the timing; not its scores."""
+    cell = ["results/BC5CDR/llama-8b/scores.csv", "results/BC5CDR/llama-8b/timing.csv", "--config", "search=false"]
+    alone = jobs(dry_run(tmp_path, *cell, "decodings=[forced]"))
+    assert (alone["train"], alone["predict"], alone["score"]) == (3, 3, 3)
+    settings = "settings={llama-8b: {predict: {draft: biomedbert-large}}}"
+    drafted = jobs(dry_run(tmp_path, *cell, "decodings=[forced]", settings))
+    assert (drafted["train"], drafted["predict"], drafted["score"]) == (6, 6, 3)
+    # Free generation has no use for a draft.
+    assert jobs(dry_run(tmp_path, *cell, "decodings=[free-paper]", settings)) == alone
+
+
 def test_without_an_llm_nobody_is_chosen(tmp_path):
     planned = jobs(dry_run(tmp_path, "--config", "datasets=[BC5CDR]", "models=[bert-large-cased,biomedbert-large]"))
     assert (planned["compare"], planned["predict"]) == (1, 2 * 3)

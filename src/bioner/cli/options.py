@@ -1,6 +1,7 @@
 """What commands share: options, the configuration behind `--config`, and catalogue entries."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -51,11 +52,22 @@ def json_object(option: str, text: str) -> Tree:
 
 
 def keep_apart(out: Path, *others: Path | None, option: str = "--out") -> None:
-    """InputError where an output is a folder, or would overwrite what it is made from or another output."""
+    """InputError where an output is none to write, or would overwrite what it is made from or another output.
+
+    A folder among the others is an input with all that lies in it.
+    """
     if out.is_dir():
         raise InputError(out, "a folder", "a file to write", f"Check the path: {option} names a file in it.")
-    if out.resolve() in {path.resolve() for path in others if path}:
+    if out.exists() and not out.is_file():
+        raise InputError(out, "a device or pipe", "a regular file to write", f"Choose another {option}.")
+    place = out.resolve()
+    if any(place.is_relative_to(path.resolve()) for path in others if path):
         raise InputError(out, "an input or another output", "a file of its own", f"Choose another {option}.")
+    parent = next(folder for folder in place.parents if folder.exists())
+    if not parent.is_dir():
+        raise InputError(out, f"{parent.name}, which is a file,", "a folder to write in", f"Choose another {option}.")
+    if not os.access(parent, os.W_OK):
+        raise InputError(out, "a folder that you may not write in", "one that you may", f"Choose another {option}.")
 
 
 def each_once(option: str, files: Sequence[Path]) -> None:

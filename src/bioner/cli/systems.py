@@ -35,11 +35,10 @@ def predict(
     """Raw outputs of a model for every gold instance; an LLM that is cut short goes on where it was."""
     from bioner.instances import read_instances, unseen_types
     from bioner.predict import predict_to
-    from bioner.provenance import write_record
 
-    keep_apart(out, gold, train, draft)
+    keep_apart(out, gold, train, draft, weights)
     if record:
-        keep_apart(record, gold, train, draft, out, option="--record")
+        keep_apart(record, gold, train, draft, weights, out, option="--record")
     settings = entry_of("models", model, settings_of(config), entry)
     if settings["family"] == "llm":
         from bioner.training.launch import launch
@@ -50,9 +49,7 @@ def predict(
         told = "predict %s: %s has %d entities of type %s, training has none: they can only be missed"
         log.warning(told, model, gold, count, type_)
     job = (model, settings, instances, known, weights, decoding)
-    made = predict_to(out, *job, seed=seed, draft=draft, inputs=[gold, train, draft])
-    if record and made:
-        write_record(record, made, settings)
+    predict_to(out, *job, seed=seed, draft=draft, record=record)
 
 
 def time(
@@ -67,7 +64,7 @@ def time(
     batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; may be repeated.")] = None,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     dataset: str = "",
-    seed: int | None = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1)] = None,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
@@ -79,9 +76,13 @@ def time(
     from bioner.predict import load_predictor, time_predictions
     from bioner.provenance import provenance
     from bioner.reporting.kept import TIMING
-    from bioner.tables import write_table
+    from bioner.tables import check_table, write_table
 
+    keep_apart(out, gold, train, draft, weights)
+    check_table(out)
     settings = entry_of("models", model, settings_of(config), entry)
+    if draft and "forced" not in decoding:
+        raise InputError("--draft", " and ".join(decoding), "forced, which alone is drafted for", "Leave --draft out.")
     instances, known = read_instances(gold), read_instances(train) if train else []
     rows: list[dict[str, Any]] = []
     for way in decoding:
@@ -154,12 +155,13 @@ def realign(
     from bioner.instances import entity_types, read_instances, write_predictions
     from bioner.raw import read_raw
     from bioner.realignment.realign import ALIGNMENT, realign_all
-    from bioner.tables import write_table
+    from bioner.tables import check_table, write_table
     from bioner.tags import tag_set
 
-    keep_apart(out, gold, raw, train, alignment)
+    keep_apart(out, gold, raw, train)
     if alignment:
         keep_apart(alignment, gold, raw, train, out, option="--alignment")
+        check_table(alignment)
     instances = read_instances(gold)
     legal = frozenset(tag_set(entity_types([*instances, *read_instances(train)]))) if train else None
     predictions, alignments = realign_all(instances, read_raw(raw, instances), legal, method)

@@ -16,14 +16,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.decoding.drafts import Draft
 from bioner.decoding.lines import Lines
+from bioner.decoding.questions import Question, beyond_positions, questions, together
 from bioner.decoding.rows import Rows, rows_of
 from bioner.decoding.sentence import Answer, Block, Counts, Sentence
 from bioner.decoding.window import Window, overhead_of
 from bioner.errors import InputError
 from bioner.instances import Instance
-from bioner.models.prompt import prompt_ids, response_line
+from bioner.models.prompt import response_line
 from bioner.raw import Generated
-from bioner.tags import tag_set
+from bioner.tags import OUTSIDE, tag_set
 
 
 class ForcedDecoder:
@@ -73,20 +74,28 @@ class ForcedDecoder:
         self.counts = Counts(sentences=len(instances))
         if not instances:
             return []
+        asked = questions(self._tokenizer, instances, self._types)
+        self.counts.beyond_positions = beyond_positions(self._model, asked, instances)
         self._lines.learn(token for instance in instances for token in instance.tokens)
-        prompts = [prompt_ids(self._tokenizer, instance.tokens, self._types) for instance in instances]
-        queue = deque(sorted(range(len(instances)), key=lambda index: -len(prompts[index])))
-        prefix = shared(prompts) if self._share_prefix else []
-        rows = self._rows(self._model, self._tokenizer.pad_token_id, min(batch_size, len(instances)), prefix)
+        done: dict[int, Generated] = {}
+        for group, rows in together(asked, batch_size):
+            done |= self._decode(group, rows, instances)
+        return [done[index] for index in range(len(instances))]
+
+    def _decode(self, group: Sequence[Question], count: int, instances: Sequence[Instance]) -> dict[int, Generated]:
+        """Answers to a group of questions, `count` of them at once, by the number of their instance."""
+        queue = deque(group)
+        prefix = shared([question.prompt for question in group]) if self._share_prefix else []
+        rows = self._rows(self._model, self._tokenizer.pad_token_id, count, prefix)
 
         def begin(slot: int) -> Sentence:
-            index = queue.popleft()
-            words, guess = self._lines.words(instances[index].tokens), self._draft.guess(instances[index])
-            return Sentence(index, words, guess, self._draft.follows, rows.start(slot, prompts[index]))
+            question = queue.popleft()
+            instance = instances[question.index]
+            words, guess = self._lines.words(instance.tokens), self._draft.guess(instance)
+            return Sentence(question.index, words, guess, self._draft.follows, rows.start(slot, question.prompt))
 
-        slots = [begin(slot) for slot in range(min(batch_size, len(instances)))]
-        length = sum(len(instance.tokens) for instance in instances) / len(instances)
-        window = Window(self._window, self._overhead, length, self._lines.mean_ids)
+        slots = [begin(slot) for slot in range(count)]
+        window = Window(self._window, self._overhead, *self._means([instances[question.index] for question in group]))
         done: dict[int, Generated] = {}
         while slots:
             self._pass(rows, slots, window)
@@ -101,7 +110,12 @@ class ForcedDecoder:
             if left and len(left) < len(slots):
                 rows.select(left)
             slots = [slots[slot] for slot in left]
-        return [done[index] for index in range(len(instances))]
+        return done
+
+    def _means(self, instances: Sequence[Instance]) -> tuple[float, float]:
+        """Words of a sentence and ids of a line tagged O, on the average."""
+        words = self._lines.words([token for instance in instances for token in instance.tokens])
+        return len(words) / len(instances), sum(len(word.lines[OUTSIDE]) for word in words) / len(words)
 
     def _pass(self, rows: Rows, sentences: Sequence[Sentence], window: Window) -> None:
         """One forward pass over the next drafted words of every sentence."""

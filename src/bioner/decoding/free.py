@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from bioner.decoding.questions import beyond_positions, questions, together
 from bioner.instances import Instance
-from bioner.models.prompt import prompt_ids
 from bioner.raw import Generated
 
 
@@ -55,16 +56,17 @@ class FreeDecoder:
     def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
         """What the model writes for every instance, in order; `part` is the number of a shard, and draws its own."""
         torch.manual_seed(self._seed * 1_000_003 + part)
-        self.took = {"new_tokens": 0, "hit_budget": 0}
-        prompts = [prompt_ids(self._tokenizer, instance.tokens, self._types) for instance in instances]
-        order = sorted(range(len(instances)), key=lambda index: -len(prompts[index]))
+        asked = questions(self._tokenizer, instances, self._types)
+        beyond = beyond_positions(self._model, asked, instances)
+        self.took = {"new_tokens": 0, "hit_budget": 0, "beyond_positions": beyond}
         written: dict[int, Generated] = {}
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            budgets = [self._tokens_per_word * len(instances[index].tokens) for index in chosen]
-            rows = self._generate([prompts[index] for index in chosen], max(budgets))
-            for index, ids, budget in zip(chosen, rows, budgets, strict=True):
-                written[index] = self._answer(instances[index].id, ids[:budget])
+        for group, count in together(asked, batch_size):
+            for start in range(0, len(group), count):
+                chosen = group[start : start + count]
+                budgets = [self._tokens_per_word * len(instances[question.index].tokens) for question in chosen]
+                rows = self._generate([question.prompt for question in chosen], max(budgets))
+                for question, ids, budget in zip(chosen, rows, budgets, strict=True):
+                    written[question.index] = self._answer(instances[question.index].id, ids[:budget])
         return [written[index] for index in range(len(instances))]
 
     def _answer(self, id_: str, ids: list[int]) -> Generated:
@@ -85,5 +87,7 @@ class FreeDecoder:
             output = self._model.generate(**batch, generation_config=self._settings)
         finally:
             self._model.generation_config = self._own
+            if isinstance(self._model, PeftModel):  # it hands its own on
+                self._model.get_base_model().generation_config = self._own
         rows: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()
         return rows

@@ -87,11 +87,6 @@ class Lines:
         self.learn(tokens)
         return [self._words[token] for token in tokens]
 
-    @property
-    def mean_ids(self) -> float:
-        """Ids of a line tagged O, on the average over the tokens known."""
-        return sum(len(word.lines[OUTSIDE]) for word in self._words.values()) / max(len(self._words), 1)
-
     def after(self, tag: str) -> tuple[str, ...]:
         """The tags that may follow `tag`; before the first word that is the empty string."""
         return self._after[tag]

@@ -15,7 +15,7 @@ class Counts:
     """What decoding took.
 
     Forward passes, ids read in them and padding beside these; drafts that were looked at and those that were right;
-    decisions won by less than MARGIN.
+    decisions won by less than MARGIN; sentences longer than the model has positions for.
     """
 
     sentences: int = 0
@@ -25,6 +25,7 @@ class Counts:
     drafts: int = 0
     drafts_right: int = 0
     near_ties: int = 0
+    beyond_positions: int = 0
 
 
 @dataclass(slots=True)

@@ -1,23 +1,25 @@
 """Work that is done in shards, each kept when it is finished: a job that was killed goes on with those it lacks.
 
-A shard's content depends on the instances and settings alone, not on who made it or when, so a job that was cut short,
-or shared among several processes, ends with the same bytes as one that was not.
+A shard's content depends on the instances and settings alone, not on who made it or when. So on the CPU a job that was
+cut short, or shared among several processes, ends with the same bytes as one that was not. (A GPU's sums may differ by
+the batch, and where the window is chosen there, it is by what passes were seen to take.)
 """
 
+import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bioner.errors import InputError
-from bioner.files import atomic_path
+from bioner.files import atomic_path, parse_json
 from bioner.instances import Instance
-from bioner.raw import Generated, as_record
+from bioner.raw import Generated, as_record, checked
 
 log = logging.getLogger(__name__)
 
@@ -26,56 +28,53 @@ Decode = Callable[[Sequence[Instance], int], tuple[list[Generated], dict[str, fl
 
 
 class Shards:
-    """The shards of one job in a folder of their own; those of another job found there are thrown away."""
+    """The shards of one job, in a folder of their own inside `folder`: other jobs' are no use to it, nor lost."""
 
     def __init__(self, folder: Path, identity: dict[str, Any], instances: Sequence[Instance], size: int) -> None:
-        self._folder, self._identity = folder, json.loads(json.dumps({**identity, "size": size}))
+        text = json.dumps({**identity, "size": size}, sort_keys=True)
+        self._place, self._text = folder, text
+        self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
         order = sorted(range(len(instances)), key=lambda index: (-len(instances[index].tokens), index))
         self._parts = [order[start : start + size] for start in range(0, len(order), size)]
         self._instances = instances
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Make the folder this job's; when the block ends well it goes. InputError where another process has it.
+    def __len__(self) -> int:
+        return len(self._parts)
 
-        By one process, before any writes.
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Keep other processes out; when the block ends well all shards go, those of other jobs among them.
+
+        By one process, before any writes. InputError where another has the place.
         """
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{self._folder}.lock")
+        self._place.parent.mkdir(parents=True, exist_ok=True)
+        if self._place.is_file():
+            raise InputError(self._place, "a file", "a folder that prediction makes and removes", "Move it away.")
+        lock = FileLock(f"{self._place}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             remedy = "Wait for it, end it, or choose another --out."
             found, expected = "another process that predicts here", "an output of its own"
-            raise InputError(self._folder, found, expected, remedy) from None
+            raise InputError(self._place, found, expected, remedy) from None
         try:
-            self._claim()
+            if self._place.is_dir() and not self._folder.is_dir():
+                log.info("predict: settings, weights or data are others than those of the shards that lie here; anew")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / "job.json").write_text(self._text + "\n", encoding="utf-8")  # for who wants to know
             yield
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self._place, ignore_errors=True)
         finally:
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
 
-    def _claim(self) -> None:
-        job = self._folder / "job.json"
-        with suppress(OSError, ValueError):
-            if json.loads(job.read_text(encoding="utf-8")) == self._identity:
-                return
-        if self._folder.exists():
-            log.info("predict: settings or data have changed since %s was begun; starting over", self._folder.name)
-            shutil.rmtree(self._folder)
-        with atomic_path(self._folder) as folder:
-            folder.mkdir()
-            (folder / "job.json").write_text(json.dumps(self._identity), encoding="utf-8")
+    def missing(self) -> list[int]:
+        """The numbers of the shards that are not there."""
+        return [number for number in range(len(self._parts)) if self._read(number) is None]
 
-    def make(self, decode: Decode, process: int = 0, processes: int = 1) -> None:
-        """Make the shards that are missing, every `processes`-th of them from number `process` on."""
-        missing = [number for number in range(len(self._parts)) if self._read(number) is None]
-        if len(missing) < len(self._parts) and process == 0:
-            log.info("predict: going on; %d of %d shards are there", len(self._parts) - len(missing), len(self._parts))
-        for number in missing:
-            if number % processes != process:
-                continue
+    def make(self, numbers: Sequence[int], decode: Decode) -> None:
+        """Make these shards."""
+        for number in numbers:
             outputs, took = decode([self._instances[index] for index in self._parts[number]], number)
             content = {"outputs": [as_record(output) for output in outputs], "took": took}
             with atomic_path(self._path(number)) as path:
@@ -103,14 +102,19 @@ class Shards:
 
     def _read(self, number: int) -> tuple[list[Generated], dict[str, float]] | None:
         """A finished shard; None where there is none, or where what is there is none of it."""
+        path = self._path(number)
+        if path.is_dir():
+            shutil.rmtree(path)
         try:
-            content = json.loads(self._path(number).read_text(encoding="utf-8"))
-            outputs = [Generated(**output) for output in content["outputs"]]
-            took: dict[str, float] = content["took"]
-        except (OSError, ValueError, TypeError, KeyError):
+            content = parse_json(path.read_text(encoding="utf-8"), str(path))
+            instances = [self._instances[index] for index in self._parts[number]]
+            pairs = zip(content["outputs"], instances, strict=True)
+            outputs = [checked(record, str(path), len(instance.tokens)) for record, instance in pairs]
+            took = {str(name): float(value) for name, value in content["took"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, InputError):
             return None
-        ids = [self._instances[index].id for index in self._parts[number]]
-        return (outputs, took) if [output.id for output in outputs] == ids else None
+        texts = [output for output in outputs if isinstance(output, Generated)]
+        return (texts, took) if [output.id for output in texts] == [instance.id for instance in instances] else None
 
 
 def shards_folder(out: Path) -> Path:

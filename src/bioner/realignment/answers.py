@@ -1,12 +1,10 @@
 """Reading what a generator wrote: tokens and tags of its lines, whatever else stands between them."""
 
-import re
 from collections.abc import Sequence
 
-Pair = tuple[str, str]
+from bioner.tags import split_tag
 
-# A line may hold several answers, and blanks around the colon; a tag ends at white space.
-_ANSWER = re.compile(r"(?P<token>\S.*?)\s*:\s*(?P<tag>O|[BI]-\S+)(?=\s|$)")
+Pair = tuple[str, str]
 
 
 def parse_lines(text: str) -> list[Pair]:
@@ -16,23 +14,50 @@ def parse_lines(text: str) -> list[Pair]:
 
 
 def parse_answers(text: str) -> list[list[Pair]]:
-    """As `parse_lines`, in runs that lines without an answer set apart; several answers in a line are told apart."""
+    """As `parse_lines`, in runs that lines without an answer set apart; of a line with blanks, all answers in it."""
     runs: list[list[Pair]] = [[]]
     for line in text.split("\n"):
         token, colon, tag = line.rpartition(":")
         token, tag = token.strip(), tag.strip()
         if not colon or not token:
             runs.append([])
-        elif " " not in token and "\t" not in token:
+        elif token.split() == [token] and tag.split() in ([], [tag]):
             runs[-1].append((token, tag))
         else:
-            several = [(found["token"], found["tag"]) for found in _ANSWER.finditer(line)]
-            runs[-1].extend(several if len(several) > 1 else [(token, tag)])
+            runs[-1].extend(_answers(line.split()) or [(token, tag)])
     return [run for run in runs if run]
 
 
+def _answers(words: Sequence[str]) -> list[Pair]:
+    """The answers in a line: each ends with a colon and a well-formed tag, blanks or not between them."""
+    found: list[Pair] = []
+    before: list[str] = []
+    for word in words:
+        token, colon, tag = word.rpartition(":")
+        if not split_tag(tag)[0]:
+            before.append(word)
+        elif token or (colon and before):
+            found.append((" ".join([*before, *filter(None, [token])]), tag))
+            before = []
+        elif not colon and before and before[-1].endswith(":"):
+            found.append((" ".join(before).removesuffix(":").rstrip(), tag))
+            before = []
+        else:
+            before.append(word)
+    return [(token, tag) for token, tag in found if token]
+
+
 def restarts(tokens: Sequence[str], run: Sequence[Pair], length: int = 3) -> list[int]:
-    """Where in a run the sentence's first tokens stand: a model that repeats itself begins anew there."""
-    begin = list(tokens[:length])
+    """Where a run begins anew: where the sentence's first tokens stand again, or those the model began with.
+
+    Half a sentence at least lies between two of them, for a sentence may hold its own opening again.
+    """
     written = [token for token, _ in run]
-    return [place for place in range(len(written)) if written[place : place + len(begin)] == begin]
+    openings = [list(tokens[:length]), written[:length]]
+    found: list[int] = []
+    for place in range(len(written)):
+        if found and place < found[-1] + max(length, len(tokens) // 2):
+            continue
+        if any(written[place : place + len(opening)] == opening for opening in openings):
+            found.append(place)
+    return found

@@ -21,6 +21,11 @@ class Matching:
     links: list[list[tuple[int, int]]]
     exact: int
 
+    @property
+    def found(self) -> int:
+        """Gold tokens that something written stands for."""
+        return sum(map(bool, self.links))
+
 
 def match_equal(tokens: Sequence[str], written: Sequence[str]) -> Matching:
     """Equal tokens of difflib's longest common blocks, as the paper's code has it."""
@@ -91,11 +96,9 @@ def _match_gap(
             for place in range(block.src_end - block.src_start):
                 pair = owners[block.src_start + place], other_owners[block.dest_start + place]
                 shared[pair] = shared.get(pair, 0) + 1
-    linked = set()
     for (place, other_place), count in shared.items():
         if count >= SHARED * min(len(gold[place]), len(other[other_place])):
             links[place].append((other_place, count))
-            linked.add(other_place)
     # What is left over, between what is linked now.
     start, other_start = mine[0], theirs[0]
     for place in range(mine[0], mine[1] + 1):

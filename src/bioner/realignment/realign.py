@@ -18,6 +18,8 @@ from bioner.tables import Schema, read_table
 from bioner.tags import OUTSIDE, repair, spans, split_tag
 
 Method = Literal["robust", "paper"]
+SEVERAL = 1.5  # as many tokens as the sentence has, or more: there may be several answers
+WHOLE = 0.9  # of the tokens that the best of several answers has: the first of those is meant
 COLUMN_TYPES = {str: pl.String, int: pl.Int64, bool: pl.Boolean}
 
 
@@ -69,9 +71,9 @@ def realign(
     else:
         pairs, matching = read_answer(instance.tokens, output.text, method)
         carry = robust_tags if method == "robust" else equal_tags
-        tags = carry(matching, [tag for _, tag in pairs])
-        back = carry(matching, pushed(matching, instance.tags, len(pairs)))
-        exact, linked, written = matching.exact, sum(map(bool, matching.links)), len(pairs)
+        tags = carry(matching, [tag for _, tag in pairs], legal)
+        back = carry(matching, pushed(matching, instance.tags, len(pairs)), None)
+        exact, linked, written = matching.exact, matching.found, len(pairs)
         added = written - len({place for links in matching.links for place, _ in links})
         hit_budget = not output.stopped
     repaired = repair(tags, legal)
@@ -97,34 +99,34 @@ def realign(
 def read_answer(tokens: Sequence[str], text: str, method: Method) -> tuple[list[Pair], Matching]:
     """Tokens and tags of a generator's text, and which gold tokens they stand for.
 
-    With `robust`, of several answers the first that is as good as all of them together is taken.
+    With `robust`, where more is written than one answer, the first that is about as good as any is taken.
     """
     if method == "paper":
         pairs = parse_lines(text)
         return pairs, match_equal(tokens, [token for token, _ in pairs])
     runs = parse_answers(text)
     pairs = [pair for run in runs for pair in run]
-    matching = match_robust(tokens, [token for token, _ in pairs])
-    starts = restarts(tokens, pairs)
-    if (len(runs) < 2 and len(starts) < 2) or matching.exact == len(pairs):
-        return pairs, matching
-    borders = sorted({0, *starts, *accumulate(map(len, runs))})
-    found = sum(map(bool, matching.links))
-    for start, end in pairwise(borders):
-        answer = match_robust(tokens, [token for token, _ in pairs[start:end]])
-        if (answer.exact, sum(map(bool, answer.links))) >= (matching.exact, found):
-            links = [[(place + start, weight) for place, weight in to] for to in answer.links]
-            return pairs, Matching(links, answer.exact)
-    return pairs, matching
+    if len(pairs) < SEVERAL * len(tokens):
+        return pairs, match_robust(tokens, [token for token, _ in pairs])
+    borders = sorted({0, *restarts(tokens, pairs), *accumulate(map(len, runs))})
+    parts = [*pairwise(borders), (0, len(pairs))]
+    answers = [match_robust(tokens, [token for token, _ in pairs[start:end]]) for start, end in parts]
+    most = max(answer.found for answer in answers)
+    answer, start = next(
+        (answer, start) for answer, (start, _) in zip(answers, parts, strict=True) if answer.found >= WHOLE * most
+    )
+    links = [[(place + start, weight) for place, weight in to] for to in answer.links]
+    return pairs, Matching(links, answer.exact)
 
 
-def robust_tags(matching: Matching, written: Sequence[str]) -> list[str]:
-    """The tags of all that is matched; a token left out before an I- belongs to the entity that goes on there."""
+def robust_tags(matching: Matching, written: Sequence[str], legal: frozenset[str] | None) -> list[str]:
+    """The tags of all that is matched; a token left out before a legal I- belongs to the entity that goes on there."""
     tags = carried(matching, written)
     before = ""
     for place, links in enumerate(matching.links):
         behind = tags[place + 1] if place + 1 < len(tags) and matching.links[place + 1] else ""
-        if not links and behind.startswith("I-") and (place == 0 or matching.links[place - 1]):
+        goes_on = split_tag(behind)[0] == "I" and (legal is None or behind in legal)
+        if not links and goes_on and (place == 0 or matching.links[place - 1]):
             tags[place] = behind if before == behind[2:] else f"B-{behind[2:]}"
         before = split_tag(tags[place])[1]
     return tags
@@ -156,7 +158,7 @@ def carried(matching: Matching, written: Sequence[str]) -> list[str]:
     return tags
 
 
-def equal_tags(matching: Matching, written: Sequence[str]) -> list[str]:
+def equal_tags(matching: Matching, written: Sequence[str], legal: frozenset[str] | None) -> list[str]:
     """The tags of equal tokens; O for all others."""
     return [written[links[0][0]] if links else OUTSIDE for links in matching.links]
 

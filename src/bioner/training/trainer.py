@@ -158,7 +158,8 @@ class Leave(TrainerCallback):  # type: ignore[misc]
         """Leave, now that the checkpoint is sealed."""
         number = self.signal or self.interrupts.anywhere(args.device)
         if number and not control.should_training_stop:
-            raise Interrupted(self.name, number, state.global_step, state.max_steps)
+            at = f" at step {state.global_step} of {state.max_steps}. A checkpoint is written"
+            raise Interrupted(self.name, number, at)
 
 
 def quiet(trainer: Trainer) -> Trainer:

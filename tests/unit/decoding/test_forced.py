@@ -1,21 +1,26 @@
 """Forced decoding gives what token-by-token decoding gives, however much is drafted, cached or done side by side."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from benchmarks.parts import tokenizers
 from benchmarks.parts.references import by_generate, one_by_one
+from bioner.decoding import questions
 from bioner.decoding.drafts import Draft, all_outside, draft_of, predicted, tag_table
 from bioner.decoding.forced import ForcedDecoder
-from bioner.decoding.rows import CachedRows, ReadAgain
+from bioner.decoding.lines import Lines
+from bioner.decoding.rows import CachedRows, ReadAgain, rows_of
 from bioner.errors import InputError
 from bioner.instances import Prediction
-from bioner.models.prompt import response_ids
+from bioner.models.prompt import line_ids, response_ids
 from bioner.tags import tag_set, violation
+from tests.conftest import instance
 from tests.unit.decoding.conftest import TYPES, random_llama
 from tests.unit.decoding.reference import assert_same, slowly, tags_of
 
@@ -106,19 +111,33 @@ def test_generate_with_a_logits_processor_gives_the_same(name, texts):
             assert_same(tags, reference)
 
 
-def test_of_equal_answers_the_one_of_the_lowest_id_is_taken(tokenizer, texts):
-    model = random_llama(len(tokenizer))
+@pytest.fixture(params=["own", "mistral", "llama"])
+def spoken(request, tokenizer):
+    """A tokenizer and a model that speaks it; the real ones have up to three branches a tag."""
+    mine = tokenizer if request.param == "own" else getattr(tokenizers, request.param)()
+    return mine, random_llama(len(mine), hidden_size=16, seed=2)
+
+
+def test_real_tokenizers_branch_more_than_once(texts):
+    for tokenizer in (tokenizers.mistral(), tokenizers.llama()):
+        (word,) = Lines(tokenizer, tag_set(TYPES)).words(["cells"])
+        assert len(word.branches(tuple(tag_set(TYPES)), "B-cell_line")) == 3
+
+
+def test_of_equal_answers_the_one_of_the_lowest_id_is_taken(spoken, texts):
+    tokenizer, model = spoken
     torch.nn.init.zeros_(model.lm_head.weight)
+    slow = [slowly(model, tokenizer, text, TYPES).tags for text in texts]
     for window in (1, 3, None):
         for draft in drafts(texts).values():
             decoder = ForcedDecoder(model, tokenizer, TYPES, draft, window=window)
-            for output, text in zip(decoder(texts, 2), texts, strict=True):
-                assert tags_of(output.text) == slowly(model, tokenizer, text, TYPES).tags
+            assert [tags_of(output.text) for output in decoder(texts, 2)] == slow
             assert decoder.counts.near_ties >= sum(len(text.tokens) for text in texts)
 
 
 @pytest.mark.parametrize("window", [1, None])
-def test_legal_transitions_leave_nothing_to_repair(model, tokenizer, texts, window):
+def test_legal_transitions_leave_nothing_to_repair(spoken, texts, window):
+    tokenizer, model = spoken
     decoder = ForcedDecoder(model, tokenizer, TYPES, drafts(texts)["random"], window=window, legal=True)
     free = ForcedDecoder(model, tokenizer, TYPES, all_outside(), window=window)
     assert any(violation(tags_of(output.text)) for output in free(texts, 3)), "or the option is not tried"
@@ -128,12 +147,53 @@ def test_legal_transitions_leave_nothing_to_repair(model, tokenizer, texts, wind
 
 
 @pytest.mark.parametrize("legal", [False, True])
-def test_confidence_is_the_probability_among_the_tags_allowed(model, tokenizer, texts, legal):
-    decoder = ForcedDecoder(model, tokenizer, TYPES, tag_table(texts), legal=legal)
+@pytest.mark.parametrize("window", [1, None])
+def test_confidence_is_the_probability_among_the_tags_allowed(spoken, texts, legal, window):
+    tokenizer, model = spoken
+    decoder = ForcedDecoder(model, tokenizer, TYPES, drafts(texts)["random"], legal=legal, window=window)
     for output, text in zip(decoder(texts, 3), texts, strict=True):
         reference = slowly(model, tokenizer, text, TYPES, legal)
         assert output.confidence == pytest.approx(reference.probabilities, abs=2e-4)
         assert output.margin == pytest.approx(reference.margins, abs=2e-4)
+
+
+def test_a_prompt_that_is_shared_as_a_whole_is_still_read_to_its_end(model, tokenizer, texts, slow):
+    for text, reference in zip(texts, slow, strict=True):
+        twice = ForcedDecoder(model, tokenizer, TYPES, all_outside())([text, replace(text, id="again")], 2)
+        for output in (*twice, *ForcedDecoder(model, tokenizer, TYPES, all_outside())([text], 1)):
+            assert_same(tags_of(output.text), reference)
+
+
+def test_what_was_decoded_before_changes_nothing(model, tokenizer, texts):
+    """Not even the shape of the passes: a shard has the same bytes whoever made it."""
+    decoder = ForcedDecoder(model, tokenizer, TYPES, tag_table(texts))
+    decoder([instance("x", "a " * 60), instance("y", "Diethylaminoethyl-methylphenidate")], 2)
+    again, counts = decoder(texts, 3), decoder.counts
+    fresh = ForcedDecoder(model, tokenizer, TYPES, tag_table(texts))
+    assert fresh(texts, 3) == again
+    assert fresh.counts == counts
+
+
+def test_long_sentences_take_the_room_of_several(model, tokenizer, texts, slow, monkeypatch, caplog):
+    monkeypatch.setattr(questions, "ROOM", 40)
+    decoder = ForcedDecoder(model, tokenizer, TYPES, tag_table(texts))
+    asked = questions.questions(tokenizer, texts, TYPES)
+    groups = list(questions.together(asked, 4))
+    assert [question for group, _ in groups for question in group] == asked
+    assert len(groups) > 1
+    for group, rows in groups:
+        assert rows * group[0].length <= 4 * 40 or rows == 1
+    for output, reference in zip(decoder(texts, 4), slow, strict=True):
+        assert_same(tags_of(output.text), reference)
+
+
+def test_sentences_beyond_the_model_s_positions_are_told_of_and_counted(tokenizer, texts, caplog):
+    model = random_llama(len(tokenizer), max_position_embeddings=100)
+    decoder = ForcedDecoder(model, tokenizer, TYPES, all_outside())
+    decoder(texts, 2)
+    longer = [question for question in questions.questions(tokenizer, texts, TYPES) if question.length > 100]
+    assert decoder.counts.beyond_positions == len(longer) > 0
+    assert f"{len(longer)} sentences need more than the model's 100 positions" in caplog.text
 
 
 def test_without_types_there_is_nothing_to_ask(model, tokenizer, texts):
@@ -165,6 +225,12 @@ ARCHITECTURES = {
         {"d_model": 32, "n_layers": 2, "n_heads": 4, "expansion_ratio": 2, "initializer_range": 0.4},
         ReadAgain,
     ),
+    "PhiConfig": (SMALL | {"intermediate_size": 48}, CachedRows),  # its output layer has a bias
+    "GPTNeoConfig": (
+        {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "initializer_range": 0.4}
+        | {"attention_types": [[["global", "local"], 1]], "window_size": 16},
+        ReadAgain,
+    ),
     "MambaConfig": (SMALL | {"state_size": 4}, ReadAgain),
 }
 
@@ -183,6 +249,34 @@ def test_any_architecture(name, batch_size, tokenizer, texts):
         assert_same(tags_of(output.text), slowly(model, tokenizer, text, TYPES))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_trial_at_loading_knows_positions_by_place_in_any_precision(dtype, tokenizer):
+    for name, kept in (("MptConfig", ReadAgain), ("LlamaConfig", CachedRows), ("BloomConfig", CachedRows)):
+        settings = ARCHITECTURES.get(name, (SMALL | {"intermediate_size": 48}, None))[0]
+        for seed in range(4):
+            torch.manual_seed(seed)
+            config = getattr(transformers, name)(vocab_size=48 + len(tokenizer) * (seed % 2), **settings)
+            assert rows_of(AutoModelForCausalLM.from_config(config).eval().to(dtype)) is kept
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_adapters_on_the_output_layer_are_heeded(tokenizer, texts, whole):
+    targets = (
+        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]} if whole else {"target_modules": ["lm_head"]}
+    )
+    adapters = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=16, init_lora_weights=False, **targets)
+    plain = random_llama(len(tokenizer), seed=4)
+    before = ForcedDecoder(plain, tokenizer, TYPES, all_outside())(texts, 3)
+    model = get_peft_model(plain, adapters).eval()
+    if whole:
+        torch.nn.init.normal_(model.get_output_embeddings().weight, std=0.4)
+    outputs = ForcedDecoder(model, tokenizer, TYPES, tag_table(texts))(texts, 3)
+    assert outputs != before
+    for output, text in zip(outputs, texts, strict=True):
+        assert_same(tags_of(output.text), slowly(model, tokenizer, text, TYPES))
+    assert "forward" not in vars(model.get_output_embeddings())
+
+
 def test_reading_again_gives_what_caching_gives(model, tokenizer, texts, slow):
     decoder = ForcedDecoder(model, tokenizer, TYPES, all_outside(), window=2, rows=ReadAgain)
     for output, reference in zip(decoder(texts, 3), slow, strict=True):
@@ -191,6 +285,7 @@ def test_reading_again_gives_what_caching_gives(model, tokenizer, texts, slow):
 
 def test_a_model_that_gives_no_numbers_says_so(tokenizer, texts):
     model = random_llama(len(tokenizer))
-    torch.nn.init.constant_(model.lm_head.weight, float("nan"))
+    with torch.no_grad():
+        model.lm_head.weight[line_ids(tokenizer, "gout", "B-Disease")] = float("nan")  # one tag's, not all
     with pytest.raises(InputError, match="no numbers"):
         ForcedDecoder(model, tokenizer, TYPES, all_outside())(texts, 2)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -36,8 +38,8 @@ class Killed(Exception):
 
 def test_outputs_come_in_the_order_of_the_instances(tmp_path):
     shards = Shards(tmp_path / "work", {}, GOLD, 3)
-    with shards.alone():
-        shards.make(decode)
+    with shards.owned():
+        shards.make(shards.missing(), decode)
         outputs, took = shards.collect()
     assert [output.id for output in outputs] == [item.id for item in GOLD]
     assert took == {"sentences": 10}
@@ -58,55 +60,111 @@ def test_what_is_finished_is_not_done_again(tmp_path, at):
         return decode(instances, number)
 
     shards = Shards(tmp_path / "work", {"seed": 1}, GOLD, 3)
-    with pytest.raises(Killed), shards.alone():
-        shards.make(until)
-    with shards.alone():
-        shards.make(noted)
+    with pytest.raises(Killed), shards.owned():
+        shards.make(shards.missing(), until)
+    with shards.owned():
+        shards.make(shards.missing(), noted)
         outputs, took = shards.collect()
     assert len(asked) == 10 - 3 * at
     assert took == {"sentences": 10}
     undisturbed = Shards(tmp_path / "other", {"seed": 1}, GOLD, 3)
-    with undisturbed.alone():
-        undisturbed.make(decode)
+    with undisturbed.owned():
+        undisturbed.make(undisturbed.missing(), decode)
         assert undisturbed.collect() == (outputs, took)
 
 
-def test_another_job_s_shards_are_no_use(tmp_path, caplog):
+def test_another_job_s_shards_are_no_use_and_stay_until_there_is_an_output(tmp_path, caplog):
+    """A typo in the settings costs nothing."""
     first, second = (Shards(tmp_path / "work", {"seed": seed}, GOLD, 3) for seed in (1, 2))
-    with pytest.raises(Killed), first.alone():
-        first.make(decode)
+    with pytest.raises(Killed), first.owned():
+        first.make(first.missing(), decode)
         raise Killed
-    with second.alone(), pytest.raises(InputError, match="no finished shard"):
-        second.collect()
+    with pytest.raises(Killed), caplog.at_level("INFO"), second.owned():
+        with pytest.raises(InputError, match="no finished shard"):
+            second.collect()
+        second.make(second.missing()[:1], decode)
+        raise Killed
+    assert "are others than those of the shards that lie here" in caplog.text
+    with first.owned():
+        assert first.missing() == []
+        first.collect()
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"outputs": [], "took": {}}', '{"outputs": [{"id": "s9"}], "took": {}}'])
-def test_a_broken_shard_is_made_again(tmp_path, content):
+def test_the_longest_come_first():
+    lengths = []
+
+    def noted(instances, number):
+        lengths.extend(len(item.tokens) for item in instances)
+        return decode(instances, number)
+
+    with TemporaryDirectory() as place:
+        shards = Shards(Path(place) / "work", {}, GOLD, 3)
+        with shards.owned():
+            shards.make(shards.missing(), noted)
+    assert lengths == sorted(lengths, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(lambda content, text=text: text for text in ("", "{", "[]", "null")),
+        lambda content: {**content, "outputs": content["outputs"][:2]},
+        lambda content: {**content, "outputs": content["outputs"][::-1]},
+        lambda content: {**content, "outputs": [{**output, "text": 5} for output in content["outputs"]]},
+        lambda content: {**content, "outputs": [{**output, "text": "\ud800"} for output in content["outputs"]]},
+        lambda content: {**content, "outputs": [{**output, "confidence": [1]} for output in content["outputs"]]},
+        lambda content: {**content, "took": 5},
+        lambda content: {**content, "took": {"sentences": "x"}},
+        lambda content: {**content, "took": {"sentences": None}},
+    ],
+)
+def test_a_broken_shard_is_made_again(tmp_path, change):
     shards = Shards(tmp_path / "work", {}, GOLD, 3)
-    with shards.alone():
-        shards.make(decode)
+    with shards.owned():
+        shards.make(shards.missing(), decode)
         before = shards.collect()
-        (tmp_path / "work" / "000001.json").write_text(content)
-        shards.make(decode)
+        shard = next((tmp_path / "work").glob("*/000001.json"))
+        changed = change(json.loads(shard.read_text()))
+        shard.write_text(changed if isinstance(changed, str) else json.dumps(changed))
+        assert shards.missing() == [1]
+        shards.make(shards.missing(), decode)
         assert shards.collect() == before
+
+
+def test_what_lies_in_a_shard_s_place_is_no_obstacle(tmp_path):
+    shards = Shards(tmp_path / "work", {}, GOLD, 3)
+    with pytest.raises(Killed), shards.owned():
+        next((tmp_path / "work").iterdir()).joinpath("000000.json").mkdir()
+        raise Killed
+    with shards.owned():
+        shards.make(shards.missing(), decode)
+        assert len(shards.collect()[0]) == 10
+    (tmp_path / "work").write_text("")
+    with pytest.raises(InputError, match="found a file; expected a folder"), shards.owned():
+        pass
 
 
 def test_two_jobs_do_not_write_to_one_place(tmp_path):
     shards = Shards(tmp_path / "work", {}, GOLD, 3)
-    with shards.alone(), pytest.raises(InputError, match="another process"), shards.alone():
+    with shards.owned(), pytest.raises(InputError, match="another process"), shards.owned():
         pass
 
 
 def test_processes_share_the_shards_out(tmp_path):
-    made = {0: [], 1: []}
+    made = []
+
+    def noted(instances, number):
+        made.append(number)
+        return decode(instances, number)
+
     shards = Shards(tmp_path / "work", {}, GOLD, 2)
-    with shards.alone():
-        for process, numbers in made.items():
-            shards.make(
-                lambda part, number, numbers=numbers: (numbers.append(number), decode(part, number))[1], process, 2
-            )
+    with shards.owned():
+        missing = shards.missing()
+        for process in range(2):
+            shards.make(missing[process::2], noted)
         outputs, _ = shards.collect()
-    assert made == {0: [0, 2, 4], 1: [1, 3]}
+    assert made == [0, 2, 4, 1, 3]
     assert len(outputs) == 10
 
 
@@ -115,9 +173,9 @@ def trained(tiny_llm, sentences, tmp_path_factory):
     """A trained model and a command that predicts with it, slowly enough to be killed."""
     folder = tmp_path_factory.mktemp("llm")
     train(Job("tiny-llama", tiny_llm, sentences, sentences, 1), folder)
-    gold = [replace(item, id=f"{item.id}-{number}") for number in range(60) for item in sentences]
+    gold = [replace(item, id=f"{item.id}-{number}") for number in range(400) for item in sentences]
     write_instances(folder / "gold.jsonl", gold)
-    entry = merged(tiny_llm, {"predict": {"batch_size": 1, "window": 1}})
+    entry = merged(tiny_llm, {"predict": {"batch_size": 4, "tokens_per_word": 3}})
     return folder, entry, gold
 
 
@@ -128,20 +186,25 @@ def command(folder, entry, out, decoding):
     return ["predict", "tiny-llama", *arguments, "--record", str(out.with_suffix(".json"))]
 
 
-@pytest.mark.parametrize("decoding", ["forced", "free"])
-def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(trained, tmp_path, decoding):
+@pytest.mark.parametrize(
+    ("decoding", "number"),
+    [("forced", signal.SIGKILL), ("free", signal.SIGKILL), ("forced", signal.SIGTERM), ("free", signal.SIGINT)],
+)
+def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(trained, tmp_path, decoding, number):
     folder, entry, gold = trained
     out = tmp_path / "raw.jsonl"
     ours = [sys.executable, "-m", "bioner", *command(folder, entry, out, decoding)]
     process = subprocess.Popen(ours, stderr=subprocess.PIPE)
     for _ in range(6000):
-        if len(list(shards_folder(out).glob("*.json"))) > 3 or process.poll() is not None:
+        if len(list(shards_folder(out).glob("*/0*.json"))) > 1 or process.poll() is not None:
             break
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(number)
+    said = process.communicate()[1]
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert number == signal.SIGKILL or b"Finished shards are kept; the same command goes on" in said
     assert not out.exists()
-    there = len(list(shards_folder(out).glob("0*.json")))
+    there = len(list(shards_folder(out).glob("*/0*.json")))
     assert there > 0
 
     again = subprocess.run(ours, capture_output=True, text=True)
@@ -164,3 +227,37 @@ def test_two_processes_make_what_one_makes(trained, tmp_path):
     assert json.loads(out.with_suffix(".json").read_text())["processes"] == 2
     predict_to(tmp_path / "other.jsonl", "tiny-llama", entry, gold, [], folder / "model", "forced", seed=42)
     assert out.read_bytes() == (tmp_path / "other.jsonl").read_bytes()
+
+
+def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
+    """Whatever may change an answer is part of a job's identity, and nothing else."""
+    folder, entry, gold = trained
+    seen = []
+
+    class Noted(Shards):
+        def __init__(self, place, identity, instances, size):
+            seen.append(json.dumps(identity, sort_keys=True))
+            raise Killed
+
+    monkeypatch.setattr("bioner.predict.Shards", Noted)
+
+    def identity(decoding="free", *, seed=1, gold=gold, train=(), change=None, draft=None):
+        settings = merged(entry, {"predict": change or {}})
+        with pytest.raises(Killed):
+            predict_to(
+                tmp_path / "raw.jsonl", "m", settings, gold, train, folder / "model", decoding, seed=seed, draft=draft
+            )
+        return seen[-1]
+
+    assert identity(seed=1) == identity(seed=2), "greedy"
+    assert identity("free-paper", seed=1) != identity("free-paper", seed=2)
+    assert identity(change={"batch_size": 1}) == identity(), "for want of memory"
+    assert identity(change={"tokens_per_word": 9}) != identity()
+    assert identity(train=gold[:3]) == identity(), "free generation has no drafts"
+    assert identity("forced", train=gold[:3]) != identity("forced")
+    assert identity("forced") != identity()
+    other = [replace(gold[0], tokens=[*gold[0].tokens[:-1], "!"]), *gold[1:]]
+    assert identity(gold=other) != identity()
+    before = identity()
+    os.utime(folder / "model" / "config.json", (1, 1))
+    assert identity() != before

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.parts.corruption import corrupted, mangled
 from bioner.instances import Instance
 from bioner.raw import Generated
+from bioner.realignment.answers import parse_answers
 from bioner.realignment.realign import realign
 from bioner.tags import spans, tag_set, tags_from_spans, violation
 
@@ -74,3 +75,30 @@ def test_a_perfect_model_s_answer_gives_what_alignment_says_is_reachable(rate):
             assert len(found) == alignment.reachable_entities == alignment.gold_entities
         # The corruption's own tags can differ from the pushed ones only where matching took another of equal tokens.
         assert abs(len(found) - alignment.reachable_entities) <= 2, (SEED, number)
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.1])
+def test_an_answer_said_again_otherwise_changes_little(rate):
+    """The first answer counts, right or slightly wrong, whatever stands behind it."""
+    draw = random.Random(SEED)
+    once = twice = 0
+    for number in range(400):
+        instance = made_up(draw, number)
+        text = corrupted(instance.tokens, instance.tags, rate, draw)
+        again = "".join(line.rpartition(":")[0] + ":O\n" for line in text.splitlines())
+        alone, repeated = (
+            realign(instance, Generated(instance.id, said, 1, True), LEGAL)[0].tags for said in (text, text + again)
+        )
+        gold = set(spans(instance.tags))
+        once, twice = once + len(gold & set(spans(alone))), twice + len(gold & set(spans(repeated)))
+    assert twice >= 0.97 * once, SEED
+
+
+def test_long_lines_take_no_longer_than_their_length():
+    def seconds(count: int) -> float:
+        start = time.perf_counter()
+        for text in ("the : " * count + "x", "a: " * count + ":", " " * count + ":", ":" * count, "a:O " * count):
+            parse_answers(text)
+        return time.perf_counter() - start
+
+    assert seconds(100_000) < 10, "it took minutes when it was quadratic"

@@ -106,6 +106,24 @@ WRITTEN = {
     "an answer broken off, then a whole one": ([*FAITHFUL[:3], "Again:", *FAITHFUL], GOLD.tags, (7, 0, 0, 4)),
     "a line for all": ([" ".join(FAITHFUL)], GOLD.tags, (7, 0, 0, 0)),
     "blanks around the colon": ([line.replace(":", " : ") for line in FAITHFUL], GOLD.tags, (7, 0, 0, 0)),
+    "two answers, the first slightly wrong": (
+        ["Orl:O", *FAITHFUL[1:], *(f"{token}:O" for token in GOLD.tokens)],
+        GOLD.tags,
+        (6, 1, 0, 7),
+    ),
+    "two answers, both beginning wrong": (
+        [*FAITHFUL[1:], *(f"{token}:O" for token in GOLD.tokens[1:])],
+        GOLD.tags,
+        (6, 0, 1, 6),
+    ),
+    "a remark behind a tag": (["Oral:O", "aspirin:B-Chemical (a drug)", *FAITHFUL[2:]], GOLD.tags, (7, 0, 0, 0)),
+    "two for one that share nothing": (
+        ["Oral:O", "foo:B-Disease", "bar:O", *FAITHFUL[2:]],
+        ["O", "O", *GOLD.tags[2:]],
+        (6, 0, 1, 2),
+    ),
+    "half a surrogate, escaped": (["Oral:O", r"\ud800:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
+    "split, the larger piece decides": (["Oral:O", "a:O", "spirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
     "nothing": ([], ["O"] * 7, (0, 0, 7, 0)),
     "illegal": (["Oral:MAYBE", *FAITHFUL[1:]], GOLD.tags, (7, 0, 0, 0)),
 }
@@ -118,6 +136,20 @@ def test_robust_realignment(name):
     assert prediction.tags == tags
     assert (alignment.exact, alignment.substituted, alignment.dropped, alignment.added) == counts
     assert alignment.output_tokens - alignment.added <= alignment.gold_tokens + 1
+
+
+def test_short_sentences_that_repeat_a_word():
+    gold = instance("s1", "of/B-Disease of/I-Disease")
+    text = Generated("s1", "of:B-Disease\nof:I-Disease\n\nof:O\nof:O\n", 1, True)
+    assert realign(gold, text, LEGAL)[0].tags == gold.tags
+
+
+def test_what_nobody_wrote_is_not_counted():
+    gold = instance("s1", "L0/O V2/O")
+    alignment = realign(gold, Generated("s1", "V2:I-\n", 1, True), LEGAL)[1]
+    assert (alignment.illegal_tags, alignment.output_tokens) == (1, 1)
+    left_out = written(*FAITHFUL[:3], *FAITHFUL[4:])
+    assert realign(GOLD, left_out, LEGAL)[1].orphan_tags == 0, "the token left out begins what goes on"
 
 
 def test_reachable_entities_are_those_a_perfect_model_would_still_find():
