@@ -1,0 +1,63 @@
+"""Tags through a matching: from the tokens that were written to the gold tokens, and the gold's own the other way."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bioner.realignment.matching import Matching
+from bioner.tags import OUTSIDE, split_tag
+
+
+def robust_tags(matching: Matching, written: Sequence[str], legal: frozenset[str] | None) -> list[str]:
+    """The tags of all that is matched; a token left out before a legal I- belongs to the entity that goes on there."""
+    tags = carried(matching, written)
+    before = ""
+    for place, links in enumerate(matching.links):
+        behind = tags[place + 1] if place + 1 < len(tags) and matching.links[place + 1] else ""
+        goes_on = split_tag(behind)[0] == "I" and (legal is None or behind in legal)
+        if not links and goes_on and (place == 0 or matching.links[place - 1]):
+            tags[place] = behind if before == behind[2:] else f"B-{behind[2:]}"
+        before = split_tag(tags[place])[1]
+    return tags
+
+
+def carried(matching: Matching, written: Sequence[str]) -> list[str]:
+    """Each gold token's tag from those of the written tokens that stand for it, the heaviest deciding.
+
+    A written token that stands for several begins its entity in the first of them only.
+    """
+    tags: list[str] = []
+    begun: set[int] = set()
+    for links in matching.links:
+        tag = written[links[0][0]] if links else OUTSIDE
+        if len(links) > 1:
+            weights: Counter[str] = Counter()
+            for place, weight in links:
+                weights[split_tag(written[place])[1]] += weight
+            type_ = weights.most_common(1)[0][0]
+            mine = [place for place, _ in links if split_tag(written[place])[1] == type_]
+            tag = written[mine[0]]
+            if split_tag(tag)[0] in ("B", "I"):
+                begins = any(written[place].startswith("B-") and place not in begun for place in mine)
+                tag = f"B-{type_}" if begins else f"I-{type_}"
+        elif tag.startswith("B-") and links[0][0] in begun:
+            tag = f"I-{tag[2:]}"
+        tags.append(tag)
+        begun.update(place for place, _ in links)
+    return tags
+
+
+def equal_tags(matching: Matching, written: Sequence[str], legal: frozenset[str] | None) -> list[str]:
+    """The tags of equal tokens; O for all others."""
+    return [written[links[0][0]] if links else OUTSIDE for links in matching.links]
+
+
+def pushed(matching: Matching, gold: Sequence[str], count: int) -> list[str]:
+    """The tags a perfect model would have given to the tokens that were written."""
+    tags = [OUTSIDE] * count
+    seen: set[int] = set()
+    for tag, links in zip(gold, matching.links, strict=True):
+        for number, (place, _) in enumerate(links):
+            if place not in seen:
+                tags[place] = f"I-{tag[2:]}" if number and tag != OUTSIDE else tag
+            seen.add(place)
+    return tags
