@@ -1,6 +1,6 @@
 """Plain ways to decode under the same constraint, to compare with: correct, well known, slow."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -56,6 +56,18 @@ class LineConstraint:
         return found
 
 
+def batches(
+    tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance], types: Sequence[str], batch_size: int
+) -> Iterator[tuple[list[int], LineConstraint, list[list[int]]]]:
+    """Sentences of similar length: their numbers, what they may be answered with, their prompts."""
+    order = sorted(range(len(instances)), key=lambda index: -len(instances[index].tokens))
+    for start in range(0, len(order), batch_size):
+        numbers = order[start : start + batch_size]
+        chosen = [instances[index] for index in numbers]
+        prompts = [prompt_ids(tokenizer, instance.tokens, types) for instance in chosen]
+        yield numbers, LineConstraint(tokenizer, chosen, types), prompts
+
+
 @torch.inference_mode()
 def by_generate(
     model: PreTrainedModel,
@@ -65,13 +77,9 @@ def by_generate(
     batch_size: int,
 ) -> list[list[str]]:
     """Tags by transformers' `generate` with a LogitsProcessor, sentences of similar length in a batch."""
-    order = sorted(range(len(instances)), key=lambda index: -len(instances[index].tokens))
     found: dict[int, list[str]] = {}
     tokenizer.padding_side = "left"
-    for start in range(0, len(order), batch_size):
-        chosen = [instances[index] for index in order[start : start + batch_size]]
-        constraint = LineConstraint(tokenizer, chosen, types)
-        prompts = [prompt_ids(tokenizer, instance.tokens, types) for instance in chosen]
+    for numbers, constraint, prompts in batches(tokenizer, instances, types, batch_size):
         batch = tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(model.device)
         width = batch["input_ids"].shape[1]
         settings = GenerationConfig(
@@ -85,7 +93,7 @@ def by_generate(
             generation_config=settings,
             prefix_allowed_tokens_fn=lambda row, ids, width=width, allow=constraint: allow(row, ids[width:].tolist()),
         )
-        for row, (index, ids) in enumerate(zip(order[start : start + batch_size], output.tolist(), strict=False)):
+        for row, (index, ids) in enumerate(zip(numbers, output.tolist(), strict=True)):
             found[index] = constraint.tags(row, ids[width:])
     return [found[index] for index in range(len(instances))]
 
@@ -99,16 +107,12 @@ def one_by_one(
     batch_size: int,
 ) -> list[list[str]]:
     """Tags by a bare loop, a pass a token, keys and values kept: `generate` without what it costs beside the passes."""
-    order = sorted(range(len(instances)), key=lambda index: -len(instances[index].tokens))
     found: dict[int, list[str]] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = [instances[index] for index in order[start : start + batch_size]]
-        constraint = LineConstraint(tokenizer, chosen, types)
-        prompts = [prompt_ids(tokenizer, instance.tokens, types) for instance in chosen]
+    for numbers, constraint, prompts in batches(tokenizer, instances, types, batch_size):
         widest = max(map(len, prompts))
         ids = torch.tensor([[tokenizer.pad_token_id] * (widest - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (widest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-        written: list[list[int]] = [[] for _ in chosen]
+        written: list[list[int]] = [[] for _ in numbers]
         cache = DynamicCache()
         while not all(row and row[-1] == tokenizer.eos_token_id for row in written):
             positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
@@ -124,7 +128,7 @@ def one_by_one(
                 allowed = constraint(row, ids_so_far)
                 ids_so_far.append(allowed[int(logits[row, allowed].argmax())])
             ids = torch.tensor([[row[-1]] for row in written])
-            mask = torch.cat([mask, torch.ones(len(chosen), 1, dtype=mask.dtype)], 1)
-        for row, index in enumerate(order[start : start + batch_size]):
+            mask = torch.cat([mask, torch.ones(len(numbers), 1, dtype=mask.dtype)], 1)
+        for row, index in enumerate(numbers):
             found[index] = constraint.tags(row, written[row])
     return [found[index] for index in range(len(instances))]

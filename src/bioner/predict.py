@@ -19,6 +19,7 @@ from bioner.decoding.drafts import Draft, all_outside, draft_of
 from bioner.decoding.shards import Shards, shards_folder
 from bioner.errors import InputError, leaving
 from bioner.instances import Instance
+from bioner.models import TASK_FILE
 from bioner.models.controls import predict_control
 from bioner.provenance import write_record
 from bioner.raw import Generated, RawOutput, Tagged, write_raw
@@ -178,7 +179,7 @@ def _encoder(name: str, entry: Tree, weights: Path) -> Predictor:
     from bioner.models.encoder import tag
     from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer
 
-    if (weights / "bioner.json").is_file():
+    if (weights / TASK_FILE).is_file():
         raise InputError(weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name.")
     tokenizer = load_tokenizer(weights)
     model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))

@@ -12,6 +12,7 @@ from bioner.corpora.segment import Rules, Token, borders, tokenize
 from bioner.errors import InputError
 from bioner.files import parse_json, read_text
 from bioner.instances import Instance
+from bioner.models import TASK_FILE
 from bioner.predict import Predictor, load_predictor
 from bioner.realignment.realign import realign
 from bioner.tags import OUTSIDE, spans
@@ -79,8 +80,6 @@ def entry_of(folder: Path) -> Tree:
     if not folder.is_dir():
         raise InputError(folder, "no such folder", "the folder of a trained model", "Check the path, or train one.")
     import torch
-
-    from bioner.models.llm import TASK_FILE
 
     run = folder.parent / "run.json"
     if run.is_file():

@@ -11,11 +11,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.instances import Instance
-from bioner.models import IGNORED
+from bioner.models import IGNORED, TASK_FILE
 from bioner.models.hub import load_causal_lm, load_tokenizer
 from bioner.models.prompt import prompt_ids, response_ids
 
-TASK_FILE = "bioner.json"
 BASE = "base"  # folder of a base model that lives in no hub
 
 
