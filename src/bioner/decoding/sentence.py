@@ -1,4 +1,15 @@
-"""A sentence on its way through forced decoding: what is settled, what is drafted, what the model answers to that."""
+"""A sentence on its way through forced decoding: what is settled, what is drafted, what the model answers to that.
+
+An example, with pieces for ids: `gout :B -Dis` is settled, of which the model has read `gout :B`; `-Dis` is pending,
+and `ease \\n` is the line's end. The next two words are drafted O, so the block is
+
+    -Dis ease \\n was :O \\n treated
+
+It ends before `:O`, the last id that a branch decides: what stands behind that is known without reading. Its checks
+fall after `was` and after `treated`, each with the ids that may follow (`:O`, `:B`, `:I`). Say the model answers `:O`
+and `:B`. Then `was` is closed with O, all seven ids stand, `:B` is pending, and the tag of `treated` is among B-Disease
+and B-Chemical, two ids of its line being settled (`depth`).
+"""
 
 import math
 from collections.abc import Sequence
