@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,8 +19,11 @@ class InputError(Exception):
         super().__init__(f"{where}: found {found}; expected {expected}. {remedy}")
 
 
-class Interrupted(Exception):
-    """Work ended on a signal, what was finished is kept; the command line exits with 128 + `signal`."""
+class Interrupted(BaseException):
+    """Work ended on a signal, what was finished is kept; the command line exits with 128 + `signal`.
+
+    Like KeyboardInterrupt no Exception: what a library catches of its own errors is not to catch this.
+    """
 
     def __init__(self, name: str, number: int, kept: str) -> None:
         self.signal = number
@@ -28,19 +31,28 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def leaving(name: str) -> Iterator[None]:
-    """Raise Interrupted where a signal comes that ends a job: what is kept by then is all there is to keep."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may
-        return
+def leaving(name: str) -> Iterator[Callable[[], None]]:
+    """Raise Interrupted at once where a signal comes that ends a job: what is kept by then is all there is to keep.
+
+    Python drops what is raised inside some callbacks. The function that is handed out raises it again, once it came.
+    """
+    came: list[int] = []
+
+    def again() -> None:
+        if came:
+            raise Interrupted(name, came[0], ". Finished shards are kept")
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(name, number, ". Finished shards are kept")
+        came.append(number)
+        again()
 
+    if threading.current_thread() is not threading.main_thread():
+        yield again  # only the main thread may
+        return
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     before = {number: signal.signal(number, leave) for number in numbers}
     try:
-        yield
+        yield again
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -82,6 +82,7 @@ def predict_to(
         began = time.perf_counter()
         with _room(name, size):
             outputs = decoder(instances, size, number)
+        leave_if_told()
         return outputs, decoder.took | {"decoding_seconds": round(time.perf_counter() - began, 3)}
 
     depends = prediction_settings(entry)
@@ -99,7 +100,7 @@ def predict_to(
     }
     work = Shards(shards_folder(out), identity, gold, SHARD[decoding])
     process, processes, wait = _processes(entry)
-    with leaving(f"predict {name}"), work.owned() if process == 0 else nullcontext():
+    with leaving(f"predict {name}") as leave_if_told, work.owned() if process == 0 else nullcontext():
         wait()
         missing = work.missing()
         if process == 0 and len(missing) < len(work):

@@ -110,7 +110,7 @@ class Shards:
             instances = [self._instances[index] for index in self._parts[number]]
             pairs = zip(content["outputs"], instances, strict=True)
             outputs = [checked(record, str(path), len(instance.tokens)) for record, instance in pairs]
-            took = {str(name): float(value) for name, value in content["took"].items()}
+            took = {name: value + 0 for name, value in content["took"].items()}  # no number is a TypeError
         except (OSError, ValueError, TypeError, KeyError, AttributeError, InputError):
             return None
         texts = [output for output in outputs if isinstance(output, Generated)]
