@@ -26,7 +26,10 @@ def folder(tmp_path):
     (tmp_path / "raw.jsonl").write_text("".join(json.dumps(line) + "\n" for line in raw))
     made = ["realign", "--gold", "test.jsonl", "--raw", "raw.jsonl", "--out", "r.jsonl", "--alignment", "alignment.csv"]
     assert bioner(*made, cwd=tmp_path).returncode == 0
-    (tmp_path / "garbage.csv").write_text((tmp_path / "alignment.csv").read_text().replace(",0\n", ",foo\n", 1))
+    names, first, *others = (tmp_path / "alignment.csv").read_text().splitlines()
+    fields = first.split(",")
+    fields[names.split(",").index("orphan_positions")] = "foo"
+    (tmp_path / "garbage.csv").write_text("\n".join([names, ",".join(fields), *others]) + "\n")
     for name in "ab":
         whose = ["--dataset", "d", "--model", name, "--seed", "1", "--decoding", "direct", "--out", f"{name}.csv"]
         assert bioner(*SCORE, *whose, cwd=tmp_path).returncode == 0
