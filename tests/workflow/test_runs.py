@@ -46,6 +46,7 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
     reports = sorted((folder / "reports").glob("*.csv"))
     first = {path.name: path.read_bytes() for path in reports}
     assert set(first) == {
+        "alignment.csv",
         "conventions.csv",
         "corpora.csv",
         "cost.csv",
