@@ -104,7 +104,7 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
     each: dict[int, dict[str, float]] = {}
     different = 0
     passes: dict[str, float] = {}
-    plan = {1: (8, 1), 16: (16, 2)} if quick else {1: (12, 5), 8: (32, 3), 16: (48, 3)}
+    plan = {1: (8, 1), 16: (16, 2)} if quick else {1: (12, 3), 8: (16, 2), 16: (32, 2)}
     for batch, (count, repeats) in plan.items():
         chosen = evenly(sentences, count, lambda item: len(item.tokens))
         skip = ForcedDecoder(model, tokenizer, types, all_outside(), window=1)
