@@ -27,7 +27,7 @@ class Branch:
 
 
 class Word:
-    """One token with a line for every tag. Raises nothing: `Lines` has checked that lines end."""
+    """One token with a line for every tag; none is the beginning of another, for each ends with a line end."""
 
     def __init__(self, lines: dict[str, Line]) -> None:
         self.lines = lines

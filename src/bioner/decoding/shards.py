@@ -77,6 +77,8 @@ class Shards:
         for number in numbers:
             outputs, took = decode([self._instances[index] for index in self._parts[number]], number)
             content = {"outputs": [as_record(output) for output in outputs], "took": took}
+            if self._path(number).is_dir():  # nobody's: no reader takes it for a shard
+                shutil.rmtree(self._path(number))
             with atomic_path(self._path(number)) as path:
                 path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
             log.info("predict: shard %d of %d", number + 1, len(self._parts))
@@ -103,8 +105,6 @@ class Shards:
     def _read(self, number: int) -> tuple[list[Generated], dict[str, float]] | None:
         """A finished shard; None where there is none, or where what is there is none of it."""
         path = self._path(number)
-        if path.is_dir():
-            shutil.rmtree(path)
         try:
             content = parse_json(path.read_text(encoding="utf-8"), str(path))
             instances = [self._instances[index] for index in self._parts[number]]

@@ -67,8 +67,8 @@ def realign(
         words = _pieces(output, count)
         tags = [vote([output.tags[piece] for piece in pieces]) for pieces in words]
         back = [instance.tags[word] if pieces else OUTSIDE for word, pieces in enumerate(words)]
-        exact, linked, added, written = sum(map(bool, words)), sum(map(bool, words)), 0, sum(map(bool, words))
-        hit_budget = False
+        exact = linked = written = sum(map(bool, words))
+        added, hit_budget = 0, False
     else:
         pairs, matching = read_answer(instance.tokens, output.text, method)
         carry = robust_tags if method == "robust" else equal_tags
