@@ -17,7 +17,7 @@ $(READY): envs/cpu.txt envs/gpu.txt envs/tokenizers.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 with venv on PATH: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/$(ENV).txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement envs/tokenizers.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(VENV)/tokenizers --requirement envs/tokenizers.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,9 +1,11 @@
 """The real tokenizers of Mistral-7B-v0.3 and Llama 3, from packages that carry their files (envs/tokenizers.txt)."""
 
 import base64
+import sys
+import tempfile
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
+from zipfile import ZipFile
 
 from sentencepiece import SentencePieceProcessor
 from transformers import LlamaTokenizer, PreTrainedTokenizerBase, TokenizersBackend
@@ -17,18 +19,22 @@ LLAMA_SPECIAL = [
 ]
 
 
-def packaged(package: str, file: str) -> Path:
-    """A file inside an installed package, which is not imported."""
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError(f"{package} is not installed: pip install --no-deps -r envs/tokenizers.txt")
-    return Path(spec.submodule_search_locations[0]) / file
+def packaged(package: str, file: str) -> bytes:
+    """A file inside a package that `make env` has downloaded."""
+    wheels = list(Path(sys.prefix, "tokenizers").glob(f"{package}-*.whl"))
+    if not wheels:
+        raise RuntimeError(
+            f"{package} is not at hand: pip download --no-deps --dest .venv/tokenizers -r envs/tokenizers.txt"
+        )
+    with ZipFile(wheels[0]) as archive:
+        return archive.read(f"{package}/{file}")
 
 
 @cache
 def mistral() -> PreTrainedTokenizerBase:
     """Mistral-7B v0.3's tokenizer: sentencepiece BPE, 32,768 pieces."""
-    pieces = SentencePieceProcessor(str(packaged("mistral_common", "data/mistral_instruct_tokenizer_240323.model.v3")))
+    file = packaged("mistral_common", "data/mistral_instruct_tokenizer_240323.model.v3")
+    pieces = SentencePieceProcessor(model_proto=file)
     names = [pieces.id_to_piece(index) for index in range(pieces.vocab_size())]
     control = [name for index, name in enumerate(names) if pieces.is_control(index)]
     vocabulary = {name: index for index, name in enumerate(names)}
@@ -52,8 +58,10 @@ def llama() -> PreTrainedTokenizerBase:
             lines = (line.split() for line in Path(tiktoken_url).read_bytes().splitlines() if line)
             return {base64.b64decode(piece): int(rank) for piece, rank in lines}
 
-    file = packaged("llama_models", "llama3/tokenizer.model")
-    converted = Converter(str(file), extra_special_tokens=LLAMA_SPECIAL).converted()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(packaged("llama_models", "llama3/tokenizer.model"))
+        file.flush()
+        converted = Converter(file.name, extra_special_tokens=LLAMA_SPECIAL).converted()
     return TokenizersBackend(
         tokenizer_object=converted,
         bos_token="<|begin_of_text|>",
