@@ -11,10 +11,15 @@ from bioner.config import REPOSITORY, Tree, checked, fill_defaults, merged, sche
 from bioner.errors import InputError
 from bioner.yaml_files import place_of, read_yaml
 
-TRAINED = ("encoder", "llm")  # families with weights
+TRAINED = ("encoder", "llm", "llm-head")  # families with weights
 LEXICAL = ("table", "dictionary", "all-o")  # drafts of forced decoding that need no other model
 HEADLINE = ("direct", "free-paper", "free", "forced")  # a model is compared by the last of these that it was run with
-DECODINGS = {"control": ("direct",), "encoder": ("direct",), "llm": ("free", "free-paper", "forced")}
+DECODINGS = {
+    "control": ("direct",),
+    "encoder": ("direct",),
+    "llm": ("free", "free-paper", "forced"),
+    "llm-head": ("direct",),
+}
 SHORT = {"learning_rate": "lr", "batch_size": "batch", "head_learning_rate": "head_lr"}  # in the names of trials
 BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles that dev scores choose
 
@@ -27,7 +32,10 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
         catalogue.update(checked(read_yaml(path), kind, [path]))
     key = {"models": "settings", "datasets": "corpora"}[kind]
     for name, changes in config[key].items():
-        known = catalogue.get(name, {}) if kind == "datasets" else find(catalogue, name, "model", key)
+        if kind == "datasets":
+            known = catalogue.get(name, {})
+        else:
+            known, changes = _changed(catalogue, name, changes)
         entry = merged(known, changes)
         if kind == "datasets" and known and isinstance(changes.get("splits"), dict) and "files" not in changes:
             entry = _with_new_files(entry)
@@ -95,7 +103,10 @@ def trials_of(entry: Tree) -> dict[str, Tree]:
 
 def training_settings(entry: Tree) -> Tree:
     """What of an entry a trained model depends on; a change of anything else must not train it again."""
-    return _single(entry) | {"resources": {name: entry["resources"][name] for name in ("gpus", "threads")}}
+    settings = _single(entry) | {"resources": {name: entry["resources"][name] for name in ("gpus", "threads")}}
+    if entry["family"] == "llm":  # decoded on dev after every epoch
+        settings["predict"] = {"legal_transitions": entry["predict"]["legal_transitions"]}
+    return settings
 
 
 def prediction_settings(entry: Tree) -> Tree:
@@ -115,6 +126,18 @@ def _single(entry: Tree) -> Tree:
 def decodings_of(entry: Tree, decodings: Sequence[str]) -> list[str]:
     """Decodings of a model: LLMs those configured, everything else `direct`."""
     return list(decodings) if entry["family"] == "llm" else ["direct"]
+
+
+def _changed(catalogue: Mapping[str, Tree], name: str, changes: Tree) -> tuple[Tree, Tree]:
+    """A model's entry and the changes to it; with `like`, those that make a new model of another one."""
+    changes = dict(changes)
+    like = changes.pop("like", None)
+    if like is None:
+        return find(catalogue, name, "model", "settings"), changes
+    if name in catalogue:
+        where, found = f"settings.{name}", f"`like` and a model {name!r} of the catalogue"
+        raise InputError(where, found, "a name that is free", "Choose another, or leave `like` out.")
+    return find(catalogue, str(like), "model", f"settings.{name}.like"), changes
 
 
 def _with_new_files(entry: Tree) -> Tree:

@@ -173,17 +173,21 @@ def load_predictor(
     torch.set_num_threads(entry["resources"]["threads"])
     if entry["family"] == "llm":
         return _llm(entry, weights, decoding, draft or all_outside(), seed)
-    return _encoder(name, entry, weights)
+    return _classifier(name, entry, weights)
 
 
-def _encoder(name: str, entry: Tree, weights: Path) -> Predictor:
+def _classifier(name: str, entry: Tree, weights: Path) -> Predictor:
     from bioner.models.encoder import tag
     from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer
+    from bioner.models.llm import load_trained
 
-    if (weights / TASK_FILE).is_file():
+    if entry["family"] == "llm-head":
+        model, tokenizer, _ = load_trained(weights, entry)
+    elif (weights / TASK_FILE).is_file():
         raise InputError(weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name.")
-    tokenizer = load_tokenizer(weights)
-    model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
+    else:
+        tokenizer = load_tokenizer(weights)
+        model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
     check_window(name, entry, model)
     if strange := [
         label for label in model.config.id2label.values() if label != OUTSIDE and not label.startswith(("B-", "I-"))
@@ -191,7 +195,7 @@ def _encoder(name: str, entry: Tree, weights: Path) -> Predictor:
         remedy = "Name the `model/` of a finished training: this one has no trained head."
         raise InputError(weights, f"the label {strange[0]!r}", "IOB2 tags", remedy)
 
-    def encoder(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
+    def classifier(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
         ids, sentences = [item.id for item in instances], [item.tokens for item in instances]
         bf16 = entry["train"]["precision"] == "bf16"
         tagged = tag(
@@ -204,24 +208,27 @@ def _encoder(name: str, entry: Tree, weights: Path) -> Predictor:
             batch_size=batch_size,
             batch_tokens=entry["predict"]["batch_tokens"],
             bf16=bf16,
+            in_text=entry["family"] == "llm-head",
         )
         return list(tagged)
 
-    return encoder
+    return classifier
 
 
 def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int) -> Predictor:
     from bioner.decoding.forced import ForcedDecoder
     from bioner.decoding.free import FreeDecoder
     from bioner.models.llm import load_trained
+    from bioner.models.spelling import Spelling
 
     model, tokenizer, task = load_trained(weights, entry)
+    spelling = Spelling(task.types, task.spelling)
     options = entry["predict"]
     if decoding == "forced":
-        legal = options["legal_transitions"]
-        return ForcedDecoder(model, tokenizer, task.types, draft, window=options["window"], legal=legal)
-    inherit = decoding == "free-paper"
-    return FreeDecoder(model, tokenizer, task.types, options["tokens_per_word"], inherit=inherit, seed=seed)
+        legal, window = options["legal_transitions"], options["window"]
+        return ForcedDecoder(model, tokenizer, task.types, draft, window=window, legal=legal, spelling=spelling)
+    budget, inherit = options["tokens_per_word"], decoding == "free-paper"
+    return FreeDecoder(model, tokenizer, task.types, budget, inherit=inherit, seed=seed, spelling=spelling)
 
 
 @contextmanager

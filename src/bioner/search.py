@@ -47,6 +47,8 @@ SEARCH: Schema = {
     "seconds": pl.Float64,
     "gpu_hours": pl.Float64,
     "energy_kwh": pl.Float64,
+    "peak_memory_gb": pl.Float64,
+    "peak_gpu_memory_gb": pl.Float64,
     "trials": pl.Int64,
     "expected_best_dev_f1": pl.Float64,
 }
@@ -151,6 +153,7 @@ def search_table(ranked: Sequence[Trial]) -> pl.DataFrame:
             "seconds": trial.record["wall_seconds"],
             "gpu_hours": gpu_hours(trial.record),
             "energy_kwh": trial.record["energy_kwh"],
+            **{name: trial.record.get(name) for name in ("peak_memory_gb", "peak_gpu_memory_gb")},
             "trials": number + 1,
             "expected_best_dev_f1": best,
         }

@@ -88,8 +88,13 @@ def entry_of(folder: Path) -> Tree:
             raise InputError(run, "no settings", "what `bioner train` wrote", "Move the file away, or train again.")
         entry = complete_entry("models", folder.name, record["settings"])
     elif (folder / TASK_FILE).is_file():
-        adapter: Tree = {"lora": {}} if (folder / "adapter_config.json").is_file() else {}
-        entry = complete_entry("models", "model", {"family": "llm", "source": {"hub": str(folder)}, **adapter})
+        from bioner.models.llm import ADAPTER, read_task
+
+        task = read_task(folder)
+        adapter: Tree = {"lora": {}} if (folder / ADAPTER).is_file() else {}
+        family = "llm-head" if task.method == "head" else "llm"
+        described = {"family": family, "source": {"hub": task.base}, "tag_spelling": task.spelling, **adapter}
+        entry = complete_entry("models", "model", described)
     else:
         positions = _configuration(folder).get("max_position_embeddings")
         window = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW

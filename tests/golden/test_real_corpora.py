@@ -9,47 +9,20 @@ from xml.sax.saxutils import escape
 import polars as pl
 import pytest
 
-from bioner.catalogue import complete_entry, load_catalogue
-from bioner.config import REPOSITORY, load_config
+from bioner.catalogue import complete_entry
+from bioner.config import REPOSITORY
 from bioner.corpora.changes import Changes
-from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.instances import SPLITS, Prediction
 from bioner.models.controls import predict_control
 from bioner.scoring.score import score
-from bioner.yaml_files import read_yaml
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 PAPER = REPOSITORY / "resources" / "paper"
 
 pytestmark = pytest.mark.skipif(not MIRROR, reason="set BIONER_MIRROR to a folder of raw corpora to run this")
-
-
-@pytest.fixture(scope="module")
-def catalogue():
-    """The catalogue with the stand-in for ChemProt's training split; ChemProt-paper borrows it, too."""
-    config = load_config(read_yaml(REPOSITORY / "config" / "chemprot-standin.yaml"))
-    found = load_catalogue("datasets", config)
-    standin = {key: found["ChemProt-standin"][key] for key in ("files", "splits", "mirror_folder")}
-    return found | {"ChemProt-paper": found["ChemProt-paper"] | standin}
-
-
-@pytest.fixture(scope="module")
-def corpora(tmp_path_factory, catalogue):
-    """Splits, statistics and changes of a corpus, through fetch and normalize, once."""
-    out = tmp_path_factory.mktemp("corpora")
-    made = {}
-
-    def corpus(name):
-        if name not in made:
-            fetch(name, catalogue[name], out / "raw" / name, Path(MIRROR))
-            splits = normalize(name, catalogue[name], out / "raw" / name, out / name)
-            made[name] = splits, pl.read_csv(out / name / "stats.csv"), pl.read_csv(out / name / "changes.csv")
-        return made[name]
-
-    return corpus
 
 
 def paper_row(table, dataset):

@@ -3,7 +3,6 @@
 import pytest
 
 from bioner.models.hub import load_tokenizer
-from bioner.models.llm import example
 from bioner.models.prompt import line_ids, prompt_ids, prompt_text, response_ids, response_line
 from bioner.training.scratch import make_pretrained
 
@@ -42,12 +41,3 @@ def test_ids_of_prompt_and_lines_are_the_ids_of_the_whole_text(tokenizer, senten
 
 def test_ids_of_a_line_decode_to_the_line(tokenizer):
     assert tokenizer.decode(line_ids(tokenizer, "TNF-α", "B-Gene")) == "TNF-α:B-Gene\n"
-
-
-def test_the_loss_is_on_the_response_alone(tokenizer, sentences):
-    types = ["Disease"]
-    features = example(tokenizer, sentences[2], types)
-    prompt = len(prompt_ids(tokenizer, sentences[2].tokens, types))
-    assert features["labels"][:prompt] == [-100] * prompt
-    assert features["labels"][prompt:] == features["input_ids"][prompt:]
-    assert features["labels"][-1] == tokenizer.eos_token_id

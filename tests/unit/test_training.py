@@ -1,7 +1,6 @@
 """Tiny models through the whole of training and prediction, on the CPU, with the code that trains the real ones."""
 
 import json
-import logging
 
 import polars as pl
 import pytest
@@ -12,8 +11,8 @@ from bioner.catalogue import complete_entry
 from bioner.config import merged
 from bioner.errors import InputError
 from bioner.instances import entity_types
-from bioner.models.hub import load_token_classifier, load_tokenizer
-from bioner.models.llm import example, load_trained
+from bioner.models.hub import load_token_classifier
+from bioner.models.llm import load_trained
 from bioner.predict import load_predictor, predict, time_predictions
 from bioner.raw import Generated, Tagged
 from bioner.realignment.realign import realign, realign_all
@@ -22,7 +21,6 @@ from bioner.tags import tag_set, violation
 from bioner.training.job import Job
 from bioner.training.progress import HISTORY
 from bioner.training.run import sample, train
-from bioner.training.scratch import make_pretrained
 from bioner.training.setup import training_arguments
 
 LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj", "down_proj"]}
@@ -132,18 +130,6 @@ def test_lora_trains_adapters_on_a_base_in_full_or_4_bit_precision(tiny_llm, sen
     assert json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"] == "base"
     outputs = predict("tiny-llama", entry, sentences, [], model, "forced")
     assert [output.text.count("\n") for output in outputs] == [len(instance.tokens) for instance in sentences]
-
-
-def test_examples_over_the_maximum_length_are_left_out_and_counted(tiny_llm, sentences, tmp_path, caplog):
-    tokenizer = load_tokenizer(make_pretrained(tiny_llm, sentences, 7, tmp_path / "base"))
-    lengths = sorted(len(example(tokenizer, item, entity_types(sentences))["input_ids"]) for item in sentences)
-    with caplog.at_level(logging.WARNING):
-        entry = with_settings(tiny_llm, max_length=lengths[-1] - 1)
-        train(Job("tiny-llama", entry, sentences, sentences, 7), tmp_path / "run")
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert run["left_out"] == lengths.count(lengths[-1])
-    assert run["train_examples"] == 3 - run["left_out"]
-    assert f"{run['left_out']} of 3 examples" in caplog.text
 
 
 @pytest.mark.parametrize("checkpoint", ["best", "last"])

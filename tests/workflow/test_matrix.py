@@ -111,3 +111,23 @@ def test_a_folder_of_its_own_holds_everything_under_out(tmp_path):
 def test_out_with_a_leading_dot_names_the_same_targets(tmp_path):
     planned = jobs(dry_run(tmp_path, "results/BC5CDR/all-o/scores.csv", "--config", "out=./"))
     assert planned["gather"] == 1
+
+
+def test_an_llm_with_a_head_is_compared_and_is_the_best_of_no_family(tmp_path):
+    models = ["bert-large-cased", "mistral-7b", "mistral-7b-head"]
+    options = ["datasets=[BC5CDR]", "seeds=[42]", "decodings=[forced]", "search=false"]
+    with_head = dry_run(tmp_path, "--config", *options, f"models=[{','.join(models)}]")
+    assert "results/BC5CDR/mistral-7b-head/seed42/direct/predictions.jsonl" in with_head
+    planned = jobs(with_head)
+    assert planned["train"] == planned["time"] == planned["gather"] == 3
+    assert planned["predict"] == 3 + 2, "on dev those two that stand for encoders and LLMs"
+    assert planned["compare"] == planned["select"] == 1
+    no_llm = jobs(dry_run(tmp_path, "--config", *options, "models=[bert-large-cased,mistral-7b-head]"))
+    assert "select" not in no_llm
+
+
+def test_the_ablations_and_the_quick_configuration_are_planned(tmp_path):
+    for name, trained in (("ablations", 2 * 14), ("quick", 2)):
+        planned = jobs(dry_run(tmp_path, "--configfile", str(REPOSITORY / "config" / f"{name}.yaml")))
+        assert planned["train"] == planned["time"] == trained
+        assert "trial" not in planned

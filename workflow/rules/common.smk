@@ -228,17 +228,20 @@ def compared():
 def comparisons():
     """What `significance.csv` is made of: comparisons of two and more systems, and who was chosen on dev."""
     names = ["comparisons.csv"] if len(compared()) > 1 else []
-    if {MODELS[name]["family"] for name in config["models"]} >= set(TRAINED):
+    if {MODELS[name]["family"] for name in config["models"]} >= set(BEST.values()):
         names.append("selection.csv")
     return [out(f"results/{dataset}/{name}") for dataset in at_hand() for name in names]
 
 
 def dev_scores(dataset, named=False):
-    """Score files on dev of the run's encoders and LLMs, by their headline decoding; with `named`, and whose they are."""
+    """Score files on dev of the run's encoders and LLMs, by their headline decoding; with `named`, and whose they are.
+
+    An LLM with a head is neither: it is compared with both, and is the best of none.
+    """
     pairs = [
         (model, cell_file(dataset, model, seed, "dev/scores.csv"))
         for model in config["models"]
-        if trained(model)
+        if MODELS[model]["family"] in BEST.values()
         for seed in seeds_of(MODELS[model], config["seeds"])
     ]
     return pairs if named else [path for _, path in pairs]

@@ -13,7 +13,7 @@ from bioner.errors import InputError, Interrupted
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 for command in (
     *(corpora.fetch, corpora.normalize, corpora.validate),
-    *(training.train, training.search, training.adopt),
+    *(training.train, training.search, training.adopt, training.merge),
     *(systems.predict, systems.time, systems.realign, systems.tag),
     *(scores.score, scores.gather, scores.compare, scores.compare_all, scores.select, scores.ensemble),
     *(reports.report, reports.summary),

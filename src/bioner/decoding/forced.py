@@ -15,14 +15,15 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.decoding.drafts import Draft
-from bioner.decoding.lines import Lines
 from bioner.decoding.questions import Question, beyond_positions, questions, together
 from bioner.decoding.rows import Rows, rows_of
 from bioner.decoding.sentence import Answer, Block, Counts, Sentence
 from bioner.decoding.window import Window, overhead_of
 from bioner.errors import InputError
 from bioner.instances import Instance
+from bioner.models.lines import Lines
 from bioner.models.prompt import response_line
+from bioner.models.spelling import Spelling
 from bioner.raw import Generated
 from bioner.tags import OUTSIDE, tag_set
 
@@ -30,7 +31,8 @@ from bioner.tags import OUTSIDE, tag_set
 class ForcedDecoder:
     """A model that tags sentences by forced decoding.
 
-    `window` words are drafted a pass, chosen where it is None; `legal` leaves out tags that continue nothing.
+    `window` words are drafted a pass, chosen where it is None; `legal` leaves out tags that continue nothing. Answers
+    hold tags by their names, however the model spells them.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class ForcedDecoder:
         *,
         window: int | None = None,
         legal: bool = False,
+        spelling: Spelling | None = None,
         share_prefix: bool = True,
         rows: type[Rows] | None = None,
     ) -> None:
         self._model, self._tokenizer, self._types, self._draft = model, tokenizer, types, draft
         self._window, self._legal, self._share_prefix = window, legal, share_prefix
-        self._lines = Lines(tokenizer, tag_set(types), legal)
+        self._lines = Lines(tokenizer, tag_set(types), legal, spelling)
+        self._outside = spelling[OUTSIDE] if spelling else OUTSIDE
         self._rows = rows or rows_of(model)
         self._overhead = overhead_of(model)
         self.counts = Counts()
@@ -74,7 +78,7 @@ class ForcedDecoder:
         self.counts = Counts(sentences=len(instances))
         if not instances:
             return []
-        asked = questions(self._tokenizer, instances, self._types)
+        asked = questions(self._tokenizer, instances, self._types, self._outside)
         self.counts.beyond_positions = beyond_positions(self._model, asked, instances)
         self._lines.learn(token for instance in instances for token in instance.tokens)
         done: dict[int, Generated] = {}

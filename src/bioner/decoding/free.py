@@ -9,7 +9,9 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from bioner.decoding.questions import beyond_positions, questions, together
 from bioner.instances import Instance
+from bioner.models.spelling import Spelling
 from bioner.raw import Generated
+from bioner.tags import OUTSIDE
 
 
 class FreeDecoder:
@@ -17,7 +19,7 @@ class FreeDecoder:
 
     The budget is `tokens_per_word` new tokens a word of the instance. Greedy, whatever settings the model came with
     (Llama-3.1-Instruct ships with sampling at temperature 0.6); with `inherit` those settings hold, as in the paper's
-    code, and `seed` decides what is drawn.
+    code, and `seed` decides what is drawn. Answers hold tags by their names, however the model spells them.
     """
 
     def __init__(
@@ -29,7 +31,9 @@ class FreeDecoder:
         *,
         inherit: bool = False,
         seed: int = 0,
+        spelling: Spelling | None = None,
     ) -> None:
+        self._spelling = spelling or Spelling(types)
         self._model, self._tokenizer, self._types = model, tokenizer, types
         self._tokens_per_word, self._inherit, self._seed = tokens_per_word, inherit, seed
         own = model.generation_config
@@ -56,7 +60,7 @@ class FreeDecoder:
     def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
         """What the model writes for every instance, in order; `part` is the number of a shard, and draws its own."""
         torch.manual_seed(self._seed * 1_000_003 + part)
-        asked = questions(self._tokenizer, instances, self._types)
+        asked = questions(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
         beyond = beyond_positions(self._model, asked, instances)
         self.took = {"new_tokens": 0, "hit_budget": 0, "beyond_positions": beyond}
         written: dict[int, Generated] = {}
@@ -75,7 +79,8 @@ class FreeDecoder:
         ids = ids[:end]
         self.took["new_tokens"] += len(ids)
         self.took["hit_budget"] += end is None
-        return Generated(id_, self._tokenizer.decode(ids, skip_special_tokens=True), len(ids), end is not None)
+        text = self._spelling.read(self._tokenizer.decode(ids, skip_special_tokens=True))
+        return Generated(id_, text, len(ids), end is not None)
 
     def _generate(self, prompts: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
         self._tokenizer.padding_side = "left"

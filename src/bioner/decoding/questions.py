@@ -26,13 +26,13 @@ class Question:
 
 
 def questions(
-    tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance], types: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance], types: Sequence[str], outside: str = OUTSIDE
 ) -> list[Question]:
-    """A question for every instance, the longest first."""
+    """A question for every instance, the longest first; `outside` is how O is written."""
     asked = []
     for index, instance in enumerate(instances):
         prompt = prompt_ids(tokenizer, instance.tokens, types)
-        answer = response_ids(tokenizer, instance.tokens, [OUTSIDE] * len(instance.tokens))
+        answer = response_ids(tokenizer, instance.tokens, [outside] * len(instance.tokens))
         asked.append(Question(index, prompt, len(prompt) + len(answer)))
     return sorted(asked, key=lambda question: (-question.length, question.index))
 

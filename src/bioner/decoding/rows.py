@@ -8,6 +8,8 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from bioner.models.output_layer import Layer, output_layer
+
 log = logging.getLogger(__name__)
 
 Wanted = Sequence[tuple[int, int]]  # row, and after which id of its block
@@ -161,28 +163,17 @@ def _logits(
     device = model.device
     rows, places = (torch.tensor(indices, device=device) for indices in zip(*wanted, strict=True))
     columns = torch.tensor(of, device=device)
-    head = model.get_output_embeddings()
-    whole = head.forward
-    plain = type(head) is torch.nn.Linear and "forward" not in head.__dict__
 
-    def narrow(hidden: torch.Tensor) -> torch.Tensor:
+    def narrow(hidden: torch.Tensor, layer: Layer, plain: torch.nn.Linear | None) -> torch.Tensor:
         chosen = hidden[rows, places][None]
-        if not plain:  # adapters, 4-bit weights
-            found: torch.Tensor = whole(chosen)
-            return found[..., columns]
+        if plain is None:
+            return layer(chosen)[..., columns]
         return torch.nn.functional.linear(
-            chosen, head.weight[columns], None if head.bias is None else head.bias[columns]
+            chosen, plain.weight[columns], None if plain.bias is None else plain.bias[columns]
         )
 
-    before = head.__dict__.get("forward")
-    head.forward = narrow
-    try:
+    with output_layer(model, narrow):
         logits = model(input_ids=ids, attention_mask=mask, **kwargs).logits
-    finally:
-        if before is None:
-            del head.forward
-        else:
-            head.forward = before
     wide: torch.Tensor = logits[0].float()
     return wide
 

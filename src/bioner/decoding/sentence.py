@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bioner.decoding.drafts import Guess
-from bioner.decoding.lines import Branch, Lines, Word
+from bioner.models.lines import Branch, Lines, Word
 
 MARGIN = 1e-4  # of logits: where two answers are nearer, the order of floating-point sums may decide
 

@@ -1,5 +1,6 @@
-"""Encoders: words to subwords and back, without losing a word."""
+"""Token classifiers: words to subwords and back, without losing a word."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -12,7 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bioner.models import IGNORED
 from bioner.raw import Tagged
 
-Deciding = Literal["all", "first"]
+Subwords = tuple[list[int], list[int]]
+Deciding = Literal["all", "first", "last"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Window:
     """Part of a sentence that fits the model.
 
     `words` holds the word index of each subword that decides about its word's tag: None for special tokens, for
-    subwords that another window decides about, and with `first` for all but a word's first.
+    subwords that another window decides about, and with `first` or `last` for all but that of a word.
     """
 
     input_ids: list[int]
@@ -51,28 +53,24 @@ def cut(
     sentences: Sequence[Sequence[str]],
     max_length: int,
     deciding: Deciding = "all",
+    *,
+    in_text: bool = False,
 ) -> Cut:
     """Sentences as windows of at most `max_length` subwords, special tokens among them.
 
     Longer sentences, and words longer than a window, become windows that overlap by a quarter; in the overlap each
     window decides about its half. A word that the tokenizer maps to nothing (control characters) becomes the unknown
-    subword; a word that looks like a special token is text.
+    subword; a word that looks like a special token is text. With `in_text` subwords are those of the words joined by
+    blanks, as LLMs have read them in pretraining.
     """
     if not sentences:
         return Cut([], 0, 0, 0)
-    # A tokenizer drops what it has no subword for, and would take a word "[SEP]" for the end of the text.
-    encoded = tokenizer(
-        [list(words) for words in sentences],
-        is_split_into_words=True,
-        add_special_tokens=False,
-        split_special_tokens=True,
-    )
+    subwords = _in_text(tokenizer, sentences) if in_text else _alone(tokenizer, sentences)
     before, after = _special(tokenizer)
     room = max_length - len(before) - len(after)
     found: list[list[Window]] = []
     unknown = lost = 0
-    for number, words in enumerate(sentences):
-        ids, of_word = encoded["input_ids"][number], encoded.word_ids(number)
+    for words, (ids, of_word) in zip(sentences, subwords, strict=True):
         if missing := set(range(len(words))) - set(of_word):
             ids, of_word = _with_unknown(ids, of_word, missing, tokenizer.unk_token_id)
             unknown += len(missing)
@@ -87,6 +85,32 @@ def cut(
         # The middle of a word of hundreds of subwords decides about nothing where the first one does.
         found.append([window for window in windows if any(word is not None for word in window.words)])
     return Cut(found, sum(len(windows) > 1 for windows in found), unknown, lost)
+
+
+def _alone(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> Iterator[Subwords]:
+    """Subwords of words that stand alone, and the word of each."""
+    # A tokenizer drops what it has no subword for, and would take a word "[SEP]" for the end of the text.
+    encoded = tokenizer(
+        [list(words) for words in sentences],
+        is_split_into_words=True,
+        add_special_tokens=False,
+        split_special_tokens=True,
+    )
+    for number, ids in enumerate(encoded["input_ids"]):
+        yield ids, encoded.word_ids(number)
+
+
+def _in_text(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> Iterator[Subwords]:
+    """Subwords of a text, and the word of each: that of its last character, since blanks go with the word behind."""
+    encoded = tokenizer(
+        [" ".join(words) for words in sentences],
+        add_special_tokens=False,
+        split_special_tokens=True,
+        return_offsets_mapping=True,
+    )
+    for words, ids, offsets in zip(sentences, encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        ends = list(accumulate(len(word) + 1 for word in words))
+        yield ids, [min(bisect_right(ends, max(end - 1, 0)), len(words) - 1) for _, end in offsets]
 
 
 def _special(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
@@ -130,12 +154,11 @@ def _border(of_word: Sequence[int], start: int, end: int) -> int:
 
 
 def _deciders(of_word: Sequence[int], start: int, end: int, own: range, deciding: Deciding) -> list[int | None]:
-    return [
-        of_word[place]
-        if place in own and (deciding == "all" or place == 0 or of_word[place] != of_word[place - 1])
-        else None
-        for place in range(start, end)
-    ]
+    def decides(place: int) -> bool:
+        beside = {"all": -1, "first": place - 1, "last": place + 1}[deciding]
+        return place in own and (not 0 <= beside < len(of_word) or of_word[place] != of_word[beside])
+
+    return [of_word[place] if decides(place) else None for place in range(start, end)]
 
 
 def labelled(window: Window, tags: Sequence[str], label2id: dict[str, int]) -> dict[str, list[int]]:
@@ -156,13 +179,14 @@ def tag(
     batch_size: int,
     batch_tokens: int,
     bf16: bool = False,
+    in_text: bool = False,
 ) -> list[Tagged]:
     """Tags of every sentence's deciding subwords, in order.
 
     A batch holds windows of similar length: at most `batch_size` of them, and `batch_tokens` subwords with the padding.
     `bf16` runs under autocast, as the Trainer evaluates on dev: the weights stay as they were trained.
     """
-    made = cut(tokenizer, sentences, max_length, deciding).windows
+    made = cut(tokenizer, sentences, max_length, deciding, in_text=in_text).windows
     windows = [window for of_sentence in made for window in of_sentence]
     best: list[list[int]] = [[] for _ in windows]
     for batch in batches([len(window.input_ids) for window in windows], batch_size, batch_tokens):

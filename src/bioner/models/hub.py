@@ -1,7 +1,8 @@
 """Loading tokenizers and models: hub ids, local folders and from-scratch folders go through the same calls."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,27 +73,66 @@ def check_window(name: str, entry: Tree, model: PreTrainedModel) -> None:
         raise InputError(name, found, expected, "Lower max_length.")
 
 
-def load_causal_lm(source: str | Path, entry: Tree, gpus: int, revision: str | None = None) -> PreTrainedModel:
+def load_causal_lm(
+    source: str | Path, entry: Tree, gpus: int, revision: str | None = None, dtype: torch.dtype | None = None
+) -> PreTrainedModel:
     """A decoder, in 4-bit NF4 with double quantisation where the entry says so, on this process's device."""
-    bf16 = entry["train"]["precision"] == "bf16"
-    dtype = torch.bfloat16 if bf16 else torch.float32
+    model = _loaded(AutoModelForCausalLM.from_pretrained, source, revision, **_form(entry, gpus, dtype))
+    return _never_repacked(model)
+
+
+def load_llm_classifier(
+    source: str | Path,
+    entry: Tree,
+    gpus: int,
+    labels: Sequence[str],
+    revision: str | None = None,
+    dtype: torch.dtype | None = None,
+) -> PreTrainedModel:
+    """A decoder with a token-classification head in place of its output layer, loaded as `load_causal_lm` does.
+
+    With the entry's `attention` bidirectional every subword sees the whole sentence, and not what is before it alone.
+    """
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    form = _form(entry, gpus, dtype)
+    model = _loaded(AutoModelForTokenClassification.from_pretrained, source, revision, **names, **form)
+    if entry["attention"] == "bidirectional":
+        model.config.is_causal = False
+        for module in model.modules():
+            if hasattr(module, "is_causal"):  # where there is no padding, no mask is made, and this decides
+                module.is_causal = False
+    return _never_repacked(model)
+
+
+def _never_repacked(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, whose 4-bit layers keep their form on every CPU.
+
+    Where a CPU has AVX512-BF16, bitsandbytes repacks them in their first forward pass without gradients, rounding their
+    scales: from then on results are other than on other machines, and no gradient goes through them any more.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def _form(entry: Tree, gpus: int, dtype: torch.dtype | None) -> dict[str, Any]:
+    """How the weights of an LLM are held, and where: by default in the precision of the entry."""
+    dtype = dtype or (torch.bfloat16 if entry["train"]["precision"] == "bf16" else torch.float32)
     quantization = None
     if entry["quantization"] == "nf4":
+        if find_spec("bitsandbytes") is None:
+            remedy = "Install it as envs/gpu.txt has it, or set quantization to null."
+            raise InputError("quantization", "nf4 and no bitsandbytes", "the package", remedy)
         quantization = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
+            llm_int8_skip_modules=["lm_head", "score"],  # 4-bit, too, heeds it
         )
     # One whole copy a process: accelerate refuses device_map="auto" in a distributed run, and it would idle one GPU.
-    return _loaded(
-        AutoModelForCausalLM.from_pretrained,
-        source,
-        revision,
-        dtype=dtype,
-        device_map={"": device_of(gpus)},
-        quantization_config=quantization,
-    )
+    return {"dtype": dtype, "device_map": {"": device_of(gpus)}, "quantization_config": quantization}
 
 
 def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) -> Any:
@@ -102,7 +142,7 @@ def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) 
         return load(str(source), **kwargs)
     except torch.OutOfMemoryError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
         raise InputError(source, *_why_not(str(source), revision, error)) from None
 
 

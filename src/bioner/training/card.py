@@ -15,14 +15,14 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
     It names the corpus and its checksums and holds none of its text. F1 as a share, as model indices have it.
     """
     settings, data, kept = record["settings"], record["data"], record["kept"]
-    encoder = settings["family"] == "encoder"
+    family = settings["family"]
     dataset = data.get("dataset") or "unnamed corpus"
     hub = settings["source"]["hub"]
     on_hub = hub if hub and not Path(hub).is_dir() else None
     card = ModelCardData(
         language="en",
         library_name="transformers" if settings["lora"] is None else "peft",
-        pipeline_tag="token-classification" if encoder else "text-generation",
+        pipeline_tag="text-generation" if family == "llm" else "token-classification",
         tags=["named-entity-recognition", "biomedical"],
         base_model=on_hub,
         model_name=record["model"],
@@ -43,6 +43,6 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
         ],
     )
     scores = [(name, kept[metric]) for metric, name in METRICS.items() if kept[metric] is not None]
-    shown = {"run": record, "dataset": dataset, "base": on_hub, "encoder": encoder, "scores": scores}
+    shown = {"run": record, "dataset": dataset, "base": on_hub, "family": family, "scores": scores}
     text = ModelCard.from_template(card, template_path=str(TEMPLATE), **shown)
     (folder / "README.md").write_text(str(text), encoding="utf-8")

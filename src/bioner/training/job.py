@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
+import torch
+
 from bioner.catalogue import training_settings
 from bioner.checksums import listing
 from bioner.config import Tree, merged
@@ -58,7 +60,7 @@ class Job:
             "data": dict(self.data),
             "sentences": [len(self.train), len(self.dev)],
             "processes": self.processes,
-            "versions": {name: version(name) for name in ("torch", "transformers")},
+            "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
             "source": listing(self.entry["source"]["hub"]),
         }
 
@@ -75,3 +77,13 @@ class Trained:
     kept: dict[str, Any] | None
     facts: dict[str, Any]
     parameters: int
+
+
+def weights_format(entry: Tree) -> torch.dtype:
+    """The number format of an LLM's weights in training.
+
+    Weights that stay as they are may be held in the precision of the passes; of those that are trained, steps would get
+    lost in it. Adapters are fp32 beside them.
+    """
+    held = entry["train"]["precision"] if entry["lora"] else entry["train"]["weights"]
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[held]

@@ -1,25 +1,37 @@
-"""Fine-tuning an LLM to write one token:TAG line a token, with QLoRA where the entry says so (paper, section II.B)."""
+"""Fine-tuning an LLM to write a token:TAG line a token, with QLoRA where the entry says so (paper, section II.C.1)."""
 
 import logging
-import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from transformers import DataCollatorForSeq2Seq, Trainer
+import torch
+from accelerate.utils import reduce
+from transformers import DataCollatorForSeq2Seq
+from transformers.trainer_utils import EvalLoopOutput
 
-from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.instances import entity_types
+from bioner.models.adapters import trained_parameters, with_adapter
+from bioner.models.examples import Examples
 from bioner.models.hub import check_window, load_causal_lm, load_tokenizer
-from bioner.models.llm import BASE, Task, example, save_task, with_adapter
+from bioner.models.lines import Lines
+from bioner.models.llm import save_trained, task_of
+from bioner.models.spelling import Spelling, make_room
+from bioner.tags import tag_set
+from bioner.training.dev import Dev
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job, Trained
+from bioner.training.job import Job, Trained, weights_format
+from bioner.training.loss import summed_loss
+from bioner.training.order import evened
 from bioner.training.progress import Progress
 from bioner.training.setup import training_arguments
 from bioner.training.trainer import ResumableTrainer
 
 log = logging.getLogger(__name__)
 
-EVAL_BATCH = 4  # whatever the training batch: the dev loss is a mean over batches, and chooses epochs
+EVAL_BATCH = 4
 
 
 def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
@@ -28,32 +40,27 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
     revision = entry["source"]["revision"]
     types = entity_types(job.train)
     tokenizer = load_tokenizer(source, revision)
-    train = [example(tokenizer, instance, types) for instance in job.train]
-    dev = [example(tokenizer, instance, types) for instance in job.dev]
-    kept = [features for features in train if len(features["input_ids"]) <= entry["max_length"]]
-    if len(kept) < len(train):
-        log.warning(
-            "train %s: %d of %d examples exceed %d ids and are left out",
-            job.name,
-            len(train) - len(kept),
-            len(train),
-            entry["max_length"],
-        )
-    if not kept:
-        longest = max(len(features["input_ids"]) for features in train)
-        raise InputError(
-            job.name, f"no example within max_length {entry['max_length']}", f"up to {longest} ids", "Raise max_length."
-        )
-    base = load_causal_lm(source, entry, entry["resources"]["gpus"], revision)
+    spelling = Spelling(types, entry["tag_spelling"])
+    pieces = spelling.add_to(tokenizer)
+    examples = Examples(
+        tokenizer, types, Lines(tokenizer, tag_set(types), spelling=spelling), settings["loss"], entry["max_length"]
+    )
+    dev_examples = examples(job.dev)
+    train_examples = examples(job.train)  # after dev: from here on `examples.counts` are the training split's
+    _tell(job.name, examples, len(job.train), entry["max_length"])
+    base = load_causal_lm(source, entry, entry["resources"]["gpus"], revision, weights_format(entry))
     check_window(job.name, entry, base)
-    model = with_adapter(base, entry)
-    trainer = ResumableTrainer(
+    task = task_of(entry, types, source, base)
+    make_room(base, tokenizer, pieces)
+    model = with_adapter(base, entry, pieces=list(pieces))
+    trainer = LineTrainer(
+        dev=Dev(job, tokenizer, spelling),
         checkpoints=checkpoints,
         progress=Progress(
             job.name,
-            "dev_loss",
+            "dev_strict_f1",
             settings["patience"],
-            tokens=sum(len(features["input_ids"]) for features in kept),
+            tokens=sum(len(features["input_ids"]) for features in train_examples),
             gpus=entry["resources"]["gpus"],
         ),
         interrupts=interrupts,
@@ -62,27 +69,63 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
         model=model,
         args=training_arguments(job, checkpoints, EVAL_BATCH),
         data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8),
-        train_dataset=kept,
-        eval_dataset=dev,
+        train_dataset=train_examples,
+        eval_dataset=dev_examples,
         processing_class=tokenizer,
     )
     best = trainer.fit()
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if best is not None and trainer.is_world_process_zero():
-        _save(trainer, entry, source, out)
-        save_task(out, Task(types, BASE if entry["source"]["scratch"] else str(source), revision))
-    facts = {"types": types, "train_examples": len(kept), "left_out": len(train) - len(kept)}
-    return Trained(trainer.progress, best, facts, trained)
+        save_trained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, task, source, out)
+    facts = {"types": types, "base_revision": task.revision, "examples": asdict(examples.counts)}
+    return Trained(trainer.progress, best, facts, trained_parameters(model))
 
 
-def _save(trainer: Trainer, entry: Tree, source: str | Path, out: Path) -> None:
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if entry["lora"] is not None:
-        if entry["source"]["scratch"]:
-            shutil.copytree(source, out / BASE)
-            model.peft_config["default"].base_model_name_or_path = BASE
-        # False: else peft saves the fp32 output head beside its adapter, 2 GB for Llama-3.1.
-        model.save_pretrained(str(out), save_embedding_layers=False)
-    else:
-        model.save_pretrained(str(out))
-    trainer.processing_class.save_pretrained(str(out))
+def _tell(name: str, examples: Examples, sentences: int, max_length: int) -> None:
+    """What was too long; InputError where nothing is left."""
+    counts = examples.counts
+    if counts.over_length:
+        told = "train %s: %d of %d sentences exceed %d ids and are split: %d examples; %d words fit in none"
+        log.warning(told, name, counts.over_length, sentences, max_length, counts.examples, counts.words_left_out)
+    if not counts.examples:
+        found, expected = f"no word within max_length {max_length}", "room for a prompt and an answer"
+        raise InputError(name, found, expected, "Raise max_length.")
+
+
+class LineTrainer(ResumableTrainer):
+    """The loss at the ids that carry one, a mean over the whole optimiser step; dev by forced decoding."""
+
+    def __init__(self, *, dev: Dev, **kwargs: Any) -> None:
+        kwargs["eval_dataset"] = evened(kwargs["eval_dataset"], EVAL_BATCH, kwargs["args"].world_size)
+        super().__init__(**kwargs)
+        self.dev = dev
+        self.dev_loss = torch.zeros(2)  # a sum, and of how many ids
+        # For any architecture: the labels of the step are counted, each predicted from what stands before it.
+        self.model_accepts_loss_kwargs = self._loss_shifts_labels = True
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: Mapping[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The mean over all labels of the optimiser step, however many passes and processes it is split over."""
+        total, labels = summed_loss(model, self.accelerator.unwrap_model(model), inputs)
+        if not model.training:
+            self.dev_loss = self.dev_loss.to(total.device) + torch.stack([total.detach(), labels])
+        count = labels if num_items_in_batch is None else num_items_in_batch
+        loss = total / torch.as_tensor(count, device=total.device).clamp(min=1)
+        if num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes  # gradients are averaged over them
+        return (loss, {"loss": loss}) if return_outputs else loss
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """The loss on dev, a mean over all its labels whatever the batches, and F1 as on test."""
+        self.dev_loss = torch.zeros_like(self.dev_loss)
+        output: EvalLoopOutput = super().evaluation_loop(*args, **kwargs)
+        total, count = reduce(self.dev_loss, "sum").tolist()
+        output.metrics["eval_loss"] = total / max(count, 1)
+        model = self.accelerator.unwrap_model(self.model).eval()
+        found = self.dev.scores(model, self.progress.best_monitored())
+        output.metrics.update({f"eval_{name}": value for name, value in found.items()})
+        return output

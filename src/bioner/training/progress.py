@@ -28,6 +28,7 @@ HISTORY: Schema = {
     "dev_loss": pl.Float64,
     "dev_strict_f1": pl.Float64,
     "dev_relaxed_f1": pl.Float64,
+    "monitor_f1": pl.Float64,
     "seconds": pl.Float64,
     "tokens_per_second": pl.Float64,
     "peak_memory_gb": pl.Float64,
@@ -46,9 +47,9 @@ class Diverged(InputError):
 
 
 def best_of(rows: Sequence[Record], metric: Metric) -> Record:
-    """The epoch with the best value on dev; the first of equal ones."""
+    """The epoch with the best value on dev; the first of equal ones. One without a value is never the best."""
     sign = -1 if metric.endswith("loss") else 1
-    return max(rows, key=lambda row: sign * row[metric])
+    return max(rows, key=lambda row: -math.inf if row[metric] is None else sign * row[metric])
 
 
 def is_stale(rows: Sequence[Record], metric: Metric, patience: int | None) -> bool:
@@ -108,6 +109,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Whether nothing is left to train: every step is done, or early stopping holds."""
         done = bool(self.rows) and self.max_steps is not None and self.rows[-1]["step"] >= self.max_steps
         return done or is_stale(self.rows, self.metric, self.patience)
+
+    def best_monitored(self) -> float | None:
+        """The highest F1 so far on the sample that monitors; None where there is none."""
+        return max((row["monitor_f1"] for row in self.rows if row["monitor_f1"] is not None), default=None)
 
     def seconds(self) -> float:
         """Since the start of training, over all sessions."""
@@ -182,6 +187,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             "dev_loss": metrics["eval_loss"],
             "dev_strict_f1": metrics.get("eval_strict_f1"),
             "dev_relaxed_f1": metrics.get("eval_relaxed_f1"),
+            "monitor_f1": metrics.get("eval_monitor_f1"),
             "seconds": round(self.seconds(), 3),
             "tokens_per_second": round(self.tokens * ((state.epoch or 0.0) - before) / max(self._training, 1e-9), 1),
             "peak_memory_gb": memory,
@@ -193,7 +199,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         if not math.isfinite(row["dev_loss"]):
             raise Diverged(self.name, f"a dev loss of {row['dev_loss']} after epoch {row['epoch']:g}")
         if state.is_world_process_zero:
-            f1 = "" if row["dev_strict_f1"] is None else f", dev strict F1 {row['dev_strict_f1']:.2f}"
+            f1 = "" if row["monitor_f1"] is None else f", monitor F1 {row['monitor_f1']:.2f}"
+            f1 += "" if row["dev_strict_f1"] is None else f", dev strict F1 {row['dev_strict_f1']:.2f}"
             log.info("train %s: epoch %.4g, dev loss %.4f%s", self.name, row["epoch"], row["dev_loss"], f1)
         if is_stale(self.rows, self.metric, self.patience):
             control.should_training_stop = True

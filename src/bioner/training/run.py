@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from bioner.search import KEPT, drop_losers
 from bioner.tables import write_table
 from bioner.training.card import write_card
 from bioner.training.checkpoints import is_sealed, seal
-from bioner.training.encoder import train_encoder
+from bioner.training.classifier import train_classifier
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job, Trained
 from bioner.training.llm import train_llm
@@ -33,6 +34,9 @@ from bioner.training.scratch import make_pretrained
 from bioner.training.workspace import WORKSPACE, workspace_of
 
 log = logging.getLogger(__name__)
+
+# How long processes wait for each other: for the slowest part of dev, not for ever. One that dies ends all at once.
+PATIENCE = timedelta(hours=2)
 
 
 def train(job: Job, out: Path) -> None:
@@ -52,7 +56,7 @@ def train(job: Job, out: Path) -> None:
             raise InputError(f"{job.name}: {split} split", "no instance", "at least one", remedy)
     require_devices(job.name, entry["resources"]["gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
-    processes = PartialState(cpu=entry["resources"]["gpus"] == 0)
+    processes = PartialState(cpu=entry["resources"]["gpus"] == 0, timeout=PATIENCE)
     sentences = sample(job.train, entry["train"]["sentences"], job.seed)
     job = replace(job, train=sentences, processes=processes.num_processes)
     job.batches()
@@ -69,7 +73,7 @@ def train(job: Job, out: Path) -> None:
         if processes.is_main_process:
             shutil.rmtree(model, ignore_errors=True)
             model.mkdir()
-        family = train_encoder if entry["family"] == "encoder" else train_llm
+        family = train_llm if entry["family"] == "llm" else train_classifier
 
         def run(job: Job) -> Trained:
             transformers.set_seed(job.seed)  # for the new head, whether or not a source was made before

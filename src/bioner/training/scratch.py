@@ -4,33 +4,40 @@ The tokenizer is trained on the training split. A pretrained LLM can copy its in
 slowly from few sentences: a scratch LLM therefore first practises on random words.
 """
 
+import logging
 import math
 import random
-import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch.utils.data import DataLoader
 from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     DataCollatorForSeq2Seq,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
-    Trainer,
-    TrainingArguments,
+    get_constant_schedule_with_warmup,
 )
 
 from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.instances import Instance, entity_types
-from bioner.models.llm import example, supervised
+from bioner.models import IGNORED
+from bioner.models.examples import Examples, features_of
+from bioner.models.hub import device_of
+from bioner.models.lines import Lines
 from bioner.models.prompt import line_ids, prompt_text, response_line
 from bioner.tags import tag_set
-from bioner.training.progress import Progress
-from bioner.training.trainer import quiet
+from bioner.training.progress import SILENCE
+
+log = logging.getLogger(__name__)
 
 # Keys of DeBERTa-v3's configuration that the code reads and its class does not declare.
 UNDECLARED = {"position_buckets", "share_att_key", "norm_rel_ebd"}
@@ -129,7 +136,7 @@ COPY_BATCH, COPY_WORDS = 8, 14  # small batches: what counts is the number of st
 
 
 def _practise_copying(
-    model: torch.nn.Module,
+    model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     train: Sequence[Instance],
     types: Sequence[str],
@@ -137,30 +144,23 @@ def _practise_copying(
     seed: int,
     gpus: int,
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="bioner-copy-") as folder:
-        trainer = Trainer(
-            model=model,
-            args=TrainingArguments(
-                output_dir=folder,
-                num_train_epochs=1,
-                per_device_train_batch_size=COPY_BATCH,
-                learning_rate=2e-3,
-                adam_beta2=0.95,
-                lr_scheduler_type="constant_with_warmup",
-                warmup_steps=0.1,
-                train_sampling_strategy="sequential",
-                save_strategy="no",
-                logging_strategy="no",
-                seed=seed,
-                use_cpu=gpus == 0,
-                report_to="none",
-                disable_tqdm=True,
-            ),
-            data_collator=DataCollatorForSeq2Seq(tokenizer),
-            train_dataset=_copy_examples(tokenizer, train, types, steps * COPY_BATCH, seed),
-            callbacks=[Progress("copying practice")],
-        )
-        quiet(trainer).train()
+    """Train on copying, in every process alike: a Trainer would share the batches out, and end with other weights."""
+    examples = _copy_examples(tokenizer, train, types, steps * COPY_BATCH, seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.95), weight_decay=0.0)
+    schedule = get_constant_schedule_with_warmup(optimizer, math.ceil(0.1 * steps))
+    model.to(device_of(gpus)).train()
+    told = time.monotonic()
+    collate = DataCollatorForSeq2Seq(tokenizer)
+    loader: DataLoader[Any] = DataLoader(examples, COPY_BATCH, collate_fn=collate)  # type: ignore[arg-type]
+    for step, batch in enumerate(loader, 1):
+        model(**batch.to(model.device), use_cache=False).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if time.monotonic() - told > SILENCE:
+            told = time.monotonic()
+            log.info("train copying practice: step %d of %d", step, steps)
 
 
 def _copy_examples(
@@ -184,9 +184,10 @@ def _copy_examples(
         words = draw.choices(pieces, k=length)
         prompt = [tokenizer.bos_token_id, *words, *newline]
         response = [*chain.from_iterable([word, *draw.choice(lines)] for word in words), tokenizer.eos_token_id]
-        examples.append(supervised(prompt, response))
+        examples.append(features_of(prompt + response, [IGNORED] * len(prompt) + response))
+    whole = Examples(tokenizer, types, Lines(tokenizer, tags), "response", 10_000)
     for _ in range(size - bare):
         length = draw.randint(2, COPY_WORDS)
         shuffled = Instance("", "", draw.choices(vocabulary, k=length), draw.choices(tags, k=length))
-        examples.append(example(tokenizer, shuffled, types))
+        examples.append(whole.example(shuffled))
     return examples

@@ -1,41 +1,21 @@
-"""The Trainer of encoders and LLMs: batches of one length, and a training that can go on where it stopped."""
+"""The Trainer of encoders and LLMs: steps with little padding, and a training that can go on where it stopped."""
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from bioner.errors import Interrupted
 from bioner.training.checkpoints import folder_of, newest, remove_broken, rotate, seal, sealed
 from bioner.training.interrupts import Interrupts
+from bioner.training.order import Order, Shuffled, evened
 from bioner.training.progress import Diverged, Progress, best_of
 
 log = logging.getLogger(__name__)
-
-
-class ByLength(LengthGroupedSampler):  # type: ignore[misc]
-    """Sequences of similar length in a batch, in an order that depends on seed and epoch alone.
-
-    transformers' own sampler draws from the global generator: resumed inside an epoch, a training would see
-    other batches.
-    """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        super().__init__(batch_size, lengths=list(lengths))
-        self.seed, self.epoch = seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch is next; accelerate does."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        self.generator = torch.Generator().manual_seed((self.seed << 16) + self.epoch)
-        return super().__iter__()  # type: ignore[no-any-return]
 
 
 class ResumableTrainer(Trainer):  # type: ignore[misc]
@@ -47,13 +27,18 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         checkpoints: Path,
         progress: Progress,
         interrupts: Interrupts,
+        order: type[Order] = Shuffled,
         keep: Literal["best", "last"] = "best",
         head_learning_rate: float | None = None,
         may_diverge: bool = False,
         **kwargs: Any,
     ) -> None:
         self.checkpoints, self.progress, self.keep = checkpoints, progress, keep
-        self.head_learning_rate, self.may_diverge = head_learning_rate, may_diverge
+        self.head_learning_rate, self.may_diverge, self.kind_of_order = head_learning_rate, may_diverge, order
+        examples, args = kwargs["train_dataset"], kwargs["args"]
+        self.lengths = [len(example["input_ids"]) for example in examples]
+        kwargs["train_dataset"] = evened(examples, args.per_device_train_batch_size, args.world_size)
+        self.fillers = len(kwargs["train_dataset"]) - len(examples)
         super().__init__(**kwargs, callbacks=[progress, Leave(progress.name, interrupts)])
         quiet(self)
 
@@ -101,13 +86,17 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         fresh = self.optimizer is None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         if fresh and self.head_learning_rate is not None:
-            base = f"{self.model.base_model_prefix}."
-            head = {id(values) for name, values in self.model.named_parameters() if not name.startswith(base)}
+            head = {id(values) for name, values in self.model.named_parameters() if self._is_of_head(name)}
             for group in list(optimizer.param_groups):
                 own = [values for values in group["params"] if id(values) in head]
                 group["params"] = [values for values in group["params"] if id(values) not in head]
                 optimizer.add_param_group({**group, "params": own, "lr": self.head_learning_rate})
         return optimizer
+
+    def _is_of_head(self, parameter: str) -> bool:
+        if isinstance(self.model, PeftModel):  # the head is what is trained whole beside the adapters
+            return ".modules_to_save." in parameter
+        return not parameter.startswith(f"{self.model.base_model_prefix}.")
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """A forward and a backward pass; its loss counts for the epoch's mean, resumed or not."""
@@ -115,10 +104,9 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         self.progress.add_loss(loss)
         return loss
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:
-        lengths = [len(example["input_ids"]) for example in self.train_dataset]
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        self.order = ByLength(lengths, batch, self.args.seed)
+        self.order = self.kind_of_order(self.lengths, batch, self.args.seed, self.fillers)
         return self.order
 
     def _run_epoch(self, *args: Any, epoch: int, **kwargs: Any) -> None:

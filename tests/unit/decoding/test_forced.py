@@ -14,10 +14,10 @@ from benchmarks.parts.references import by_generate, one_by_one
 from bioner.decoding import questions
 from bioner.decoding.drafts import Draft, all_outside, draft_of, predicted, tag_table
 from bioner.decoding.forced import ForcedDecoder
-from bioner.decoding.lines import Lines
 from bioner.decoding.rows import CachedRows, ReadAgain, rows_of
 from bioner.errors import InputError
 from bioner.instances import Prediction
+from bioner.models.lines import Lines
 from bioner.models.prompt import line_ids, response_ids
 from bioner.tags import tag_set, violation
 from tests.conftest import instance

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from bioner.decoding.lines import Lines, Word
 from bioner.decoding.window import WINDOWS, Window, expected_cost
+from bioner.models.lines import Lines, Word
 from bioner.tags import tag_set
 from tests.unit.decoding.conftest import TYPES
 

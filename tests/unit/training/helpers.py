@@ -5,11 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from bioner.catalogue import complete_entry
 from bioner.config import merged
+from bioner.models.hub import load_tokenizer
 from bioner.training.job import Job
 from bioner.training.progress import Progress
+from bioner.training.scratch import make_pretrained
 from bioner.training.workspace import WORKSPACE
 
 TIMES = ["seconds", "tokens_per_second", "peak_memory_gb", "peak_gpu_memory_gb"]
@@ -19,9 +23,9 @@ class Crash(BaseException):
     """What kill -9 leaves behind: nothing of what comes after is done."""
 
 
-def results(folder: Path) -> tuple[bytes, list[tuple], dict]:
+def results(folder: Path, file: str = "model.safetensors") -> tuple[bytes, list[tuple], dict]:
     """What may not differ: weights, history without times, which epoch was kept."""
-    weights = (folder / "model" / "model.safetensors").read_bytes()
+    weights = (folder / "model" / file).read_bytes()
     history = pl.read_csv(folder / "history.csv").drop(TIMES).rows()
     return weights, history, json.loads((folder / "run.json").read_text())["kept"]
 
@@ -64,3 +68,26 @@ DATA = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
 
 def job_of(entry: dict, sentences: list, **changes) -> Job:
     return Job("tiny", complete_entry("models", "tiny", merged(entry, changes)), sentences, sentences, 7, data=DATA)
+
+
+def stand_in(folder: Path, architecture: str, sentences: list, **changes) -> Path:
+    """A tiny pretrained LLM in Hugging Face form, as a hub's snapshot is: sizes are multiples of 32, as 4 bits want."""
+    scratch = {"architecture": "llama", "vocabulary": 512, "config": SMALL}
+    made = complete_entry("models", "tiny", {"family": "llm", "source": {"scratch": scratch}})
+    make_pretrained(made, sentences, 1, folder)
+    tokenizer = load_tokenizer(folder)
+    settings = SMALL | {"vocab_size": 32 * -(-len(tokenizer) // 32), "tie_word_embeddings": False} | changes
+    ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    torch.manual_seed(1)
+    config = AutoConfig.for_model(architecture, **settings, **ends)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
+SMALL = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 96,
+}

@@ -24,7 +24,7 @@ from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of, is_stale
 from bioner.training.run import train
 from bioner.training.setup import training_arguments
-from bioner.training.trainer import ByLength, ResumableTrainer
+from bioner.training.trainer import ResumableTrainer
 from tests.conftest import instance
 from tests.unit.training.helpers import DATA, a_second_a_pass, job_of
 
@@ -266,22 +266,6 @@ def test_deterministic_kernels_are_asked_for(tiny_encoder, sentences, tmp_path, 
     monkeypatch.setattr("transformers.trainer.enable_full_determinism", lambda seed: seen.append(seed))
     train(job_of(tiny_encoder, sentences, train={"deterministic": True}), tmp_path)
     assert seen == [7]
-
-
-def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
-    lengths = [number % 17 + 1 for number in range(200)]
-
-    def order(seed: int, epoch: int) -> list[int]:
-        sampler = ByLength(lengths, 4, seed)
-        sampler.set_epoch(epoch)
-        torch.rand(3)  # what else is drawn does not matter
-        return list(sampler)
-
-    assert order(1, 0) == order(1, 0)
-    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
-    assert sorted(order(1, 0)) == list(range(200))
-    padded = sum(max(lengths[i] for i in order(1, 0)[start : start + 4]) * 4 for start in range(0, 200, 4))
-    assert padded < 1.2 * sum(lengths), "similar lengths side by side; at random it is 1.5 times"
 
 
 def test_the_first_of_equal_epochs_is_best_and_patience_counts_from_it():

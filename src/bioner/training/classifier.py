@@ -1,4 +1,8 @@
-"""Fine-tuning an encoder for token classification (paper, section II.C.2)."""
+"""Fine-tuning for token classification: encoders (paper, section II.C.2), and LLMs with a head in place of words.
+
+An LLM with a head is trained as one that writes lines is, and answers as an encoder does: what is left of a difference
+between it and either is the writing, or the model.
+"""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -6,45 +10,54 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import DataCollatorForTokenClassification, EvalPrediction
+from transformers import DataCollatorForTokenClassification, EvalPrediction, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from bioner.instances import entity_types
+from bioner.instances import Instance, entity_types
 from bioner.models import IGNORED
+from bioner.models.adapters import trained_parameters, with_adapter
 from bioner.models.encoder import Cut, cut, gathered, labelled
-from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
+from bioner.models.hub import check_window, load_llm_classifier, load_token_classifier, load_tokenizer
+from bioner.models.llm import save_trained, task_of
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.tags import tag_set
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job, Trained
+from bioner.training.job import Job, Trained, weights_format
+from bioner.training.order import ByLength
 from bioner.training.progress import Progress
 from bioner.training.setup import training_arguments
 from bioner.training.trainer import ResumableTrainer
 
 log = logging.getLogger(__name__)
 
-EVAL_BATCH = 64  # no gradients are kept, and windows of one length stand side by side
+EVAL_BATCH = {"encoder": 64, "llm-head": 16}  # no gradients are kept, and windows of one length stand side by side
 
 
-def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
+def train_classifier(job: Job, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
     """Train on the job's data from `source` and write model and tokenizer to `out` (Hugging Face form)."""
     entry, settings = job.entry, job.entry["train"]
     types = entity_types(job.train)
     labels = tag_set(types)
     label2id = {label: index for index, label in enumerate(labels)}
     tokenizer = load_tokenizer(source, entry["source"]["revision"])
-    model = load_token_classifier(
-        source, entry["source"]["revision"], num_labels=len(labels), id2label=dict(enumerate(labels)), label2id=label2id
-    )
-    check_window(job.name, entry, model)
-    train = cut(tokenizer, [item.tokens for item in job.train], entry["max_length"], entry["subwords"])
+    base = _base(job, source, labels)
+    check_window(job.name, entry, base)
+    is_llm = entry["family"] == "llm-head"
+    task = task_of(entry, types, source, base) if is_llm else None
+    model = with_adapter(base, entry, task="TOKEN_CLS", whole=["score"]) if is_llm else base
+
+    def cut_up(instances: Sequence[Instance]) -> Cut:
+        sentences = [item.tokens for item in instances]
+        return cut(tokenizer, sentences, entry["max_length"], entry["subwords"], in_text=is_llm)
+
+    train = cut_up(job.train)
     examples = [
         labelled(window, instance.tags, label2id)
         for instance, windows in zip(job.train, train.windows, strict=True)
         for window in windows
     ]
-    dev = Dev(job, cut(tokenizer, [item.tokens for item in job.dev], entry["max_length"], entry["subwords"]), labels)
+    dev = Dev(job, cut_up(job.dev), labels)
     if train.words_lost:
         log.warning("train %s: %d words have no subword, and cannot be learned from", job.name, train.words_lost)
     trainer = ResumableTrainer(
@@ -57,11 +70,12 @@ def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path, in
             gpus=entry["resources"]["gpus"],
         ),
         interrupts=interrupts,
+        order=ByLength,
         keep=settings["checkpoint"],
         head_learning_rate=settings["head_learning_rate"],
         may_diverge=bool(job.searched),
         model=model,
-        args=training_arguments(job, checkpoints, EVAL_BATCH),
+        args=training_arguments(job, checkpoints, EVAL_BATCH[entry["family"]]),
         data_collator=DataCollatorForTokenClassification(tokenizer),
         train_dataset=examples,
         eval_dataset=dev.examples,
@@ -72,10 +86,24 @@ def train_encoder(job: Job, source: str | Path, checkpoints: Path, out: Path, in
     )
     kept = trainer.fit()
     if kept is not None and trainer.is_world_process_zero():
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(str(out))
-        tokenizer.save_pretrained(str(out))
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+        if task:
+            save_trained(trained, tokenizer, task, source, out)
+        else:
+            trained.save_pretrained(str(out))
+            tokenizer.save_pretrained(str(out))
     facts = {"types": types, "labels": labels, "subwords": {"train": train.counts(), "dev": dev.cut.counts()}}
-    return Trained(trainer.progress, kept, facts, _parameters(model))
+    facts |= {"base_revision": task.revision} if task else {}
+    return Trained(trainer.progress, kept, facts, trained_parameters(model))
+
+
+def _base(job: Job, source: str | Path, labels: Sequence[str]) -> PreTrainedModel:
+    """The model with a head that knows nothing yet."""
+    entry, revision = job.entry, job.entry["source"]["revision"]
+    if entry["family"] == "llm-head":
+        return load_llm_classifier(source, entry, entry["resources"]["gpus"], labels, revision, weights_format(entry))
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    return load_token_classifier(source, revision, num_labels=len(labels), **names)
 
 
 class Dev:
@@ -123,7 +151,3 @@ def token_loss(
 def _within(tags: Sequence[str], labels: Collection[str]) -> list[str]:
     """Tags that no training sentence holds as O: they cannot be learned, only missed."""
     return [tag if tag in labels else "O" for tag in tags]
-
-
-def _parameters(model: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from bioner.errors import InputError
 from bioner.models.prompt import line_ids, lines_ids
+from bioner.models.spelling import Spelling
 from bioner.tags import OUTSIDE, split_tag
 
 Line = tuple[int, ...]
@@ -62,11 +63,18 @@ class Word:
 class Lines:
     """All tokens' lines, each made once; `legal` leaves out the tags that continue nothing (I- after another type)."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, tags: Sequence[str], legal: bool = False) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        tags: Sequence[str],
+        legal: bool = False,
+        spelling: Spelling | None = None,
+    ) -> None:
         if "\n" not in tokenizer.decode(line_ids(tokenizer, "x", OUTSIDE)):
             found, expected = "a tokenizer that drops line ends", "one that keeps them: an answer is a line a token"
             raise InputError(tokenizer.name_or_path, found, expected, "Choose another model.")
         self._tokenizer, self._tags = tokenizer, tuple(tags)
+        self._written = {tag: spelling[tag] if spelling else tag for tag in tags}
         self._words: dict[str, Word] = {}
         self._after = dict.fromkeys(("", *tags), self._tags)
         if legal:
@@ -77,7 +85,7 @@ class Lines:
     def learn(self, tokens: Iterable[str]) -> None:
         """Make the lines of tokens not seen yet, in one call of the tokenizer."""
         new = [token for token in dict.fromkeys(tokens) if token not in self._words]
-        pairs = [(token, tag) for token in new for tag in self._tags]
+        pairs = [(token, written) for token in new for written in self._written.values()]
         made = iter(lines_ids(self._tokenizer, pairs))
         for token in new:
             self._words[token] = Word({tag: tuple(next(made)) for tag in self._tags})

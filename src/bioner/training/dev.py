@@ -1,0 +1,91 @@
+"""The dev split as an LLM in training is scored on it: by forced decoding, shared among the processes."""
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bioner.decoding.drafts import tag_table
+from bioner.decoding.forced import ForcedDecoder
+from bioner.instances import Instance, entity_types
+from bioner.models.spelling import Spelling
+from bioner.raw import Generated
+from bioner.realignment.realign import realign_all
+from bioner.scoring.score import headline_f1
+from bioner.tags import tag_set
+from bioner.training.job import Job
+
+log = logging.getLogger(__name__)
+
+BATCH = 32  # sentences decoded at once
+
+
+class Dev:
+    """Scores of a model on dev, as test predictions are made and scored.
+
+    With `train.monitor_sentences` a fixed sample, every so many sentences, is decoded first. What does not beat there
+    the best epoch so far is not decoded further: it has no score on dev, and cannot be chosen.
+    """
+
+    def __init__(self, job: Job, tokenizer: PreTrainedTokenizerBase, spelling: Spelling) -> None:
+        self._job, self._tokenizer, self._spelling = job, tokenizer, spelling
+        self._types = entity_types(job.train)
+        self._draft = tag_table(job.train)
+        self._decoder: ForcedDecoder | None = None
+        self._batch = BATCH
+        cap, count = job.entry["train"]["monitor_sentences"], len(job.dev)
+        capped = cap is not None and cap < count
+        self._sample = [number * count // cap for number in range(cap)] if capped else []
+
+    def scores(self, model: PreTrainedModel, best_monitored: float | None) -> dict[str, float]:
+        """Strict and relaxed F1 in percent, and strict F1 on the sample where there is one."""
+        answers: dict[int, Generated] = {}
+        found = {}
+        if self._sample:
+            answers |= self._decoded(model, self._sample)
+            found["monitor_f1"] = self._f1(answers)["strict"]
+            if best_monitored is not None and found["monitor_f1"] <= best_monitored:
+                return found
+        answers |= self._decoded(model, [number for number in range(len(self._job.dev)) if number not in answers])
+        return found | {f"{scheme}_f1": f1 for scheme, f1 in self._f1(answers).items()}
+
+    def _decoded(self, model: PreTrainedModel, numbers: Sequence[int]) -> dict[int, Generated]:
+        """Answers to those sentences, each made in one of the processes and known to all."""
+        state = PartialState()
+        dev, bf16 = self._job.dev, self._job.entry["train"]["precision"] == "bf16"
+        ordered = sorted(numbers, key=lambda number: (-len(dev[number].tokens), number))
+        mine = ordered[state.process_index :: state.num_processes]
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+            outputs = self._within_memory(self._decode(model), [dev[number] for number in mine])
+        pairs = list(zip(mine, outputs, strict=True))
+        return dict(gather_object(pairs) if state.num_processes > 1 else pairs)
+
+    def _within_memory(self, decode: ForcedDecoder, instances: Sequence[Instance]) -> list[Generated]:
+        """Answers, with as many sentences at once as have room beside what training holds."""
+        while True:
+            try:
+                return decode(instances, self._batch)
+            except torch.OutOfMemoryError:
+                if self._batch == 1:
+                    raise
+            self._batch //= 2
+            torch.cuda.empty_cache()
+            log.warning("train %s: out of memory on dev; %d sentences at once", self._job.name, self._batch)
+
+    def _decode(self, model: PreTrainedModel) -> ForcedDecoder:
+        if self._decoder is None:
+            legal = self._job.entry["predict"]["legal_transitions"]
+            self._decoder = ForcedDecoder(
+                model, self._tokenizer, self._types, self._draft, legal=legal, spelling=self._spelling
+            )
+        return self._decoder
+
+    def _f1(self, answers: dict[int, Generated]) -> dict[str, float]:
+        numbers: list[int] = sorted(answers)
+        gold: list[Instance] = [self._job.dev[number] for number in numbers]
+        legal = frozenset(tag_set([*self._types, *entity_types(gold)]))
+        predictions, _ = realign_all(gold, [answers[number] for number in numbers], legal)
+        return headline_f1(gold, predictions)

@@ -1,0 +1,45 @@
+"""The loss of an LLM at the ids that carry one, and the output layer nowhere else."""
+
+from collections.abc import Mapping
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from bioner.models import IGNORED
+from bioner.models.output_layer import Layer, output_layer
+
+LOGITS_AT_ONCE = 1024  # rows of [vocabulary] numbers; Llama's has 128,256 of them, so that a row takes half a megabyte
+
+
+def summed_loss(
+    model: torch.nn.Module, inner: PreTrainedModel, inputs: Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross-entropy summed over the labels of a batch, and how many these are.
+
+    `inner` is the model without what processes wrap around it. Logits of many labels are made part by part, and again
+    in the backward pass: all at once they would take more memory than the model (the paper's loss on 8,192 ids: 4 GB,
+    times four). A batch without a label has a loss of 0 and gradients of zeros.
+    """
+    targets = inputs["labels"][:, 1:]
+    labelled = targets != IGNORED
+    count = labelled.sum()
+    if not count:
+        labelled[0, 0] = True
+    rows, places = labelled.nonzero(as_tuple=True)
+    wanted = targets[rows, places]
+
+    def instead(hidden: torch.Tensor, layer: Layer, plain: torch.nn.Linear | None) -> torch.Tensor:
+        def of(part: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return cross_entropy(layer(part).float(), labels, ignore_index=IGNORED, reduction="sum")
+
+        pairs = list(zip(hidden[rows, places].split(LOGITS_AT_ONCE), wanted.split(LOGITS_AT_ONCE), strict=True))
+        if len(pairs) == 1 or not torch.is_grad_enabled():
+            return torch.stack([of(*pair) for pair in pairs]).sum()
+        return torch.stack([checkpoint(of, *pair, use_reentrant=False) for pair in pairs]).sum()
+
+    whole = {name: value for name, value in inputs.items() if name != "labels"}
+    with output_layer(inner, instead):
+        total: torch.Tensor = model(**whole, use_cache=False).logits
+    return total, count

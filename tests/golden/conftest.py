@@ -1,0 +1,40 @@
+"""Real corpora from a mirror, each read once."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bioner.catalogue import load_catalogue
+from bioner.config import REPOSITORY, load_config
+from bioner.corpora.fetching.fetch import fetch
+from bioner.corpora.normalize import normalize
+from bioner.yaml_files import read_yaml
+
+MIRROR = os.environ.get("BIONER_MIRROR")
+
+
+@pytest.fixture(scope="session")
+def catalogue():
+    """The catalogue with the stand-in for ChemProt's training split; ChemProt-paper borrows it, too."""
+    config = load_config(read_yaml(REPOSITORY / "config" / "chemprot-standin.yaml"))
+    found = load_catalogue("datasets", config)
+    standin = {key: found["ChemProt-standin"][key] for key in ("files", "splits", "mirror_folder")}
+    return found | {"ChemProt-paper": found["ChemProt-paper"] | standin}
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory, catalogue):
+    """Splits, statistics and changes of a corpus, through fetch and normalize, once."""
+    out = tmp_path_factory.mktemp("corpora")
+    made = {}
+
+    def corpus(name):
+        if name not in made:
+            fetch(name, catalogue[name], out / "raw" / name, Path(MIRROR))
+            splits = normalize(name, catalogue[name], out / "raw" / name, out / name)
+            made[name] = splits, pl.read_csv(out / name / "stats.csv"), pl.read_csv(out / name / "changes.csv")
+        return made[name]
+
+    return corpus

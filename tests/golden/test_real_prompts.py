@@ -1,0 +1,48 @@
+"""Prompts and answers of every real sentence, by the real tokenizers: line by line they are those of the whole."""
+
+import importlib
+import os
+import sys
+
+import pytest
+
+from bioner.config import REPOSITORY
+from bioner.instances import SPLITS, entity_types
+from bioner.models.examples import Examples
+from bioner.models.lines import Lines
+from bioner.models.prompt import prompt_text, response_line
+from bioner.tags import tag_set
+
+MIRROR = os.environ.get("BIONER_MIRROR")
+
+pytestmark = pytest.mark.skipif(not MIRROR, reason="set BIONER_MIRROR to a folder of raw corpora to run this")
+
+CORPORA = ["JNLPBA", "BC5CDR", "BioRED", "ChemProt-standin"]
+AT_ONCE = 2000
+
+
+@pytest.fixture(scope="module")
+def tokenizers():
+    sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+    try:
+        return importlib.import_module("parts.tokenizers")
+    finally:
+        sys.path.pop(0)
+
+
+@pytest.mark.parametrize("name", ["mistral", "llama"])
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_ids_of_training_examples_are_those_of_the_whole_text(tokenizers, corpora, corpus, name):
+    tokenizer = getattr(tokenizers, name)()
+    splits = corpora(corpus)[0]
+    types = entity_types(splits["train"])
+    instances = [instance for split in SPLITS for instance in splits[split]]
+    lines = Lines(tokenizer, tag_set(types))
+    examples = Examples(tokenizer, types, lines, "response", 10**6)
+    for start in range(0, len(instances), AT_ONCE):
+        some = instances[start : start + AT_ONCE]
+        texts = [prompt_text(item.tokens, types) + "".join(map(response_line, item.tokens, item.tags)) for item in some]
+        whole = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        made = [features["input_ids"] for features in examples(some)]
+        for item, ids, ours in zip(some, whole, made, strict=True):
+            assert ours == [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id], item.id

@@ -1,0 +1,90 @@
+"""An adapter merged into its base: a model that stands alone and says what the unmerged one says."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+from typer.testing import CliRunner
+
+from bioner.catalogue import complete_entry
+from bioner.cli import app
+from bioner.config import merged
+from bioner.errors import InputError
+from bioner.instances import write_instances
+from bioner.merging import merge
+from bioner.predict import predict
+from bioner.tagging import Text, entry_of, load_tagger
+from bioner.training.job import Job
+from bioner.training.run import train
+from tests.unit.training.helpers import stand_in
+
+LORA = {"r": 8, "alpha": 16, "targets": ["q_proj", "v_proj", "down_proj", "lm_head"]}
+
+
+def trained(folder, sentences, **changes):
+    source = stand_in(folder / "source", "llama", sentences)
+    described = {
+        "family": "llm",
+        "source": {"hub": str(source)},
+        "quantization": "nf4",
+        "lora": LORA,
+        "train": {"epochs": 6, "batch_size": 2, "learning_rate": 1e-2, "precision": "bf16", "patience": None},
+    }
+    entry = complete_entry("models", "tiny", merged(described, changes))
+    train(Job("tiny", entry, sentences, sentences, 7), folder / "run")
+    return folder / "run" / "model", entry
+
+
+@pytest.mark.parametrize("spelling", ["names", "pieces"])
+@pytest.mark.parametrize("quantization", ["nf4", None])
+def test_a_merged_model_says_what_the_unmerged_one_says(sentences, tmp_path, spelling, quantization):
+    folder, entry = trained(tmp_path, sentences, tag_spelling=spelling, quantization=quantization)
+    agreement = merge(folder, entry, tmp_path / "merged", sentences)
+    assert (agreement.sentences, agreement.tag_pieces >= 17) == (3, True)
+    assert agreement.answer > 0.9
+    assert agreement.tags > 0.9
+    assert json.loads((tmp_path / "merged" / "merge.json").read_text())["agreement"]["answer"] == agreement.answer
+    alone = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert {parameter.dtype for parameter in alone.parameters()} == {torch.bfloat16}
+    assert not hasattr(alone.config, "quantization_config")
+    whole = merged(entry, {"lora": None, "quantization": None})
+    texts = [
+        [answer.text for answer in predict("tiny", settings, sentences, [], model, "forced")]
+        for settings, model in ((entry, folder), (whole, tmp_path / "merged"))
+    ]
+    assert texts[0] == texts[1]
+    mentions = next(load_tagger(tmp_path / "merged")([Text("1", "No gout .")]))[1]
+    assert [mention.text for mention in mentions] in ([], ["gout"], ["No gout"], ["No", "gout"])
+
+
+def test_the_faithful_route_is_not_to_merge_into_the_original_weights(sentences, tmp_path):
+    """What the adapter learned beside are the 4-bit weights."""
+    folder, entry = trained(tmp_path, sentences)
+    merge(folder, entry, tmp_path / "merged", [])
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "source", dtype=torch.bfloat16)
+    ours = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    untouched = "model.layers.0.self_attn.k_proj.weight"  # has no adapter
+    assert not torch.equal(ours.get_parameter(untouched), base.get_parameter(untouched))
+    assert torch.equal(ours.get_parameter("model.norm.weight"), base.get_parameter("model.norm.weight"))
+
+
+def test_the_command_tells_how_they_agree_and_overwrites_nothing(sentences, tmp_path):
+    folder, _ = trained(tmp_path, sentences)
+    write_instances(tmp_path / "dev.jsonl", sentences)
+    options = ["merge", "--model", str(folder), "--gold", str(tmp_path / "dev.jsonl"), "--out", str(tmp_path / "m")]
+    assert CliRunner().invoke(app, options).exit_code == 0
+    assert (tmp_path / "m" / "model.safetensors").is_file()
+    again = CliRunner().invoke(app, options)
+    assert isinstance(again.exception, InputError)
+    assert "a name that is free" in str(again.exception)
+
+
+def test_there_must_be_something_to_merge(tiny_llm, sentences, tmp_path):
+    train(Job("tiny", tiny_llm, sentences, sentences, 7), tmp_path / "run")
+    folder = tmp_path / "run" / "model"
+    with pytest.raises(InputError, match=r"whole weights; expected an LLM with an adapter"):
+        merge(folder, entry_of(folder), tmp_path / "merged", sentences)
+    with pytest.raises(InputError, match="another kind of folder"):
+        merge(tmp_path, tiny_llm, tmp_path / "merged", sentences)
+    assert not (tmp_path / "merged").exists()

@@ -1,0 +1,133 @@
+"""An LLM with a token-classification head: trained as an LLM, asked as an encoder."""
+
+import json
+
+import polars as pl
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bioner.catalogue import complete_entry, load_catalogue
+from bioner.config import load_config, merged
+from bioner.errors import InputError
+from bioner.instances import entity_types
+from bioner.models.encoder import cut
+from bioner.models.hub import load_llm_classifier, load_tokenizer
+from bioner.predict import predict
+from bioner.realignment.realign import realign_all
+from bioner.scoring.score import headline_f1
+from bioner.tagging import Text, load_tagger
+from bioner.tags import tag_set
+from bioner.training.job import Job
+from bioner.training.run import train
+from bioner.training.trainer import ResumableTrainer
+from tests.unit.training.helpers import Crash, at_step, crash, results, stand_in
+
+CATALOGUE = load_catalogue("models", load_config({}))
+
+
+@pytest.fixture(scope="module", params=["llama", "mistral"])
+def source(request, sentences, tmp_path_factory):
+    return stand_in(tmp_path_factory.mktemp(request.param) / "source", request.param, sentences)
+
+
+def head(source, **changes) -> dict:
+    small = {"source": {"hub": str(source)}, "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1}}
+    few = {"epochs": 2, "batch_size": 2, "micro_batch_size": 1, "learning_rate": 1e-3}
+    name = "mistral-7b-head"
+    return complete_entry("models", name, merged(CATALOGUE[name], merged(small | {"train": few}, changes)))
+
+
+def test_the_catalogue_s_heads_are_the_llms_but_for_the_method():
+    for name in ("mistral-7b", "llama-8b"):
+        lines, classes = CATALOGUE[name], CATALOGUE[f"{name}-head"]
+        for key in ("source", "quantization", "search", "resources"):
+            assert lines[key] == classes[key]
+        assert lines["lora"]["r"] == classes["lora"]["r"]
+        assert classes["family"] == "llm-head"
+
+
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+def test_a_head_is_trained_kept_and_read(source, sentences, tmp_path, attention):
+    entry = head(source, attention=attention, train={"checkpoint": "last"})
+    train(Job("head", entry, sentences, sentences, 7), tmp_path)
+    folder = tmp_path / "model"
+    saved = load_file(folder / "adapter_model.safetensors")
+    assert {key for key in saved if "lora" not in key} == {
+        "base_model.model.score.bias",
+        "base_model.model.score.weight",
+    }
+    assert json.loads((folder / "bioner.json").read_text())["method"] == "head"
+    outputs = predict("head", entry, sentences, [], folder, "direct")
+    predictions, _ = realign_all(sentences, outputs, frozenset(tag_set(entity_types(sentences))))
+    last = pl.read_csv(tmp_path / "history.csv").row(-1, named=True)
+    assert last["dev_relaxed_f1"] == pytest.approx(headline_f1(sentences, predictions)["relaxed"])
+    text, mentions = next(load_tagger(folder)([Text("1", "Oral aspirin worsened gout .")]))
+    assert all(text.text[mention.start : mention.end] == mention.text for mention in mentions)
+
+
+def test_heads_learn_three_sentences_by_heart(source, sentences, tmp_path):
+    settings = {"epochs": 80, "patience": None, "learning_rate": 1e-2, "checkpoint": "last", "precision": "fp32"}
+    train(Job("head", head(source, train=settings), sentences, sentences, 7), tmp_path)
+    last = pl.read_csv(tmp_path / "history.csv").row(-1, named=True)
+    assert last["dev_strict_f1"] > 85
+
+
+@pytest.mark.parametrize(("attention", "sees"), [("causal", False), ("bidirectional", True)])
+@pytest.mark.parametrize("padding", [0, 3])
+def test_what_a_subword_sees(source, attention, sees, padding):
+    model = load_llm_classifier(source, head(source, attention=attention, quantization=None), 0, ["O", "B-x"]).eval()
+    ids = torch.tensor([[5, 6, 7, 8, *[0] * padding], [9] * (4 + padding)])
+    mask = torch.ones_like(ids)
+    mask[0, 4:] = 0
+    other = ids.clone()
+    other[0, 3] = 9
+    with torch.inference_mode():
+        first, second = (model(input_ids=each, attention_mask=mask).logits[0, 0] for each in (ids, other))
+    assert torch.equal(first, second) != sees
+
+
+def test_words_have_the_subwords_of_the_text_and_the_last_decides(source, sentences):
+    tokenizer = load_tokenizer(source)
+    made = cut(tokenizer, [item.tokens for item in sentences], 512, "last", in_text=True)
+    for item, (window,) in zip(sentences, made.windows, strict=True):
+        assert window.input_ids == tokenizer(" ".join(item.tokens))["input_ids"]
+        assert [word for word in window.words if word is not None] == list(range(len(item.tokens)))
+        ends = [place for place, word in enumerate(window.words) if word is not None]
+        pieces = tokenizer(" ".join(item.tokens), return_offsets_mapping=True)["offset_mapping"]
+        closing = [sum(map(len, item.tokens[: n + 1])) + n for n in range(len(item.tokens))]
+        assert [pieces[place][1] for place in ends] == closing
+
+
+def test_a_head_goes_on_where_it_was(source, sentences, tmp_path, monkeypatch):
+    job = Job("head", head(source, train={"epochs": 3, "patience": None}), sentences, sentences, 7)
+    train(job, tmp_path / "undisturbed")
+    with monkeypatch.context() as patched, pytest.raises(Crash):
+        at_step(patched, 5, crash)
+        train(job, tmp_path / "run")
+    train(job, tmp_path / "run")
+    first, second = (results(tmp_path / name, "adapter_model.safetensors") for name in ("undisturbed", "run"))
+    assert first == second
+
+
+def test_a_head_learns_at_a_rate_of_its_own(source, sentences, tmp_path, monkeypatch):
+    rates, create = [], ResumableTrainer.create_optimizer
+
+    def noted(self, model=None):
+        optimizer = create(self, model)
+        rates.append(
+            [(group["lr"], sum(values.numel() for values in group["params"])) for group in optimizer.param_groups]
+        )
+        return optimizer
+
+    monkeypatch.setattr(ResumableTrainer, "create_optimizer", noted)
+    entry = head(source, train={"head_learning_rate": 0.5, "learning_rate": 1e-4})
+    train(Job("head", entry, sentences, sentences, 7), tmp_path)
+    sizes = {rate: sum(size for other, size in rates[0] if other == rate) for rate in (0.5, 1e-4)}
+    assert sizes[0.5] == 64 * 7 + 7, "weights and biases of seven tags"
+    assert sizes[1e-4] > sizes[0.5]
+
+
+def test_a_head_does_not_write_lines(source, sentences):
+    with pytest.raises(InputError, match="decoding 'forced'; expected direct"):
+        predict("head", head(source), sentences, [], None, "forced")

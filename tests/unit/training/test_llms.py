@@ -1,0 +1,306 @@
+"""What is particular to training LLMs: the paper's recipe, where the loss is taken, dev by forced decoding."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
+
+from bioner.catalogue import complete_entry, load_catalogue
+from bioner.config import load_config, merged
+from bioner.decoding.forced import ForcedDecoder
+from bioner.errors import InputError
+from bioner.instances import entity_types
+from bioner.models import adapters
+from bioner.models.adapters import trained_parameters, with_adapter
+from bioner.models.llm import load_trained
+from bioner.predict import predict
+from bioner.realignment.realign import realign_all
+from bioner.scoring.score import headline_f1
+from bioner.tags import tag_set
+from bioner.training import llm
+from bioner.training import loss as loss_of_lines
+from bioner.training.card import write_card
+from bioner.training.dev import Dev
+from bioner.training.job import Job
+from bioner.training.llm import LineTrainer
+from bioner.training.progress import Progress
+from bioner.training.run import train
+from tests.unit.training.helpers import Crash, at_step, crash, job_of, results, stand_in
+
+CATALOGUE = load_catalogue("models", load_config({}))
+# The published sizes: https://huggingface.co/mistralai/Mistral-7B-Instruct-v0.3 and meta-llama/Llama-3.1-8B-Instruct.
+WIDE = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}
+REAL = {
+    "mistral-7b": (MistralConfig(**WIDE, intermediate_size=14336, vocab_size=32768), 340_262_912),
+    "llama-8b": (LlamaConfig(**WIDE, intermediate_size=14336, vocab_size=128256), 352_485_376),
+}
+
+
+def recipe(name: str, source: Path, **changes) -> dict:
+    """The catalogue's entry of a real model, on a small one and on the CPU."""
+    small = {"source": {"hub": str(source)}, "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1}}
+    few = {"train": {"epochs": 1, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-3}}
+    return complete_entry("models", name, merged(CATALOGUE[name], merged(merged(small, few), changes)))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_adapters_of_the_real_models_have_as_many_parameters_as_the_paper_s(name):
+    configuration, expected = REAL[name]
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(configuration)
+        assert trained_parameters(with_adapter(model, CATALOGUE[name])) == expected
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_catalogue_has_the_paper_s_recipe(name):
+    entry = CATALOGUE[name]
+    train, lora = entry["train"], entry["lora"]
+    assert (entry["quantization"], entry["max_length"], train["precision"]) == ("nf4", 2048, "bf16")
+    assert (lora["r"], lora["alpha"], lora["dropout"], len(lora["targets"])) == (128, 256, 0.05, 8)
+    assert (train["batch_size"], train["epochs"], train["patience"]) == (32, 20, 3)
+    assert (train["optimizer"], train["checkpointing"]) == ("paged_adamw_8bit", True)
+    assert (entry["search"], entry["resources"]["gpus"]) == ({"learning_rate": [2e-5, 4e-5]}, 2)
+
+
+@pytest.mark.parametrize(("name", "architecture"), [("mistral-7b", "mistral"), ("llama-8b", "llama")])
+def test_the_recipe_runs_in_four_bits_and_leaves_an_adapter_alone(name, architecture, sentences, tmp_path):
+    source = stand_in(tmp_path / "source", architecture, sentences)
+    entry = recipe(name, source)
+    train(Job(name, entry, sentences, sentences, 7), tmp_path / "run")
+    folder = tmp_path / "run" / "model"
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    saved = load_file(folder / "adapter_model.safetensors")
+    assert {key.rsplit(".", 2)[1] for key in saved} == {"lora_A", "lora_B"}, "no copy of the output layer"
+    assert sum(tensor.numel() for tensor in saved.values()) == run["trained_parameters"]
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    assert (settings["base_model_name_or_path"], settings["revision"]) == (str(source), "main")
+    assert run["kept"]["dev_strict_f1"] is not None
+    bare = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(source), str(folder))
+    assert "lora_A" in dict(bare.named_modules())["base_model.model.lm_head"]._modules
+    answers = predict(name, entry, sentences, [], folder, "forced")
+    assert [answer.text.count("\n") for answer in answers] == [len(item.tokens) for item in sentences]
+
+
+@pytest.mark.parametrize(("family", "kind"), [("llm", "CausalLM"), ("llm-head", "TokenClassification")])
+def test_the_model_card_says_how_to_load_the_adapter(family, kind, sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    entry = recipe("llama-8b", source, quantization=None, family=family)
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    run["settings"]["source"]["hub"] = "owner/name"
+    write_card(tmp_path, run)
+    card = (tmp_path / "README.md").read_text()
+    assert f'AutoModelFor{kind}.from_pretrained("owner/name", revision="main"' in card
+    assert 'PeftModel.from_pretrained(base, "THIS FOLDER")' in card
+    assert ("num_labels=7" in card) == (family == "llm-head")
+    assert "| LoRA | rank 128, alpha 256, dropout 0.05, on q_proj" in card
+    assert not re.search(r"{{|{%|None|undefined", card)
+
+
+class Reference(LineTrainer):
+    """The loss as transformers computes it, from all logits."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        ours = super().compute_loss(model, dict(inputs), num_items_in_batch=num_items_in_batch)
+        theirs = model(**inputs, num_items_in_batch=num_items_in_batch, use_cache=False).loss
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+        self.compared = getattr(self, "compared", 0) + 1
+        return (theirs, {"loss": theirs}) if return_outputs else theirs
+
+
+@pytest.mark.parametrize("at_once", [3, 1024])
+@pytest.mark.parametrize("loss", ["tags", "response", "all"])
+def test_the_loss_is_transformers_loss_on_the_same_labels(tiny_llm, sentences, tmp_path, monkeypatch, loss, at_once):
+    monkeypatch.setattr(loss_of_lines, "LOGITS_AT_ONCE", at_once)
+    train(job_of(tiny_llm, sentences, train={"loss": loss, "batch_size": 2}), tmp_path / "ours")
+    made = []
+
+    class Noted(Reference):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            made.append(self)
+
+    monkeypatch.setattr(llm, "LineTrainer", Noted)
+    train(job_of(tiny_llm, sentences, train={"loss": loss, "batch_size": 2}), tmp_path / "theirs")
+    assert made[0].compared >= 3
+    weights = [load_file(tmp_path / whose / "model" / "model.safetensors") for whose in ("ours", "theirs")]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], rtol=1e-4, atol=1e-5)
+
+
+def test_dev_is_scored_as_predictions_are(tiny_llm, sentences, tmp_path):
+    entry = merged(tiny_llm, {"train": {"epochs": 3, "learning_rate": 1e-2, "checkpoint": "last"}})
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path)
+    answers = predict("tiny", entry, sentences, [], tmp_path / "model", "forced")
+    predictions, _ = realign_all(sentences, answers, frozenset(tag_set(entity_types(sentences))))
+    last = pl.read_csv(tmp_path / "history.csv").row(-1, named=True)
+    expected = headline_f1(sentences, predictions)
+    assert last["dev_strict_f1"] == pytest.approx(expected["strict"])
+    assert last["dev_relaxed_f1"] == pytest.approx(expected["relaxed"])
+    assert expected["relaxed"] > 0
+
+
+def test_the_best_epoch_by_f1_is_kept_and_ends_training(tiny_llm, sentences, tmp_path, monkeypatch):
+    scores = iter([10.0, 30.0, 20.0, 25.0])
+    monkeypatch.setattr(Dev, "scores", lambda *_: {"strict_f1": next(scores), "relaxed_f1": 50.0})
+    train(job_of(tiny_llm, sentences, train={"epochs": 9, "patience": 2}), tmp_path)
+    assert pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list() == [10.0, 30.0, 20.0, 25.0]
+    assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == 2
+
+
+def test_a_monitored_epoch_that_does_not_beat_the_best_is_not_decoded_further(
+    tiny_llm, sentences, tmp_path, monkeypatch
+):
+    decoded, scores, decode, f1 = [], iter([20.0, 50.0, 10.0, 30.0, 60.0]), Dev._decoded, Dev._f1
+
+    def counted(self, model, numbers):
+        decoded.append(list(numbers))
+        return decode(self, model, numbers)
+
+    monkeypatch.setattr(Dev, "_decoded", counted)
+    monkeypatch.setattr(Dev, "_f1", lambda self, answers: dict.fromkeys(f1(self, answers), next(scores)))
+    train(job_of(tiny_llm, sentences, train={"epochs": 3, "patience": 9, "monitor_sentences": 2}), tmp_path)
+    assert decoded == [[0, 1], [2], [0, 1], [0, 1], [2]]
+    history = pl.read_csv(tmp_path / "history.csv")
+    assert history["monitor_f1"].to_list() == [20.0, 10.0, 30.0]
+    assert history["dev_strict_f1"].to_list() == [50.0, None, 60.0]
+    assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == 3, "chosen on the whole dev set"
+
+
+def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(tiny_llm, sentences, tmp_path, monkeypatch, caplog):
+    sizes, decode = [], ForcedDecoder.__call__
+
+    def limited(self, instances, batch_size, part=0):
+        sizes.append(batch_size)
+        if batch_size > 8:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return decode(self, instances, batch_size, part)
+
+    monkeypatch.setattr(ForcedDecoder, "__call__", limited)
+    train(job_of(tiny_llm, sentences, train={"epochs": 2}), tmp_path)
+    assert sizes == [32, 16, 8, 8]
+    assert "out of memory on dev; 8 sentences at once" in caplog.text
+
+
+@pytest.mark.parametrize("number", [4, 6])
+def test_four_bits_and_an_eight_bit_optimiser_go_on_where_they_were(sentences, tmp_path, monkeypatch, number):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    entry = recipe("llama-8b", source, train={"epochs": 3, "batch_size": 2, "patience": None})
+    job = Job("tiny", entry, sentences, sentences, 7)
+    train(job, tmp_path / "undisturbed")
+    with monkeypatch.context() as patched, pytest.raises(Crash):
+        at_step(patched, number, crash)
+        train(job, tmp_path / "run")
+    train(job, tmp_path / "run")
+    first, second = (results(tmp_path / name, "adapter_model.safetensors") for name in ("undisturbed", "run"))
+    assert first == second
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["sessions"] == 2
+
+
+def test_four_bits_go_on_learning_after_dev_was_decoded(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    settings = {"epochs": 4, "learning_rate": 1e-2, "patience": None, "precision": "fp32", "optimizer": "adamw_torch"}
+    train(Job("tiny", recipe("llama-8b", source, train=settings), sentences, sentences, 7), tmp_path)
+    losses = pl.read_csv(tmp_path / "history.csv")["train_loss"].to_list()
+    assert losses[-1] < losses[2] < losses[1]
+
+
+def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
+    lora = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", "down_proj", "lm_head"]}
+    for checkpointing in (False, True):
+        settings = {"checkpointing": checkpointing, "loss": "all", "learning_rate": 1e-2, "epochs": 3}
+        job = job_of(tiny_llm, sentences, lora=lora, train=settings)
+        train(job, tmp_path / str(checkpointing))
+    first, second = (results(tmp_path / str(flag), "adapter_model.safetensors") for flag in (False, True))
+    assert first == second
+    losses = pl.read_csv(tmp_path / "True" / "history.csv")["train_loss"].to_list()
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("spelling", ["letters", "pieces"])
+def test_other_spellings_are_learned_kept_and_read(sentences, tmp_path, spelling, tied, quantization):
+    source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=tied)
+    targets = ["q_proj", "v_proj"] + ([] if tied else ["lm_head"])
+    changes = {"tag_spelling": spelling, "quantization": quantization, "lora": {"r": 8, "alpha": 8, "targets": targets}}
+    entry = recipe("llama-8b", source, **changes, train={"epochs": 2, "precision": "fp32", "checkpointing": False})
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    folder = tmp_path / "run" / "model"
+    answers = predict("tiny", entry, sentences, [], folder, "forced")
+    predictions, rows = realign_all(sentences, answers, frozenset(tag_set(entity_types(sentences))))
+    assert sum(row.illegal_tags + row.dropped for row in rows) == 0, "answers hold tags by their names"
+    last = pl.read_csv(tmp_path / "run" / "history.csv").row(-1, named=True)
+    assert last["dev_strict_f1"] == pytest.approx(headline_f1(sentences, predictions)["strict"])
+    assert predict("tiny", entry, sentences, [], folder, "free")[0].id == "s1"
+
+
+def test_a_wrong_folder_is_told_apart(sentences, tmp_path):
+    source, other = (stand_in(tmp_path / name, "llama", sentences) for name in ("source", "other"))
+    entry = recipe("llama-8b", source, quantization=None)
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    folder = tmp_path / "run" / "model"
+    with pytest.raises(InputError, match=rf"trained from {source}; expected one trained from {other}"):
+        load_trained(folder, recipe("llama-8b", other))
+    with pytest.raises(InputError, match=r"an adapter; expected whole weights.*null for a merged one"):
+        load_trained(folder, merged(entry, {"lora": None}))
+    with pytest.raises(InputError, match="family 'llm'; expected one of 'llm-head'"):
+        load_trained(folder, merged(entry, {"family": "llm-head"}))
+    (folder / "adapter_model.safetensors").write_bytes(b"half")
+    with pytest.raises(InputError, match="an adapter that does not fit"):
+        load_trained(folder, entry)
+
+
+def test_four_bits_without_bitsandbytes_are_refused_with_a_remedy(sentences, tmp_path, monkeypatch):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    monkeypatch.setattr("bioner.models.hub.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"nf4 and no bitsandbytes.*envs/gpu.txt"):
+        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(tiny_llm, sentences, tmp_path, monkeypatch):
+    add_loss = Progress.add_loss
+    monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
+    with pytest.raises(InputError, match=r"a loss of nan at or before step 2.*Lower the learning rate"):
+        train(job_of(tiny_llm, sentences), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise(tiny_llm, sentences, tmp_path):
+    for weights in ("fp32", "bf16"):
+        settings = {"precision": "bf16", "weights": weights}
+        train(job_of(tiny_llm, sentences, train=settings), tmp_path / weights)
+        saved = load_file(tmp_path / weights / "model" / "model.safetensors")
+        assert {tensor.dtype for tensor in saved.values()} == {{"fp32": torch.float32, "bf16": torch.bfloat16}[weights]}
+
+
+def test_long_sentences_are_split_and_counted(tiny_llm, sentences, tmp_path, caplog):
+    long = replace(sentences[0], id="long", tokens=sentences[0].tokens * 6, tags=sentences[0].tags * 6)
+    with caplog.at_level("WARNING"):
+        train(job_of(tiny_llm, [*sentences, long], max_length=200), tmp_path)
+    counts = json.loads((tmp_path / "run.json").read_text())["examples"]
+    assert (counts["over_length"], counts["words_left_out"]) == (1, 0)
+    assert counts["examples"] > 4
+    assert counts["longest"] <= 200
+    assert "1 of 4 sentences exceed 200 ids and are split" in caplog.text
+
+
+def test_no_room_for_a_word_is_an_error(tiny_llm, sentences, tmp_path):
+    with pytest.raises(InputError, match=r"no word within max_length 20.*Raise max_length"):
+        train(job_of(tiny_llm, sentences, max_length=20), tmp_path)
+
+
+def test_adapters_are_trained_in_full_precision_on_a_base_in_half(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
+    model = adapters.with_adapter(base, recipe("llama-8b", source))
+    kinds = {(parameter.requires_grad, parameter.dtype) for parameter in model.parameters()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
