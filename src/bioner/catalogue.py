@@ -160,6 +160,11 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
             found = " and ".join(given) or "neither"
             remedy = "Set the one that is not meant to null."
             raise InputError(f"{name}.source", found, "one of `hub` and `scratch`", remedy)
+        if entry["quantization"] and not entry["lora"]:
+            expected = "adapters beside them: weights in 4 bits cannot be trained themselves"
+            raise InputError(
+                f"{name}.quantization", "4-bit weights without lora", expected, "Set lora, or leave it out."
+            )
     if kind == "datasets":
         _expand_splits(entry)
         names = list(entry["splits"].values())

@@ -12,6 +12,12 @@ def hidden(text: str) -> str:
     return f"text of {len(text)} characters"
 
 
+def reason_of(error: BaseException) -> str:
+    """What a library says, on one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return f"{lines[0]} {lines[1]}" if lines[0].endswith(":") and lines[1:] else lines[0]
+
+
 class InputError(Exception):
     """Bad input or usage; the command line prints it as one line and exits with code 2."""
 

@@ -3,7 +3,7 @@
 import gc
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from bioner.models.hub import load_tokenizer
 from bioner.models.lines import Lines
 from bioner.models.llm import Task, attached, load_base, load_trained, read_task, save_trained
 from bioner.models.output_layer import Layer, output_layer
-from bioner.models.spelling import Spelling
 from bioner.tags import tag_set
 
 LOSSES: tuple[Loss, Loss] = ("response", "tags")  # whose labels mark the pieces of an answer, and those that decide
@@ -49,8 +48,9 @@ def merge(folder: Path, entry: Tree, out: Path, dev: Sequence[Instance]) -> Agre
     are what it fits. Rounding the sum to 4 bits again would lose more.
     """
     task = read_task(folder)
-    if task.method == "head" or entry["lora"] is None:
-        found = "a model with a head" if task.method == "head" else "whole weights"
+    is_head = entry["family"] == "llm-head"
+    if is_head or entry["lora"] is None:
+        found = "a model with a head" if is_head else "whole weights"
         raise InputError(folder, found, "an LLM with an adapter that writes lines", "There is nothing to merge.")
     tokenizer = load_tokenizer(folder)
     answers, deciding = (_examples(tokenizer, task, loss, dev) for loss in LOSSES)
@@ -63,7 +63,8 @@ def merge(folder: Path, entry: Tree, out: Path, dev: Sequence[Instance]) -> Agre
     record: dict[str, Any] = {"agreement": asdict(agreement), **made_of, "versions": versions}
     with atomic_path(out) as path:
         path.mkdir()
-        save_trained(merged, tokenizer, task, folder, path)
+        whole = {"lora": None, "quantization": None, "train": {"precision": "bf16"}}
+        save_trained(merged, tokenizer, replace(task, settings=task.settings | whole), folder, path)
         (path / "merge.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return agreement
 
@@ -76,7 +77,7 @@ def _merged(folder: Path, entry: Tree, task: Task, tokenizer: PreTrainedTokenize
 
 
 def _examples(tokenizer: PreTrainedTokenizerBase, task: Task, loss: Loss, dev: Sequence[Instance]) -> list[Features]:
-    lines = Lines(tokenizer, tag_set(task.types), spelling=Spelling(task.types, task.spelling))
+    lines = Lines(tokenizer, tag_set(task.types), spelling=task.spelling)
     make = Examples(tokenizer, task.types, lines, loss, 1)
     return [make.example(instance) for instance in dev]
 

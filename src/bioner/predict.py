@@ -219,11 +219,9 @@ def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int) -> 
     from bioner.decoding.forced import ForcedDecoder
     from bioner.decoding.free import FreeDecoder
     from bioner.models.llm import load_trained
-    from bioner.models.spelling import Spelling
 
     model, tokenizer, task = load_trained(weights, entry)
-    spelling = Spelling(task.types, task.spelling)
-    options = entry["predict"]
+    options, spelling = entry["predict"], task.spelling
     if decoding == "forced":
         legal, window = options["legal_transitions"], options["window"]
         return ForcedDecoder(model, tokenizer, task.types, draft, window=window, legal=legal, spelling=spelling)

@@ -82,19 +82,16 @@ def entry_of(folder: Path) -> Tree:
     import torch
 
     run = folder.parent / "run.json"
-    if run.is_file():
+    if run.is_file() and folder.resolve().name == "model":  # not of another model beside it, as a merged one
         record = parse_json(read_text(run), str(run), whole_file=True)
         if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
             raise InputError(run, "no settings", "what `bioner train` wrote", "Move the file away, or train again.")
         entry = complete_entry("models", folder.name, record["settings"])
     elif (folder / TASK_FILE).is_file():
-        from bioner.models.llm import ADAPTER, read_task
+        from bioner.models.llm import read_task
 
         task = read_task(folder)
-        adapter: Tree = {"lora": {}} if (folder / ADAPTER).is_file() else {}
-        family = "llm-head" if task.method == "head" else "llm"
-        described = {"family": family, "source": {"hub": task.base}, "tag_spelling": task.spelling, **adapter}
-        entry = complete_entry("models", "model", described)
+        entry = complete_entry("models", "model", {"source": {"hub": task.base}, **task.settings})
     else:
         positions = _configuration(folder).get("max_position_embeddings")
         window = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW

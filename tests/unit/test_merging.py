@@ -75,6 +75,11 @@ def test_the_command_tells_how_they_agree_and_overwrites_nothing(sentences, tmp_
     options = ["merge", "--model", str(folder), "--gold", str(tmp_path / "dev.jsonl"), "--out", str(tmp_path / "m")]
     assert CliRunner().invoke(app, options).exit_code == 0
     assert (tmp_path / "m" / "model.safetensors").is_file()
+    beside = tmp_path / "run" / "merged"
+    assert CliRunner().invoke(app, [*options[:-1], str(beside)]).exit_code == 0
+    assert list(load_tagger(beside)([Text("1", "No gout .")])), "not by the adapter's run.json, which lies beside it"
+    inside = CliRunner().invoke(app, [*options[:-1], str(folder / "merged")])
+    assert "an input or another output" in str(inside.exception)
     again = CliRunner().invoke(app, options)
     assert isinstance(again.exception, InputError)
     assert "a name that is free" in str(again.exception)
@@ -85,6 +90,6 @@ def test_there_must_be_something_to_merge(tiny_llm, sentences, tmp_path):
     folder = tmp_path / "run" / "model"
     with pytest.raises(InputError, match=r"whole weights; expected an LLM with an adapter"):
         merge(folder, entry_of(folder), tmp_path / "merged", sentences)
-    with pytest.raises(InputError, match="another kind of folder"):
+    with pytest.raises(InputError, match=r"no bioner.json"):
         merge(tmp_path, tiny_llm, tmp_path / "merged", sentences)
     assert not (tmp_path / "merged").exists()

@@ -39,5 +39,13 @@ def test_ids_of_prompt_and_lines_are_the_ids_of_the_whole_text(tokenizer, senten
         assert pieces == [tokenizer.bos_token_id, *whole, tokenizer.eos_token_id]
 
 
+def test_a_word_that_looks_like_the_end_is_text(tokenizer):
+    for word in ("</s>", "<s>"):
+        special = {tokenizer.bos_token_id, tokenizer.eos_token_id}
+        assert not special & set(line_ids(tokenizer, word, "O"))
+        assert not special & set(prompt_ids(tokenizer, [word], ["Gene"])[1:])
+        assert tokenizer.decode(line_ids(tokenizer, word, "O")) == f"{word}:O\n"
+
+
 def test_ids_of_a_line_decode_to_the_line(tokenizer):
     assert tokenizer.decode(line_ids(tokenizer, "TNF-α", "B-Gene")) == "TNF-α:B-Gene\n"

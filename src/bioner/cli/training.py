@@ -98,8 +98,9 @@ def merge(
     from bioner.merging import merge as merged_model
     from bioner.tagging import entry_of as entry_of_folder
 
-    if out.exists():
+    if out.exists() or out.is_symlink():
         raise InputError(out, "a file or folder", "a name that is free", "Choose another --out, or move it away.")
+    keep_apart(out, model, gold)
     instances = read_instances(gold) if gold else []
     count = min(sentences, len(instances))
     sample = [instances[number * len(instances) // count] for number in range(count)]

@@ -7,6 +7,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel
 
 from bioner.config import Tree
+from bioner.errors import InputError, reason_of
 
 
 def with_adapter(
@@ -26,27 +27,49 @@ def with_adapter(
     lora = entry["lora"]
     if lora is None:
         return model
+    targets = lora["targets"] if task == "CAUSAL_LM" else [name for name in lora["targets"] if name != "lm_head"]
+    saved = [*lora["save_whole"], *whole]
+    _check_modules(model, targets, lora["save_whole"])
     if entry["train"]["checkpointing"]:
         model.enable_input_require_grads()
-    saved = [*lora["save_whole"], *whole]
-    head_less = [name for name in lora["targets"] if name != "lm_head"]
     config = LoraConfig(
         task_type=task,
         r=lora["r"],
         lora_alpha=lora["alpha"],
         lora_dropout=lora["dropout"],
-        target_modules=lora["targets"] if task == "CAUSAL_LM" else head_less,
+        target_modules=targets,
         modules_to_save=saved or None,
         trainable_token_indices=list(pieces) or None,
         ensure_weight_tying=bool(lora["save_whole"]),
     )
-    adapted = get_peft_model(model, config)
+    try:
+        adapted = get_peft_model(model, config)
+    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
+        reason = reason_of(error)
+        expected = "linear layers under `targets`, whole modules that are not in 4 bits under `save_whole`"
+        raise InputError("lora", f"what makes no adapters ({reason})", expected, "Correct the entry.") from None
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     # Else peft puts the fp32 output head beside every adapter on it: 2 GB for Llama-3.1, in checkpoints too.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
     return adapted
+
+
+def _check_modules(model: PreTrainedModel, targets: Sequence[str], whole: Sequence[str]) -> None:
+    """InputError where a name is that of no module, or an adapter would sit on a layer that is another one, too."""
+    names = [name for name, _ in model.named_modules()]
+    for key, wanted in (("targets", targets), ("save_whole", whole)):
+        if absent := [one for one in wanted if not any(name == one or name.endswith(f".{one}") for name in names)]:
+            last = sorted({name.rpartition(".")[2] for name in names if name and not name[-1].isdigit()})
+            expected = f"names of modules: {', '.join(last)}"
+            raise InputError(f"lora.{key}", repr(absent[0]), expected, "Correct the name.")
+    if not targets:
+        raise InputError("lora.targets", "none", "modules that get an adapter", "Name some.")
+    tied = getattr(model.config, "tie_word_embeddings", False)
+    if tied and "lm_head" in targets and not whole:
+        found, expected = "lm_head, which is this model's embeddings, too", "layers of their own"
+        raise InputError("lora.targets", found, expected, "Leave lm_head out: merged, it would change the embeddings.")
 
 
 def trained_parameters(model: PreTrainedModel) -> int:

@@ -16,7 +16,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForTokenClassification,
@@ -27,7 +26,7 @@ from transformers import (
 )
 
 from bioner.config import Tree
-from bioner.errors import InputError
+from bioner.errors import InputError, reason_of
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
@@ -46,16 +45,19 @@ def require_devices(name: str, gpus: int) -> None:
 
 def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a hub id or folder; a generator without padding token pads with end-of-sequence."""
-    tokenizer = _loaded(AutoTokenizer.from_pretrained, source, revision)
+    tokenizer: PreTrainedTokenizerBase = _loaded(AutoTokenizer.from_pretrained, source, revision)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        found, expected = "a tokenizer without padding and end-of-sequence tokens", "one with either"
+        raise InputError(source, found, expected, "Copy its tokenizer_config.json again.")
     return tokenizer
 
 
 def load_token_classifier(source: str | Path, revision: str | None = None, **kwargs: Any) -> PreTrainedModel:
     """An encoder with a token-classification head (`id2label` in `kwargs` for a new head)."""
     # Some checkpoints hold fp16 weights, which would be trained as such; autocast does what is to be done in bf16.
-    return _loaded(AutoModelForTokenClassification.from_pretrained, source, revision, dtype=torch.float32, **kwargs)
+    return _model(AutoModelForTokenClassification, source, revision, dtype=torch.float32, **kwargs)
 
 
 def device_of(gpus: int) -> torch.device:
@@ -77,8 +79,8 @@ def load_causal_lm(
     source: str | Path, entry: Tree, gpus: int, revision: str | None = None, dtype: torch.dtype | None = None
 ) -> PreTrainedModel:
     """A decoder, in 4-bit NF4 with double quantisation where the entry says so, on this process's device."""
-    model = _loaded(AutoModelForCausalLM.from_pretrained, source, revision, **_form(entry, gpus, dtype))
-    return _never_repacked(model)
+    _check_whole(source)
+    return _never_repacked(_model(AutoModelForCausalLM, source, revision, **_form(entry, gpus, dtype)))
 
 
 def load_llm_classifier(
@@ -94,8 +96,8 @@ def load_llm_classifier(
     With the entry's `attention` bidirectional every subword sees the whole sentence, and not what is before it alone.
     """
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-    form = _form(entry, gpus, dtype)
-    model = _loaded(AutoModelForTokenClassification.from_pretrained, source, revision, **names, **form)
+    _check_whole(source)
+    model = _model(AutoModelForTokenClassification, source, revision, **names, **_form(entry, gpus, dtype))
     if entry["attention"] == "bidirectional":
         model.config.is_causal = False
         for module in model.modules():
@@ -135,6 +137,24 @@ def _form(entry: Tree, gpus: int, dtype: torch.dtype | None) -> dict[str, Any]:
     return {"dtype": dtype, "device_map": {"": device_of(gpus)}, "quantization_config": quantization}
 
 
+def _check_whole(source: str | Path) -> None:
+    """InputError for an adapter: transformers would load its base, and the adapter as a part of it."""
+    if Path(source, "adapter_config.json").is_file():
+        raise InputError(source, "an adapter", "a whole model", "Merge it with its base first: `bioner merge`.")
+
+
+HEADS = ("classifier.", "score.")  # what a model that has not been trained for tokens may lack
+
+
+def _model(kind: Any, source: str | Path, revision: str | None, **kwargs: Any) -> PreTrainedModel:
+    """A model with all its weights: transformers would draw at random, without a word, what a file lacks."""
+    model, info = _loaded(kind.from_pretrained, source, revision, output_loading_info=True, **kwargs)
+    if lacking := sorted(name for name in info["missing_keys"] if not name.startswith(HEADS)):
+        found = f"weights without {lacking[0]}" + (f" and {len(lacking) - 1} others" if lacking[1:] else "")
+        raise InputError(source, found, "all that config.json asks for", "Download or copy the model again.")
+    return model
+
+
 def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) -> Any:
     if revision and not Path(source).is_dir():
         kwargs["revision"] = revision
@@ -142,7 +162,7 @@ def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) 
         return load(str(source), **kwargs)
     except torch.OutOfMemoryError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
+    except Exception as error:  # what libraries raise over a broken file is anybody's guess
         raise InputError(source, *_why_not(str(source), revision, error)) from None
 
 
@@ -151,7 +171,7 @@ def _why_not(source: str, revision: str | None, error: Exception) -> tuple[str, 
     reasons = list(_chain(error))
     fetch = f"`hf download {source}" + (f" --revision {revision}`" if revision else "`")
     if Path(source).is_dir():
-        reason = str(error).strip().splitlines()[0]
+        reason = reason_of(error)
         expected = "a folder in Hugging Face form: config.json, weights, tokenizer"
         return f"no loadable model or tokenizer in this folder ({reason})", expected, "Make or copy the folder again."
     if source.startswith(("/", ".", "~")) or source.count("/") > 1:
@@ -168,7 +188,7 @@ def _why_not(source: str, revision: str | None, error: Exception) -> tuple[str, 
         where = "hub access is off (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "the hub cannot be reached"
         remedy = f"Where there is a connection, {fetch} with the same HF_HOME; or name a local folder."
         return f"no model of this name in the cache, and {where}", "a model at hand", remedy
-    reason = str(error).strip().splitlines()[0]
+    reason = reason_of(error)
     return f"no loadable model or tokenizer ({reason})", "a hub id or a local folder", f"Check the name; try {fetch}."
 
 

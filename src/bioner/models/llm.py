@@ -4,43 +4,55 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
-from peft import PeftModel
-from safetensors import SafetensorError
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bioner.catalogue import complete_entry
 from bioner.config import Tree
-from bioner.errors import InputError
+from bioner.errors import InputError, reason_of
 from bioner.models import TASK_FILE
 from bioner.models.hub import load_causal_lm, load_llm_classifier, load_tokenizer
-from bioner.models.spelling import Spelling, Style, make_room
+from bioner.models.spelling import Spelling, make_room
 from bioner.tags import tag_set
 
 BASE = "base"  # folder of a base model that lives in no hub
-ADAPTER = "adapter_config.json"
+ADAPTER, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+
+
+# What of an entry a trained model is asked with, and what of that must be the same in the entry that it is used under.
+ASKED = ("family", "max_length", "subwords", "attention", "tag_spelling", "quantization", "lora")
+SAME = ("family", "subwords", "attention", "tag_spelling", "quantization", "lora")
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a trained LLM must be asked with, and its base model.
 
-    The types in the prompt's order; how tags are spelled; whether it writes `lines` or classifies by a `head`.
+    `types` in the prompt's order; `settings` are those of its catalogue entry that make a difference to answers, so
+    that a folder that was moved is used as it was trained.
     """
 
     types: list[str]
     base: str
     revision: str
-    spelling: Style = "names"
-    method: Literal["lines", "head"] = "lines"
+    settings: Tree
+
+    @property
+    def spelling(self) -> Spelling:
+        """How it writes tags."""
+        return Spelling(self.types, self.settings["tag_spelling"])
 
 
 def task_of(entry: Tree, types: list[str], source: str | Path, model: PreTrainedModel) -> Task:
     """The task of a model that is trained from `source`; the revision is the commit, where the hub named one."""
     base = BASE if entry["source"]["scratch"] else str(source)
     revision = getattr(model.config, "_commit_hash", None) or entry["source"]["revision"]
-    method: Literal["lines", "head"] = "head" if entry["family"] == "llm-head" else "lines"
-    return Task(types, base, revision, entry["tag_spelling"], method)
+    settings = {name: entry[name] for name in ASKED}
+    settings |= {"train": {"precision": entry["train"]["precision"]}}
+    settings |= {"predict": {"legal_transitions": entry["predict"]["legal_transitions"]}}
+    return Task(types, base, revision, settings)
 
 
 def save_trained(
@@ -59,11 +71,20 @@ def save_trained(
 
 def read_task(folder: Path) -> Task:
     """The task of a folder that training wrote."""
+    remedy = "Name the `model/` of a finished training, or train again."
+    expected = f"{TASK_FILE} as `bioner train` wrote it"
     try:
-        return Task(**json.loads((folder / TASK_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        expected, remedy = f"a folder `model/` of a trained LLM with {TASK_FILE}", "Run `bioner train` first."
-        raise InputError(folder, "another kind of folder", expected, remedy) from None
+        task = Task(**json.loads((folder / TASK_FILE).read_text(encoding="utf-8")))
+        described = {"source": {"hub": task.base}, **task.settings}
+        sound = task.types and all(type(name) is str for name in task.types) and task.settings.keys() >= set(ASKED)
+    except OSError:
+        raise InputError(folder, f"no {TASK_FILE}", "the folder of a trained LLM", remedy) from None
+    except (ValueError, TypeError, AttributeError):
+        sound, described = False, {}
+    if not sound:
+        raise InputError(folder / TASK_FILE, "something else", expected, remedy)
+    complete_entry("models", folder.name, described, folder / TASK_FILE)
+    return task
 
 
 def load_trained(folder: Path, entry: Tree) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Task]:
@@ -83,37 +104,42 @@ def load_base(folder: Path, entry: Tree, task: Task, tokenizer: PreTrainedTokeni
     """What the adapter of a folder sits on."""
     source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)
     base = _load(source, revision, task, entry)
-    make_room(base, tokenizer, Spelling(task.types, task.spelling).add_to(tokenizer))
+    if task.settings["family"] == "llm":
+        make_room(base, tokenizer, task.spelling.add_to(tokenizer))
     return base
 
 
 def attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """The base with the adapter of a folder."""
+    expected, remedy = f"one for {base.config.name_or_path}", "Check that the folder is whole, and its base the same."
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(folder, f"no {WEIGHTS}", "the weights of an adapter", remedy)
     try:
-        return PeftModel.from_pretrained(base, str(folder))
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        found, expected = f"an adapter that does not fit ({reason})", f"one for {base.config.name_or_path}"
-        raise InputError(folder, found, expected, "Check that the folder is whole, and its base the same.") from None
+        model = PeftModel.from_pretrained(base, str(folder))
+        with safe_open(folder / WEIGHTS, "pt") as saved:
+            apart = sorted(set(saved.keys()) ^ get_peft_model_state_dict(model, save_embedding_layers=False).keys())
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        found = f"an adapter that does not fit ({reason_of(error)})"
+        raise InputError(folder, found, expected, remedy) from None
+    if apart:  # peft leaves out what is too much, and draws at random what lacks
+        raise InputError(folder, f"an adapter that does not fit ({apart[0]})", expected, remedy)
+    return model
 
 
 def _load(source: str | Path, revision: str | None, task: Task, entry: Tree) -> PreTrainedModel:
     gpus = entry["resources"]["predict_gpus"]
-    if task.method == "head":
+    if task.settings["family"] == "llm-head":
         return load_llm_classifier(source, entry, gpus, tag_set(task.types), revision)
     return load_causal_lm(source, entry, gpus, revision)
 
 
 def _check(folder: Path, entry: Tree, task: Task) -> None:
-    hub, family = entry["source"]["hub"], "llm-head" if task.method == "head" else "llm"
-    if entry["family"] != family:
-        remedy = "Correct --weights, or the model's name."
-        raise InputError(folder, f"a model of the family {family!r}", f"one of {entry['family']!r}", remedy)
+    hub, remedy = entry["source"]["hub"], "Correct --weights, or the model's name or entry."
     if hub and task.base not in (BASE, hub):
         found, expected = f"a model trained from {task.base}", f"one trained from {hub}, as the entry says"
-        raise InputError(folder, found, expected, "Correct --weights, or the model's name.")
-    is_adapter = (folder / ADAPTER).is_file()
-    if is_adapter != (entry["lora"] is not None):
-        found, expected = ("an adapter", "whole weights") if is_adapter else ("no adapter", "one (lora)")
-        remedy = "Set lora (and quantization) of the entry as the model was trained; null for a merged one."
-        raise InputError(folder, found, f"{expected}, as the entry says", remedy)
+        raise InputError(folder, found, expected, remedy)
+    for name in SAME:
+        trained, asked = (json.dumps(settings[name]) for settings in (task.settings, entry))
+        if json.loads(trained) != json.loads(asked):
+            found, expected = f"a model trained with {name} {trained}", f"{asked}, as the entry says"
+            raise InputError(folder, found, expected, remedy)

@@ -19,7 +19,7 @@ class Tokenizer(Protocol):
     bos_token_id: int | None
     eos_token_id: int
 
-    def __call__(self, text: Any, add_special_tokens: bool = ...) -> Any: ...
+    def __call__(self, text: Any, add_special_tokens: bool = ..., split_special_tokens: bool = ...) -> Any: ...
 
 
 def prompt_text(tokens: Sequence[str], types: Sequence[str]) -> str:
@@ -53,7 +53,7 @@ def lines_ids(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[li
         return []
     newline = len(_ids(tokenizer, "\n"))
     texts = ["\n" + response_line(token, tag) for token, tag in pairs]
-    return [ids[newline:] for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+    return [ids[newline:] for ids in _encoded(tokenizer, texts)]
 
 
 def response_ids(tokenizer: Tokenizer, tokens: Sequence[str], tags: Sequence[str]) -> list[int]:
@@ -63,5 +63,10 @@ def response_ids(tokenizer: Tokenizer, tokens: Sequence[str], tags: Sequence[str
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return _encoded(tokenizer, [text])[0]
+
+
+def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """Ids of texts; a word that looks like a special token (`</s>`) is text."""
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     return ids

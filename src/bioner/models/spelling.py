@@ -60,9 +60,12 @@ def make_room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pieces
 
     Made of the base model alone, so that an adapter finds the same rows again.
     """
+    before = model.get_input_embeddings().weight.shape[0]
+    if before < len(tokenizer) - len(pieces):
+        found = f"{before} rows of embeddings for the {len(tokenizer) - len(pieces)} pieces of its tokenizer"
+        raise InputError(model.config.name_or_path, found, "a row a piece", "Take model and tokenizer of one release.")
     if not pieces:
         return
-    before = model.get_input_embeddings().weight.shape[0]
     model.resize_token_embeddings(max(before, len(tokenizer)), mean_resizing=False)
     layers = {id(layer): layer for layer in (model.get_input_embeddings(), model.get_output_embeddings())}
     tables = {id(layer.weight): layer.weight for layer in layers.values()}

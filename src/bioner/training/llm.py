@@ -39,6 +39,9 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
     entry, settings = job.entry, job.entry["train"]
     revision = entry["source"]["revision"]
     types = entity_types(job.train)
+    if colons := [name for name in types if ":" in name]:
+        found, remedy = f"the entity type {colons[0]!r}", "Rename it in the corpus (`labels` of its entry)."
+        raise InputError(job.name, found, "types without a colon, behind which a line has its tag", remedy)
     tokenizer = load_tokenizer(source, revision)
     spelling = Spelling(types, entry["tag_spelling"])
     pieces = spelling.add_to(tokenizer)

@@ -64,7 +64,7 @@ class ByLength(Order):
 
 
 def evened(examples: Sequence[Example], batch_size: int, processes: int) -> list[Example]:
-    """The examples and, so that batches go round in several processes, some of two ids without a label.
+    """The examples and, so that batches go round in several processes, some of one or two ids without a label.
 
     accelerate would repeat examples instead: several processes would train, or be scored, on other data than one.
     """
@@ -73,4 +73,5 @@ def evened(examples: Sequence[Example], batch_size: int, processes: int) -> list
 
 
 def _without_label(example: Example) -> Example:
-    return {name: [IGNORED] * 2 if name == "labels" else list(values[:2]) for name, values in example.items()}
+    short = {name: list(values[:2]) for name, values in example.items()}
+    return short | {"labels": [IGNORED] * len(short["labels"])}

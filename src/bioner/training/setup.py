@@ -6,7 +6,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 from transformers.training_args import OptimizerNames
 
-from bioner.errors import InputError
+from bioner.errors import InputError, reason_of
 from bioner.training.job import Job
 
 
@@ -50,7 +50,7 @@ def training_arguments(job: Job, folder: Path, eval_batch_size: int) -> Training
     try:
         Trainer.get_optimizer_cls_and_kwargs(arguments)
     except (ImportError, ValueError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = reason_of(error)
         found = f"the optimizer {train['optimizer']!r}, which cannot be used here ({reason})"
         raise InputError("train settings", found, "one that can", "Take adamw_torch, or install it.") from None
     # One process drives one GPU; transformers would spread it over every visible one and multiply the batch.

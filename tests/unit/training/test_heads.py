@@ -1,6 +1,7 @@
 """An LLM with a token-classification head: trained as an LLM, asked as an encoder."""
 
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -13,10 +14,11 @@ from bioner.errors import InputError
 from bioner.instances import entity_types
 from bioner.models.encoder import cut
 from bioner.models.hub import load_llm_classifier, load_tokenizer
+from bioner.models.llm import SAME
 from bioner.predict import predict
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.tagging import Text, load_tagger
+from bioner.tagging import Text, entry_of, load_tagger
 from bioner.tags import tag_set
 from bioner.training.job import Job
 from bioner.training.run import train
@@ -57,13 +59,18 @@ def test_a_head_is_trained_kept_and_read(source, sentences, tmp_path, attention)
         "base_model.model.score.bias",
         "base_model.model.score.weight",
     }
-    assert json.loads((folder / "bioner.json").read_text())["method"] == "head"
+    assert json.loads((folder / "bioner.json").read_text())["settings"]["family"] == "llm-head"
     outputs = predict("head", entry, sentences, [], folder, "direct")
     predictions, _ = realign_all(sentences, outputs, frozenset(tag_set(entity_types(sentences))))
     last = pl.read_csv(tmp_path / "history.csv").row(-1, named=True)
     assert last["dev_relaxed_f1"] == pytest.approx(headline_f1(sentences, predictions)["relaxed"])
-    text, mentions = next(load_tagger(folder)([Text("1", "Oral aspirin worsened gout .")]))
-    assert all(text.text[mention.start : mention.end] == mention.text for mention in mentions)
+    text = Text("1", "Oral aspirin worsened gout .")
+    here = next(load_tagger(folder)([text]))[1]
+    assert all(text.text[mention.start : mention.end] == mention.text for mention in here)
+    moved = tmp_path / "moved" / "model"
+    shutil.copytree(folder, moved)
+    assert entry_of(moved) == entry_of(moved) | {name: entry[name] for name in SAME}
+    assert next(load_tagger(moved)([text]))[1] == here
 
 
 def test_heads_learn_three_sentences_by_heart(source, sentences, tmp_path):

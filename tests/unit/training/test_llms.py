@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
 from bioner.catalogue import complete_entry, load_catalogue
@@ -32,6 +32,7 @@ from bioner.training.job import Job
 from bioner.training.llm import LineTrainer
 from bioner.training.progress import Progress
 from bioner.training.run import train
+from tests.conftest import instance
 from tests.unit.training.helpers import Crash, at_step, crash, job_of, results, stand_in
 
 CATALOGUE = load_catalogue("models", load_config({}))
@@ -213,7 +214,7 @@ def test_four_bits_go_on_learning_after_dev_was_decoded(sentences, tmp_path):
 
 
 def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
-    lora = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", "down_proj", "lm_head"]}
+    lora = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", "down_proj"]}
     for checkpointing in (False, True):
         settings = {"checkpointing": checkpointing, "loss": "all", "learning_rate": 1e-2, "epochs": 3}
         job = job_of(tiny_llm, sentences, lora=lora, train=settings)
@@ -249,13 +250,99 @@ def test_a_wrong_folder_is_told_apart(sentences, tmp_path):
     folder = tmp_path / "run" / "model"
     with pytest.raises(InputError, match=rf"trained from {source}; expected one trained from {other}"):
         load_trained(folder, recipe("llama-8b", other))
-    with pytest.raises(InputError, match=r"an adapter; expected whole weights.*null for a merged one"):
-        load_trained(folder, merged(entry, {"lora": None}))
-    with pytest.raises(InputError, match="family 'llm'; expected one of 'llm-head'"):
-        load_trained(folder, merged(entry, {"family": "llm-head"}))
-    (folder / "adapter_model.safetensors").write_bytes(b"half")
+    for changes, said in [
+        ({"lora": None}, r'a model trained with lora \{"r": 128.*expected null, as the entry says'),
+        ({"family": "llm-head"}, 'trained with family "llm"; expected "llm-head"'),
+        ({"tag_spelling": "letters"}, 'trained with tag_spelling "names"; expected "letters"'),
+        ({"quantization": "nf4"}, 'trained with quantization null; expected "nf4"'),
+    ]:
+        with pytest.raises(InputError, match=said):
+            load_trained(folder, merged(entry, changes))
+    weights = (folder / "adapter_model.safetensors").read_bytes()
+    (folder / "adapter_model.safetensors").write_bytes(weights[:1000])
     with pytest.raises(InputError, match="an adapter that does not fit"):
         load_trained(folder, entry)
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"no adapter_model.safetensors; expected the weights of an adapter"):
+        load_trained(folder, entry)
+
+
+def test_an_adapter_with_more_or_less_than_its_base_takes_is_refused(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    entry = recipe("llama-8b", source, quantization=None)
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    folder = tmp_path / "run" / "model"
+    path = folder / "adapter_model.safetensors"
+    saved = load_file(path)
+    lacking = dict(list(saved.items())[1:])
+    for tensors in (lacking, saved | {"base_model.model.more.lora_A.weight": torch.zeros(2, 2)}):
+        save_file(tensors, path)
+        with pytest.raises(InputError, match=r"an adapter that does not fit \(base_model.model"):
+            load_trained(folder, entry)
+
+
+def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    saved = load_file(source / "model.safetensors")
+    del saved["model.layers.1.mlp.up_proj.weight"]
+    save_file(saved, source / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"weights without model.layers.1.mlp.up_proj.weight; expected all"):
+        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"targets": ["q_proj", "nonsense"]}, r"lora.targets: found 'nonsense'; expected names of modules.*up_proj"),
+        ({"targets": []}, "lora.targets: found none"),
+        ({"targets": ["input_layernorm"]}, r"lora: found what makes no adapters \(Target module"),
+        ({"save_whole": ["nonsense"]}, r"lora.save_whole: found 'nonsense'"),
+        ({"save_whole": ["q_proj"]}, "lora: found what makes no adapters"),
+    ],
+)
+def test_adapters_that_cannot_be_made_are_told(sentences, tmp_path, changes, said):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    with pytest.raises(InputError, match=said):
+        train(Job("tiny", recipe("llama-8b", source, lora=changes), sentences, sentences, 7), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_on_an_output_layer_that_is_the_embeddings_is_refused(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=True)
+    with pytest.raises(InputError, match=r"lm_head, which is this model's embeddings, too.*Leave lm_head out"):
+        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+
+
+def test_an_adapter_is_no_base(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+    with pytest.raises(InputError, match=r"an adapter; expected a whole model.*bioner merge"):
+        train(Job("tiny", recipe("llama-8b", tmp_path / "run" / "model"), sentences, sentences, 7), tmp_path / "two")
+
+
+def test_types_with_a_colon_cannot_be_written_in_lines(tiny_llm, tmp_path):
+    odd = [instance("s", "foo/B-Gene:A baz/O")]
+    with pytest.raises(InputError, match=r"the entity type 'Gene:A'; expected types without a colon"):
+        train(job_of(tiny_llm, odd), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"family": "llm", "attention": "bidirectional"},
+        {"family": "llm", "subwords": "last"},
+        {"family": "llm", "train": {"head_learning_rate": 1e-3}},
+        {"family": "llm", "quantization": "nf4"},
+        {"family": "llm-head", "tag_spelling": "pieces"},
+        {"family": "llm-head", "train": {"loss": "tags"}},
+        {"family": "encoder", "attention": "bidirectional"},
+        {"family": "encoder", "train": {"monitor_sentences": 5}},
+    ],
+)
+def test_what_a_family_has_no_use_for_is_refused(entry):
+    with pytest.raises(InputError):
+        complete_entry("models", "tiny", {"source": {"hub": "owner/name"}, **entry})
+    complete_entry("models", "tiny", {"source": {"hub": "owner/name"}, "family": entry["family"]})
 
 
 def test_four_bits_without_bitsandbytes_are_refused_with_a_remedy(sentences, tmp_path, monkeypatch):

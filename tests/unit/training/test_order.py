@@ -49,3 +49,5 @@ def test_examples_without_labels_make_batches_go_round_in_several_processes_alon
     assert evened(examples, 4, 1) == examples
     assert evened(examples, 2, 2) == [*examples, filler, filler, filler]
     assert evened(examples[:4], 2, 2) == examples[:4]
+    short = [{"input_ids": [5], "attention_mask": [1], "labels": [6]}]
+    assert evened(short, 1, 2) == [*short, {"input_ids": [5], "attention_mask": [1], "labels": [-100]}]
