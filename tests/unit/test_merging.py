@@ -37,9 +37,10 @@ def trained(folder, sentences, **changes):
 
 
 @pytest.mark.parametrize("spelling", ["names", "pieces"])
-@pytest.mark.parametrize("quantization", ["nf4", None])
-def test_a_merged_model_says_what_the_unmerged_one_says(sentences, tmp_path, spelling, quantization):
-    folder, entry = trained(tmp_path, sentences, tag_spelling=spelling, quantization=quantization)
+@pytest.mark.parametrize(("quantization", "precision"), [("nf4", "bf16"), (None, "bf16"), (None, "fp32")])
+def test_a_merged_model_says_what_the_unmerged_one_says(sentences, tmp_path, spelling, quantization, precision):
+    changes = {"tag_spelling": spelling, "quantization": quantization, "train": {"precision": precision}}
+    folder, entry = trained(tmp_path, sentences, **changes)
     agreement = merge(folder, entry, tmp_path / "merged", sentences)
     assert (agreement.sentences, agreement.tag_pieces >= 17) == (3, True)
     assert agreement.answer > 0.9

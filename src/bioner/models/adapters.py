@@ -30,8 +30,6 @@ def with_adapter(
     targets = lora["targets"] if task == "CAUSAL_LM" else [name for name in lora["targets"] if name != "lm_head"]
     saved = [*lora["save_whole"], *whole]
     _check_modules(model, targets, lora["save_whole"])
-    if entry["train"]["checkpointing"]:
-        model.enable_input_require_grads()
     config = LoraConfig(
         task_type=task,
         r=lora["r"],

@@ -101,7 +101,7 @@ def load_llm_classifier(
     if entry["attention"] == "bidirectional":
         model.config.is_causal = False
         for module in model.modules():
-            if hasattr(module, "is_causal"):  # where there is no padding, no mask is made, and this decides
+            if hasattr(module, "is_causal"):  # what flash attention asks; the others ask the configuration
                 module.is_causal = False
     return _never_repacked(model)
 

@@ -24,9 +24,6 @@ def summed_loss(
     """
     targets = inputs["labels"][:, 1:]
     labelled = targets != IGNORED
-    count = labelled.sum()
-    if not count:
-        labelled[0, 0] = True
     rows, places = labelled.nonzero(as_tuple=True)
     wanted = targets[rows, places]
 
@@ -42,4 +39,4 @@ def summed_loss(
     whole = {name: value for name, value in inputs.items() if name != "labels"}
     with output_layer(inner, instead):
         total: torch.Tensor = model(**whole, use_cache=False).logits
-    return total, count
+    return total, labelled.sum()

@@ -3,6 +3,7 @@
 import pytest
 
 from bioner.decoding.free import FreeDecoder
+from bioner.models.spelling import Spelling
 from tests.unit.decoding.conftest import TYPES, random_llama
 
 
@@ -63,3 +64,14 @@ def test_any_of_the_model_s_own_ends_is_an_end(model, tokenizer, texts):
     assert ended.stopped
     assert ended.new_tokens <= 3
     assert first.text.startswith(ended.text)
+
+
+@pytest.mark.parametrize(
+    ("style", "answer"), [("letters", "gout:B\n1:4:O\n:A\n"), ("names", "gout:B-Disease\n1:4:O\n:A\n")]
+)
+def test_answers_hold_tags_by_their_names(model, tokenizer, texts, monkeypatch, style, answer):
+    decoder = FreeDecoder(model, tokenizer, TYPES, 24, spelling=Spelling(TYPES, style))
+    ids = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    monkeypatch.setattr(decoder, "_generate", lambda prompts, budget: [ids for _ in prompts])
+    expected = "gout:B-Disease\n1:4:O\n" + (":B-Chemical\n" if style == "letters" else ":A\n")
+    assert decoder(texts[:1], 1)[0].text == expected

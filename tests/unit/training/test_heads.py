@@ -12,6 +12,7 @@ from bioner.catalogue import complete_entry, load_catalogue
 from bioner.config import load_config, merged
 from bioner.errors import InputError
 from bioner.instances import entity_types
+from bioner.models import encoder
 from bioner.models.encoder import cut
 from bioner.models.hub import load_llm_classifier, load_tokenizer
 from bioner.models.llm import SAME
@@ -46,7 +47,7 @@ def test_the_catalogue_s_heads_are_the_llms_but_for_the_method():
         for key in ("source", "quantization", "search", "resources"):
             assert lines[key] == classes[key]
         assert lines["lora"]["r"] == classes["lora"]["r"]
-        assert classes["family"] == "llm-head"
+        assert (classes["family"], classes["subwords"]) == ("llm-head", "last")
 
 
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
@@ -71,6 +72,12 @@ def test_a_head_is_trained_kept_and_read(source, sentences, tmp_path, attention)
     shutil.copytree(folder, moved)
     assert entry_of(moved) == entry_of(moved) | {name: entry[name] for name in SAME}
     assert next(load_tagger(moved)([text]))[1] == here
+
+
+def test_heads_read_words_in_their_text_in_training_and_prediction(source, sentences, tmp_path, monkeypatch):
+    monkeypatch.setattr(encoder, "_alone", lambda *_: pytest.fail("words that stand alone"))
+    train(Job("head", head(source), sentences, sentences, 7), tmp_path)
+    predict("head", head(source), sentences, [], tmp_path / "model", "direct")
 
 
 def test_heads_learn_three_sentences_by_heart(source, sentences, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +20,9 @@ from bioner.errors import InputError
 from bioner.instances import entity_types
 from bioner.models import adapters
 from bioner.models.adapters import trained_parameters, with_adapter
+from bioner.models.hub import load_causal_lm, load_llm_classifier, load_tokenizer
 from bioner.models.llm import load_trained
+from bioner.models.spelling import Spelling, make_room
 from bioner.predict import predict
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
@@ -30,6 +33,7 @@ from bioner.training.card import write_card
 from bioner.training.dev import Dev
 from bioner.training.job import Job
 from bioner.training.llm import LineTrainer
+from bioner.training.loss import summed_loss
 from bioner.training.progress import Progress
 from bioner.training.run import train
 from tests.conftest import instance
@@ -159,7 +163,7 @@ def test_the_best_epoch_by_f1_is_kept_and_ends_training(tiny_llm, sentences, tmp
 def test_a_monitored_epoch_that_does_not_beat_the_best_is_not_decoded_further(
     tiny_llm, sentences, tmp_path, monkeypatch
 ):
-    decoded, scores, decode, f1 = [], iter([20.0, 50.0, 10.0, 30.0, 60.0]), Dev._decoded, Dev._f1
+    decoded, scores, decode, f1 = [], iter([20.0, 50.0, 10.0, 20.0, 30.0, 60.0]), Dev._decoded, Dev._f1
 
     def counted(self, model, numbers):
         decoded.append(list(numbers))
@@ -167,12 +171,12 @@ def test_a_monitored_epoch_that_does_not_beat_the_best_is_not_decoded_further(
 
     monkeypatch.setattr(Dev, "_decoded", counted)
     monkeypatch.setattr(Dev, "_f1", lambda self, answers: dict.fromkeys(f1(self, answers), next(scores)))
-    train(job_of(tiny_llm, sentences, train={"epochs": 3, "patience": 9, "monitor_sentences": 2}), tmp_path)
-    assert decoded == [[0, 1], [2], [0, 1], [0, 1], [2]]
+    train(job_of(tiny_llm, sentences, train={"epochs": 4, "patience": 9, "monitor_sentences": 2}), tmp_path)
+    assert decoded == [[0, 1], [2], [0, 1], [0, 1], [0, 1], [2]], "20 beats 10 and not the 20 before"
     history = pl.read_csv(tmp_path / "history.csv")
-    assert history["monitor_f1"].to_list() == [20.0, 10.0, 30.0]
-    assert history["dev_strict_f1"].to_list() == [50.0, None, 60.0]
-    assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == 3, "chosen on the whole dev set"
+    assert history["monitor_f1"].to_list() == [20.0, 10.0, 20.0, 30.0]
+    assert history["dev_strict_f1"].to_list() == [50.0, None, None, 60.0]
+    assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == 4, "chosen on the whole dev set"
 
 
 def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(tiny_llm, sentences, tmp_path, monkeypatch, caplog):
@@ -188,6 +192,50 @@ def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(tiny_llm, se
     train(job_of(tiny_llm, sentences, train={"epochs": 2}), tmp_path)
     assert sizes == [32, 16, 8, 8]
     assert "out of memory on dev; 8 sentences at once" in caplog.text
+
+
+def test_the_sample_that_monitors_is_even(tiny_llm, sentences, tokenizer_of_three):
+    seven = [replace(sentences[0], id=str(number)) for number in range(7)]
+    job = replace(job_of(tiny_llm, sentences, train={"monitor_sentences": 3}), dev=seven)
+    assert Dev(job, tokenizer_of_three, Spelling(["Disease"]))._sample == [0, 2, 4]
+
+
+def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    model = with_adapter(AutoModelForCausalLM.from_pretrained(source), recipe("llama-8b", source))
+    ids = torch.tensor([[5, 6], [5, 6]])
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.full_like(ids, -100)}
+    total, count = summed_loss(model, model, batch)
+    total.backward()
+    assert (total.item(), count.item()) == (0, 0)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None and not parameter.grad.any() for parameter in trained)
+
+
+@pytest.mark.parametrize("family", ["llm", "llm-head"])
+def test_the_base_is_in_four_bits_twice_quantised_and_the_rest_in_half_precision(family, sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    entry = recipe("llama-8b", source, family=family)
+    load = partial(load_llm_classifier, labels=["O", "B-x"]) if family == "llm-head" else load_causal_lm
+    model = load(source, entry, 0)
+    layer = model.get_submodule("model.layers.0.mlp.up_proj")
+    assert (layer.weight.quant_state.quant_type, layer.weight.quant_state.nested) == ("nf4", True)
+    assert model.get_input_embeddings().weight.dtype == torch.bfloat16
+    whole = ["score"] if family == "llm-head" else []
+    adapted = with_adapter(model, entry, task="TOKEN_CLS" if whole else "CAUSAL_LM", whole=whole)
+    assert {values.dtype for values in adapted.parameters() if values.requires_grad} == {torch.float32}
+
+
+def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(source), load_tokenizer(source)
+    pieces = Spelling(["Gene"], "pieces").add_to(tokenizer)
+    before = [layer.weight.clone() for layer in (model.get_input_embeddings(), model.get_output_embeddings())]
+    make_room(model, tokenizer, pieces)
+    for layer, was in zip((model.get_input_embeddings(), model.get_output_embeddings()), before, strict=True):
+        for number, tag in pieces.items():
+            expected = was[tokenizer(tag, add_special_tokens=False)["input_ids"]].mean(0)
+            torch.testing.assert_close(layer.weight[number], expected)
 
 
 @pytest.mark.parametrize("number", [4, 6])
@@ -361,6 +409,32 @@ def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(tiny_llm, sentences
     assert not (tmp_path / "run").exists()
 
 
+def test_new_pieces_are_trained(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    entry = recipe("llama-8b", source, tag_spelling="pieces", quantization=None, train={"epochs": 2})
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    saved = load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")
+    rows = next(tensor for name, tensor in saved.items() if "trainable_tokens" in name)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(source), load_tokenizer(source)
+    pieces = Spelling(entity_types(sentences), "pieces").add_to(tokenizer)
+    make_room(model, tokenizer, pieces)
+    assert rows.shape == (len(pieces), 64)
+    assert not torch.allclose(rows.float(), model.get_input_embeddings().weight[list(pieces)], atol=1e-5)
+
+
+def test_dev_is_decoded_with_legal_transitions_where_tests_will_be(tiny_llm, sentences, tmp_path, monkeypatch):
+    legal, begin = [], ForcedDecoder.__init__
+
+    def noted(self, *args, **kwargs):
+        legal.append(kwargs["legal"])
+        begin(self, *args, **kwargs)
+
+    monkeypatch.setattr(ForcedDecoder, "__init__", noted)
+    for setting in (True, False):
+        train(job_of(tiny_llm, sentences, predict={"legal_transitions": setting}), tmp_path / str(setting))
+    assert legal == [True, False]
+
+
 def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise(tiny_llm, sentences, tmp_path):
     for weights in ("fp32", "bf16"):
         settings = {"precision": "bf16", "weights": weights}
@@ -369,10 +443,15 @@ def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise(tiny_
         assert {tensor.dtype for tensor in saved.values()} == {{"fp32": torch.float32, "bf16": torch.bfloat16}[weights]}
 
 
+@pytest.fixture(scope="module")
+def tokenizer_of_three(sentences, tmp_path_factory):
+    return load_tokenizer(stand_in(tmp_path_factory.mktemp("tokenizer") / "source", "llama", sentences))
+
+
 def test_long_sentences_are_split_and_counted(tiny_llm, sentences, tmp_path, caplog):
     long = replace(sentences[0], id="long", tokens=sentences[0].tokens * 6, tags=sentences[0].tags * 6)
     with caplog.at_level("WARNING"):
-        train(job_of(tiny_llm, [*sentences, long], max_length=200), tmp_path)
+        train(replace(job_of(tiny_llm, [*sentences, long], max_length=200), dev=sentences), tmp_path)
     counts = json.loads((tmp_path / "run.json").read_text())["examples"]
     assert (counts["over_length"], counts["words_left_out"]) == (1, 0)
     assert counts["examples"] > 4
