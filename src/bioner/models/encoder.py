@@ -109,7 +109,7 @@ def _in_text(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[st
         return_offsets_mapping=True,
     )
     for words, ids, offsets in zip(sentences, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-        ends = list(accumulate(len(word) + 1 for word in words))
+        ends = [end - 1 for end in accumulate(len(word) + 1 for word in words)]  # the blank behind belongs to the next
         yield ids, [min(bisect_right(ends, max(end - 1, 0)), len(words) - 1) for _, end in offsets]
 
 

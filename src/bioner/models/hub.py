@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers
@@ -28,6 +28,8 @@ from transformers import (
 from bioner.config import Tree
 from bioner.errors import InputError, reason_of
 
+Dtype = torch.dtype | Literal["auto"]
+
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 
@@ -44,8 +46,9 @@ def require_devices(name: str, gpus: int) -> None:
 
 
 def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a hub id or folder; a generator without padding token pads with end-of-sequence."""
+    """The tokenizer of a hub id or folder; it pads behind, with end-of-sequence where it has no token for that."""
     tokenizer: PreTrainedTokenizerBase = _loaded(AutoTokenizer.from_pretrained, source, revision)
+    tokenizer.padding_side = "right"  # Mistral's own is left: labels would be looked for in the wrong places
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:
@@ -76,7 +79,7 @@ def check_window(name: str, entry: Tree, model: PreTrainedModel) -> None:
 
 
 def load_causal_lm(
-    source: str | Path, entry: Tree, gpus: int, revision: str | None = None, dtype: torch.dtype | None = None
+    source: str | Path, entry: Tree, gpus: int, revision: str | None = None, dtype: Dtype | None = None
 ) -> PreTrainedModel:
     """A decoder, in 4-bit NF4 with double quantisation where the entry says so, on this process's device."""
     _check_whole(source)
@@ -89,7 +92,7 @@ def load_llm_classifier(
     gpus: int,
     labels: Sequence[str],
     revision: str | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: Dtype | None = None,
 ) -> PreTrainedModel:
     """A decoder with a token-classification head in place of its output layer, loaded as `load_causal_lm` does.
 
@@ -118,9 +121,10 @@ def _never_repacked(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def _form(entry: Tree, gpus: int, dtype: torch.dtype | None) -> dict[str, Any]:
+def _form(entry: Tree, gpus: int, dtype: Dtype | None) -> dict[str, Any]:
     """How the weights of an LLM are held, and where: by default in the precision of the entry."""
-    dtype = dtype or (torch.bfloat16 if entry["train"]["precision"] == "bf16" else torch.float32)
+    precision = torch.bfloat16 if entry["train"]["precision"] == "bf16" else torch.float32
+    dtype = dtype or precision
     quantization = None
     if entry["quantization"] == "nf4":
         if find_spec("bitsandbytes") is None:
@@ -130,7 +134,7 @@ def _form(entry: Tree, gpus: int, dtype: torch.dtype | None) -> dict[str, Any]:
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_compute_dtype=precision,
             llm_int8_skip_modules=["lm_head", "score"],  # 4-bit, too, heeds it
         )
     # One whole copy a process: accelerate refuses device_map="auto" in a distributed run, and it would idle one GPU.

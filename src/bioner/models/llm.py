@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
@@ -96,7 +97,7 @@ def load_trained(folder: Path, entry: Tree) -> tuple[PreTrainedModel, PreTrained
     _check(folder, entry, task)
     tokenizer = load_tokenizer(folder)
     if entry["lora"] is None:
-        return _load(folder, None, task, entry).eval(), tokenizer, task
+        return _load(folder, None, task, entry, "auto").eval(), tokenizer, task
     return attached(load_base(folder, entry, task, tokenizer), folder).eval(), tokenizer, task
 
 
@@ -126,11 +127,14 @@ def attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     return model
 
 
-def _load(source: str | Path, revision: str | None, task: Task, entry: Tree) -> PreTrainedModel:
+def _load(
+    source: str | Path, revision: str | None, task: Task, entry: Tree, dtype: Literal["auto"] | None = None
+) -> PreTrainedModel:
+    """With `auto` in the number format in which it was saved: weights that were trained themselves."""
     gpus = entry["resources"]["predict_gpus"]
     if task.settings["family"] == "llm-head":
-        return load_llm_classifier(source, entry, gpus, tag_set(task.types), revision)
-    return load_causal_lm(source, entry, gpus, revision)
+        return load_llm_classifier(source, entry, gpus, tag_set(task.types), revision, dtype)
+    return load_causal_lm(source, entry, gpus, revision, dtype)
 
 
 def _check(folder: Path, entry: Tree, task: Task) -> None:

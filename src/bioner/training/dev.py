@@ -37,7 +37,8 @@ class Dev:
         self._decoder: ForcedDecoder | None = None
         self._batch = BATCH
         cap, count = job.entry["train"]["monitor_sentences"], len(job.dev)
-        capped = cap is not None and cap < count
+        # Where the last epoch is kept, whichever it is, each needs a score.
+        capped = cap is not None and cap < count and job.entry["train"]["checkpoint"] == "best"
         self._sample = [number * count // cap for number in range(cap)] if capped else []
 
     def scores(self, model: PreTrainedModel, best_monitored: float | None) -> dict[str, float]:
@@ -55,19 +56,18 @@ class Dev:
     def _decoded(self, model: PreTrainedModel, numbers: Sequence[int]) -> dict[int, Generated]:
         """Answers to those sentences, each made in one of the processes and known to all."""
         state = PartialState()
-        dev, bf16 = self._job.dev, self._job.entry["train"]["precision"] == "bf16"
+        dev = self._job.dev
         ordered = sorted(numbers, key=lambda number: (-len(dev[number].tokens), number))
         mine = ordered[state.process_index :: state.num_processes]
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            outputs = self._within_memory(self._decode(model), [dev[number] for number in mine])
+        outputs = self._within_memory(model, [dev[number] for number in mine])
         pairs = list(zip(mine, outputs, strict=True))
         return dict(gather_object(pairs) if state.num_processes > 1 else pairs)
 
-    def _within_memory(self, decode: ForcedDecoder, instances: Sequence[Instance]) -> list[Generated]:
+    def _within_memory(self, model: PreTrainedModel, instances: Sequence[Instance]) -> list[Generated]:
         """Answers, with as many sentences at once as have room beside what training holds."""
         while True:
             try:
-                return decode(instances, self._batch)
+                return self._decode(model)(instances, self._batch)
             except torch.OutOfMemoryError:
                 if self._batch == 1:
                     raise

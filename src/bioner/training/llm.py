@@ -23,7 +23,7 @@ from bioner.tags import tag_set
 from bioner.training.dev import Dev
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job, Trained, weights_format
-from bioner.training.loss import summed_loss
+from bioner.training.loss import check_loss, summed_loss
 from bioner.training.order import evened
 from bioner.training.progress import Progress
 from bioner.training.setup import training_arguments
@@ -53,8 +53,11 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
     _tell(job.name, examples, len(job.train), entry["max_length"])
     base = load_causal_lm(source, entry, entry["resources"]["gpus"], revision, weights_format(entry))
     check_window(job.name, entry, base)
+    collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8)
+    shortest = min(train_examples, key=lambda features: len(features["input_ids"]))
     task = task_of(entry, types, source, base)
     make_room(base, tokenizer, pieces)
+    check_loss(base, collate([shortest]).to(base.device))
     model = with_adapter(base, entry, pieces=list(pieces))
     trainer = LineTrainer(
         dev=Dev(job, tokenizer, spelling),
@@ -71,7 +74,7 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
         may_diverge=bool(job.searched),
         model=model,
         args=training_arguments(job, checkpoints, EVAL_BATCH),
-        data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8),
+        data_collator=collate,
         train_dataset=train_examples,
         eval_dataset=dev_examples,
         processing_class=tokenizer,

@@ -7,10 +7,31 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from bioner.errors import InputError
 from bioner.models import IGNORED
 from bioner.models.output_layer import Layer, output_layer
 
 LOGITS_AT_ONCE = 1024  # rows of [vocabulary] numbers; Llama's has 128,256 of them, so that a row takes half a megabyte
+
+
+TOLERANCE = 0.02  # of the loss, in half precision
+
+
+@torch.no_grad()
+def check_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> None:
+    """InputError for an architecture that scales or caps logits behind its output layer (Gemma 2, Granite, Cohere).
+
+    `summed_loss` would leave that out. Shown by a batch: one short example.
+    """
+    training = model.training
+    total, count = summed_loss(model.eval(), model, batch)
+    whole = {name: value for name, value in batch.items() if name != "labels"}
+    logits = model(**whole, use_cache=False).logits[:, :-1].flatten(0, 1).float()
+    expected = cross_entropy(logits, batch["labels"][:, 1:].flatten(), ignore_index=IGNORED, reduction="sum")
+    model.train(training)
+    if not torch.isclose(total, expected, rtol=TOLERANCE, atol=TOLERANCE * float(count)):
+        found = f"logits that {type(model).__name__} changes behind its output layer"
+        raise InputError(model.config.name_or_path, found, "the layer's own, as most have them", "Take another model.")
 
 
 def summed_loss(

@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from bioner.catalogue import complete_entry, load_catalogue
 from bioner.config import load_config, merged
@@ -72,6 +74,30 @@ def test_a_head_is_trained_kept_and_read(source, sentences, tmp_path, attention)
     shutil.copytree(folder, moved)
     assert entry_of(moved) == entry_of(moved) | {name: entry[name] for name in SAME}
     assert next(load_tagger(moved)([text]))[1] == here
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_dev_is_scored_as_predictions_are_whatever_side_a_tokenizer_pads(sentences, tmp_path, side):
+    source = stand_in(tmp_path / "source", "mistral", sentences)
+    path = source / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"padding_side": side}))
+    settings = {"epochs": 60, "patience": None, "learning_rate": 1e-2, "checkpoint": "last", "precision": "fp32"}
+    entry = head(source, train=settings)
+    train(Job("head", entry, sentences, sentences, 7), tmp_path / "run")
+    outputs = predict("head", entry, sentences, [], tmp_path / "run" / "model", "direct")
+    predictions, _ = realign_all(sentences, outputs, frozenset(tag_set(entity_types(sentences))))
+    last = pl.read_csv(tmp_path / "run" / "history.csv").row(-1, named=True)
+    assert last["dev_strict_f1"] == pytest.approx(headline_f1(sentences, predictions)["strict"])
+    assert last["dev_strict_f1"] > 50
+
+
+def test_a_blank_that_stands_alone_belongs_to_the_word_behind_it():
+    """Llama 3 and Mistral cut it off before numbers."""
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "had": 1, " ": 2, "12": 3, "cells": 4}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[UNK]")
+    made = cut(fast, [["had", "12", "cells"]], 16, "all", in_text=True)
+    assert made.windows[0][0].words == [0, 1, 1, 2, 2]
 
 
 def test_heads_read_words_in_their_text_in_training_and_prediction(source, sentences, tmp_path, monkeypatch):

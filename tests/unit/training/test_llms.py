@@ -291,6 +291,34 @@ def test_other_spellings_are_learned_kept_and_read(sentences, tmp_path, spelling
     assert predict("tiny", entry, sentences, [], folder, "free")[0].id == "s1"
 
 
+@pytest.mark.parametrize(
+    ("architecture", "changes"),
+    [("granite", {"logits_scaling": 8.0}), ("gemma2", {"final_logit_softcapping": 0.05, "head_dim": 16})],
+)
+def test_an_architecture_that_changes_logits_behind_its_output_layer_is_refused(
+    sentences, tmp_path, architecture, changes
+):
+    source = stand_in(tmp_path / "source", architecture, sentences, tie_word_embeddings=True, **changes)
+    lora = {"r": 8, "alpha": 8, "targets": ["q_proj"]}
+    entry = recipe("llama-8b", source, quantization=None, lora=lora, train={"precision": "fp32"})
+    with pytest.raises(InputError, match=r"logits that .* changes behind its output layer"):
+        train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+
+
+def test_whole_weights_are_predicted_with_as_they_were_saved(tiny_llm, sentences, tmp_path):
+    train(job_of(tiny_llm, sentences, train={"precision": "bf16"}), tmp_path / "run")
+    entry = merged(tiny_llm, {"train": {"precision": "bf16"}})
+    model = load_trained(tmp_path / "run" / "model", entry)[0]
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_where_the_last_epoch_is_kept_every_epoch_has_a_score(tiny_llm, sentences, tmp_path):
+    settings = {"epochs": 2, "monitor_sentences": 1, "checkpoint": "last", "patience": None}
+    train(job_of(tiny_llm, sentences, train=settings), tmp_path)
+    history = pl.read_csv(tmp_path / "history.csv")
+    assert history["dev_strict_f1"].null_count() == 0
+
+
 def test_a_wrong_folder_is_told_apart(sentences, tmp_path):
     source, other = (stand_in(tmp_path / name, "llama", sentences) for name in ("source", "other"))
     entry = recipe("llama-8b", source, quantization=None)
