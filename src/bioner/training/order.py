@@ -56,7 +56,7 @@ class Shuffled(Order):
 class ByLength(Order):
     """Steps of one length each: no padding even where a step is one pass.
 
-    For classifiers, which learn as well from it; a small LLM learned far worse (docs/training.md).
+    For classifiers, which learn as well from it; for a small LLM it is another training (docs/training.md).
     """
 
     def _order(self, generator: torch.Generator) -> Iterator[int]:
