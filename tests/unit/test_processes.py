@@ -13,11 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bioner.catalogue import complete_entry
 from bioner.config import merged
 from bioner.instances import write_instances
 from bioner.predict import predict
 from bioner.training.launch import ENVIRONMENT, launch_command
 from bioner.training.workspace import WORKSPACE
+from tests.unit.training.helpers import stand_in
 
 
 def started(processes: int, *arguments: str) -> subprocess.Popen[str]:
@@ -30,7 +32,8 @@ def started(processes: int, *arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("family", ["encoder", "llm"])
 def test_two_processes_train_one_model(family, tiny_encoder, tiny_llm, sentences, tmp_path):
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
-    entry = {"encoder": tiny_encoder, "llm": merged(tiny_llm, {"lora": lora, "quantization": "nf4"})}[family]
+    changed = {"encoder": tiny_encoder, "llm": merged(tiny_llm, {"lora": lora, "quantization": "nf4"})}[family]
+    entry = complete_entry("models", "tiny", changed)
     for split in ("train", "dev"):
         again = [replace(item, id=f"{item.id}-again") for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", [*sentences, *again])
@@ -52,7 +55,9 @@ def test_two_processes_end_with_the_parameters_of_one(tiny_llm, sentences, tmp_p
     """Seven sentences in batches of four: the last batch does not go round, and nothing is repeated for that."""
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj", "lm_head"]}
     settings = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "monitor_sentences": 3}
-    entry = merged(tiny_llm, {"lora": lora, "quantization": quantization, "train": settings})
+    source = {"scratch": None, "hub": str(stand_in(tmp_path / "source", "llama", sentences))}
+    changed = {"source": source, "lora": lora, "quantization": quantization, "train": settings}
+    entry = complete_entry("models", "tiny", merged(tiny_llm, changed))
     seven = [replace(item, id=f"{item.id}-{number}") for number in range(3) for item in sentences][:7]
     for split in ("train", "dev"):
         write_instances(tmp_path / f"{split}.jsonl", seven)
