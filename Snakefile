@@ -14,6 +14,7 @@ include: "workflow/rules/realign.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/hooks.smk"
 
 
 rule all:
@@ -25,3 +26,19 @@ rule all:
 rule data:
     input:
         lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=at_hand()),
+
+
+# On a machine with a network: all that the others need of it.
+rule prefetch:
+    input:
+        lambda wildcards: expand(out("data/{dataset}/raw"), dataset=at_hand()),
+        [out(f"models/{name}.json") for name in config["models"] if from_hub(name)],
+    localrule: True
+
+
+onstart:
+    clear_leftovers()
+
+
+onerror:
+    report_what_is_there()

@@ -49,3 +49,21 @@ def test_another_number_of_processes_than_gpus_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(InputError, match="3 processes; expected one a GPU: 2"):
         launch("mine", 2)
+
+
+@pytest.mark.parametrize(("given", "asked", "started"), [(1, 2, 1), (2, 4, 2), (4, 2, 2), (4, 1, 1)])
+def test_a_slurm_job_starts_as_many_processes_as_it_was_given_gpus(monkeypatch, given, asked, started):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: given)
+    assert launching.processes_for("mine", asked) == started
+
+
+def test_missing_gpus_are_an_error_outside_slurm_and_in_a_job_without_any(monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(InputError, match="1 CUDA GPUs; expected 2"):
+        launching.processes_for("mine", 2)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(InputError, match="0 CUDA GPUs; expected 2"):
+        launching.processes_for("mine", 2)

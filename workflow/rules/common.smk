@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import signal
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -22,9 +23,11 @@ from bioner.catalogue import (
     training_settings,
     trials_of,
 )
+from bioner.checksums import sha256_of
 from bioner.config import REPOSITORY, load_config
 from bioner.corpora.fetching.sources import identities, lacking
 from bioner.errors import InputError
+from bioner.slurm.site import grown, request, site_of
 
 try:
     # Snakemake lists the overlays first, the file that they overlay last.
@@ -70,8 +73,20 @@ os.environ.update(
     BIONER_DATASETS=json.dumps(DATASETS),
     BIONER_CLOSED=",".join(sorted(closed - set(config["show_text"]))),
     **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
+    **(
+        {"HF_HOME": str(Path(config["hf_home"]).expanduser())}
+        if config["hf_home"]
+        else {}
+    ),
 )
+# Jobs on other nodes find models in the cache or fail at once; `prefetch` fills it where there is a network.
+if config["offline"] or (config["offline"] is None and workflow.remote_exec):
+    os.environ.update(HF_HUB_OFFLINE="1")
 shell.prefix("set -euo pipefail; ")
+if workflow.remote_exec:
+    # Slurm warns all processes of a job. Those that have something to keep do; those around them must outlive them.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    shell.prefix("set -euo pipefail; trap '' TERM USR1; ")
 
 REPORTS = [
     "table1_instances",
@@ -128,12 +143,6 @@ def as_json(entry):
     return json.dumps(entry, ensure_ascii=False, sort_keys=True)
 
 
-def documents(wildcards):
-    """The table of a corpus's documents, where it has one."""
-    table = DATASETS[wildcards.dataset]["documents"]
-    return [REPOSITORY / table] if table else []
-
-
 def raw_files(wildcards):
     """What the raw files of a corpus are: it is fetched again when one of them changes, wherever it comes from."""
     raw = out(f"data/{wildcards.dataset}/raw")
@@ -164,7 +173,10 @@ def reading(wildcards):
         name: {"sha256": file["sha256"]} if entry["documents"] else {}
         for name, file in entry["files"].items()
     }
-    return as_json({key: entry[key] for key in READING} | {"files": files})
+    # The table of documents by its content: where the repository lies must not train anything again.
+    table = entry["documents"] and sha256_of(REPOSITORY / entry["documents"])
+    known = {key: entry[key] for key in READING} | {"files": files}
+    return as_json(known | ({"table": table} if table else {}))
 
 
 def trial_records(wildcards):
@@ -317,14 +329,37 @@ def resource(name):
     return lambda wildcards: MODELS[wildcards.model]["resources"][name]
 
 
-def gres(name):
-    """Slurm's generic resource for the GPUs of a job; empty for a job that needs none."""
+# What the profile says of the cluster; nothing on one machine.
+SITE = site_of(
+    {
+        name: default.raw
+        for name, default in (
+            workflow.resource_settings.default_resources or {}
+        ).items()
+    }
+)
 
-    def request(wildcards):
-        count = MODELS[wildcards.model]["resources"][name]
-        return f"{config['gres']}:{count}" if count else ""
 
-    return request
+def asks(gpus):
+    """What a model's job asks for; `gpus` names the entry's count of GPUs. Retries ask for more memory and time."""
+
+    def count(wildcards):
+        return MODELS[wildcards.model]["resources"][gpus]
+
+    def growing(name):
+        base = resource(name)
+        return lambda wildcards, attempt: grown(
+            base(wildcards), attempt, SITE.get(f"max_{name}")
+        )
+
+    def slurm(name):
+        return lambda wildcards: request(SITE, count(wildcards)).get(name)
+
+    return {
+        "gpus": count,
+        **{name: growing(name) for name in ("mem_mb", "runtime")},
+        **{name: slurm(name) for name in request(SITE, 0) | request(SITE, 1)},
+    }
 
 
 def trained(name):
@@ -333,6 +368,25 @@ def trained(name):
 
 
 def weights(wildcards):
-    """The trained model a prediction needs; none for controls."""
+    """The trained model a prediction needs; none for controls. Its run.json tells whether it was trained again."""
     name = "results/{dataset}/{model}/seed{seed}/model".format(**wildcards)
+    return ancient(out(name)) if trained(wildcards.model) else []
+
+
+def training_record(wildcards):
+    """The run.json of the training that a prediction depends on; none for controls."""
+    name = "results/{dataset}/{model}/seed{seed}/run.json".format(**wildcards)
     return out(name) if trained(wildcards.model) else []
+
+
+def from_hub(name):
+    """Whether a model's weights are fetched from the hub: not made here, nor in a folder of the user's."""
+    hub = MODELS[name]["source"]["hub"] if trained(name) else None
+    return bool(
+        hub and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub) and not os.path.isdir(hub)
+    )
+
+
+def snapshot(wildcards):
+    """What is known of the model's weights in the cache, where they are the hub's."""
+    return out(f"models/{wildcards.model}.json") if from_hub(wildcards.model) else []

@@ -10,3 +10,19 @@ rule fetch:
         "Fetching {wildcards.dataset}"
     shell:
         "bioner fetch {wildcards.dataset} --out {output} 2>&1 | tee {log}"
+
+
+rule snapshot:
+    output:
+        out("models/{model}.json"),
+    log:
+        out("logs/snapshot/{model}.log"),
+    localrule: True
+    params:
+        entry=lambda wildcards: as_json(
+            {key: MODELS[wildcards.model][key] for key in ("family", "source")}
+        ),
+    message:
+        "Fetching {wildcards.model}"
+    shell:
+        "bioner snapshot {wildcards.model} --entry {params.entry:q} --out {output} 2>&1 | tee {log}"

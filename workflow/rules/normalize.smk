@@ -1,7 +1,6 @@
 rule normalize:
     input:
-        documents,
-        raw=out("data/{dataset}/raw"),
+        raw=ancient(out("data/{dataset}/raw")),
     output:
         expand(out("data/{{dataset}}/{split}.jsonl"), split=["train", "dev", "test"]),
         out("data/{dataset}/stats.csv"),
@@ -9,6 +8,7 @@ rule normalize:
     log:
         out("logs/normalize/{dataset}.log"),
     params:
+        raw_files,  # what changes in the folder: its time does so without reason, when files are kept from a purge
         entry=reading,
         out=subpath(output[0], parent=True),
     message:

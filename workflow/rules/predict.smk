@@ -3,6 +3,7 @@ rule predict:
         gold=split_of,
         train=out("data/{dataset}/train.jsonl"),
         weights=weights,
+        trained=training_record,
         draft=draft,
     output:
         raw=out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}raw.jsonl.gz"),
@@ -11,10 +12,7 @@ rule predict:
         out("logs/predict/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
     threads: resource("threads")
     resources:
-        gres=gres("predict_gpus"),
-        gpus=resource("predict_gpus"),
-        mem_mb=resource("mem_mb"),
-        runtime=resource("runtime"),
+        **asks("predict_gpus"),
     params:
         entry=lambda wildcards: as_json(prediction_settings(MODELS[wildcards.model])),
         weights=lambda wildcards, input: (
@@ -32,10 +30,10 @@ rule predict:
 rule time:
     input:
         gold=out("data/{dataset}/test.jsonl"),
-        weights=lambda wildcards: expand(
-            out("results/{{dataset}}/{{model}}/seed{seed}/model"),
-            seed=config["seeds"][0],
+        weights=ancient(
+            out(f"results/{{dataset}}/{{model}}/seed{config['seeds'][0]}/model")
         ),
+        trained=out(f"results/{{dataset}}/{{model}}/seed{config['seeds'][0]}/run.json"),
         train=out("data/{dataset}/train.jsonl"),
         draft=lambda wildcards: (
             test_draft(wildcards.dataset, wildcards.model)
@@ -49,13 +47,11 @@ rule time:
     # Alone on one machine: what runs beside it would be in the seconds. Under Slurm it has the threads of its model.
     threads:
         lambda wildcards: max(
-            resource("threads")(wildcards), workflow.resource_settings.cores or 0
+            resource("threads")(wildcards),
+            0 if workflow.remote_exec else workflow.resource_settings.cores or 0,
         )
     resources:
-        gres=gres("predict_gpus"),
-        gpus=resource("predict_gpus"),
-        mem_mb=resource("mem_mb"),
-        runtime=resource("runtime"),
+        **asks("predict_gpus"),
     params:
         entry=lambda wildcards: as_json(prediction_settings(MODELS[wildcards.model])),
         seed=config["seeds"][0],

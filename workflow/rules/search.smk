@@ -2,6 +2,7 @@ rule trial:
     input:
         out("data/{dataset}/train.jsonl"),
         out("data/{dataset}/dev.jsonl"),
+        snapshot=snapshot,
     output:
         history=out("results/{dataset}/{model}/trials/{trial}/history.csv"),
         run=out("results/{dataset}/{model}/trials/{trial}/run.json"),
@@ -9,16 +10,16 @@ rule trial:
         out("logs/trial/{dataset}/{model}/{trial}.log"),
     threads: resource("threads")
     resources:
-        gres=gres("gpus"),
-        gpus=resource("gpus"),
-        mem_mb=resource("mem_mb"),
-        runtime=resource("runtime"),
+        **asks("gpus"),
         in_turn=1,  # trials that share an allocation run one after the other (profiles/slurm)
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
         entry=lambda wildcards: as_json(
             training_settings(trials_of(MODELS[wildcards.model])[wildcards.trial])
+        ),
+        snapshot=lambda wildcards, input: (
+            f"--snapshot {input.snapshot}" if input.snapshot else ""
         ),
         over=lambda wildcards: [
             f"--searched {name}" for name in sorted(MODELS[wildcards.model]["search"])
@@ -28,7 +29,7 @@ rule trial:
         "Trying {wildcards.trial} for {wildcards.model} on {wildcards.dataset}"
     shell:
         "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {params.seed}"
-        " --data {params.data} --out {params.out} {params.over} 2>&1 | tee {log}"
+        " --data {params.data} --out {params.out} {params.over} {params.snapshot} 2>&1 | tee {log}"
 
 
 # A checkpoint: what comes after is planned again once the winner is known, and a winner that stays changes nothing.

@@ -3,6 +3,7 @@ rule train:
         out("data/{dataset}/train.jsonl"),
         out("data/{dataset}/dev.jsonl"),
         winner=winner,
+        snapshot=snapshot,
     output:
         model=directory(out("results/{dataset}/{model}/seed{seed}/model")),
         history=out("results/{dataset}/{model}/seed{seed}/history.csv"),
@@ -11,19 +12,19 @@ rule train:
         out("logs/train/{dataset}/{model}/seed{seed}.log"),
     threads: resource("threads")
     resources:
-        gres=gres("gpus"),
-        gpus=resource("gpus"),
-        mem_mb=resource("mem_mb"),
-        runtime=resource("runtime"),
+        **asks("gpus"),
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
         winner=lambda wildcards, input: (
             f"--winner {input.winner}" if input.winner else ""
         ),
+        snapshot=lambda wildcards, input: (
+            f"--snapshot {input.snapshot}" if input.snapshot else ""
+        ),
         entry=lambda wildcards: as_json(training_settings(MODELS[wildcards.model])),
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
         "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {wildcards.seed}"
-        " --data {params.data} --out {params.out} {params.winner} 2>&1 | tee {log}"
+        " --data {params.data} --out {params.out} {params.winner} {params.snapshot} 2>&1 | tee {log}"

@@ -7,12 +7,13 @@ import warnings
 
 import typer
 
-from bioner.cli import corpora, reports, scores, systems, training
+from bioner.cli import corpora, models, reports, scores, systems, training
 from bioner.errors import InputError, Interrupted
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 for command in (
     *(corpora.fetch, corpora.normalize, corpora.validate),
+    models.snapshot,
     *(training.train, training.search, training.adopt, training.merge),
     *(systems.predict, systems.time, systems.realign, systems.tag),
     *(scores.score, scores.gather, scores.compare, scores.compare_all, scores.select, scores.ensemble),
@@ -44,6 +45,7 @@ def _quiet_libraries() -> None:
     warnings.simplefilter("ignore", FutureWarning)  # libraries to their own callers
     for noisy in (
         "httpx",
+        "httpx2",
         "httpcore",
         "filelock",
         "urllib3",

@@ -17,6 +17,7 @@ def report(
     model: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
     notices: Annotated[str | None, typer.Option(help="Notices of corpora as JSON, for those of the catalogue.")] = None,
     left_out: Annotated[str, typer.Option(help="Corpora that were left out, and why, as JSON.")] = "{}",
+    failed: Annotated[str, typer.Option(help="Jobs that failed, and their logs, as JSON.")] = "{}",
     config: Config = None,
 ) -> None:
     """Tables I to V beside the paper's, costs, one page; from kept files alone."""
@@ -27,7 +28,8 @@ def report(
         told = {name: entry["notice"] for name, entry in catalogue.items() if entry["notice"]}
     else:
         told = json_object("--notices", notices)
-    report(results, data, out, dataset or [], model or [], told, json_object("--left-out", left_out))
+    left, broken = json_object("--left-out", left_out), json_object("--failed", failed)
+    report(results, data, out, dataset or [], model or [], told, left, broken)
 
 
 def summary(reports: Annotated[Path, typer.Argument(help="Folder that `bioner report` wrote.")]) -> None:

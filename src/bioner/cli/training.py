@@ -22,6 +22,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 42,
     dataset: Annotated[str | None, typer.Option(help="The corpus's name, for the model card.")] = None,
     winner: Annotated[Path | None, typer.Option(help="winner.json of a search: train with its values.")] = None,
+    snapshot: Annotated[Path | None, typer.Option(help="What `bioner snapshot` wrote: train at its commit.")] = None,
     searched: Annotated[
         list[str] | None,
         typer.Option(help="A trial of a search over this setting; again for each. Weights stay with the best so far."),
@@ -42,6 +43,10 @@ def train(
     if winner:
         found = merged(settings, {"train": read_winner(winner)["train"]})
         settings = complete_entry("models", model, found, winner)
+    if snapshot:
+        from bioner.models.snapshots import read_snapshot
+
+        settings = merged(settings, {"source": {"revision": read_snapshot(snapshot)["commit"]}})
     if unknown := set(searched or []) - set(settings["train"]):
         raise InputError(
             "--searched", repr(min(unknown)), f"one of {', '.join(settings['train'])}", "Correct the name."

@@ -167,10 +167,10 @@ def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) 
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # what libraries raise over a broken file is anybody's guess
-        raise InputError(source, *_why_not(str(source), revision, error)) from None
+        raise InputError(source, *why_not(str(source), revision, error)) from None
 
 
-def _why_not(source: str, revision: str | None, error: Exception) -> tuple[str, str, str]:
+def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, str, str]:
     """What was found in place of a model, what was expected, and what to do."""
     reasons = list(_chain(error))
     fetch = f"`hf download {source}" + (f" --revision {revision}`" if revision else "`")

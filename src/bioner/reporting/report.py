@@ -57,10 +57,12 @@ def report(
     models: Sequence[str] = (),
     notices: Mapping[str, str] | None = None,
     left_out: Mapping[str, str] | None = None,
+    failed: Mapping[str, str] | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Build every report from kept files; without names, of every cell found under `results`.
 
-    `notices` say what scores on a corpus mean, for those that are in the report; `left_out`, why others are not.
+    `notices` say what scores on a corpus mean, for those that are in the report; `left_out`, why others are not;
+    `failed`, which jobs failed, and where their logs are.
     """
     for kept_folder in (results, data):
         if out.resolve().is_relative_to(kept_folder.resolve()):
@@ -100,7 +102,7 @@ def report(
     for corpus, note in notes:
         log.info("report: %s: %s", corpus, note)
     with atomic_text(out / "report.html") as stream:
-        stream.write(page(tables, missing, notes))
+        stream.write(page(tables, missing, notes, failed or {}))
     return tables
 
 
@@ -110,7 +112,12 @@ def missing_cells(kept: Kept, datasets: Sequence[str], models: Sequence[str]) ->
     return [f"{dataset} × {model}" for dataset in datasets for model in models if (dataset, model) not in there]
 
 
-def page(tables: dict[str, pl.DataFrame], missing: Sequence[str], notes: Sequence[tuple[str, str]]) -> str:
+def page(
+    tables: dict[str, pl.DataFrame],
+    missing: Sequence[str],
+    notes: Sequence[tuple[str, str]],
+    failed: Mapping[str, str],
+) -> str:
     """The page as one HTML text: no request leaves it, every value is escaped; columns without a value are left out."""
     environment = Environment(loader=PackageLoader("bioner.reporting"), autoescape=select_autoescape(default=True))
     shown = []
@@ -121,7 +128,7 @@ def page(tables: dict[str, pl.DataFrame], missing: Sequence[str], notes: Sequenc
         shown.append((TITLES[name], f"{name}.csv", columns, rows))
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     template = environment.get_template("report.html.j2")
-    return template.render(tables=shown, missing=missing, notes=notes, made=now, provenance=provenance())
+    return template.render(tables=shown, missing=missing, notes=notes, failed=failed, made=now, provenance=provenance())
 
 
 def _cell(column: str, value: object) -> str:

@@ -1,12 +1,17 @@
 """One process a GPU: a job that needs several hands over to accelerate, once the GPUs are known to be there."""
 
+import logging
 import os
 import socket
 import sys
 
+import torch
+
 from bioner.config import REPOSITORY
 from bioner.errors import InputError
 from bioner.models.hub import require_devices
+
+log = logging.getLogger(__name__)
 
 ACCELERATE_CONFIG = REPOSITORY / "envs" / "accelerate.yaml"
 
@@ -19,15 +24,32 @@ def launch(name: str, gpus: int) -> None:
 
     Raises InputError where GPUs are missing, or somebody launched another number of processes.
     """
-    require_devices(name, gpus)
-    if gpus < 2:
+    count = processes_for(name, gpus)
+    if count < 2:
         return
     if "WORLD_SIZE" not in os.environ:
         os.environ |= ENVIRONMENT
-        os.execv(sys.executable, launch_command(gpus, sys.argv[1:]))
-    if int(os.environ["WORLD_SIZE"]) != gpus:
+        os.execv(sys.executable, launch_command(count, sys.argv[1:]))
+    if int(os.environ["WORLD_SIZE"]) != count:
         remedy = "Start `bioner` itself; it launches as many as it needs."
-        raise InputError(name, f"{os.environ['WORLD_SIZE']} processes", f"one a GPU: {gpus}", remedy)
+        raise InputError(name, f"{os.environ['WORLD_SIZE']} processes", f"one a GPU: {count}", remedy)
+
+
+def processes_for(name: str, gpus: int) -> int:
+    """How many processes train a model that is to have so many GPUs: one for each that a Slurm job was given.
+
+    With fewer than the entry asks for the batch stays as it is, in more parts; more are left alone, since a cell is
+    trained alike everywhere. Outside Slurm missing GPUs are an error.
+    """
+    given = torch.cuda.device_count()
+    if "SLURM_JOB_ID" in os.environ and 0 < given < gpus:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            log.warning(
+                "train %s: Slurm gave %d of %d GPUs; the batch stays as it is, in more parts", name, given, gpus
+            )
+        return given
+    require_devices(name, gpus)
+    return max(gpus, 1)
 
 
 def launch_command(processes: int, arguments: list[str]) -> list[str]:

@@ -20,7 +20,6 @@ from bioner.catalogue import TRAINED
 from bioner.errors import InputError
 from bioner.files import atomic_path
 from bioner.instances import Instance, unseen_types
-from bioner.models.hub import require_devices
 from bioner.provenance import provenance
 from bioner.search import KEPT, drop_losers
 from bioner.tables import write_table
@@ -29,6 +28,7 @@ from bioner.training.checkpoints import is_sealed, seal
 from bioner.training.classifier import train_classifier
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job, Trained
+from bioner.training.launch import processes_for
 from bioner.training.llm import train_llm
 from bioner.training.scratch import make_pretrained
 from bioner.training.workspace import WORKSPACE, workspace_of
@@ -54,7 +54,7 @@ def train(job: Job, out: Path) -> None:
         if not instances:
             remedy = "Remake it with `bioner normalize`."
             raise InputError(f"{job.name}: {split} split", "no instance", "at least one", remedy)
-    require_devices(job.name, entry["resources"]["gpus"])
+    processes_for(job.name, entry["resources"]["gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
     processes = PartialState(cpu=entry["resources"]["gpus"] == 0, timeout=PATIENCE)
     sentences = sample(job.train, entry["train"]["sentences"], job.seed)

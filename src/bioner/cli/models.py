@@ -1,0 +1,33 @@
+"""Commands of models: snapshot."""
+
+import json
+import logging
+from typing import Annotated
+
+import typer
+
+from bioner.cli.options import Config, Entry, Out, entry_of, keep_apart, settings_of
+from bioner.errors import InputError
+
+log = logging.getLogger(__name__)
+
+
+def snapshot(
+    model: Annotated[str, typer.Argument(help="A model of the catalogue with source.hub.")],
+    out: Out,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
+    """Fetch a model of the hub into the cache (HF_HOME), and note the commit that trainings are to use."""
+    from bioner.files import atomic_text
+    from bioner.models.snapshots import fetch_snapshot
+
+    keep_apart(out)
+    source = entry_of("models", model, settings_of(config), entry)["source"]
+    if source["hub"] is None:
+        raise InputError(model, "no source.hub", "a model of the hub", "It needs no snapshot.")
+    record = fetch_snapshot(source["hub"], source["revision"] or "main")
+    with atomic_text(out) as stream:
+        stream.write(json.dumps(record, indent=2) + "\n")
+    size = sum(record["files"].values()) / 2**30
+    log.info("snapshot %s: %s at %s, %.1f GiB in the cache", model, record["hub"], record["commit"], size)

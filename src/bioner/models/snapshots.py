@@ -1,0 +1,57 @@
+"""Models of the hub fetched whole into the cache, so that jobs without a network find them at one commit."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub.constants import HF_HUB_OFFLINE
+
+from bioner.errors import InputError
+from bioner.files import parse_json, read_text
+from bioner.models.hub import why_not
+from bioner.models.whole import fault_of
+
+# What transformers reads beside weights; of original checkpoints in other formats nothing is needed.
+TEXTS = ("*.json", "*.txt", "*.model", "*.jinja")
+
+
+def fetch_snapshot(hub: str, revision: str) -> dict[str, Any]:
+    """Fetch a model's configuration, tokenizer and weights at a branch, tag or commit; what is in the cache stays.
+
+    Returns `hub`, `revision`, the `commit` it stands for, and the sizes of its `files`. With hub access off
+    (HF_HUB_OFFLINE) the cache must hold all of it. Raises InputError: no such model or revision, no leave to read it,
+    no connection, incomplete.
+    """
+    try:
+        if HF_HUB_OFFLINE:
+            # Asked for the whole snapshot, the library misses the files that are not fetched.
+            folder = Path(hf_hub_download(hub, "config.json", revision=revision, local_files_only=True)).parent
+        else:
+            info = HfApi().model_info(hub, revision=revision)
+            weights = needed_weights(sibling.rfilename for sibling in info.siblings or [])
+            # The commit, not the branch: it may move between two files. The branch's name is noted all the same.
+            snapshot_download(hub, revision=revision, allow_patterns=["config.json"])
+            folder = Path(snapshot_download(hub, revision=info.sha, allow_patterns=[*TEXTS, *weights]))
+    except Exception as error:  # connections fail in many ways
+        raise InputError(hub, *why_not(hub, revision, error)) from None
+    if fault := fault_of(folder):
+        remedy = "Where there is a connection: `snakemake prefetch`, with the same HF_HOME."
+        raise InputError(hub, f"a snapshot with {fault}", "all files of the model in the cache", remedy)
+    files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    return {"hub": hub, "revision": revision, "commit": folder.name, "files": files}
+
+
+def needed_weights(files: Iterable[str]) -> list[str]:
+    """The files of a repository's top level that hold its weights: safetensors where there are any."""
+    top = [name for name in files if "/" not in name]
+    safe = [name for name in top if name.startswith("model") and name.endswith(".safetensors")]
+    return safe or [name for name in top if name.startswith("pytorch_model") and name.endswith(".bin")]
+
+
+def read_snapshot(path: Path) -> dict[str, Any]:
+    """What `bioner snapshot` wrote about a model."""
+    record = parse_json(read_text(path), str(path), whole_file=True)
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), str) for key in ("hub", "commit")):
+        raise InputError(path, "no snapshot", "what `bioner snapshot` wrote", "Remove it and run the same again.")
+    return record

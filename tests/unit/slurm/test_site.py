@@ -1,0 +1,50 @@
+"""What jobs ask of a site's cluster."""
+
+import pytest
+
+from bioner.slurm.site import grown, request, site_of
+
+SITE = site_of({"slurm_partition": "cpu", "gpu_partition": "gpu", "gpu_type": "h100", "gpu_request": "gres"})
+
+
+def test_values_are_read_as_snakemake_reads_them():
+    assert site_of({"a": "'min'", "b": "cpu", "c": 2880, "d": "2880", "e": "4000 * attempt"}) == {
+        "a": "min",
+        "b": "cpu",
+        "c": 2880,
+        "d": 2880,
+        "e": "4000 * attempt",
+    }
+
+
+def test_outside_slurm_nothing_is_asked_for():
+    assert request({}, 2) == {}
+
+
+def test_gpus_by_gres_or_by_gpus():
+    assert request(SITE, 2) == {"slurm_partition": "gpu", "gres": "gpu:h100:2"}
+    assert request(SITE | {"gpu_request": "gpus"}, 2) == {"slurm_partition": "gpu", "gpu": 2, "gpu_model": "h100"}
+
+
+def test_any_type():
+    site = SITE | {"gpu_type": "any"}
+    assert request(site, 1)["gres"] == "gpu:1"
+    assert request(site | {"gpu_request": "gpus"}, 1) == {"slurm_partition": "gpu", "gpu": 1}
+
+
+def test_jobs_without_gpus_keep_off_the_gpu_partition_its_qos_and_constraint():
+    site = SITE | {"qos": "normal", "gpu_qos": "gpu", "gpu_constraint": "nvlink"}
+    assert request(site, 0) == {"slurm_partition": "cpu", "qos": "normal"}
+    assert request(site, 1) == {
+        "slurm_partition": "gpu",
+        "qos": "gpu",
+        "constraint": "nvlink",
+        "gres": "gpu:h100:1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("attempt", "limit", "asked"), [(1, 250, 100), (2, 250, 200), (3, 250, 250), (3, None, 300), (1, 50, 50)]
+)
+def test_retries_ask_for_more_up_to_what_there_is(attempt, limit, asked):
+    assert grown(100, attempt, limit) == asked

@@ -1,0 +1,147 @@
+"""Models fetched into the cache, from a hub of a few files on this machine."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from bioner.models.snapshots import needed_weights
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SHARDS = {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}
+FILES = {
+    "config.json": b"{}",
+    "tokenizer.json": b"{}",
+    "model.safetensors.index.json": json.dumps({"weight_map": SHARDS}).encode(),
+    **{file: save({name: torch.zeros(2)}) for name, file in SHARDS.items()},
+    "pytorch_model.bin": b"the same in another format",
+    "consolidated.safetensors": b"the same in a third",
+    "original/params.json": b"{}",
+}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """The part of the hub's interface that a download asks for: files of OWNER/NAME; OWNER/gated is closed."""
+
+    def do_HEAD(self):
+        self.answer(body=False)
+
+    def do_GET(self):
+        self.answer(body=True)
+
+    def answer(self, body):
+        path = self.path.split("?")[0]
+        if "/gated" in path:
+            return self.send(403, b"closed", {"X-Error-Code": "GatedRepo"}, body)
+        if path.startswith("/api/models/OWNER/NAME/tree/"):
+            tree = [{"type": "file", "path": name, "size": len(text), "oid": "0"} for name, text in FILES.items()]
+            return self.send(200, json.dumps(tree).encode(), {}, body)
+        if path.startswith("/api/models/OWNER/NAME"):
+            if path.endswith("/nowhere"):
+                return self.send(404, b"none", {"X-Error-Code": "RevisionNotFound"}, body)
+            info = {"id": "OWNER/NAME", "sha": COMMIT, "siblings": [{"rfilename": name} for name in FILES]}
+            return self.send(200, json.dumps(info).encode(), {}, body)
+        text = FILES.get(path.split(f"/{COMMIT}/")[-1].split("/main/")[-1])
+        if not path.startswith("/OWNER/NAME/resolve/") or text is None:
+            return self.send(404, b"none", {"X-Error-Code": "EntryNotFound"}, body)
+        asked.append(path)
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hash(text) & 0xFFFFFF:x}"'}
+        return self.send(200, text, headers, body)
+
+    def send(self, code, text, headers, body):
+        self.send_response(code)
+        for name, value in {**headers, "Content-Length": str(len(text))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(text)
+
+    def log_message(self, *_):
+        """Quiet."""
+
+
+asked = []
+
+
+@pytest.fixture
+def hub():
+    asked.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def snapshot(folder, hub, name="OWNER/NAME", revision="main", **environ):
+    entry = json.dumps({"family": "encoder", "source": {"hub": name, "revision": revision}})
+    known = {"HF_ENDPOINT": hub, "HF_HOME": str(folder / "cache"), "HF_TOKEN": "hf_secret", "HF_HUB_DISABLE_XET": "1"}
+    online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    command = [str(Path(sys.executable).parent / "bioner"), "snapshot", "mine", "--entry", entry]
+    out = folder / "models/mine.json"
+    return subprocess.run(
+        [*command, "--out", str(out)], capture_output=True, text=True, check=False, env=online | known | environ
+    ), out
+
+
+def test_a_model_is_fetched_whole_and_its_commit_noted(tmp_path, hub):
+    done, out = snapshot(tmp_path, hub)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(out.read_text())
+    assert (record["hub"], record["revision"], record["commit"]) == ("OWNER/NAME", "main", COMMIT)
+    assert set(record["files"]) == set(FILES) - {
+        "pytorch_model.bin",
+        "consolidated.safetensors",
+        "original/params.json",
+    }
+    assert "hf_secret" not in done.stdout + done.stderr
+
+
+def test_a_job_without_a_network_finds_it_by_branch_and_by_commit(tmp_path, hub):
+    snapshot(tmp_path, hub)
+    asked.clear()
+    for revision in ("main", COMMIT):
+        done, out = snapshot(tmp_path, hub, revision=revision, HF_HUB_OFFLINE="1")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(out.read_text())["commit"] == COMMIT
+    assert not asked
+
+
+def refused(done, out, words):
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hf_secret" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not out.exists()
+
+
+def test_a_gated_model_says_what_to_do_and_no_token(tmp_path, hub):
+    refused(*snapshot(tmp_path, hub, "OWNER/gated"), "a gated model, and no leave to read it")
+
+
+def test_a_revision_that_is_not_there(tmp_path, hub):
+    refused(*snapshot(tmp_path, hub, revision="nowhere"), "no revision 'nowhere'")
+
+
+def test_an_empty_cache_without_a_network(tmp_path, hub):
+    refused(*snapshot(tmp_path, hub, HF_HUB_OFFLINE="1"), "hub access is off (HF_HUB_OFFLINE)")
+
+
+def test_a_cache_that_lost_a_shard(tmp_path, hub):
+    snapshot(tmp_path, hub)
+    next((tmp_path / "cache").rglob(SHARDS["b"])).unlink()
+    (tmp_path / "models/mine.json").unlink()
+    refused(*snapshot(tmp_path, hub, HF_HUB_OFFLINE="1"), f"no {SHARDS['b']}")
+
+
+def test_safetensors_are_preferred_and_other_formats_left_alone():
+    assert needed_weights(FILES) == list(SHARDS.values())
+    assert needed_weights(["pytorch_model.bin", "rust_model.ot"]) == ["pytorch_model.bin"]

@@ -1,0 +1,72 @@
+"""Before the first job and after a failure: what an earlier run left in Slurm's queue, and a report all the same."""
+
+import subprocess
+
+from bioner.slurm.leftovers import clear, comment_of
+
+
+def clear_leftovers():
+    """End jobs of a Snakemake that was killed in this folder, where they make what this one is about to make.
+
+    The folder's lock is held by now: the jobs of a Snakemake that lives make other files.
+    """
+    prefix = getattr(workflow.executor_settings, "jobname_prefix", None)
+    if not prefix or not workflow.execution_settings.lock:
+        return
+    jobs = [
+        comment_of(job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs()
+    ]
+    try:
+        clear(prefix, Path.cwd(), jobs)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def failures():
+    """What failed, as `bioner report` is told: by cell, rule and log; all jobs of a group that failed."""
+    failed = [
+        job
+        for entry in workflow.scheduler.failed
+        for job in (entry.jobs if entry.is_group() else [entry])
+    ]
+    return {
+        " ".join([job.rule.name, *job.wildcards]): str(next(iter(job.log), "no log"))
+        for job in sorted(failed, key=lambda job: job.jobid)
+        if not all(os.path.exists(path) for path in job.output)
+    }
+
+
+def report_what_is_there():
+    """The report of a run some of whose jobs failed: what is there, and what is not with its log."""
+    reports = [job for job in workflow.dag.jobs if job.rule.name == "report"]
+    if not reports or workflow.scheduler is None:
+        return
+    job = reports[0]
+    command = [
+        *(
+            "bioner",
+            "report",
+            "--results",
+            job.params.results,
+            "--data",
+            job.params.data,
+        ),
+        *("--out", job.params.out, "--notices", job.params.notices),
+        *("--left-out", job.params.left_out, "--failed", json.dumps(failures())),
+        *" ".join([*job.params.datasets, *job.params.models]).split(),
+    ]
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        logger.error(f"No report of what is there: {said}")
+        return
+    # To Snakemake it is no output yet: it would take a report that is newer than its inputs for a finished one.
+    there = [os.path.getmtime(path) for path in job.input if os.path.exists(path)]
+    for path in job.output:
+        workflow.persistence.cleanup_metadata(path)
+        os.utime(path, (min(there) - 1,) * 2)
+    logger.error(
+        f"Some jobs failed: {job.output.page} has the others, and names the logs of these."
+    )
