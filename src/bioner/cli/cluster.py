@@ -1,0 +1,52 @@
+"""Commands of clusters: doctor."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bioner.cli.options import Config, settings_of
+from bioner.config import REPOSITORY
+from bioner.errors import InputError
+
+PROFILE = REPOSITORY / "profiles" / "slurm"
+
+
+def doctor(
+    config: Config = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder whose file system is tested, in place of the configuration's.")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, help="How many GPUs this machine is to have.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="As on a compute node: only the cache.")] = False,
+    profile: Annotated[Path, typer.Option(help="Folder of the Snakemake profile.")] = PROFILE,
+) -> None:
+    """What a run needs of this machine, a line a check: ok, FAIL with what to do, or skip with why."""
+    from bioner.catalogue import load_matrix
+    from bioner.config import DEFAULT_CONFIG
+
+    settings = settings_of(config)
+    load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])  # a name that is unknown is no matter of the machine
+    out = out or Path(settings["out"])
+    if out.exists() and not out.is_dir():
+        raise InputError("--out", f"{out}, which is a file", "a folder", "Name the folder that results go to.")
+    if not (profile / "config.yaml").is_file():
+        raise InputError("--profile", f"no config.yaml in {profile}", "a folder with one", "Check the path.")
+    if settings["hf_home"]:
+        os.environ["HF_HOME"] = str(Path(settings["hf_home"]).expanduser())  # before anything loads the hub's library
+    within_job = settings["offline"] is None and "SLURM_JOB_ID" in os.environ
+    if offline or settings["offline"] or within_job:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    from bioner.doctor.checks import checks
+    from bioner.doctor.report import examine
+
+    failed = False
+    for finding in examine(checks(settings, out, gpus, HF_HUB_OFFLINE, profile)):
+        typer.echo(str(finding))
+        failed |= finding.state == "FAIL"
+    if failed:
+        raise typer.Exit(1)
