@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: env demo test check bench manual clean
+.PHONY: env demo test check bench profile manual clean
 .DELETE_ON_ERROR:
 
 env: $(READY)
@@ -27,6 +27,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
+
+# A site's profile: asks what it does not know. make profile ARGS='--gpu-partition a100 --account mine'
+profile: $(READY)
+	@$(BIN)/bioner profile profiles/site $(ARGS)
 
 check: $(READY)
 	$(BIN)/python -m pytest tests/workflow/test_lint.py

@@ -7,7 +7,7 @@ import warnings
 
 import typer
 
-from bioner.cli import cluster, corpora, models, reports, scores, systems, training
+from bioner.cli import cluster, corpora, models, reports, scores, site, storage, systems, training
 from bioner.errors import InputError, Interrupted
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -19,6 +19,8 @@ for command in (
     *(scores.score, scores.gather, scores.compare, scores.compare_all, scores.select, scores.ensemble),
     *(reports.report, reports.summary),
     cluster.doctor,
+    storage.archive,
+    site.profile,
 ):
     app.command()(command)
 
