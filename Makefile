@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: env demo test check bench profile manual clean
+.PHONY: env demo test test-slurm check bench profile manual clean
 .DELETE_ON_ERROR:
 
 env: $(READY)
@@ -26,7 +26,12 @@ demo: $(READY)
 	@$(BIN)/bioner summary runs/demo/reports
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --ignore tests/slurm
+
+# A real Slurm of two nodes, started for the tests alone (Debian: slurm-wlm munge; for accounting slurmdbd mariadb-server).
+# The slower half of the disturbances too; `make test-slurm ARGS='-m "not slow"'` leaves them out.
+test-slurm: $(READY)
+	$(BIN)/python -m pytest tests/slurm -rs $(ARGS)
 
 # A site's profile: asks what it does not know. make profile ARGS='--gpu-partition a100 --account mine'
 profile: $(READY)

@@ -1,0 +1,71 @@
+"""What Slurm is asked for: partition, GPUs, memory, time, nodes of each kind of job, as Slurm itself saw it."""
+
+import shutil
+import signal
+
+import polars as pl
+import pytest
+
+from tests.slurm.cluster import until
+from tests.slurm.conftest import REPOSITORY
+
+
+def test_the_matrix_through_slurm_gives_the_reports_of_one_machine(undisturbed):
+    scores = pl.read_csv(undisturbed.folder / "reports/scores.csv")
+    assert set(scores["model"]) == {"dictionary", "bert-mini"}
+    assert (undisturbed.folder / "reports/report.html").is_file()
+
+
+def test_realigning_and_scoring_a_prediction_is_one_job(undisturbed):
+    where = str(undisturbed.folder)
+    rules = [job["Comment"].split("_wildcards")[0] for job in undisturbed.cluster.jobs() if job["WorkDir"] == where]
+    assert rules.count("rule_train") == 1
+    assert "rule_realign" not in rules
+    assert rules.count("rule_scores_realign_score") == 2
+    assert len(rules) == 8  # normalize, train, two predictions, two scorings, time, compare
+
+
+def test_small_jobs_ask_for_little_and_no_gpu(undisturbed):
+    job = undisturbed.cluster.jobs("normalize")[0]
+    assert (job["Partition"], job["MinMemoryNode"], job["TimeLimit"]) == ("cpu", "4000M", "01:00:00")
+    assert "TresPerNode" not in job
+
+
+def test_jobs_of_a_model_on_the_cpu_stay_off_the_gpu_partition(undisturbed):
+    assert {undisturbed.cluster.jobs(rule)[0]["Partition"] for rule in ("train", "predict", "time")} == {"cpu"}
+
+
+@pytest.fixture
+def held(cluster):
+    """The GPU partition takes jobs, and starts none."""
+    cluster.run("scontrol", "update", "partition=gpu", "state=down")
+    yield
+    cluster.run("scontrol", "update", "partition=gpu", "state=up")
+
+
+@pytest.mark.parametrize("asked", ["gres", "gpus"])
+def test_gpus_memory_and_time_come_from_the_model_s_entry(run, cluster, held, asked, tmp_path):
+    profile = tmp_path / "profile"
+    shutil.copytree(REPOSITORY / "profiles/slurm", profile)
+    text = (profile / "config.yaml").read_text()
+    (profile / "config.yaml").write_text(text.replace("gpu_request: gres", f"gpu_request: {asked}"))
+    weights = tmp_path / "weights"
+    weights.mkdir()  # a folder: nothing is fetched
+    names = ["bert-large-uncased", "mistral-7b"]
+    run.configure(models=names, search=False, settings={name: {"source": {"hub": str(weights)}} for name in names})
+    process = run.start(profile=profile)
+    here = lambda: [job for job in cluster.jobs("train", "pending") if job["WorkDir"] == str(run.folder)]  # noqa: E731
+    until(120, lambda: len(here()) == 2, run.said)
+    jobs = {("mistral" if "mistral" in job["Comment"] else "bert"): job for job in here()}
+    key = {"gres": "TresPerNode", "gpus": "TresPerJob"}[asked]
+    assert jobs["bert"][key] == "gres:gpu:h100:1"
+    assert jobs["mistral"][key] == "gres:gpu:h100:2"
+    assert {job["Partition"] for job in jobs.values()} == {"gpu"}
+    assert {job["NumNodes"] for job in jobs.values()} <= {"1", "1-1"}
+    assert (jobs["bert"]["MinMemoryNode"], jobs["mistral"]["MinMemoryNode"]) == ("32000M", "96000M")
+    assert (jobs["bert"]["TimeLimit"], jobs["mistral"]["TimeLimit"]) == ("08:00:00", "1-00:00:00")
+    assert (jobs["bert"]["NumCPUs"], jobs["mistral"]["NumCPUs"]) == ("8", "16")
+    assert jobs["mistral"]["Requeue"] == "1"
+    process.send_signal(signal.SIGINT)  # Ctrl-C takes the jobs along
+    run.finish(process, expected=1)
+    until(30, lambda: not here())
