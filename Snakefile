@@ -37,6 +37,7 @@ rule prefetch:
 
 
 onstart:
+    ask_squeue_alone()
     clear_leftovers()
 
 

@@ -106,10 +106,13 @@ class Cluster:
             (self.base / folder).mkdir(parents=True)
         for folder in (self.base, self.base / "munge"):
             folder.chmod(0o711)  # munge's clients must pass
-        # The executor plugin takes SLURM_CONF from its job steps, which then look for the machine's own.
-        step = self.base / "bin/srun"
-        step.write_text(f'#!/bin/sh\nSLURM_CONF={self.base}/etc/slurm.conf exec {shutil.which("srun")} "$@"\n')
-        step.chmod(0o755)
+        # The executor plugin takes SLURM_CONF from its job steps, and from Snakemake in a job: they would look for the
+        # machine's own configuration.
+        for name in ("sbatch", "scancel", "scontrol", "sacct", "sacctmgr", "sinfo", "squeue", "srun", "sshare"):
+            if program := shutil.which(name):
+                wrapper = self.base / "bin" / name
+                wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={self.base}/etc/slurm.conf exec {program} "$@"\n')
+                wrapper.chmod(0o755)
         ports, host = _free_ports(), socket.gethostname().split(".")[0]
         known = {"base": self.base, "ports": ports, "host": host, "user": "root", "nodes": "gpu[01-02]"}
         storage = (
@@ -197,7 +200,7 @@ class Cluster:
         self._write("slurmdbd.conf", DBD.format(**known))
         (self.base / "etc/slurmdbd.conf").chmod(0o600)
         self._daemon("slurmdbd", "-D")
-        self._until(30, lambda: self.run("sacctmgr", "-n", "show", "stats", check=False) != "")
+        self._until(60, lambda: "RPC" in self.run("sacctmgr", "show", "stats", check=False))
         self.run("sacctmgr", "-i", "add", "cluster", "bioner", check=False)
         self.run("sacctmgr", "-i", "add", "account", "bench", "Description=bench", "Organization=bench")
         self.run("sacctmgr", "-i", "add", "user", "root", "Account=bench")

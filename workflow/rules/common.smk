@@ -173,10 +173,13 @@ def reading(wildcards):
         name: {"sha256": file["sha256"]} if entry["documents"] else {}
         for name, file in entry["files"].items()
     }
-    # The table of documents by its content: where the repository lies must not train anything again.
-    table = entry["documents"] and sha256_of(REPOSITORY / entry["documents"])
-    known = {key: entry[key] for key in READING} | {"files": files}
-    return as_json(known | ({"table": table} if table else {}))
+    return as_json({key: entry[key] for key in READING} | {"files": files})
+
+
+def documents(wildcards):
+    """The table of a corpus's documents by its content: where the repository lies must not train anything again."""
+    table = DATASETS[wildcards.dataset]["documents"]
+    return sha256_of(REPOSITORY / table) if table else ""
 
 
 def trial_records(wildcards):

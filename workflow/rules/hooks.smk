@@ -5,6 +5,19 @@ import subprocess
 from bioner.slurm.leftovers import clear, comment_of
 
 
+def ask_squeue_alone():
+    """Keep the executor plugin from asking sacct where squeue is to be asked.
+
+    While Slurm's controller is away it takes sacct for the better one, and where there is no accounting never hears of
+    its jobs again.
+    """
+    if getattr(workflow.executor_settings, "status_command", None) == "squeue":
+        import snakemake_executor_plugin_slurm as plugin
+
+        there = plugin.is_query_tool_available
+        plugin.is_query_tool_available = lambda tool: tool != "sacct" and there(tool)
+
+
 def clear_leftovers():
     """End jobs of a Snakemake that was killed in this folder, where they make what this one is about to make.
 

@@ -1,6 +1,6 @@
 rule normalize:
     input:
-        raw=ancient(out("data/{dataset}/raw")),
+        raw=out("data/{dataset}/raw"),
     output:
         expand(out("data/{{dataset}}/{split}.jsonl"), split=["train", "dev", "test"]),
         out("data/{dataset}/stats.csv"),
@@ -8,8 +8,8 @@ rule normalize:
     log:
         out("logs/normalize/{dataset}.log"),
     params:
-        raw_files,  # what changes in the folder: its time does so without reason, when files are kept from a purge
         entry=reading,
+        documents=documents,
         out=subpath(output[0], parent=True),
     message:
         "Normalizing {wildcards.dataset}"
