@@ -39,6 +39,8 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
         entry = merged(known, changes)
         if kind == "datasets" and known and isinstance(changes.get("splits"), dict) and "files" not in changes:
             entry = _with_new_files(entry)
+        if kind == "models" and known["source"]["hub"] and "revision" not in (changes.get("source") or {}):
+            entry = _at_its_own_revision(entry, known)
         catalogue[name] = checked({name: entry}, kind, [f"{key} of {name}"])[name]
     for name, entry in catalogue.items():
         _check_entry(kind, name, entry)
@@ -150,6 +152,14 @@ def _with_new_files(entry: Tree) -> Tree:
     new = [name for name in names if name not in files]
     files |= {name: {} for name in new if "/" not in name}
     return entry | {"files": files} | ({"documents": None} if new else {})
+
+
+def _at_its_own_revision(entry: Tree, known: Tree) -> Tree:
+    """A model whose weights come from elsewhere: the commit of the model it was is none of that one's."""
+    source = entry["source"]
+    if not isinstance(source, dict) or source.get("hub") == known["source"]["hub"]:
+        return entry
+    return entry | {"source": {key: value for key, value in source.items() if key != "revision"}}
 
 
 def _check_entry(kind: str, name: str, entry: Tree) -> None:

@@ -19,6 +19,16 @@ def test_settings_change_the_named_keys_of_a_model_and_no_other():
     assert changed["llama-mini"] == shipped["llama-mini"]
 
 
+def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replaces():
+    shipped = load_catalogue("models", load_config({}))["llama-8b"]["source"]
+    source = {"other": {"hub": "a/b"}, "same": {"hub": shipped["hub"]}, "pinned": {"hub": "a/b", "revision": "v2"}}
+    settings = {name: {"like": "llama-8b", "source": changes} for name, changes in source.items()}
+    models = load_catalogue("models", load_config({"settings": settings}))
+    found = {name: models[name]["source"]["revision"] for name in source}
+    assert found == {"other": "main", "same": shipped["revision"], "pinned": "v2"}
+    assert shipped["revision"] != "main"
+
+
 def test_settings_are_checked_like_a_catalogue_entry():
     with pytest.raises(InputError, match=r"settings.*bert-mini\.train\.epoch'.*Did you mean 'epochs'"):
         load_catalogue("models", load_config({"settings": {"bert-mini": {"train": {"epoch": 3}}}}))

@@ -163,9 +163,11 @@ def test_an_encoder_to_draft_from_is_needed_where_drafts_are(decodings, models):
 
 
 def test_a_model_under_several_names_is_one_source(tmp_path):
-    found = sources(run_of(["llama-8b", "llama-8b-head", "bert-small", "bert-mini"]), tmp_path)
+    run = run_of(["llama-8b", "llama-8b-head", "bert-small", "bert-mini"])
+    revision = run["llama-8b"]["source"]["revision"]
+    found = sources(run, tmp_path)
     assert found == [
-        Source("meta-llama/Llama-3.1-8B-Instruct", "main", ("llama-8b", "llama-8b-head"), True),
+        Source("meta-llama/Llama-3.1-8B-Instruct", revision, ("llama-8b", "llama-8b-head"), True),
         Source("google/bert_uncased_L-4_H-512_A-8", "main", ("bert-small",), False),
     ]
 

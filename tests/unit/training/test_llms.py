@@ -50,7 +50,10 @@ REAL = {
 
 def recipe(name: str, source: Path, **changes) -> dict:
     """The catalogue's entry of a real model, on a small one and on the CPU."""
-    small = {"source": {"hub": str(source)}, "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1}}
+    small = {
+        "source": {"hub": str(source), "revision": "main"},
+        "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
+    }
     few = {"train": {"epochs": 1, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-3}}
     return complete_entry("models", name, merged(CATALOGUE[name], merged(merged(small, few), changes)))
 
