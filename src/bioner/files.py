@@ -128,6 +128,12 @@ def atomic_text(path: Path) -> Iterator[TextIO]:
                 yield text
 
 
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file whole or not at all."""
+    with atomic_text(path) as stream:
+        stream.write(json.dumps(content, indent=2) + "\n")
+
+
 def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Write JSON Lines, whole or not at all."""
     with atomic_text(path) as stream:

@@ -1,6 +1,5 @@
 """Where a result comes from and what it took: versions, commit, hardware, peak memory, energy."""
 
-import json
 import os
 import platform
 import resource
@@ -14,7 +13,7 @@ from typing import Any
 import psutil
 
 from bioner.config import REPOSITORY, Tree
-from bioner.files import atomic_path
+from bioner.files import write_json
 
 PACKAGES = (
     "bioner-bench",
@@ -54,8 +53,7 @@ def write_record(path: Path, made: Mapping[str, Any], settings: Tree) -> None:
         "peak_gpu_memory_gb": gpu_memory,
         **provenance(),
     }
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(path, record)
 
 
 def peak_memory(gpus: int) -> tuple[float, float | None]:

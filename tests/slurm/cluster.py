@@ -22,7 +22,7 @@ SlurmctldPort={ports[0]}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={base}/munge/socket
+AuthInfo=socket={base}/munge/socket,cred_expire=5
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -86,8 +86,10 @@ def why_not(accounting: bool = False) -> str | None:
             return f"this machine has a Slurm of its own ({path})"
     if "SLURM_CONF" in os.environ:
         return "this machine has a Slurm of its own (SLURM_CONF is set)"
-    if running := [found.name() for found in psutil.process_iter() if found.name() in ("slurmctld", "slurmd")]:
-        return f"a Slurm is running on this machine ({running[0]})"
+    ours = psutil.Process().children(recursive=True)  # a test's own
+    for found in psutil.process_iter():
+        if found.name() in ("slurmctld", "slurmd") and found not in ours:
+            return f"a Slurm is running on this machine ({found.name()})"
     return None
 
 
@@ -117,7 +119,8 @@ class Cluster:
         known = {"base": self.base, "ports": ports, "host": host, "user": "root", "nodes": "gpu[01-02]"}
         storage = (
             f"AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost=127.0.0.1\n"
-            f"AccountingStoragePort={ports[3]}\nAccountingStorageTRES=gres/gpu,gres/gpu:h100"
+            f"AccountingStoragePort={ports[3]}\nAccountingStorageTRES=gres/gpu,gres/gpu:h100\n"
+            f"AccountingStoragePass={self.base}/munge/socket"  # the munge that speaks for clients of slurmdbd
             if self.accounting
             else f"JobCompType=jobcomp/filetxt\nJobCompLoc={self.base}/log/jobs"
         )
@@ -200,7 +203,7 @@ class Cluster:
         self._write("slurmdbd.conf", DBD.format(**known))
         (self.base / "etc/slurmdbd.conf").chmod(0o600)
         self._daemon("slurmdbd", "-D")
-        self._until(60, lambda: "RPC" in self.run("sacctmgr", "show", "stats", check=False))
+        self._until(60, lambda: "stats output" in self.run("sacctmgr", "show", "stats", check=False))
         self.run("sacctmgr", "-i", "add", "cluster", "bioner", check=False)
         self.run("sacctmgr", "-i", "add", "account", "bench", "Description=bench", "Organization=bench")
         self.run("sacctmgr", "-i", "add", "user", "root", "Account=bench")

@@ -2,12 +2,14 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
 
+from bioner.checksums import sha256_of
 from tests.workflow.snakemake import dry_run, jobs, planned, run, snakemake
 
 SCORES = "results/tiny/dictionary/scores.csv"
@@ -92,6 +94,19 @@ def test_the_demo_cut_down_to_seconds(tmp_path):
     page = (tmp_path / "reports" / "report.html").read_text()
     assert "llama-mini" in page
     assert "http" not in page.replace("http://www.w3.org", ""), "the page asks nobody for anything"
+
+
+def test_times_that_a_purge_of_scratch_makes_people_touch_are_no_reason_to_run(folder):
+    """Raw files, folders and all: what they hold is known by checksums."""
+    run(folder, SCORES)
+    raw = folder / "data/tiny/raw"
+    assert json.loads((folder / "data/tiny/raw.json").read_text()) == {
+        f"{split}.txt": sha256_of(raw / f"{split}.txt") for split in ("train", "dev", "test")
+    }
+    later = time.time() + 60
+    for path in (raw, *raw.iterdir(), folder / "data/tiny/raw.json", folder / "data/tiny/train.jsonl"):
+        os.utime(path, (later, later))
+    assert planned(folder, SCORES) == {}
 
 
 def test_what_another_version_recorded_is_no_obstacle(folder):

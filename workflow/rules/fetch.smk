@@ -1,6 +1,7 @@
 rule fetch:
     output:
-        directory(out("data/{dataset}/raw")),
+        raw=directory(out("data/{dataset}/raw")),
+        record=out("data/{dataset}/raw.json"),
     log:
         out("logs/fetch/{dataset}.log"),
     localrule: True
@@ -9,7 +10,7 @@ rule fetch:
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "bioner fetch {wildcards.dataset} --out {output} 2>&1 | tee {log}"
+        "bioner fetch {wildcards.dataset} --out {output.raw} --record {output.record} 2>&1 | tee {log}"
 
 
 rule snapshot:

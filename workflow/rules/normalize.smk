@@ -1,6 +1,8 @@
 rule normalize:
     input:
-        raw=out("data/{dataset}/raw"),
+        # The files are known by their checksums: times alone, say of a purge, normalize and train nothing again.
+        record=out("data/{dataset}/raw.json"),
+        raw=ancient(out("data/{dataset}/raw")),
     output:
         expand(out("data/{{dataset}}/{split}.jsonl"), split=["train", "dev", "test"]),
         out("data/{dataset}/stats.csv"),

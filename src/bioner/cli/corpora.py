@@ -8,14 +8,25 @@ from typing import Annotated
 import typer
 
 from bioner.catalogue import is_closed
-from bioner.cli.options import Config, Entry, Out, entry_of, json_object, settings_of
+from bioner.cli.options import Config, Entry, Out, entry_of, json_object, keep_apart, settings_of
 from bioner.errors import InputError
 
 
-def fetch(dataset: str, out: Out, mirror: Path | None = None, config: Config = None, entry: Entry = None) -> None:
+def fetch(
+    dataset: str,
+    out: Out,
+    mirror: Path | None = None,
+    record: Annotated[Path | None, typer.Option(help="Where to note the checksum of every raw file.")] = None,
+    config: Config = None,
+    entry: Entry = None,
+) -> None:
     """Get a corpus's raw files and verify their checksums."""
+    from bioner.checksums import sha256_of
     from bioner.corpora.fetching.fetch import fetch
+    from bioner.files import write_json
 
+    if record:
+        keep_apart(record, out, option="--record")
     settings = settings_of(config)
     folder = mirror or settings["mirror"] or os.environ.get("BIONER_MIRROR")
     if entry is None and dataset in (
@@ -23,7 +34,9 @@ def fetch(dataset: str, out: Out, mirror: Path | None = None, config: Config = N
     ):
         entry = json.dumps(planned[dataset])  # as the workflow has it; where files come from is no parameter of a rule
     found = entry_of("datasets", dataset, settings, entry)
-    fetch(dataset, found, out, Path(folder).expanduser() if folder else None)
+    files = fetch(dataset, found, out, Path(folder).expanduser() if folder else None)
+    if record:
+        write_json(record, {path.name: sha256_of(path) for path in files})
 
 
 def normalize(

@@ -1,6 +1,5 @@
 """Commands of models: snapshot."""
 
-import json
 import logging
 from typing import Annotated
 
@@ -19,7 +18,7 @@ def snapshot(
     entry: Entry = None,
 ) -> None:
     """Fetch a model of the hub into the cache (HF_HOME), and note the commit that trainings are to use."""
-    from bioner.files import atomic_text
+    from bioner.files import write_json
     from bioner.models.snapshots import fetch_snapshot
 
     keep_apart(out)
@@ -27,7 +26,6 @@ def snapshot(
     if source["hub"] is None:
         raise InputError(model, "no source.hub", "a model of the hub", "It needs no snapshot.")
     record = fetch_snapshot(source["hub"], source["revision"] or "main")
-    with atomic_text(out) as stream:
-        stream.write(json.dumps(record, indent=2) + "\n")
+    write_json(out, record)
     size = sum(record["files"].values()) / 2**30
     log.info("snapshot %s: %s at %s, %.1f GiB in the cache", model, record["hub"], record["commit"], size)

@@ -1,6 +1,5 @@
 """Commands of training: train, search, adopt, merge."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Annotated
@@ -66,7 +65,7 @@ def search(
     winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
 ) -> None:
     """Rank the trials of a hyper-parameter search by dev; trials of it that are not named lose their weights."""
-    from bioner.files import atomic_text
+    from bioner.files import write_json
     from bioner.search import rank, read_trial, retire, search_table, winner_of
     from bioner.tables import write_table
 
@@ -74,9 +73,8 @@ def search(
     keep_apart(winner, out, option="--winner")
     each_once("search", trials)
     ranked = rank([read_trial(folder) for folder in trials])
-    table, best = search_table(ranked), json.dumps(winner_of(ranked), indent=2)
-    with atomic_text(winner) as stream:
-        stream.write(best + "\n")
+    table, best = search_table(ranked), winner_of(ranked)
+    write_json(winner, best)
     write_table(out, table)
     retire(ranked)
 

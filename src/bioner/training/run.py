@@ -1,7 +1,6 @@
 """One training job from data to a finished folder: workspace, source, seed, memory, provenance."""
 
 import gc
-import json
 import logging
 import random
 import shutil
@@ -18,7 +17,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from bioner.catalogue import TRAINED
 from bioner.errors import InputError
-from bioner.files import atomic_path
+from bioner.files import atomic_path, write_json
 from bioner.instances import Instance, unseen_types
 from bioner.provenance import provenance
 from bioner.search import KEPT, drop_losers
@@ -168,8 +167,7 @@ def _publish(job: Job, ran: Job, trained: Trained, model: Path, out: Path) -> No
         with atomic_path(out / "model") as path:
             model.replace(path)
     write_table(out / "history.csv", progress.history())
-    with atomic_path(out / "run.json") as path:
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(out / "run.json", record)
     if job.searched:
         drop_losers(out)
 
