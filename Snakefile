@@ -1,10 +1,14 @@
-"""bioner-bench: do LLMs surpass encoders for biomedical NER? The table of contents; one file a stage in workflow/rules/."""
+"""bioner-bench: do LLMs surpass encoders for biomedical NER? The table of contents: a file a stage, and what they share."""
 
 
 configfile: Path(workflow.current_basedir) / "config/config.yaml"
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/common/configuration.smk"
+include: "workflow/common/records.smk"
+include: "workflow/common/files.smk"
+include: "workflow/common/cluster.smk"
+include: "workflow/common/hooks.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/normalize.smk"
 include: "workflow/rules/train.smk"
@@ -14,7 +18,6 @@ include: "workflow/rules/realign.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/compare.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/hooks.smk"
 
 
 rule all:

@@ -1,3 +1,6 @@
+from bioner.catalogue import decodings_of, prediction_settings
+
+
 rule predict:
     input:
         gold=split_of,

@@ -1,3 +1,20 @@
+REPORTS = [
+    "table1_instances",
+    "table2_test_entities",
+    "corpora",
+    "table3_strict",
+    "table4_inference_time",
+    "table5_relaxed",
+    "alignment",
+    "conventions",
+    "subsets",
+    "paper_scoring",
+    "significance",
+    "cost",
+    "scores",
+]
+
+
 rule report:
     input:
         lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=at_hand()),

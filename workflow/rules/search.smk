@@ -1,3 +1,6 @@
+from bioner.catalogue import training_settings, trials_of
+
+
 rule trial:
     input:
         out("data/{dataset}/train.jsonl"),

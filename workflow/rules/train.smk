@@ -1,3 +1,6 @@
+from bioner.catalogue import training_settings
+
+
 rule train:
     input:
         out("data/{dataset}/train.jsonl"),

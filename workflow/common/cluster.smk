@@ -1,0 +1,41 @@
+"""What jobs ask of a cluster, and of one machine."""
+
+from bioner.slurm.site import grown, request, site_of
+
+
+def resource(name):
+    """A resource of the model's catalogue entry."""
+    return lambda wildcards: MODELS[wildcards.model]["resources"][name]
+
+
+# What the profile says of the cluster; nothing on one machine.
+SITE = site_of(
+    {
+        name: default.raw
+        for name, default in (
+            workflow.resource_settings.default_resources or {}
+        ).items()
+    }
+)
+
+
+def asks(gpus):
+    """What a model's job asks for; `gpus` names the entry's count of GPUs. Retries ask for more memory and time."""
+
+    def count(wildcards):
+        return MODELS[wildcards.model]["resources"][gpus]
+
+    def growing(name):
+        base = resource(name)
+        return lambda wildcards, attempt: grown(
+            base(wildcards), attempt, SITE.get(f"max_{name}")
+        )
+
+    def slurm(name):
+        return lambda wildcards: request(SITE, count(wildcards)).get(name)
+
+    return {
+        "gpus": count,
+        **{name: growing(name) for name in ("mem_mb", "runtime")},
+        **{name: slurm(name) for name in request(SITE, 0) | request(SITE, 1)},
+    }

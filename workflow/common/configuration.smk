@@ -1,0 +1,116 @@
+"""The configuration, checked and completed, and the environment that all jobs have."""
+
+import json
+import os
+import re
+import signal
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from bioner.catalogue import TRAINED, is_closed, load_matrix, trials_of
+from bioner.config import load_config
+from bioner.corpora.fetching.sources import lacking
+from bioner.errors import InputError
+
+try:
+    # Snakemake lists the overlays first, the file that they overlay last.
+    files = [Path(file) for file in reversed(workflow.configfiles)]
+    config = load_config(config, files)
+    DATASETS, MODELS = load_matrix(config, files)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def out(path):
+    """A path under the configured output folder, written as users write targets: without a leading `./`."""
+    return path if config["out"] == "." else f"{config['out']}/{path}"
+
+
+mirror = config["mirror"] or os.environ.get("BIONER_MIRROR")
+MIRROR = Path(mirror).expanduser() if mirror else None
+# Corpora that users supply, and have not: neither now nor in an earlier run.
+ABSENT = {
+    name: f"left out: {', '.join(files)} not at hand. {DATASETS[name]['obtain']}"
+    for name in config["datasets"]
+    if DATASETS[name]["obtain"]
+    and (files := lacking(name, DATASETS[name], MIRROR))
+    and not os.path.isdir(out(f"data/{name}/raw"))
+}
+NOTICES = {
+    name: DATASETS[name]["notice"]
+    for name in config["datasets"]
+    if DATASETS[name]["notice"]
+}
+if workflow.is_main_process:
+    for name, note in [*ABSENT.items(), *NOTICES.items()]:
+        logger.warning(f"{name}: {note}")
+
+# Rules call `bioner` as installed beside this Python, whether or not its environment was activated. The mirror is no
+# parameter of a rule: where files come from does not change what they are, and must not train anything again.
+# Every job, on whatever node, is run by a Snakemake that has read this file: its environment is the job's. Nor does it
+# change a result whether messages may show a corpus's text.
+search_path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+closed = {name for name in DATASETS if is_closed(DATASETS[name])}
+os.environ.update(
+    PATH=os.pathsep.join(search_path),
+    BIONER_DATASETS=json.dumps(DATASETS),
+    BIONER_CLOSED=",".join(sorted(closed - set(config["show_text"]))),
+    **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
+    **(
+        {"HF_HOME": str(Path(config["hf_home"]).expanduser())}
+        if config["hf_home"]
+        else {}
+    ),
+)
+# Jobs on other nodes find models in the cache or fail at once; `prefetch` fills it where there is a network.
+if config["offline"] or (config["offline"] is None and workflow.remote_exec):
+    os.environ.update(HF_HUB_OFFLINE="1")
+shell.prefix("set -euo pipefail; ")
+if workflow.remote_exec:
+    # Slurm warns all processes of a job. Those that have something to keep do; those around them must outlive them.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    shell.prefix("set -euo pipefail; trap '' TERM USR1; ")
+
+
+def one_of(names):
+    """A wildcard that is one of these names; without names it is nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+ENSEMBLES = [name for name in MODELS if MODELS[name]["family"] == "ensemble"]
+# Models whose hyper-parameters are searched for.
+SEARCHED = [name for name in MODELS if config["search"] and trials_of(MODELS[name])]
+SINGLE = [name for name in MODELS if name not in ENSEMBLES]
+
+
+wildcard_constraints:
+    dataset=one_of(DATASETS),
+    model=one_of(MODELS),
+    seed=r"\d+",
+    decoding="direct|free|free-paper|forced",
+    part="(dev/)?",
+    trial=one_of({name for entry in MODELS.values() for name in trials_of(entry)}),
+
+
+def at_hand():
+    """The corpora a run goes through: those whose files can be had.
+
+    A dry-run needs no source. Before the first report it plans the whole matrix; afterwards, what a run would do.
+    """
+    if workflow.dryrun and not os.path.exists(out("reports/report.html")):
+        return config["datasets"]
+    present = [name for name in config["datasets"] if name not in ABSENT]
+    if not present and not workflow.dryrun:
+        sys.exit("No corpus of the configuration is at hand.")
+    return present or config["datasets"]
+
+
+def as_json(entry):
+    """JSON that does not depend on the order in which somebody wrote the keys."""
+    return json.dumps(entry, ensure_ascii=False, sort_keys=True)
+
+
+def trained(name):
+    """Whether a model has weights: controls and ensembles have none."""
+    return MODELS[name]["family"] in TRAINED
