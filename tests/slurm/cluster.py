@@ -48,7 +48,7 @@ SlurmdLogFile={base}/log/slurmd-%n.log
 SlurmctldTimeout=300
 SlurmdTimeout=300
 KillWait=10
-MinJobAge=900
+MinJobAge=7200
 {accounting}
 NodeName={nodes} NodeHostname={host} NodeAddr=127.0.0.1 Port=[{ports[1]}-{ports[2]}] CPUs=16 Sockets=1 \
 CoresPerSocket=16 ThreadsPerCore=1 RealMemory=512000 Gres=gpu:h100:4 State=UNKNOWN
@@ -163,8 +163,8 @@ class Cluster:
                 daemon.wait(15)
             except subprocess.TimeoutExpired:
                 daemon.kill()
-        for found in psutil.process_iter(["cmdline"]):  # step daemons stand alone
-            if found.name().startswith("slurmstepd") and str(self.base) in self._environment(found):
+        for found in psutil.process_iter():  # step daemons stand alone, and so do processes of nodes that were lost
+            if found.pid != os.getpid() and str(self.base) in self._environment(found):
                 found.kill()
 
     def run(self, *command: str, check: bool = True) -> str:
