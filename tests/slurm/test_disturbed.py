@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from tests.slurm.cluster import kill, until
+from tests.slurm.conftest import Run
 
 
 def trainer(run):
@@ -108,12 +109,17 @@ def test_a_failed_cell_stops_no_other_and_is_named_with_its_log(run, undisturbed
 
 
 @pytest.mark.slow
-def test_out_of_time_after_a_warning(run, undisturbed):
+def test_out_of_time_after_a_warning(run, cluster, tmp_path_factory):
     """Slurm's warning makes it write a checkpoint and leave; the retry has twice the time."""
-    epochs = {"bert-mini": {"train": {"epochs": 60, "patience": None}, "resources": {"runtime": 1}}}
-    run.configure(settings=epochs)
+    long = {"train": {"epochs": 60, "patience": None}}
+    run.configure(settings={"bert-mini": long | {"resources": {"runtime": 1}}})
     run.finish(run.start("--set-resources", "train:slurm_extra='--signal=USR1@30'"))
     assert run.sessions() >= 2
+    in_time = Run(cluster, tmp_path_factory.mktemp("in_time"))
+    in_time.configure(settings={"bert-mini": long})
+    in_time.finish(in_time.start())
+    assert in_time.sessions() == 1
+    same(run, in_time)
 
 
 @pytest.mark.slow
