@@ -80,6 +80,20 @@ def test_snakemake_killed_and_started_again_ends_what_it_left_behind(run, undist
     same(run, undisturbed)
 
 
+def test_a_job_that_ends_while_nobody_watches_is_known_by_what_it_was_made_with(run):
+    """Its results count, and are made again when a setting of theirs changes."""
+    process = run.start()
+    checkpoint(run)
+    kill(process)
+    until(120, lambda: not run.cluster.jobs("train", "running"), run.said)
+    assert (run.training / "run.json").is_file()
+    run.finish(run.start("--unlock"))
+    planned = lambda: run.finish(run.start("--dry-run")).split("Job stats:")[-1]  # noqa: E731
+    assert not re.search(r"^train ", said := planned(), re.MULTILINE), said
+    run.configure(settings={"bert-mini": {"train": {"epochs": 11, "patience": None}}})
+    assert re.search(r"^train +1$", said := planned(), re.MULTILINE), said
+
+
 @pytest.mark.slow
 def test_slurm_s_controller_restarted_under_a_run(run, undisturbed):
     process = run.start()

@@ -26,11 +26,10 @@ def clear_leftovers():
     prefix = getattr(workflow.executor_settings, "jobname_prefix", None)
     if not prefix or not workflow.execution_settings.lock:
         return
-    jobs = [
-        comment_of(job.rule.name, job.wildcards) for job in workflow.dag.needrun_jobs()
-    ]
+    jobs = list(workflow.dag.needrun_jobs())
+    comments = [comment_of(job.rule.name, job.wildcards) for job in jobs]
     try:
-        clear(prefix, Path.cwd(), jobs)
+        clear(prefix, Path.cwd(), comments, {job.group for job in jobs if job.group})
     except InputError as error:
         raise WorkflowError(str(error)) from None
 

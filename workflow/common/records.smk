@@ -3,6 +3,7 @@
 import ast
 
 from snakemake.io import IOFile
+from snakemake.persistence import PersistenceBase
 
 
 def recorded(product):
@@ -38,3 +39,27 @@ def deletions(made_from, product):
         return f"deletions: {before + (os.path.exists(result) and not os.path.exists(source))}"
 
     return count
+
+
+def record_in_the_job():
+    """Have a job on a node record itself what it was made with.
+
+    Snakemake leaves that to the process that sent the job. Is that one killed, the job's files are there when it ends, and
+    nothing tells that they were made with other settings than those of a later run.
+    """
+    finished = PersistenceBase.finished
+
+    async def and_recorded(self, job):
+        # The condition under which Snakemake has jobs record themselves: when nobody waits for them.
+        settings = workflow.remote_execution_settings
+        before, settings.immediate_submit = settings.immediate_submit, True
+        try:
+            await finished(self, job)
+        finally:
+            settings.immediate_submit = before
+
+    PersistenceBase.finished = and_recorded
+
+
+if workflow.remote_exec:
+    record_in_the_job()

@@ -31,24 +31,33 @@ def comment_of(rule: str, wildcards: Iterable[str]) -> str:
     return f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}"
 
 
-def leftovers(prefix: str, folder: Path, comments: Iterable[str]) -> list[Leftover]:
-    """This user's jobs with that name prefix and working directory that make what `comments` stand for."""
-    wanted = set(comments)
+def comment_of_group(group: str) -> str:
+    """How it begins to mark jobs of a group: the rules follow, and no cell."""
+    return f"rule_{group}_"
+
+
+def leftovers(prefix: str, folder: Path, comments: Iterable[str], groups: Iterable[str] = ()) -> list[Leftover]:
+    """This user's jobs with that name prefix and working directory that make what `comments` stand for.
+
+    Of `groups` all jobs count, whatever they make: Slurm is not told.
+    """
+    wanted, grouped = set(comments), tuple(comment_of_group(group) for group in groups)
     found = []
     for line in _ask("squeue", "--me", "--noheader", f"--format={FORMAT}").splitlines():
         id_, state, name, where, comment = line.split("|", 4)
-        if name.startswith(f"{prefix}_") and Path(where).resolve() == folder.resolve() and comment in wanted:
+        ours = name.startswith(f"{prefix}_") and Path(where).resolve() == folder.resolve()
+        if ours and (comment in wanted or comment.startswith(grouped)):
             found.append(Leftover(id_, state, comment))
     return found
 
 
-def clear(prefix: str, folder: Path, comments: Iterable[str], grace: float = GRACE) -> int:
+def clear(prefix: str, folder: Path, comments: Iterable[str], groups: Iterable[str] = (), grace: float = GRACE) -> int:
     """End the leftovers and wait until they are gone: trainings write a checkpoint first. Returns how many there were.
 
     Raises InputError where one does not go.
     """
-    comments = set(comments)
-    first = left = leftovers(prefix, folder, comments)
+    comments, groups = set(comments), set(groups)
+    first = left = leftovers(prefix, folder, comments, groups)
     for job in left:
         log.warning("Slurm job %s (%s) is an earlier run's (%s): ending it", job.id, job.state, job.comment)
     if waiting := [job.id for job in left if job.state == "PENDING"]:
@@ -58,11 +67,11 @@ def clear(prefix: str, folder: Path, comments: Iterable[str], grace: float = GRA
     end = time.monotonic() + grace
     while left and time.monotonic() < end:
         time.sleep(1)
-        left = leftovers(prefix, folder, comments)
+        left = leftovers(prefix, folder, comments, groups)
     if left:
         _ask("scancel", *(job.id for job in left))
         end = time.monotonic() + PATIENCE
-        while (left := leftovers(prefix, folder, comments)) and time.monotonic() < end:
+        while (left := leftovers(prefix, folder, comments, groups)) and time.monotonic() < end:
             time.sleep(1)
     if left:
         found = f"{left[0].state}, though it was cancelled"

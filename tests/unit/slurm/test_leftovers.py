@@ -50,6 +50,22 @@ def test_only_this_folder_s_jobs_that_make_the_same_are_leftovers(queue, tmp_pat
     assert queue.read_text() == "".join(others)
 
 
+def test_jobs_of_a_group_are_leftovers_though_nothing_says_of_which_cell(queue, tmp_path):
+    mine = line(1, tmp_path, comment="rule_scores_realign_score") + line(2, tmp_path, comment="rule_scores_score")
+    others = line(3, tmp_path, comment="rule_trials_trial") + line(4, "/elsewhere", comment="rule_scores_score")
+    queue.write_text(mine + others)
+    assert clear("bioner", tmp_path, [TRAIN], ["scores"]) == 2
+    assert queue.read_text() == others
+
+
+def test_a_run_reached_through_a_link_finds_its_jobs(queue, tmp_path):
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    queue.write_text(line(1, real))
+    assert clear("bioner", link, [TRAIN]) == 1
+
+
 def test_what_runs_is_warned_first_and_what_waits_cancelled(queue, tmp_path):
     queue.write_text(line(1, tmp_path) + line(2, tmp_path, state="PENDING"))
     assert clear("bioner", tmp_path, [TRAIN]) == 2
