@@ -31,14 +31,6 @@ rule data:
         lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=at_hand()),
 
 
-# On a machine with a network: all that the others need of it.
-rule prefetch:
-    input:
-        lambda wildcards: expand(out("data/{dataset}/raw"), dataset=at_hand()),
-        [out(f"models/{name}.json") for name in config["models"] if from_hub(name)],
-    localrule: True
-
-
 onstart:
     ask_squeue_alone()
     clear_leftovers()

@@ -25,7 +25,7 @@ snakemake=(
 
 # Queued again after its node was lost it finds its own lock; nobody else's, since nobody else was to start in this folder.
 if ((${SLURM_RESTART_COUNT:-0} > 0)); then
-    "${snakemake[@]}" --unlock
+    "${snakemake[@]}" "$@" --unlock
 fi
 "${snakemake[@]}" "$@" &
 child=$!

@@ -87,6 +87,24 @@ def is_closed(entry: Tree) -> bool:
     return re.sub(r"[\s_-]+", "-", entry["terms"].strip().lower()).startswith("no-redistribution")
 
 
+def needed(settings: Tree, catalogue: Mapping[str, Tree]) -> dict[str, Tree]:
+    """The trained models of a run: those it names, members of its ensembles, and encoders that LLMs draft from."""
+    found: dict[str, Tree] = {}
+    names = list(settings["models"])
+    while names:
+        name = names.pop(0)
+        entry = catalogue[name]
+        if entry["family"] == "control":
+            continue
+        names += [member for member in entry["members"] if member not in BEST]
+        if entry["family"] in TRAINED:
+            found[name] = entry
+        draft = entry["predict"]["draft"]
+        if entry["family"] == "llm" and "forced" in settings["decodings"] and draft in catalogue:
+            names.append(draft)
+    return found
+
+
 def seeds_of(entry: Tree, seeds: Sequence[int]) -> list[int]:
     """Seeds a model runs under: controls have no randomness and run once."""
     return list(seeds[:1] if entry["family"] == "control" else seeds)

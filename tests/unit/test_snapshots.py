@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 
 from bioner.models.snapshots import needed_weights
+from bioner.models.whole import fault_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHARDS = {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}
@@ -46,13 +47,15 @@ class Hub(BaseHTTPRequestHandler):
         if path.startswith("/api/models/OWNER/NAME"):
             if path.endswith("/nowhere"):
                 return self.send(404, b"none", {"X-Error-Code": "RevisionNotFound"}, body)
-            info = {"id": "OWNER/NAME", "sha": COMMIT, "siblings": [{"rfilename": name} for name in FILES]}
+            sha = COMMIT[::-1] if path.endswith(COMMIT[::-1]) else COMMIT
+            info = {"id": "OWNER/NAME", "sha": sha, "siblings": [{"rfilename": name} for name in FILES]}
             return self.send(200, json.dumps(info).encode(), {}, body)
-        text = FILES.get(path.split(f"/{COMMIT}/")[-1].split("/main/")[-1])
+        text = FILES.get(path.split(f"/{COMMIT}/")[-1].split(f"/{COMMIT[::-1]}/")[-1].split("/main/")[-1])
         if not path.startswith("/OWNER/NAME/resolve/") or text is None:
             return self.send(404, b"none", {"X-Error-Code": "EntryNotFound"}, body)
         asked.append(path)
-        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hash(text) & 0xFFFFFF:x}"'}
+        commit = COMMIT[::-1] if COMMIT[::-1] in path else COMMIT
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{hash(text) & 0xFFFFFF:x}"'}
         return self.send(200, text, headers, body)
 
     def send(self, code, text, headers, body):
@@ -104,6 +107,28 @@ def test_a_model_is_fetched_whole_and_its_commit_noted(tmp_path, hub):
     assert "hf_secret" not in done.stdout + done.stderr
 
 
+def test_what_was_noted_stays_and_the_cache_is_filled_again(tmp_path, hub):
+    """Another cache, or one that was cleared; the branch may stand for another commit by now."""
+    _, out = snapshot(tmp_path, hub)
+    older = json.loads(out.read_text()) | {"commit": COMMIT[::-1]}
+    out.write_text(json.dumps(older, indent=2) + "\n")
+    before = out.read_bytes()
+    asked.clear()
+    done, _ = snapshot(tmp_path, hub, HF_HOME=str(tmp_path / "other"))
+    assert done.returncode == 0, done.stderr
+    assert asked
+    assert all(f"/{COMMIT[::-1]}/" in path for path in asked), "at the commit, not at the branch"
+    assert out.read_bytes() == before
+
+
+def test_a_record_of_another_model_is_replaced(tmp_path, hub):
+    out = tmp_path / "models/mine.json"
+    out.parent.mkdir()
+    out.write_text('{"hub": "other/model", "revision": "main", "commit": "abc"}')
+    snapshot(tmp_path, hub)
+    assert json.loads(out.read_text())["hub"] == "OWNER/NAME"
+
+
 def test_a_job_without_a_network_finds_it_by_branch_and_by_commit(tmp_path, hub):
     snapshot(tmp_path, hub)
     asked.clear()
@@ -145,3 +170,10 @@ def test_a_cache_that_lost_a_shard(tmp_path, hub):
 def test_safetensors_are_preferred_and_other_formats_left_alone():
     assert needed_weights(FILES) == list(SHARDS.values())
     assert needed_weights(["pytorch_model.bin", "rust_model.ot"]) == ["pytorch_model.bin"]
+
+
+@pytest.mark.parametrize("index", ['{"weight_map": {"a', "{}", "[]", '{"weight_map": {"a": 1}}', '{"weight_map": []}'])
+def test_a_broken_index_is_told(tmp_path, index):
+    for name, text in {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors.index.json": index}.items():
+        (tmp_path / name).write_text(text)
+    assert "index" in (fault_of(tmp_path) or "")

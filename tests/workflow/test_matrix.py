@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs
 
@@ -131,3 +132,22 @@ def test_the_ablations_and_the_quick_configuration_are_planned(tmp_path):
         planned = jobs(dry_run(tmp_path, "--configfile", str(REPOSITORY / "config" / f"{name}.yaml")))
         assert planned["train"] == planned["time"] == trained
         assert "trial" not in planned
+
+
+def test_all_that_jobs_need_of_the_hub_is_fetched_beforehand(tmp_path):
+    """Members of ensembles and encoders that LLMs draft from, too; once noted, a model is asked for again."""
+    overlay = tmp_path / "run.yaml"
+    models = {"llama-8b": {"predict": {"draft": "bert-large-uncased"}}}
+    overlay.write_text(
+        yaml.safe_dump({"datasets": ["demo"], "models": ["vote-of-six", "llama-8b"], "settings": models})
+    )
+    text = dry_run(tmp_path, "prefetch", "--configfile", str(overlay), "--printshellcmds")
+    named = set(re.findall(r"bioner snapshot (\S+) ", text))
+    assert named >= {"bert-large-uncased", "bert-large-cased", "mistral-7b", "llama-8b", "biomedbert-large"}
+    assert jobs(text)["snapshot"] == len(named)
+    for name in named:
+        (tmp_path / "models").mkdir(exist_ok=True)
+        (tmp_path / f"models/{name}.json").write_text("{}")
+    again = dry_run(tmp_path, "prefetch", "--configfile", str(overlay), "--printshellcmds")
+    assert set(re.findall(r"bioner snapshot (\S+) ", again)) == named
+    assert jobs(again)["prefetch"] == 1

@@ -1,6 +1,8 @@
 """What the rules take: paths of a corpus, a model, and a cell of the matrix."""
 
-from bioner.catalogue import BEST, HEADLINE, LEXICAL, decodings_of, seeds_of
+import shlex
+
+from bioner.catalogue import BEST, HEADLINE, LEXICAL, decodings_of, needed, seeds_of
 from bioner.checksums import sha256_of
 from bioner.config import REPOSITORY
 from bioner.corpora.fetching.sources import identities
@@ -47,6 +49,25 @@ def from_hub(name):
 def snapshot(wildcards):
     """What is known of the model's weights in the cache, where they are the hub's."""
     return out(f"models/{wildcards.model}.json") if from_hub(wildcards.model) else []
+
+
+def snapshots():
+    """What is known of all models of the run that are the hub's: members of ensembles and sources of drafts, too."""
+    return [
+        out(f"models/{name}.json") for name in needed(config, MODELS) if from_hub(name)
+    ]
+
+
+def fetching(model):
+    """The command that has the cache hold a model; the commit that is written down stays."""
+    entry = as_json({key: MODELS[model][key] for key in ("family", "source")})
+    return f"bioner snapshot {model} --entry {shlex.quote(entry)} --out {out(f'models/{model}.json')}"
+
+
+def prefetching():
+    """Ask for every model, also for those once fetched: the cache may be another or have been cleared."""
+    names = [name for name in needed(config, MODELS) if from_hub(name)]
+    return "\n".join(["true", *map(fetching, names)])
 
 
 def trial_records(wildcards):

@@ -34,6 +34,9 @@ def clear_leftovers():
         raise WorkflowError(str(error)) from None
 
 
+SHOWN = 200  # failures that the report names; a command line has an end
+
+
 def failures():
     """What failed, as `bioner report` is told: by cell, rule and log; all jobs of a group that failed."""
     failed = [
@@ -41,11 +44,15 @@ def failures():
         for entry in workflow.scheduler.failed
         for job in (entry.jobs if entry.is_group() else [entry])
     ]
-    return {
+    named = {
         " ".join([job.rule.name, *job.wildcards]): str(next(iter(job.log), "no log"))
         for job in sorted(failed, key=lambda job: job.jobid)
         if not all(os.path.exists(path) for path in job.output)
     }
+    shown = dict(list(named.items())[:SHOWN])
+    if more := len(named) - len(shown):
+        shown[f"{more} more"] = "Snakemake's own log, in .snakemake/log/"
+    return shown
 
 
 def report_what_is_there():

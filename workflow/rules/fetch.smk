@@ -27,3 +27,19 @@ rule snapshot:
         "Fetching {wildcards.model}"
     shell:
         "bioner snapshot {wildcards.model} --entry {params.entry:q} --out {output} 2>&1 | tee {log}"
+
+
+# On a machine with a network: all that the others need of it.
+rule prefetch:
+    input:
+        lambda wildcards: expand(out("data/{dataset}/raw.json"), dataset=at_hand()),
+        snapshots(),
+    log:
+        out("logs/prefetch.log"),
+    localrule: True
+    params:
+        again=prefetching(),
+    message:
+        "Asking the hub for the models of the run"
+    shell:
+        "( {params.again} ) 2>&1 | tee {log}"

@@ -19,13 +19,17 @@ def snapshot(
 ) -> None:
     """Fetch a model of the hub into the cache (HF_HOME), and note the commit that trainings are to use."""
     from bioner.files import write_json
-    from bioner.models.snapshots import fetch_snapshot
+    from bioner.models.snapshots import fetch_again, fetch_snapshot, read_snapshot
 
     keep_apart(out)
     source = entry_of("models", model, settings_of(config), entry)["source"]
     if source["hub"] is None:
         raise InputError(model, "no source.hub", "a model of the hub", "It needs no snapshot.")
-    record = fetch_snapshot(source["hub"], source["revision"] or "main")
-    write_json(out, record)
+    asked = {"hub": source["hub"], "revision": source["revision"] or "main"}
+    known = read_snapshot(out) if out.is_file() else {}
+    same = asked.items() <= known.items()
+    record = fetch_again(known) if same else fetch_snapshot(source["hub"], asked["revision"])
+    if record != known:
+        write_json(out, record)
     size = sum(record["files"].values()) / 2**30
     log.info("snapshot %s: %s at %s, %.1f GiB in the cache", model, record["hub"], record["commit"], size)

@@ -1,6 +1,5 @@
 """What commands share: options, the configuration behind `--config`, and catalogue entries."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 from bioner.catalogue import complete_entry, find, load_catalogue
 from bioner.config import DEFAULT_CONFIG, REPOSITORY, Tree, load_config, merged
 from bioner.errors import InputError
+from bioner.files import parse_json
 from bioner.yaml_files import read_yaml
 
 Config = Annotated[list[Path] | None, typer.Option("--config", help="Overlay of config/config.yaml; may be repeated.")]
@@ -42,10 +42,7 @@ def entry_of(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
 
 def json_object(option: str, text: str) -> Tree:
     """What an option or environment variable holds as JSON; InputError where it is no object."""
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(option, f"no JSON ({error})", "a JSON object", "Quote it for the shell.") from None
+    content = parse_json(text, option)
     if not isinstance(content, dict):
         raise InputError(option, f"a {type(content).__name__}", "a JSON object", "Quote it for the shell.")
     return content

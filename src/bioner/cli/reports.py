@@ -7,6 +7,7 @@ import typer
 
 from bioner.catalogue import load_catalogue
 from bioner.cli.options import Config, Out, json_object, settings_of
+from bioner.errors import InputError
 
 
 def report(
@@ -29,6 +30,8 @@ def report(
     else:
         told = json_object("--notices", notices)
     left, broken = json_object("--left-out", left_out), json_object("--failed", failed)
+    if not all(isinstance(log, str) for log in broken.values()):
+        raise InputError("--failed", "a log that is no text", "paths, by job", "Quote it for the shell.")
     report(results, data, out, dataset or [], model or [], told, left, broken)
 
 

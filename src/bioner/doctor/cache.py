@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bioner.catalogue import BEST, TRAINED
 from bioner.config import Tree
 from bioner.doctor.report import Finding, fail, ok
 from bioner.files import parse_json, read_text
@@ -26,24 +25,6 @@ class Source:
     def is_local(self) -> bool:
         """Whether it is a folder, there or not, and no model of the hub."""
         return Path(self.hub).is_dir() or self.hub.startswith(PATH_MARKS) or self.hub.count("/") > 1
-
-
-def needed(settings: Tree, catalogue: Mapping[str, Tree]) -> dict[str, Tree]:
-    """The trained models of a run: those it names, members of its ensembles, and encoders that LLMs draft from."""
-    found: dict[str, Tree] = {}
-    names = list(settings["models"])
-    while names:
-        name = names.pop(0)
-        entry = catalogue[name]
-        if entry["family"] == "control":
-            continue
-        names += [member for member in entry["members"] if member not in BEST]
-        if entry["family"] in TRAINED:
-            found[name] = entry
-        draft = entry["predict"]["draft"]
-        if entry["family"] == "llm" and "forced" in settings["decodings"] and draft in catalogue:
-            names.append(draft)
-    return found
 
 
 def sources(models: Mapping[str, Tree], records: Path) -> list[Source]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from bioner.catalogue import load_catalogue
+from bioner.catalogue import load_catalogue, needed
 from bioner.config import Tree
 from bioner.doctor.access import check_access
 from bioner.doctor.allreduce import check_allreduce
-from bioner.doctor.cache import Source, check_snapshot, is_whole, needed, sources
+from bioner.doctor.cache import Source, check_snapshot, is_whole, sources
 from bioner.doctor.cluster import check_slurm
 from bioner.doctor.hardware import check_driver, check_gpus, gpus_here
 from bioner.doctor.locks import check_locks, check_rename

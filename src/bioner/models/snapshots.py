@@ -42,6 +42,11 @@ def fetch_snapshot(hub: str, revision: str) -> dict[str, Any]:
     return {"hub": hub, "revision": revision, "commit": folder.name, "files": files}
 
 
+def fetch_again(record: dict[str, Any]) -> dict[str, Any]:
+    """The same model at the commit that `record` names, whatever its branch stands for by now; what it says stays."""
+    return fetch_snapshot(record["hub"], record["commit"]) | {"revision": record["revision"]}
+
+
 def needed_weights(files: Iterable[str]) -> list[str]:
     """The files of a repository's top level that hold its weights: safetensors where there are any."""
     top = [name for name in files if "/" not in name]

@@ -18,9 +18,12 @@ def fault_of(folder: Path) -> str | None:
         return fault
     if not any((folder / name).is_file() for name in TOKENIZERS):
         return "no tokenizer (tokenizer.json or another of its forms)"
+    index = next((folder / index for whole, index in WEIGHTS.items() if _has_index_alone(folder, whole, index)), None)
+    if index and (fault := _broken_json(index)) is not None:
+        return fault
     weights = weights_of(folder)
     if not weights:
-        return "no weights (model.safetensors, pytorch_model.bin or their index)"
+        return "no weights (model.safetensors, pytorch_model.bin or an index that names their parts)"
     faults = (_broken_weights(folder / name) for name in weights)
     return next((fault for fault in faults if fault is not None), None)
 
@@ -30,9 +33,23 @@ def weights_of(folder: Path) -> list[str]:
     for whole, index in WEIGHTS.items():
         if (folder / whole).is_file():
             return [whole]
-        if (folder / index).is_file():
-            return sorted(set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()))
+        if _has_index_alone(folder, whole, index):
+            return _shards(folder / index)
     return []
+
+
+def _has_index_alone(folder: Path, whole: str, index: str) -> bool:
+    return (folder / index).is_file() and not (folder / whole).is_file()
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names; none where it is no index."""
+    if _broken_json(index) is not None:
+        return []
+    content = json.loads(index.read_text(encoding="utf-8"))
+    files = content.get("weight_map") if isinstance(content, dict) else None
+    names = list(files.values()) if isinstance(files, dict) else []
+    return sorted(set(names)) if all(isinstance(name, str) for name in names) else []
 
 
 def _broken_json(path: Path) -> str | None:

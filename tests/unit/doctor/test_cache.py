@@ -6,9 +6,9 @@ import struct
 import huggingface_hub
 import pytest
 
-from bioner.catalogue import load_catalogue
+from bioner.catalogue import load_catalogue, needed
 from bioner.config import load_config
-from bioner.doctor.cache import Source, check_snapshot, is_whole, needed, sources
+from bioner.doctor.cache import Source, check_snapshot, is_whole, sources
 from bioner.models.whole import fault_of, weights_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
