@@ -129,6 +129,18 @@ def test_a_record_of_another_model_is_replaced(tmp_path, hub):
     assert json.loads(out.read_text())["hub"] == "OWNER/NAME"
 
 
+def test_a_training_takes_no_other_model_s_commit(tmp_path):
+    record = tmp_path / "other.json"
+    record.write_text('{"hub": "other/model", "revision": "main", "commit": "abc"}')
+    entry = json.dumps({"family": "encoder", "source": {"hub": "OWNER/NAME"}})
+    command = [str(Path(sys.executable).parent / "bioner"), "train", "mine", "--entry", entry, "--seed", "1"]
+    paths = ["--dataset", "d", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--snapshot", str(record)]
+    done = subprocess.run([*command, *paths], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "a snapshot of other/model; expected one of OWNER/NAME" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_job_without_a_network_finds_it_by_branch_and_by_commit(tmp_path, hub):
     snapshot(tmp_path, hub)
     asked.clear()

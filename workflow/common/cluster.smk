@@ -9,14 +9,17 @@ def resource(name):
 
 
 # What the profile says of the cluster; nothing on one machine.
-SITE = site_of(
-    {
-        name: default.raw
-        for name, default in (
-            workflow.resource_settings.default_resources or {}
-        ).items()
-    }
-)
+try:
+    SITE = site_of(
+        {
+            name: default.raw
+            for name, default in (
+                workflow.resource_settings.default_resources or {}
+            ).items()
+        }
+    )
+except InputError as error:
+    raise WorkflowError(str(error)) from None
 
 
 def asks(gpus):

@@ -45,7 +45,11 @@ def train(
     if snapshot:
         from bioner.models.snapshots import read_snapshot
 
-        settings = merged(settings, {"source": {"revision": read_snapshot(snapshot)["commit"]}})
+        noted, hub = read_snapshot(snapshot), settings["source"]["hub"]
+        if noted["hub"] != hub:
+            remedy = "Leave --snapshot out, or name the model's own."
+            raise InputError(snapshot, f"a snapshot of {noted['hub']}", f"one of {hub or 'a hub model'}", remedy)
+        settings = merged(settings, {"source": {"revision": noted["commit"]}})
     if unknown := set(searched or []) - set(settings["train"]):
         raise InputError(
             "--searched", repr(min(unknown)), f"one of {', '.join(settings['train'])}", "Correct the name."

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bioner.doctor.report import Finding, fail, ok, skip
+from bioner.errors import InputError
 from bioner.slurm.site import site_of
 from bioner.yaml_files import read_yaml
 
@@ -31,7 +32,11 @@ def check_slurm(profile: Path) -> Iterator[Finding]:
         return
     file = profile / "config.yaml"
     defaults = read_yaml(file).get("default-resources")
-    site = site_of(defaults if isinstance(defaults, dict) else {})
+    try:
+        site = site_of(defaults if isinstance(defaults, dict) else {})
+    except InputError as error:
+        yield fail("slurm", f"{file}: {error}", "It is a site's own value.")
+        return
     if lacking := [key for key in KEYS if not site.get(key)]:
         yield fail("slurm", f"{file}: no {lacking[0]} under default-resources", "Name the cluster's partition there.")
         return

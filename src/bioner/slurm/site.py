@@ -4,12 +4,26 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
+from bioner.errors import InputError
+
 Request = dict[str, str | int]
+LIMITS = {"max_runtime": "minutes", "max_mem_mb": "megabytes"}
+REMEDY = "Correct it in the profile's config.yaml."
 
 
 def site_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What a profile's `default-resources` say, from their text: names, or Python literals as Snakemake reads them."""
-    return {name: _value(text) for name, text in defaults.items()}
+    """What a profile's `default-resources` say, from their text: names, or Python literals as Snakemake reads them.
+
+    Raises InputError for limits that are no whole numbers, and for another way to ask for GPUs than gres and gpus.
+    """
+    site = {name: _value(text) for name, text in defaults.items()}
+    for name, unit in LIMITS.items():
+        limit = site.get(name)
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise InputError(f"default-resources: {name}", repr(limit), f"a whole number of {unit}", REMEDY)
+    if (how := site.get("gpu_request", "gres")) not in ("gres", "gpus"):
+        raise InputError("default-resources: gpu_request", repr(how), "gres or gpus", REMEDY)
+    return site
 
 
 def request(site: Mapping[str, Any], gpus: int) -> Request:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bioner.errors import InputError
 from bioner.slurm.site import grown, request, site_of
 
 SITE = site_of({"slurm_partition": "cpu", "gpu_partition": "gpu", "gpu_type": "h100", "gpu_request": "gres"})
@@ -15,6 +16,20 @@ def test_values_are_read_as_snakemake_reads_them():
         "d": 2880,
         "e": "4000 * attempt",
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"max_runtime": "2d"}, "max_runtime: found '2d'; expected a whole number of minutes"),
+        ({"max_mem_mb": "0"}, "max_mem_mb: found 0; expected a whole number of megabytes"),
+        ({"max_mem_mb": "True"}, "max_mem_mb: found True"),
+        ({"gpu_request": "gers"}, "gpu_request: found 'gers'; expected gres or gpus"),
+    ],
+)
+def test_values_that_make_no_sense_are_told(changes, told):
+    with pytest.raises(InputError, match=told):
+        site_of({"gpu_partition": "gpu"} | changes)
 
 
 def test_outside_slurm_nothing_is_asked_for():
