@@ -32,8 +32,7 @@ rule data:
 
 
 onstart:
-    ask_squeue_alone()
-    clear_leftovers()
+    prepare_slurm()
 
 
 onerror:

@@ -10,6 +10,7 @@ import yaml
 
 from bioner.config import REPOSITORY
 from bioner.errors import InputError
+from bioner.slurm.site import GPU_TYPE
 
 TEMPLATE = REPOSITORY / "profiles" / "slurm" / "config.yaml"
 SECTION = re.compile(r"^ *# --- SITE\b.*?^ *# --- ---$", re.DOTALL | re.MULTILINE)
@@ -32,15 +33,13 @@ PARTITION = re.compile(r"\w[\w.+-]*(,\w[\w.+-]*)*", re.ASCII)
 ONE = re.compile(r"\w[\w.+@:/-]*", re.ASCII)
 FEATURES = re.compile(r"[\w(\[][\w.+:&|,*()\[\]-]*", re.ASCII)
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
-# What the executor plugin lets through to --gres and --gpus.
-GPU = re.compile(r"\w[\w.]*", re.ASCII)
 GPU_NAME = "letters, digits, _ and . (the executor plugin takes no others; say any, and --gpu-constraint)"
 
 SETTINGS = {
     "slurm_partition": Setting("--cpu-partition", "Partition of jobs without GPU", NAME, PARTITION),
     "gpu_partition": Setting("--gpu-partition", "Partition of jobs with GPUs", NAME, PARTITION),
     "gpu_type": Setting(
-        "--gpu-type", "GPU type, as `sinfo -o %G` names it (any: whatever the partition has)", GPU_NAME, GPU
+        "--gpu-type", "GPU type, as `sinfo -o %G` names it (any: whatever the partition has)", GPU_NAME, GPU_TYPE
     ),
     "gpu_request": Setting(
         "--gpu-request",

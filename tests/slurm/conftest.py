@@ -86,7 +86,7 @@ class Run:
 
     def finish(self, process: subprocess.Popen[str], expected: int = 0) -> str:
         """Wait for its end; what it said."""
-        assert process.wait(420) == expected, self.said()
+        assert process.wait(900) == expected, self.said()
         return self.log.read_text()
 
     def said(self) -> str:

@@ -151,8 +151,8 @@ def test_preempted_by_a_job_of_a_higher_partition(run, undisturbed):
     process = run.start()
     checkpoint(run)
     job = running(run)
-    urgent = ["sbatch", "-p", "urgent", "--exclusive", "-w", job["NodeList"], "-t", "1", "--wrap", "sleep 5"]
-    run.cluster.run(*urgent)
+    where = ("-p", "urgent", "--exclusive", "-w", job["NodeList"])
+    run.cluster.run("sbatch", *where, "-t", "1", "-o", "/dev/null", "--wrap", "sleep 5")
     run.finish(process)
     same(run, undisturbed)
 

@@ -26,9 +26,10 @@ def test_realigning_and_scoring_a_prediction_is_one_job(undisturbed):
 
 
 def test_small_jobs_ask_for_little_and_no_gpu(undisturbed):
-    job = undisturbed.cluster.jobs("normalize")[0]
-    assert (job["Partition"], job["MinMemoryNode"], job["TimeLimit"]) == ("cpu", "4000M", "01:00:00")
-    assert "TresPerNode" not in job
+    for rule, limit in (("normalize", "01:00:00"), ("compare", "01:00:00"), ("scores", "02:00:00")):
+        job = undisturbed.cluster.jobs(rule)[0]
+        assert (job["Partition"], job["MinMemoryNode"], job["TimeLimit"]) == ("cpu", "4000M", limit), rule
+        assert "TresPerNode" not in job
 
 
 def test_jobs_of_a_model_on_the_cpu_stay_off_the_gpu_partition(undisturbed):
@@ -67,5 +68,37 @@ def test_gpus_memory_and_time_come_from_the_model_s_entry(run, cluster, held, as
     assert (jobs["bert"]["NumCPUs"], jobs["mistral"]["NumCPUs"]) == ("8", "16")
     assert jobs["mistral"]["Requeue"] == "1"
     process.send_signal(signal.SIGINT)  # Ctrl-C takes the jobs along
+    run.finish(process, expected=1)
+    until(30, lambda: not here())
+
+
+def test_predictions_timings_and_trials_ask_for_what_they_use(run, cluster, held, tmp_path):
+    """An LLM trained on two GPUs is read and timed on one; a trial is a training."""
+    weights = tmp_path / "weights"
+    weights.mkdir()  # a folder: nothing is fetched
+    names = ["bert-large-uncased", "mistral-7b"]
+    settings = {name: {"source": {"hub": str(weights)}} for name in names}
+    settings["bert-large-uncased"]["search"] = {"learning_rate": [1e-5]}
+    run.configure(models=names, settings=settings)
+    run.finish(run.start("data"))
+    trained = run.folder / "results/demo/mistral-7b/seed42"
+    (trained / "model").mkdir(parents=True)
+    for name in ("history.csv", "run.json"):
+        (trained / name).write_text("")
+    cells = ("mistral-7b/seed42/free/raw.jsonl.gz", "mistral-7b/timing.csv", "bert-large-uncased/search.csv")
+    process = run.start(*(f"results/demo/{cell}" for cell in cells))
+    here = lambda: [job for job in cluster.jobs("", "pending") if job["WorkDir"] == str(run.folder)]  # noqa: E731
+    until(120, lambda: len(here()) == 3, run.said)
+    jobs = {job["Comment"].split("_")[1]: job for job in here()}
+    assert set(jobs) == {"predict", "time", "trial"}
+    assert {job["Partition"] for job in jobs.values()} == {"gpu"}
+    assert {job["TresPerNode"] for job in jobs.values()} == {"gres:gpu:h100:1"}
+    memory = {rule: job["MinMemoryNode"] for rule, job in jobs.items()}
+    assert memory == {"predict": "96000M", "time": "96000M", "trial": "32000M"}
+    times = {rule: job["TimeLimit"] for rule, job in jobs.items()}
+    assert times == {"predict": "1-00:00:00", "time": "1-00:00:00", "trial": "08:00:00"}
+    cores = {rule: job["NumCPUs"] for rule, job in jobs.items()}
+    assert cores == {"predict": "16", "time": "16", "trial": "8"}
+    process.send_signal(signal.SIGINT)
     run.finish(process, expected=1)
     until(30, lambda: not here())

@@ -22,11 +22,15 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
-def asks(gpus):
-    """What a model's job asks for; `gpus` names the entry's count of GPUs. Retries ask for more memory and time."""
+def asks(gpus, most=None):
+    """What a model's job asks for; `gpus` names the entry's count of GPUs, of which it uses `most`.
+
+    Retries ask for more memory and time.
+    """
 
     def count(wildcards):
-        return MODELS[wildcards.model]["resources"][gpus]
+        wanted = MODELS[wildcards.model]["resources"][gpus]
+        return wanted if most is None else min(wanted, most)
 
     def growing(name):
         base = resource(name)

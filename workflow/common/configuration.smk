@@ -64,8 +64,11 @@ os.environ.update(
     ),
 )
 # Jobs on other nodes find models in the cache or fail at once; `prefetch` fills it where there is a network.
+# They need no token then, and Snakemake writes all variables into a job's log where it is to be --verbose.
 if config["offline"] or (config["offline"] is None and workflow.remote_exec):
     os.environ.update(HF_HUB_OFFLINE="1")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        os.environ.pop(name, None)
 shell.prefix("set -euo pipefail; ")
 if workflow.remote_exec:
     # Slurm warns all processes of a job. Those that have something to keep do; those around them must outlive them.

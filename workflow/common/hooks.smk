@@ -2,36 +2,38 @@
 
 import subprocess
 
-from bioner.slurm.leftovers import clear, comment_of
+from bioner.slurm.leftovers import alone, clear, comment_of
+from bioner.slurm.plugin import mend
+from bioner.slurm.site import require_partitions
 
 
-def ask_squeue_alone():
-    """Keep the executor plugin from asking sacct where squeue is to be asked.
+def prepare_slurm():
+    """Where jobs go to Slurm: one Snakemake a folder, and what an earlier one left in the queue is ended.
 
-    While Slurm's controller is away it takes sacct for the better one, and where there is no accounting never hears of
-    its jobs again.
+    Ended is what makes the same as this run. What has ended well meanwhile is not made a second time: the run stops, and
+    the same command goes on from there.
     """
-    if getattr(workflow.executor_settings, "status_command", None) == "squeue":
-        import snakemake_executor_plugin_slurm as plugin
-
-        there = plugin.is_query_tool_available
-        plugin.is_query_tool_available = lambda tool: tool != "sacct" and there(tool)
-
-
-def clear_leftovers():
-    """End jobs of a Snakemake that was killed in this folder, where they make what this one is about to make.
-
-    The folder's lock is held by now: the jobs of a Snakemake that lives make other files.
-    """
-    prefix = getattr(workflow.executor_settings, "jobname_prefix", None)
+    settings = workflow.executor_settings
+    prefix = getattr(settings, "jobname_prefix", None)
     if not prefix or not workflow.execution_settings.lock:
         return
     jobs = list(workflow.dag.needrun_jobs())
     comments = [comment_of(job.rule.name, job.wildcards) for job in jobs]
+    groups = {job.group for job in jobs if job.group}
+    lacking = [job for job in jobs if not all(map(os.path.exists, job.output))]
     try:
-        clear(prefix, Path.cwd(), comments, {job.group for job in jobs if job.group})
+        require_partitions(SITE)
+        mend(settings)
+        # Held as long as this process lives.
+        workflow.bioner_alone = alone(Path.cwd())
+        ended = clear(prefix, Path.cwd(), comments, groups)
     except InputError as error:
         raise WorkflowError(str(error)) from None
+    made = [job for job in lacking if all(map(os.path.exists, job.output))]
+    if ended and made:
+        raise WorkflowError(
+            f"{made[0].output[0]}: an earlier run's job has ended well while it was waited for. Start the same command again."
+        )
 
 
 SHOWN = 200  # failures that the report names; a command line has an end

@@ -54,7 +54,7 @@ rule time:
             0 if workflow.remote_exec else workflow.resource_settings.cores or 0,
         )
     resources:
-        **asks("predict_gpus"),
+        **asks("predict_gpus", most=1),
     params:
         entry=lambda wildcards: as_json(prediction_settings(MODELS[wildcards.model])),
         seed=config["seeds"][0],

@@ -25,6 +25,7 @@ def checks(settings: Tree, out: Path, gpus: int | None, offline: bool, profile: 
     models = needed(settings, load_catalogue("models", settings))
     found = sources(models, out / "models")
     bf16 = [name for name, entry in models.items() if entry["train"]["precision"] == "bf16"]
+    most = max((entry["resources"]["gpus"] for entry in models.values()), default=1)
     temporary = Place(Path(os.environ.get("TMPDIR") or tempfile.gettempdir()), TMP_GIB, "TMPDIR", made=False)
     return [
         ("python", check_python),
@@ -41,7 +42,7 @@ def checks(settings: Tree, out: Path, gpus: int | None, offline: bool, profile: 
         ("space", partial(check_space, temporary)),
         ("locks", partial(check_locks, out)),
         ("rename", partial(check_rename, out)),
-        ("slurm", partial(check_slurm, profile)),
+        ("slurm", partial(check_slurm, profile, most)),
     ]
 
 

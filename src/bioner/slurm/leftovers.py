@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from bioner.errors import InputError
 
 log = logging.getLogger(__name__)
 
 GRACE = 180.0  # seconds that a running job has for its checkpoint
 PATIENCE = 90.0  # and to be gone once it was cancelled
+LOCK = Path(".snakemake/bioner-slurm.lock")
 FORMAT = "%i|%T|%j|%Z|%k"  # id, state, name, working directory, comment
 
 
@@ -23,6 +26,20 @@ class Leftover:
     id: str
     state: str
     comment: str
+
+
+def alone(folder: Path) -> FileLock:
+    """A lock that this process holds while it lives: of two Snakemakes in a folder each would end the other's jobs.
+
+    Raises InputError where another one holds it.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        remedy = "Wait for it or end it; another run goes into another folder (--directory)."
+        raise InputError(folder, "another Snakemake that sends jobs to Slurm", "one a folder", remedy) from None
+    return lock
 
 
 def comment_of(rule: str, wildcards: Iterable[str]) -> str:

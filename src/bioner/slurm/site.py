@@ -1,21 +1,35 @@
 """A site's cluster as its profile describes it, and what jobs ask of it."""
 
 import ast
+import builtins
+import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from bioner.errors import InputError
 
 Request = dict[str, str | int]
+PARTITIONS = ("slurm_partition", "gpu_partition")
+NAMES = (*PARTITIONS, "gpu_type", "slurm_account", "qos", "gpu_qos", "constraint", "gpu_constraint")
 LIMITS = {"max_runtime": "minutes", "max_mem_mb": "megabytes"}
+KEYS = (*NAMES, *LIMITS, "gpu_request")
+GPU_TYPE = re.compile(r"\w[\w.]*", re.ASCII)  # what the executor plugin lets through
 REMEDY = "Correct it in the profile's config.yaml."
 
 
 def site_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
     """What a profile's `default-resources` say, from their text: names, or Python literals as Snakemake reads them.
 
-    Raises InputError for limits that are no whole numbers, and for another way to ask for GPUs than gres and gpus.
+    Raises InputError for what would be taken for something else without a word: a key that is nearly one of a site's, a
+    name that Python evaluates, limits that are no whole numbers, GPUs that cannot be asked for.
     """
+    for key in defaults:
+        if key not in KEYS and (near := difflib.get_close_matches(key, KEYS, n=1, cutoff=0.8)):
+            raise InputError("default-resources", repr(key), near[0], REMEDY)
+    for key in NAMES:
+        if key in defaults:
+            _check_name(key, defaults[key])
     site = {name: _value(text) for name, text in defaults.items()}
     for name, unit in LIMITS.items():
         limit = site.get(name)
@@ -23,7 +37,20 @@ def site_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"default-resources: {name}", repr(limit), f"a whole number of {unit}", REMEDY)
     if (how := site.get("gpu_request", "gres")) not in ("gres", "gpus"):
         raise InputError("default-resources: gpu_request", repr(how), "gres or gpus", REMEDY)
+    if not GPU_TYPE.fullmatch(kind := str(site.get("gpu_type", "any"))):
+        remedy = "Say \"'any'\", and choose the nodes by gpu_constraint."
+        expected = "letters, digits, _ and . (the executor plugin takes no others)"
+        raise InputError("default-resources: gpu_type", repr(kind), expected, remedy)
+    if site.keys() & set(PARTITIONS):
+        require_partitions(site)
     return site
+
+
+def require_partitions(site: Mapping[str, Any]) -> None:
+    """InputError where a profile for Slurm names no partition for jobs with or without GPUs."""
+    for key in PARTITIONS:
+        if not site.get(key):
+            raise InputError("default-resources", f"no {key}", "the cluster's partition", f"Name it there. {REMEDY}")
 
 
 def request(site: Mapping[str, Any], gpus: int) -> Request:
@@ -48,6 +75,18 @@ def request(site: Mapping[str, Any], gpus: int) -> Request:
 def grown(base: int, attempt: int, limit: int | None) -> int:
     """What the n-th attempt of a job asks for: n times as much, as far as the site has or allows it."""
     return min(base * attempt, limit or base * attempt)
+
+
+def _check_name(key: str, text: Any) -> None:
+    """InputError where Snakemake, which evaluates what it is given, would make something else of a name."""
+    if text is None or str(text).strip() == "":
+        raise InputError(f"default-resources: {key}", "nothing", "a name", "Name it, or remove the key.")
+    try:
+        ast.literal_eval(str(text))  # a name in quotes, or a number: Snakemake reads it as we do
+    except (ValueError, SyntaxError):
+        if hasattr(builtins, str(text)) or re.fullmatch(r"[\d\s()*/+-]+", str(text)):
+            remedy = f"Write {key}: \"'{text}'\"; `bioner profile` does."
+            raise InputError(f"default-resources: {key}", f"{text}, which Python evaluates", "text", remedy) from None
 
 
 def _value(text: Any) -> Any:

@@ -15,8 +15,12 @@ log = logging.getLogger(__name__)
 
 ACCELERATE_CONFIG = REPOSITORY / "envs" / "accelerate.yaml"
 
-# Signals that torchrun hands on to its processes: else Slurm's warning would kill it and leave them behind.
-ENVIRONMENT = {"PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"}
+# Signals that torchrun hands on to its processes: else Slurm's warning would kill it and leave them behind. They have
+# not 30 seconds for their checkpoint, but nearly all that Slurm leaves between the profile's warning and the end.
+ENVIRONMENT = {
+    "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
+    "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "170",
+}
 
 
 def launch(name: str, gpus: int) -> None:

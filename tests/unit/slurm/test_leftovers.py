@@ -4,7 +4,7 @@ import pytest
 
 from bioner.errors import InputError
 from bioner.slurm import leftovers as module
-from bioner.slurm.leftovers import clear, comment_of, leftovers
+from bioner.slurm.leftovers import alone, clear, comment_of, leftovers
 
 TRAIN = comment_of("train", ["demo", "bert-mini", "42"])
 
@@ -90,3 +90,13 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(queue, tmp_path):
 def test_without_leftovers_nothing_is_cancelled(queue, tmp_path):
     assert clear("bioner", tmp_path, [TRAIN]) == 0
     assert not (tmp_path / "cancelled").exists()
+
+
+def test_of_two_snakemakes_in_a_folder_the_second_is_told(tmp_path):
+    """Each would take the other's jobs for leftovers."""
+    (tmp_path / ".snakemake").mkdir()
+    first = alone(tmp_path)
+    with pytest.raises(InputError, match="another Snakemake that sends jobs to Slurm; expected one a folder"):
+        alone(tmp_path)
+    first.release()
+    alone(tmp_path).release()
