@@ -1,5 +1,11 @@
 """A training on several GPUs: checked first, then handed to accelerate with the same command."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 import yaml
 
@@ -67,3 +73,46 @@ def test_missing_gpus_are_an_error_outside_slurm_and_in_a_job_without_any(monkey
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(InputError, match="0 CUDA GPUs; expected 2"):
         launching.processes_for("mine", 2)
+
+
+def test_a_site_may_give_processes_another_time_for_their_checkpoint(monkeypatch):
+    monkeypatch.setattr(launching, "require_devices", lambda name, gpus: None)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr("os.execv", lambda *_: exit(0))
+    monkeypatch.delenv("PET_SIGNALS_TO_HANDLE", raising=False)
+    for given, kept in ((None, "170"), ("600", "600")):
+        monkeypatch.delenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", raising=False)
+        if given:
+            monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", given)
+        with pytest.raises(SystemExit):
+            launch("mine", 2)
+        assert os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] == kept
+        assert "SIGUSR1" in os.environ["PET_SIGNALS_TO_HANDLE"]
+
+
+SLOW = """
+import pathlib, signal, sys, time
+left = []
+signal.signal(signal.SIGUSR1, lambda *_: left.append(1))
+signal.signal(signal.SIGTERM, lambda *_: left.append(1))
+pathlib.Path(sys.argv[1], "ready" + str(len(list(pathlib.Path(sys.argv[1]).glob("ready*"))))).touch()
+while not left:
+    time.sleep(0.1)
+time.sleep(40)
+pathlib.Path(sys.argv[1], "kept").touch()
+"""
+
+
+@pytest.mark.slow
+def test_processes_have_more_than_half_a_minute_for_their_checkpoint(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    launched = subprocess.Popen(
+        [*command, str(tmp_path / "slow.py"), str(tmp_path)], env=os.environ | launching.ENVIRONMENT
+    )
+    while not list(tmp_path.glob("ready*")):
+        time.sleep(0.1)
+    time.sleep(2)
+    launched.send_signal(signal.SIGUSR1)
+    launched.wait(120)
+    assert (tmp_path / "kept").exists()

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 ACCELERATE_CONFIG = REPOSITORY / "envs" / "accelerate.yaml"
 
 # Signals that torchrun hands on to its processes: else Slurm's warning would kill it and leave them behind. They have
-# not 30 seconds for their checkpoint, but nearly all that Slurm leaves between the profile's warning and the end.
+# not torchrun's 30 seconds for their checkpoint, but nearly all between the profile's warning and the end.
 ENVIRONMENT = {
     "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
     "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "170",
@@ -32,7 +32,8 @@ def launch(name: str, gpus: int) -> None:
     if count < 2:
         return
     if "WORLD_SIZE" not in os.environ:
-        os.environ |= ENVIRONMENT
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         os.execv(sys.executable, launch_command(count, sys.argv[1:]))
     if int(os.environ["WORLD_SIZE"]) != count:
         remedy = "Start `bioner` itself; it launches as many as it needs."
