@@ -10,8 +10,8 @@ from bioner.slurm.site import require_partitions
 def prepare_slurm():
     """Where jobs go to Slurm: one Snakemake a folder, and what an earlier one left in the queue is ended.
 
-    Ended is what makes the same as this run. What has ended well meanwhile is not made a second time: the run stops, and
-    the same command goes on from there.
+    Ended is what makes the same as this run. A model's work that has ended well meanwhile is not done a second time: the
+    run stops, and the same command goes on from there.
     """
     settings = workflow.executor_settings
     prefix = getattr(settings, "jobname_prefix", None)
@@ -20,7 +20,13 @@ def prepare_slurm():
     jobs = list(workflow.dag.needrun_jobs())
     comments = [comment_of(job.rule.name, job.wildcards) for job in jobs]
     groups = {job.group for job in jobs if job.group}
-    lacking = [job for job in jobs if not all(map(os.path.exists, job.output))]
+    lacking = [
+        job
+        for job in jobs
+        if job.rule.name in ("train", "trial", "predict")
+        and trained(job.wildcards.model)
+        and not all(map(os.path.exists, job.output))
+    ]
     try:
         require_partitions(SITE)
         mend(settings)
