@@ -1,15 +1,32 @@
 """The errors users see: what was found where, expected and to be done; and work that a signal ended."""
 
+import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # variables that hold one
+SHORTEST = 6  # of tokens: replacing what is shorter would leave little of a message
+# The hub's tokens; what stands before the last @ of an address, for passwords may hold any sign.
+SECRETS = re.compile(
+    r"hf_[A-Za-z0-9]{16,}|hf_(?:oauth|jwt)_[\w.-]+|(?<=Bearer )[^\s'\"]+|(?<=://)(?:[^\s:]*:\S*|[^/\s]+)(?=@)"
+)
+
 
 def hidden(text: str) -> str:
     """What stands for text in messages: logs of a corpus that may not be redistributed must not hold it."""
     return f"text of {len(text)} characters"
+
+
+def unsecret(text: str) -> str:
+    """Text without tokens and passwords, which some libraries quote in their errors."""
+    for name in TOKENS:
+        if len(token := os.environ.get(name, "").strip()) >= SHORTEST:
+            text = text.replace(token, "…")
+    return SECRETS.sub("…", text)
 
 
 def reason_of(error: BaseException) -> str:
@@ -19,10 +36,10 @@ def reason_of(error: BaseException) -> str:
 
 
 class InputError(Exception):
-    """Bad input or usage; the command line prints it as one line and exits with code 2."""
+    """Bad input or usage; the command line prints it as one line, without secrets, and exits with code 2."""
 
     def __init__(self, where: object, found: str, expected: str, remedy: str) -> None:
-        super().__init__(f"{where}: found {found}; expected {expected}. {remedy}")
+        super().__init__(unsecret(f"{where}: found {found}; expected {expected}. {remedy}"))
 
 
 class Interrupted(BaseException):

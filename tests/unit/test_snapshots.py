@@ -39,6 +39,8 @@ class Hub(BaseHTTPRequestHandler):
 
     def answer(self, body):
         path = self.path.split("?")[0]
+        if "/teapot" in path:
+            return self.send(418, b"no coffee", {}, body)
         if "/gated" in path:
             return self.send(403, b"closed", {"X-Error-Code": "GatedRepo"}, body)
         if path.startswith("/api/models/OWNER/NAME/tree/"):
@@ -162,6 +164,12 @@ def refused(done, out, words):
 
 def test_a_gated_model_says_what_to_do_and_no_token(tmp_path, hub):
     refused(*snapshot(tmp_path, hub, "OWNER/gated"), "a gated model, and no leave to read it")
+
+
+def test_the_password_in_the_hub_s_address_is_not_told(tmp_path, hub):
+    done, out = snapshot(tmp_path, hub.replace("://", "://me:open-sesame@"), "OWNER/teapot")
+    refused(done, out, "418")
+    assert "sesame" not in done.stdout + done.stderr
 
 
 def test_a_revision_that_is_not_there(tmp_path, hub):

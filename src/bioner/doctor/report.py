@@ -1,16 +1,12 @@
 """What a check found, as one line: `ok`, `FAIL` with what to do, or `skip` with why."""
 
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from bioner.errors import InputError, reason_of
+from bioner.errors import InputError, reason_of, unsecret
 
 COLUMN = 11  # of the checks' names
-SECRETS = re.compile(r"hf_[A-Za-z0-9]{8,}|(?<=Bearer )[^\s'\"]+|(?<=://)[^/@\s]+(?=@)")
-TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # variables that hold one
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +20,7 @@ class Finding:
 
     def __str__(self) -> str:
         text = f"{self.said.rstrip('.')}. {self.remedy}" if self.remedy else self.said
-        return f"{self.state:<5}{self.check:<{COLUMN}}{_unsecret(' '.join(text.split()))}"
+        return f"{self.state:<5}{self.check:<{COLUMN}}{unsecret(' '.join(text.split()))}"
 
 
 Check = Callable[[], Iterable[Finding]]
@@ -55,11 +51,3 @@ def examine(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
         except Exception as error:  # a broken machine breaks libraries in any way
             found = f"{type(error).__name__}: {reason_of(error)}"
             yield fail(name, found, "Mend what it names, then run `bioner doctor` again.")
-
-
-def _unsecret(text: str) -> str:
-    """Text without tokens and passwords, which some libraries quote in their errors."""
-    for name in TOKENS:
-        if token := os.environ.get(name, "").strip():
-            text = text.replace(token, "…")
-    return SECRETS.sub("…", text)
