@@ -1,11 +1,21 @@
 """Models that cannot be had: each fault says what it is and what to do, in one line."""
 
+import errno
+import json
+import socket
+
 import httpx2
 import pytest
 from huggingface_hub import errors
 
 from bioner.errors import InputError
 from bioner.models import hub
+
+NETWORK = "Check network, proxy (HTTPS_PROXY) and token (HF_TOKEN)"
+
+
+def no_json(page: str) -> json.JSONDecodeError:
+    return json.JSONDecodeError("Expecting value", page, 0)
 
 
 def answer(status: int) -> httpx2.Response:
@@ -54,6 +64,51 @@ def test_what_the_hub_says_is_told_in_one_line(monkeypatch, cause, found, remedy
     assert found in message
     assert remedy in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("cause", "found"),
+    [
+        (httpx2.ConnectTimeout("timed out"), "timed out"),
+        (httpx2.ProxyError("407 who are you?"), "407 who are you?"),
+        (httpx2.InvalidURL("no port"), "no port"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
+        (ValueError("Unknown scheme for proxy URL"), "Unknown scheme for proxy URL"),
+        (errors.HfHubHTTPError("503 away", response=answer(503)), "503 away"),
+        (errors.HfHubHTTPError("429 too often", response=answer(429)), "429 too often"),
+        (no_json("<html>Log in</html>"), "a page in place of its answer"),
+        (UnicodeEncodeError("ascii", "ü", 0, 1, "no"), "a token that is not ASCII"),
+    ],
+)
+def test_a_hub_that_does_not_answer_is_not_taken_for_a_wrong_name(cause, found):
+    what, expected, remedy = hub.why_not("a/b", None, because(cause))
+    assert what.startswith("that the hub cannot be reached (")
+    assert found in what
+    assert expected == "its answer"
+    assert remedy.startswith(NETWORK)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        errors.HfHubHTTPError("404", response=answer(404)),
+        errors.HfHubHTTPError("403", response=answer(403)),
+        no_json('{"model_type": "be'),
+        no_json(""),
+        UnicodeEncodeError("utf-8", "x", 0, 1, "no"),
+    ],
+)
+def test_what_the_hub_does_not_have_and_broken_files_are_no_lack_of_a_network(cause):
+    assert hub.why_not("a/b", None, because(cause))[2] == "Check the name; try `hf download a/b`."
+
+
+def test_a_cache_without_room_or_leave_is_told():
+    for number, said in ((errno.ENOSPC, "No space left on device"), (errno.EACCES, "Permission denied")):
+        what, expected, remedy = hub.why_not("a/b", None, OSError(number, said))
+        assert what == f"[Errno {number}] {said} in {hub.HF_HUB_CACHE}"
+        assert expected == "a cache that can be written to"
+        assert "HF_HOME" in remedy
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/where", "a/b/c"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +42,8 @@ class Hub(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if "/teapot" in path:
             return self.send(418, b"no coffee", {}, body)
+        if "/portal" in path:
+            return self.send(200, b"<html>Log in</html>", {}, body)
         if "/gated" in path:
             return self.send(403, b"closed", {"X-Error-Code": "GatedRepo"}, body)
         if path.startswith("/api/models/OWNER/NAME/tree/"):
@@ -174,6 +177,26 @@ def test_the_password_in_the_hub_s_address_is_not_told(tmp_path, hub):
 
 def test_a_revision_that_is_not_there(tmp_path, hub):
     refused(*snapshot(tmp_path, hub, revision="nowhere"), "no revision 'nowhere'")
+
+
+@pytest.mark.parametrize("name", ["OWNER/portal", "OWNER/teapot"])
+def test_what_stands_between_here_and_the_hub_is_told(tmp_path, hub, name):
+    refused(*snapshot(tmp_path, hub, name), "the hub cannot be reached")
+
+
+def test_no_connection(tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and nobody listens
+        done, out = snapshot(tmp_path, f"http://127.0.0.1:{closed.getsockname()[1]}")
+    refused(done, out, "the hub cannot be reached ([Errno 111] Connection refused)")
+    assert "Check network, proxy (HTTPS_PROXY)" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "found"), [("", "no source.hub"), (".", "a local folder in source.hub (.)")])
+def test_what_is_not_the_hub_s_needs_no_snapshot(tmp_path, hub, name, found):
+    done, out = snapshot(tmp_path, hub, name)
+    refused(done, out, f"mine: found {found}; expected a model of the hub. It needs no snapshot.")
+    assert not asked
 
 
 def test_an_empty_cache_without_a_network(tmp_path, hub):

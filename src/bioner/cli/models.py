@@ -1,6 +1,7 @@
 """Commands of models: snapshot."""
 
 import logging
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,8 +24,11 @@ def snapshot(
 
     keep_apart(out)
     source = entry_of("models", model, settings_of(config), entry)["source"]
-    if source["hub"] is None:
+    if not source["hub"]:
         raise InputError(model, "no source.hub", "a model of the hub", "It needs no snapshot.")
+    if Path(source["hub"]).is_dir():
+        found = f"a local folder in source.hub ({source['hub']})"
+        raise InputError(model, found, "a model of the hub", "It needs no snapshot.")
     asked = {"hub": source["hub"], "revision": source["revision"] or "main"}
     known = read_snapshot(out) if out.is_file() else {}
     same = asked.items() <= known.items()
