@@ -95,9 +95,15 @@ def refuse_training(run: Run) -> None:
 
 
 def files_of(run: Run, weights: bool) -> dict[str, Path]:
-    """What is packed, by name in the archive and sorted by it: the run's files and Snakemake's records of them."""
+    """What is packed, by name in the archive and sorted by it: the run's files and Snakemake's records of them.
+
+    InputError where the run has no file.
+    """
     folders = (run.out / name for name in FOLDERS if os.path.lexists(run.out / name))
-    inside = (path for folder in folders for path in _walk(folder, run, weights, ()))
+    inside = [path for folder in folders for path in _walk(folder, run, weights, ())]
+    if not inside:
+        remedy = "Name the folder that the configuration calls `out`, or let a job of the run end first."
+        raise InputError(run.out, "no file to pack", f"some in {', '.join(FOLDERS)}", remedy)
     return dict(sorted((run.name(path), path) for path in (*inside, *run.records)))
 
 
@@ -202,13 +208,16 @@ def verify(path: Path) -> int:
                 pass
     except FileNotFoundError:
         raise InputError(path, "no such file", "an archive", "Check the path.") from None
+    except IsADirectoryError:
+        remedy = "Name the file; files that are unpacked: `sha256sum -c MANIFEST.sha256` in the folder."
+        raise InputError(path, "a folder", "an archive, which is a file", remedy) from None
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(path, f"a broken archive ({reason_of(error)})", "a whole one", AGAIN) from None
     return checked
 
 
 def _compared(path: Path, archive: tarfile.TarFile) -> int:
-    digests: dict[str, str] = {}
+    digests: dict[str, str] | None = None
     seen: set[str] = set()
     for number, member in enumerate(archive):
         if member.isdir() and number:
@@ -216,7 +225,7 @@ def _compared(path: Path, archive: tarfile.TarFile) -> int:
         content = archive.extractfile(member) if member.isreg() else None
         if content is None:
             raise InputError(path, f"{member.name}, which is no file,", "files and folders", FOREIGN_ARCHIVE)
-        if number == 0:
+        if digests is None:
             if member.name != MANIFEST:
                 raise InputError(path, f"{member.name} first", MANIFEST, FOREIGN_ARCHIVE)
             digests = _digests(path, content.read())
@@ -227,8 +236,10 @@ def _compared(path: Path, archive: tarfile.TarFile) -> int:
         if hashlib.file_digest(cast(io.BytesIO, content), "sha256").hexdigest() != digests[name]:
             raise InputError(path, f"another content of {name}", "what the manifest vouches for", AGAIN)
         seen.add(name)
-    if not digests:
+    if digests is None:
         raise InputError(path, "no member", MANIFEST, FOREIGN_ARCHIVE)
+    if not digests:
+        raise InputError(path, f"an empty {MANIFEST}", "a line for each file", FOREIGN_ARCHIVE)
     if lacking := sorted(digests.keys() - seen):
         raise InputError(path, f"no {lacking[0]}", "all that the manifest lists", AGAIN)
     return len(seen)

@@ -163,6 +163,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path, work):
     assert "found no folder results/" in run(str(work), "--to", str(tmp_path / "a.tar.gz"))
     assert "found no folder results/" in run(str(tmp_path / "nowhere"), "--to", str(tmp_path / "a.tar.gz"))
     assert "expected a file of its own" in run(demo, "--to", f"{demo}/reports/a.tar.gz")
+    assert f"{tmp_path}: found a folder; expected an archive, which is a file." in run("--check", str(tmp_path))
     (work / "runs/demo/reports/lost").symlink_to(tmp_path / "nowhere")
     assert "found neither a file nor a folder" in run(demo, "--to", str(tmp_path / "a.tar.gz"))
     (work / "runs/demo/reports/lost").unlink()
@@ -170,6 +171,16 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path, work):
     assert "found a link to a folder that it lies in" in run(demo, "--to", str(tmp_path / "a.tar.gz"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["there.tar.gz", "work"]
     assert there.read_text() == "mine"
+
+
+def test_a_run_without_a_file_is_not_packed(tmp_path, work):
+    """Only folders, or what is left out, or records of files that are gone."""
+    empty = tmp_path / "work" / "empty"
+    write(empty, "results/demo/bert/seed42/.training/checkpoint")
+    record(work, "empty/reports/report.html")
+    said = run(str(empty), "--to", str(tmp_path / "a.tar.gz"))
+    assert said.startswith(f"{empty}: found no file to pack; expected some in data, results, reports, logs, models.")
+    assert not (tmp_path / "a.tar.gz").exists()
 
 
 @pytest.mark.parametrize("then", ["CONTENT of results/scores.csv\n", "short", "longer than what it was before"])
@@ -210,10 +221,11 @@ def rewritten(path: Path, change) -> None:
         (lambda members: [*members, members[-1]], "once more or not in the manifest"),
         (lambda members: [*members, ("more", b"")], "more, once more or not in the manifest"),
         (lambda members: members[1:], "data/demo/raw/.snakemake_timestamp first"),
-        (lambda members: [], "no member"),
+        (lambda members: [], "found no member; expected MANIFEST.sha256"),
+        (lambda members: [(MANIFEST, b"")], "found an empty MANIFEST.sha256; expected a line for each file"),
         (lambda members: [(MANIFEST, b"no checksum\n"), *members[1:]], "other lines"),
     ],
-    ids=["manifest", "content", "missing", "twice", "more", "no manifest", "empty", "no checksums"],
+    ids=["manifest", "content", "missing", "twice", "more", "no manifest", "empty", "empty manifest", "no checksums"],
 )
 def test_an_archive_that_is_not_as_its_manifest_has_it(tmp_path, work, change, found):
     packed(work / "runs/demo", tmp_path / "a.tar.gz")
