@@ -33,6 +33,7 @@ PARTITION = re.compile(r"\w[\w.+-]*(,\w[\w.+-]*)*", re.ASCII)
 ONE = re.compile(r"\w[\w.+@:/-]*", re.ASCII)
 FEATURES = re.compile(r"[\w(\[][\w.+:&|,*()\[\]-]*", re.ASCII)
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+WHOLE = "a whole number from 1 to 999999999"
 GPU_NAME = "letters, digits, _ and . (the executor plugin takes no others; say any, and --gpu-constraint)"
 
 SETTINGS = {
@@ -54,10 +55,10 @@ SETTINGS = {
     "constraint": Setting("--constraint", "Constraint", NAME, FEATURES),
     "gpu_constraint": Setting("--gpu-constraint", "Constraint of jobs with GPUs", NAME, FEATURES),
     "max_runtime": Setting(
-        "--max-runtime", "Longest time that the partitions allow, minutes", "a whole number", NUMBER, is_name=False
+        "--max-runtime", "Longest time that the partitions allow, minutes", WHOLE, NUMBER, is_name=False
     ),
-    "max_mem_mb": Setting("--max-mem-mb", "Most memory that a node has, MB", "a whole number", NUMBER, is_name=False),
-    "jobs": Setting("--jobs", "Most jobs in the queue at once", "a whole number", NUMBER, is_name=False, top=True),
+    "max_mem_mb": Setting("--max-mem-mb", "Most memory that a node has, MB", WHOLE, NUMBER, is_name=False),
+    "jobs": Setting("--jobs", "Most jobs in the queue at once", WHOLE, NUMBER, is_name=False, top=True),
     "slurm-status-command": Setting(
         "--status-command",
         "What is asked after jobs (sacct where there is accounting, else squeue)",

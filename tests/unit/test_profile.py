@@ -130,6 +130,26 @@ def test_a_profile_that_is_there_stays_unless_forced_and_the_one_it_is_made_from
     assert TEMPLATE.read_bytes() == before
 
 
+@pytest.mark.parametrize("number", ["0", "-3", "1000000000"])
+@pytest.mark.parametrize("option", ["--jobs", "--max-runtime", "--max-mem-mb"])
+def test_a_number_out_of_range_is_told_with_the_range(tmp_path, option, number):
+    said = str(run(str(tmp_path / "site"), option, number))
+    assert said == f"{option}: found '{number}'; expected a whole number from 1 to 999999999. Correct the value."
+    assert not (tmp_path / "site").exists()
+    for bound in ("1", "999999999"):
+        assert run(str(tmp_path / bound), option, bound).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name_is_not_taken_for_this_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    said = str(run(name, "--gpu-partition", "a100"))
+    assert said == f"DIR: found {name!r}; expected the folder of the profile. Name one, such as profiles/site."
+    assert list(tmp_path.iterdir()) == []
+    assert run(".", "--gpu-partition", "a100").exit_code == 0, "who means it says so"
+    assert (tmp_path / "config.yaml").is_file()
+
+
 def test_a_profile_without_its_keys_is_refused(tmp_path):
     file = tmp_path / "config.yaml"
     for text in ("executor: slurm\n", TEMPLATE.read_text(encoding="utf-8").replace("gpu_type", "gpu_kind")):

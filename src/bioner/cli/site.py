@@ -12,7 +12,7 @@ from bioner.errors import InputError
 
 
 def profile(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the profile, such as profiles/site.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of the profile, such as profiles/site.")],
     cpu_partition: Annotated[str | None, typer.Option(help="Partition of jobs without GPU.")] = None,
     gpu_partition: Annotated[str | None, typer.Option(help="Partition of jobs with GPUs.")] = None,
     gpu_type: Annotated[str | None, typer.Option(help="As `sinfo -o %G` names it, or any.")] = None,
@@ -48,7 +48,9 @@ def profile(
         "slurm-status-command": status_command,
     }
     values = {key: checked(key, str(value)) for key, value in given.items() if value is not None}
-    file = folder / "config.yaml"
+    if not folder.strip():  # as a path it would be this folder
+        raise InputError("DIR", repr(folder), "the folder of the profile", "Name one, such as profiles/site.")
+    file = Path(folder) / "config.yaml"
     keep_apart(file, TEMPLATE, option="DIR")
     if (file.exists() or file.is_symlink()) and not force:
         raise InputError(file, "a profile", "a name that is free", "Choose another folder, or say --force.")
@@ -59,7 +61,7 @@ def profile(
                 values[key] = answer
     with atomic_text(file) as stream:
         stream.write(profile_text(values))
-    typer.echo(f"{file} is written. To use it: snakemake --profile {shlex.quote(str(folder))}")
+    typer.echo(f"{file} is written. To use it: snakemake --profile {shlex.quote(str(file.parent))}")
 
 
 def _asked(key: str, default: str) -> str:
