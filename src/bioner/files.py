@@ -1,16 +1,28 @@
 """Reading plain or gzipped text, and writing files that appear whole or not at all."""
 
+import errno
 import gzip
 import io
 import json
+import os
+import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from bioner.errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the disk, or none left of a quota
+
+
+def full_disk(error: BaseException) -> int | None:
+    """Which of FULL an error says, also one of a library in Rust (polars, safetensors), which says it in words."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    number = int(told[1]) if told else getattr(error, "errno", None)
+    return number if number in FULL else None
 
 
 def is_html(content: bytes) -> bool:
@@ -100,17 +112,30 @@ def read_record(line: str, where: str, keys: frozenset[str] = frozenset()) -> di
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` (file or folder) that takes its name when the block ends well, else vanishes."""
+    """A temporary path beside `path` (file or folder) that takes its name when the block ends well, else vanishes.
+
+    So do folders made for it. Where the disk is full, an OSError names `path`.
+    """
     path = path.resolve()  # through links; and `.` has no name of its own
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise InputError(path, "a device or pipe", "a regular file or folder to write", "Choose another path.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
-        temporary = Path(scratch) / path.name
-        yield temporary
-        if temporary.is_dir() and path.is_dir():
-            path.replace(Path(scratch) / "previous")
-        temporary.replace(path)
+    new = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+            temporary = Path(scratch) / path.name
+            yield temporary
+            if temporary.is_dir() and path.is_dir():
+                path.replace(Path(scratch) / "previous")
+            temporary.replace(path)
+    except BaseException as error:
+        for folder in new:
+            with suppress(OSError):  # another's file is in it by now
+                folder.rmdir()
+        where = getattr(error, "filename", None)
+        if (number := full_disk(error)) and (where is None or Path(str(where)).is_relative_to(path.parent)):
+            raise OSError(number, os.strerror(number), str(path)) from None  # writing names no file
+        raise
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """Files: plain or gzipped reading, writing that is whole or not at all, messages that name file and line."""
 
+import errno
 import gzip
 import json
+import os
 
 import pytest
 
 from bioner.errors import InputError
-from bioner.files import atomic_path, atomic_text, read_lines, read_records, read_text, write_records
+from bioner.files import atomic_path, atomic_text, full_disk, read_lines, read_records, read_text, write_records
 
 KEYS = frozenset({"id", "tags"})
 
@@ -96,6 +98,46 @@ def test_a_folder_replaces_the_old_folder_whole(tmp_path):
         (temporary / "fresh").touch()
     assert [path.name for path in folder.iterdir()] == ["fresh"]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def full(number=errno.ENOSPC, *names):
+    return OSError(number, os.strerror(number), *names)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_names_the_file_to_write_and_leaves_no_folder(tmp_path, number):
+    """What is raised by a write names no file; what is raised by opening the temporary one names that."""
+    target = tmp_path / "new" / "deep" / "file"
+    for names in ([], [tmp_path / "new/deep/.file.x/file"]):
+        with pytest.raises(OSError, match=os.strerror(number)) as caught, atomic_path(target):
+            raise full(number, *names)
+        assert (caught.value.errno, caught.value.filename) == (number, str(target))
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_elsewhere_and_other_errors_keep_their_names(tmp_path):
+    for error in (full(errno.ENOSPC, "/elsewhere/file"), full(errno.EIO), full(errno.ENOENT, "input")):
+        names = error.filename
+        with pytest.raises(OSError, match="Errno") as caught, atomic_path(tmp_path / "file"):
+            raise error
+        assert caught.value.filename == names
+
+
+def test_a_library_in_rust_says_in_words_that_the_disk_is_full(tmp_path):
+    told = Exception("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert full_disk(told) == errno.ENOSPC
+    assert full_disk(Exception("Permission denied (os error 13)")) is None
+    assert full_disk(Exception("28")) is None
+    with pytest.raises(OSError, match="No space left") as caught, atomic_path(tmp_path / "table.csv"):
+        raise told
+    assert caught.value.filename == str(tmp_path / "table.csv")
+
+
+def test_a_folder_that_another_writes_to_by_then_stays(tmp_path):
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "new" / "file"):
+        (tmp_path / "new" / "other").touch()
+        _ = 1 / 0
+    assert [path.name for path in tmp_path.rglob("*")] == ["new", "other"]
 
 
 def test_an_old_folder_survives_a_failure(tmp_path):
