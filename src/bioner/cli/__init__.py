@@ -4,13 +4,17 @@ import logging
 import os
 import sys
 import warnings
+from typing import NoReturn
 
 import typer
+from typer.exceptions import Abort, TyperException
 
 from bioner.cli import cluster, corpora, models, reports, scores, site, storage, systems, training
-from bioner.errors import InputError, Interrupted
+from bioner.errors import InputError, Interrupted, reason_of, unsecret
+from bioner.files import full_disk
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+COMMANDS = {}
 for command in (
     *(corpora.fetch, corpora.normalize, corpora.validate),
     models.snapshot,
@@ -22,25 +26,52 @@ for command in (
     storage.archive,
     site.profile,
 ):
-    app.command()(command)
+    COMMANDS[command.__name__.replace("_", "-")] = app.command()(command)
 
 
 def main() -> None:
-    """Run a command; bad input ends with one line on stderr and exit code 2."""
+    """Run a command; bad input or usage ends with one line on stderr and exit code 2, Ctrl-C at a question with 130."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     _quiet_libraries()
+    given = sys.argv[1:]
     try:
-        app()
+        # Left alone, typer draws a box of five lines around a usage error.
+        code = app(given or ["--help"], prog_name="bioner", standalone_mode=False)
+    except TyperException as error:
+        _end(error.exit_code, _usage(error, given))
+    except Abort:
+        typer.echo(err=True)  # the question stands in a line without an end
+        _end(130, "broken off")
     except InputError as error:
-        typer.echo(f"bioner: {error}", err=True)
-        raise SystemExit(2) from None
+        _end(2, str(error))
     except Interrupted as error:
-        typer.echo(f"bioner: {error}", err=True)
-        raise SystemExit(128 + error.signal) from None
-    except OSError as error:
-        place = error.filename or "system"
-        typer.echo(f"bioner: {place}: {error.strerror}. Check the path and who may write there.", err=True)
-        raise SystemExit(2) from None
+        _end(128 + error.signal, str(error))
+    except Exception as error:
+        full = full_disk(error)
+        if not full and not isinstance(error, OSError):
+            raise
+        place, found = (
+            getattr(error, "filename", None) or "system",
+            getattr(error, "strerror", None) or reason_of(error),
+        )
+        remedy = "Make room, then run the same again." if full else "Check the path and who may write there."
+        _end(2, f"{place}: {found.rstrip('.')}. {remedy}")
+    if code or not given:
+        raise SystemExit(code or 2)
+
+
+def _end(code: int, said: str) -> NoReturn:
+    typer.echo(f"bioner: {said}", err=True)
+    raise SystemExit(code)
+
+
+def _usage(error: TyperException, given: list[str]) -> str:
+    """What is wrong with the arguments, on one line, and the command whose help tells what is right."""
+    command = given[0] if given and given[0] in COMMANDS else ""
+    said = " ".join(error.format_message().split()).rstrip(".")
+    said = said[:1].lower() + said[1:]
+    where = f"{command}: " if command else ""
+    return unsecret(f"{where}{said}. See `bioner {f'{command} ' if command else ''}--help`.")
 
 
 def _quiet_libraries() -> None:
