@@ -20,7 +20,7 @@ from bioner.models import IGNORED
 from bioner.models.examples import Examples, Features, Loss
 from bioner.models.hub import load_tokenizer
 from bioner.models.lines import Lines
-from bioner.models.llm import Task, attached, load_base, load_trained, read_task, save_trained
+from bioner.models.llm import Task, attached, check_task, load_base, load_trained, read_task, save_trained
 from bioner.models.output_layer import Layer, output_layer
 from bioner.tags import tag_set
 
@@ -56,7 +56,7 @@ def merge(folder: Path, entry: Tree, out: Path, dev: Sequence[Instance]) -> Agre
     answers, deciding = (_examples(tokenizer, task, loss, dev) for loss in LOSSES)
     before = _choices(load_trained(folder, entry)[0], answers)
     gc.collect()
-    merged = _merged(folder, entry, task, tokenizer)
+    merged = _merged(folder, entry, task, tokenizer).to(torch.bfloat16)
     agreement = _agreement(before, _choices(merged, answers), deciding)
     made_of = {"adapter": listing(folder), "base": task.base, "revision": task.revision}
     versions = {package: version(package) for package in ("bioner-bench", "torch", "transformers", "peft")}
@@ -69,11 +69,21 @@ def merge(folder: Path, entry: Tree, out: Path, dev: Sequence[Instance]) -> Agre
     return agreement
 
 
+def load_merged(folder: Path, entry: Tree) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Task]:
+    """A trained LLM without its adapter's detours, in the precision it was trained in: as `merge` writes it."""
+    if entry["lora"] is None:
+        return load_trained(folder, entry)
+    task, tokenizer = read_task(folder), load_tokenizer(folder)
+    check_task(folder, entry, task)
+    precision = {"bf16": torch.bfloat16, "fp32": torch.float32}[entry["train"]["precision"]]
+    return _merged(folder, entry, task, tokenizer).to(precision), tokenizer, task
+
+
 def _merged(folder: Path, entry: Tree, task: Task, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     base = load_base(folder, entry, task, tokenizer)
     if entry["quantization"]:
         base = base.dequantize()
-    return attached(base, folder).merge_and_unload().to(torch.bfloat16).eval()
+    return attached(base, folder).merge_and_unload().eval()
 
 
 def _examples(tokenizer: PreTrainedTokenizerBase, task: Task, loss: Loss, dev: Sequence[Instance]) -> list[Features]:

@@ -1,16 +1,14 @@
-"""Predicting: raw outputs of a trained model or a control, and the seconds they take."""
+"""Predicting: raw outputs of a trained model or a control."""
 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, cast
-
-import polars as pl
 
 from bioner.catalogue import DECODINGS, TRAINED, prediction_settings
 from bioner.checksums import digest, listing, sha256_of
@@ -56,10 +54,11 @@ def predict_to(
     decoding: str,
     *,
     seed: int,
+    data: Mapping[str, str | None] | None = None,
     draft: Path | None = None,
     record: Path | None = None,
 ) -> None:
-    """Write the raw outputs of every instance to `out`, and to `record` how they were made.
+    """Write the raw outputs of every instance to `out`, and to `record` how they were made, with `data`: which files.
 
     An LLM keeps what it has finished in shards beside `out`: a job that was cut short goes on with those it lacks,
     unless anything is other now that its answers depend on. In several processes each makes its part, and the first
@@ -68,6 +67,7 @@ def predict_to(
     start = time.perf_counter()
     _check_decoding(name, entry, decoding, draft)
     made: dict[str, Any] = {"model": name, "decoding": decoding, "seed": seed, "sentences": len(gold)}
+    made |= {"data": dict(data or {})}
     if entry["family"] != "llm":
         write_raw(out, predict(name, entry, gold, train, weights, decoding))
         if record:
@@ -152,11 +152,21 @@ def predict(
 
 
 def load_predictor(
-    name: str, entry: Tree, weights: Path | None, decoding: str, *, draft: Draft | None = None, seed: int = 0
+    name: str,
+    entry: Tree,
+    weights: Path | None,
+    decoding: str,
+    *,
+    draft: Draft | None = None,
+    seed: int = 0,
+    merged: bool = False,
+    padded: bool = False,
 ) -> Predictor:
     """A trained model as a function of instances and batch size; loads torch and the weights once.
 
-    `draft` (forced decoding) and `seed` (where tokens are drawn) are for LLMs.
+    `draft` (forced decoding) and `seed` (where tokens are drawn) are for LLMs; so is `merged`: the adapter and its base
+    as one model in the precision of training, which is faster and not quite the model that was trained. `padded` is for
+    encoders: in fp32, and filled up to the window, as the paper ran them.
     """
     if entry["family"] not in TRAINED:
         remedy = "Only models with weights are loaded and timed; members of ensembles have predictions of their own."
@@ -172,11 +182,11 @@ def load_predictor(
     require_devices(name, entry["resources"]["predict_gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
     if entry["family"] == "llm":
-        return _llm(entry, weights, decoding, draft or all_outside(), seed)
-    return _classifier(name, entry, weights)
+        return _llm(entry, weights, decoding, draft or all_outside(), seed, merged)
+    return _classifier(name, entry, weights, padded)
 
 
-def _classifier(name: str, entry: Tree, weights: Path) -> Predictor:
+def _classifier(name: str, entry: Tree, weights: Path, padded: bool) -> Predictor:
     from bioner.models.encoder import tag
     from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer
     from bioner.models.llm import load_trained
@@ -197,7 +207,7 @@ def _classifier(name: str, entry: Tree, weights: Path) -> Predictor:
 
     def classifier(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
         ids, sentences = [item.id for item in instances], [item.tokens for item in instances]
-        bf16 = entry["train"]["precision"] == "bf16"
+        bf16 = entry["train"]["precision"] == "bf16" and not padded
         tagged = tag(
             model,
             tokenizer,
@@ -209,18 +219,20 @@ def _classifier(name: str, entry: Tree, weights: Path) -> Predictor:
             batch_tokens=entry["predict"]["batch_tokens"],
             bf16=bf16,
             in_text=entry["family"] == "llm-head",
+            pad_to=entry["max_length"] if padded else 0,
         )
         return list(tagged)
 
     return classifier
 
 
-def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int) -> Predictor:
+def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int, merged: bool) -> Predictor:
     from bioner.decoding.forced import ForcedDecoder
     from bioner.decoding.free import FreeDecoder
+    from bioner.merging import load_merged
     from bioner.models.llm import load_trained
 
-    model, tokenizer, task = load_trained(weights, entry)
+    model, tokenizer, task = (load_merged if merged else load_trained)(weights, entry)
     options, spelling = entry["predict"], task.spelling
     if decoding == "forced":
         legal, window = options["legal_transitions"], options["window"]
@@ -249,26 +261,3 @@ def _processes(entry: Tree) -> tuple[int, int, Callable[[], None]]:
 
     state = PartialState(cpu=entry["resources"]["predict_gpus"] == 0, timeout=PATIENCE)
     return state.process_index, state.num_processes, state.wait_for_everyone
-
-
-def time_predictions(
-    predictor: Predictor, instances: Sequence[Instance], sentences: int, batch_sizes: Sequence[int], repeats: int
-) -> list[dict[str, Any]]:
-    """Seconds a sentence on an evenly drawn sample: the median of `repeats` passes after one warm-up batch.
-
-    Tokenization and decoding to tags or text are inside, loading the model is not. Copying results to the host
-    synchronises the device, so the clock sees finished work.
-    """
-    count = min(sentences, len(instances))
-    sample = [instances[position * len(instances) // count] for position in range(count)]
-    rows = []
-    for batch_size in batch_sizes:
-        predictor(sample[:batch_size], batch_size)
-        seconds = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            predictor(sample, batch_size)
-            seconds.append((time.perf_counter() - start) / count)
-        median = pl.Series(seconds).median()
-        rows.append({"batch": batch_size, "sentences": count, "repeats": repeats, "seconds_per_sample": median})
-    return rows

@@ -1,4 +1,4 @@
-"""Where a result comes from and what it took: versions, commit, hardware, peak memory, energy."""
+"""Where a result comes from and what it took: versions, commit, hardware, start and end, peak memory, energy."""
 
 import os
 import platform
@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -44,16 +45,27 @@ def provenance() -> dict[str, Any]:
 
 
 def write_record(path: Path, made: Mapping[str, Any], settings: Tree) -> None:
-    """Write how something was made, whole or not at all: what is known of it, the model's settings, this machine."""
+    """Write how something was made, whole or not at all: what is known of it, the model's settings, this machine.
+
+    It was begun when this process was, and is ended now.
+    """
     memory, gpu_memory = peak_memory(settings["resources"]["predict_gpus"])
     record = {
         **made,
         "settings": settings,
+        "started": moment(psutil.Process().create_time()),
+        "ended": moment(),
         "peak_memory_gb": memory,
         "peak_gpu_memory_gb": gpu_memory,
         **provenance(),
     }
     write_json(path, record)
+
+
+def moment(seconds: float | None = None) -> str:
+    """A time (seconds since 1970; now) as text, to the second: 2026-01-31T12:00:00+00:00."""
+    when = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return when.isoformat(timespec="seconds")
 
 
 def peak_memory(gpus: int) -> tuple[float, float | None]:
@@ -81,6 +93,21 @@ def energy_kwh(gpus: int) -> float | None:
     except Exception:  # a driver, a card or a container that does not tell: no reason to stop a training
         return None
     return float(millijoules / 3.6e9)
+
+
+def others_on_gpu(gpus: int) -> int | None:
+    """Processes of others on the first visible GPU, this one's not counted; None without a GPU, or where none tells."""
+    torch = sys.modules.get("torch")
+    if not gpus or torch is None or not torch.cuda.is_available():
+        return None
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
+        return max(0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1)
+    except Exception:  # no reason to time nothing
+        return None
 
 
 def _version(package: str) -> str | None:

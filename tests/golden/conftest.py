@@ -1,4 +1,4 @@
-"""Real corpora from a mirror, each read once."""
+"""Real corpora from a mirror, each read once; a small tree of kept files."""
 
 import os
 from pathlib import Path
@@ -11,6 +11,7 @@ from bioner.config import REPOSITORY, load_config
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.yaml_files import read_yaml
+from tests.golden.trees import bc5cdr
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 
@@ -38,3 +39,9 @@ def corpora(tmp_path_factory, catalogue):
         return made[name]
 
     return corpus
+
+
+@pytest.fixture
+def kept(tmp_path) -> Path:
+    """A small tree of kept files."""
+    return bc5cdr(tmp_path)

@@ -3,48 +3,15 @@
 import polars as pl
 import pytest
 
-from bioner.corpora.changes import Changes
-from bioner.corpora.statistics import corpus_statistics
 from bioner.errors import InputError
 from bioner.instances import Prediction
-from bioner.reporting.kept import TIMING
+from bioner.reporting.kept import Told
 from bioner.reporting.report import report, summary
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
-from bioner.scoring.selection import SELECTION
 from bioner.tables import write_table
 from tests.conftest import instance
-
-GOLD = [
-    instance("s1", "gout/B-Disease after/O aspirin/B-Chemical"),
-    instance("s2", "renal/B-Disease failure/I-Disease"),
-]
-WRONG = [Prediction("s1", ["B-Disease", "O", "O"]), Prediction("s2", ["B-Disease", "I-Disease"])]
-BERTS = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
-
-
-@pytest.fixture
-def kept(tmp_path):
-    """BC5CDR with three encoders under two seeds each: one finds 2 of 3 entities, its other seed all."""
-    for model in BERTS:
-        right = [Prediction(item.id, item.tags) for item in GOLD]
-        seeds = [score(GOLD, found, "BC5CDR", model, seed, "direct") for seed, found in ((1, WRONG), (2, right))]
-        write_table(tmp_path / "results" / "BC5CDR" / model / "scores.csv", pl.concat(seeds))
-    splits = {"train": GOLD, "dev": GOLD[:1], "test": GOLD}
-    # As if the files' tags had joined two entities that evaluators see apart.
-    counted = {name: [3] for name in splits}
-    statistics = corpus_statistics("BC5CDR", splits, counted, Changes())
-    write_table(tmp_path / "data" / "BC5CDR" / "stats.csv", statistics)
-    return tmp_path
-
-
-def built(kept, **options):
-    return report(kept / "results", kept / "data", kept / "reports", **options)
-
-
-def row(table: pl.DataFrame, **where) -> dict:
-    (found,) = table.filter(**where).iter_rows(named=True)
-    return found
+from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
 
 def test_counts_stand_beside_the_paper_s(kept):
@@ -85,7 +52,8 @@ def test_the_corpora_table_says_what_a_reader_of_scores_wants_to_know(kept):
 
 def test_notes_on_corpora_stand_on_the_page(kept):
     notices = {"BC5CDR": "Known by heart.", "ChemProt-paper": "Not in this report."}
-    built(kept, notices=notices, left_out={"BC5CDR": "gone", "Reddit-Impacts": "left out: ask <its authors>"})
+    left_out = {"BC5CDR": "gone", "Reddit-Impacts": "left out: ask <its authors>"}
+    built(kept, notices=notices, told=Told(left_out=left_out))
     page = (kept / "reports" / "report.html").read_text()
     assert "<strong>Reddit-Impacts</strong>: left out: ask &lt;its authors&gt;" in page
     assert "<strong>BC5CDR</strong>: Known by heart." in page
@@ -215,16 +183,6 @@ def test_subsets_say_how_much_was_known(kept):
     assert (found["entities_in_new_sentences"], found["new_f1"]) == (2, pytest.approx(200 / 3))
 
 
-def test_the_bert_family_average_is_there_when_all_three_were_timed(kept):
-    for seconds, model in enumerate(BERTS, 1):
-        whose = {"dataset": "BC5CDR", "model": model, "seed": 1, "batch": 1, "precision": "bf16", "decoding": "direct"}
-        what = {"draft": None, "hardware": "H100", "sentences": 10, "repeats": 3, "seconds_per_sample": float(seconds)}
-        table = pl.DataFrame([whose | what], schema=TIMING)
-        write_table(kept / "results" / "BC5CDR" / model / "timing.csv", table)
-    found = row(built(kept)["table4_inference_time"], model="bert-family-average")
-    assert (found["seconds_per_sample"], found["paper_seconds_per_sample"]) == (2, 0.026)
-
-
 def test_comparisons_of_the_report_s_models_are_judged(kept):
     """Of another run's file in the same place, pairs with models that are not asked for stay out."""
     whose = {"dataset": "BC5CDR", "model": BERTS[0], "decoding": "direct", "versus_decoding": "direct", "measure": "f1"}
@@ -256,19 +214,6 @@ def test_names_are_escaped_on_the_page(kept):
     assert "&lt;img src=x" in page
 
 
-def test_scores_in_another_cell_s_folder_are_refused(kept):
-    table = score(GOLD, WRONG, "BC5CDR", "bert-large-cased", 1, "direct")
-    write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", table)
-    with pytest.raises(InputError, match="scores of BC5CDR by bert-large-cased; expected BC5CDR by llama-8b"):
-        built(kept)
-
-
-def test_a_broken_score_file_is_named(kept):
-    (kept / "results" / "BC5CDR" / "bert-large-cased" / "scores.csv").write_text("dataset,model\nx,y\n")
-    with pytest.raises(InputError, match=r"bert-large-cased/scores.csv: found an unreadable table"):
-        built(kept)
-
-
 def test_the_summary_holds_every_system_once(kept):
     built(kept)
     text = summary(kept / "reports")
@@ -276,25 +221,7 @@ def test_the_summary_holds_every_system_once(kept):
     assert "90.00" in text
 
 
-def test_comparisons_and_selections_of_another_dataset_are_refused(kept):
-    for name, schema in (("comparisons", COMPARISON), ("selection", SELECTION)):
-        path = kept / "results" / "BC5CDR" / f"{name}.csv"
-        row = {column: "x" if kind == pl.String else 1 for column, kind in schema.items()} | {"dataset": "JNLPBA"}
-        write_table(path, pl.DataFrame([row | ({"chosen": True} if name == "selection" else {})], schema=schema))
-        with pytest.raises(InputError, match=rf"{name}\.csv: found rows of JNLPBA; expected of BC5CDR alone"):
-            built(kept)
-        path.unlink()
-
-
 @pytest.mark.parametrize("inside", ["results/BC5CDR/bert-large-cased", "data", "results"])
 def test_reports_are_not_written_over_what_they_are_made_from(kept, inside):
     with pytest.raises(InputError, match="a folder inside"):
         report(kept / "results", kept / "data", kept / inside)
-
-
-def test_a_cell_gathered_twice_is_not_two_runs(kept):
-    path = kept / "results" / "BC5CDR" / "bert-large-cased" / "scores.csv"
-    table = pl.read_csv(path)
-    write_table(path, pl.concat([table, table]))
-    with pytest.raises(InputError, match=r"rows twice \(dataset BC5CDR, model bert-large-cased, seed 1,"):
-        built(kept)

@@ -13,7 +13,7 @@ from bioner.errors import InputError
 from bioner.instances import entity_types
 from bioner.models.hub import load_token_classifier
 from bioner.models.llm import load_trained
-from bioner.predict import load_predictor, predict, time_predictions
+from bioner.predict import load_predictor, predict
 from bioner.raw import Generated, Tagged
 from bioner.realignment.realign import realign, realign_all
 from bioner.scoring.score import headline_f1
@@ -215,15 +215,3 @@ def test_a_sample_is_fixed_by_the_seed_and_keeps_the_corpus_order(sentences):
     assert len(chosen) == 5
     assert chosen == sample(sentences * 10, 5, seed=3)
     assert sample(sentences, None, seed=3) == sample(sentences, 99, seed=3) == sentences
-
-
-def test_timing_gives_a_row_a_batch_size(sentences):
-    calls = []
-
-    def predictor(instances, batch_size):
-        calls.append((len(instances), batch_size))
-        return []
-
-    rows = time_predictions(predictor, sentences, sentences=2, batch_sizes=[1, 2], repeats=2)
-    assert [(row["batch"], row["sentences"]) for row in rows] == [(1, 2), (2, 2)]
-    assert calls == [(1, 1), (2, 1), (2, 1), (2, 2), (2, 2), (2, 2)]

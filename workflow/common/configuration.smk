@@ -56,6 +56,14 @@ os.environ.update(
     PATH=os.pathsep.join(search_path),
     BIONER_DATASETS=json.dumps(DATASETS),
     BIONER_CLOSED=",".join(sorted(closed - set(config["show_text"]))),
+    # Reports leave out what another configuration trained.
+    BIONER_MODELS=json.dumps(
+        {
+            name: MODELS[name]
+            for name in config["models"]
+            if MODELS[name]["family"] in TRAINED
+        }
+    ),
     **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
     **(
         {"HF_HOME": str(Path(config["hf_home"]).expanduser())}

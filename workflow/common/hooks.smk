@@ -80,6 +80,7 @@ def report_what_is_there():
         ),
         *("--out", job.params.out, "--notices", job.params.notices),
         *("--left-out", job.params.left_out, "--failed", json.dumps(failures())),
+        *("--prices", job.params.prices),
         *" ".join([*job.params.datasets, *job.params.models]).split(),
     ]
     done = subprocess.run(

@@ -66,10 +66,13 @@ rule time:
         draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
         sentences=config["timing"]["sentences"],
         repeats=config["timing"]["repeats"],
+        protocols=[f"--protocol {name}" for name in config["timing"]["protocols"]],
+        llm_weights=config["timing"]["llm_weights"],
+        method=config["realign"]["method"],
     message:
         "Timing {wildcards.model} on {wildcards.dataset}"
     shell:
         "bioner time {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {params.seed}"
         " --gold {input.gold} --train {input.train} --weights {input.weights} {params.decodings} {params.draft}"
-        " {params.batches}"
+        " {params.batches} {params.protocols} --llm-weights {params.llm_weights} --method {params.method}"
         " --sentences {params.sentences} --repeats {params.repeats} --out {output} 2>&1 | tee {log}"

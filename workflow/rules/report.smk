@@ -11,6 +11,7 @@ REPORTS = [
     "paper_scoring",
     "significance",
     "cost",
+    "cells",
     "scores",
 ]
 
@@ -36,6 +37,7 @@ rule report:
         lambda wildcards: comparisons(),
     output:
         expand(out("reports/{name}.csv"), name=REPORTS),
+        out("reports/README.md"),
         page=report(
             out("reports/report.html"),
             caption="../report/report.rst",
@@ -54,8 +56,10 @@ rule report:
         left_out=lambda wildcards: as_json(
             {name: note for name, note in ABSENT.items() if name not in at_hand()}
         ),
+        prices=as_json(config["cost"]),
     message:
         "Reporting"
     shell:
         "bioner report --results {params.results} --data {params.data} --out {params.out}"
-        " {params.datasets} {params.models} --notices {params.notices:q} --left-out {params.left_out:q} 2>&1 | tee {log}"
+        " {params.datasets} {params.models} --notices {params.notices:q} --left-out {params.left_out:q}"
+        " --prices {params.prices:q} 2>&1 | tee {log}"

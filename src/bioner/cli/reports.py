@@ -1,11 +1,12 @@
 """Commands of reports: report, summary."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bioner.catalogue import load_catalogue
+from bioner.catalogue import complete_entry, load_catalogue
 from bioner.cli.options import Config, Out, json_object, settings_of
 from bioner.errors import InputError
 
@@ -19,10 +20,18 @@ def report(
     notices: Annotated[str | None, typer.Option(help="Notices of corpora as JSON, for those of the catalogue.")] = None,
     left_out: Annotated[str, typer.Option(help="Corpora that were left out, and why, as JSON.")] = "{}",
     failed: Annotated[str, typer.Option(help="Jobs that failed, and their logs, as JSON.")] = "{}",
+    prices: Annotated[
+        str | None, typer.Option(help="gpu_hour, cpu_hour and currency as JSON, for those of the configuration.")
+    ] = None,
     config: Config = None,
 ) -> None:
-    """Tables I to V beside the paper's, costs, one page; from kept files alone."""
+    """Tables I to V beside the paper's, costs, one page; from kept files alone.
+
+    With --config, cells that another configuration made are left out and named.
+    """
+    from bioner.reporting.kept import Told
     from bioner.reporting.report import report
+    from bioner.reporting.soundness import expected_of
 
     if notices is None:
         catalogue = load_catalogue("datasets", settings_of(config))
@@ -32,7 +41,14 @@ def report(
     left, broken = json_object("--left-out", left_out), json_object("--failed", failed)
     if not all(isinstance(log, str) for log in broken.values()):
         raise InputError("--failed", "a log that is no text", "paths, by job", "Quote it for the shell.")
-    report(results, data, out, dataset or [], model or [], told, left, broken)
+    settings = settings_of(config)
+    paid = settings["cost"] if prices is None else json_object("--prices", prices)
+    made = json_object("BIONER_MODELS", os.environ.get("BIONER_MODELS", "{}"))
+    if config:
+        made = load_catalogue("models", settings)
+    expected = {name: expected_of(complete_entry("models", name, entry)) for name, entry in made.items()}
+    about = Told(left, broken, expected)
+    report(results, data, out, dataset or [], model or [], told, about, paid)
 
 
 def summary(reports: Annotated[Path, typer.Argument(help="Folder that `bioner report` wrote.")]) -> None:

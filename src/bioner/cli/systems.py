@@ -5,7 +5,7 @@ import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +33,7 @@ def predict(
     entry: Entry = None,
 ) -> None:
     """Raw outputs of a model for every gold instance; an LLM that is cut short goes on where it was."""
+    from bioner.checksums import sha256_of
     from bioner.instances import read_instances, unseen_types
     from bioner.predict import predict_to
 
@@ -49,7 +50,10 @@ def predict(
         told = "predict %s: %s has %d entities of type %s, training has none: they can only be missed"
         log.warning(told, model, gold, count, type_)
     job = (model, settings, instances, known, weights, decoding)
-    predict_to(out, *job, seed=seed, draft=draft, record=record)
+    # The training's record stands for its weights: these may be gigabytes.
+    files = {"gold": gold, "train": train, "training": weights and weights.parent / "run.json", "draft": draft}
+    data = {name: sha256_of(path) if path and path.is_file() else None for name, path in files.items()}
+    predict_to(out, *job, seed=seed, data=data, draft=draft, record=record)
 
 
 def time(
@@ -63,20 +67,26 @@ def time(
     sentences: Annotated[int, typer.Option(min=1)] = 100,
     batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; may be repeated.")] = None,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="fair (the default), or paper: as it timed; may be repeated."),
+    ] = None,
+    llm_weights: Annotated[
+        Literal["merged", "as-trained"],
+        typer.Option(help="An LLM's, by the fair protocol: in the encoders' precision, or in 4 bits with its adapter."),
+    ] = "merged",
+    method: Annotated[Literal["robust", "paper"], typer.Option(help="Of realignment, which is timed, too.")] = "robust",
     dataset: str = "",
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1)] = None,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
-    """Inference seconds a sentence on a fixed sample."""
+    """Inference seconds a sentence on a fixed sample, from tokens to tags on tokens."""
     import polars as pl
 
-    from bioner.decoding.drafts import draft_of
     from bioner.instances import read_instances
-    from bioner.predict import load_predictor, time_predictions
-    from bioner.provenance import provenance
-    from bioner.reporting.kept import TIMING
     from bioner.tables import check_table, write_table
+    from bioner.timing import TIMING, Protocol, Timed, sample_of, time_model
 
     keep_apart(out, gold, train, draft, weights)
     check_table(out)
@@ -84,22 +94,15 @@ def time(
     if draft and "forced" not in decoding:
         raise InputError("--draft", " and ".join(decoding), "forced, which alone is drafted for", "Leave --draft out.")
     instances, known = read_instances(gold), read_instances(train) if train else []
-    rows: list[dict[str, Any]] = []
-    for way in decoding:
-        source = draft_of(settings["predict"]["draft"], known, instances, draft) if way == "forced" else None
-        predictor = load_predictor(model, settings, weights, way, draft=source, seed=seed or 0)
-        machine = provenance()
-        on_gpu = settings["resources"]["predict_gpus"] > 0
-        whose = {
-            "dataset": dataset,
-            "model": model,
-            "seed": seed,
-            "decoding": way,
-            "precision": settings["quantization"] or settings["train"]["precision"],
-            "draft": source.name if source else None,
-            "hardware": machine["gpus"][0] if machine["gpus"] and on_gpu else machine["cpu"],
-        }
-        rows += [whose | row for row in time_predictions(predictor, instances, sentences, batch or [1], repeats)]
+    timed = Timed(model, settings, weights, sample_of(instances, sentences), instances, known, draft, method)
+    whose = {"dataset": dataset, "model": model, "seed": seed}
+    rows = [
+        whose | row
+        for name in dict.fromkeys(protocol or ["fair"])
+        for row in time_model(
+            timed, Protocol(name, llm_weights == "merged"), decoding, batch or [1], repeats, seed or 0
+        )
+    ]
     write_table(out, pl.DataFrame(rows, schema=TIMING))
 
 

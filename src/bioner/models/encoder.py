@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Literal
 
 import torch
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -180,11 +181,13 @@ def tag(
     batch_tokens: int,
     bf16: bool = False,
     in_text: bool = False,
+    pad_to: int = 0,
 ) -> list[Tagged]:
     """Tags of every sentence's deciding subwords, in order.
 
     A batch holds windows of similar length: at most `batch_size` of them, and `batch_tokens` subwords with the padding.
-    `bf16` runs under autocast, as the Trainer evaluates on dev: the weights stay as they were trained.
+    `bf16` runs under autocast, as the Trainer evaluates on dev: the weights stay as they were trained. Shorter windows
+    are filled up to `pad_to`, which only takes time (the paper did it).
     """
     made = cut(tokenizer, sentences, max_length, deciding, in_text=in_text).windows
     windows = [window for of_sentence in made for window in of_sentence]
@@ -193,6 +196,8 @@ def tag(
         ids_of = [torch.tensor(windows[number].input_ids) for number in batch]
         padded = pad_sequence(ids_of, batch_first=True, padding_value=tokenizer.pad_token_id)
         mask = pad_sequence([torch.ones_like(row) for row in ids_of], batch_first=True)
+        if lacking := max(0, pad_to - padded.shape[1]):
+            padded, mask = pad(padded, (0, lacking), value=tokenizer.pad_token_id), pad(mask, (0, lacking))
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             logits = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device)).logits
         for number, row in zip(batch, logits.argmax(-1).tolist(), strict=True):

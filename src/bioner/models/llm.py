@@ -94,7 +94,7 @@ def load_trained(folder: Path, entry: Tree) -> tuple[PreTrainedModel, PreTrained
     InputError where it was trained otherwise than the entry says.
     """
     task = read_task(folder)
-    _check(folder, entry, task)
+    check_task(folder, entry, task)
     tokenizer = load_tokenizer(folder)
     if entry["lora"] is None:
         return _load(folder, None, task, entry, "auto").eval(), tokenizer, task
@@ -137,7 +137,8 @@ def _load(
     return load_causal_lm(source, entry, gpus, revision, dtype)
 
 
-def _check(folder: Path, entry: Tree, task: Task) -> None:
+def check_task(folder: Path, entry: Tree, task: Task) -> None:
+    """InputError where a model was trained from another base, or otherwise, than the entry says."""
     hub, remedy = entry["source"]["hub"], "Correct --weights, or the model's name or entry."
     if hub and task.base not in (BASE, hub):
         found, expected = f"a model trained from {task.base}", f"one trained from {hub}, as the entry says"

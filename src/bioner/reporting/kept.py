@@ -1,21 +1,23 @@
-"""The files that reports are made of: read, checked, and put together."""
+"""The files that reports are made of: what is sound is read and put together, what is not is named with the reason."""
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from bioner.errors import InputError
 from bioner.realignment.realign import ALIGNMENT
+from bioner.reporting.cells import Cell, cells_table, missing
+from bioner.reporting.runs import CURVES, RUNS, read_runs
+from bioner.reporting.soundness import Expected, checksums_of, faults
 from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import read_scores, together
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
-from bioner.search import SEARCH, gpu_hours, gpus_of
 from bioner.tables import Schema, read_table
+from bioner.timing import TIMING
 
 STATISTICS: Schema = {
     "dataset": pl.String,
@@ -23,19 +25,6 @@ STATISTICS: Schema = {
     "statistic": pl.String,
     "stratum": pl.String,
     "value": pl.Float64,
-}
-TIMING: Schema = {
-    "dataset": pl.String,
-    "model": pl.String,
-    "seed": pl.Int64,
-    "batch": pl.Int64,
-    "precision": pl.String,
-    "decoding": pl.String,
-    "draft": pl.String,
-    "hardware": pl.String,
-    "sentences": pl.Int64,
-    "repeats": pl.Int64,
-    "seconds_per_sample": pl.Float64,
 }
 ALIGNED: Schema = {
     "dataset": pl.String,
@@ -51,93 +40,113 @@ ALIGNED: Schema = {
         pl.Int64,
     ),
 }
-RUNS: Schema = {
-    "dataset": pl.String,
-    "model": pl.String,
-    "seed": pl.Int64,
-    "trained_parameters": pl.Int64,
-    "train_seconds": pl.Float64,
-    "gpu_hours": pl.Float64,
-    "energy_kwh": pl.Float64,
-    "trials": pl.Int64,
-    "search_seconds": pl.Float64,
-    "search_gpu_hours": pl.Float64,
-    "peak_memory_gb": pl.Float64,
-    "peak_gpu_memory_gb": pl.Float64,
-    "hardware": pl.String,
+SCHEMAS = {
+    "scores": SCORE_SCHEMA,
+    "statistics": STATISTICS,
+    "timing": TIMING,
+    "runs": RUNS,
+    "curves": CURVES,
+    "comparisons": COMPARISON,
+    "selection": SELECTION,
+    "alignments": ALIGNED,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Everything reports are made of, read from results and data folders."""
+    """Everything reports are made of, read from results and data folders.
+
+    `cells` says of every cell whether its files are among the others (reporting/cells); `faults`, which files beside
+    scores are not, and why.
+    """
 
     scores: pl.DataFrame
     statistics: pl.DataFrame
     timing: pl.DataFrame
     runs: pl.DataFrame
+    curves: pl.DataFrame
     comparisons: pl.DataFrame
     selection: pl.DataFrame
     alignments: pl.DataFrame
+    cells: pl.DataFrame
+    faults: tuple[str, ...] = ()
 
 
-def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequence[str]) -> Kept:
-    """Read the files of these cells, in this order; cells without a file are passed over."""
-    cells = [(dataset, model, results / dataset / model) for dataset in datasets for model in models]
-    scores = [
-        _scores_of(dataset, model, path) for dataset, model, cell in cells if (path := cell / "scores.csv").is_file()
-    ]
-    timing = [read_table(path, TIMING) for _, _, cell in cells if (path := cell / "timing.csv").is_file()]
-    statistics = [
-        read_table(path, STATISTICS) for dataset in datasets if (path := data / dataset / "stats.csv").is_file()
-    ]
-    comparisons, selections = (
-        [_of_dataset(dataset, path, read) for dataset in datasets if (path := results / dataset / name).is_file()]
-        for name, read in (("comparisons.csv", read_comparisons), ("selection.csv", read_selection))
-    )
-    runs = [
-        _run(dataset, model, path)
-        for dataset, model, cell in cells
-        for seed in _seeds(scores, dataset, model)
-        if (path := cell / f"seed{seed}" / "run.json").is_file()
-    ]
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a report is told beside its files.
+
+    `left_out` are corpora, and why they are; `failed`, jobs and their logs; `expected`, how the configuration trains
+    its models: without it a cell of another configuration is known only where its seeds are at odds.
+    """
+
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+
+
+Tables = dict[str, pl.DataFrame]
+
+
+def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequence[str], told: Told) -> Kept:
+    """Read the files of these cells, in this order; what is broken, or made for other data, is named and left out."""
+    found: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema=schema)] for name, schema in SCHEMAS.items()}
+    cells: list[Cell] = []
+    unread: list[str] = []
+
+    def add(name: str, path: Path, read: Callable[[Path], pl.DataFrame]) -> None:
+        if path.is_file():
+            try:
+                found[name].append(read(path))
+            except InputError as error:
+                unread.append(str(error))
+
+    for dataset in datasets:
+        checksums, sound = checksums_of(data / dataset), []
+        for model in models:
+            folder = results / dataset / model
+            cell, tables = _cell(folder, dataset, model, checksums, told)
+            cells.append(cell)
+            for name, table in tables.items():
+                found[name].append(table)
+            if cell.state == "done":
+                sound.append(model)
+                add("timing", folder / "timing.csv", partial(_of, dataset, partial(read_table, schema=TIMING), [model]))
+        read_statistics = partial(read_table, schema=STATISTICS)
+        add("statistics", data / dataset / "stats.csv", partial(_of, dataset, read_statistics, sound))
+        add("comparisons", results / dataset / "comparisons.csv", partial(_of, dataset, read_comparisons, sound))
+        add("selection", results / dataset / "selection.csv", partial(_of, dataset, read_selection, sound))
     return Kept(
-        scores=together([pl.DataFrame(schema=SCORE_SCHEMA), *scores]),
-        statistics=pl.concat([pl.DataFrame(schema=STATISTICS), *statistics]),
-        timing=pl.concat([pl.DataFrame(schema=TIMING), *timing]),
-        runs=pl.DataFrame(runs, schema=RUNS),
-        comparisons=pl.concat([pl.DataFrame(schema=COMPARISON), *comparisons]).filter(
-            pl.col("model").is_in(models), pl.col("versus_model").is_in(models)
-        ),
-        selection=pl.concat([pl.DataFrame(schema=SELECTION), *selections]),
-        alignments=pl.concat([pl.DataFrame(schema=ALIGNED), *_alignments(results, scores)]),
+        **{name: pl.concat(tables) for name, tables in found.items()},
+        cells=cells_table(cells),
+        faults=tuple(unread),
     )
 
 
-def _alignments(results: Path, scores: Sequence[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """One row a scored prediction file that came out of realignment."""
-    for table in scores:
-        for whose in table.select("dataset", "model", "seed", "decoding").unique(maintain_order=True).iter_rows():
-            dataset, model, seed, decoding = whose
-            path = results / dataset / model / f"seed{seed}" / decoding / "alignment.csv"
-            if path.is_file():
-                names = [name for name in ALIGNED if name in ALIGNMENT]
-                sums = read_table(path, ALIGNMENT, ["id"]).select(pl.len().alias("sentences"), pl.col(names).sum())
-                keys = zip(("dataset", "model", "seed", "decoding"), whose, strict=True)
-                row = sums.with_columns(pl.lit(value).alias(name) for name, value in keys)
-                yield row.select(pl.col(name).cast(kind) for name, kind in ALIGNED.items())
-
-
-def _of_dataset(dataset: str, path: Path, read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:
-    table = read(path)
-    for (found,) in table.select("dataset").unique().iter_rows():
-        if found != dataset:
-            raise InputError(path, f"rows of {found}", f"of {dataset} alone", "Remake it with --dataset, or move it.")
-    return table
+def _cell(folder: Path, dataset: str, model: str, checksums: Mapping[str, str], told: Told) -> tuple[Cell, Tables]:
+    """What became of a cell, and its tables where they may stand beside the others."""
+    path = folder / "scores.csv"
+    if not path.is_file():
+        return missing(dataset, model, told.left_out, told.failed), {}
+    try:
+        scores = _scores_of(dataset, model, path)
+        runs = [(seed, decoding) for seed, decoding in scores.select("seed", "decoding").unique().sort(pl.all()).rows()]
+        if reasons := list(faults(folder, runs, checksums, told.expected.get(model))):
+            return Cell(dataset, model, "refused", "; ".join(reasons)), {}
+        trained, curves = read_runs(folder, dataset, model, sorted({seed for seed, _ in runs}))
+        alignments = pl.concat([pl.DataFrame(schema=ALIGNED), *_alignments(folder, scores)])
+    except InputError as error:
+        return Cell(dataset, model, "broken", str(error)), {}
+    return Cell(dataset, model, "done"), {
+        "scores": scores,
+        "runs": trained,
+        "curves": curves,
+        "alignments": alignments,
+    }
 
 
 def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
-    table = read_scores(path)
+    table = together([read_scores(path)])
     for found in table.select("dataset", "model").unique().iter_rows():
         if found != (dataset, model):
             remedy = "Score the cell again, with --dataset and --model."
@@ -145,33 +154,23 @@ def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
     return table
 
 
-def _seeds(scores: Sequence[pl.DataFrame], dataset: str, model: str) -> list[int]:
-    found = [table.filter(dataset=dataset, model=model)["seed"].unique().sort().to_list() for table in scores]
-    return [seed for seeds in found for seed in seeds]
+def _alignments(cell: Path, scores: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """One row a scored prediction file that came out of realignment."""
+    keys = ("dataset", "model", "seed", "decoding")
+    for whose in scores.select(keys).unique(maintain_order=True).iter_rows():
+        path = cell / f"seed{whose[2]}" / whose[3] / "alignment.csv"
+        if path.is_file():
+            names = [name for name in ALIGNED if name in ALIGNMENT]
+            sums = read_table(path, ALIGNMENT, ["id"]).select(pl.len().alias("sentences"), pl.col(names).sum())
+            row = sums.with_columns(pl.lit(value).alias(name) for name, value in zip(keys, whose, strict=True))
+            yield row.select(pl.col(name).cast(kind) for name, kind in ALIGNED.items())
 
 
-def _run(dataset: str, model: str, path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        gpus = gpus_of(record)
-        # The first seed's training is the best trial of a search, and the others took their time, too.
-        searched = record.get("trial") is not None and (path.parents[1] / "search.csv").is_file()
-        trials = read_table(path.parents[1] / "search.csv", SEARCH, ["trial"]) if searched else None
-        return {
-            "dataset": dataset,
-            "model": model,
-            "seed": record["seed"],
-            "trained_parameters": record["trained_parameters"],
-            "train_seconds": record["wall_seconds"],
-            "gpu_hours": gpu_hours(record),
-            "energy_kwh": record.get("energy_kwh"),
-            "trials": None if trials is None else len(trials),
-            "search_seconds": None if trials is None else trials["seconds"].sum(),
-            "search_gpu_hours": None if trials is None else trials["gpu_hours"].sum(),
-            "peak_memory_gb": record["peak_memory_gb"],
-            "peak_gpu_memory_gb": record["peak_gpu_memory_gb"] if gpus else None,
-            "hardware": ", ".join(gpus) or record["cpu"],
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        found = f"a broken record ({type(error).__name__}: {error})"
-        raise InputError(path, found, "what `bioner train` wrote", "Train the cell again.") from None
+def _of(dataset: str, read: Callable[[Path], pl.DataFrame], models: Sequence[str], path: Path) -> pl.DataFrame:
+    """A table about one dataset; of its systems those that are in the report."""
+    table = read(path)
+    for (found,) in table.select("dataset").unique().iter_rows():
+        if found != dataset:
+            raise InputError(path, f"rows of {found}", f"of {dataset} alone", "Remake it with --dataset, or move it.")
+    columns = [name for name in ("model", "versus_model") if name in table.columns]
+    return table.filter(pl.col(name).is_in(models) for name in columns) if columns else table

@@ -4,6 +4,7 @@ import datetime
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -11,40 +12,24 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from bioner.errors import InputError
 from bioner.files import atomic_text
 from bioner.provenance import provenance
-from bioner.reporting.kept import Kept, read_kept
+from bioner.reporting.columns import TITLES, readme
+from bioner.reporting.efficiency import cost_table, time_table
+from bioner.reporting.kept import Told, read_kept
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
     alignment_table,
     conventions_table,
     corpora_table,
-    cost_table,
     entities_table,
     instances_table,
     paper_scoring_table,
     relaxed_table,
     strict_table,
     subsets_table,
-    time_table,
 )
 from bioner.tables import write_table
 
 log = logging.getLogger(__name__)
-
-TITLES = {
-    "table1_instances": "Table I. Instances a split",
-    "table2_test_entities": "Table II. Test entities by length as the paper counts; scored: as evaluators see them",
-    "corpora": "Test sets: documents, tokens an instance, and what they share with train",
-    "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
-    "table4_inference_time": "Table IV. Inference seconds a sample",
-    "table5_relaxed": "Table V. Relaxed precision, recall and F1",
-    "alignment": "How outputs fitted the gold tokens; reachable recall is what no better tag could have raised",
-    "conventions": "F1 of the same predictions under other conventions (docs/scores.md)",
-    "subsets": "Recall of mentions seen in train, unseen and repeated; F1 on sentences that train does not have",
-    "paper_scoring": "Tables III and V by the paper's own evaluator and length windows: for comparison only",
-    "significance": "Differences between systems in strict F1 and recall, with 95 % intervals and p-values",
-    "cost": "Cost of training",
-}
-
 
 FOUR_DIGITS = ("p", "p_holm", "gpu_hours", "search_gpu_hours", "energy_kwh")
 
@@ -56,14 +41,16 @@ def report(
     datasets: Sequence[str] = (),
     models: Sequence[str] = (),
     notices: Mapping[str, str] | None = None,
-    left_out: Mapping[str, str] | None = None,
-    failed: Mapping[str, str] | None = None,
+    told: Told | None = None,
+    prices: Mapping[str, Any] | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Build every report from kept files; without names, of every cell found under `results`.
 
-    `notices` say what scores on a corpus mean, for those that are in the report; `left_out`, why others are not;
-    `failed`, which jobs failed, and where their logs are.
+    What is broken, or belongs to other data or another configuration, is left out and named. `notices` say what scores
+    on a corpus mean, for those that are in the report; `prices` are `gpu_hour`, `cpu_hour` and `currency`. Raises
+    InputError where nothing is sound.
     """
+    told = told or Told()
     for kept_folder in (results, data):
         if out.resolve().is_relative_to(kept_folder.resolve()):
             remedy = "Reports would overwrite what they are made from: choose another --out."
@@ -77,9 +64,16 @@ def report(
     if not data.is_dir():
         raise InputError(data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path.")
     datasets, models = list(dict.fromkeys(datasets)), list(dict.fromkeys(models))
-    kept = read_kept(results, data, datasets, models)
+    kept = read_kept(results, data, datasets, models, told)
+    lacking = kept.cells.filter(pl.col("state") != "done")
     if kept.scores.is_empty():
-        raise InputError(results, "no score file of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first.")
+        first = next(lacking.filter(pl.col("state") != "not run").iter_rows(named=True), None)
+        found = f"no sound cell; {first['dataset']} × {first['model']}: {first['reason']}" if first else "no score file"
+        raise InputError(results, f"{found} of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first.")
+    for dataset, model, state, reason, where in lacking.filter(pl.col("state") != "not run").iter_rows():
+        log.warning("report: %s × %s %s: %s%s", dataset, model, state, reason, f" ({where})" if where else "")
+    for fault in kept.faults:
+        log.warning("report: left out: %s", fault)
     tables = {
         "table1_instances": instances_table(kept),
         "table2_test_entities": entities_table(kept),
@@ -92,24 +86,22 @@ def report(
         "subsets": subsets_table(kept),
         "paper_scoring": paper_scoring_table(kept),
         "significance": significance_table(kept.comparisons, kept.selection),
-        "cost": cost_table(kept),
+        "cost": cost_table(kept, prices or {}),
+        "cells": kept.cells,
     }
     for name, table in {**tables, "scores": kept.scores}.items():
         write_table(out / f"{name}.csv", table)
-    missing = missing_cells(kept, datasets, models)
+    with atomic_text(out / "README.md") as stream:
+        stream.write(readme({**tables, "scores": kept.scores}))
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
-    notes += (left_out or {}).items()
+    notes += told.left_out.items()
     for corpus, note in notes:
         log.info("report: %s: %s", corpus, note)
+    notes += [("left out", fault) for fault in kept.faults]
+    missing = [f"{dataset} × {model}" for dataset, model in lacking.select("dataset", "model").iter_rows()]
     with atomic_text(out / "report.html") as stream:
-        stream.write(page(tables, missing, notes, failed or {}))
+        stream.write(page(tables, missing, notes, told.failed))
     return tables
-
-
-def missing_cells(kept: Kept, datasets: Sequence[str], models: Sequence[str]) -> list[str]:
-    """Cells asked for that have no scores."""
-    there = set(kept.scores.select("dataset", "model").unique().iter_rows())
-    return [f"{dataset} × {model}" for dataset in datasets for model in models if (dataset, model) not in there]
 
 
 def page(

@@ -1,9 +1,10 @@
-"""Tables I to V in the paper's rows, ours beside the paper's, from kept files alone."""
+"""Tables I to III and V in the paper's rows, ours beside the paper's, from kept files alone."""
 
 import polars as pl
 
 from bioner.catalogue import HEADLINE
 from bioner.config import REPOSITORY
+from bioner.reporting.cells import notes
 from bioner.reporting.kept import Kept
 
 PAPER = REPOSITORY / "resources" / "paper"
@@ -13,17 +14,16 @@ GOLD_ENTITIES = pl.col("possible").first().alias("gold_entities")  # the same fo
 # The paper's rows of ChemProt were made on mislabelled data (docs/reproduction.md). They stand beside both corpora,
 # and scores are held against them on the reproduction of that data alone.
 PAPER_CHEMPROT, REPRODUCTION = "ChemProt", "ChemProt-paper"
-BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
 
 
 def instances_table(kept: Kept) -> pl.DataFrame:
     """Table I: instances a split."""
-    return _counts(kept, pl.col("statistic") == "instances", "split", _paper("table1_instances"))
+    return _counts(kept, pl.col("statistic") == "instances", "split", published("table1_instances"))
 
 
 def entities_table(kept: Kept) -> pl.DataFrame:
     """Table II: test entities by length in tokens; `scored` are those evaluators see, once faulty tags are repaired."""
-    paper = _paper("table2_test_entities").rename(
+    paper = published("table2_test_entities").rename(
         {"total": "all", "length_1": "1", "length_2": "2", "length_3_plus": "3+"}
     )
     on_test = pl.col("split") == "test"
@@ -58,15 +58,15 @@ def corpora_table(kept: Kept) -> pl.DataFrame:
 
 
 def _counts(kept: Kept, chosen: pl.Expr, by: str, paper: pl.DataFrame) -> pl.DataFrame:
-    published = paper.unpivot(index="dataset", variable_name=by, value_name="paper")
+    counts = paper.unpivot(index="dataset", variable_name=by, value_name="paper")
     ours = kept.statistics.filter(chosen).select("dataset", by, pl.col("value").cast(pl.Int64).alias("ours"))
-    return ours.join(published, on=["dataset", by], how="left", maintain_order="left").with_columns(
+    return ours.join(counts, on=["dataset", by], how="left", maintain_order="left").with_columns(
         difference=pl.col("ours") - pl.col("paper")
     )
 
 
 def strict_table(kept: Kept) -> pl.DataFrame:
-    """Table III: strict scores, overall and by entity length, mean over seeds.
+    """Table III: strict scores, overall and by entity length, mean over seeds; `note` says why a cell has none.
 
     The paper's numbers stand beside ours. The difference is given overall only: its length rows score windows cut
     around gold entities, ours additive buckets; the table `paper_scoring` has like with like.
@@ -78,21 +78,25 @@ def strict_table(kept: Kept) -> pl.DataFrame:
         .join(unrepaired.with_columns(stratum=pl.lit("all")), on=[*CELL, "stratum"], how="left", maintain_order="left")
         .rename({"stratum": "length"})
     )
-    return _beside(ours, _paper("table3_strict"), ["dataset", "model", "length"], pl.col("length") == "all")
+    paper = published("table3_strict")
+    table = _beside(ours, paper, ["dataset", "model", "length"], pl.col("length") == "all")
+    return _with_missing(table, kept, paper)
 
 
 def relaxed_table(kept: Kept) -> pl.DataFrame:
-    """Table V: relaxed scores (SemEval partial), mean over seeds."""
+    """Table V: relaxed scores (SemEval partial), mean over seeds; `note` says why a cell has none."""
     rows = kept.scores.filter(scorer="semeval", scheme="relaxed", label="all", stratum="all")
-    return _beside(_means(rows).drop("stratum"), _paper("table5_relaxed"), ["dataset", "model"], pl.lit(True))
+    paper = published("table5_relaxed")
+    table = _beside(_means(rows).drop("stratum"), paper, ["dataset", "model"], pl.lit(True))
+    return _with_missing(table, kept, paper)
 
 
 def paper_scoring_table(kept: Kept) -> pl.DataFrame:
     """Tables III and V as the paper's evaluator and its length windows have them: for comparison only."""
-    published = pl.concat(
+    paper = pl.concat(
         [
-            _paper("table3_strict").with_columns(scheme=pl.lit("strict")),
-            _paper("table5_relaxed").with_columns(scheme=pl.lit("relaxed"), length=pl.lit("all")),
+            published("table3_strict").with_columns(scheme=pl.lit("strict")),
+            published("table5_relaxed").with_columns(scheme=pl.lit("relaxed"), length=pl.lit("all")),
         ],
         how="diagonal",
     )
@@ -104,7 +108,7 @@ def paper_scoring_table(kept: Kept) -> pl.DataFrame:
         for scheme in ("strict", "relaxed")
     )
     shown = ours.rename({"stratum": "length"}).filter((pl.col("scheme") == "strict") | (pl.col("length") == "all"))
-    table = _beside(shown, published, ["dataset", "model", "scheme", "length"], pl.lit(True))
+    table = _beside(shown, paper, ["dataset", "model", "scheme", "length"], pl.lit(True))
     return table.select(pl.lit("comparison only").alias("use"), *CELL, "scheme", pl.exclude("use", *CELL, "scheme"))
 
 
@@ -150,45 +154,10 @@ def subsets_table(kept: Kept) -> pl.DataFrame:
     return table.join(new, on=CELL, how="left", maintain_order="left")
 
 
-def time_table(kept: Kept) -> pl.DataFrame:
-    """Table IV: inference seconds a sample, with the average row of the BERT family where all three were timed.
-
-    The difference is given in the rows that run as the paper's did: encoders at batch 1, free generation at batch 16.
-    """
-    keys = ["dataset", "model", "decoding", "draft", "batch", "precision", "hardware"]
-    encoders = (pl.col("decoding") == "direct") & (pl.col("batch") == 1)
-    like_the_paper = encoders | (pl.col("decoding").is_in(["free", "free-paper"]) & (pl.col("batch") == 16))
-    ours = kept.timing.group_by(keys, maintain_order=True).agg(pl.col("seconds_per_sample").mean())
-    family = (
-        ours.filter(pl.col("model").is_in(BERT_FAMILY))
-        .group_by([key for key in keys if key != "model"], maintain_order=True)
-        .agg(pl.col("seconds_per_sample").mean(), pl.len().alias("members"))
-        .filter(pl.col("members") == len(BERT_FAMILY))
-        .with_columns(pl.lit("bert-family-average").alias("model"))
-        .select(ours.columns)
-    )
-    paper = _paper("table4_inference_seconds").rename({"seconds_per_sample": "paper_seconds_per_sample"})
-    return (
-        pl.concat([ours, family])
-        .join(paper, on=["dataset", "model"], how="left", maintain_order="left")
-        .with_columns(
-            difference=pl.when(like_the_paper).then(pl.col("seconds_per_sample") - pl.col("paper_seconds_per_sample"))
-        )
-    )
-
-
 def alignment_table(kept: Kept) -> pl.DataFrame:
     """How outputs fitted the gold tokens, and the recall that no tag could have raised: what realignment has lost."""
     reachable = 100 * pl.col("reachable_entities") / pl.col("gold_entities")
     return kept.alignments.with_columns(reachable_recall=pl.when(pl.col("gold_entities") > 0).then(reachable))
-
-
-def cost_table(kept: Kept) -> pl.DataFrame:
-    """Training cost a cell and seed: seconds, GPU-hours, energy, peak memory, trained parameters.
-
-    The first seed's row also says what the search took that its training was the best trial of, this trial included.
-    """
-    return kept.runs
 
 
 def _means(rows: pl.DataFrame, size: pl.Expr = GOLD_ENTITIES) -> pl.DataFrame:
@@ -209,15 +178,27 @@ def _means(rows: pl.DataFrame, size: pl.Expr = GOLD_ENTITIES) -> pl.DataFrame:
 
 
 def _beside(ours: pl.DataFrame, paper: pl.DataFrame, keys: list[str], comparable: pl.Expr) -> pl.DataFrame:
-    published = paper.rename({name: f"paper_{name}" for name in MEASURES})
+    beside = paper.rename({name: f"paper_{name}" for name in MEASURES})
     comparable &= pl.col("dataset") != PAPER_CHEMPROT
-    return ours.join(published, on=keys, how="left", maintain_order="left").with_columns(
+    return ours.join(beside, on=keys, how="left", maintain_order="left").with_columns(
         pl.when(comparable).then(pl.col(name) - pl.col(f"paper_{name}")).alias(f"{name}_difference")
         for name in MEASURES
     )
 
 
-def _paper(name: str) -> pl.DataFrame:
+def _with_missing(table: pl.DataFrame, kept: Kept, paper: pl.DataFrame) -> pl.DataFrame:
+    """The table with the cells that have no scores: the paper's numbers, and why ours are not beside them."""
+    beside = paper.rename({name: f"paper_{name}" for name in MEASURES})
+    lacking = notes(kept.cells).join(beside, on=["dataset", "model"], how="left", maintain_order="left")
+    if "length" in table.columns:
+        lacking = lacking.with_columns(pl.col("length").fill_null("all"))
+    whole = pl.concat([table, lacking.select(pl.exclude("note"), "note")], how="diagonal_relaxed")
+    place = kept.cells.select("dataset", "model").with_row_index("place")
+    return whole.join(place, on=["dataset", "model"], how="left").sort("place", maintain_order=True).drop("place")
+
+
+def published(name: str) -> pl.DataFrame:
+    """A table of the paper; the rows of its ChemProt stand for the reproduction of its data, too."""
     table = pl.read_csv(PAPER / f"{name}.csv")
     again = table.filter(pl.col("dataset") == PAPER_CHEMPROT).with_columns(dataset=pl.lit(REPRODUCTION))
     return pl.concat([table, again])

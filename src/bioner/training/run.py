@@ -19,7 +19,7 @@ from bioner.catalogue import TRAINED
 from bioner.errors import InputError
 from bioner.files import atomic_path, write_json
 from bioner.instances import Instance, unseen_types
-from bioner.provenance import provenance
+from bioner.provenance import moment, provenance
 from bioner.search import KEPT, drop_losers
 from bioner.tables import write_table
 from bioner.training.card import write_card
@@ -30,7 +30,7 @@ from bioner.training.job import Job, Trained
 from bioner.training.launch import processes_for
 from bioner.training.llm import train_llm
 from bioner.training.scratch import make_pretrained
-from bioner.training.workspace import WORKSPACE, workspace_of
+from bioner.training.workspace import WORKSPACE, claimed_at, workspace_of
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +154,8 @@ def _publish(job: Job, ran: Job, trained: Trained, model: Path, out: Path) -> No
         **trained.facts,
         "settings": job.entry,
         "sessions": progress.sessions,
+        "started": moment(claimed_at(model.parent)),
+        "ended": moment(),
         "wall_seconds": round(progress.seconds(), 3),
         "peak_memory_gb": memory,
         "peak_gpu_memory_gb": gpu_memory,

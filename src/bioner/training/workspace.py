@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 WORKSPACE = ".training"
 ASIDE = ".training.before"  # another job's checkpoints, until this one has some of its own
 DONE = ".training.done"  # on its way out
+CLAIM = "job.json"  # in the workspace: whose it is
 OUTPUTS = ("model", "history.csv", "run.json")
 
 
@@ -81,8 +82,13 @@ def _claim(job: Job, out: Path) -> None:
         aside.rename(workspace)
         return
     workspace.mkdir()
-    with atomic_path(workspace / "job.json") as path:
+    with atomic_path(workspace / CLAIM) as path:
         path.write_text(json.dumps(identity), encoding="utf-8")
+
+
+def claimed_at(workspace: Path) -> float:
+    """When the job's first session began, in seconds since 1970."""
+    return (workspace / CLAIM).stat().st_mtime
 
 
 def _leave(out: Path, done: bool) -> None:
@@ -100,7 +106,7 @@ def _leave(out: Path, done: bool) -> None:
 
 def _identity(workspace: Path) -> Any:
     try:
-        return json.loads((workspace / "job.json").read_text(encoding="utf-8"))
+        return json.loads((workspace / CLAIM).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

@@ -1,0 +1,68 @@
+"""What became of every cell of the matrix: done, or why it is not among the scores, and which log says more."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+
+import polars as pl
+
+from bioner.tables import Schema
+
+# In the order in which a reader would mend them.
+STATES = {
+    "done": "its scores are in the tables",
+    "refused": "its files belong to other data or another configuration than the rest",
+    "broken": "a file of it cannot be read",
+    "failed": "a job of it failed; `log` says why",
+    "absent": "its corpus is not at hand",
+    "not run": "nothing of it is there",
+}
+CELLS: Schema = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "state": pl.String,
+    "reason": pl.String,
+    "log": pl.String,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A dataset and a model: one of STATES, with the reason and a log where there is one."""
+
+    dataset: str
+    model: str
+    state: str
+    reason: str | None = None
+    log: str | None = None
+
+
+def missing(dataset: str, model: str, left_out: Mapping[str, str], failed: Mapping[str, str]) -> Cell:
+    """What is known of a cell without scores: its corpus was left out, a job of it failed, or neither.
+
+    `failed` holds logs by job; a job is written as its rule and wildcards, `train demo bert-mini 42`.
+    """
+    if dataset in left_out:
+        return Cell(dataset, model, "absent", left_out[dataset])
+    for job, log in failed.items():
+        rule, *wildcards = job.split(" ")
+        if wildcards[:2] == [dataset, model] or wildcards == [dataset] or (rule, wildcards) == ("snapshot", [model]):
+            return Cell(dataset, model, "failed", job, log)
+    return Cell(dataset, model, "not run", "no scores found")
+
+
+def cells_table(cells: Sequence[Cell]) -> pl.DataFrame:
+    """One row a cell, in the order of the configuration."""
+    return pl.DataFrame([astuple(cell) for cell in cells], schema=CELLS, orient="row")
+
+
+def notes(cells: pl.DataFrame) -> pl.DataFrame:
+    """Cells without scores as rows of other tables: `dataset`, `model`, `note`."""
+    return cells.filter(pl.col("state") != "done").select(
+        "dataset", "model", note=pl.concat_str(list(_note()), ignore_nulls=True)
+    )
+
+
+def _note() -> Iterator[pl.Expr]:
+    yield pl.col("state")
+    yield pl.lit(": ") + pl.col("reason")
+    yield pl.lit(" (") + pl.col("log") + pl.lit(")")

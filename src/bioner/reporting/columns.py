@@ -1,0 +1,204 @@
+"""What every report and every column of it holds: `reports/README.md` is made of this."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+TITLES = {
+    "table1_instances": "Table I. Instances a split",
+    "table2_test_entities": "Table II. Test entities by length as the paper counts; scored: as evaluators see them",
+    "corpora": "Test sets: documents, tokens an instance, and what they share with train",
+    "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
+    "table4_inference_time": "Table IV. Inference seconds a sample",
+    "table5_relaxed": "Table V. Relaxed precision, recall and F1",
+    "alignment": "How outputs fitted the gold tokens; reachable recall is what no better tag could have raised",
+    "conventions": "F1 of the same predictions under other conventions (docs/scores.md)",
+    "subsets": "Recall of mentions seen in train, unseen and repeated; F1 on sentences that train does not have",
+    "paper_scoring": "Tables III and V by the paper's own evaluator and length windows: for comparison only",
+    "significance": "Differences between systems in strict F1 and recall, with 95 % intervals and p-values",
+    "cost": "Cost of searches, trainings, and 1,000 test sentences",
+    "cells": "Cells of the matrix: what became of them",
+    "scores": "Every score of every cell, one long table (docs/scores.md)",
+}
+# Columns that mean the same wherever they stand; what a table means otherwise by a name stands in OWN.
+COLUMNS = {
+    "dataset": "corpus",
+    "model": "system, by its name in the catalogue of models",
+    "decoding": "`direct` (encoders, controls), `free`, `free-paper` or `forced` (LLMs); docs/decoding.md",
+    "seed": "seed of the training",
+    "seeds": "how many seeds the means are over",
+    "headline": "whether this is the decoding that the model is compared by",
+    "length": "entity length in tokens; `all`, or a bucket",
+    "split": "train, dev or test",
+    "ours": "our count",
+    "paper": "the published count",
+    "difference": "ours less the paper's",
+    "gold_entities": "gold entities of the test set, in that bucket",
+    "precision": "percent; mean over seeds",
+    "recall": "percent; mean over seeds",
+    "f1": "percent; mean over seeds",
+    "f1_low": "lower end of the 95 % bootstrap interval of F1 over test documents; mean over seeds",
+    "f1_high": "its upper end",
+    "f1_sd_seeds": "standard deviation of F1 over seeds; empty for one seed",
+    "f1_without_repair": "strict F1 where an entity must begin with B-, as strict IOB2 has it",
+    **{f"paper_{name}": "the published value, percent" for name in ("precision", "recall", "f1")},
+    **{
+        f"{name}_difference": "ours less the paper's, where they are comparable"
+        for name in ("precision", "recall", "f1")
+    },
+    "note": "why a cell has no values here, and the log that says more",
+    "hardware": "GPUs, or the CPU where there was none",
+    "peak_memory_gb": "GB of memory, at most",
+    "peak_gpu_memory_gb": "GB of the fullest GPU, at most; empty without GPU",
+    "stratum": "which entities or sentences (docs/scores.md)",
+    "scheme": "what counts as right: strict, relaxed, exact, type (docs/scores.md)",
+}
+OWN = {
+    "table2_test_entities": {"scored": "entities that evaluators see, once faulty tags are repaired"},
+    "corpora": {
+        "documents": "documents of the test set",
+        "mean_tokens": "tokens an instance, mean",
+        "p95_tokens": "tokens an instance, 95th percentile",
+        "longest": "tokens of the longest instance",
+        "instances_in_train": "test instances whose tokens are those of a training instance",
+        "mentions_seen_in_train": "share of test mentions whose text and type are in train",
+        "annotations_lost": "annotations of the raw files that are no entity of the instances (changes.csv)",
+    },
+    "table4_inference_time": {
+        "protocol": "`fair`: one precision, no needless padding; `paper`: as the paper timed",
+        "batch": "sentences at once",
+        "seconds_per_sample": "seconds a sentence, from tokens to tags on gold tokens; median of the repeats",
+        "paper_seconds_per_sample": "the published value",
+        "difference": "ours less the paper's, in the row that runs as the paper's did",
+        "precision": "number format of weights and passes",
+        "family": "encoder, llm or llm-head",
+        "draft": "where forced decoding drafts from",
+        "seconds_median": "seconds of a single sentence, median (batch 1)",
+        "seconds_p95": "its 95th percentile",
+        "gflop_per_sample": "billions of additions and multiplications of matrices a sentence, counted as dispatched",
+        "energy_wh_per_sample": "watt-hours of the GPU a sentence; empty where it does not say",
+        "others_on_gpu": "processes of others on the GPU: 0 where it was exclusive; empty without GPU",
+        "best_batch": "whether this is the system's fastest batch size",
+        "versus": "encoders that the ratios are held against",
+        "ratio_time": "seconds a sentence over theirs, same batch size, precision and hardware",
+        "ratio_flops": "arithmetic a sentence over theirs, same batch size",
+        "ratio_time_best": "best batch over their best batch",
+    },
+    "alignment": {
+        "sentences": "sentences realigned",
+        "gold_tokens": "tokens of the gold",
+        "output_tokens": "tokens that the system wrote",
+        "exact": "tokens that are those of the gold",
+        "substituted": "tokens spelled otherwise that kept their tags",
+        "dropped": "gold tokens that the output lacks",
+        "added": "tokens of the output that the gold lacks",
+        "illegal_tags": "tags that are none of the corpus",
+        "orphan_tags": "I- tags that continued nothing, made B-",
+        "hit_budget": "sentences that ended because the budget of tokens did",
+        "reachable_entities": "gold entities all of whose tokens are in the output",
+        "reachable_recall": "percent of gold entities that are reachable",
+    },
+    "conventions": {
+        "strict": "strict F1, percent",
+        "relaxed": "SemEval partial",
+        "exact": "boundaries alone",
+        "type": "any overlap of the same type",
+        "string_set": "sets of strings a sentence",
+        "any_overlap": "any overlap of the same type, on either side",
+        "one_character": "one character of tolerance",
+        "strict_iob2": "an entity must begin with B-",
+        "right_boundary": "the last token and the type",
+        "overlap": "any overlap, full credit",
+        "token": "F1 of tokens' tags",
+        "token_accuracy": "percent of gold entity tokens with their tag",
+        "strict_macro": "mean of strict F1 over entity types",
+    },
+    "subsets": {
+        **{f"{name}_mentions": f"gold mentions that are {name}" for name in ("seen", "unseen", "repeated")},
+        **{f"{name}_recall": "percent of them found, strictly" for name in ("seen", "unseen", "repeated")},
+        "entities_in_new_sentences": "gold entities of sentences that are not in train",
+        "new_f1": "strict F1 on these sentences",
+        "new_f1_low": "lower end of its 95 % interval",
+        "new_f1_high": "upper end",
+    },
+    "paper_scoring": {
+        "use": "what these rows are for",
+        "divided_by": "what the paper's evaluator divides recall by, which depends on the predictions",
+    },
+    "significance": {
+        "family": "primary, length claim, exploratory: tests adjusted together (docs/scores.md)",
+        "versus_model": "the other system",
+        "versus_decoding": "its decoding",
+        "versus_seeds": "its seeds",
+        "measure": "f1 or recall",
+        "score": "of the system, percent",
+        "versus_score": "of the other",
+        "difference": "score less the other's",
+        "low": "lower end of its 95 % interval (paired bootstrap by cluster)",
+        "high": "upper end",
+        "p": "of approximate randomisation (with several seeds at least the bootstrap's)",
+        "p_holm": "adjusted by Holm over the tests of the family",
+        "verdict": "higher, lower, not shown, too few",
+        "higher_in": "datasets in which the claim holds, at least (partial conjunction)",
+        "lower_in": "the same for its opposite",
+        "tests": "tests adjusted together",
+        "too_few": "fewer than 30 gold entities, or clusters that hold one",
+        "cluster": "what was drawn: documents, or sentences",
+        "clusters": "how many there are",
+        "clusters_with_gold": "how many hold a gold entity of the stratum",
+        "gold_entities": "gold entities of the stratum",
+    },
+    "cost": {
+        "stage": "search (all trials), train, or 1000 sentences",
+        "seconds": "wall time",
+        "gpus": "GPUs used at once",
+        "gpu_hours": "wall time times GPUs",
+        "energy_kwh": "of the GPUs; empty where they do not say",
+        "money": "at the configuration's price (`cost`); empty where there is none",
+        "currency": "of the price",
+        "trained_parameters": "weights that training changes",
+        "trials": "trials of the search",
+        "note": "what else is to be known",
+    },
+    "cells": {
+        "state": "done, refused, broken, failed, absent, not run",
+        "reason": "why it is not done",
+        "log": "the file that says more",
+    },
+    "scores": {
+        "scorer": "by which rules (docs/scores.md)",
+        "label": "`all`, an entity type, or `macro`",
+        "correct": "count",
+        "incorrect": "count",
+        "partial": "count",
+        "missed": "count",
+        "spurious": "count",
+        "possible": "gold entities, or what the rule divides recall by",
+        "actual": "predicted entities, or what it divides precision by",
+        "precision": "percent, unrounded",
+        "recall": "percent, unrounded",
+        "f1": "percent, unrounded",
+        "f1_low": "lower end of its 95 % bootstrap interval",
+        "f1_high": "upper end",
+    },
+}
+LEAD = """\
+# Reports
+
+Made by `bioner report` from kept files; nothing here is written by hand. Numbers are unrounded, empty fields have no
+value. `report.html` shows the same tables on one page.
+"""
+
+
+def meaning(table: str, column: str) -> str | None:
+    """What a column of a report holds."""
+    return OWN.get(table, {}).get(column) or COLUMNS.get(column)
+
+
+def readme(tables: Mapping[str, pl.DataFrame]) -> str:
+    """A chapter a report, a line a column."""
+    parts = [LEAD]
+    for name, table in tables.items():
+        lines = [f"| `{column}` | {meaning(name, column) or ''} |" for column in table.columns]
+        parts.append("\n".join([f"## `{name}.csv`\n\n{TITLES[name]}.\n", "| column | |", "|---|---|", *lines, ""]))
+    return "\n".join(parts)

@@ -1,0 +1,180 @@
+"""What systems take: Table IV beside the paper's, and the costs of training and of 1,000 sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from bioner.reporting.cells import notes
+from bioner.reporting.kept import Kept
+from bioner.reporting.tables import published
+from bioner.tables import Schema
+
+BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
+AVERAGE = "bert-family-average"
+# What must be equal for two times to be compared.
+CONDITIONS = ["dataset", "protocol", "precision", "hardware"]
+KEYS = [*CONDITIONS, "family", "decoding", "draft", "batch"]
+MEANS = ["seconds_per_sample", "seconds_median", "seconds_p95", "gflop_per_sample", "energy_wh_per_sample"]
+SENTENCES = 1000
+
+COST: Schema = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "seed": pl.Int64,
+    "stage": pl.String,
+    "decoding": pl.String,
+    "seconds": pl.Float64,
+    "gpus": pl.Int64,
+    "gpu_hours": pl.Float64,
+    "energy_kwh": pl.Float64,
+    "money": pl.Float64,
+    "currency": pl.String,
+    "peak_memory_gb": pl.Float64,
+    "peak_gpu_memory_gb": pl.Float64,
+    "trained_parameters": pl.Int64,
+    "trials": pl.Int64,
+    "hardware": pl.String,
+    "note": pl.String,
+}
+
+
+def time_table(kept: Kept) -> pl.DataFrame:
+    """Table IV: inference seconds a sample, with the average row of the BERT family where all three were timed.
+
+    `seconds_median` and `seconds_p95` are of single sentences (batch 1). Ratios are held against the encoders of one
+    dataset, protocol, precision and hardware, named in `versus`: the BERT family's average, else that of all encoders.
+    `ratio_time` and `ratio_flops` are at the same batch size; `ratio_time_best`, best batch against best batch. The
+    difference to the paper is given in the rows that run as its did: by its protocol where they were timed by it, else
+    encoders at batch 1, free generation at batch 16.
+    """
+    ours = kept.timing.group_by([*KEYS, "model"], maintain_order=True).agg(
+        pl.col(MEANS).mean(), pl.col("others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb").max()
+    )
+    family = _average(ours.filter(pl.col("model").is_in(BERT_FAMILY)), len(BERT_FAMILY))
+    rows = pl.concat([ours, family.with_columns(pl.lit(AVERAGE).alias("model")).select(ours.columns)])
+    fastest = pl.col("seconds_per_sample").min().over([*CONDITIONS, "model", "decoding"])
+    rows = _with_ratios(rows.with_columns(best_batch=pl.col("seconds_per_sample") == fastest), family)
+    paper = published("table4_inference_seconds").rename({"seconds_per_sample": "paper_seconds_per_sample"})
+    table = rows.join(paper, on=["dataset", "model"], how="left", maintain_order="left").with_columns(
+        difference=pl.when(_like_the_paper(rows)).then(
+            pl.col("seconds_per_sample") - pl.col("paper_seconds_per_sample")
+        )
+    )
+    first = ["dataset", "model", "decoding", "protocol", "batch", "seconds_per_sample", "paper_seconds_per_sample"]
+    table = table.select(*first, "difference", pl.exclude(*first, "difference"))
+    timed = kept.timing.select("dataset", "model").unique()
+    untimed = notes(kept.cells).join(timed, on=["dataset", "model"], how="anti", maintain_order="left")
+    missing = untimed.join(paper, on=["dataset", "model"], how="left", maintain_order="left")
+    return pl.concat([table, missing], how="diagonal_relaxed")
+
+
+def _average(rows: pl.DataFrame, members: int | None = None) -> pl.DataFrame:
+    """Mean times of several models that were timed alike; with `members`, only where so many were."""
+    sizes = ["others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb"]
+    table = rows.group_by(KEYS, maintain_order=True).agg(
+        pl.col(MEANS).mean(), pl.col(sizes).max(), pl.len().alias("members"), pl.col("model").sort().str.join(", ")
+    )
+    return (table.filter(members=members) if members else table).drop("members")
+
+
+def _with_ratios(rows: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
+    """Rows of LLMs with their times in those of encoders."""
+    encoders = rows.filter(pl.col("family") == "encoder", pl.col("model") != AVERAGE)
+    named = family.with_columns(pl.lit(AVERAGE).alias("model"))
+    others = _average(encoders).join(named, on=CONDITIONS, how="anti", maintain_order="left")
+    reference = pl.concat([named, others.select(named.columns)]).select(
+        *CONDITIONS,
+        "batch",
+        pl.col("model").alias("versus"),
+        pl.col("seconds_per_sample").alias("versus_seconds"),
+        pl.col("gflop_per_sample").alias("versus_gflop"),
+    )
+    best = reference.group_by(CONDITIONS).agg(pl.col("versus_seconds").min().alias("versus_best"))
+    llm = pl.col("family") != "encoder"
+    return (
+        rows.join(reference, on=[*CONDITIONS, "batch"], how="left", maintain_order="left")
+        .join(best, on=CONDITIONS, how="left", maintain_order="left")
+        .with_columns(
+            ratio_time=pl.when(llm).then(pl.col("seconds_per_sample") / pl.col("versus_seconds")),
+            ratio_flops=pl.when(llm).then(pl.col("gflop_per_sample") / pl.col("versus_gflop")),
+            ratio_time_best=pl.when(llm & pl.col("best_batch")).then(
+                pl.col("seconds_per_sample") / pl.col("versus_best")
+            ),
+            versus=pl.when(llm).then(pl.col("versus")),
+        )
+        .drop("versus_seconds", "versus_gflop", "versus_best")
+    )
+
+
+def _like_the_paper(rows: pl.DataFrame) -> pl.Expr:
+    """Rows that run as the paper's did, as near as there are any."""
+    encoders = (pl.col("family") == "encoder") & (pl.col("batch") == 1)
+    near = encoders | (pl.col("decoding").is_in(["free", "free-paper"]) & (pl.col("batch") == 16))
+    by_the_paper = rows.filter(protocol="paper")["model"].unique().implode()
+    return pl.when(pl.col("model").is_in(by_the_paper)).then(pl.col("protocol") == "paper").otherwise(near)
+
+
+def cost_table(kept: Kept, prices: Mapping[str, Any]) -> pl.DataFrame:
+    """What each cell and seed took (`stage`): its `search`, its training (`train`), and `1000 sentences` of test.
+
+    The search stands with the seed whose weights are its best trial's, this trial included; that seed's training is a
+    part of it and costs nothing more. 1,000 sentences are the fastest timed way of each decoding. `money` is GPU-hours
+    at `prices["gpu_hour"]`, or hours of a machine without GPUs at `cpu_hour`, where the price is known.
+    """
+    rows = [row for run in kept.runs.iter_rows(named=True) for row in _trained(run)]
+    rows += [_predicted(row) for row in _fastest(kept.timing).iter_rows(named=True)]
+    for row in rows:
+        gpu = bool(row["gpus"])
+        price = prices.get("gpu_hour" if gpu else "cpu_hour")
+        hours = row["gpu_hours"] if gpu else (row["seconds"] or 0.0) / 3600
+        row |= {"money": None if price is None else hours * price, "currency": prices.get("currency")}
+    table = pl.DataFrame(rows, schema=COST)
+    place = kept.cells.select("dataset", "model").with_row_index("place")
+    ordered = table.join(place, on=["dataset", "model"], how="left").sort("place", maintain_order=True)
+    return pl.concat([ordered.select(list(COST)), notes(kept.cells)], how="diagonal_relaxed")
+
+
+def _trained(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    same = (
+        "dataset",
+        "model",
+        "seed",
+        "gpus",
+        "peak_memory_gb",
+        "peak_gpu_memory_gb",
+        "trained_parameters",
+        "hardware",
+    )
+    whose = {name: run[name] for name in same}
+    training = {name: run[name] for name in ("seconds", "gpu_hours", "energy_kwh")}
+    if run["trials"] is None:
+        return [whose | training | {"stage": "train"}]
+    searched = {name: run[f"search_{name}"] for name in training} | {"trials": run["trials"]}
+    note = "the best trial of its search, which has its cost"
+    nothing = dict.fromkeys(training, 0.0)
+    return [whose | searched | {"stage": "search"}, whose | nothing | {"stage": "train", "note": note}]
+
+
+def _fastest(timing: pl.DataFrame) -> pl.DataFrame:
+    fair = timing.filter(protocol="fair")
+    least = pl.col("seconds_per_sample").min().over("dataset", "model", "decoding")
+    return fair.filter(pl.col("seconds_per_sample") == least).unique(
+        ["dataset", "model", "decoding"], keep="first", maintain_order=True
+    )
+
+
+def _predicted(row: Mapping[str, Any]) -> dict[str, Any]:
+    seconds, energy = row["seconds_per_sample"] * SENTENCES, row["energy_wh_per_sample"]
+    on_gpu = row["peak_gpu_memory_gb"] is not None
+    return {
+        **{name: row[name] for name in ("dataset", "model", "seed", "decoding", "hardware")},
+        "stage": f"{SENTENCES} sentences",
+        "seconds": seconds,
+        "gpus": int(on_gpu),
+        "gpu_hours": seconds / 3600 if on_gpu else 0.0,
+        "energy_kwh": None if energy is None else energy * SENTENCES / 1000,
+        "peak_memory_gb": row["peak_memory_gb"],
+        "peak_gpu_memory_gb": row["peak_gpu_memory_gb"],
+        "note": f"batch {row['batch']}",
+    }

@@ -1,0 +1,102 @@
+"""Answers in words: never more than the tests and their intervals support."""
+
+import polars as pl
+import pytest
+
+from bioner.reporting.answers import ALL, answers
+from bioner.reporting.significance import SIGNIFICANCE
+
+STRICT = {
+    **dict.fromkeys(("dataset", "model", "decoding", "length"), pl.String),
+    "headline": pl.Boolean,
+    **dict.fromkeys(("f1", "f1_low", "f1_high"), pl.Float64),
+}
+TIME = {
+    **dict.fromkeys(("dataset", "model", "decoding", "hardware", "precision", "versus"), pl.String),
+    **dict.fromkeys(("ratio_time_best", "ratio_flops"), pl.Float64),
+}
+PAIR = {"model": "llama-8b", "decoding": "forced", "versus_model": "biomedbert-large", "versus_decoding": "direct"}
+PRIMARY = PAIR | {"family": "primary", "measure": "f1", "stratum": "all", "score": 87.5, "versus_score": 86.0}
+PRIMARY |= {"difference": 1.5, "low": 0.5, "high": 2.5, "p_holm": 0.004, "verdict": "higher", "dataset": "BC5CDR"}
+PRIMARY |= {"tests": 1, "higher_in": 1, "lower_in": 0, "gold_entities": 9809, "clusters_with_gold": 500}
+PRIMARY |= {"cluster": "document"}
+
+
+def said(*rows, datasets=("BC5CDR",), strict=(), time=()):
+    """The answers of these rows of significance.csv, by corpus."""
+    found = answers(
+        datasets,
+        pl.DataFrame(rows, schema=SIGNIFICANCE),
+        pl.DataFrame(strict, schema=STRICT),
+        pl.DataFrame(time, schema=TIME),
+    )
+    return {answer.about: " ".join(answer.sentences) for answer in found}
+
+
+def test_a_difference_that_is_shown_is_told_with_its_interval():
+    text = said(PRIMARY)["BC5CDR"]
+    assert text.startswith("Yes, the LLM surpasses the encoder: the best LLM, llama-8b (forced), has 87.50 strict F1")
+    assert "1.50 above the best encoder, biomedbert-large, with 86.00" in text
+    assert "difference +1.50, 95 % interval +0.50 to +2.50, p = 0.0040 after Holm" in text
+
+
+def test_the_other_way_round_the_encoder_is_ahead():
+    row = PRIMARY | {"score": 84.0, "difference": -2.0, "low": -3.0, "high": -1.0, "verdict": "lower"}
+    text = said(row)["BC5CDR"]
+    assert text.startswith("No, the encoder surpasses the LLM: ")
+    assert "2.00 below the best encoder" in text
+
+
+@pytest.mark.parametrize("verdict", ["not shown", "too few"])
+@pytest.mark.parametrize("difference", [0.3, -0.3, 12.0])
+def test_what_is_not_shown_is_never_told_as_a_difference(verdict, difference):
+    """However large it looks."""
+    text = said(
+        PRIMARY | {"difference": difference, "low": difference - 20, "high": difference + 20, "verdict": verdict}
+    )
+    assert text["BC5CDR"].startswith({"not shown": "Not shown either way", "too few": "Too few entities"}[verdict])
+    assert "surpasses" not in text["BC5CDR"]
+
+
+def test_length_matters_only_where_it_is_shown():
+    claim = PRIMARY | {"family": "length claim", "stratum": "3+ - 1", "difference": 4.0, "low": 1.0, "high": 7.0}
+    assert "Longer entities favour the LLM. The LLM's lead for entities of 3+ tokens" in said(PRIMARY, claim)["BC5CDR"]
+    doubtful = claim | {"low": -1.0, "verdict": "not shown"}
+    assert "That length matters is not shown." in said(PRIMARY, doubtful)["BC5CDR"]
+
+
+def test_times_are_told_where_conditions_were_equal():
+    timed = {"dataset": "BC5CDR", "model": "llama-8b", "decoding": "forced", "hardware": "H100", "precision": "bf16"}
+    timed |= {"versus": "bert-family-average", "ratio_time_best": 12.34, "ratio_flops": 20.0}
+    text = said(PRIMARY, time=[timed])["BC5CDR"]
+    assert "takes 12.3 times as long for a sentence as bert-family-average (H100, bf16, each at its best batch" in text
+    assert "20 times the arithmetic" in text
+    assert "were not timed under equal conditions" in said(PRIMARY)["BC5CDR"]
+
+
+def test_without_both_families_there_is_no_answer_but_the_best_score():
+    strict = [
+        {"dataset": "BC5CDR", "model": model, "decoding": "direct", "length": "all", "headline": True, "f1": f1}
+        for model, f1 in (("oracle", 100.0), ("dictionary", 70.3), ("bert-mini", 60.0))
+    ]
+    text = said(strict=strict)["BC5CDR"]
+    assert text == (
+        "No answer: this run did not compare an LLM and an encoder here, both chosen on dev. "
+        "The highest strict F1 is dictionary's, 70.30."
+    )
+
+
+def test_the_reproduction_of_a_mistake_answers_nothing():
+    assert said(datasets=["ChemProt-paper"])["ChemProt-paper"].startswith("No answer: this is the paper's mislabelled")
+
+
+def test_all_corpora_together_are_told_by_how_many_the_claim_holds_in_at_least():
+    rows = [
+        PRIMARY | {"dataset": name, "verdict": verdict, "tests": 3, "higher_in": 1, "lower_in": 0}
+        for name, verdict in (("BC5CDR", "higher"), ("JNLPBA", "not shown"), ("BioRED", "not shown"))
+    ]
+    text = said(*rows, datasets=["BC5CDR", "JNLPBA", "BioRED"])[ALL]
+    assert "Of 3 corpora with enough entities the LLM surpasses the encoder in 1 (BC5CDR)" in text
+    assert "neither is shown in 2 (JNLPBA, BioRED)" in text
+    assert "the LLM is ahead in at least 1 of them, the encoder in at least 0" in text
+    assert ALL not in said(PRIMARY), "one corpus speaks for itself"

@@ -1,0 +1,23 @@
+"""reports/README.md: every report and every column of it is explained, and nothing that is not there."""
+
+from bioner.reporting.columns import OWN, TITLES, meaning
+from tests.golden.trees import built
+
+
+def test_every_column_of_every_report_is_explained(kept):
+    tables = built(kept)
+    text = (kept / "reports" / "README.md").read_text()
+    for name, table in tables.items():
+        assert name in TITLES
+        assert f"## `{name}.csv`" in text
+        for column in table.columns:
+            assert meaning(name, column), (name, column)
+            assert f"| `{column}` | {meaning(name, column)} |" in text
+
+
+def test_nothing_is_explained_that_is_not_there(kept):
+    tables = built(kept)
+    for name, columns in OWN.items():
+        if name != "scores":
+            optional = {"conventions", "subsets"}  # columns by what the scores hold
+            assert name in optional or set(columns) <= set(tables[name].columns), name

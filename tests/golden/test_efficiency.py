@@ -1,0 +1,153 @@
+"""Table IV and costs: medians, ratios under equal conditions, money, each by arithmetic that can be done by head."""
+
+import json
+
+import polars as pl
+import pytest
+
+from bioner.reporting.report import report
+from bioner.scoring.score import score
+from bioner.search import SEARCH
+from bioner.tables import write_table
+from bioner.timing import TIMING
+from tests.golden.trees import BERTS, GOLD, WRONG, built, row
+
+LLM = "llama-8b"
+
+
+def timed(kept, model, *rows, family="encoder", **same):
+    """A cell's timing.csv."""
+    whose = {"dataset": "BC5CDR", "model": model, "family": family, "seed": 1, "protocol": "fair", "precision": "bf16"}
+    what = {
+        "decoding": "direct" if family == "encoder" else "forced",
+        "hardware": "H100",
+        "sentences": 10,
+        "repeats": 3,
+    }
+    table = pl.DataFrame([whose | what | same | each for each in rows], schema=TIMING)
+    write_table(kept / "results" / "BC5CDR" / model / "timing.csv", table)
+
+
+def at(batch, seconds, gflop=None, **more):
+    return {"batch": batch, "seconds_per_sample": seconds, "gflop_per_sample": gflop, **more}
+
+
+@pytest.fixture
+def llm(kept):
+    """The tree with an LLM whose scores are there."""
+    write_table(kept / "results" / "BC5CDR" / LLM / "scores.csv", score(GOLD, WRONG, "BC5CDR", LLM, 1, "forced"))
+    return kept
+
+
+def times(kept):
+    return built(kept)["table4_inference_time"]
+
+
+def test_the_bert_family_average_is_there_when_all_three_were_timed(kept):
+    for seconds, model in enumerate(BERTS, 1):
+        timed(kept, model, at(1, float(seconds)))
+    found = row(times(kept), model="bert-family-average")
+    assert (found["seconds_per_sample"], found["paper_seconds_per_sample"]) == (2, 0.026)
+    assert found["difference"] == pytest.approx(2 - 0.026)
+
+
+def test_without_all_three_there_is_none(kept):
+    for model in BERTS[:2]:
+        timed(kept, model, at(1, 1.0))
+    assert times(kept).filter(model="bert-family-average").is_empty()
+
+
+def test_llms_are_held_against_the_bert_family_at_the_same_batch_and_best_against_best(llm):
+    for seconds, model in enumerate(BERTS, 1):
+        timed(llm, model, at(1, seconds / 100, gflop=10.0), at(16, seconds / 200, gflop=12.0))
+    timed(llm, LLM, at(1, 0.8, gflop=500.0), at(16, 0.1, gflop=600.0), family="llm")
+    alone, together = (row(times(llm), model=LLM, batch=batch) for batch in (1, 16))
+    # The average encoder takes 0.02 s alone and 0.01 s in batches of 16.
+    assert (alone["ratio_time"], alone["ratio_flops"]) == (pytest.approx(40), pytest.approx(50))
+    assert (together["ratio_time"], together["ratio_flops"]) == (pytest.approx(10), pytest.approx(50))
+    assert (alone["ratio_time_best"], together["ratio_time_best"]) == (None, pytest.approx(10))
+    assert (alone["best_batch"], together["best_batch"]) == (False, True)
+    assert together["versus"] == "bert-family-average"
+    assert times(llm).filter(model=BERTS[0])["ratio_time"].null_count() == 2
+
+
+def test_without_the_family_they_are_held_against_all_encoders_that_were_timed(llm):
+    for seconds, model in zip((1.0, 3.0), BERTS, strict=False):
+        timed(llm, model, at(1, seconds))
+    timed(llm, LLM, at(1, 8.0), family="llm")
+    found = row(times(llm), model=LLM)
+    assert (found["ratio_time"], found["versus"]) == (4, f"{BERTS[1]}, {BERTS[0]}")
+
+
+@pytest.mark.parametrize("other", [{"hardware": "A100"}, {"precision": "nf4"}, {"protocol": "paper"}])
+def test_other_conditions_give_no_ratio(llm, other):
+    timed(llm, BERTS[0], at(1, 1.0))
+    timed(llm, LLM, at(1, 8.0), family="llm", **other)
+    found = row(times(llm), model=LLM)
+    assert (found["ratio_time"], found["ratio_flops"], found["versus"]) == (None, None, None)
+
+
+def test_the_paper_s_seconds_are_held_against_rows_of_its_protocol_where_there_are_any(llm):
+    timed(llm, LLM, at(16, 9.0), at(16, 7.0, protocol="paper", precision="nf4"), family="llm", decoding="free")
+    paper = row(times(llm), model=LLM, protocol="paper")
+    assert paper["difference"] == pytest.approx(7 - paper["paper_seconds_per_sample"])
+    assert row(times(llm), model=LLM, protocol="fair")["difference"] is None
+
+
+def test_latency_stands_in_rows_of_single_sentences(kept):
+    timed(kept, BERTS[0], at(1, 1.0, seconds_median=0.9, seconds_p95=2.0), at(16, 0.1))
+    alone, together = (row(times(kept), model=BERTS[0], batch=batch) for batch in (1, 16))
+    assert (alone["seconds_median"], alone["seconds_p95"]) == (0.9, 2.0)
+    assert (together["seconds_median"], together["seconds_p95"]) == (None, None)
+
+
+def trained(kept, model, **changes):
+    """The run.json of a cell's first seed: half an hour on two GPUs."""
+    record = {"seed": 1, "trained_parameters": 5, "wall_seconds": 1800.0, "energy_kwh": 0.5, "cpu": "Xeon"}
+    record |= {"peak_memory_gb": 3.0, "peak_gpu_memory_gb": 20.0, "gpus": ["H100", "H100"], "data": {}}
+    record |= {"settings": {"resources": {"gpus": 2}}} | changes
+    path = kept / "results" / "BC5CDR" / model / "seed1" / "run.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+
+
+def costs(kept, **prices):
+    return report(kept / "results", kept / "data", kept / "reports", prices=prices)["cost"]
+
+
+def test_a_training_costs_its_gpus_for_its_time(kept):
+    trained(kept, BERTS[0])
+    found = row(costs(kept, gpu_hour=3.0, currency="EUR"), stage="train")
+    # Half an hour of two GPUs is one GPU-hour.
+    assert (found["gpus"], found["gpu_hours"], found["money"], found["currency"]) == (2, 1, 3, "EUR")
+    assert (found["energy_kwh"], found["peak_gpu_memory_gb"], found["trained_parameters"]) == (0.5, 20, 5)
+
+
+def test_a_machine_without_gpus_costs_by_its_own_price_and_without_a_price_nothing_is_said(kept):
+    trained(kept, BERTS[0], gpus=[])
+    assert row(costs(kept, gpu_hour=3.0, cpu_hour=0.5), stage="train")["money"] == 0.25
+    assert row(costs(kept, gpu_hour=3.0), stage="train")["money"] is None
+
+
+def test_a_search_costs_all_its_trials_and_its_winner_nothing_more(kept):
+    trained(kept, BERTS[0], trial={"name": "a", "over": ["batch_size"]})
+    trials = [
+        {"trial": name, "seconds": 1800.0, "gpu_hours": 1.0, "energy_kwh": 0.25, "winner": name == "a"}
+        for name in "abc"
+    ]
+    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH))
+    table = costs(kept, gpu_hour=2.0)
+    search, train = row(table, stage="search"), row(table, stage="train")
+    assert (search["trials"], search["gpu_hours"], search["energy_kwh"], search["money"]) == (3, 3, 0.75, 6)
+    assert (train["gpu_hours"], train["money"]) == (0, 0)
+    assert "best trial" in train["note"]
+
+
+def test_a_thousand_sentences_cost_what_the_fastest_way_takes(llm):
+    gpu = {"peak_gpu_memory_gb": 16.0, "energy_wh_per_sample": 0.2}
+    timed(llm, LLM, at(1, 7.2, **gpu), at(16, 3.6, **gpu), at(16, 1.0, protocol="paper", **gpu), family="llm")
+    found = row(costs(llm, gpu_hour=2.0), stage="1000 sentences", model=LLM)
+    # 1,000 sentences of 3.6 s are one hour.
+    assert (found["seconds"], found["gpu_hours"], found["money"]) == (3600, 1, 2)
+    assert found["energy_kwh"] == pytest.approx(0.2)
+    assert found["note"] == "batch 16"
