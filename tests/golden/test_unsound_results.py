@@ -223,3 +223,20 @@ def test_cells_stand_in_the_order_of_the_configuration(kept):
     models = [BERTS[2], "llama-8b", BERTS[0]]
     table = report(kept / "results", kept / "data", kept / "reports", ["BC5CDR"], models)["table5_relaxed"]
     assert table["model"].to_list() == models
+
+
+def test_provenance_says_what_every_result_was_made_of(recorded):
+    for seed in (1, 2):
+        record(recorded, seed, settings=merged(ENTRY, {"source": {"revision": "a" * 40}}))
+    table = built(recorded)["provenance"]
+    there = sha256_of(recorded / "data" / "BC5CDR" / "test.jsonl")
+    found = row(table, model=MODEL, seed=1, stage="train")
+    assert (found["hub"], found["revision"], found["train_sha256"], found["dev_sha256"]) == (
+        "a/b",
+        "a" * 40,
+        there,
+        there,
+    )
+    predicted = row(table, model=MODEL, seed=1, stage="predict")
+    assert (predicted["decoding"], predicted["test_sha256"]) == ("direct", there)
+    assert table.filter(stage="train")["configuration"].n_unique() == 1

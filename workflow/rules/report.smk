@@ -12,6 +12,7 @@ REPORTS = [
     "significance",
     "cost",
     "cells",
+    "provenance",
     "scores",
 ]
 
@@ -36,12 +37,21 @@ rule report:
         ),
         lambda wildcards: comparisons(),
     output:
-        expand(out("reports/{name}.csv"), name=REPORTS),
+        [
+            report(
+                out(f"reports/{name}.csv"),
+                caption=f"../report/{name}.rst",
+                category="Tables",
+                labels={"table": name},
+            )
+            for name in REPORTS
+        ],
         out("reports/README.md"),
         page=report(
             out("reports/report.html"),
             caption="../report/report.rst",
-            category="Reports",
+            category="Page",
+            labels={"table": "all"},
         ),
     log:
         out("logs/report.log"),

@@ -18,6 +18,7 @@ TITLES = {
     "significance": "Differences between systems in strict F1 and recall, with 95 % intervals and p-values",
     "cost": "Cost of searches, trainings, and 1,000 test sentences",
     "cells": "Cells of the matrix: what became of them",
+    "provenance": "Where every result comes from: data, weights, code, configuration, machine, time",
     "scores": "Every score of every cell, one long table (docs/scores.md)",
 }
 # Columns that mean the same wherever they stand; what a table means otherwise by a name stands in OWN.
@@ -164,6 +165,19 @@ OWN = {
         "state": "done, refused, broken, failed, absent, not run",
         "reason": "why it is not done",
         "log": "the file that says more",
+    },
+    "provenance": {
+        "stage": "train or predict",
+        "started": "when the first session began",
+        "ended": "when it was done",
+        "commit": "of this repository",
+        "uncommitted_changes": "whether tracked files differed from it",
+        "hub": "the model's id on the hub",
+        "revision": "its commit, or the branch or tag that was asked for",
+        **{f"{split}_sha256": f"checksum of {split}.jsonl" for split in ("train", "dev", "test")},
+        "configuration": "equal for runs with equal settings (their digest)",
+        "python": "version",
+        "versions": "of packages",
     },
     "scores": {
         "scorer": "by which rules (docs/scores.md)",

@@ -10,6 +10,7 @@ import polars as pl
 from bioner.errors import InputError
 from bioner.realignment.realign import ALIGNMENT
 from bioner.reporting.cells import Cell, cells_table, missing
+from bioner.reporting.origins import ORIGINS, read_origins
 from bioner.reporting.runs import CURVES, RUNS, read_runs
 from bioner.reporting.soundness import Expected, checksums_of, faults
 from bioner.scoring.compare import COMPARISON, read_comparisons
@@ -49,6 +50,7 @@ SCHEMAS = {
     "comparisons": COMPARISON,
     "selection": SELECTION,
     "alignments": ALIGNED,
+    "origins": ORIGINS,
 }
 
 
@@ -68,6 +70,7 @@ class Kept:
     comparisons: pl.DataFrame
     selection: pl.DataFrame
     alignments: pl.DataFrame
+    origins: pl.DataFrame
     cells: pl.DataFrame
     faults: tuple[str, ...] = ()
 
@@ -134,6 +137,7 @@ def _cell(folder: Path, dataset: str, model: str, checksums: Mapping[str, str], 
         if reasons := list(faults(folder, runs, checksums, told.expected.get(model))):
             return Cell(dataset, model, "refused", "; ".join(reasons)), {}
         trained, curves = read_runs(folder, dataset, model, sorted({seed for seed, _ in runs}))
+        origins = read_origins(folder, dataset, model, runs)
         alignments = pl.concat([pl.DataFrame(schema=ALIGNED), *_alignments(folder, scores)])
     except InputError as error:
         return Cell(dataset, model, "broken", str(error)), {}
@@ -142,6 +146,7 @@ def _cell(folder: Path, dataset: str, model: str, checksums: Mapping[str, str], 
         "runs": trained,
         "curves": curves,
         "alignments": alignments,
+        "origins": origins,
     }
 
 

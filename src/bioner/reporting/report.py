@@ -88,6 +88,7 @@ def report(
         "significance": significance_table(kept.comparisons, kept.selection),
         "cost": cost_table(kept, prices or {}),
         "cells": kept.cells,
+        "provenance": kept.origins,
     }
     for name, table in {**tables, "scores": kept.scores}.items():
         write_table(out / f"{name}.csv", table)
