@@ -105,6 +105,12 @@ def needed(settings: Tree, catalogue: Mapping[str, Tree]) -> dict[str, Tree]:
     return found
 
 
+def from_hub(entry: Tree) -> bool:
+    """Whether a model's weights are fetched from the hub: not made here, nor in a folder of the user's."""
+    hub = entry["source"]["hub"] if entry["family"] in TRAINED else None
+    return bool(hub and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub) and not Path(hub).is_dir())
+
+
 def seeds_of(entry: Tree, seeds: Sequence[int]) -> list[int]:
     """Seeds a model runs under: controls have no randomness and run once."""
     return list(seeds[:1] if entry["family"] == "control" else seeds)
@@ -140,7 +146,8 @@ def prediction_settings(entry: Tree) -> Tree:
 
 def _single(entry: Tree) -> Tree:
     """What of an entry is about one training of one model."""
-    return {name: value for name, value in entry.items() if name not in ("predict", "search", "members", "combine")}
+    beside = ("predict", "search", "members", "combine", "costs")
+    return {name: value for name, value in entry.items() if name not in beside}
 
 
 def decodings_of(entry: Tree, decodings: Sequence[str]) -> list[str]:

@@ -3,7 +3,18 @@
 import pytest
 import yaml
 
-from bioner.catalogue import complete_entry, decodings_of, find, is_closed, load_catalogue, load_matrix, seeds_of
+from bioner.catalogue import (
+    complete_entry,
+    decodings_of,
+    find,
+    is_closed,
+    load_catalogue,
+    load_matrix,
+    prediction_settings,
+    seeds_of,
+    training_settings,
+    trials_of,
+)
 from bioner.config import DEFAULT_CONFIG, REPOSITORY, SCHEMAS, load_config, merged
 from bioner.errors import InputError
 from bioner.yaml_files import read_yaml
@@ -17,6 +28,23 @@ def test_settings_change_the_named_keys_of_a_model_and_no_other():
     changed = load_catalogue("models", load_config({"settings": {"bert-mini": {"train": {"epochs": 3}}}}))
     assert changed["bert-mini"]["train"] == shipped["bert-mini"]["train"] | {"epochs": 3}
     assert changed["llama-mini"] == shipped["llama-mini"]
+
+
+def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
+    """Else a better estimate would train everything again."""
+    shipped = load_catalogue("models", load_config({}))
+    costs = {"device": "A100", "model_gb": 9.0, "training": {"seconds": 7}}
+    for name in ("deberta-v3-large", "mistral-7b"):
+        before = shipped[name]
+        after = load_catalogue("models", load_config({"settings": {name: {"costs": costs}}}))[name]
+        none = load_catalogue("models", load_config({"settings": {name: {"costs": None}}}))[name]
+        assert after["costs"] == merged(before["costs"], costs)
+        assert none["costs"] is None
+        for entry in (after, none):
+            assert training_settings(entry) == training_settings(before)
+            assert prediction_settings(entry) == prediction_settings(before)
+            for trial, trained in trials_of(entry).items():
+                assert training_settings(trained) == training_settings(trials_of(before)[trial])
 
 
 def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replaces():

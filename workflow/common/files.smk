@@ -2,7 +2,15 @@
 
 import shlex
 
-from bioner.catalogue import BEST, HEADLINE, LEXICAL, decodings_of, needed, seeds_of
+from bioner.catalogue import (
+    BEST,
+    HEADLINE,
+    LEXICAL,
+    decodings_of,
+    from_hub,
+    needed,
+    seeds_of,
+)
 from bioner.checksums import sha256_of
 from bioner.config import REPOSITORY
 from bioner.corpora.fetching.sources import identities
@@ -38,23 +46,21 @@ def documents(wildcards):
     return sha256_of(REPOSITORY / table) if table else ""
 
 
-def from_hub(name):
-    """Whether a model's weights are fetched from the hub: not made here, nor in a folder of the user's."""
-    hub = MODELS[name]["source"]["hub"] if trained(name) else None
-    return bool(
-        hub and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub) and not os.path.isdir(hub)
-    )
-
-
 def snapshot(wildcards):
     """What is known of the model's weights in the cache, where they are the hub's."""
-    return out(f"models/{wildcards.model}.json") if from_hub(wildcards.model) else []
+    return (
+        out(f"models/{wildcards.model}.json")
+        if from_hub(MODELS[wildcards.model])
+        else []
+    )
 
 
 def snapshots():
     """What is known of all models of the run that are the hub's: members of ensembles and sources of drafts, too."""
     return [
-        out(f"models/{name}.json") for name in needed(config, MODELS) if from_hub(name)
+        out(f"models/{name}.json")
+        for name, entry in needed(config, MODELS).items()
+        if from_hub(entry)
     ]
 
 
@@ -66,7 +72,7 @@ def fetching(model):
 
 def prefetching():
     """Ask for every model, also for those once fetched: the cache may be another or have been cleared."""
-    names = [name for name in needed(config, MODELS) if from_hub(name)]
+    names = [name for name, entry in needed(config, MODELS).items() if from_hub(entry)]
     return "\n".join(["true", *map(fetching, names)])
 
 
