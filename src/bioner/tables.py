@@ -42,3 +42,19 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     check_table(path)
     with atomic_path(path) as temporary:
         table.write_csv(temporary)
+
+
+def as_markdown(table: pl.DataFrame) -> str:
+    """A table as text for a terminal, numbers to the right."""
+    with pl.Config(
+        tbl_formatting="MARKDOWN",
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=200,
+        fmt_str_lengths=100,
+        float_precision=2,
+        tbl_cell_numeric_alignment="RIGHT",
+    ):
+        return str(table)

@@ -17,6 +17,7 @@ from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.instances import SPLITS, Prediction
 from bioner.models.controls import predict_control
+from bioner.planning.sizes import KNOWN
 from bioner.scoring.score import score
 
 MIRROR = os.environ.get("BIONER_MIRROR")
@@ -45,6 +46,14 @@ def test_instances_of_every_split_are_those_of_table_1(corpora, dataset):
     expected = paper_row("table1_instances.csv", dataset)
     del expected["dataset"]
     assert counts(corpora(dataset)[1], "instances", stratum="all") == expected
+
+
+@pytest.mark.parametrize("dataset", ["JNLPBA", "BC5CDR", "BioRED", "ChemProt-standin"])
+def test_plans_know_the_sizes_of_corpora_beforehand(corpora, dataset):
+    known = pl.read_csv(KNOWN).filter(dataset=dataset)
+    for statistic in ("instances", "tokens"):
+        expected = dict(known.select("split", statistic).iter_rows())
+        assert counts(corpora(dataset)[1], statistic, stratum="all") == expected
 
 
 @pytest.mark.parametrize("dataset", ["ChemProt-standin", "ChemProt-paper"])

@@ -14,6 +14,7 @@ import pytest
         "bioner.corpora.fetching.fetch",
         "bioner.corpora.normalize",
         "bioner.models.controls",
+        "bioner.planning.words",
         "bioner.predict",
         "bioner.realignment.realign",
         "bioner.reporting.report",

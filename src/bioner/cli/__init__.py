@@ -9,8 +9,8 @@ from typing import NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from bioner.cli import cluster, corpora, models, reports, scores, site, storage, systems, training
-from bioner.errors import InputError, Interrupted, reason_of, unsecret
+from bioner.cli import Interrupted, cluster, corpora, models, planning, reason_of, reports, scores, site, storage, systems, training
+from bioner.errors import InputError, unsecret
 from bioner.files import full_disk
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -22,6 +22,7 @@ for command in (
     *(systems.predict, systems.time, systems.realign, systems.tag),
     *(scores.score, scores.gather, scores.compare, scores.compare_all, scores.select, scores.ensemble),
     *(reports.report, reports.summary),
+    planning.plan,
     cluster.doctor,
     storage.archive,
     site.profile,

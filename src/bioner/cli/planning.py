@@ -1,0 +1,65 @@
+"""Commands before a run: plan."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bioner.catalogue import load_matrix
+from bioner.cli.options import Config, keep_apart, settings_of
+from bioner.config import DEFAULT_CONFIG
+from bioner.errors import InputError
+
+
+def plan(
+    config: Config = None,
+    data: Annotated[Path | None, typer.Option(help="Folder DATASET/stats.csv; the configuration's by default.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that are busy at once.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Jobs that run at once.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the table, a row a corpus, model and rule (.csv).")
+    ] = None,
+    limit: Annotated[float | None, typer.Option(min=0, help="Exit with 1 where more GPU-hours are expected.")] = None,
+) -> None:
+    """What a run would take, before anything runs: jobs, GPU-hours, wall time, space and files, from stated costs."""
+    from bioner.corpora.fetching.sources import lacking
+    from bioner.planning.jobs import Matrix
+    from bioner.planning.plan import plan
+    from bioner.planning.sizes import size_of
+    from bioner.planning.words import hours, notes, text_of
+    from bioner.tables import check_table, write_table
+
+    settings = settings_of(config)
+    if out is not None:
+        check_table(out)
+        keep_apart(out, *(config or []))
+    if data is not None and not data.is_dir():
+        raise InputError(data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path.")
+    datasets, models = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
+    folder = Path(settings["out"])
+    named = settings["mirror"] or os.environ.get("BIONER_MIRROR")
+    mirror = Path(named).expanduser() if named else None
+    absent = [
+        name
+        for name in settings["datasets"]
+        if datasets[name]["obtain"]
+        and lacking(name, datasets[name], mirror)
+        and not (folder / "data" / name / "raw").is_dir()
+    ]
+    # As `at_hand` in workflow/common/configuration.smk: before the first report the whole matrix is planned.
+    present = [name for name in settings["datasets"] if name not in absent]
+    reported = (folder / "reports" / "report.html").exists()
+    planned = present if reported and present else settings["datasets"]
+    sizes = {name: size_of(name, data or folder / "data") for name in planned}
+    found = plan(Matrix(settings, datasets, models), sizes, lambda path: (folder / path).exists(), gpus, jobs)
+    if out is not None:
+        write_table(out, found.table)
+    said = notes(settings, sizes, found, [name for name in absent if name in planned])
+    typer.echo("\n".join(["", text_of(found, settings.get("cost")), "", *said]))
+    if limit is not None and found.not_stated:
+        typer.echo(f"bioner: --limit: nothing is known of the hours of {', '.join(found.not_stated)}.", err=True)
+    if limit is not None and found.gpu_hours.expected > limit:
+        what = hours(found.gpu_hours, "GPU-hours", bool(found.not_stated))
+        typer.echo(f"bioner: --limit: {what}; that is more than {limit:g}.", err=True)
+        raise typer.Exit(1)
