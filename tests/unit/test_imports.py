@@ -18,6 +18,7 @@ import pytest
         "bioner.predict",
         "bioner.realignment.realign",
         "bioner.reporting.report",
+        "bioner.reporting.reproduction",
         "bioner.scoring.score",
     ],
 )

@@ -9,7 +9,9 @@ from typing import NoReturn
 import typer
 from typer.exceptions import Abort, TyperException
 
-from bioner.cli import Interrupted, cluster, corpora, models, planning, reason_of, reports, scores, site, storage, systems, training
+from bioner.cli import (
+    cluster, )
+from bioner.errors import InputError, Interrupted, cluster, corpora, models, planning, reason_of, reports, reproduction, scores, site, storage, systems, training, training
 from bioner.errors import InputError, unsecret
 from bioner.files import full_disk
 
@@ -23,6 +25,7 @@ for command in (
     *(scores.score, scores.gather, scores.compare, scores.compare_all, scores.select, scores.ensemble),
     *(reports.report, reports.summary),
     planning.plan,
+    reproduction.verify_reproduction,
     cluster.doctor,
     storage.archive,
     site.profile,

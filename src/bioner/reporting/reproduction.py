@@ -1,0 +1,252 @@
+"""Does it reproduce? Every published number held against ours: pass, fail or not run, and why."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import hypot, isfinite
+from statistics import fmean, stdev
+from typing import Any
+
+import polars as pl
+
+from bioner.reporting.evidence import Evidence, decoding_of
+from bioner.reporting.published import CELL, HALF_UNIT, NOISE, contradictions, differences, published
+from bioner.reporting.tables import BERT_FAMILY, PAPER_CHEMPROT, REPRODUCTION
+from bioner.scoring.paper import SCORER
+from bioner.tables import Schema
+
+# What is read: the mislabelled ChemProt has the paper's rows of ChemProt; for the right one, instances are compared.
+DATASETS = ("JNLPBA", "BioRED", PAPER_CHEMPROT, REPRODUCTION, "BC5CDR", "Reddit-Impacts")
+MODELS = (*BERT_FAMILY, "deberta-v3-large", "mistral-7b", "llama-8b")
+VERDICTS = ("pass", "fail", "not run")
+NORMAL = 1.96  # standard deviations that hold 95 %
+TOO_FAR = 5.0  # points that seeds may deviate by: a system that fails under some would let any number pass
+REPRODUCED: Schema = {
+    **CELL,
+    "ours": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "seed_sd": pl.Float64,
+    "seeds": pl.Int64,
+    "allowed_low": pl.Float64,
+    "allowed_high": pl.Float64,
+    "verdict": pl.String,
+    "reason": pl.String,
+    "known": pl.String,
+    "compared_on": pl.String,
+    "scorer": pl.String,
+    "decoding": pl.String,
+}
+
+Cell = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What our runs have for a published number; with a `reason`, why it cannot be judged by that."""
+
+    ours: float | None = None
+    low: float | None = None
+    high: float | None = None
+    seed_sd: float | None = None
+    seeds: int | None = None
+    compared_on: str | None = None
+    scorer: str | None = None
+    decoding: str | None = None
+    reason: str | None = None
+
+
+def reproduction_table(evidence: Evidence) -> pl.DataFrame:
+    """Every number of Tables I to V once, with a verdict.
+
+    `low` and `high`: counts, our count; scores, the means of the seeds' 95 % intervals over documents; seconds, the
+    least and the greatest. `allowed_low` and `allowed_high` widen these by the spread over seeds (`allowed`). `pass`:
+    the published number, to its last digit, is between them. `fail`: it is not, and `reason` says by how much. `not
+    run`: nothing of ours can say so, and `reason` says what is missing. `known` has what is known to
+    stand between the two, whatever the verdict (resources/paper/differences.csv has it at length).
+    """
+    cells = published()
+    odd = contradictions(cells)
+    known = differences()
+    find: dict[str, Callable[[Evidence, Cell], Ours]]
+    find = {"I": _count, "II": _count, "III": _score, "IV": _seconds, "V": _score}
+    rows = []
+    for cell in cells.iter_rows(named=True):
+        names = [difference.name for difference in known if difference.concerns(cell)]
+        if cell["measure"] == "f1" and (key := (cell["table"], cell["dataset"], cell["model"], cell["length"])) in odd:
+            names.append(odd[key])
+        row = cell | judge(cell["paper"], find[cell["table"]](evidence, cell), HALF_UNIT[cell["table"]])
+        rows.append(row | {"known": "; ".join(names) or None})
+    return pl.DataFrame(rows, schema=REPRODUCED)
+
+
+def allowed(ours: float, low: float, high: float, seed_sd: float | None, seeds: int) -> tuple[float, float]:
+    """Where a single run of the same system may lie: the interval over documents, widened by the spread over seeds.
+
+    A run differs from the mean of n others by a standard deviation of sd·√(1 + 1/n); 1.96 of these and the distance
+    from `ours` to the interval's bound are independent, so they add in quadrature. One seed has no spread to add.
+    """
+    spread = 0.0 if seed_sd is None else NORMAL * seed_sd * (1 + 1 / seeds) ** 0.5
+    return ours - hypot(max(0.0, ours - low), spread), ours + hypot(max(0.0, high - ours), spread)
+
+
+def judge(paper: float, found: Ours, half_unit: float) -> Cell:
+    """The verdict on a published number that was rounded by at most `half_unit`, with what it is made of."""
+    row: Cell = asdict(found) | {"allowed_low": None, "allowed_high": None, "verdict": "not run"}
+    if found.reason is not None:
+        return row
+    if found.ours is None or found.low is None or found.high is None or not isfinite(found.ours):
+        return row | {"reason": "our value is not defined"}
+    low, high = allowed(found.ours, found.low, found.high, found.seed_sd, found.seeds or 1)
+    if found.scorer is not None:
+        low, high = max(low, 0.0), min(high, 100.0)
+    row |= {"allowed_low": low, "allowed_high": high}
+    beyond = max(low - paper, paper - high) - half_unit
+    if beyond <= NOISE:
+        return row | {"verdict": "pass"}
+    side = "above" if paper > high else "below"
+    reason = f"the paper's is {paper - found.ours:+.10g} from ours" if half_unit == 0 else _far(beyond, side, found)
+    return row | {"verdict": "fail", "reason": reason}
+
+
+def reproduction_summary(table: pl.DataFrame) -> str:
+    """Verdicts counted by table and dataset, then every failure, then why the rest was not run; plain text."""
+    lines = ["table  dataset          pass  fail  not run"]
+    for (name, dataset), rows in table.group_by("table", "dataset", maintain_order=True):
+        counts = [rows.filter(verdict=verdict).height for verdict in VERDICTS]
+        lines.append(f"{name!s:<5}  {dataset!s:<15}  {counts[0]:>4}  {counts[1]:>4}  {counts[2]:>7}")
+    totals = ", ".join(f"{table.filter(verdict=verdict).height} {verdict}" for verdict in VERDICTS)
+    lines.append(f"{table.height} published numbers: {totals}")
+    failed = table.filter(verdict="fail")
+    lines += ["", "Failed:"] if len(failed) else []
+    lines += [_failure(row) for row in failed.iter_rows(named=True)]
+    met = {name for names in failed["known"].drop_nulls() for name in names.split("; ")}
+    why = [f"  {each.name}: {each.why}" for each in differences() if each.name in met]
+    lines += ["", "What is known (docs/reproduction.md):", *dict.fromkeys(why)] if why else []
+    missing = table.filter(verdict="not run")["reason"].value_counts(sort=True)
+    lines += ["", "Not run:"] if len(missing) else []
+    lines += [
+        f"  {count:>4}  {reason}" for reason, count in missing.sort("count", "reason", descending=[True, False]).rows()
+    ]
+    return "\n".join(lines)
+
+
+def _failure(row: Cell) -> str:
+    what = " ".join(str(row[key]) for key in ("dataset", "model", "split", "length", "measure") if row[key] is not None)
+    digits = {"I": 0, "II": 0, "IV": 4}.get(row["table"], 2)
+    ours, low, high, paper = (f"{row[key]:.{digits}f}" for key in ("ours", "allowed_low", "allowed_high", "paper"))
+    between = "" if low == high else f" ({low} to {high})"
+    found = f"ours {ours}{between}, paper {paper}; {row['reason']}"
+    return f"  {row['table']} {what}: {found}; known: {row['known'] or 'nothing'}"
+
+
+def _far(beyond: float, side: str, found: Ours) -> str:
+    alone = "" if found.seed_sd is not None else "; one seed, so that no spread was added"
+    return f"the paper's is {beyond:.2g} {side} what ours allows{alone}"
+
+
+def _corpus(dataset: str) -> str:
+    return REPRODUCTION if dataset == PAPER_CHEMPROT else dataset
+
+
+def _count(evidence: Evidence, cell: Cell) -> Ours:
+    """Of Tables I and II. ChemProt's sentences are the same however its labels are read; its entities are not."""
+    statistic = {"instances": "instances", "entities": "table2_entities"}[cell["measure"]]
+    corpora = [_corpus(cell["dataset"])] + ([cell["dataset"]] if statistic == "instances" else [])
+    where = {"split": cell["split"], "statistic": statistic, "stratum": cell["length"] or "all"}
+    for corpus in dict.fromkeys(corpora):
+        values = evidence.statistics.filter(dataset=corpus, **where)["value"].drop_nulls()
+        if len(values) == 1:
+            count = values.item()
+            return Ours(count, count, count, compared_on=corpus)
+    faults = (evidence.faults.get(("statistics", corpus, "")) for corpus in corpora)
+    return Ours(reason=next(filter(None, faults), f"no {cell['measure']} in statistics of {corpora[0]}"))
+
+
+def _score(evidence: Evidence, cell: Cell) -> Ours:
+    """Of Tables III and V: by the paper's evaluator, in runs that are decoded like the paper's."""
+    corpus, model = _corpus(cell["dataset"]), cell["model"]
+    rows = evidence.scores.filter(dataset=corpus, model=model)
+    if rows.is_empty():
+        return Ours(reason=evidence.faults.get(("scores", corpus, model), f"no scores on {corpus}"))
+    decoding = decoding_of(rows)
+    if decoding is None:
+        return Ours(compared_on=corpus, reason="no scores of free decoding, in which the paper's LLMs wrote")
+    where = {"scorer": SCORER, "scheme": {"III": "strict", "V": "relaxed"}[cell["table"]], "stratum": cell["length"]}
+    mine = rows.filter(decoding=decoding, label="all", **where)
+    runs = mine.select("seed", pl.col(cell["measure"]).alias("value")).drop_nulls("value")
+    found = Ours(compared_on=corpus, scorer=SCORER, decoding=decoding)
+    if mine.is_empty():
+        return replace(found, reason="the scores have no row of the paper's evaluator")
+    if runs.is_empty():
+        return replace(found, reason="our value is not defined: neither gold nor prediction")
+    found = _over_seeds(found, runs["value"].to_list())
+    if (found.seed_sd or 0) > TOO_FAR:
+        return replace(found, reason=f"our seeds differ by more than {TOO_FAR:g} points (standard deviation): no test")
+    kept = evidence.bounds.filter(dataset=corpus, model=model, decoding=decoding, measure=cell["measure"], **where)
+    bounds = kept.select("seed", "low", "high")
+    if cell["measure"] == "f1":  # of which the score file has them
+        bounds = pl.concat([mine.select("seed", low="f1_low", high="f1_high"), bounds])
+    bounds = bounds.drop_nulls(["low", "high"]).unique("seed", keep="first", maintain_order=True)
+    near = runs.join(bounds, on="seed", nulls_equal=True)
+    if near.is_empty():
+        return replace(found, reason=_no_interval(evidence, corpus, model, cell["measure"]))
+    below, above = fmean(near["value"] - near["low"]), fmean(near["high"] - near["value"])
+    middle = fmean(runs["value"])
+    return replace(found, low=middle - below, high=middle + above)
+
+
+def _no_interval(evidence: Evidence, corpus: str, model: str, measure: str) -> str:
+    fault = evidence.faults.get(("predictions", corpus, model))
+    return fault or ("no interval in the scores" if measure == "f1" else "no predictions kept")
+
+
+def _seconds(evidence: Evidence, cell: Cell) -> Ours:
+    """Of Table IV: only timings by the paper's protocol and on its kind of card can be held against it."""
+    corpus, model = _corpus(cell["dataset"]), cell["model"]
+    members = BERT_FAMILY if model == "bert-family-average" else (model,)
+    for member in members:
+        if fault := evidence.faults.get(("timing", corpus, member)):
+            return Ours(reason=fault)
+    rows = evidence.timing.filter(pl.col("dataset") == corpus, pl.col("model").is_in(members))
+    if "protocol" not in rows.columns:
+        rows = rows.with_columns(protocol=pl.lit("fair"))
+    encoders = (pl.col("decoding") == "direct") & (pl.col("batch") == 1)
+    llms = pl.col("decoding").is_in(["free", "free-paper"]) & (pl.col("batch") == 16)
+    like = rows.filter(encoders | llms)
+    best: Ours | None = None
+    for (hardware, protocol, decoding), group in like.group_by("hardware", "protocol", "decoding", maintain_order=True):
+        seconds = _by_seed(group, members)
+        if not seconds:
+            continue
+        found = _over_seeds(Ours(compared_on=corpus, decoding=str(decoding)), seconds)
+        found = replace(found, low=min(seconds), high=max(seconds), reason=_not_like(hardware, protocol, len(seconds)))
+        if best is None or (best.reason is not None and found.reason is None):
+            best = found
+    if best is not None:
+        return best
+    if rows.is_empty():
+        return Ours(reason=f"no timing on {corpus}")
+    return Ours(
+        compared_on=corpus, reason="no timing like the paper's: encoders at batch 1, free generation at batch 16"
+    )
+
+
+def _not_like(hardware: object, protocol: object, timings: int) -> str | None:
+    """Why seconds cannot be held against the paper's."""
+    if protocol != "paper":
+        return f"other protocol: {protocol or 'unknown'}"
+    if "H100" not in str(hardware):
+        return f"other hardware: {hardware or 'unknown'}; the paper's was an H100"
+    return None if timings > 1 else "timed under one seed: there is no spread to judge by"
+
+
+def _by_seed(rows: pl.DataFrame, members: Sequence[str]) -> list[float]:
+    """Mean seconds of the members, under every seed that all of them were timed with."""
+    each = rows.group_by("seed", "model").agg(pl.col("seconds_per_sample").mean())
+    whole = each.group_by("seed").agg(pl.col("seconds_per_sample").mean(), pl.len())
+    return whole.filter(len=len(members)).drop_nulls("seconds_per_sample").sort("seed")["seconds_per_sample"].to_list()
+
+
+def _over_seeds(found: Ours, values: Sequence[float]) -> Ours:
+    seed_sd = stdev(values) if len(values) > 1 else None
+    return replace(found, ours=fmean(values), seeds=len(values), seed_sd=seed_sd)
