@@ -118,10 +118,10 @@ def reproduction_summary(table: pl.DataFrame) -> str:
     lines.append(f"{table.height} published numbers: {totals}")
     failed = table.filter(verdict="fail")
     lines += ["", "Failed:"] if len(failed) else []
-    lines += [_failure(row) for row in failed.iter_rows(named=True)]
-    met = {name for names in failed["known"].drop_nulls() for name in names.split("; ")}
-    why = [f"  {each.name}: {each.why}" for each in differences() if each.name in met]
-    lines += ["", "What is known (docs/reproduction.md):", *dict.fromkeys(why)] if why else []
+    lines += map(_failure, failed.iter_rows(named=True))
+    failures = failed.to_dicts()
+    why = [f"  {each.name}: {each.why}" for each in differences() if any(map(each.concerns, failures))]
+    lines += ["", "What is known (docs/reproduction.md):", *why] if why else []
     missing = table.filter(verdict="not run")["reason"].value_counts(sort=True)
     lines += ["", "Not run:"] if len(missing) else []
     lines += [
