@@ -59,8 +59,9 @@ def gpus_of(matrix: Matrix, job: Job) -> int:
     """GPUs a job asks for."""
     if not works(matrix, job):
         return 0
-    gpus: int = matrix.models[job.model]["resources"]["gpus" if job.rule in ("trial", "train") else "predict_gpus"]
-    return gpus
+    resources = matrix.models[job.model]["resources"]
+    gpus: int = resources["gpus" if job.rule in ("trial", "train") else "predict_gpus"]
+    return min(gpus, 1) if job.rule == "time" else gpus
 
 
 def counts_for(entry: Tree, gpus: int) -> bool:
@@ -116,9 +117,10 @@ def _decoding(entry: Tree, decoding: str, count: int, length: float, start: bool
 
 
 def _timed(matrix: Matrix, job: Job, size: Size) -> float | None:
-    """Seconds of timing: every decoding at every batch size, so many passes over the sample; batch 1 takes longer."""
+    """Seconds of timing: every decoding, at every batch size and as the paper did, so many passes over the sample."""
     timing, entry = matrix.settings["timing"], matrix.models[job.model]
-    count = min(timing["sentences"], size.sentences["test"]) * timing["repeats"] * len(timing["batch_sizes"])
+    ways = len(timing["batch_sizes"]) * ("fair" in timing["protocols"]) + ("paper" in timing["protocols"])
+    count = min(timing["sentences"], size.sentences["test"]) * timing["repeats"] * ways
     found = [_decoding(entry, name, count, size.length) for name in matrix.decodings(job.model)]
     stated = [seconds for seconds in found if seconds is not None]
     start: float = entry["costs"]["prediction"]["start_seconds"]

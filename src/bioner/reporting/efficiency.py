@@ -7,7 +7,7 @@ import polars as pl
 
 from bioner.reporting.cells import notes
 from bioner.reporting.kept import Kept
-from bioner.reporting.tables import published
+from bioner.reporting.tables import paper_table
 from bioner.tables import Schema
 
 BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
@@ -55,7 +55,7 @@ def time_table(kept: Kept) -> pl.DataFrame:
     rows = pl.concat([ours, family.with_columns(pl.lit(AVERAGE).alias("model")).select(ours.columns)])
     fastest = pl.col("seconds_per_sample").min().over([*CONDITIONS, "model", "decoding"])
     rows = _with_ratios(rows.with_columns(best_batch=pl.col("seconds_per_sample") == fastest), family)
-    paper = published("table4_inference_seconds").rename({"seconds_per_sample": "paper_seconds_per_sample"})
+    paper = paper_table("table4_inference_seconds").rename({"seconds_per_sample": "paper_seconds_per_sample"})
     table = rows.join(paper, on=["dataset", "model"], how="left", maintain_order="left").with_columns(
         difference=pl.when(_like_the_paper(rows)).then(
             pl.col("seconds_per_sample") - pl.col("paper_seconds_per_sample")

@@ -10,7 +10,7 @@ import polars as pl
 
 from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, read_instances, read_predictions
-from bioner.reporting.kept import STATISTICS, TIMING
+from bioner.reporting.kept import STATISTICS
 from bioner.scoring.bounds import BOUNDS, MEASURES, prf_intervals
 from bioner.scoring.pairs import Pair
 from bioner.scoring.paper import SCORER, paper_tallies
@@ -18,6 +18,7 @@ from bioner.scoring.score import read_scores, together
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.scoring.tally import Tally
 from bioner.tables import Schema, read_table
+from bioner.timing import TIMING
 
 RUN = ("dataset", "model", "seed", "decoding")
 RUN_BOUNDS: Schema = {

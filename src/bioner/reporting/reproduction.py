@@ -8,9 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from bioner.reporting.efficiency import BERT_FAMILY
 from bioner.reporting.evidence import Evidence, decoding_of
 from bioner.reporting.published import CELL, HALF_UNIT, NOISE, contradictions, differences, published
-from bioner.reporting.tables import BERT_FAMILY, PAPER_CHEMPROT, REPRODUCTION
+from bioner.reporting.tables import PAPER_CHEMPROT, REPRODUCTION
 from bioner.scoring.paper import SCORER
 from bioner.tables import Schema
 

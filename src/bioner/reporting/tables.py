@@ -18,12 +18,12 @@ PAPER_CHEMPROT, REPRODUCTION = "ChemProt", "ChemProt-paper"
 
 def instances_table(kept: Kept) -> pl.DataFrame:
     """Table I: instances a split."""
-    return _counts(kept, pl.col("statistic") == "instances", "split", published("table1_instances"))
+    return _counts(kept, pl.col("statistic") == "instances", "split", paper_table("table1_instances"))
 
 
 def entities_table(kept: Kept) -> pl.DataFrame:
     """Table II: test entities by length in tokens; `scored` are those evaluators see, once faulty tags are repaired."""
-    paper = published("table2_test_entities").rename(
+    paper = paper_table("table2_test_entities").rename(
         {"total": "all", "length_1": "1", "length_2": "2", "length_3_plus": "3+"}
     )
     on_test = pl.col("split") == "test"
@@ -78,7 +78,7 @@ def strict_table(kept: Kept) -> pl.DataFrame:
         .join(unrepaired.with_columns(stratum=pl.lit("all")), on=[*CELL, "stratum"], how="left", maintain_order="left")
         .rename({"stratum": "length"})
     )
-    paper = published("table3_strict")
+    paper = paper_table("table3_strict")
     table = _beside(ours, paper, ["dataset", "model", "length"], pl.col("length") == "all")
     return _with_missing(table, kept, paper)
 
@@ -86,7 +86,7 @@ def strict_table(kept: Kept) -> pl.DataFrame:
 def relaxed_table(kept: Kept) -> pl.DataFrame:
     """Table V: relaxed scores (SemEval partial), mean over seeds; `note` says why a cell has none."""
     rows = kept.scores.filter(scorer="semeval", scheme="relaxed", label="all", stratum="all")
-    paper = published("table5_relaxed")
+    paper = paper_table("table5_relaxed")
     table = _beside(_means(rows).drop("stratum"), paper, ["dataset", "model"], pl.lit(True))
     return _with_missing(table, kept, paper)
 
@@ -95,8 +95,8 @@ def paper_scoring_table(kept: Kept) -> pl.DataFrame:
     """Tables III and V as the paper's evaluator and its length windows have them: for comparison only."""
     paper = pl.concat(
         [
-            published("table3_strict").with_columns(scheme=pl.lit("strict")),
-            published("table5_relaxed").with_columns(scheme=pl.lit("relaxed"), length=pl.lit("all")),
+            paper_table("table3_strict").with_columns(scheme=pl.lit("strict")),
+            paper_table("table5_relaxed").with_columns(scheme=pl.lit("relaxed"), length=pl.lit("all")),
         ],
         how="diagonal",
     )
@@ -197,7 +197,7 @@ def _with_missing(table: pl.DataFrame, kept: Kept, paper: pl.DataFrame) -> pl.Da
     return whole.join(place, on=["dataset", "model"], how="left").sort("place", maintain_order=True).drop("place")
 
 
-def published(name: str) -> pl.DataFrame:
+def paper_table(name: str) -> pl.DataFrame:
     """A table of the paper; the rows of its ChemProt stand for the reproduction of its data, too."""
     table = pl.read_csv(PAPER / f"{name}.csv")
     again = table.filter(pl.col("dataset") == PAPER_CHEMPROT).with_columns(dataset=pl.lit(REPRODUCTION))

@@ -14,6 +14,7 @@ from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
 from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, write_instances, write_predictions
+from bioner.reporting.efficiency import BERT_FAMILY
 from bioner.reporting.evidence import Evidence, read_evidence
 from bioner.reporting.kept import STATISTICS, TIMING
 from bioner.reporting.published import contradictions, differences, published
@@ -27,7 +28,7 @@ from bioner.reporting.reproduction import (
     reproduction_summary,
     reproduction_table,
 )
-from bioner.reporting.tables import BERT_FAMILY, PAPER
+from bioner.reporting.tables import PAPER
 from bioner.scoring.score import score
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.tables import write_table
