@@ -17,6 +17,7 @@ import pytest
         "bioner.planning.words",
         "bioner.predict",
         "bioner.realignment.realign",
+        "bioner.reporting.figures",
         "bioner.reporting.report",
         "bioner.reporting.reproduction",
         "bioner.scoring.score",

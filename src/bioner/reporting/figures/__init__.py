@@ -1,0 +1,43 @@
+"""The report's plots: functions from its tables to SVG that stands in the page."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from bioner.reporting.figures.curves import learning_curves
+from bioner.reporting.figures.forest import differences
+from bioner.reporting.figures.lengths import by_length
+from bioner.reporting.figures.looks import families_of, looks_of
+from bioner.reporting.figures.paper import against_paper
+from bioner.reporting.figures.reliability import reliability
+from bioner.reporting.figures.speed import speed_against_f1
+from bioner.reporting.figures.svg import Figure
+
+__all__ = ["Figure", "figures"]
+
+
+def figures(
+    strict: pl.DataFrame,
+    relaxed: pl.DataFrame,
+    time: pl.DataFrame,
+    significance: pl.DataFrame,
+    histories: pl.DataFrame,
+    bins: pl.DataFrame,
+    families: Mapping[str, str],
+) -> list[Figure]:
+    """All figures there is something to show in; a model looks the same in each.
+
+    `histories` and `bins` are described at `learning_curves` and `reliability`; `families` are the catalogue's, by
+    model; of models that it lacks the family is guessed.
+    """
+    known = families_of(strict, relaxed, time, significance, histories, bins)
+    looks = looks_of({model: families.get(model, family) for model, family in known.items()})
+    drawn = (
+        differences(significance, looks),
+        by_length(strict, looks),
+        speed_against_f1(strict, time, looks),
+        against_paper(strict, relaxed, looks),
+        learning_curves(histories, looks),
+        reliability(bins, looks),
+    )
+    return [figure for figure in drawn if figure is not None]
