@@ -16,6 +16,7 @@ from bioner.reporting.figures.paper import against_paper
 from bioner.reporting.figures.reliability import reliability
 from bioner.reporting.figures.speed import pareto, speed_against_f1
 from tests.unit import figure_tables as made
+from tests.unit.scoring.test_significance import comparison, judged
 
 LOOKS = looks_of(families_of(made.strict()))
 PAGE = figures(
@@ -247,3 +248,19 @@ def test_what_lies_off_is_numbered_and_named_the_furthest_first():
         "BC5CDR, llama-8b: 90.0 → 80.0",
         "JNLPBA, llama-8b: 75.0 → 78.0",
     ]
+
+
+def test_the_forest_is_of_what_significance_says():
+    table = judged(
+        comparison(difference=-3.0),
+        comparison(stratum="3+", gold_entities=20),
+        comparison(stratum="3+ - 1", p=0.5),
+        comparison(pair=("other", "llm"), difference=2.5),
+    )
+    figure = differences(table, looks_of({"enc": "encoder", "other": "encoder", "llm": "llm"}))
+    assert figure.alt == (
+        "Best LLM against best encoder: strict F1 overall: d1: llm (forced) − enc +3.0 (2.0 to 4.0), higher. "
+        "Best LLM against best encoder: strict F1, length 3+: d1: llm (forced) − enc +2.0 (1.0 to 3.0), too few. "
+        "Length claim: strict F1, lengths 3+ minus 1: d1: llm (forced) − enc +2.0 (1.0 to 3.0), not shown. "
+        "Exploratory: LLM against encoder, strict F1 overall: d1: llm (forced) − other −2.5 (−3.5 to −1.5), lower."
+    )
