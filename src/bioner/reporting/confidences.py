@@ -1,0 +1,47 @@
+"""How far the confidences of forced decoding can be trusted: kept raw outputs beside what was right."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from bioner.errors import InputError
+from bioner.instances import read_instances, read_predictions
+from bioner.raw import Generated, read_raw
+from bioner.reporting.disagreements import System
+from bioner.scoring.reliability import RELIABILITY, confidence_pairs, reliability_bins
+from bioner.tables import Schema
+
+CONFIDENCES: Schema = {"dataset": pl.String, "model": pl.String, **RELIABILITY}
+
+
+def read_confidences(results: Path, data: Path, cells: Mapping[str, Sequence[System]]) -> pl.DataFrame:
+    """Reliability bins of the systems that were decoded with the words forced, by dataset; one file a system.
+
+    What is missing or broken is left out: other tables are about that.
+    """
+    tables = [pl.DataFrame(schema=CONFIDENCES)]
+    for dataset, systems in cells.items():
+        for system in systems:
+            folder = results / dataset / system.model / f"seed{system.seed}" / system.decoding
+            if system.decoding == "forced":
+                tables += _of(folder, data / dataset / "test.jsonl", dataset, system.model)
+    return pl.concat(tables)
+
+
+def _of(folder: Path, test: Path, dataset: str, model: str) -> Iterator[pl.DataFrame]:
+    try:
+        gold = read_instances(test)
+        predictions = read_predictions(folder / "predictions.jsonl", gold)
+        outputs = list(read_raw(folder / "raw.jsonl.gz", gold))
+    except InputError:
+        return
+    sure = [output.confidence if isinstance(output, Generated) else None for output in outputs]
+    told = [number for number, confidences in enumerate(sure) if confidences is not None]
+    pairs = confidence_pairs(
+        [sure[number] or [] for number in told],
+        [predictions[number].tags for number in told],
+        [gold[number].tags for number in told],
+    )
+    bins = reliability_bins(*pairs)
+    yield bins.select(pl.lit(dataset).alias("dataset"), pl.lit(model).alias("model"), pl.all())
