@@ -10,6 +10,7 @@ REPORTS = [
     "subsets",
     "paper_scoring",
     "significance",
+    "errors",
     "cost",
     "cells",
     "provenance",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.catalogue import complete_entry, load_catalogue
+from bioner.catalogue import complete_entry, is_closed, load_catalogue
 from bioner.cli.options import Config, Out, json_object, settings_of
 from bioner.errors import InputError
 
@@ -33,26 +33,34 @@ def report(
     from bioner.reporting.report import report
     from bioner.reporting.soundness import expected_of
 
+    closed = os.environ.get("BIONER_CLOSED")
+    settings = settings_of(config)
+    catalogue = load_catalogue("datasets", settings) if notices is None or closed is None else {}
     if notices is None:
-        catalogue = load_catalogue("datasets", settings_of(config))
         told = {name: entry["notice"] for name, entry in catalogue.items() if entry["notice"]}
     else:
         told = json_object("--notices", notices)
     left, broken = json_object("--left-out", left_out), json_object("--failed", failed)
     if not all(isinstance(log, str) for log in broken.values()):
         raise InputError("--failed", "a log that is no text", "paths, by job", "Quote it for the shell.")
-    settings = settings_of(config)
     paid = settings["cost"] if prices is None else json_object("--prices", prices)
     made = json_object("BIONER_MODELS", os.environ.get("BIONER_MODELS", "{}"))
     if config:
         made = load_catalogue("models", settings)
     expected = {name: expected_of(complete_entry("models", name, entry)) for name, entry in made.items()}
+
+    def may_show(name: str) -> bool:
+        """Where the workflow has not said which corpora are closed, one of unknown terms is."""
+        if closed is not None:
+            return name not in closed.split(",")
+        return name in settings["show_text"] or (name in catalogue and not is_closed(catalogue[name]))
+
     about = Told(left, broken, expected)
-    report(results, data, out, dataset or [], model or [], told, about, paid)
+    report(results, data, out, dataset or [], model or [], told, about, paid, may_show)
 
 
 def summary(reports: Annotated[Path, typer.Argument(help="Folder that `bioner report` wrote.")]) -> None:
     """Strict and relaxed scores of a finished report, on the terminal."""
-    from bioner.reporting.report import summary
+    from bioner.reporting.summary import summary
 
     typer.echo(f"\n{summary(reports)}\n\nReports: {reports}/ (start with {reports / 'report.html'})")

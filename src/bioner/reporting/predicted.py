@@ -1,0 +1,91 @@
+"""The predictions that a report shows errors of: which these are, and what they have otherwise than gold."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from bioner.catalogue import HEADLINE
+from bioner.errors import InputError
+from bioner.instances import Instance, Prediction, read_instances, read_predictions
+from bioner.reporting.disagreements import ERRORS, Disagreements, System, disagreements, mentions
+from bioner.scoring.labels import PAPER_CUTS
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The disagreements of every dataset, and which predictions are not among them: dataset, model, why."""
+
+    datasets: Sequence[Disagreements]
+    skipped: Sequence[tuple[str, str, str]]
+
+    @property
+    def counts(self) -> pl.DataFrame:
+        """Errors of all datasets by system, length and kind."""
+        return pl.concat([pl.DataFrame(schema=ERRORS), *(each.counts for each in self.datasets)])
+
+
+def headline_systems(scores: pl.DataFrame) -> dict[str, list[System]]:
+    """By dataset, one prediction file a scored model: its headline decoding, the first seed."""
+    cells: dict[tuple[str, str], System] = {}
+    for dataset, *whose in scores.select("dataset", "model", "decoding", "seed").unique(maintain_order=True).rows():
+        system = System(*whose)
+        cell = dataset, system.model
+        cells[cell] = min(cells.get(cell, system), system, key=_headline_first)
+    datasets: dict[str, list[System]] = {}
+    for (dataset, _), system in cells.items():
+        datasets.setdefault(dataset, []).append(system)
+    return datasets
+
+
+def _headline_first(system: System) -> tuple[int, int]:
+    return -HEADLINE.index(system.decoding) if system.decoding in HEADLINE else 1, system.seed
+
+
+def length_cuts(scores: pl.DataFrame) -> list[int]:
+    """The length buckets that score tables have, as cuts: rows `1`, `2` and `3+` say 1 and 2."""
+    names = scores.filter(scorer="semeval", label="all")["stratum"].unique()
+    uppers = [name.rpartition("-")[2] for name in names]
+    return sorted(int(upper) for upper in uppers if upper.isascii() and upper.isdigit()) or list(PAPER_CUTS)
+
+
+def read_disagreements(
+    results: Path,
+    data: Path,
+    cells: Mapping[str, Sequence[System]],
+    may_show: Callable[[str], bool],
+    cuts: Sequence[int] = PAPER_CUTS,
+) -> Examined:
+    """The errors in kept prediction files; those that are missing or broken are skipped, and the reason is kept.
+
+    `may_show` says whether the text of a dataset may be shown; of the others there are counts alone.
+    """
+    datasets: list[Disagreements] = []
+    skipped: list[tuple[str, str, str]] = []
+    for dataset, systems in cells.items():
+        try:
+            gold = read_instances(data / dataset / "test.jsonl")
+        except InputError as error:
+            skipped += [(dataset, system.model, str(error)) for system in systems]
+            continue
+        predictions: dict[System, list[Prediction]] = {}
+        for system in systems:
+            folder = results / dataset / system.model / f"seed{system.seed}" / system.decoding
+            try:
+                predictions[system] = read_predictions(folder / "predictions.jsonl", gold)
+            except InputError as error:
+                skipped.append((dataset, system.model, str(error)))
+        if predictions:
+            train = _read_train(data / dataset / "train.jsonl")
+            known = None if train is None else mentions(train)
+            datasets.append(disagreements(dataset, gold, predictions, not may_show(dataset), cuts, known))
+    return Examined(datasets, skipped)
+
+
+def _read_train(path: Path) -> Sequence[Instance] | None:
+    """Train is asked for one mark beside each mention: without it, there is none."""
+    try:
+        return read_instances(path)
+    except InputError:
+        return None
