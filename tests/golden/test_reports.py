@@ -6,7 +6,8 @@ import pytest
 from bioner.errors import InputError
 from bioner.instances import Prediction
 from bioner.reporting.kept import Told
-from bioner.reporting.report import report, summary
+from bioner.reporting.report import report
+from bioner.reporting.summary import summary
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
 from bioner.tables import write_table

@@ -151,7 +151,7 @@ OWN = {
         "gold_entities": "gold entities of the stratum",
     },
     "errors": {
-        "exact": "gold entities found with borders and type",
+        "correct": "gold entities found with borders and type",
         "missed": "gold entities that no prediction overlaps",
         "boundary": "found with their type and other borders",
         "type": "found with their borders and another type",
