@@ -10,9 +10,19 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from bioner.cli import (
-    cluster, )
-from bioner.errors import InputError, Interrupted, cluster, corpora, models, planning, reason_of, reports, reproduction, scores, site, storage, systems, training, training
-from bioner.errors import InputError, unsecret
+    cluster,
+    corpora,
+    models,
+    planning,
+    reports,
+    reproduction,
+    scores,
+    site,
+    storage,
+    systems,
+    training,
+)
+from bioner.errors import InputError, Interrupted, reason_of, unsecret
 from bioner.files import full_disk
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
