@@ -1,12 +1,20 @@
-# Every target makes .venv from the pinned files when it is missing. `make env ENV=gpu` takes the CUDA build.
+# Every target makes .venv from the pinned files when it is missing or older than these.
 # The first Python 3.11 on PATH that can make virtual environments (Debian's own cannot without python3-venv).
 PYTHON ?= $(shell for python in python3.11 python3; do $$python -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
-ENV ?= cpu
 CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+
+# `make env ENV=gpu` takes the CUDA build; from then on .venv is the GPU's, also where it must be made again, until ENV=cpu is said.
+# It is said to make: shells and environment modules have a variable ENV of their own.
+ifneq ($(origin ENV),command line)
+ENV := $(or $(patsubst $(VENV)/.for-%,%,$(firstword $(wildcard $(VENV)/.for-*))),cpu)
+endif
+ifeq ($(filter cpu gpu,$(ENV)),)
+$(error ENV is "$(ENV)": say cpu or gpu)
+endif
+READY := $(VENV)/.ready-$(ENV)
 
 .PHONY: env demo test test-slurm check bench profile manual clean
 .DELETE_ON_ERROR:
@@ -16,6 +24,7 @@ env: $(READY)
 $(READY): envs/cpu.txt envs/gpu.txt envs/tokenizers.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 with venv on PATH: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
+	@touch $(VENV)/.for-$(ENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/$(ENV).txt
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --dest $(VENV)/tokenizers --requirement envs/tokenizers.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
