@@ -71,9 +71,18 @@ def fetching(model):
 
 
 def prefetching():
-    """Ask for every model, also for those once fetched: the cache may be another or have been cleared."""
+    """Ask for every model, also for those once fetched: the cache may be another or have been cleared.
+
+    One that cannot be had stops no other, a signal stops all; at the end those that failed are named.
+    """
     names = [name for name, entry in needed(config, MODELS).items() if from_hub(entry)]
-    return "\n".join(["true", *map(fetching, names)])
+    asking = [
+        f'{fetching(name)} || {{ [ $? -lt 128 ] || exit; failed="$failed {name}"; }}'
+        for name in names
+    ]
+    told = "bioner: prefetch: not fetched:$failed. The lines above say why; then run the same again."
+    ending = f'[ -z "$failed" ] || {{ echo "{told}"; exit 1; }}'
+    return "\n".join(["failed=", *asking, ending])
 
 
 def trial_records(wildcards):
