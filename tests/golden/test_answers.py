@@ -54,7 +54,7 @@ def test_what_is_not_shown_is_never_told_as_a_difference(verdict, difference):
     text = said(
         PRIMARY | {"difference": difference, "low": difference - 20, "high": difference + 20, "verdict": verdict}
     )
-    assert text["BC5CDR"].startswith({"not shown": "Not shown either way", "too few": "Too few entities"}[verdict])
+    assert text["BC5CDR"].startswith({"not shown": "Not shown either way", "too few": "Too little text"}[verdict])
     assert "surpasses" not in text["BC5CDR"]
 
 

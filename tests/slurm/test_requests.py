@@ -78,7 +78,7 @@ def test_predictions_timings_and_trials_ask_for_what_they_use(run, cluster, held
     weights.mkdir()  # a folder: nothing is fetched
     names = ["bert-large-uncased", "mistral-7b"]
     settings = {name: {"source": {"hub": str(weights)}} for name in names}
-    settings["bert-large-uncased"]["search"] = {"learning_rate": [1e-5]}
+    settings["bert-large-uncased"]["search"] = {"batch_size": [16], "learning_rate": [1e-5]}
     run.configure(models=names, settings=settings)
     run.finish(run.start("data"))
     trained = run.folder / "results/demo/mistral-7b/seed42"

@@ -55,7 +55,7 @@ def _verdict(row: Row) -> str:
     llm, encoder = _named(row, ""), _named(row, "versus_")
     if row["verdict"] == "too few":
         return (
-            f"Too few entities for an answer: {row['gold_entities']:,} gold entities in {row['clusters_with_gold']:,} "
+            f"Too little text for an answer: {row['gold_entities']:,} gold entities in {row['clusters_with_gold']:,} "
             f"{row['cluster']}s; the best LLM, {llm}, has {_f1(row['score'])} strict F1, the best encoder, {encoder}, "
             f"{_f1(row['versus_score'])}."
         )
