@@ -19,6 +19,7 @@ from bioner.errors import InputError, leaving
 from bioner.instances import Instance
 from bioner.models import TASK_FILE
 from bioner.models.controls import predict_control
+from bioner.progress_bars import Meter, ignore
 from bioner.provenance import write_record
 from bioner.raw import Generated, RawOutput, Tagged, write_raw
 from bioner.tags import OUTSIDE
@@ -82,6 +83,7 @@ def predict_to(
         began = time.perf_counter()
         with _room(name, size):
             outputs = decoder(instances, size, number)
+        meter.advance(len(instances))
         leave_if_told()
         return outputs, decoder.took | {"decoding_seconds": round(time.perf_counter() - began, 3)}
 
@@ -106,7 +108,9 @@ def predict_to(
         if process == 0 and len(missing) < len(work):
             log.info("predict: going on; %d of %d shards are there", len(work) - len(missing), len(work))
         wait()
-        work.make(missing[process::processes], decode)
+        mine = missing[process::processes]
+        with Meter(f"predict {name}", "sentences", work.sentences(mine)) as meter:
+            work.make(mine, decode)
         wait()
         if process:
             return
@@ -147,8 +151,11 @@ def predict(
         tags = predict_control(entry["control"], train, gold)
         return [Tagged(instance.id, list(range(len(row))), row) for instance, row in zip(gold, tags, strict=True)]
     size = entry["predict"]["batch_size"]
+    meter = Meter(f"predict {name}", "sentences", len(gold))
     with _room(name, size):
-        return load_predictor(name, entry, weights, decoding, draft=draft)(gold, size)
+        predictor = load_predictor(name, entry, weights, decoding, draft=draft, told=meter.advance)
+        with meter:
+            return predictor(gold, size)
 
 
 def load_predictor(
@@ -161,12 +168,14 @@ def load_predictor(
     seed: int = 0,
     merged: bool = False,
     padded: bool = False,
+    told: Callable[[int], None] = ignore,
 ) -> Predictor:
     """A trained model as a function of instances and batch size; loads torch and the weights once.
 
     `draft` (forced decoding) and `seed` (where tokens are drawn) are for LLMs; so is `merged`: the adapter and its base
     as one model in the precision of training, which is faster and not quite the model that was trained. `padded` is for
-    encoders: in fp32, and filled up to the window, as the paper ran them.
+    encoders: in fp32, and filled up to the window, as the paper ran them. An encoder
+    tells how many sentences more it has tagged.
     """
     if entry["family"] not in TRAINED:
         remedy = "Only models with weights are loaded and timed; members of ensembles have predictions of their own."
@@ -183,10 +192,10 @@ def load_predictor(
     torch.set_num_threads(entry["resources"]["threads"])
     if entry["family"] == "llm":
         return _llm(entry, weights, decoding, draft or all_outside(), seed, merged)
-    return _classifier(name, entry, weights, padded)
+    return _classifier(name, entry, weights, padded, told)
 
 
-def _classifier(name: str, entry: Tree, weights: Path, padded: bool) -> Predictor:
+def _classifier(name: str, entry: Tree, weights: Path, padded: bool, told: Callable[[int], None]) -> Predictor:
     from bioner.models.encoder import tag
     from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer
     from bioner.models.llm import load_trained
@@ -220,6 +229,7 @@ def _classifier(name: str, entry: Tree, weights: Path, padded: bool) -> Predicto
             bf16=bf16,
             in_text=entry["family"] == "llm-head",
             pad_to=entry["max_length"] if padded else 0,
+            told=told,
         )
         return list(tagged)
 

@@ -21,6 +21,8 @@ import pytest
         "bioner.reporting.report",
         "bioner.reporting.reproduction",
         "bioner.scoring.score",
+        "bioner.status.cells",
+        "bioner.status.table",
     ],
 )
 def test_no_torch(module):

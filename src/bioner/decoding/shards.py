@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +21,11 @@ from bioner.errors import InputError
 from bioner.files import atomic_path, parse_json
 from bioner.instances import Instance
 from bioner.raw import Generated, as_record, checked
+from bioner.signs import PATIENCE, SIGN, leave_sign
 
 log = logging.getLogger(__name__)
+
+SILENCE = 10.0  # seconds between two signs of life
 
 Decode = Callable[[Sequence[Instance], int], tuple[list[Generated], dict[str, float]]]
 """Outputs of a shard's instances, given its number, and what they took, to be added up."""
@@ -37,6 +41,8 @@ class Shards:
         order = sorted(range(len(instances)), key=lambda index: (-len(instances[index].tokens), index))
         self._parts = [order[start : start + size] for start in range(0, len(order), size)]
         self._instances = instances
+        self._since: tuple[float, int] | None = None  # when this process took the place, and what was there
+        self._signed = 0.0
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -52,7 +58,7 @@ class Shards:
             raise InputError(self._place, "a file", "a folder that prediction makes and removes", "Move it away.")
         lock = FileLock(f"{self._place}.lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=PATIENCE)
         except Timeout:
             remedy = "Wait for it, end it, or choose another --out."
             found, expected = "another process that predicts here", "an output of its own"
@@ -62,11 +68,17 @@ class Shards:
                 log.info("predict: settings, weights or data are others than those of the shards that lie here; anew")
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / "job.json").write_text(self._text + "\n", encoding="utf-8")  # for who wants to know
+            self._since = time.monotonic(), self._count()
+            self._tell()
             yield
             shutil.rmtree(self._place, ignore_errors=True)
         finally:
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
+
+    def sentences(self, numbers: Sequence[int]) -> int:
+        """How many there are in these shards."""
+        return sum(len(self._parts[number]) for number in numbers)
 
     def missing(self) -> list[int]:
         """The numbers of the shards that are not there."""
@@ -81,7 +93,8 @@ class Shards:
                 shutil.rmtree(self._path(number))
             with atomic_path(self._path(number)) as path:
                 path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-            log.info("predict: shard %d of %d", number + 1, len(self._parts))
+            if time.monotonic() - self._signed > SILENCE:
+                self._tell()
 
     def collect(self) -> tuple[list[Generated], dict[str, float]]:
         """All outputs in the order of the instances, and what they took in all."""
@@ -98,6 +111,19 @@ class Shards:
             for name, value in took.items():
                 total[name] = total.get(name, 0) + value
         return [texts[index] for index in range(len(self._instances))], total
+
+    def _tell(self) -> None:
+        """A sign of life, of the process that has the place: how many shards there are, whoever made them."""
+        if self._since is None:
+            return
+        self._signed = now = time.monotonic()
+        (began, there), done = self._since, self._count()
+        pace = (now - began) / (done - there) if done > there else None
+        left = None if pace is None else round(pace * (len(self) - done), 1)
+        leave_sign(self._folder / SIGN, {"shards": len(self), "done": done, "seconds_left": left})
+
+    def _count(self) -> int:
+        return sum(self._path(number).is_file() for number in range(len(self)))
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06}.json"

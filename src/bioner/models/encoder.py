@@ -1,7 +1,7 @@
 """Token classifiers: words to subwords and back, without losing a word."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.models import IGNORED
+from bioner.progress_bars import ignore
 from bioner.raw import Tagged
 
 Subwords = tuple[list[int], list[int]]
@@ -182,8 +183,9 @@ def tag(
     bf16: bool = False,
     in_text: bool = False,
     pad_to: int = 0,
+    told: Callable[[int], None] = ignore,
 ) -> list[Tagged]:
-    """Tags of every sentence's deciding subwords, in order.
+    """Tags of every sentence's deciding subwords, in order; `told` hears how many sentences more are tagged.
 
     A batch holds windows of similar length: at most `batch_size` of them, and `batch_tokens` subwords with the padding.
     `bf16` runs under autocast, as the Trainer evaluates on dev: the weights stay as they were trained. Shorter windows
@@ -191,6 +193,7 @@ def tag(
     """
     made = cut(tokenizer, sentences, max_length, deciding, in_text=in_text).windows
     windows = [window for of_sentence in made for window in of_sentence]
+    ends = {number - 1 for number in accumulate(map(len, made))}  # last windows of sentences
     best: list[list[int]] = [[] for _ in windows]
     for batch in batches([len(window.input_ids) for window in windows], batch_size, batch_tokens):
         ids_of = [torch.tensor(windows[number].input_ids) for number in batch]
@@ -202,6 +205,7 @@ def tag(
             logits = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device)).logits
         for number, row in zip(batch, logits.argmax(-1).tolist(), strict=True):
             best[number] = row
+        told(sum(number in ends for number in batch))
     labels = model.config.id2label
     rows = iter(best)
     return [

@@ -1,4 +1,4 @@
-"""How far a training is: the rows of history.csv, when to stop, plain progress lines; kept with every checkpoint."""
+"""How far a training is: the rows of history.csv, when to stop, what others see of it; kept with every checkpoint."""
 
 import contextlib
 import json
@@ -15,8 +15,9 @@ from accelerate.utils import reduce
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bioner.errors import InputError
-from bioner.files import atomic_path
+from bioner.progress_bars import Meter
 from bioner.provenance import energy_kwh, peak_memory
+from bioner.signs import leave_sign
 from bioner.tables import Schema
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ HISTORY: Schema = {
 }
 Record = dict[str, Any]
 Metric = Literal["dev_strict_f1", "dev_loss"]
-SILENCE = 10  # seconds between two progress lines, and between two looks at the loss
+SILENCE = 10  # seconds between two signs of life, and between two looks at the loss
 
 
 class Diverged(InputError):
@@ -74,7 +75,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._training = 0.0  # seconds of this epoch, dev evaluation aside
         self._epoch_start = self._start = self._looked = time.monotonic()
         self._energy_start = energy_kwh(gpus)
-        self._clock: Path | None = None
+        self._sign: Path | None = None
+        self._signed = -math.inf
+        self._meter: Meter | None = None
 
     def record(self) -> Record:
         """What a checkpoint keeps of it; call it in every process."""
@@ -96,11 +99,14 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.loss, self.losses = torch.tensor(record["loss"]), record["losses"]
         self._before, self._training, self._energy_before = record["seconds"], record["training"], record["energy_kwh"]
 
-    def keep_time(self, clock: Path) -> None:
-        """From now on write time and energy to a file, and count what an earlier session wrote there: none is lost."""
-        self._clock = clock
+    def keep_time(self, sign: Path) -> None:
+        """From now on write time and energy to a file, and count what an earlier session wrote there: none is lost.
+
+        It is a sign of life, too (bioner.signs), and says how far the training is.
+        """
+        self._sign = sign
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            before = json.loads(clock.read_text(encoding="utf-8"))
+            before = json.loads(sign.read_text(encoding="utf-8"))
             self._before = max(self._before, float(before["seconds"]))
             if self._energy_before is not None and before["energy_kwh"] is not None:
                 self._energy_before = max(self._energy_before, float(before["energy_kwh"]))
@@ -149,20 +155,29 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Start the clock of the epoch, and know how long it will take."""
         self.max_steps = state.max_steps
         self._epoch_start = time.monotonic()
+        self._meter = Meter(f"train {self.name}", "steps", state.max_steps, done=state.global_step, at_most=True)
+        self._meter.show()
+        self._tell(args, state, now=True)
 
     def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start the clock of the epoch."""
         self._epoch_start = time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Now and then, look at the loss and say how far it is."""
+        """Say how far it is; now and then, look at the loss."""
         self.losses += 1
+        if self._meter is not None:
+            self._meter.advance()
         if time.monotonic() - self._looked > SILENCE:
             self._looked = time.monotonic()
             self.check_loss(state.global_step)
-            if state.is_world_process_zero:
-                self._say(state)
-                self._write_time()
+        self._tell(args, state)
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Live on while dev is evaluated."""
+        self._tell(args, state)
 
     def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Stop the clock before dev is evaluated."""
@@ -204,26 +219,34 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             log.info("train %s: epoch %.4g, dev loss %.4f%s", self.name, row["epoch"], row["dev_loss"], f1)
         if is_stale(self.rows, self.metric, self.patience):
             control.should_training_stop = True
+        self._tell(args, state, now=True)
 
-    def _write_time(self) -> None:
-        if self._clock is not None:
-            with atomic_path(self._clock) as path:
-                path.write_text(json.dumps({"seconds": self.seconds(), "energy_kwh": self.energy()}), encoding="utf-8")
+    def close(self) -> None:
+        """Show nothing any more."""
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None
+
+    def _tell(self, args: TrainingArguments, state: TrainerState, now: bool = False) -> None:
+        """Leave a sign of life, at most every SILENCE seconds but where there is news."""
+        if self._sign is None or not state.is_world_process_zero:
+            return
+        if not now and time.monotonic() - self._signed <= SILENCE:
+            return
+        self._signed = time.monotonic()
+        scores = [f1 for row in self.rows if (f1 := row["dev_strict_f1"]) is not None]
+        facts = {
+            "seconds": self.seconds(),
+            "energy_kwh": self.energy(),
+            "step": state.global_step,
+            "steps": state.max_steps,
+            "epoch": state.epoch or 0.0,
+            "epochs": args.num_train_epochs,
+            "dev_strict_f1": max(scores, default=None),
+            "seconds_left": self._meter.left() if self._meter else None,
+        }
+        leave_sign(self._sign, facts)
 
     def _mean_loss(self) -> torch.Tensor:
         """Over the processes of the job, each of which sees a part of every batch."""
         return reduce(self.loss, "mean")  # type: ignore[no-any-return]
-
-    def _say(self, state: TrainerState) -> None:
-        done = state.global_step - (self.rows[-1]["step"] if self.rows else 0)
-        spent = self._training + time.monotonic() - self._epoch_start
-        left = spent / max(1, done) * (state.max_steps - state.global_step)
-        log.info(
-            "train %s: step %d of %d, at most %s left", self.name, state.global_step, state.max_steps, _clock(left)
-        )
-
-
-def _clock(seconds: float) -> str:
-    if seconds > 5400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

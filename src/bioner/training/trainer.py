@@ -10,6 +10,7 @@ from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bioner.errors import Interrupted
+from bioner.signs import SIGN
 from bioner.training.checkpoints import folder_of, newest, remove_broken, rotate, seal, sealed
 from bioner.training.interrupts import Interrupts
 from bioner.training.order import Order, Shuffled, evened
@@ -56,7 +57,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         if last := newest(self.checkpoints):
             self.progress.restore(sealed(last))
             log.info("train %s: going on from step %s", self.progress.name, last.name.removeprefix("checkpoint-"))
-        self.progress.keep_time(self.checkpoints / "clock.json")
+        self.progress.keep_time(self.checkpoints / SIGN)
         try:
             if not self.progress.is_over():
                 self.train(resume_from_checkpoint=str(last) if last else None)
@@ -65,6 +66,8 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
                 raise
             log.warning("train %s: diverged: %s", self.progress.name, error)
             return None
+        finally:
+            self.progress.close()
         return self._take_weights()
 
     def _lacks(self, checkpoint: Path) -> Path | None:

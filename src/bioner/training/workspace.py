@@ -12,11 +12,13 @@ from filelock import FileLock, Timeout
 
 from bioner.errors import InputError
 from bioner.files import atomic_path
+from bioner.signs import PATIENCE
 from bioner.training.job import Job
 
 log = logging.getLogger(__name__)
 
 WORKSPACE = ".training"
+LOCK = f"{WORKSPACE}.lock"
 ASIDE = ".training.before"  # another job's checkpoints, until this one has some of its own
 DONE = ".training.done"  # on its way out
 CLAIM = "job.json"  # in the workspace: whose it is
@@ -37,9 +39,9 @@ def workspace_of(job: Job, out: Path) -> Iterator[Path]:
             raise InputError(out / name, "something else than a training leaves", expected, "Move it away.")
     made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / f"{WORKSPACE}.lock")
+    lock = FileLock(out / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=PATIENCE)
     except Timeout:
         remedy = "Wait for it, end it, or choose another --out."
         raise InputError(out, "another process that trains here", "a folder of its own", remedy) from None

@@ -18,6 +18,7 @@ from bioner.errors import InputError
 from bioner.instances import write_instances
 from bioner.predict import predict_to
 from bioner.raw import Generated
+from bioner.signs import SIGN, is_held, read_sign
 from bioner.training.job import Job
 from bioner.training.launch import ENVIRONMENT, launch_command
 from bioner.training.run import train
@@ -261,3 +262,24 @@ def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
     before = identity()
     os.utime(folder / "model" / "config.json", (1, 1))
     assert identity() != before
+
+
+def test_a_sign_tells_how_many_shards_there_are(tmp_path, monkeypatch):
+    """Ten instances in threes are four shards; the third is what kills it, and a second session begins with two."""
+    monkeypatch.setattr("bioner.decoding.shards.SILENCE", -1)
+    signs = []
+
+    def until(instances, number):
+        signs.append(read_sign(next((tmp_path / "work").glob(f"*/{SIGN}"))))
+        if number == 2 and len(signs) == 3:
+            raise Killed
+        return decode(instances, number)
+
+    shards = Shards(tmp_path / "work", {}, GOLD, 3)
+    with pytest.raises(Killed), shards.owned():
+        shards.make(shards.missing(), until)
+    with shards.owned():
+        shards.make(shards.missing(), until)
+        assert is_held(tmp_path / "work.lock", None, 0)
+    assert [(sign.number("done"), sign.number("shards")) for sign in signs] == [(n, 4) for n in (0, 1, 2, 2, 3)]
+    assert [sign.number("seconds_left") is None for sign in signs] == [True, False, False, True, False]

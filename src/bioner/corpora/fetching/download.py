@@ -4,13 +4,16 @@ import hashlib
 import logging
 import os
 import time
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import requests
 from filelock import FileLock
 from platformdirs import user_cache_path
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
+
+from bioner.progress_bars import Meter
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +88,14 @@ def _advance(session: requests.Session, url: str, target: Path) -> None:
         # Only a strong validator names the very bytes; without one a broken download begins again.
         validator = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
         mark.write_text("" if validator.startswith("W/") else validator)
-        with part.open("ab" if goes_on else "wb") as stream:
+        there = have if goes_on else 0
+        coming = answer.headers.get("Content-Length", "")
+        total = there + int(coming) if coming.isdecimal() else None
+        task = f"fetch: {PurePosixPath(urlsplit(url).path).name}"
+        with part.open("ab" if goes_on else "wb") as stream, Meter(task, "MB", total, done=there, scale=1e6) as meter:
             for chunk in answer.iter_content(CHUNK):
                 stream.write(chunk)
+                meter.advance(len(chunk))
     part.replace(target)
     mark.unlink()
     return None

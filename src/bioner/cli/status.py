@@ -1,0 +1,47 @@
+"""Commands that look at a run: status."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bioner.cli.options import Config, keep_apart, settings_of
+from bioner.errors import InputError
+
+
+def status(
+    config: Config = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's output folder, in place of the configuration's `out`.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write a row a seed to this file.")] = None,
+) -> None:
+    """How far a run is: done, running, failed or waiting, with dev F1 so far and the time left.
+
+    It reads what lies in the run's folders, at any time and from any machine that has them. The configuration is that
+    of the run: name the same overlays.
+    """
+    from bioner.catalogue import load_matrix
+    from bioner.config import DEFAULT_CONFIG
+    from bioner.status.cells import material, matrix
+    from bioner.status.records import Run, snakemake_since
+    from bioner.status.table import shown, status_table
+    from bioner.status.traces import Moment
+    from bioner.tables import check_table, write_table
+
+    settings = settings_of(config)
+    datasets, models = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
+    folder = out or Path(settings["out"])
+    if folder.exists() and not folder.is_dir():
+        raise InputError("--out", f"{folder}, which is a file", "a run's output folder", "Check the path.")
+    if csv:
+        keep_apart(csv, folder / "results", folder / "data", option="--csv")
+        check_table(csv)
+    mirror = settings["mirror"] or os.environ.get("BIONER_MIRROR")
+    moment = Moment(snakemake_since=snakemake_since(folder))
+    run = Run(settings, datasets, models, folder, Path(mirror).expanduser() if mirror else None, moment)
+    cells, awaited = matrix(run), material(run)
+    typer.echo(shown(cells, awaited))
+    if csv:
+        write_table(csv, status_table(cells, awaited))

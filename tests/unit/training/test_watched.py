@@ -1,0 +1,97 @@
+"""A real training as `bioner status` sees it from another process: at work, killed, gone on, done."""
+
+import signal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from bioner.cli import app
+from bioner.signs import is_held, read_sign
+from bioner.training.progress import Progress
+from bioner.training.run import train
+from bioner.training.workspace import LOCK, WORKSPACE
+from tests.unit.training.helpers import Crash, at_step, crash, results
+from tests.unit.training.test_killed import data, started, undisturbed_process, when  # noqa: F401
+
+OVERLAY = "datasets: [demo]\nmodels: [bert-mini]\nseeds: [42]\nout: {out}\n"
+
+
+def row(overlay: Path) -> dict[str, object]:
+    """The one row of `bioner status --csv`."""
+    path = overlay.parent / "status.csv"
+    done = CliRunner().invoke(app, ["status", "--config", str(overlay), "--csv", str(path)])
+    assert done.exit_code == 0, done.output
+    (found,) = pl.read_csv(path).to_dicts()
+    return found
+
+
+def test_a_training_is_seen_while_it_runs_and_after_it_was_killed(job, data, undisturbed_process, tmp_path):  # noqa: F811
+    overlay, out = tmp_path / "overlay.yaml", tmp_path / "out"
+    folder = out / "results" / "demo" / "bert-mini" / "seed42"
+    overlay.write_text(OVERLAY.format(out=out))
+    assert row(overlay)["state"] == "waiting"
+    process = started(job, data, folder)
+    when(lambda: list((folder / WORKSPACE / "checkpoints").glob("checkpoint-*/sealed.json")), process)
+    process.send_signal(signal.SIGSTOP)  # so that it does not end while it is looked at
+    seen = row(overlay)
+    assert (seen["stage"], seen["state"]) == ("train", "running")
+    assert str(seen["progress"]).endswith("/6")
+    process.kill()
+    process.communicate()
+    killed = row(overlay)
+    assert killed["state"] == "waiting"
+    assert str(killed["note"]).startswith("cut short at epoch ")
+    assert str(killed["note"]).endswith(", goes on")
+    process = started(job, data, folder)
+    process.communicate()
+    assert process.returncode == 0
+    done = row(overlay)
+    assert (done["stage"], done["state"], done["note"]) == ("predict", "waiting", None)
+    kept = results(folder)[2]["dev_strict_f1"]
+    assert done["dev_strict_f1"] == kept
+    assert results(folder) == results(undisturbed_process), "being looked at changes nothing"
+
+
+def test_signs_tell_step_epoch_and_the_best_f1_so_far(job, tmp_path, monkeypatch):
+    """Six steps an epoch; the sign is left at every step here, and the crash comes in the pass after the tenth."""
+    monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, 11, crash)
+        train(job, tmp_path)
+    sign = read_sign(tmp_path / WORKSPACE / "checkpoints" / "progress.json")
+    assert sign is not None
+    assert [sign.number(name) for name in ("step", "steps", "epochs")] == [10, 24, 4]
+    assert sign.number("epoch") == pytest.approx(10 / 6, abs=0.01)
+    assert (sign.number("seconds_left") or 0) > 0
+    assert sign.number("dev_strict_f1") is not None
+
+
+def test_the_lock_of_a_training_is_the_one_that_is_asked_for(job, tmp_path, monkeypatch):
+    seen = []
+    at_step(monkeypatch, 3, lambda: seen.append(is_held(tmp_path / LOCK, None, 0)))
+    train(job, tmp_path)
+    assert seen == [True]
+    assert not is_held(tmp_path / LOCK, None, 0)
+
+
+def test_signs_left_at_every_step_change_no_bit(job, undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
+    train(job, tmp_path)
+    assert results(tmp_path) == results(undisturbed)
+
+
+def test_a_terminal_s_bar_is_gone_when_training_ends_or_dies(job, tmp_path, monkeypatch):
+    closed, close = [], Progress.close
+
+    def noted(self: Progress) -> None:
+        close(self)
+        closed.append(self._meter)
+
+    monkeypatch.setattr(Progress, "close", noted)
+    train(job, tmp_path / "ends")
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, 3, crash)
+        train(job, tmp_path / "dies")
+    assert closed == [None, None]
