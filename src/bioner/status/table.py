@@ -39,9 +39,12 @@ def shown(cells: Sequence[Cell], material: Sequence[Row]) -> str:
 
 
 def in_short(cell: Cell) -> str:
-    """A cell in a few words: `running 3/20 84.2 ~40 min, 1 of 3 seeds`."""
+    """A cell in a few words: `running 3/20 84.2 ~40 min, 1 of 3 seeds`; stages but training by their names."""
     at = min(cell.rows, key=lambda row: STRENGTH.index(row.state))
-    words = [cell.state, at.trace.progress if cell.state != "done" else ""]
+    words: list[str] = [cell.state]
+    if cell.state not in ("done", "left out"):
+        named = at.stage if cell.state in ("running", "failed") and at.stage != "train" else ""
+        words += [named, at.trace.progress]
     words.append("" if cell.dev_f1 is None else f"{cell.dev_f1:.1f}")
     words.append("" if cell.left is None or cell.state in ("done", "left out") else f"~{duration(cell.left)}")
     done = sum(row.state == "done" for row in cell.rows if row.seed is not None)

@@ -42,6 +42,8 @@ class Moment:
 
 def training(folder: Path, log: Path, moment: Moment) -> Trace:
     """What a training left in the folder that it writes to."""
+    if not folder.is_dir():
+        return without_output(log, moment)
     sign = read_sign(folder / TRAINING / "checkpoints" / SIGN)
     if is_held(folder / f"{TRAINING}.lock", sign, moment.now):
         return _in_training(sign, moment)
@@ -58,6 +60,8 @@ def training(folder: Path, log: Path, moment: Moment) -> Trace:
 
 def prediction(raw: Path, log: Path, moment: Moment) -> Trace:
     """What a prediction left at its output, and in the shards of an LLM's beside it."""
+    if not raw.parent.is_dir():
+        return without_output(log, moment)
     place = shards_folder(raw)
     lock = place.with_name(f"{place.name}.lock")
     if raw.is_file() and not lock.exists():
@@ -66,7 +70,7 @@ def prediction(raw: Path, log: Path, moment: Moment) -> Trace:
     done, all_ = (0, 0) if sign is None else (_count(sign, "done"), _count(sign, "shards"))
     if is_held(lock, sign, moment.now):
         if sign is None:
-            return Trace("running", note="starting")
+            return Trace("running", note="before its first shard")
         left = _left(sign, moment)
         return Trace("running", f"{done}/{all_} shards", None, left, _where(sign), _silence(sign, moment))
     if raw.is_file():
@@ -115,7 +119,7 @@ def _fault(text: str) -> str | None:
 
 def _in_training(sign: Sign | None, moment: Moment) -> Trace:
     if sign is None:
-        return Trace("running", note="starting")
+        return Trace("running", note="before its first step")
     left, seconds = sign.number("seconds_left"), sign.number("seconds")
     took = None if left is None or seconds is None else seconds + left
     trace = Trace("running", _epochs(sign), sign.number("dev_strict_f1"), _left(sign, moment), _where(sign))

@@ -4,10 +4,8 @@ The tokenizer is trained on the training split. A pretrained LLM can copy its in
 slowly from few sentences: a scratch LLM therefore first practises on random words.
 """
 
-import logging
 import math
 import random
-import time
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -34,10 +32,8 @@ from bioner.models.examples import Examples, features_of
 from bioner.models.hub import device_of
 from bioner.models.lines import Lines
 from bioner.models.prompt import line_ids, prompt_text, response_line
+from bioner.progress_bars import Meter
 from bioner.tags import tag_set
-from bioner.training.progress import SILENCE
-
-log = logging.getLogger(__name__)
 
 # Keys of DeBERTa-v3's configuration that the code reads and its class does not declare.
 UNDECLARED = {"position_buckets", "share_att_key", "norm_rel_ebd"}
@@ -149,18 +145,16 @@ def _practise_copying(
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.95), weight_decay=0.0)
     schedule = get_constant_schedule_with_warmup(optimizer, math.ceil(0.1 * steps))
     model.to(device_of(gpus)).train()
-    told = time.monotonic()
     collate = DataCollatorForSeq2Seq(tokenizer)
     loader: DataLoader[Any] = DataLoader(examples, COPY_BATCH, collate_fn=collate)  # type: ignore[arg-type]
-    for step, batch in enumerate(loader, 1):
-        model(**batch.to(model.device), use_cache=False).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        if time.monotonic() - told > SILENCE:
-            told = time.monotonic()
-            log.info("train copying practice: step %d of %d", step, steps)
+    with Meter("train copying practice", "steps", steps) as meter:
+        for batch in loader:
+            model(**batch.to(model.device), use_cache=False).loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            meter.advance()
 
 
 def _copy_examples(

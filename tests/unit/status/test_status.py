@@ -166,7 +166,7 @@ def test_time_goes_on_after_the_last_sign_and_silence_is_told(overlay, out):
 def test_a_training_that_has_just_begun_is_running_without_an_epoch(overlay, out):
     with FileLock(write(out / "results" / "A" / "bert" / "seed42" / ".training.lock")):
         row = cell(run_of(overlay), "A", "bert").rows[0]
-    assert (row.state, row.trace.progress, row.trace.note) == ("running", "", "starting")
+    assert (row.state, row.trace.progress, row.trace.note) == ("running", "", "before its first step")
 
 
 @pytest.mark.parametrize(
@@ -243,6 +243,8 @@ def test_shards_tell_how_far_an_llm_has_decoded(overlay, out):
         row = cell(run_of(overlay), "A", "llama").rows[0]
     assert (row.stage, row.state, row.trace.progress, row.trace.dev_f1) == ("predict", "running", "12/40 shards", 70.0)
     assert row.left == pytest.approx(600, abs=5)
+    with FileLock(lock):
+        assert in_short(cell(run_of(overlay), "A", "llama")) == "running predict 12/40 shards 70.0 ~10 min"
     lock.unlink(missing_ok=True)
     row = cell(run_of(overlay), "A", "llama").rows[0]
     assert (row.state, row.trace.note) == ("waiting", "cut short after 12 of 40 shards, goes on")
