@@ -28,7 +28,7 @@ MATRIX = {
     "compare": {"resamples": 100},
 }
 # Reports that hold times and costs, and so are never the same twice.
-TIMED = {"table4_inference_time.csv", "cost.csv"}
+TIMED = {"table4_inference_time.csv", "cost.csv", "provenance.csv"}
 
 
 @pytest.fixture(scope="session")
