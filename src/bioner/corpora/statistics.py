@@ -10,8 +10,17 @@ import polars as pl
 from bioner.corpora.changes import LOSSES, Changes
 from bioner.instances import Instance
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
+from bioner.tables import Schema
 from bioner.tags import spans
 
+# What stats.csv holds, as it is read.
+STATISTICS: Schema = {
+    "dataset": pl.String,
+    "split": pl.String,
+    "statistic": pl.String,
+    "stratum": pl.String,
+    "value": pl.Float64,
+}
 PERCENTILES = (50, 90, 95, 99, 100)
 
 Row = tuple[str, str, float]

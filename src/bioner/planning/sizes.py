@@ -6,20 +6,14 @@ from pathlib import Path
 import polars as pl
 
 from bioner.config import REPOSITORY
+from bioner.corpora.statistics import STATISTICS
 from bioner.errors import InputError
 from bioner.instances import SPLITS
-from bioner.tables import Schema, read_table
+from bioner.tables import read_table
 
 TOKENS = 26  # a sentence of JNLPBA, whose length costs are stated for, and that of a corpus of unknown length
 KNOWN = REPOSITORY / "resources" / "corpora" / "sizes.csv"  # as this project normalizes what the catalogue names
 TABLE_1 = REPOSITORY / "resources" / "paper" / "table1_instances.csv"
-STATISTICS: Schema = {
-    "dataset": pl.String,
-    "split": pl.String,
-    "statistic": pl.String,
-    "stratum": pl.String,
-    "value": pl.Float64,
-}
 
 
 @dataclass(frozen=True, slots=True)

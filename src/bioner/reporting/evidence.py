@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from bioner.corpora.statistics import STATISTICS
 from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, read_instances, read_predictions
-from bioner.reporting.kept import STATISTICS
 from bioner.scoring.bounds import BOUNDS, MEASURES, prf_intervals
 from bioner.scoring.pairs import Pair
 from bioner.scoring.paper import SCORER, paper_tallies

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bioner.corpora.statistics import STATISTICS
 from bioner.errors import InputError
 from bioner.realignment.realign import ALIGNMENT
 from bioner.reporting.cells import Cell, cells_table, missing
@@ -20,13 +21,6 @@ from bioner.scoring.table import SCORE_SCHEMA
 from bioner.tables import Schema, read_table
 from bioner.timing import TIMING
 
-STATISTICS: Schema = {
-    "dataset": pl.String,
-    "split": pl.String,
-    "statistic": pl.String,
-    "stratum": pl.String,
-    "value": pl.Float64,
-}
 ALIGNED: Schema = {
     "dataset": pl.String,
     "model": pl.String,

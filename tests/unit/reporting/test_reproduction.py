@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.corpora.changes import Changes
-from bioner.corpora.statistics import corpus_statistics
+from bioner.corpora.statistics import STATISTICS, corpus_statistics
 from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, write_instances, write_predictions
 from bioner.reporting.efficiency import BERT_FAMILY
 from bioner.reporting.evidence import Evidence, read_evidence
-from bioner.reporting.kept import STATISTICS, TIMING
 from bioner.reporting.published import contradictions, differences, published
 from bioner.reporting.reproduction import (
     DATASETS,
@@ -33,6 +32,7 @@ from bioner.scoring.score import score
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.tables import write_table
 from bioner.tags import repair
+from bioner.timing import TIMING
 from tests.unit.scoring.random_cases import TAGS
 
 CELL = {"scorer": "paper", "label": "all"}
