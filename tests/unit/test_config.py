@@ -35,7 +35,13 @@ def test_an_empty_configuration_is_the_defaults_at_every_depth():
     assert config["mirror"] is None
     assert config["realign"] == {"method": "robust"}
     assert config["scoring"] == {"length_cuts": [1, 2], "per_type": True, "bootstrap": 10_000, "bootstrap_seed": 0}
-    assert config["timing"] == {"sentences": 100, "batch_sizes": [1, 16], "repeats": 3}
+    assert config["timing"] == {
+        "sentences": 100,
+        "batch_sizes": [1, 16, 64],
+        "repeats": 3,
+        "protocols": ["fair"],
+        "llm_weights": "merged",
+    }
     assert config["catalogues"] == {"datasets": ["config/datasets.yaml"], "models": ["config/models.yaml"]}
 
 
