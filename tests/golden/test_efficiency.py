@@ -51,10 +51,19 @@ def test_the_bert_family_average_is_there_when_all_three_were_timed(kept):
     assert found["difference"] == pytest.approx(2 - 0.026)
 
 
-def test_without_all_three_there_is_none(kept):
+def test_without_all_three_there_is_none_and_the_paper_s_stands_with_the_reason(kept):
     for model in BERTS[:2]:
         timed(kept, model, at(1, 1.0))
-    assert times(kept).filter(model="bert-family-average").is_empty()
+    found = row(times(kept), model="bert-family-average")
+    assert (found["seconds_per_sample"], found["paper_seconds_per_sample"]) == (None, 0.026)
+    assert "not all were timed alike" in found["note"]
+
+
+def test_a_trained_cell_that_was_not_timed_says_so_and_a_control_has_no_row(kept):
+    trained(kept, BERTS[0])
+    table = times(kept)
+    assert row(table, model=BERTS[0])["note"] == "not timed: no sound timing.csv"
+    assert BERTS[1] not in set(table["model"]), "no training is kept of it, as of a control"
 
 
 def test_llms_are_held_against_the_bert_family_at_the_same_batch_and_best_against_best(llm):

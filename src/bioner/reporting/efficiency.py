@@ -63,10 +63,32 @@ def time_table(kept: Kept) -> pl.DataFrame:
     )
     first = ["dataset", "model", "decoding", "protocol", "batch", "seconds_per_sample", "paper_seconds_per_sample"]
     table = table.select(*first, "difference", pl.exclude(*first, "difference"))
-    timed = kept.timing.select("dataset", "model").unique()
-    untimed = notes(kept.cells).join(timed, on=["dataset", "model"], how="anti", maintain_order="left")
+    untimed = _untimed(kept).join(table, on=["dataset", "model"], how="anti", maintain_order="left")
     missing = untimed.join(paper, on=["dataset", "model"], how="left", maintain_order="left")
-    return pl.concat([table, missing], how="diagonal_relaxed")
+    return _in_order(pl.concat([table, missing], how="diagonal_relaxed"), kept.cells)
+
+
+def _untimed(kept: Kept) -> pl.DataFrame:
+    """Cells, and averages of the BERT family, as if none of them had a time, and why: `dataset`, `model`, `note`."""
+    trained = kept.runs.select("dataset", "model").unique(maintain_order=True)
+    family = kept.cells.filter(pl.col("model").is_in(BERT_FAMILY)).select("dataset").unique(maintain_order=True)
+    alike = f"no average: of {', '.join(BERT_FAMILY)} not all were timed alike"
+    return pl.concat(
+        [
+            notes(kept.cells),
+            trained.with_columns(note=pl.lit("not timed: no sound timing.csv")),
+            family.with_columns(model=pl.lit(AVERAGE), note=pl.lit(alike)),
+        ]
+    )
+
+
+def _in_order(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    """Rows in the order of the cells, an average after those that it is of."""
+    places = cells.select("dataset", "model").with_row_index("place")
+    averages = places.filter(pl.col("model").is_in(BERT_FAMILY)).group_by("dataset").agg(pl.col("place").max())
+    averages = averages.select("place", "dataset", pl.lit(AVERAGE).alias("model"))
+    ordered = table.join(pl.concat([places, averages]), on=["dataset", "model"], how="left", maintain_order="left")
+    return ordered.sort("place", pl.col("model") == AVERAGE, maintain_order=True).drop("place")
 
 
 def _average(rows: pl.DataFrame, members: int | None = None) -> pl.DataFrame:
@@ -130,9 +152,7 @@ def cost_table(kept: Kept, prices: Mapping[str, Any]) -> pl.DataFrame:
         hours = row["gpu_hours"] if gpu else (row["seconds"] or 0.0) / 3600
         row |= {"money": None if price is None else hours * price, "currency": prices.get("currency")}
     table = pl.DataFrame(rows, schema=COST)
-    place = kept.cells.select("dataset", "model").with_row_index("place")
-    ordered = table.join(place, on=["dataset", "model"], how="left").sort("place", maintain_order=True)
-    return pl.concat([ordered.select(list(COST)), notes(kept.cells)], how="diagonal_relaxed")
+    return _in_order(pl.concat([table, notes(kept.cells)], how="diagonal_relaxed"), kept.cells)
 
 
 def _trained(run: Mapping[str, Any]) -> list[dict[str, Any]]:
