@@ -9,7 +9,7 @@ import pytest
 from bioner.catalogue import complete_entry
 from bioner.config import REPOSITORY
 from bioner.corpora.fetching.fetch import fetch, verify
-from bioner.corpora.fetching.sources import identities, lacking
+from bioner.corpora.fetching.sources import identities, lacking, why_absent
 from bioner.errors import InputError
 from bioner.instances import SPLITS
 
@@ -181,6 +181,17 @@ def test_only_files_that_a_user_has_to_supply_are_lacking(mirror, tmp_path):
     (mirror / "toy" / "dev.txt").unlink()
     (mirror / "toy" / "train.txt").unlink()
     assert lacking("toy", described, mirror) == ["train.txt"]
+
+
+def test_a_corpus_is_left_out_while_its_files_are_not_at_hand_and_were_not_before(mirror, tmp_path):
+    told = entry(
+        "Ask its authors.", **{split: {"url": f"https://example.org/{split}.txt"} for split in ("dev", "test")}
+    )
+    assert why_absent("toy", told, None, tmp_path / "data") == "train.txt not at hand. Ask its authors."
+    assert why_absent("toy", told, mirror, tmp_path / "data") is None
+    assert why_absent("toy", told | {"obtain": ""}, None, tmp_path / "data") is None, "its absence is a fault"
+    (tmp_path / "data" / "toy" / "raw").mkdir(parents=True)
+    assert why_absent("toy", told, None, tmp_path / "data") is None, "an earlier run had them"
 
 
 def test_the_output_is_not_inside_the_folder_it_is_taken_from(tmp_path):

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from bioner.catalogue import TRAINED, is_closed, load_matrix, trials_of
 from bioner.config import load_config
-from bioner.corpora.fetching.sources import lacking
+from bioner.corpora.fetching.sources import mirror_of, why_absent
 from bioner.errors import InputError
 
 try:
@@ -27,15 +27,11 @@ def out(path):
     return path if config["out"] == "." else f"{config['out']}/{path}"
 
 
-mirror = config["mirror"] or os.environ.get("BIONER_MIRROR")
-MIRROR = Path(mirror).expanduser() if mirror else None
-# Corpora that users supply, and have not: neither now nor in an earlier run.
+MIRROR = mirror_of(config)
 ABSENT = {
-    name: f"left out: {', '.join(files)} not at hand. {DATASETS[name]['obtain']}"
+    name: f"left out: {why}"
     for name in config["datasets"]
-    if DATASETS[name]["obtain"]
-    and (files := lacking(name, DATASETS[name], MIRROR))
-    and not os.path.isdir(out(f"data/{name}/raw"))
+    if (why := why_absent(name, DATASETS[name], MIRROR, Path(out("data"))))
 }
 NOTICES = {
     name: DATASETS[name]["notice"]

@@ -23,18 +23,18 @@ def fetch(
     """Get a corpus's raw files and verify their checksums."""
     from bioner.checksums import sha256_of
     from bioner.corpora.fetching.fetch import fetch
+    from bioner.corpora.fetching.sources import mirror_of
     from bioner.files import write_json
 
     if record:
         keep_apart(record, out, option="--record")
     settings = settings_of(config)
-    folder = mirror or settings["mirror"] or os.environ.get("BIONER_MIRROR")
     if entry is None and dataset in (
         planned := json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
     ):
         entry = json.dumps(planned[dataset])  # as the workflow has it; where files come from is no parameter of a rule
     found = entry_of("datasets", dataset, settings, entry)
-    files = fetch(dataset, found, out, Path(folder).expanduser() if folder else None)
+    files = fetch(dataset, found, out, mirror_of(settings, mirror))
     if record:
         write_json(record, {path.name: sha256_of(path) for path in files})
 

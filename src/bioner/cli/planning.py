@@ -1,6 +1,5 @@
 """Commands before a run: plan."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +22,7 @@ def plan(
     limit: Annotated[float | None, typer.Option(min=0, help="Exit with 1 where more GPU-hours are expected.")] = None,
 ) -> None:
     """What a run would take, before anything runs: jobs, GPU-hours, wall time, space and files, from stated costs."""
-    from bioner.corpora.fetching.sources import lacking
+    from bioner.corpora.fetching.sources import mirror_of, why_absent
     from bioner.planning.jobs import Matrix
     from bioner.planning.plan import plan
     from bioner.planning.sizes import size_of
@@ -38,15 +37,8 @@ def plan(
         raise InputError(data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path.")
     datasets, models = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
     folder = Path(settings["out"])
-    named = settings["mirror"] or os.environ.get("BIONER_MIRROR")
-    mirror = Path(named).expanduser() if named else None
-    absent = [
-        name
-        for name in settings["datasets"]
-        if datasets[name]["obtain"]
-        and lacking(name, datasets[name], mirror)
-        and not (folder / "data" / name / "raw").is_dir()
-    ]
+    mirror = mirror_of(settings)
+    absent = [name for name in settings["datasets"] if why_absent(name, datasets[name], mirror, folder / "data")]
     # As `at_hand` in workflow/common/configuration.smk: before the first report the whole matrix is planned.
     present = [name for name in settings["datasets"] if name not in absent]
     reported = (folder / "reports" / "report.html").exists()

@@ -1,6 +1,5 @@
 """Commands that look at a run: status."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +23,7 @@ def status(
     """
     from bioner.catalogue import load_matrix
     from bioner.config import DEFAULT_CONFIG
+    from bioner.corpora.fetching.sources import mirror_of
     from bioner.status.cells import material, matrix
     from bioner.status.records import Run, snakemake_since
     from bioner.status.table import shown, status_table
@@ -38,9 +38,8 @@ def status(
     if csv:
         keep_apart(csv, folder / "results", folder / "data", option="--csv")
         check_table(csv)
-    mirror = settings["mirror"] or os.environ.get("BIONER_MIRROR")
     moment = Moment(snakemake_since=snakemake_since(folder))
-    run = Run(settings, datasets, models, folder, Path(mirror).expanduser() if mirror else None, moment)
+    run = Run(settings, datasets, models, folder, mirror_of(settings), moment)
     cells, awaited = matrix(run), material(run)
     typer.echo(shown(cells, awaited))
     if csv:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bioner.config import Tree
-from bioner.corpora.fetching.sources import lacking
+from bioner.corpora.fetching.sources import why_absent
 from bioner.status.traces import Moment, State, Trace
 
 STRENGTH: tuple[State, ...] = ("running", "failed", "waiting", "left out", "done")  # of several states the first counts
@@ -70,13 +70,9 @@ class Run:
     mirror: Path | None = None
     moment: Moment = field(default_factory=Moment)
 
-    def absent(self, dataset: str) -> str:
-        """Why a corpus is left out, as the workflow leaves it out; empty where it is not."""
-        entry = self.datasets[dataset]
-        if not entry["obtain"] or (self.out / "data" / dataset / "raw").is_dir():
-            return ""
-        files = lacking(dataset, entry, self.mirror)
-        return f"{', '.join(files)} not at hand. {entry['obtain']}" if files else ""
+    def absent(self, dataset: str) -> str | None:
+        """Why a corpus is left out, as the workflow leaves it out; None where it is not."""
+        return why_absent(dataset, self.datasets[dataset], self.mirror, self.out / "data")
 
     def log(self, stage: str, *names: str) -> Path:
         """The log of a job of this stage."""

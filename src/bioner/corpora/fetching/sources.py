@@ -1,11 +1,18 @@
 """Where a corpus's raw files come from: this machine, a mirror, or addresses; and whether they can be had at all."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from bioner.checksums import CHECKSUMS, sha256_of, stated
 from bioner.config import REPOSITORY, Tree
+
+
+def mirror_of(config: Tree, named: Path | None = None) -> Path | None:
+    """The mirror that is named, else the configuration's, else the environment's; None where files are downloaded."""
+    folder = named or config["mirror"] or os.environ.get("BIONER_MIRROR")
+    return Path(folder).expanduser() if folder else None
 
 
 def local_paths(dataset: str, entry: Tree, name: str, mirror: Path | None) -> list[Path]:
@@ -31,6 +38,17 @@ def lacking(dataset: str, entry: Tree, mirror: Path | None) -> list[str]:
         if not (file["url"] or file["path"])
         and not any(path.exists() for path in local_paths(dataset, entry, name, mirror))
     ]
+
+
+def why_absent(dataset: str, entry: Tree, mirror: Path | None, data: Path) -> str | None:
+    """Why a run leaves a corpus out: files that users supply, and have not, neither now nor in an earlier run.
+
+    None where it is not left out. `data` is the run's data folder.
+    """
+    if not entry["obtain"] or (data / dataset / "raw").is_dir():
+        return None
+    files = lacking(dataset, entry, mirror)
+    return f"{', '.join(files)} not at hand. {entry['obtain']}" if files else None
 
 
 def identities(dataset: str, entry: Tree, mirror: Path | None, raw: Path, before: Mapping[str, str]) -> dict[str, str]:
