@@ -8,15 +8,26 @@ import polars as pl
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from bioner.catalogue import complete_entry
-from bioner.config import merged
+from bioner.catalogue import complete_entry, load_catalogue
+from bioner.config import load_config, merged
 from bioner.models.hub import load_tokenizer
 from bioner.training.job import Job
 from bioner.training.progress import Progress
 from bioner.training.scratch import make_pretrained
 from bioner.training.workspace import WORKSPACE
 
+CATALOGUE = load_catalogue("models", load_config({}))
 TIMES = ["seconds", "tokens_per_second", "peak_memory_gb", "peak_gpu_memory_gb"]
+
+
+def recipe(name: str, source: Path, **changes) -> dict:
+    """The catalogue's entry of a real model, on a small one and on the CPU."""
+    small = {
+        "source": {"hub": str(source), "revision": "main"},
+        "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
+    }
+    few = {"train": {"epochs": 1, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-3}}
+    return complete_entry("models", name, merged(CATALOGUE[name], merged(merged(small, few), changes)))
 
 
 class Crash(BaseException):

@@ -1,27 +1,21 @@
 """What is particular to training LLMs: the paper's recipe, where the loss is taken, dev by forced decoding."""
 
 import json
-import re
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
-from peft import PeftModel
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
-from bioner.catalogue import complete_entry, load_catalogue
-from bioner.config import load_config, merged
+from bioner.catalogue import complete_entry
+from bioner.config import merged
 from bioner.decoding.forced import ForcedDecoder
 from bioner.errors import InputError
 from bioner.instances import entity_types
-from bioner.models import adapters
-from bioner.models.adapters import trained_parameters, with_adapter
-from bioner.models.hub import load_causal_lm, load_llm_classifier, load_tokenizer
-from bioner.models.llm import load_trained
+from bioner.models.adapters import with_adapter
+from bioner.models.hub import load_tokenizer
 from bioner.models.spelling import Spelling, make_room
 from bioner.predict import predict
 from bioner.realignment.realign import realign_all
@@ -29,7 +23,6 @@ from bioner.scoring.score import headline_f1
 from bioner.tags import tag_set
 from bioner.training import llm
 from bioner.training import loss as loss_of_lines
-from bioner.training.card import write_card
 from bioner.training.dev import Dev
 from bioner.training.job import Job
 from bioner.training.llm import LineTrainer
@@ -37,79 +30,7 @@ from bioner.training.loss import summed_loss
 from bioner.training.progress import Progress
 from bioner.training.run import train
 from tests.conftest import instance
-from tests.unit.training.helpers import Crash, at_step, crash, job_of, results, stand_in
-
-CATALOGUE = load_catalogue("models", load_config({}))
-# The published sizes: https://huggingface.co/mistralai/Mistral-7B-Instruct-v0.3 and meta-llama/Llama-3.1-8B-Instruct.
-WIDE = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}
-REAL = {
-    "mistral-7b": (MistralConfig(**WIDE, intermediate_size=14336, vocab_size=32768), 340_262_912),
-    "llama-8b": (LlamaConfig(**WIDE, intermediate_size=14336, vocab_size=128256), 352_485_376),
-}
-
-
-def recipe(name: str, source: Path, **changes) -> dict:
-    """The catalogue's entry of a real model, on a small one and on the CPU."""
-    small = {
-        "source": {"hub": str(source), "revision": "main"},
-        "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
-    }
-    few = {"train": {"epochs": 1, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-3}}
-    return complete_entry("models", name, merged(CATALOGUE[name], merged(merged(small, few), changes)))
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_the_adapters_of_the_real_models_have_as_many_parameters_as_the_paper_s(name):
-    configuration, expected = REAL[name]
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(configuration)
-        assert trained_parameters(with_adapter(model, CATALOGUE[name])) == expected
-
-
-@pytest.mark.parametrize("name", REAL)
-def test_the_catalogue_has_the_paper_s_recipe(name):
-    entry = CATALOGUE[name]
-    train, lora = entry["train"], entry["lora"]
-    assert (entry["quantization"], entry["max_length"], train["precision"]) == ("nf4", 2048, "bf16")
-    assert (lora["r"], lora["alpha"], lora["dropout"], len(lora["targets"])) == (128, 256, 0.05, 8)
-    assert (train["batch_size"], train["epochs"], train["patience"]) == (32, 20, 3)
-    assert (train["optimizer"], train["checkpointing"]) == ("paged_adamw_8bit", True)
-    assert (entry["search"], entry["resources"]["gpus"]) == ({"learning_rate": [2e-5, 4e-5]}, 2)
-
-
-@pytest.mark.parametrize(("name", "architecture"), [("mistral-7b", "mistral"), ("llama-8b", "llama")])
-def test_the_recipe_runs_in_four_bits_and_leaves_an_adapter_alone(name, architecture, sentences, tmp_path):
-    source = stand_in(tmp_path / "source", architecture, sentences)
-    entry = recipe(name, source)
-    train(Job(name, entry, sentences, sentences, 7), tmp_path / "run")
-    folder = tmp_path / "run" / "model"
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
-    saved = load_file(folder / "adapter_model.safetensors")
-    assert {key.rsplit(".", 2)[1] for key in saved} == {"lora_A", "lora_B"}, "no copy of the output layer"
-    assert sum(tensor.numel() for tensor in saved.values()) == run["trained_parameters"]
-    settings = json.loads((folder / "adapter_config.json").read_text())
-    assert (settings["base_model_name_or_path"], settings["revision"]) == (str(source), "main")
-    assert run["kept"]["dev_strict_f1"] is not None
-    bare = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(source), str(folder))
-    assert "lora_A" in dict(bare.named_modules())["base_model.model.lm_head"]._modules
-    answers = predict(name, entry, sentences, [], folder, "forced")
-    assert [answer.text.count("\n") for answer in answers] == [len(item.tokens) for item in sentences]
-
-
-@pytest.mark.parametrize(("family", "kind"), [("llm", "CausalLM"), ("llm-head", "TokenClassification")])
-def test_the_model_card_says_how_to_load_the_adapter(family, kind, sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, quantization=None, family=family)
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
-    run["settings"]["source"]["hub"] = "owner/name"
-    write_card(tmp_path, run)
-    card = (tmp_path / "README.md").read_text()
-    assert f'AutoModelFor{kind}.from_pretrained("owner/name", revision="main"' in card
-    assert 'PeftModel.from_pretrained(base, "THIS FOLDER")' in card
-    assert ("num_labels=7" in card) == (family == "llm-head")
-    assert "| LoRA | rank 128, alpha 256, dropout 0.05, on q_proj" in card
-    assert not re.search(r"{{|{%|None|undefined", card)
+from tests.unit.training.helpers import job_of, recipe, results, stand_in
 
 
 class Reference(LineTrainer):
@@ -215,20 +136,6 @@ def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(sentences, tm
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in trained)
 
 
-@pytest.mark.parametrize("family", ["llm", "llm-head"])
-def test_the_base_is_in_four_bits_twice_quantised_and_the_rest_in_half_precision(family, sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, family=family)
-    load = partial(load_llm_classifier, labels=["O", "B-x"]) if family == "llm-head" else load_causal_lm
-    model = load(source, entry, 0)
-    layer = model.get_submodule("model.layers.0.mlp.up_proj")
-    assert (layer.weight.quant_state.quant_type, layer.weight.quant_state.nested) == ("nf4", True)
-    assert model.get_input_embeddings().weight.dtype == torch.bfloat16
-    whole = ["score"] if family == "llm-head" else []
-    adapted = with_adapter(model, entry, task="TOKEN_CLS" if whole else "CAUSAL_LM", whole=whole)
-    assert {values.dtype for values in adapted.parameters() if values.requires_grad} == {torch.float32}
-
-
 def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(sentences, tmp_path):
     source = stand_in(tmp_path / "source", "llama", sentences)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(source), load_tokenizer(source)
@@ -239,29 +146,6 @@ def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(sentences, tmp_path
         for number, tag in pieces.items():
             expected = was[tokenizer(tag, add_special_tokens=False)["input_ids"]].mean(0)
             torch.testing.assert_close(layer.weight[number], expected)
-
-
-@pytest.mark.parametrize("number", [4, 6])
-def test_four_bits_and_an_eight_bit_optimiser_go_on_where_they_were(sentences, tmp_path, monkeypatch, number):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, train={"epochs": 3, "batch_size": 2, "patience": None})
-    job = Job("tiny", entry, sentences, sentences, 7)
-    train(job, tmp_path / "undisturbed")
-    with monkeypatch.context() as patched, pytest.raises(Crash):
-        at_step(patched, number, crash)
-        train(job, tmp_path / "run")
-    train(job, tmp_path / "run")
-    first, second = (results(tmp_path / name, "adapter_model.safetensors") for name in ("undisturbed", "run"))
-    assert first == second
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["sessions"] == 2
-
-
-def test_four_bits_go_on_learning_after_dev_was_decoded(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    settings = {"epochs": 4, "learning_rate": 1e-2, "patience": None, "precision": "fp32", "optimizer": "adamw_torch"}
-    train(Job("tiny", recipe("llama-8b", source, train=settings), sentences, sentences, 7), tmp_path)
-    losses = pl.read_csv(tmp_path / "history.csv")["train_loss"].to_list()
-    assert losses[-1] < losses[2] < losses[1]
 
 
 def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
@@ -308,95 +192,11 @@ def test_an_architecture_that_changes_logits_behind_its_output_layer_is_refused(
         train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
 
 
-def test_whole_weights_are_predicted_with_as_they_were_saved(tiny_llm, sentences, tmp_path):
-    train(job_of(tiny_llm, sentences, train={"precision": "bf16"}), tmp_path / "run")
-    entry = merged(tiny_llm, {"train": {"precision": "bf16"}})
-    model = load_trained(tmp_path / "run" / "model", entry)[0]
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-
-
 def test_where_the_last_epoch_is_kept_every_epoch_has_a_score(tiny_llm, sentences, tmp_path):
     settings = {"epochs": 2, "monitor_sentences": 1, "checkpoint": "last", "patience": None}
     train(job_of(tiny_llm, sentences, train=settings), tmp_path)
     history = pl.read_csv(tmp_path / "history.csv")
     assert history["dev_strict_f1"].null_count() == 0
-
-
-def test_a_wrong_folder_is_told_apart(sentences, tmp_path):
-    source, other = (stand_in(tmp_path / name, "llama", sentences) for name in ("source", "other"))
-    entry = recipe("llama-8b", source, quantization=None)
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
-    folder = tmp_path / "run" / "model"
-    with pytest.raises(InputError, match=rf"trained from {source}; expected one trained from {other}"):
-        load_trained(folder, recipe("llama-8b", other))
-    for changes, said in [
-        ({"lora": None}, r'a model trained with lora \{"r": 128.*expected null, as the entry says'),
-        ({"family": "llm-head"}, 'trained with family "llm"; expected "llm-head"'),
-        ({"tag_spelling": "letters"}, 'trained with tag_spelling "names"; expected "letters"'),
-        ({"quantization": "nf4"}, 'trained with quantization null; expected "nf4"'),
-    ]:
-        with pytest.raises(InputError, match=said):
-            load_trained(folder, merged(entry, changes))
-    weights = (folder / "adapter_model.safetensors").read_bytes()
-    (folder / "adapter_model.safetensors").write_bytes(weights[:1000])
-    with pytest.raises(InputError, match="an adapter that does not fit"):
-        load_trained(folder, entry)
-    (folder / "adapter_model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"no adapter_model.safetensors; expected the weights of an adapter"):
-        load_trained(folder, entry)
-
-
-def test_an_adapter_with_more_or_less_than_its_base_takes_is_refused(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, quantization=None)
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
-    folder = tmp_path / "run" / "model"
-    path = folder / "adapter_model.safetensors"
-    saved = load_file(path)
-    lacking = dict(list(saved.items())[1:])
-    for tensors in (lacking, saved | {"base_model.model.more.lora_A.weight": torch.zeros(2, 2)}):
-        save_file(tensors, path)
-        with pytest.raises(InputError, match=r"an adapter that does not fit \(base_model.model"):
-            load_trained(folder, entry)
-
-
-def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    saved = load_file(source / "model.safetensors")
-    del saved["model.layers.1.mlp.up_proj.weight"]
-    save_file(saved, source / "model.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"weights without model.layers.1.mlp.up_proj.weight; expected all"):
-        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"targets": ["q_proj", "nonsense"]}, r"lora.targets: found 'nonsense'; expected names of modules.*up_proj"),
-        ({"targets": []}, "lora.targets: found none"),
-        ({"targets": ["input_layernorm"]}, r"lora: found what makes no adapters \(Target module"),
-        ({"save_whole": ["nonsense"]}, r"lora.save_whole: found 'nonsense'"),
-        ({"save_whole": ["q_proj"]}, "lora: found what makes no adapters"),
-    ],
-)
-def test_adapters_that_cannot_be_made_are_told(sentences, tmp_path, changes, said):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    with pytest.raises(InputError, match=said):
-        train(Job("tiny", recipe("llama-8b", source, lora=changes), sentences, sentences, 7), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_an_adapter_on_an_output_layer_that_is_the_embeddings_is_refused(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=True)
-    with pytest.raises(InputError, match=r"lm_head, which is this model's embeddings, too.*Leave lm_head out"):
-        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
-
-
-def test_an_adapter_is_no_base(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
-    with pytest.raises(InputError, match=r"an adapter; expected a whole model.*bioner merge"):
-        train(Job("tiny", recipe("llama-8b", tmp_path / "run" / "model"), sentences, sentences, 7), tmp_path / "two")
 
 
 def test_types_with_a_colon_cannot_be_written_in_lines(tiny_llm, tmp_path):
@@ -422,14 +222,6 @@ def test_what_a_family_has_no_use_for_is_refused(entry):
     with pytest.raises(InputError):
         complete_entry("models", "tiny", {"source": {"hub": "owner/name"}, **entry})
     complete_entry("models", "tiny", {"source": {"hub": "owner/name"}, "family": entry["family"]})
-
-
-def test_four_bits_without_bitsandbytes_are_refused_with_a_remedy(sentences, tmp_path, monkeypatch):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    monkeypatch.setattr("bioner.models.hub.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"nf4 and no bitsandbytes.*envs/gpu.txt"):
-        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(tiny_llm, sentences, tmp_path, monkeypatch):
@@ -466,14 +258,6 @@ def test_dev_is_decoded_with_legal_transitions_where_tests_will_be(tiny_llm, sen
     assert legal == [True, False]
 
 
-def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise(tiny_llm, sentences, tmp_path):
-    for weights in ("fp32", "bf16"):
-        settings = {"precision": "bf16", "weights": weights}
-        train(job_of(tiny_llm, sentences, train=settings), tmp_path / weights)
-        saved = load_file(tmp_path / weights / "model" / "model.safetensors")
-        assert {tensor.dtype for tensor in saved.values()} == {{"fp32": torch.float32, "bf16": torch.bfloat16}[weights]}
-
-
 @pytest.fixture(scope="module")
 def tokenizer_of_three(sentences, tmp_path_factory):
     return load_tokenizer(stand_in(tmp_path_factory.mktemp("tokenizer") / "source", "llama", sentences))
@@ -493,11 +277,3 @@ def test_long_sentences_are_split_and_counted(tiny_llm, sentences, tmp_path, cap
 def test_no_room_for_a_word_is_an_error(tiny_llm, sentences, tmp_path):
     with pytest.raises(InputError, match=r"no word within max_length 20.*Raise max_length"):
         train(job_of(tiny_llm, sentences, max_length=20), tmp_path)
-
-
-def test_adapters_are_trained_in_full_precision_on_a_base_in_half(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
-    model = adapters.with_adapter(base, recipe("llama-8b", source))
-    kinds = {(parameter.requires_grad, parameter.dtype) for parameter in model.parameters()}
-    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}

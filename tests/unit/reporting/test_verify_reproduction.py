@@ -1,0 +1,143 @@
+"""bioner verify-reproduction: from kept files to a verdict a number."""
+
+import random
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+
+from bioner.corpora.changes import Changes
+from bioner.corpora.statistics import corpus_statistics
+from bioner.errors import InputError
+from bioner.instances import Instance, Prediction, write_instances, write_predictions
+from bioner.reporting.evidence import read_evidence
+from bioner.reporting.reproduction import (
+    DATASETS,
+    MODELS,
+    reproduction_table,
+)
+from bioner.scoring.score import score
+from bioner.tables import write_table
+from bioner.tags import repair
+from tests.unit.reporting.numbers import cell
+from tests.unit.scoring.random_cases import TAGS
+
+
+def tree(folder, models=("bert-large-cased",), seeds=(1, 2)):
+    """Kept files of BC5CDR: gold with half of its tags drawn anew, as several models under several seeds."""
+    draw = random.Random(0)
+    gold = []
+    for number in range(90):
+        tags = repair([draw.choice(TAGS) for _ in range(8)]).tags
+        gold.append(Instance(f"s{number}", f"d{number // 3}", list("abcdefgh"), tags))
+    write_instances(folder / "data" / "BC5CDR" / "test.jsonl", gold)
+    splits = {"train": gold, "dev": gold, "test": gold}
+    statistics = corpus_statistics("BC5CDR", splits, {name: [1] for name in splits}, Changes())
+    write_table(folder / "data" / "BC5CDR" / "stats.csv", statistics)
+    for model in models:
+        scores = []
+        for seed in seeds:
+            found = [
+                Prediction(
+                    item.id, repair([draw.choice(TAGS) if draw.random() < 0.5 else tag for tag in item.tags]).tags
+                )
+                for item in gold
+            ]
+            cell_folder = folder / "results" / "BC5CDR" / model
+            write_predictions(cell_folder / f"seed{seed}" / "direct" / "predictions.jsonl", found)
+            scores.append(score(gold, found, "BC5CDR", model, seed, "direct", bootstrap=100))
+        write_table(cell_folder / "scores.csv", pl.concat(scores))
+    return folder
+
+
+def verified(folder) -> pl.DataFrame:
+    return reproduction_table(read_evidence(folder / "results", folder / "data", DATASETS, MODELS, 100, 0))
+
+
+def verdicts(numbers: pl.DataFrame, /, **where) -> set[str]:
+    return set(numbers.filter(**where)["verdict"])
+
+
+def test_a_tree_with_predictions_is_judged_in_every_measure(tmp_path):
+    table = verified(tree(tmp_path))
+    mine = table.filter(pl.col("table").is_in(["III", "V"]), dataset="BC5CDR", model="bert-large-cased", length="all")
+    assert mine["measure"].to_list() == ["precision", "recall", "f1"] * 2
+    assert set(mine["verdict"]) == {"fail"}  # half of the tags are wrong
+    assert mine["seeds"].to_list() == [2] * 6
+    assert mine.filter((pl.col("low") < pl.col("ours")) & (pl.col("ours") < pl.col("high"))).height == 6
+    assert mine.filter(pl.col("allowed_low") < pl.col("low"), pl.col("high") < pl.col("allowed_high")).height == 6
+    assert verdicts(table, dataset="JNLPBA") == {"not run"}
+
+
+def test_without_predictions_f1_alone_is_judged(tmp_path):
+    folder = tree(tmp_path, seeds=(1,))
+    (folder / "results" / "BC5CDR" / "bert-large-cased" / "seed1" / "direct" / "predictions.jsonl").unlink()
+    mine = verified(folder).filter(table="III", dataset="BC5CDR", model="bert-large-cased", length="all")
+    reasons = dict(mine.select("measure", "reason").rows())
+    assert reasons["precision"] == reasons["recall"] == "no predictions kept"
+    assert verdicts(mine, measure="f1") == {"fail"}
+
+
+def test_predictions_that_were_not_scored_are_not_judged_by(tmp_path):
+    folder = tree(tmp_path, seeds=(1,))
+    path = folder / "results" / "BC5CDR" / "bert-large-cased" / "seed1" / "direct" / "predictions.jsonl"
+    gold = [line.split('"tags"')[0] for line in path.read_text().splitlines()]
+    path.write_text("".join(f'{line}"tags": {["O"] * 8}}}\n'.replace("'", '"') for line in gold))
+    mine = verified(folder).filter(table="III", dataset="BC5CDR", model="bert-large-cased", length="all")
+    told = "the kept predictions are not those that were scored: score them again"
+    assert set(mine.filter(pl.col("measure") != "f1")["reason"]) == {told}
+
+
+def test_what_is_broken_is_told_and_the_rest_judged(tmp_path):
+    folder = tree(tmp_path, models=("bert-large-cased", "biomedbert-large", "deberta-v3-large"), seeds=(1,))
+    cells = folder / "results" / "BC5CDR"
+    (cells / "biomedbert-large" / "scores.csv").write_text("dataset,model\nx,y\n")
+    (cells / "biomedbert-large" / "timing.csv").write_text("?\n")
+    (cells / "deberta-v3-large" / "scores.csv").write_bytes((cells / "bert-large-cased" / "scores.csv").read_bytes())
+    (cells / "bert-large-cased" / "seed1" / "direct" / "predictions.jsonl").write_text("{\n")
+    (folder / "data" / "JNLPBA").mkdir()
+    (folder / "data" / "JNLPBA" / "stats.csv").write_text("broken\n")
+    table = verified(folder)
+    strict = {"table": "III", "dataset": "BC5CDR", "length": "all"}
+    assert "unreadable table" in cell(table, **strict, model="biomedbert-large", measure="f1")["reason"]
+    assert "unreadable table" in cell(table, table="IV", dataset="BC5CDR", model="bert-family-average")["reason"]
+    other = cell(table, **strict, model="deberta-v3-large", measure="f1")["reason"]
+    assert "found rows of BC5CDR by bert-large-cased; expected BC5CDR by deberta-v3-large alone" in other
+    assert "broken JSON" in cell(table, **strict, model="bert-large-cased", measure="recall")["reason"]
+    assert cell(table, **strict, model="bert-large-cased", measure="f1")["verdict"] == "fail"
+    assert "unreadable table" in cell(table, table="I", dataset="JNLPBA", split="dev")["reason"]
+    assert verdicts(table, table="II", dataset="BC5CDR") == {"fail"}
+    assert table.height == 505
+
+
+def test_the_same_files_give_the_same_table(tmp_path):
+    folder = tree(tmp_path)
+    assert verified(folder).equals(verified(folder))
+
+
+def test_missing_folders_are_bad_input(tmp_path):
+    with pytest.raises(InputError, match=r"results: found no such folder"):
+        verified(tmp_path)
+
+
+def bioner(*arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "bioner", "verify-reproduction", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_writes_every_number_and_fails_only_when_asked_to(tmp_path):
+    folder, out = tree(tmp_path), tmp_path / "reports" / "reproduction.csv"
+    options = ("--results", folder / "results", "--data", folder / "data", "--bootstrap", 100)
+    done = bioner(*options, "--out", out)
+    assert (done.returncode, len(pl.read_csv(out, infer_schema=False))) == (0, 505)
+    assert "Failed:" in done.stdout
+    assert bioner(*options, "--strict").returncode == 1
+
+
+def test_the_command_tells_bad_input_in_a_line(tmp_path):
+    (tmp_path / "data").mkdir()
+    for results, out in ((tmp_path / "none", tmp_path / "r.csv"), (tmp_path / "data", tmp_path / "data" / "r.csv")):
+        done = bioner("--results", results, "--data", tmp_path / "data", "--out", out)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert not out.exists()

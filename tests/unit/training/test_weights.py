@@ -1,0 +1,134 @@
+"""Weights and adapters of LLMs: loaded as they were saved, and what is none of either refused."""
+
+import json
+import re
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from bioner.config import merged
+from bioner.errors import InputError
+from bioner.models import adapters
+from bioner.models.llm import load_trained
+from bioner.training.card import write_card
+from bioner.training.job import Job
+from bioner.training.run import train
+from tests.unit.training.helpers import job_of, recipe, stand_in
+
+
+@pytest.mark.parametrize(("family", "kind"), [("llm", "CausalLM"), ("llm-head", "TokenClassification")])
+def test_the_model_card_says_how_to_load_the_adapter(family, kind, sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    entry = recipe("llama-8b", source, quantization=None, family=family)
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    run["settings"]["source"]["hub"] = "owner/name"
+    write_card(tmp_path, run)
+    card = (tmp_path / "README.md").read_text()
+    assert f'AutoModelFor{kind}.from_pretrained("owner/name", revision="main"' in card
+    assert 'PeftModel.from_pretrained(base, "THIS FOLDER")' in card
+    assert ("num_labels=7" in card) == (family == "llm-head")
+    assert "| LoRA | rank 128, alpha 256, dropout 0.05, on q_proj" in card
+    assert not re.search(r"{{|{%|None|undefined", card)
+
+
+def test_whole_weights_are_predicted_with_as_they_were_saved(tiny_llm, sentences, tmp_path):
+    train(job_of(tiny_llm, sentences, train={"precision": "bf16"}), tmp_path / "run")
+    entry = merged(tiny_llm, {"train": {"precision": "bf16"}})
+    model = load_trained(tmp_path / "run" / "model", entry)[0]
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_wrong_folder_is_told_apart(sentences, tmp_path):
+    source, other = (stand_in(tmp_path / name, "llama", sentences) for name in ("source", "other"))
+    entry = recipe("llama-8b", source, quantization=None)
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    folder = tmp_path / "run" / "model"
+    with pytest.raises(InputError, match=rf"trained from {source}; expected one trained from {other}"):
+        load_trained(folder, recipe("llama-8b", other))
+    for changes, said in [
+        ({"lora": None}, r'a model trained with lora \{"r": 128.*expected null, as the entry says'),
+        ({"family": "llm-head"}, 'trained with family "llm"; expected "llm-head"'),
+        ({"tag_spelling": "letters"}, 'trained with tag_spelling "names"; expected "letters"'),
+        ({"quantization": "nf4"}, 'trained with quantization null; expected "nf4"'),
+    ]:
+        with pytest.raises(InputError, match=said):
+            load_trained(folder, merged(entry, changes))
+    weights = (folder / "adapter_model.safetensors").read_bytes()
+    (folder / "adapter_model.safetensors").write_bytes(weights[:1000])
+    with pytest.raises(InputError, match="an adapter that does not fit"):
+        load_trained(folder, entry)
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"no adapter_model.safetensors; expected the weights of an adapter"):
+        load_trained(folder, entry)
+
+
+def test_an_adapter_with_more_or_less_than_its_base_takes_is_refused(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    entry = recipe("llama-8b", source, quantization=None)
+    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    folder = tmp_path / "run" / "model"
+    path = folder / "adapter_model.safetensors"
+    saved = load_file(path)
+    lacking = dict(list(saved.items())[1:])
+    for tensors in (lacking, saved | {"base_model.model.more.lora_A.weight": torch.zeros(2, 2)}):
+        save_file(tensors, path)
+        with pytest.raises(InputError, match=r"an adapter that does not fit \(base_model.model"):
+            load_trained(folder, entry)
+
+
+def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    saved = load_file(source / "model.safetensors")
+    del saved["model.layers.1.mlp.up_proj.weight"]
+    save_file(saved, source / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=r"weights without model.layers.1.mlp.up_proj.weight; expected all"):
+        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"targets": ["q_proj", "nonsense"]}, r"lora.targets: found 'nonsense'; expected names of modules.*up_proj"),
+        ({"targets": []}, "lora.targets: found none"),
+        ({"targets": ["input_layernorm"]}, r"lora: found what makes no adapters \(Target module"),
+        ({"save_whole": ["nonsense"]}, r"lora.save_whole: found 'nonsense'"),
+        ({"save_whole": ["q_proj"]}, "lora: found what makes no adapters"),
+    ],
+)
+def test_adapters_that_cannot_be_made_are_told(sentences, tmp_path, changes, said):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    with pytest.raises(InputError, match=said):
+        train(Job("tiny", recipe("llama-8b", source, lora=changes), sentences, sentences, 7), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_on_an_output_layer_that_is_the_embeddings_is_refused(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=True)
+    with pytest.raises(InputError, match=r"lm_head, which is this model's embeddings, too.*Leave lm_head out"):
+        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+
+
+def test_an_adapter_is_no_base(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+    with pytest.raises(InputError, match=r"an adapter; expected a whole model.*bioner merge"):
+        train(Job("tiny", recipe("llama-8b", tmp_path / "run" / "model"), sentences, sentences, 7), tmp_path / "two")
+
+
+def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise(tiny_llm, sentences, tmp_path):
+    for weights in ("fp32", "bf16"):
+        settings = {"precision": "bf16", "weights": weights}
+        train(job_of(tiny_llm, sentences, train=settings), tmp_path / weights)
+        saved = load_file(tmp_path / weights / "model" / "model.safetensors")
+        assert {tensor.dtype for tensor in saved.values()} == {{"fp32": torch.float32, "bf16": torch.bfloat16}[weights]}
+
+
+def test_adapters_are_trained_in_full_precision_on_a_base_in_half(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
+    model = adapters.with_adapter(base, recipe("llama-8b", source))
+    kinds = {(parameter.requires_grad, parameter.dtype) for parameter in model.parameters()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
