@@ -3,6 +3,8 @@
 PYTHON ?= $(shell for python in python3.11 python3; do $$python -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
 CORES ?= all
+# Processes that test side by side; each takes up to 2 GB.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -35,7 +37,7 @@ demo: $(READY)
 	@$(BIN)/bioner summary runs/demo/reports
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" --ignore tests/slurm
+	$(BIN)/python -m pytest -m "not slow" --ignore tests/slurm --numprocesses $(WORKERS) --dist worksteal
 
 # A real Slurm of two nodes, started for the tests alone (Debian: slurm-wlm munge; for accounting slurmdbd mariadb-server).
 # The slower half of the disturbances too; `make test-slurm ARGS='-m "not slow"'` leaves them out.

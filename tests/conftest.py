@@ -20,6 +20,11 @@ def instance(identity: str, text: str) -> Instance:
     return Instance(identity, identity, [word for word, _, _ in words], [tag for _, _, tag in words])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first: as the last tests, they would keep one process busy while the others wait."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def download_cache(tmp_path_factory, monkeypatch) -> Path:
     """No test leaves or finds downloads in the user's cache."""
