@@ -5,7 +5,7 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -80,6 +80,18 @@ def peak_memory(gpus: int) -> tuple[float, float | None]:
 
 def energy_kwh(gpus: int) -> float | None:
     """What the first `gpus` visible GPUs have taken since their driver was loaded; None where they do not say."""
+    millijoules = _told(gpus, lambda nvml, card: nvml.nvmlDeviceGetTotalEnergyConsumption(card))
+    return None if millijoules is None else sum(millijoules) / 3.6e9
+
+
+def others_on_gpu(gpus: int) -> int | None:
+    """Processes of others on the first visible GPU, this one's not counted; None without a GPU, or where none tells."""
+    processes = _told(min(gpus, 1), lambda nvml, card: len(nvml.nvmlDeviceGetComputeRunningProcesses(card)))
+    return None if processes is None else max(0, processes[0] - 1)
+
+
+def _told(gpus: int, ask: Callable[[Any, Any], int]) -> list[int] | None:
+    """What the driver answers of each of the first `gpus` visible GPUs; None without one, or where it does not."""
     torch = sys.modules.get("torch")
     if not gpus or torch is None or not torch.cuda.is_available():
         return None
@@ -88,25 +100,8 @@ def energy_kwh(gpus: int) -> float | None:
 
         pynvml.nvmlInit()
         ids = [f"GPU-{torch.cuda.get_device_properties(index).uuid}" for index in range(gpus)]
-        handles = [pynvml.nvmlDeviceGetHandleByUUID(id_) for id_ in ids]
-        millijoules = sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles)
+        return [ask(pynvml, pynvml.nvmlDeviceGetHandleByUUID(id_)) for id_ in ids]
     except Exception:  # a driver, a card or a container that does not tell: no reason to stop a training
-        return None
-    return float(millijoules / 3.6e9)
-
-
-def others_on_gpu(gpus: int) -> int | None:
-    """Processes of others on the first visible GPU, this one's not counted; None without a GPU, or where none tells."""
-    torch = sys.modules.get("torch")
-    if not gpus or torch is None or not torch.cuda.is_available():
-        return None
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(0).uuid}")
-        return max(0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1)
-    except Exception:  # no reason to time nothing
         return None
 
 

@@ -127,10 +127,7 @@ def time_model(
         machine = provenance()
         where = machine["gpus"][0] if machine["gpus"] and gpus else machine["cpu"]
         for batch in protocol.batches(family, batches):
-            before = energy_kwh(gpus)
-            row = time_batch(tagged, timed.sample, batch, repeats)
-            after = energy_kwh(gpus)
-            used = None if before is None or after is None else (after - before) * 1000
+            row = time_batch(tagged, timed.sample, batch, repeats, gpus)
             memory, gpu_memory = peak_memory(gpus)
             yield {
                 "family": family,
@@ -142,7 +139,6 @@ def time_model(
                 "others_on_gpu": others_on_gpu(gpus),
                 **row,
                 "gflop_per_sample": gflop_per_sample(tagged, timed.sample, batch),
-                "energy_wh_per_sample": None if used is None else used / (len(timed.sample) * repeats),
                 "peak_memory_gb": memory,
                 "peak_gpu_memory_gb": gpu_memory,
             }
@@ -156,16 +152,21 @@ def sample_of(instances: Sequence[Instance], sentences: int) -> list[Instance]:
     return [instances[position * len(instances) // count] for position in range(count)]
 
 
-def time_batch(predictor: Tagger, sample: Sequence[Instance], batch: int, repeats: int) -> dict[str, Any]:
-    """Seconds a sentence, at a batch size: the median of `repeats` passes over the sample after one warm-up pass.
+def time_batch(
+    predictor: Tagger, sample: Sequence[Instance], batch: int, repeats: int, gpus: int = 0
+) -> dict[str, Any]:
+    """Seconds a sentence, at a batch size: the median of `repeats` passes over the sample after a warm-up.
 
     With batches of one, every sentence is a call of its own, and the median and 95th percentile of a sentence's seconds
-    are given, too (latency). The clock waits for the device.
+    are given, too (latency). The clock waits for the device. Watt-hours of `gpus` are of the same passes.
     """
     parts = [sample[start : start + batch] for start in range(0, len(sample), batch)] if batch == 1 else [sample]
     for part in parts[: 1 if batch > 1 else 3]:  # whatever is made at the first call is made now
         predictor(part[:batch], batch)
+    before = energy_kwh(gpus)
     passes = [[_seconds(predictor, part, batch) for part in parts] for _ in range(repeats)]
+    after = energy_kwh(gpus)
+    used = None if before is None or after is None else (after - before) * 1000
     means = [sum(seconds) / len(sample) for seconds in passes]
     alone = np.concatenate(passes) if batch == 1 else None
     return {
@@ -175,6 +176,7 @@ def time_batch(predictor: Tagger, sample: Sequence[Instance], batch: int, repeat
         "seconds_per_sample": float(np.median(means)),
         "seconds_median": None if alone is None else float(np.median(alone)),
         "seconds_p95": None if alone is None else float(np.percentile(alone, 95)),
+        "energy_wh_per_sample": None if used is None else used / (len(sample) * repeats),
     }
 
 

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from bioner import timing
 from bioner.catalogue import complete_entry
 from bioner.cli import app
 from bioner.config import merged
@@ -69,6 +70,21 @@ def test_seconds_are_those_of_a_sentence(monkeypatch):
     assert (row["seconds_per_sample"], row["seconds_median"]) == (3, 2)
     assert row["seconds_p95"] == pytest.approx(np.percentile([1, 2, 6] * 3, 95))
     assert time_batch(predictor, sample, 2, repeats=3)["seconds_per_sample"] == 3
+
+
+def test_energy_is_that_of_the_timed_passes_without_the_warm_up(monkeypatch):
+    """A sentence takes 1 Wh, but the first one 100."""
+    taken, seen = [0.0], []
+    monkeypatch.setattr(timing, "energy_kwh", lambda gpus: taken[0] if gpus else None)
+
+    def predictor(part, batch):
+        taken[0] += sum(0.001 if seen else 0.1 for _ in part)
+        seen.extend(part)
+        return []
+
+    sample = [instance(str(number), "a") for number in range(4)]
+    assert time_batch(predictor, sample, 1, repeats=3, gpus=1)["energy_wh_per_sample"] == pytest.approx(1.0)
+    assert time_batch(predictor, sample, 1, repeats=3)["energy_wh_per_sample"] is None
 
 
 def test_the_sample_is_drawn_evenly_and_is_the_same_for_all():

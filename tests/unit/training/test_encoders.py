@@ -1,8 +1,6 @@
 """What is particular to training encoders: subwords and windows, the head, memory, bad luck, what is left."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -16,7 +14,6 @@ from bioner.errors import InputError
 from bioner.instances import Instance
 from bioner.models.encoder import tag
 from bioner.predict import predict
-from bioner.provenance import energy_kwh
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.search import read_trial
@@ -276,20 +273,3 @@ def test_the_first_of_equal_epochs_is_best_and_patience_counts_from_it():
     assert not is_stale(rows[:4], "dev_strict_f1", 3)
     assert not is_stale(rows, "dev_strict_f1", None)
     assert best_of([{"dev_loss": loss} for loss in (3, 1, 2)], "dev_loss") == {"dev_loss": 1}
-
-
-def test_energy_is_what_the_visible_gpus_have_taken(monkeypatch):
-    """Two GPUs of 3.6 and 7.2 MJ, told by uuid: 3 kWh. Without a GPU, or where it does not tell, nothing is said."""
-    assert energy_kwh(0) is None
-    taken = {"GPU-a": 3_600_000_000, "GPU-b": 7_200_000_000}  # millijoules
-    driver = SimpleNamespace(
-        nvmlInit=lambda: None,
-        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
-        nvmlDeviceGetTotalEnergyConsumption=taken.__getitem__,
-    )
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ab"[index]))
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
-    assert energy_kwh(2) == pytest.approx(3.0)
-    driver.nvmlInit = lambda: 1 / 0
-    assert energy_kwh(2) is None
