@@ -12,7 +12,7 @@ TITLES = {
     "table4_inference_time": "Table IV. Inference seconds a sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
     "alignment": "How outputs fitted the gold tokens; reachable recall is what no better tag could have raised",
-    "conventions": "F1 of the same predictions under other conventions (docs/scores.md)",
+    "conventions": "F1 of the same predictions by other conventions: see docs/scores.md; intervals stand in the CSV",
     "subsets": "Recall of mentions seen in train, unseen and repeated; F1 on sentences that train does not have",
     "paper_scoring": "Tables III and V by the paper's own evaluator and length windows: for comparison only",
     "significance": "Differences between systems in strict F1 and recall, with 95 % intervals and p-values",
@@ -207,6 +207,7 @@ OWN = {
         "f1_high": "upper end",
     },
 }
+BOUNDS = {"low": "lower end of its 95 % interval, mean over seeds", "high": "upper end"}
 LEAD = """\
 # Reports
 
@@ -217,7 +218,11 @@ value. `report.html` shows the same tables on one page.
 
 def meaning(table: str, column: str) -> str | None:
     """What a column of a report holds."""
-    return OWN.get(table, {}).get(column) or COLUMNS.get(column)
+    told = OWN.get(table, {}).get(column) or COLUMNS.get(column)
+    if told is None and table == "conventions":
+        measure, _, bound = column.rpartition("_")
+        return BOUNDS.get(bound) if measure in OWN[table] else None
+    return told
 
 
 def readme(tables: Mapping[str, pl.DataFrame]) -> str:

@@ -71,7 +71,7 @@ def report(
     for corpus, note in notes:
         log.info("report: %s: %s", corpus, note)
     content = Content(
-        tables={name: table for name, table in tables.items() if name not in ("scores", "cells")},
+        tables=_shown(tables),
         titles=TITLES,
         missing=lacking,
         notes=[*notes, *(("left out", fault) for fault in kept.faults)],
@@ -133,6 +133,12 @@ def _tables(kept: Kept, prices: Mapping[str, Any], examined: Examined) -> Tables
         "provenance": kept.origins,
         "scores": kept.scores,
     }
+
+
+def _shown(tables: Tables) -> Tables:
+    """What the page shows: its own parts tell of cells, every score is too much, and so are forty columns."""
+    narrow = tables["conventions"].select(pl.exclude("^.*_(low|high)$"))
+    return {name: table for name, table in tables.items() if name not in ("scores", "cells")} | {"conventions": narrow}
 
 
 def _answers(datasets: Sequence[str], tables: Tables) -> Sequence[Any]:

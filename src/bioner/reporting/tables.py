@@ -10,6 +10,7 @@ from bioner.reporting.kept import Kept
 PAPER = REPOSITORY / "resources" / "paper"
 CELL = ["dataset", "model", "decoding"]
 MEASURES = ("precision", "recall", "f1")
+BOUNDED = {"f1": "", "f1_low": "_low", "f1_high": "_high"}  # an F1 and its interval, and what their columns end with
 GOLD_ENTITIES = pl.col("possible").first().alias("gold_entities")  # the same for all seeds
 # The paper's rows of ChemProt were made on mislabelled data (docs/reproduction.md). They stand beside both corpora,
 # and scores are held against them on the reproduction of that data alone.
@@ -113,7 +114,10 @@ def paper_scoring_table(kept: Kept) -> pl.DataFrame:
 
 
 def conventions_table(kept: Kept) -> pl.DataFrame:
-    """F1 of the same predictions under every convention, mean over seeds; `token_accuracy` is a recall."""
+    """F1 of the same predictions under every convention, and its interval, mean over seeds.
+
+    `token_accuracy` is a recall, and has none.
+    """
     overall = kept.scores.filter(pl.col("label") == "all", pl.col("stratum") == "all", pl.col("scorer") != "paper")
     named = overall.with_columns(
         convention=pl.when(pl.col("scorer").is_in(["semeval", "lenient"])).then("scheme").otherwise("scorer")
@@ -122,17 +126,19 @@ def conventions_table(kept: Kept) -> pl.DataFrame:
         convention=pl.lit("strict macro")
     )
     tokens = overall.filter(scorer="token").with_columns(convention=pl.lit("token accuracy"), f1=pl.col("recall"))
-    table = pl.concat([named, macro, tokens]).pivot(
-        "convention", index=CELL, values="f1", aggregate_function="mean", maintain_order=True
-    )
-    return table.rename(lambda name: name.replace("-", "_").replace(" ", "_"))
+    rows = pl.concat([named, macro, tokens]).with_columns(pl.col("convention").str.replace_all("[- ]", "_"))
+    table = rows.pivot("convention", index=CELL, values=list(BOUNDED), aggregate_function="mean", maintain_order=True)
+    names = rows["convention"].unique(maintain_order=True)
+    columns = {f"{value}_{name}": f"{name}{suffix}" for name in names for value, suffix in BOUNDED.items()}
+    unbounded = ["token_accuracy_low", "token_accuracy_high"]
+    return table.select(*CELL, *(pl.col(old).alias(new) for old, new in columns.items() if new not in unbounded))
 
 
 def subsets_table(kept: Kept) -> pl.DataFrame:
     """Strict recall of seen, unseen and repeated mentions, and F1 on sentences that are new; mean over seeds."""
     rows = kept.scores.filter(scorer="subset", scheme="strict")
     table = kept.scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    table = table.group_by(CELL, maintain_order=True).agg(f1=pl.col("f1").mean())
+    table = table.group_by(CELL, maintain_order=True).agg(pl.col(list(BOUNDED)).mean())
     for stratum in ("seen", "unseen", "repeated"):
         part = (
             rows.filter(stratum=stratum)
@@ -148,7 +154,7 @@ def subsets_table(kept: Kept) -> pl.DataFrame:
         .group_by(CELL)
         .agg(
             pl.col("possible").first().alias("entities_in_new_sentences"),
-            *(pl.col(name).mean().alias(f"new_{name}") for name in ("f1", "f1_low", "f1_high")),
+            *(pl.col(name).mean().alias(f"new_{name}") for name in BOUNDED),
         )
     )
     return table.join(new, on=CELL, how="left", maintain_order="left")
