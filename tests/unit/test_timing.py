@@ -171,5 +171,8 @@ def test_the_command_writes_a_row_a_protocol_whole(encoder, sentences, tmp_path)
         ("demo", "tiny-bert", 7, "paper", 1),
     ]
     assert table.filter(pl.col("seconds_per_sample") <= 0).is_empty()
+    again = [*arguments, "--weights", str(encoder.weights), "--seed", "8", "--out", str(out)]
+    assert CliRunner().invoke(app, again).exit_code == 0
+    assert read_table(out, TIMING)["seed"].to_list() == [7, 7, 8, 8]
     with pytest.raises(InputError, match="'slow'; expected fair or paper"):
         CliRunner().invoke(app, [*arguments, "--protocol", "slow", "--out", str(out)], catch_exceptions=False)

@@ -99,6 +99,7 @@ def test_a_wrong_configuration_is_named_by_snakemake(tmp_path, text, named):
         (["time", "bert-mini", *GOLD, *DIRECT, "--out", "t.csv.gz"], ["a compressed table"]),
         (["time", "bert-mini", *GOLD, *DIRECT, "--draft", "sound/other.jsonl", "--out", "t.csv"], ["--draft"]),
         (["time", "bert-mini", *GOLD, *DIRECT, "--seed", "-5", "--out", "t.csv"], ["--seed"]),
+        (["time", "bert-mini", *GOLD, *DIRECT, "--seed", "1", "--seed", "2", "--out", "t.csv"], ["1 --weights and 2"]),
         (
             ["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl", "--alignment", "a.csv.gz"],
             ["a.csv.gz", "a plain .csv"],

@@ -52,6 +52,12 @@ def test_a_search_is_a_target_of_its_own(tmp_path):
     assert planned == {"fetch": 1, "snapshot": 1, "normalize": 1, "trial": 12, "search": 1, "total": 16}
 
 
+@pytest.mark.parametrize(("seeds", "trained"), [(1, 1), (2, 2), (9, 3)])
+def test_as_many_seeds_are_timed_as_are_asked_for_and_there(tmp_path, seeds, trained):
+    cell = ["results/BC5CDR/biomedbert-large/timing.csv", "--config", "search=false", f"timing={{seeds: {seeds}}}"]
+    assert jobs(dry_run(tmp_path, *cell))["train"] == trained
+
+
 def test_an_encoder_that_drafts_is_predicted_with_first(tmp_path):
     """Its predictions on test, and of the first seed for the timing; not its scores."""
     cell = ["results/BC5CDR/llama-8b/scores.csv", "results/BC5CDR/llama-8b/timing.csv", "--config", "search=false"]

@@ -30,13 +30,18 @@ rule predict:
         " --out {output.raw} --record {output.run} 2>&1 | tee {log}"
 
 
+TIMED = config["seeds"][: config["timing"]["seeds"]]
+
+
 rule time:
     input:
         gold=out("data/{dataset}/test.jsonl"),
         weights=ancient(
-            out(f"results/{{dataset}}/{{model}}/seed{config['seeds'][0]}/model")
+            [out(f"results/{{dataset}}/{{model}}/seed{seed}/model") for seed in TIMED]
         ),
-        trained=out(f"results/{{dataset}}/{{model}}/seed{config['seeds'][0]}/run.json"),
+        trained=[
+            out(f"results/{{dataset}}/{{model}}/seed{seed}/run.json") for seed in TIMED
+        ],
         train=out("data/{dataset}/train.jsonl"),
         draft=lambda wildcards: (
             test_draft(wildcards.dataset, wildcards.model)
@@ -57,7 +62,10 @@ rule time:
         **asks("predict_gpus", most=1),
     params:
         entry=lambda wildcards: as_json(prediction_settings(MODELS[wildcards.model])),
-        seed=config["seeds"][0],
+        runs=lambda wildcards, input: [
+            f"--weights {weights} --seed {seed}"
+            for weights, seed in zip(input.weights, TIMED, strict=True)
+        ],
         decodings=lambda wildcards: [
             f"--decoding {name}"
             for name in decodings_of(MODELS[wildcards.model], config["decodings"])
@@ -72,7 +80,7 @@ rule time:
     message:
         "Timing {wildcards.model} on {wildcards.dataset}"
     shell:
-        "bioner time {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {params.seed}"
-        " --gold {input.gold} --train {input.train} --weights {input.weights} {params.decodings} {params.draft}"
+        "bioner time {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset}"
+        " --gold {input.gold} --train {input.train} {params.runs} {params.decodings} {params.draft}"
         " {params.batches} {params.protocols} --llm-weights {params.llm_weights} --method {params.method}"
         " --sentences {params.sentences} --repeats {params.repeats} --out {output} 2>&1 | tee {log}"

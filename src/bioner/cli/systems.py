@@ -60,7 +60,9 @@ def time(
     model: str,
     gold: Gold,
     out: Out,
-    weights: Annotated[Path, typer.Option(help="Folder `model/` of a trained model.")],
+    weights: Annotated[
+        list[Path], typer.Option(help="Folder `model/` of a trained model; several: one a --seed, in their order.")
+    ],
     decoding: Annotated[list[str], typer.Option(help="direct, free, free-paper or forced; may be repeated.")],
     train: Annotated[Path | None, typer.Option(help="Training instances, for the drafts of LLMs.")] = None,
     draft: DraftOption = None,
@@ -77,7 +79,9 @@ def time(
     ] = "merged",
     method: Annotated[Literal["robust", "paper"], typer.Option(help="Of realignment, which is timed, too.")] = "robust",
     dataset: str = "",
-    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1)] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, max=2**32 - 1, help="Of these weights; may be repeated.")
+    ] = None,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
@@ -88,19 +92,25 @@ def time(
     from bioner.tables import check_table, write_table
     from bioner.timing import TIMING, Protocol, Timed, sample_of, time_model
 
-    keep_apart(out, gold, train, draft, weights)
+    keep_apart(out, gold, train, draft, *weights)
     check_table(out)
+    seeds: list[int | None] = [*seed] if seed else [None]
+    if len(seeds) != len(weights) or len({*seeds}) != len(seeds):
+        found = f"{len(weights)} --weights and {len({*seeds} - {None})} different --seed"
+        raise InputError("--seed", found, "one of its own for each --weights", "Name them in the same order.")
     settings = entry_of("models", model, settings_of(config), entry)
     if draft and "forced" not in decoding:
         raise InputError("--draft", " and ".join(decoding), "forced, which alone is drafted for", "Leave --draft out.")
     instances, known = read_instances(gold), read_instances(train) if train else []
-    timed = Timed(model, settings, weights, sample_of(instances, sentences), instances, known, draft, method)
-    whose = {"dataset": dataset, "model": model, "seed": seed}
+    sample = sample_of(instances, sentences)
+    protocols = [Protocol(name, llm_weights == "merged") for name in dict.fromkeys(protocol or ["fair"])]
     rows = [
-        whose | row
-        for name in dict.fromkeys(protocol or ["fair"])
+        {"dataset": dataset, "model": model, "seed": number, **row}
+        for number, folder in zip(seeds, weights, strict=True)
+        for how in protocols
         for row in time_model(
-            timed, Protocol(name, llm_weights == "merged"), decoding, batch or [1], repeats, seed or 0
+            Timed(model, settings, folder, sample, instances, known, draft, method),
+            *(how, decoding, batch or [1], repeats, number or 0),
         )
     ]
     write_table(out, pl.DataFrame(rows, schema=TIMING))

@@ -117,14 +117,17 @@ def _decoding(entry: Tree, decoding: str, count: int, length: float, start: bool
 
 
 def _timed(matrix: Matrix, job: Job, size: Size) -> float | None:
-    """Seconds of timing: every decoding, at every batch size and as the paper did, so many passes over the sample."""
+    """Seconds of timing: every decoding, at every batch size and as the paper did, so many passes over the sample.
+
+    All that once a timed seed.
+    """
     timing, entry = matrix.settings["timing"], matrix.models[job.model]
     ways = len(timing["batch_sizes"]) * ("fair" in timing["protocols"]) + ("paper" in timing["protocols"])
     count = min(timing["sentences"], size.sentences["test"]) * timing["repeats"] * ways
     found = [_decoding(entry, name, count, size.length) for name in matrix.decodings(job.model)]
     stated = [seconds for seconds in found if seconds is not None]
     start: float = entry["costs"]["prediction"]["start_seconds"]
-    return start + sum(stated) if len(stated) == len(found) else None
+    return len(matrix.timed_seeds) * (start + sum(stated)) if len(stated) == len(found) else None
 
 
 def _twice(seconds: float | None) -> tuple[float, float] | None:

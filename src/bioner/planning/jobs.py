@@ -39,6 +39,12 @@ class Matrix:
     datasets: Mapping[str, Tree]
     models: Mapping[str, Tree]
 
+    @property
+    def timed_seeds(self) -> list[int]:
+        """Seeds whose weights are timed."""
+        seeds: list[int] = self.settings["seeds"][: self.settings["timing"]["seeds"]]
+        return seeds
+
     def trained(self, model: str) -> bool:
         """Whether a model has weights."""
         return self.models[model]["family"] in TRAINED
@@ -168,11 +174,12 @@ def _needs(matrix: Matrix, job: Job, datasets: Sequence[str]) -> Iterator[Job]:
             yield Job("search", dataset, model)
         case "predict" | "time":
             yield Job("normalize", dataset)
-            seed = first if job.rule == "time" else job.seed
+            timing = job.rule == "time"
             if matrix.trained(model):
-                yield _training(matrix, dataset, model, seed)
-            if "forced" in (matrix.settings["decodings"] if job.rule == "time" else [job.decoding]):
-                yield from _draft(matrix, dataset, model, seed, job.part)
+                for seed in matrix.timed_seeds if timing else [job.seed]:
+                    yield _training(matrix, dataset, model, seed)
+            if "forced" in (matrix.settings["decodings"] if timing else [job.decoding]):
+                yield from _draft(matrix, dataset, model, first if timing else job.seed, job.part)
         case "realign":
             yield Job("normalize", dataset)
             yield replace(job, rule="predict")

@@ -57,6 +57,8 @@ def test_timing_goes_over_its_sample_by_every_decoding_and_batch():
     timing = {"sentences": 50, "repeats": 3, "batch_sizes": [1, 16]}
     found = hours(LARGE, Job("time", "demo", "m"), timing=timing)
     assert found.most * 3600 == pytest.approx(1060)
+    both = hours(LARGE, Job("time", "demo", "m"), timing=timing | {"seeds": 2}, seeds=[42, 43, 44])
+    assert both.most * 3600 == pytest.approx(2 * 1060)
 
 
 def test_a_trial_is_trained_with_its_own_values_and_a_winner_is_not_known():
