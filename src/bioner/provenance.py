@@ -68,6 +68,14 @@ def moment(seconds: float | None = None) -> str:
     return when.isoformat(timespec="seconds")
 
 
+def forget_peak(gpus: int) -> None:
+    """From here on `peak_memory` tells what GPUs hold now and later; that of the machine's memory is of the process."""
+    torch = sys.modules.get("torch")
+    if gpus and torch is not None and torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(index)
+
+
 def peak_memory(gpus: int) -> tuple[float, float | None]:
     """GB that this process has had at most: of the machine's memory, and of the fullest of its GPUs, if any."""
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

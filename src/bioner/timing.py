@@ -15,7 +15,7 @@ from bioner.decoding.drafts import draft_of
 from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, entity_types
 from bioner.predict import Predictor, load_predictor
-from bioner.provenance import energy_kwh, others_on_gpu, peak_memory, provenance
+from bioner.provenance import energy_kwh, forget_peak, others_on_gpu, peak_memory, provenance
 from bioner.realignment.realign import Method, realign_all
 from bioner.tables import Schema
 from bioner.tags import tag_set
@@ -127,6 +127,7 @@ def time_model(
         machine = provenance()
         where = machine["gpus"][0] if machine["gpus"] and gpus else machine["cpu"]
         for batch in protocol.batches(family, batches):
+            forget_peak(gpus)
             row = time_batch(tagged, timed.sample, batch, repeats, gpus)
             memory, gpu_memory = peak_memory(gpus)
             yield {

@@ -12,13 +12,21 @@ STRICT = {
     **dict.fromkeys(("f1", "f1_low", "f1_high"), pl.Float64),
 }
 TIME = {
-    **dict.fromkeys(("dataset", "model", "decoding", "hardware", "precision", "versus"), pl.String),
+    **dict.fromkeys(("dataset", "model", "decoding", "hardware", "precision", "versus_best"), pl.String),
     **dict.fromkeys(("ratio_time_best", "ratio_flops"), pl.Float64),
 }
 PAIR = {"model": "llama-8b", "decoding": "forced", "versus_model": "biomedbert-large", "versus_decoding": "direct"}
 PRIMARY = PAIR | {"family": "primary", "measure": "f1", "stratum": "all", "score": 87.5, "versus_score": 86.0}
 PRIMARY |= {"difference": 1.5, "low": 0.5, "high": 2.5, "p_holm": 0.004, "verdict": "higher", "dataset": "BC5CDR"}
-PRIMARY |= {"tests": 1, "higher_in": 1, "lower_in": 0, "gold_entities": 9809, "clusters_with_gold": 500}
+PRIMARY |= {
+    "seeds": 3,
+    "versus_seeds": 3,
+    "tests": 1,
+    "higher_in": 1,
+    "lower_in": 0,
+    "gold_entities": 9809,
+    "clusters_with_gold": 500,
+}
 PRIMARY |= {"cluster": "document"}
 
 
@@ -47,6 +55,24 @@ def test_the_other_way_round_the_encoder_is_ahead():
     assert "2.00 below the best encoder" in text
 
 
+@pytest.mark.parametrize(("verdict", "said_of_it"), [("higher", "yes, the LLM"), ("lower", "no, the encoder")])
+@pytest.mark.parametrize("seeds", [{"seeds": 1}, {"versus_seeds": 1}])
+def test_one_seed_a_side_speaks_of_these_weights_alone(verdict, said_of_it, seeds):
+    rows = [PRIMARY | {"verdict": verdict, "dataset": name, "tests": 2} | seeds for name in ("BC5CDR", "JNLPBA")]
+    found = said(*rows, datasets=["BC5CDR", "JNLPBA"])
+    assert found["BC5CDR"].startswith(f"Of these very weights: {said_of_it} surpasses ")
+    assert "One seed a side tells nothing of other trainings." in found["BC5CDR"]
+    assert "In BC5CDR, JNLPBA that is of these very weights" in found[ALL]
+
+
+def test_a_pair_without_a_test_is_told_so():
+    assert said(PRIMARY | {"verdict": None, "p_holm": None})["BC5CDR"].startswith("Not tested: the best LLM")
+
+
+def test_a_tiny_p_is_not_zero():
+    assert "p < 0.0001 after Holm" in said(PRIMARY | {"p_holm": 0.00001})["BC5CDR"]
+
+
 @pytest.mark.parametrize("verdict", ["not shown", "too few"])
 @pytest.mark.parametrize("difference", [0.3, -0.3, 12.0])
 def test_what_is_not_shown_is_never_told_as_a_difference(verdict, difference):
@@ -67,10 +93,13 @@ def test_length_matters_only_where_it_is_shown():
 
 def test_times_are_told_where_conditions_were_equal():
     timed = {"dataset": "BC5CDR", "model": "llama-8b", "decoding": "forced", "hardware": "H100", "precision": "bf16"}
-    timed |= {"versus": "bert-family-average", "ratio_time_best": 12.34, "ratio_flops": 20.0}
+    timed |= {"versus_best": "bert-family-average", "ratio_time_best": 12.34, "ratio_flops": 20.0}
     text = said(PRIMARY, time=[timed])["BC5CDR"]
     assert "takes 12.3 times as long for a sentence as bert-family-average (H100, bf16, each at its best batch" in text
-    assert "20 times the arithmetic" in text
+    assert "20.0 times the arithmetic at the same batch size" in text
+    small = said(PRIMARY, time=[timed | {"ratio_time_best": 0.04, "ratio_flops": 0.3}])["BC5CDR"]
+    assert "takes 0.04 times as long" in small
+    assert "0.3 times the arithmetic" in small
     assert "were not timed under equal conditions" in said(PRIMARY)["BC5CDR"]
 
 

@@ -80,6 +80,16 @@ def test_llms_are_held_against_the_bert_family_at_the_same_batch_and_best_agains
     assert times(llm).filter(model=BERTS[0])["ratio_time"].null_count() == 2
 
 
+def test_encoders_are_each_at_their_own_best(llm):
+    """One is fastest at 16, the other alone; the LLM's 0.3 s are held against the mean of 0.01 and 0.02."""
+    timed(llm, BERTS[0], at(1, 0.04), at(16, 0.01))
+    timed(llm, BERTS[1], at(1, 0.02))
+    timed(llm, LLM, at(1, 0.9), at(16, 0.3), family="llm")
+    found = row(times(llm), model=LLM, batch=16)
+    assert found["ratio_time_best"] == pytest.approx(20)
+    assert (found["versus_best"], found["versus"]) == (f"{BERTS[1]}, {BERTS[0]}", BERTS[0])
+
+
 def test_without_the_family_they_are_held_against_all_encoders_that_were_timed(llm):
     for seconds, model in zip((1.0, 3.0), BERTS, strict=False):
         timed(llm, model, at(1, seconds))
@@ -101,6 +111,11 @@ def test_the_paper_s_seconds_are_held_against_rows_of_its_protocol_where_there_a
     paper = row(times(llm), model=LLM, protocol="paper")
     assert paper["difference"] == pytest.approx(7 - paper["paper_seconds_per_sample"])
     assert row(times(llm), model=LLM, protocol="fair")["difference"] is None
+
+
+def test_the_paper_s_seconds_are_of_an_h100(kept):
+    timed(kept, BERTS[0], at(1, 0.03), hardware="a laptop")
+    assert times(kept)["difference"].null_count() == len(times(kept))
 
 
 def test_latency_stands_in_rows_of_single_sentences(kept):
@@ -159,4 +174,11 @@ def test_a_thousand_sentences_cost_what_the_fastest_way_takes(llm):
     # 1,000 sentences of 3.6 s are one hour.
     assert (found["seconds"], found["gpu_hours"], found["money"]) == (3600, 1, 2)
     assert found["energy_kwh"] == pytest.approx(0.2)
-    assert found["note"] == "batch 16"
+    assert (found["note"], found["seed"]) == ("batch 16", 1)
+
+
+def test_a_thousand_sentences_cost_the_mean_of_the_timed_seeds(kept):
+    seeds = [at(1, seconds, seed=seed) for seed, seconds in ((1, 0.003), (2, 0.006), (3, 0.006))]
+    timed(kept, BERTS[0], *seeds)
+    found = row(costs(kept), stage="1000 sentences")
+    assert (found["seconds"], found["seed"]) == (pytest.approx(5), None)

@@ -78,6 +78,17 @@ def test_rows_by_length_show_the_paper_s_number_and_no_difference(kept):
     assert (found["paper_f1"], found["f1_difference"]) == (79.30, None)
 
 
+def test_an_llm_is_held_against_the_paper_as_it_wrote_freely(kept):
+    tables = [score(GOLD, WRONG, "BC5CDR", "llama-8b", 1, decoding) for decoding in ("free", "free-paper", "forced")]
+    write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", pl.concat(tables))
+    reports = built(kept)
+    for name, keys in {"table3_strict": {"length": "all"}, "table5_relaxed": {}}.items():
+        rows = reports[name].filter(model="llama-8b", **keys)
+        held = rows.filter(pl.col("f1_difference").is_not_null())["decoding"].to_list()
+        assert held == ["free-paper"]
+        assert rows["paper_f1"].null_count() == 0
+
+
 def test_relaxed_scores_stand_beside_table_v(kept):
     found = row(built(kept)["table5_relaxed"], model="biomedbert-large")
     assert (found["f1"], found["paper_f1"]) == (90, 89.56)

@@ -27,7 +27,8 @@ def answers(
 
     From `significance.csv` (the primary family: the best LLM against the best encoder, both chosen on dev; the length
     claim), Table III and Table IV. A difference is one where the adjusted p-value is at most 0.05 and the 95 % interval
-    is on one side of 0; all else is told as not shown, with the interval.
+    is on one side of 0; all else is told as not shown, with the interval. Where a side has one seed, the test knows
+    nothing of how far seeds scatter, and the answer is of these very weights.
     """
     primary = significance.filter(family="primary", stratum="all", measure="f1")
     found = [Answer(name, tuple(_of(name, primary, significance, strict, time))) for name in datasets]
@@ -62,13 +63,23 @@ def _verdict(row: Row) -> str:
     what = (
         f"the best LLM, {llm}, has {_f1(row['score'])} strict F1, {_apart(row['difference'])} the best encoder, "
         f"{encoder}, with {_f1(row['versus_score'])} (difference {_signed(row['difference'])}, 95 % interval "
-        f"{_signed(row['low'])} to {_signed(row['high'])}, p = {row['p_holm']:.4f} after Holm)."
+        f"{_signed(row['low'])} to {_signed(row['high'])}, {_p(row['p_holm'])} after Holm)."
     )
-    return {
-        "higher": "Yes, the LLM surpasses the encoder: ",
-        "lower": "No, the encoder surpasses the LLM: ",
-        "not shown": "Not shown either way: ",
-    }[row["verdict"]] + what
+    lead = {
+        "higher": "Yes, the LLM surpasses the encoder",
+        "lower": "No, the encoder surpasses the LLM",
+        "not shown": "Not shown either way",
+    }.get(row["verdict"], "Not tested")
+    if not _of_one_seed(row):
+        return f"{lead}: {what}"
+    if row["verdict"] in ("higher", "lower"):
+        lead = f"Of these very weights: {lead[:1].lower()}{lead[1:]}"
+    return f"{lead}: {what} One seed a side tells nothing of other trainings."
+
+
+def _of_one_seed(row: Row) -> bool:
+    """Whether a side has no second seed to tell how far seeds scatter."""
+    return min(row["seeds"] or 1, row["versus_seeds"] or 1) < 2
 
 
 def _length(row: Row) -> str:
@@ -91,11 +102,12 @@ def _price(row: Row, time: pl.DataFrame) -> Iterator[str]:
         pl.col("decoding") == row["decoding"], pl.col("ratio_time_best").is_not_null()
     )
     for found in timed.head(1).iter_rows(named=True):
-        flops = f", and {found['ratio_flops']:.0f} times the arithmetic" if found["ratio_flops"] else ""
+        ratio = found["ratio_flops"]
+        flops = f", and {_times(ratio)} the arithmetic at the same batch size" if ratio else ""
         where = f"{found['hardware']}, {found['precision']}, each at its best batch size"
         yield (
-            f"The LLM takes {found['ratio_time_best']:.1f} times as long for a sentence as "
-            f"{found['versus'] or 'encoders'} ({where}){flops}."
+            f"The LLM takes {_times(found['ratio_time_best'])} as long for a sentence as "
+            f"{found['versus_best'] or 'encoders'} ({where}){flops}."
         )
         return
     yield "What it costs in time is not known: the two were not timed under equal conditions."
@@ -127,6 +139,8 @@ def _overall(primary: pl.DataFrame) -> Iterator[str]:
             f"With 95 % confidence the LLM is ahead in at least {row['higher_in']} of them, the encoder in at least "
             f"{row['lower_in']}."
         )
+        if alone := [other["dataset"] for other in tested.iter_rows(named=True) if _of_one_seed(other)]:
+            yield f"In {', '.join(alone)} that is of these very weights: with one seed a side, of no other trainings."
 
 
 def _named(row: Row, side: str) -> str:
@@ -140,6 +154,16 @@ def _listed(names: Sequence[str]) -> str:
 
 def _apart(difference: float) -> str:
     return f"{abs(difference):.2f} {'above' if difference >= 0 else 'below'}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f} times" if ratio >= 1 else f"{ratio:.2g} times"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "no p"
+    return "p < 0.0001" if value < 0.0001 else f"p = {value:.4f}"
 
 
 def _signed(value: float | None) -> str:

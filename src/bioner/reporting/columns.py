@@ -45,7 +45,7 @@ COLUMNS = {
     "f1_without_repair": "strict F1 where an entity must begin with B-, as strict IOB2 has it",
     **{f"paper_{name}": "the published value, percent" for name in ("precision", "recall", "f1")},
     **{
-        f"{name}_difference": "ours less the paper's, where they are comparable"
+        f"{name}_difference": "ours less the paper's, where they are comparable; of LLMs, as they wrote freely"
         for name in ("precision", "recall", "f1")
     },
     "note": "why a cell has no values here, and the log that says more",
@@ -71,7 +71,7 @@ OWN = {
         "batch": "sentences at once",
         "seconds_per_sample": "seconds a sentence, from tokens to tags on gold tokens; median of the repeats",
         "paper_seconds_per_sample": "the published value",
-        "difference": "ours less the paper's, in the row that runs as the paper's did",
+        "difference": "ours less the paper's, in the row that runs as the paper's did, on an H100",
         "precision": "number format of weights and passes",
         "family": "encoder, llm or llm-head",
         "draft": "where forced decoding drafts from",
@@ -81,10 +81,13 @@ OWN = {
         "energy_wh_per_sample": "watt-hours of the GPU a sentence, without the warm-up; empty where it does not say",
         "others_on_gpu": "processes of others on the GPU: 0 where it was exclusive; empty without GPU",
         "best_batch": "whether this is the system's fastest batch size",
-        "versus": "encoders that the ratios are held against",
+        "peak_memory_gb": "GB of memory that the timing job had had at most, up to here",
+        "peak_gpu_memory_gb": "GB of the fullest GPU in these passes; empty without GPU",
+        "versus": "encoders of this batch size that ratio_time and ratio_flops are held against",
+        "versus_best": "encoders that ratio_time_best is held against",
         "ratio_time": "seconds a sentence over theirs, same batch size, precision and hardware",
         "ratio_flops": "arithmetic a sentence over theirs, same batch size",
-        "ratio_time_best": "best batch over their best batch",
+        "ratio_time_best": "best batch over the mean of encoders, each at its own best batch",
     },
     "alignment": {
         "sentences": "sentences realigned",

@@ -11,6 +11,7 @@ import polars as pl
 from bioner.corpora.statistics import STATISTICS
 from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, read_instances, read_predictions
+from bioner.reporting.tables import LIKE_THE_PAPER
 from bioner.scoring.bounds import BOUNDS, MEASURES, prf_intervals
 from bioner.scoring.pairs import Pair
 from bioner.scoring.paper import SCORER, paper_tallies
@@ -25,8 +26,6 @@ RUN_BOUNDS: Schema = {
     **{name: SCORE_SCHEMA[name] for name in RUN},
     **{name: kind for name, kind in BOUNDS.items() if name != "run"},
 }
-# The paper's LLMs write freely, by the settings they came with; the first of these that a cell has is like it.
-LIKE_THE_PAPER = ("direct", "free-paper", "free")
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,11 +134,16 @@ def _column(column: pl.Series) -> Iterator[str]:
     return (_cell(column.name, value) for value in column)
 
 
+def _number(value: float, digits: int) -> str:
+    """With so many digits behind the point; where these would be few or none, with two that count."""
+    return f"{value:.2g}" if 1e-9 < abs(value) < 10 ** (1 - digits) else f"{value:.{digits}f}"
+
+
 def _cell(column: str, value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4f}" if column in FOUR_DIGITS or "seconds_per" in column else f"{value:.2f}"
+        return _number(value, 4 if column in FOUR_DIGITS or "seconds" in column else 2)
     return f"{value:,}" if isinstance(value, int) and column not in PLAIN_INTEGERS else str(value)

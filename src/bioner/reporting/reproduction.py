@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from bioner.reporting.efficiency import BERT_FAMILY
+from bioner.reporting.efficiency import BERT_FAMILY, PAPER_HARDWARE
 from bioner.reporting.evidence import Evidence, decoding_of
 from bioner.reporting.published import CELL, HALF_UNIT, NOISE, contradictions, differences, published
 from bioner.reporting.tables import PAPER_CHEMPROT, REPRODUCTION
@@ -236,7 +236,7 @@ def _not_like(hardware: object, protocol: object, timings: int) -> str | None:
     """Why seconds cannot be held against the paper's."""
     if protocol != "paper":
         return f"other protocol: {protocol or 'unknown'}"
-    if "H100" not in str(hardware):
+    if PAPER_HARDWARE not in str(hardware):
         return f"other hardware: {hardware or 'unknown'}; the paper's was an H100"
     return None if timings > 1 else "timed under one seed: there is no spread to judge by"
 

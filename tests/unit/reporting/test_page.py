@@ -4,8 +4,10 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 
 import polars as pl
+import pytest
 
 from bioner.reporting.page import MISSING, page
 from tests.unit.reporting.contents import HOSTILE, content
@@ -66,3 +68,22 @@ def test_empty_columns_are_left_out_and_numbers_are_written_for_people():
     assert "empty column" not in text
     for shown in ("1,234,567", "12.35", "0.0123", "yes"):
         assert f">{shown}</td>" in text
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        ("f1", 85.7142857, "85.71"),
+        ("seconds_median", 0.0031, "0.0031"),
+        ("energy_wh_per_sample", 0.0004, "0.0004"),
+        ("money", 0.002, "0.002"),
+        ("difference", -0.0376, "-0.038"),
+        ("p_holm", 0.00001, "1e-05"),
+        ("f1", 1e-15, "0.00"),
+    ],
+)
+def test_small_numbers_are_not_shown_as_none(column, value, shown):
+    shell = content()
+    table = pl.DataFrame({"model": ["m"], column: [value]})
+    text = page(replace(shell, tables={"cost": table}, titles={**shell.titles, "cost": "Cost"}, disagreements=None))
+    assert f'<td class="n">{shown}</td>' in text
