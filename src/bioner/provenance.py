@@ -32,11 +32,12 @@ PACKAGES = (
 
 def provenance() -> dict[str, Any]:
     """Versions, commit and hardware of this process."""
+    changes = _git("status", "--porcelain", "--untracked-files=no")
     return {
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": None if changes is None else bool(changes),
         "cpu": _cpu(),
         "cpus": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
@@ -95,7 +96,7 @@ def energy_kwh(gpus: int) -> float | None:
 def others_on_gpu(gpus: int) -> int | None:
     """Processes of others on the first visible GPU, this one's not counted; None without a GPU, or where none tells."""
     processes = _told(min(gpus, 1), lambda nvml, card: len(nvml.nvmlDeviceGetComputeRunningProcesses(card)))
-    return None if processes is None else max(0, processes[0] - 1)
+    return processes[0] - 1 if processes and processes[0] else None  # none at all, not even this one: it does not say
 
 
 def _told(gpus: int, ask: Callable[[Any, Any], int]) -> list[int] | None:

@@ -42,6 +42,7 @@ TIMING: Schema = {
     "peak_memory_gb": pl.Float64,
     "peak_gpu_memory_gb": pl.Float64,
 }
+TIMED = ("dataset", "model", "family", "protocol", "batch", "precision", "decoding", "hardware", "seconds_per_sample")
 Tagger = Callable[[Sequence[Instance], int], Sequence[object]]
 PROTOCOLS = ("fair", "paper")
 COUNTED = 20  # sentences whose operations are counted: that takes several times as long as calculating

@@ -50,7 +50,9 @@ ENCODER, OTHER, LLM = MODELS = ("bert-large-cased", "deberta-v3-large", "llama-8
 FAMILY = {ENCODER: "encoder", OTHER: "encoder", LLM: "llm"}
 SETTINGS = {
     model: complete_entry(
-        "models", model, {"family": family, "source": {"hub": f"someone/{model}"}, "resources": {"gpus": 1}}
+        "models",
+        model,
+        {"family": family, "source": {"hub": f"someone/{model}"}, "resources": {"gpus": 1, "predict_gpus": 1}},
     )
     for model, family in FAMILY.items()
 }

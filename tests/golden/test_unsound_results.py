@@ -8,6 +8,7 @@ import pytest
 from bioner.catalogue import complete_entry
 from bioner.checksums import sha256_of
 from bioner.config import merged
+from bioner.corpora.statistics import STATISTICS
 from bioner.errors import InputError
 from bioner.instances import write_instances
 from bioner.reporting.cells import STATES
@@ -18,6 +19,7 @@ from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
 from bioner.scoring.selection import SELECTION
 from bioner.tables import write_table
+from bioner.timing import TIMING
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
 MODEL = "bert-large-cased"
@@ -194,6 +196,92 @@ def test_comparisons_with_a_refused_system_are_left_out(recorded):
     write_table(recorded / "results" / "BC5CDR" / "comparisons.csv", table)
     record(recorded, 2, gold="0" * 64)
     assert built(recorded)["significance"]["versus_model"].to_list() == [BERTS[2]]
+
+
+@pytest.mark.parametrize(
+    ("side", "value", "told"),
+    [
+        ("score", 12.0, f"{BERTS[0]} direct compared with 12.00 F1 and scored with 90.91"),
+        ("versus_score", 12.0, f"{BERTS[1]} direct compared with 12.00 F1 and scored with 90.91"),
+        ("seeds", 3, f"{BERTS[0]} direct compared under 3 seeds and scored under 2"),
+    ],
+)
+def test_comparisons_of_other_predictions_than_were_scored_are_left_out(kept, side, value, told):
+    """Of 3 gold entities in each of two seeds, 2 and 3 are found and none is wrong: 2·5 / (6 + 5) = 90.91."""
+    sound = {"dataset": "BC5CDR", "model": BERTS[0], "decoding": "direct", "seeds": 2, "score": 1000 / 11}
+    sound |= {"versus_model": BERTS[1], "versus_decoding": "direct", "versus_seeds": 2, "versus_score": 1000 / 11}
+    sound |= {"measure": "f1", "stratum": "all", "difference": 0.0, "low": -1.0, "high": 1.0, "p": 1.0}
+    sound |= {"gold_entities": 40, "clusters": 40, "clusters_with_gold": 40}
+    path = kept / "results" / "BC5CDR" / "comparisons.csv"
+    write_table(path, pl.DataFrame([sound], schema=COMPARISON))
+    assert len(built(kept)["significance"]) == 1
+    write_table(path, pl.DataFrame([sound | {side: value}], schema=COMPARISON))
+    assert built(kept)["significance"].is_empty()
+    assert told in (kept / "reports" / "report.html").read_text()
+
+
+def test_a_cell_with_a_failed_job_is_incomplete_and_its_scores_are_there(kept):
+    found, tables = cell(kept, failed={f"train BC5CDR {MODEL} 3": "logs/train.log"})
+    assert (found["state"], found["reason"], found["log"]) == (
+        "incomplete",
+        f"train BC5CDR {MODEL} 3",
+        "logs/train.log",
+    )
+    assert row(tables["table3_strict"], model=MODEL, length="all")["f1"] == 90
+    assert f"BC5CDR × {MODEL}" in (kept / "reports" / "report.html").read_text()
+
+
+def test_a_cell_scored_in_other_lengths_than_the_first_is_refused(kept):
+    table = score(GOLD, WRONG, "BC5CDR", "biomedbert-large", 1, "direct", length_cuts=[1, 3])
+    write_table(kept / "results" / "BC5CDR" / "biomedbert-large" / "scores.csv", table)
+    found, tables = cell(kept, "biomedbert-large")
+    reason = "scored in lengths all, 1, 2-3, 4+, not all, 1, 2, 3+ as BC5CDR × bert-large-cased"
+    assert (found["state"], found["reason"]) == ("refused", reason)
+    assert set(tables["table3_strict"]["length"]) == {"all", "1", "2", "3+"}
+
+
+def test_a_record_of_another_seed_is_refused(recorded):
+    path = recorded / "results" / "BC5CDR" / MODEL / "seed2" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 1}))
+    assert "seed 2: its run.json is of seed 1" in cell(recorded)[0]["reason"]
+
+
+def test_without_a_search_nothing_but_the_configured_value_is_of_its_configuration(recorded):
+    searching = ENTRY | {"search": {"batch_size": [4, 8]}}
+    for seed in (1, 2):
+        record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 8}}))
+    fixed = searching | {"search": None}
+    assert "train.batch_size 8" in cell(recorded, expected={MODEL: expected_of(fixed)})[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((key, "many") for key in ("trained_parameters", "peak_memory_gb", "energy_kwh")),
+        *((key, {"a": 1}) for key in ("trained_parameters", "energy_kwh", "started", "commit")),
+    ],
+)
+def test_a_value_of_another_kind_breaks_its_cell_alone(recorded, key, value):
+    path = recorded / "results" / "BC5CDR" / MODEL / "seed1" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    (path.parent / "direct" / "run.json").unlink()  # it knows the checksum of the record as it was
+    found, tables = cell(recorded)
+    assert found["state"] == "broken"
+    assert set(tables["table3_strict"].filter(pl.col("f1").is_not_null())["model"]) == {*BERTS} - {MODEL}
+
+
+@pytest.mark.parametrize(
+    ("place", "schema", "told"),
+    [
+        (f"results/BC5CDR/{MODEL}/timing.csv", TIMING, "timing.csv:2: found no dataset"),
+        ("data/BC5CDR/stats.csv", STATISTICS, "stats.csv: found a value that is no number"),
+    ],
+)
+def test_numbers_that_are_none_are_left_out_and_named(kept, place, schema, told):
+    values = ["NaN" if kind == pl.Float64 else "" for kind in schema.values()]
+    (kept / place).write_text("\n".join(map(",".join, (schema, values))))
+    built(kept)
+    assert told in (kept / "reports" / "report.html").read_text()
 
 
 def test_missing_cells_say_why(kept):

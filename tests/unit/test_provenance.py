@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from bioner.provenance import energy_kwh, others_on_gpu
+from bioner.provenance import energy_kwh, others_on_gpu, provenance
 
 
 @pytest.fixture
@@ -39,3 +39,13 @@ def test_without_a_gpu_or_where_it_does_not_tell_nothing_is_said(driver, ask):
     assert ask(0) is None
     driver.nvmlInit = lambda: 1 / 0
     assert ask(2) is None
+
+
+def test_a_driver_that_does_not_even_list_this_process_does_not_tell_of_others(driver):
+    driver.nvmlDeviceGetComputeRunningProcesses = lambda card: []
+    assert others_on_gpu(1) is None
+
+
+def test_without_git_nothing_is_said_of_changes(monkeypatch):
+    monkeypatch.setattr("bioner.provenance._git", lambda *arguments: None)
+    assert (provenance()["commit"], provenance()["uncommitted_changes"]) == (None, None)

@@ -55,7 +55,7 @@ os.environ.update(
     # Reports leave out what another configuration trained.
     BIONER_MODELS=json.dumps(
         {
-            name: MODELS[name]
+            name: MODELS[name] | ({} if config["search"] else {"search": None})
             for name in config["models"]
             if MODELS[name]["family"] in TRAINED
         }

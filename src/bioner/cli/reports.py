@@ -46,7 +46,8 @@ def report(
     paid = settings["cost"] if prices is None else json_object("--prices", prices)
     made = json_object("BIONER_MODELS", os.environ.get("BIONER_MODELS", "{}"))
     if config:
-        made = load_catalogue("models", settings)
+        searching = {} if settings["search"] else {"search": None}
+        made = {name: entry | searching for name, entry in load_catalogue("models", settings).items()}
     expected = {name: expected_of(complete_entry("models", name, entry)) for name, entry in made.items()}
 
     def may_show(name: str) -> bool:

@@ -45,13 +45,14 @@ class Plan:
     """What a run takes. Hours, space and files are of the jobs to come.
 
     `table` has a row a corpus, model and rule; `gpu_hours` are summed over GPUs, `cpu_hours` over the cores of jobs
-    without one; `wall` is what no schedule on so many `gpus` and `at_once` jobs can beat; `not_stated` names models
-    whose hours are not in it, `devices` what the seconds behind the others are of.
+    without one, `machine_hours` over these jobs; `wall` is what no schedule on so many `gpus` and `at_once` jobs can
+    beat; `not_stated` names models whose hours are not in it, `devices` what the seconds behind the others are of.
     """
 
     table: pl.DataFrame
     gpu_hours: Range
     cpu_hours: Range
+    machine_hours: Range
     wall: Range
     gpus: int
     at_once: int
@@ -91,6 +92,7 @@ def plan(
         table=_table(matrix, graph, coming, hours),
         gpu_hours=gpu_hours,
         cpu_hours=_summed(known, lambda one: 0 if one.gpus else one.threads),
+        machine_hours=_summed(known, lambda one: 0 if one.gpus else 1),
         wall=Range(
             max(busy.expected, chain.expected, shared.expected),
             max(busy.most, chain.most, shared.most),

@@ -123,7 +123,7 @@ def _totals(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
 
 def _money(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
     """The price of the hours, where an hour has one."""
-    prices = [(cost.get("gpu_hour"), plan.gpu_hours), (cost.get("cpu_hour"), plan.cpu_hours)]
+    prices = [(cost.get("gpu_hour"), plan.gpu_hours), (cost.get("cpu_hour"), plan.machine_hours)]
     priced = [(price, found) for price, found in prices if isinstance(price, int | float)]
     if priced:
         expected, most = (

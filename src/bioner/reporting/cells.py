@@ -10,12 +10,14 @@ from bioner.tables import Schema
 # In the order in which a reader would mend them.
 STATES = {
     "done": "its scores are in the tables",
+    "incomplete": "its scores are in the tables, but a job of it failed; `log` says why",
     "refused": "its files belong to other data or another configuration than the rest",
     "broken": "a file of it cannot be read",
     "failed": "a job of it failed; `log` says why",
     "absent": "its corpus is not at hand",
     "not run": "nothing of it is there",
 }
+SOUND = ("done", "incomplete")  # states of cells whose scores are in the tables
 CELLS: Schema = {
     "dataset": pl.String,
     "model": pl.String,
@@ -37,17 +39,24 @@ class Cell:
 
 
 def missing(dataset: str, model: str, left_out: Mapping[str, str], failed: Mapping[str, str]) -> Cell:
-    """What is known of a cell without scores: its corpus was left out, a job of it failed, or neither.
+    """What is known of a cell without scores: its corpus was left out, a job of it failed, or neither."""
+    if dataset in left_out:
+        return Cell(dataset, model, "absent", left_out[dataset])
+    if failure := failure_of(dataset, model, failed):
+        return Cell(dataset, model, "failed", *failure)
+    return Cell(dataset, model, "not run", "no scores found")
+
+
+def failure_of(dataset: str, model: str, failed: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first failed job of a cell, or of what all of its corpus waits for, and its log.
 
     `failed` holds logs by job; a job is written as its rule and wildcards, `train demo bert-mini 42`.
     """
-    if dataset in left_out:
-        return Cell(dataset, model, "absent", left_out[dataset])
     for job, log in failed.items():
         rule, *wildcards = job.split(" ")
         if wildcards[:2] == [dataset, model] or wildcards == [dataset] or (rule, wildcards) == ("snapshot", [model]):
-            return Cell(dataset, model, "failed", job, log)
-    return Cell(dataset, model, "not run", "no scores found")
+            return job, log
+    return None
 
 
 def cells_table(cells: Sequence[Cell]) -> pl.DataFrame:
@@ -57,7 +66,7 @@ def cells_table(cells: Sequence[Cell]) -> pl.DataFrame:
 
 def notes(cells: pl.DataFrame) -> pl.DataFrame:
     """Cells without scores as rows of other tables: `dataset`, `model`, `note`."""
-    return cells.filter(pl.col("state") != "done").select(
+    return cells.filter(~pl.col("state").is_in(SOUND)).select(
         "dataset", "model", note=pl.concat_str(list(_note()), ignore_nulls=True)
     )
 

@@ -77,7 +77,7 @@ OWN = {
         "draft": "where forced decoding drafts from",
         "seconds_median": "seconds of a single sentence, median (batch 1)",
         "seconds_p95": "its 95th percentile",
-        "gflop_per_sample": "billions of additions and multiplications of matrices a sentence, counted as dispatched",
+        "gflop_per_sample": "billions of additions and multiplications of matrices a sentence, as dispatched, of 20",
         "energy_wh_per_sample": "watt-hours of the GPU a sentence, without the warm-up; empty where it does not say",
         "others_on_gpu": "processes of others on the GPU: 0 where it was exclusive; empty without GPU",
         "best_batch": "whether this is the system's fastest batch size",

@@ -1,7 +1,8 @@
 """What published numbers are held against, read from results and data; what cannot be read is told, not raised."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import polars as pl
 from bioner.corpora.statistics import STATISTICS
 from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, read_instances, read_predictions
+from bioner.reporting.predicted import NOT_SCORED
+from bioner.reporting.soundness import checksums_of, faults
 from bioner.reporting.tables import LIKE_THE_PAPER
 from bioner.scoring.bounds import BOUNDS, MEASURES, prf_intervals
 from bioner.scoring.pairs import Pair
@@ -19,7 +22,7 @@ from bioner.scoring.score import read_scores, together
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.scoring.tally import Tally
 from bioner.tables import Schema, read_table
-from bioner.timing import TIMING
+from bioner.timing import TIMED, TIMING
 
 RUN = ("dataset", "model", "seed", "decoding")
 RUN_BOUNDS: Schema = {
@@ -65,16 +68,26 @@ def read_evidence(
             evidence.faults[kind, dataset, model] = str(error)
 
     for dataset in datasets:
+        checksums = checksums_of(data / dataset)
         add("statistics", dataset, "", data / dataset / "stats.csv", lambda path: read_table(path, STATISTICS))
         for model in models:
             cell = results / dataset / model
-            add("scores", dataset, model, cell / "scores.csv", lambda path: together([read_scores(path)]))
-            add("timing", dataset, model, cell / "timing.csv", lambda path: read_table(path, TIMING))
+            add("scores", dataset, model, cell / "scores.csv", partial(_sound, checksums))
+            add("timing", dataset, model, cell / "timing.csv", partial(read_table, schema=TIMING, required=TIMED))
     frames = {
         kind: pl.concat([getattr(evidence, kind), *found], how="diagonal_relaxed") for kind, found in parts.items()
     }
     bounds, faults = run_bounds(results, data, frames["scores"], resamples, seed)
     return Evidence(**frames, bounds=bounds, faults=evidence.faults | faults)
+
+
+def _sound(checksums: Mapping[str, str], path: Path) -> pl.DataFrame:
+    """The scores of a cell, whose runs are of this data and of one configuration."""
+    table = together([read_scores(path)])
+    runs = table.select("seed", "decoding").unique().sort(pl.all()).rows()
+    if reasons := list(faults(path.parent, runs, checksums, None)):
+        raise InputError(path.parent, "; ".join(reasons), "runs of one configuration on this data", "Run it again.")
+    return table
 
 
 def run_bounds(
@@ -104,8 +117,7 @@ def run_bounds(
         whose = whose.select(pl.col(key).cast(SCORE_SCHEMA[key]) for key in RUN).with_row_index("run")
         table = table.join(whose.with_columns(pl.col("run").cast(pl.Int64)), on="run", maintain_order="left")
         stale = _stale(table, of_dataset)
-        told = "the kept predictions are not those that were scored: score them again"
-        faults |= {("predictions", name, model): told for _, model, _, _ in stale.iter_rows()}
+        faults |= {("predictions", name, model): NOT_SCORED for _, model, _, _ in stale.iter_rows()}
         frames.append(table.join(stale, on=list(RUN), how="anti").select(list(RUN_BOUNDS)))
     return pl.concat(frames), faults
 

@@ -10,16 +10,16 @@ import polars as pl
 from bioner.corpora.statistics import STATISTICS
 from bioner.errors import InputError
 from bioner.realignment.realign import ALIGNMENT
-from bioner.reporting.cells import Cell, cells_table, missing
+from bioner.reporting.cells import SOUND, Cell, cells_table, failure_of, missing
 from bioner.reporting.origins import ORIGINS, read_origins
 from bioner.reporting.runs import CURVES, RUNS, read_runs
-from bioner.reporting.soundness import Expected, checksums_of, faults
+from bioner.reporting.soundness import Expected, buckets_of, checksums_of, faults, outdated
 from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import read_scores, together
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.tables import Schema, read_table
-from bioner.timing import TIMING
+from bioner.timing import TIMED, TIMING
 
 ALIGNED: Schema = {
     "dataset": pl.String,
@@ -90,6 +90,7 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
     found: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema=schema)] for name, schema in SCHEMAS.items()}
     cells: list[Cell] = []
     unread: list[str] = []
+    buckets: tuple[str, tuple[str, ...]] | None = None  # of entity length, and the first cell that has them
 
     def add(name: str, path: Path, read: Callable[[Path], pl.DataFrame]) -> None:
         if path.is_file():
@@ -103,15 +104,22 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
         for model in models:
             folder = results / dataset / model
             cell, tables = _cell(folder, dataset, model, checksums, told)
+            if tables:
+                mine = f"{dataset} × {model}", buckets_of(tables["scores"])
+                buckets = buckets or mine
+                if mine[1] != buckets[1]:
+                    reason = f"scored in lengths {', '.join(mine[1])}, not {', '.join(buckets[1])} as {buckets[0]}"
+                    cell, tables = Cell(dataset, model, "refused", reason), {}
             cells.append(cell)
             for name, table in tables.items():
                 found[name].append(table)
-            if cell.state == "done":
+            if cell.state in SOUND:
                 sound.append(model)
-                add("timing", folder / "timing.csv", partial(_of, dataset, partial(read_table, schema=TIMING), [model]))
-        read_statistics = partial(read_table, schema=STATISTICS)
-        add("statistics", data / dataset / "stats.csv", partial(_of, dataset, read_statistics, sound))
-        add("comparisons", results / dataset / "comparisons.csv", partial(_of, dataset, read_comparisons, sound))
+                read_timing = partial(read_table, schema=TIMING, required=TIMED)
+                add("timing", folder / "timing.csv", partial(_of, dataset, read_timing, [model]))
+        add("statistics", data / dataset / "stats.csv", partial(_of, dataset, _statistics, sound))
+        compared = partial(_comparisons, pl.concat(found["scores"]).filter(dataset=dataset))
+        add("comparisons", results / dataset / "comparisons.csv", partial(_of, dataset, compared, sound))
         add("selection", results / dataset / "selection.csv", partial(_of, dataset, read_selection, sound))
     return Kept(
         **{name: pl.concat(tables) for name, tables in found.items()},
@@ -135,13 +143,29 @@ def _cell(folder: Path, dataset: str, model: str, checksums: Mapping[str, str], 
         alignments = pl.concat([pl.DataFrame(schema=ALIGNED), *_alignments(folder, scores)])
     except InputError as error:
         return Cell(dataset, model, "broken", str(error)), {}
-    return Cell(dataset, model, "done"), {
+    failure = failure_of(dataset, model, told.failed)
+    return Cell(dataset, model, "incomplete", *failure) if failure else Cell(dataset, model, "done"), {
         "scores": scores,
         "runs": trained,
         "curves": curves,
         "alignments": alignments,
         "origins": origins,
     }
+
+
+def _statistics(path: Path) -> pl.DataFrame:
+    table = read_table(path, STATISTICS)
+    if not table["value"].drop_nulls().is_finite().all():
+        raise InputError(path, "a value that is no number", "counts and shares", "Normalize the corpus again.")
+    return table
+
+
+def _comparisons(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Comparisons of the very predictions that were scored."""
+    table = read_comparisons(path)
+    if found := outdated(table, scores):
+        raise InputError(path, found, "comparisons of what is scored now", "Compare again with `bioner compare-all`.")
+    return table
 
 
 def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:

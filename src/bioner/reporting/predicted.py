@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,8 @@ from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, read_instances, read_predictions
 from bioner.reporting.disagreements import ERRORS, Disagreements, System, disagreements, mentions
 from bioner.scoring.labels import PAPER_CUTS
+
+NOT_SCORED = "the kept predictions are not those that were scored: score them again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,12 @@ def read_disagreements(
     cells: Mapping[str, Sequence[System]],
     may_show: Callable[[str], bool],
     cuts: Sequence[int] = PAPER_CUTS,
+    scores: pl.DataFrame | None = None,
 ) -> Examined:
     """The errors in kept prediction files; those that are missing or broken are skipped, and the reason is kept.
 
-    `may_show` says whether the text of a dataset may be shown; of the others there are counts alone.
+    So are those that are not what was scored, where `scores` are given. `may_show` says whether the text of a dataset
+    may be shown; of the others there are counts alone.
     """
     datasets: list[Disagreements] = []
     skipped: list[tuple[str, str, str]] = []
@@ -79,8 +84,23 @@ def read_disagreements(
         if predictions:
             train = _read_train(data / dataset / "train.jsonl")
             known = None if train is None else mentions(train)
-            datasets.append(disagreements(dataset, gold, predictions, not may_show(dataset), cuts, known))
+            examine = partial(disagreements, dataset, gold, closed=not may_show(dataset), cuts=cuts, train=known)
+            found = examine(predictions)
+            if scores is not None and (others := _not_scored(found.counts, scores)):
+                skipped += [(dataset, system.model, NOT_SCORED) for system in others]
+                found = examine({system: each for system, each in predictions.items() if system not in others})
+            datasets.append(found)
     return Examined(datasets, skipped)
+
+
+def _not_scored(counts: pl.DataFrame, scores: pl.DataFrame) -> set[System]:
+    """Systems whose predictions have other counts than their scores."""
+    keys = ["dataset", "model", "decoding", "seed"]
+    strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    both = counts.filter(length="all").join(strict.select(*keys, "possible", "actual", found="correct"), on=keys)
+    pairs = (("correct", "found"), ("gold_entities", "possible"), ("predictions", "actual"))
+    differs = pl.any_horizontal(pl.col(one).ne_missing(pl.col(other)) for one, other in pairs)
+    return {System(*row) for row in both.filter(differs).select("model", "decoding", "seed").iter_rows()}
 
 
 def _read_train(path: Path) -> Sequence[Instance] | None:

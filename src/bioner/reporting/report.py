@@ -64,7 +64,7 @@ def report(
     lacking = kept.cells.filter(pl.col("state") != "done")
     _tell(results, kept, lacking)
     systems = headline_systems(kept.scores)
-    examined = read_disagreements(results, data, systems, may_show, length_cuts(kept.scores))
+    examined = read_disagreements(results, data, systems, may_show, length_cuts(kept.scores), kept.scores)
     tables = _tables(kept, prices or {}, examined)
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += told.left_out.items()

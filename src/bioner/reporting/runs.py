@@ -40,14 +40,14 @@ CURVES: Schema = {
 
 def read_runs(cell: Path, dataset: str, model: str, seeds: Sequence[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
     """What the trainings of a cell took (RUNS), and their dev scores by epoch (CURVES); controls have neither."""
-    rows, curves = [], [pl.DataFrame(schema=CURVES)]
+    rows, curves = [pl.DataFrame(schema=RUNS)], [pl.DataFrame(schema=CURVES)]
     for seed in seeds:
         path = cell / f"seed{seed}" / "run.json"
         if path.is_file():
             record = _record(path)
-            rows.append({"dataset": dataset, "model": model, **_run(path, record)})
+            rows.append(_run(path, record, {"dataset": dataset, "model": model}))
             curves += _curve(path.with_name("history.csv"), dataset, model, seed, record)
-    return pl.DataFrame(rows, schema=RUNS), pl.concat(curves)
+    return pl.concat(rows), pl.concat(curves)
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -60,13 +60,13 @@ def _record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _run(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+def _run(path: Path, record: dict[str, Any], whose: dict[str, str]) -> pl.DataFrame:
     try:
         gpus = gpus_of(record)
         # The first seed's training is the best trial of a search, and the others took their time, too.
         searched = record.get("trial") is not None and (path.parents[1] / "search.csv").is_file()
         trials = read_table(path.parents[1] / "search.csv", SEARCH, ["trial"]) if searched else None
-        return {
+        row = whose | {
             "seed": record["seed"],
             "trained_parameters": record["trained_parameters"],
             "seconds": record["wall_seconds"],
@@ -83,7 +83,8 @@ def _run(path: Path, record: dict[str, Any]) -> dict[str, Any]:
             "peak_gpu_memory_gb": record["peak_gpu_memory_gb"] if gpus else None,
             "hardware": ", ".join(gpus) or record["cpu"],
         }
-    except (ValueError, KeyError, TypeError) as error:
+        return pl.DataFrame([row], schema=RUNS)
+    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise _broken(path, error) from None
 
 

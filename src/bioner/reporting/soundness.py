@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from bioner.catalogue import training_settings
 from bioner.checksums import sha256_of
 from bioner.config import Tree
@@ -13,6 +15,7 @@ from bioner.errors import InputError
 from bioner.files import parse_json, read_text
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+ROUNDING = 1e-6  # points of F1 that sums in another order may differ by
 SHOWN = 12  # digits of a checksum
 MACHINE = ("resources",)  # what of the settings says how a result is come by, and not what it is
 
@@ -59,6 +62,8 @@ def faults(
         place = cell / f"seed{seed}" / "run.json"
         if (trained := read_run(place)) is None:
             continue
+        if trained.get("seed") not in (None, seed):
+            yield f"seed {seed}: its run.json is of seed {trained['seed']}"
         for split in ("train", "dev"):
             yield from _other_data(f"seed {seed}: trained on", split, _data(trained).get(split), data)
         settings = trained.get("settings")
@@ -78,6 +83,33 @@ def faults(
         training = cell / f"seed{seed}" / "run.json"
         if known.get("training") and training.is_file() and known["training"] != sha256_of(training):
             yield f"{where}: predicted by a training that was replaced since"
+
+
+def buckets_of(scores: pl.DataFrame) -> tuple[str, ...]:
+    """The buckets of entity length that a score table has, in its order."""
+    return tuple(scores.filter(scorer="semeval", scheme="strict", label="all")["stratum"].unique(maintain_order=True))
+
+
+def outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None:
+    """The first system that was compared with another strict F1, or with other seeds, than its scores have.
+
+    Both are of one dataset. A comparison's F1 is of the counts of all seeds together.
+    """
+    counts = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    systems = counts.group_by("model", "decoding").agg(pl.len(), pl.col("correct", "possible", "actual").sum())
+    now = {(model, decoding): rest for model, decoding, *rest in systems.iter_rows()}
+    for row in comparisons.filter(measure="f1", stratum="all").iter_rows(named=True):
+        for side in ("", "versus_"):
+            whose, f1, seeds = (row[f"{side}model"], row[f"{side}decoding"]), row[f"{side}score"], row[f"{side}seeds"]
+            if whose not in now:
+                continue
+            there, correct, possible, actual = now[whose]
+            if seeds not in (None, there):
+                return f"{' '.join(whose)} compared under {seeds} seeds and scored under {there}"
+            scored = 200 * correct / (possible + actual) if possible + actual else None
+            if None not in (f1, scored) and abs(f1 - scored) > ROUNDING:
+                return f"{' '.join(whose)} compared with {f1:.2f} F1 and scored with {scored:.2f}"
+    return None
 
 
 def comparable(settings: Tree) -> Tree:

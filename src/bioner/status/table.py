@@ -47,8 +47,9 @@ def in_short(cell: Cell) -> str:
         words += [named, at.trace.progress]
     words.append("" if cell.dev_f1 is None else f"{cell.dev_f1:.1f}")
     words.append("" if cell.left is None or cell.state in ("done", "left out") else f"~{duration(cell.left)}")
-    done = sum(row.state == "done" for row in cell.rows if row.seed is not None)
-    several = f", {done} of {len(cell.rows)} seeds" if len(cell.rows) > 1 and 0 < done < len(cell.rows) else ""
+    seeds = [row.state for row in cell.rows if row.seed is not None]
+    done = seeds.count("done")
+    several = f", {done} of {len(seeds)} seeds" if 0 < done < len(seeds) else ""
     return " ".join(filter(None, words)) + several
 
 

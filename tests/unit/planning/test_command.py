@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from bioner.cli import app
-from bioner.config import REPOSITORY
+from bioner.config import REPOSITORY, merged
 from bioner.errors import InputError
 from bioner.planning.plan import PLAN, plan
 from bioner.planning.words import text_of
@@ -57,6 +57,16 @@ def test_the_table_has_a_row_a_model_and_a_total():
     assert "Money: 7 EUR expected, 8 at most." in text
     assert "Money" not in text_of(found, {"gpu_hour": None, "cpu_hour": None, "currency": "EUR"})
     assert "Money" not in text_of(found)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_machine_without_gpu_is_paid_by_its_hours_whatever_threads_its_jobs_have(threads):
+    alone = {"resources": {"gpus": 0, "predict_gpus": 0, "threads": threads}, "costs": {"device": "CPU"}}
+    found = plan(matrix({"small": merged(SMALL, alone)}), {"demo": THOUSAND}, lambda path: False)
+    seconds = found.machine_hours.expected * 3600
+    assert seconds > 1100  # its training alone, as in test_plan
+    text = text_of(found, {"gpu_hour": None, "cpu_hour": 3600, "currency": "EUR"})
+    assert f"Money: {seconds:,.0f} EUR expected" in text
 
 
 def test_the_paper_s_matrix_is_planned_without_a_file_of_it(here):

@@ -5,7 +5,7 @@ import pytest
 
 from bioner.instances import Prediction, write_instances, write_predictions
 from bioner.reporting.disagreements import System
-from bioner.reporting.predicted import headline_systems, length_cuts, read_disagreements
+from bioner.reporting.predicted import NOT_SCORED, headline_systems, length_cuts, read_disagreements
 from bioner.scoring.score import score
 from tests.conftest import instance
 
@@ -41,6 +41,17 @@ def test_a_model_is_looked_at_in_its_headline_decoding_and_first_seed():
         System("bert", "direct", 9),
     ]
     assert headline_systems(scores(*ran)) == {"toy": [System("llm", "forced", 2), System("bert", "direct", 9)]}
+
+
+def test_predictions_that_are_not_those_that_were_scored_are_told_and_not_shown(kept):
+    right = [Prediction("s1", GOLD[0].tags)]
+    table = score(GOLD, right, "toy", *("sound", 42, "direct"))
+    examined = read_disagreements(kept / "results", kept / "data", {"toy": MODELS}, lambda _: True, scores=table)
+    assert ("toy", "sound", NOT_SCORED) in examined.skipped
+    assert examined.counts.is_empty()
+    assert not read_disagreements(
+        kept / "results", kept / "data", {"toy": MODELS[:1]}, lambda _: True, scores=scores(MODELS[0])
+    ).skipped
 
 
 @pytest.mark.parametrize("cuts", [[1, 2], [1, 3], [2], [1, 2, 5]])

@@ -111,6 +111,16 @@ def test_what_is_broken_is_told_and_the_rest_judged(tmp_path):
     assert table.height == 505
 
 
+def test_what_was_trained_on_other_data_is_not_judged(tmp_path):
+    folder = tree(tmp_path, seeds=(1,))
+    cell_folder = folder / "results" / "BC5CDR" / "bert-large-cased" / "seed1"
+    (cell_folder / "run.json").write_text('{"seed": 1, "data": {"train": "0000"}}')
+    write_instances(folder / "data" / "BC5CDR" / "train.jsonl", [Instance("t", "t", ["a"], ["O"])])
+    found = cell(verified(folder), table="III", dataset="BC5CDR", model="bert-large-cased", length="all", measure="f1")
+    assert found["verdict"] == "not run"
+    assert "seed 1: trained on another train.jsonl" in found["reason"]
+
+
 def test_the_same_files_give_the_same_table(tmp_path):
     folder = tree(tmp_path)
     assert verified(folder).equals(verified(folder))

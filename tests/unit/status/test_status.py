@@ -18,9 +18,9 @@ from bioner.cli.options import settings_of
 from bioner.errors import InputError
 from bioner.signs import FRESH, leave_sign
 from bioner.status.cells import material, matrix
-from bioner.status.records import Cell, Run, snakemake_since
+from bioner.status.records import Cell, Row, Run, snakemake_since
 from bioner.status.table import STATUS, in_short, markdown, shown, status_table
-from bioner.status.traces import Moment
+from bioner.status.traces import Moment, Trace
 
 CONFIG = """\
 datasets: [A, B]
@@ -132,6 +132,14 @@ def test_a_control_is_scored_once_and_an_llm_in_each_decoding(overlay, out):
         (42, "predict", "waiting"),
         (43, "predict", "waiting"),
     ]
+
+
+def test_other_stages_are_no_seeds():
+    seeds = [Row("A", "bert", seed, "train", Trace("done")) for seed in (42, 43)]
+    timed = Cell("A", "bert", (*seeds, Row("A", "bert", None, "time", Trace("running"))), None)
+    assert in_short(timed) == "running time"
+    half = Cell("A", "bert", (seeds[0], Row("A", "bert", 43, "train", Trace("waiting"))), None)
+    assert in_short(half) == "waiting, 1 of 2 seeds"
 
 
 def test_running_is_a_training_that_holds_its_lock(overlay, out, monkeypatch):
