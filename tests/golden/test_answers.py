@@ -62,7 +62,10 @@ def test_one_seed_a_side_speaks_of_these_weights_alone(verdict, said_of_it, seed
     found = said(*rows, datasets=["BC5CDR", "JNLPBA"])
     assert found["BC5CDR"].startswith(f"Of these very weights: {said_of_it} surpasses ")
     assert "One seed a side tells nothing of other trainings." in found["BC5CDR"]
-    assert "In BC5CDR, JNLPBA that is of these very weights" in found[ALL]
+    assert "What is said of all of them is of these very weights" in found[ALL]
+    several = [PRIMARY | {"dataset": "BioRED"}, *rows]
+    assert "What is said of BC5CDR, JNLPBA is" in said(*several, datasets=["BioRED", "BC5CDR", "JNLPBA"])[ALL]
+    assert "neither is shown" not in found[ALL]
 
 
 def test_a_pair_without_a_test_is_told_so():

@@ -61,7 +61,7 @@ rule report:
         results=lambda wildcards: out("results"),
         data=lambda wildcards: out("data"),
         out=subpath(output.page, parent=True),
-        datasets=lambda wildcards: [f"--dataset {name}" for name in at_hand()],
+        datasets=[f"--dataset {name}" for name in config["datasets"]],
         models=[f"--model {name}" for name in config["models"]],
         notices=as_json(NOTICES),
         left_out=lambda wildcards: as_json(

@@ -89,6 +89,7 @@ def _length(row: Row) -> str:
         if row["low"] is not None
         else "no interval"
     )
+    gain += "" if row["p_holm"] is None else f", {_p(row['p_holm'])} after Holm"
     lead = f"The LLM's lead for entities of {last} tokens less that for those of {first} token is {gain}"
     return {
         "higher": f"Longer entities favour the LLM. {lead}.",
@@ -132,15 +133,16 @@ def _overall(primary: pl.DataFrame) -> Iterator[str]:
         verdicts = {name: tested.filter(verdict=name)["dataset"].to_list() for name in ("higher", "lower", "not shown")}
         yield (
             f"Of {row['tests']} corpora with enough entities the LLM surpasses the encoder in "
-            f"{_listed(verdicts['higher'])}, the encoder the LLM in {_listed(verdicts['lower'])}; neither is shown in "
-            f"{_listed(verdicts['not shown'])}."
+            f"{_listed(verdicts['higher'])}, the encoder the LLM in {_listed(verdicts['lower'])}"
+            + (f"; neither is shown in {_listed(verdicts['not shown'])}." if verdicts["not shown"] else ".")
         )
         yield (
             f"With 95 % confidence the LLM is ahead in at least {row['higher_in']} of them, the encoder in at least "
             f"{row['lower_in']}."
         )
         if alone := [other["dataset"] for other in tested.iter_rows(named=True) if _of_one_seed(other)]:
-            yield f"In {', '.join(alone)} that is of these very weights: with one seed a side, of no other trainings."
+            which = "all of them" if len(alone) == len(tested) else ", ".join(alone)
+            yield f"What is said of {which} is of these very weights: one seed a side tells nothing of other trainings."
 
 
 def _named(row: Row, side: str) -> str:

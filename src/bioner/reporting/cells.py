@@ -73,5 +73,5 @@ def notes(cells: pl.DataFrame) -> pl.DataFrame:
 
 def _note() -> Iterator[pl.Expr]:
     yield pl.col("state")
-    yield pl.lit(": ") + pl.col("reason")
+    yield pl.lit(": ") + pl.when(pl.col("state") == "absent").then(pl.lit(STATES["absent"])).otherwise("reason")
     yield pl.lit(" (") + pl.col("log") + pl.lit(")")

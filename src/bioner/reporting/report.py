@@ -73,7 +73,7 @@ def report(
     content = Content(
         tables=_shown(tables),
         titles=TITLES,
-        missing=lacking,
+        missing=_grouped(lacking),
         notes=[*notes, *(("left out", fault) for fault in kept.faults)],
         failed=told.failed,
         provenance=provenance(),
@@ -103,7 +103,7 @@ def _check_folders(results: Path, data: Path, out: Path) -> None:
 
 def _tell(results: Path, kept: Kept, lacking: pl.DataFrame) -> None:
     """Warn of what is left out; InputError where nothing is left."""
-    unsound = lacking.filter(pl.col("state") != "not run")
+    unsound = lacking.filter(~pl.col("state").is_in(["not run", "absent"]))  # corpora have been told, each once
     if kept.scores.is_empty():
         first = next(unsound.iter_rows(named=True), None)
         found = f"no sound cell; {first['dataset']} × {first['model']}: {first['reason']}" if first else "no score file"
@@ -133,6 +133,12 @@ def _tables(kept: Kept, prices: Mapping[str, Any], examined: Examined) -> Tables
         "provenance": kept.origins,
         "scores": kept.scores,
     }
+
+
+def _grouped(lacking: pl.DataFrame) -> pl.DataFrame:
+    """Cells of one dataset with one reason as one."""
+    together = lacking.group_by("dataset", "state", "reason", "log", maintain_order=True)
+    return together.agg(pl.col("model").str.join(", ")).select(lacking.columns)
 
 
 def _shown(tables: Tables) -> Tables:

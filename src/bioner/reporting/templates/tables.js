@@ -62,6 +62,9 @@
     count.textContent = `${rows.length.toLocaleString("en")} rows`;
   }
 
+  // On a phone the contents fill the first screen, where the answers belong.
+  if (matchMedia("(max-width: 40rem)").matches) document.getElementById("contents").open = false;
+
   for (const table of document.querySelectorAll("table.data")) {
     sortable(table);
     filtered(table);
