@@ -4,6 +4,10 @@
 configfile: Path(workflow.current_basedir) / "config/config.yaml"
 
 
+# What `snakemake --report` opens with.
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/common/configuration.smk"
 include: "workflow/common/records.smk"
 include: "workflow/common/files.smk"
