@@ -221,14 +221,12 @@ def test_comparisons_of_other_predictions_than_were_scored_are_left_out(kept, si
 
 
 def test_a_cell_with_a_failed_job_is_incomplete_and_its_scores_are_there(kept):
-    found, tables = cell(kept, failed={f"train BC5CDR {MODEL} 3": "logs/train.log"})
-    assert (found["state"], found["reason"], found["log"]) == (
-        "incomplete",
-        f"train BC5CDR {MODEL} 3",
-        "logs/train.log",
-    )
+    job = f"train BC5CDR {MODEL} 3"
+    found, tables = cell(kept, failed={job: "logs/train.log"})
+    assert (found["state"], found["reason"], found["log"]) == ("incomplete", job, "logs/train.log")
     assert row(tables["table3_strict"], model=MODEL, length="all")["f1"] == 90
     assert f"BC5CDR × {MODEL}" in (kept / "reports" / "report.html").read_text()
+    assert cell(kept, failed={"compare BC5CDR": "logs/compare.log"})[0]["state"] == "done", "that is none of its own"
 
 
 def test_a_cell_scored_in_other_lengths_than_the_first_is_refused(kept):

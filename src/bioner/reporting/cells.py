@@ -42,21 +42,18 @@ def missing(dataset: str, model: str, left_out: Mapping[str, str], failed: Mappi
     """What is known of a cell without scores: its corpus was left out, a job of it failed, or neither."""
     if dataset in left_out:
         return Cell(dataset, model, "absent", left_out[dataset])
-    if failure := failure_of(dataset, model, failed):
+    shared = {job: log for job, log in failed.items() if job.split(" ")[1:] in ([dataset], [model])}
+    if failure := failure_of(dataset, model, failed) or next(iter(shared.items()), None):
         return Cell(dataset, model, "failed", *failure)
     return Cell(dataset, model, "not run", "no scores found")
 
 
 def failure_of(dataset: str, model: str, failed: Mapping[str, str]) -> tuple[str, str] | None:
-    """The first failed job of a cell, or of what all of its corpus waits for, and its log.
+    """The first failed job of a cell's own, and its log.
 
     `failed` holds logs by job; a job is written as its rule and wildcards, `train demo bert-mini 42`.
     """
-    for job, log in failed.items():
-        rule, *wildcards = job.split(" ")
-        if wildcards[:2] == [dataset, model] or wildcards == [dataset] or (rule, wildcards) == ("snapshot", [model]):
-            return job, log
-    return None
+    return next((failure for failure in failed.items() if failure[0].split(" ")[1:3] == [dataset, model]), None)
 
 
 def cells_table(cells: Sequence[Cell]) -> pl.DataFrame:
