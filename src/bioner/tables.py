@@ -24,6 +24,8 @@ def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.D
         column = next((name for name in schema if f"'{name}'" in str(error)), None)
         found = f"an unreadable table (column {column})" if column else "an unreadable table"
         raise InputError(path, found, f"the columns {', '.join(schema)}", "Remake the file.") from None
+    if not path.read_bytes().endswith(b"\n"):
+        raise InputError(path, "a table that ends within a line", "a whole one", "It was cut short: copy it again.")
     for name in required:
         if table[name].null_count():
             line = table[name].is_null().arg_true()[0] + 2

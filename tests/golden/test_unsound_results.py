@@ -153,6 +153,22 @@ def test_a_broken_score_file_is_named_and_the_others_are_there(kept):
     assert "unreadable table" in row(strict, model=MODEL)["note"]
 
 
+@pytest.mark.parametrize("lines", [2.5, 70.5])
+def test_a_score_file_that_was_cut_short_is_broken(kept, lines):
+    path = kept / "results" / "BC5CDR" / MODEL / "scores.csv"
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(whole[: int(lines)]) + whole[int(lines)][:30])
+    assert "scores.csv: found a table that ends within a line" in cell(kept)[0]["reason"]
+
+
+def test_a_run_without_its_strict_score_is_broken(kept):
+    path = kept / "results" / "BC5CDR" / MODEL / "scores.csv"
+    table = pl.read_csv(path)
+    second, strict = pl.col("seed") == 2, (pl.col("scorer") == "semeval") & (pl.col("scheme") == "strict")
+    write_table(path, table.filter(~(second & strict)))
+    assert "found no strict F1 of seed 2, direct" in cell(kept)[0]["reason"]
+
+
 def test_a_cell_gathered_twice_is_not_two_runs(kept):
     path = kept / "results" / "BC5CDR" / MODEL / "scores.csv"
     table = pl.read_csv(path)
@@ -277,7 +293,7 @@ def test_a_value_of_another_kind_breaks_its_cell_alone(recorded, key, value):
 )
 def test_numbers_that_are_none_are_left_out_and_named(kept, place, schema, told):
     values = ["NaN" if kind == pl.Float64 else "" for kind in schema.values()]
-    (kept / place).write_text("\n".join(map(",".join, (schema, values))))
+    (kept / place).write_text("".join(",".join(line) + "\n" for line in (schema, values)))
     built(kept)
     assert told in (kept / "reports" / "report.html").read_text()
 

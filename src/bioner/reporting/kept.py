@@ -174,6 +174,11 @@ def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
         if found != (dataset, model):
             remedy = "Score the cell again, with --dataset and --model."
             raise InputError(path, f"scores of {found[0]} by {found[1]}", f"{dataset} by {model}", remedy)
+    strict = table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    runs = table.select("seed", "decoding").unique(maintain_order=True)
+    for seed, decoding in runs.join(strict, on=["seed", "decoding"], how="anti", nulls_equal=True).iter_rows():
+        remedy = "The file was cut short, perhaps: score the cell again."
+        raise InputError(path, f"no strict F1 of seed {seed}, {decoding}", "every score of every run", remedy)
     return table
 
 
