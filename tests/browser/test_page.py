@@ -336,6 +336,15 @@ def test_links_of_the_contents_lead_somewhere(opened):
         assert tab.locator(target).count() == 1
 
 
+@pytest.mark.parametrize(("width", "unfolded"), [(390, False), (1280, True)])
+def test_answers_come_first_on_a_phone(opened, width, unfolded):
+    tab = opened(viewport={"width": width, "height": 844})
+    assert tab.locator("nav a").first.is_visible() == unfolded
+    assert unfolded or tab.locator("#answers article").first.bounding_box()["y"] < 844
+    tab.locator("nav summary").click()
+    assert tab.locator("nav a").first.is_visible() != unfolded
+
+
 def test_paper_has_whole_tables_and_no_controls(opened):
     tab = opened()
     tab.emulate_media(media="print")
