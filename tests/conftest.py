@@ -4,12 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from bioner.catalogue import complete_entry
 from bioner.instances import Instance
+
+# The same cases in every run, however slow the machine; `--hypothesis-profile default` draws others.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -39,6 +39,7 @@ def test_an_empty_configuration_is_the_defaults_at_every_depth():
         "sentences": 100,
         "batch_sizes": [1, 16, 64],
         "repeats": 3,
+        "seeds": 1,
         "protocols": ["fair"],
         "llm_weights": "merged",
     }

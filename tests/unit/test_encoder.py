@@ -42,7 +42,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(words=WORDS, limit=st.integers(16, 40), deciding=st.sampled_from(["all", "first"]))
 def test_every_word_is_decided_about_once_whatever_the_window(tokenizer, words, limit, deciding):
     made = cut(tokenizer, [words], limit, deciding)
@@ -56,7 +56,7 @@ def test_every_word_is_decided_about_once_whatever_the_window(tokenizer, words, 
         assert found == list(range(len(words)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(words=WORDS)
 def test_windows_decide_about_the_subwords_of_the_whole_sentence(tokenizer, words):
     (whole,) = cut(tokenizer, [words], 10_000).windows[0]

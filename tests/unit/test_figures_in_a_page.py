@@ -207,7 +207,7 @@ def test_twenty_models_in_all_figures():
         assert set(names) <= set(texts)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(max_size=80), unique=True, max_size=6))
 def test_shortened_names_fit_and_stay_distinct(names):
     with drawing_settings():

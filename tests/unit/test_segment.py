@@ -330,7 +330,7 @@ def test_annotations_at_token_borders_are_entities_of_just_these_characters(text
 
 
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3), data=st.data())
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_every_annotation_is_an_entity_or_a_listed_loss(texts, data):
     """Annotations may overlap, repeat, cross passages or leave the text; only one in seven has another text."""
     whole = " ".join(texts)
