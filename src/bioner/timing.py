@@ -17,7 +17,7 @@ from bioner.instances import Instance, Prediction, entity_types
 from bioner.predict import Predictor, load_predictor
 from bioner.provenance import energy_kwh, forget_peak, others_on_gpu, peak_memory, provenance
 from bioner.realignment.realign import Method, realign_all
-from bioner.tables import Schema
+from bioner.tables import Schema, read_table
 from bioner.tags import tag_set
 
 TIMING: Schema = {
@@ -152,6 +152,11 @@ def sample_of(instances: Sequence[Instance], sentences: int) -> list[Instance]:
         raise InputError("--gold", "no instance", "at least one", "Remake it with `bioner normalize`.")
     count = min(sentences, len(instances))
     return [instances[position * len(instances) // count] for position in range(count)]
+
+
+def read_timing(path: Path) -> pl.DataFrame:
+    """A cell's timing.csv, with its columns checked; every row says what it is of."""
+    return read_table(path, TIMING, TIMED)
 
 
 def time_batch(

@@ -3,14 +3,16 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
 from bioner.corpora.changes import LOSSES, Changes
+from bioner.errors import InputError
 from bioner.instances import Instance
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
-from bioner.tables import Schema
+from bioner.tables import Schema, read_table
 from bioner.tags import spans
 
 # What stats.csv holds, as it is read.
@@ -109,3 +111,11 @@ def _mentions(instances: Sequence[Instance]) -> list[Mention]:
         for instance in instances
         for span in spans(instance.tags)
     ]
+
+
+def read_statistics(path: Path) -> pl.DataFrame:
+    """A corpus's stats.csv, with its columns checked; every value is a number."""
+    table = read_table(path, STATISTICS)
+    if not table["value"].drop_nulls().is_finite().all():
+        raise InputError(path, "a value that is no number", "counts and shares", "Normalize the corpus again.")
+    return table

@@ -30,6 +30,8 @@ def read_confidences(results: Path, data: Path, cells: Mapping[str, Sequence[Sys
 
 
 def _of(folder: Path, test: Path, dataset: str, model: str) -> Iterator[pl.DataFrame]:
+    if not (folder / "raw.jsonl.gz").is_file():
+        return
     try:
         gold = read_instances(test)
         predictions = read_predictions(folder / "predictions.jsonl", gold)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bioner.corpora.statistics import STATISTICS
+from bioner.corpora.statistics import STATISTICS, read_statistics
 from bioner.errors import InputError
 from bioner.instances import Instance, Prediction, read_instances, read_predictions
 from bioner.reporting.predicted import NOT_SCORED
@@ -21,8 +21,8 @@ from bioner.scoring.paper import SCORER, paper_tallies
 from bioner.scoring.score import read_scores, together
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.scoring.tally import Tally
-from bioner.tables import Schema, read_table
-from bioner.timing import TIMED, TIMING
+from bioner.tables import Schema
+from bioner.timing import TIMING, read_timing
 
 RUN = ("dataset", "model", "seed", "decoding")
 RUN_BOUNDS: Schema = {
@@ -69,11 +69,11 @@ def read_evidence(
 
     for dataset in datasets:
         checksums = checksums_of(data / dataset)
-        add("statistics", dataset, "", data / dataset / "stats.csv", lambda path: read_table(path, STATISTICS))
+        add("statistics", dataset, "", data / dataset / "stats.csv", read_statistics)
         for model in models:
             cell = results / dataset / model
             add("scores", dataset, model, cell / "scores.csv", partial(_sound, checksums))
-            add("timing", dataset, model, cell / "timing.csv", partial(read_table, schema=TIMING, required=TIMED))
+            add("timing", dataset, model, cell / "timing.csv", read_timing)
     frames = {
         kind: pl.concat([getattr(evidence, kind), *found], how="diagonal_relaxed") for kind, found in parts.items()
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bioner.corpora.statistics import STATISTICS
+from bioner.corpora.statistics import STATISTICS, read_statistics
 from bioner.errors import InputError
 from bioner.realignment.realign import ALIGNMENT
 from bioner.reporting.cells import SOUND, Cell, cells_table, failure_of, missing
@@ -19,7 +19,7 @@ from bioner.scoring.score import read_scores, together
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.tables import Schema, read_table
-from bioner.timing import TIMED, TIMING
+from bioner.timing import TIMING, read_timing
 
 ALIGNED: Schema = {
     "dataset": pl.String,
@@ -115,9 +115,8 @@ def read_kept(results: Path, data: Path, datasets: Sequence[str], models: Sequen
                 found[name].append(table)
             if cell.state in SOUND:
                 sound.append(model)
-                read_timing = partial(read_table, schema=TIMING, required=TIMED)
                 add("timing", folder / "timing.csv", partial(_of, dataset, read_timing, [model]))
-        add("statistics", data / dataset / "stats.csv", partial(_of, dataset, _statistics, sound))
+        add("statistics", data / dataset / "stats.csv", partial(_of, dataset, read_statistics, sound))
         compared = partial(_comparisons, pl.concat(found["scores"]).filter(dataset=dataset))
         add("comparisons", results / dataset / "comparisons.csv", partial(_of, dataset, compared, sound))
         add("selection", results / dataset / "selection.csv", partial(_of, dataset, read_selection, sound))
@@ -151,13 +150,6 @@ def _cell(folder: Path, dataset: str, model: str, checksums: Mapping[str, str], 
         "alignments": alignments,
         "origins": origins,
     }
-
-
-def _statistics(path: Path) -> pl.DataFrame:
-    table = read_table(path, STATISTICS)
-    if not table["value"].drop_nulls().is_finite().all():
-        raise InputError(path, "a value that is no number", "counts and shares", "Normalize the corpus again.")
-    return table
 
 
 def _comparisons(scores: pl.DataFrame, path: Path) -> pl.DataFrame:

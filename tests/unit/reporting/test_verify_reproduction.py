@@ -111,6 +111,14 @@ def test_what_is_broken_is_told_and_the_rest_judged(tmp_path):
     assert table.height == 505
 
 
+def test_a_count_that_is_no_number_is_told(tmp_path):
+    folder = tree(tmp_path, seeds=(1,))
+    path = folder / "data" / "BC5CDR" / "stats.csv"
+    write_table(path, pl.read_csv(path).with_columns(value=pl.lit(float("nan"))))
+    reason = cell(verified(folder), table="I", dataset="BC5CDR", split="dev")["reason"]
+    assert "stats.csv: found a value that is no number" in reason
+
+
 def test_what_was_trained_on_other_data_is_not_judged(tmp_path):
     folder = tree(tmp_path, seeds=(1,))
     cell_folder = folder / "results" / "BC5CDR" / "bert-large-cased" / "seed1"
