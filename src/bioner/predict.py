@@ -19,6 +19,7 @@ from bioner.errors import InputError, leaving
 from bioner.instances import Instance
 from bioner.models import TASK_FILE
 from bioner.models.controls import predict_control
+from bioner.models.devices import require_devices
 from bioner.progress_bars import Meter, ignore
 from bioner.provenance import write_record
 from bioner.raw import Generated, RawOutput, Tagged, write_raw
@@ -184,11 +185,9 @@ def load_predictor(
     if weights is None or not weights.is_dir():
         remedy = "Run `bioner train` first and give --weights FOLDER/model."
         raise InputError(weights or name, "no weights", "the folder of a trained model", remedy)
+    require_devices(name, entry["resources"]["predict_gpus"])
     import torch
 
-    from bioner.models.hub import require_devices
-
-    require_devices(name, entry["resources"]["predict_gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
     if entry["family"] == "llm":
         return _llm(entry, weights, decoding, draft or all_outside(), seed, merged)
@@ -196,8 +195,9 @@ def load_predictor(
 
 
 def _classifier(name: str, entry: Tree, weights: Path, padded: bool, told: Callable[[int], None]) -> Predictor:
+    from bioner.models.devices import device_of
     from bioner.models.encoder import tag
-    from bioner.models.hub import check_window, device_of, load_token_classifier, load_tokenizer
+    from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
     from bioner.models.llm import load_trained
 
     if entry["family"] == "llm-head":

@@ -36,7 +36,6 @@ def train(
     from bioner.search import read_winner
     from bioner.training.job import Job
     from bioner.training.launch import launch
-    from bioner.training.run import train
 
     settings = entry_of("models", model, settings_of(config), entry)
     if winner:
@@ -60,7 +59,10 @@ def train(
     splits = {split: data / f"{split}.jsonl" for split in ("train", "dev")}
     instances = {split: read_instances(path) for split, path in splits.items()}
     known = {"dataset": dataset, **{split: sha256_of(path) for split, path in splits.items()}}
-    train(Job(model, settings, instances["train"], instances["dev"], seed, data=known, searched=searched or ()), out)
+    job = Job(model, settings, instances["train"], instances["dev"], seed, data=known, searched=searched or ())
+    from bioner.training.run import train  # now that the input is sound: it takes seconds to import
+
+    train(job, out)
 
 
 def search(

@@ -9,7 +9,7 @@ from huggingface_hub.constants import HF_HUB_OFFLINE
 
 from bioner.errors import InputError
 from bioner.files import parse_json, read_text
-from bioner.models.hub import why_not
+from bioner.models.hub_errors import why_not
 from bioner.models.whole import fault_of
 
 # What transformers reads beside weights; of original checkpoints in other formats nothing is needed.

@@ -23,10 +23,10 @@ from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.tags import tag_set
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job, Trained, weights_format
+from bioner.training.job import Job
 from bioner.training.order import ByLength
-from bioner.training.progress import Progress
-from bioner.training.setup import training_arguments
+from bioner.training.progress import Progress, Trained
+from bioner.training.setup import training_arguments, weights_format
 from bioner.training.trainer import ResumableTrainer
 
 log = logging.getLogger(__name__)

@@ -1,18 +1,15 @@
-"""What a training job is given and what it leaves."""
+"""What a training job is given; imports no torch, so that bad input is refused at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-import torch
-
-from bioner.catalogue import training_settings
+from bioner.catalogue import TRAINED, training_settings
 from bioner.checksums import listing
 from bioner.config import Tree, merged
 from bioner.errors import InputError
 from bioner.instances import Instance
-from bioner.training.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +28,16 @@ class Job:
     processes: int = 1
     data: Mapping[str, str | None] = field(default_factory=dict)
     searched: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Raise InputError if there is nothing to train, or nothing to train it on."""
+        if self.entry["family"] not in TRAINED:
+            remedy = "It needs no training; go on with `bioner predict` or `bioner ensemble`."
+            raise InputError(self.name, f"the family {self.entry['family']!r}", "an encoder or an LLM", remedy)
+        for split, instances in (("train", self.train), ("dev", self.dev)):
+            if not instances:
+                remedy = "Remake it with `bioner normalize`."
+                raise InputError(f"{self.name}: {split} split", "no instance", "at least one", remedy)
 
     def batches(self) -> tuple[int, int]:
         """Sentences a forward pass and passes an optimiser step, in each process; InputError where they do not fit."""
@@ -63,27 +70,3 @@ class Job:
             "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
             "source": listing(self.entry["source"]["hub"]),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What training leaves besides weights.
-
-    `kept` is the row of the history whose weights are kept, None for a trial that diverged; `facts` go into run.json as
-    they are.
-    """
-
-    progress: Progress
-    kept: dict[str, Any] | None
-    facts: dict[str, Any]
-    parameters: int
-
-
-def weights_format(entry: Tree) -> torch.dtype:
-    """The number format of an LLM's weights in training.
-
-    Weights that stay as they are may be held in the precision of the passes; of those that are trained, steps would get
-    lost in it. Adapters are fp32 beside them.
-    """
-    held = entry["train"]["precision"] if entry["lora"] else entry["train"]["weights"]
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[held]

@@ -5,11 +5,9 @@ import os
 import socket
 import sys
 
-import torch
-
 from bioner.config import REPOSITORY
 from bioner.errors import InputError
-from bioner.models.hub import require_devices
+from bioner.models.devices import count_devices, require_devices
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ def processes_for(name: str, gpus: int) -> int:
     With fewer than the entry asks for the batch stays as it is, in more parts; more are left alone, since a cell is
     trained alike everywhere. Outside Slurm missing GPUs are an error.
     """
-    given = torch.cuda.device_count()
+    given = count_devices() if gpus else 0
     if "SLURM_JOB_ID" in os.environ and 0 < given < gpus:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             log.warning(

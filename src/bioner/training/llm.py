@@ -22,11 +22,11 @@ from bioner.models.spelling import Spelling, make_room
 from bioner.tags import tag_set
 from bioner.training.dev import Dev
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job, Trained, weights_format
+from bioner.training.job import Job
 from bioner.training.loss import check_loss, summed_loss
 from bioner.training.order import evened
-from bioner.training.progress import Progress
-from bioner.training.setup import training_arguments
+from bioner.training.progress import Progress, Trained
+from bioner.training.setup import training_arguments, weights_format
 from bioner.training.trainer import ResumableTrainer
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -250,3 +251,17 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def _mean_loss(self) -> torch.Tensor:
         """Over the processes of the job, each of which sees a part of every batch."""
         return reduce(self.loss, "mean")  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training leaves besides weights.
+
+    `kept` is the row of the history whose weights are kept, None for a trial that diverged; `facts` go into run.json as
+    they are.
+    """
+
+    progress: Progress
+    kept: dict[str, Any] | None
+    facts: dict[str, Any]
+    parameters: int

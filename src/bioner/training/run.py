@@ -15,7 +15,6 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils.memory import should_reduce_batch_size
 
-from bioner.catalogue import TRAINED
 from bioner.errors import InputError
 from bioner.files import atomic_path, write_json
 from bioner.instances import Instance, unseen_types
@@ -26,9 +25,10 @@ from bioner.training.card import write_card
 from bioner.training.checkpoints import is_sealed, seal
 from bioner.training.classifier import train_classifier
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job, Trained
+from bioner.training.job import Job
 from bioner.training.launch import processes_for
 from bioner.training.llm import train_llm
+from bioner.training.progress import Trained
 from bioner.training.scratch import make_pretrained
 from bioner.training.workspace import WORKSPACE, claimed_at, workspace_of
 
@@ -46,13 +46,6 @@ def train(job: Job, out: Path) -> None:
     missing, Interrupted after a checkpoint on SIGTERM or SIGUSR1.
     """
     entry = job.entry
-    if entry["family"] not in TRAINED:
-        remedy = "It needs no training; go on with `bioner predict` or `bioner ensemble`."
-        raise InputError(job.name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
-    for split, instances in (("train", job.train), ("dev", job.dev)):
-        if not instances:
-            remedy = "Remake it with `bioner normalize`."
-            raise InputError(f"{job.name}: {split} split", "no instance", "at least one", remedy)
     processes_for(job.name, entry["resources"]["gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
     processes = PartialState(cpu=entry["resources"]["gpus"] == 0, timeout=PATIENCE)

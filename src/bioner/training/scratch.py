@@ -28,8 +28,8 @@ from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.instances import Instance, entity_types
 from bioner.models import IGNORED
+from bioner.models.devices import device_of
 from bioner.models.examples import Examples, features_of
-from bioner.models.hub import device_of
 from bioner.models.lines import Lines
 from bioner.models.prompt import line_ids, prompt_text, response_line
 from bioner.progress_bars import Meter

@@ -6,6 +6,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 from transformers.training_args import OptimizerNames
 
+from bioner.config import Tree
 from bioner.errors import InputError, reason_of
 from bioner.training.job import Job
 
@@ -56,3 +57,13 @@ def training_arguments(job: Job, folder: Path, eval_batch_size: int) -> Training
     # One process drives one GPU; transformers would spread it over every visible one and multiply the batch.
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments
+
+
+def weights_format(entry: Tree) -> torch.dtype:
+    """The number format of an LLM's weights in training.
+
+    Weights that stay as they are may be held in the precision of the passes; of those that are trained, steps would get
+    lost in it. Adapters are fp32 beside them.
+    """
+    held = entry["train"]["precision"] if entry["lora"] else entry["train"]["weights"]
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[held]

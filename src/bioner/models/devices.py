@@ -1,0 +1,36 @@
+"""GPUs: whether a model's are there, and which one this process computes on; torch is imported when it is asked."""
+
+import os
+from typing import TYPE_CHECKING
+
+from bioner.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def count_devices() -> int:
+    """Count the CUDA GPUs that this process sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def require_devices(name: str, gpus: int) -> None:
+    """Fail before anything is loaded if a model needs GPUs that are not there."""
+    found = count_devices() if gpus else 0
+    if found < gpus:
+        remedy = (
+            "Run it where there are (`snakemake --profile slurm …`), or lower "
+            f"settings.{name}.resources.gpus (and predict_gpus) if you know that it fits."
+        )
+        raise InputError(name, f"{found} CUDA GPUs", f"{gpus}", remedy)
+
+
+def device_of(gpus: int) -> "torch.device":
+    """Return this process's GPU if the entry asks for GPUs and there are any, else the CPU."""
+    import torch
+
+    if gpus and torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
