@@ -16,6 +16,8 @@ from bioner.instances import Instance
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
+pytest_plugins = ["tests.cpu", "tests.signals"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

@@ -1,10 +1,11 @@
-"""Snakemake as a user starts it: a process of its own, in the repository or in an empty folder."""
+"""Snakemake as a user starts it, in the repository or in an empty folder; its imports alone are shared (tests.forked)."""
 
 import re
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
+
+from tests import forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -12,8 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def snakemake(folder: Path, *arguments: str, in_repository: bool = False) -> subprocess.CompletedProcess[str]:
     """Run the workflow with `folder` as its working directory, or in the repository itself."""
     where = [] if in_repository else ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
-    command = [str(Path(sys.executable).parent / "snakemake"), *where, *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return forked.run(["snakemake", *where, *arguments], REPOSITORY)
 
 
 def dry_run(folder: Path, *arguments: str, in_repository: bool = False) -> str:

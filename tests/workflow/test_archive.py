@@ -1,20 +1,19 @@
 """Archives as users make and unpack them: after `tar` and `sha256sum`, Snakemake finds nothing to do."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import yaml
 
+from tests import forked
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, planned, run, snakemake
 
-BIONER = Path(sys.executable).parent / "bioner"
 SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 
 
 def archive(folder: Path, *arguments: str) -> str:
     """Run `bioner archive` in a folder; what it says."""
-    done = subprocess.run([BIONER, "archive", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    done = forked.run(["bioner", "archive", *arguments], folder)
     assert done.returncode == 0, done.stderr
     return done.stderr
 

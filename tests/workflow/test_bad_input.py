@@ -2,21 +2,20 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.workflow.snakemake import snakemake
 
 GOLD = ["--gold", "sound/test.jsonl"]
 DIRECT = ["--weights", "sound", "--decoding", "direct"]
 
 
-def bioner(*arguments: str | Path, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "bioner"), *map(str, arguments)]
+def bioner(*arguments: str | Path, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "BIONER_MIRROR"}
-    return subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, check=False)
+    return forked.run(["bioner", *arguments], cwd, environment, stdin)
 
 
 def overlay(folder: Path, text: str) -> str:

@@ -1,6 +1,7 @@
 """What a tired user gives the commands of scores: one line, exit 2, nothing written over and nothing left."""
 
 import json
+import shutil
 
 import pytest
 
@@ -14,8 +15,15 @@ COMPARE = ["compare", "--gold", "test.jsonl", "--pred", "p.jsonl", "--versus", "
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(files, tmp_path):
+    """A test's own copy of the files."""
+    return shutil.copytree(files, tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
     """Gold, three prediction files, an alignment, dev scores of a and b, and a selection that has chosen a."""
+    tmp_path = tmp_path_factory.mktemp("scores")
     rows = [{"id": i, "doc": i, "tokens": tokens, "tags": tags} for i, tokens, tags in GOLD]
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for name, tag in (("p", "B-D"), ("q", "O"), ("victim", "O"), ("foreign", "B-Drug")):

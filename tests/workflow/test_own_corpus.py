@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +9,7 @@ import pytest
 import yaml
 
 from bioner.instances import read_instances
+from tests import forked
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, snakemake
 
 
@@ -20,7 +20,7 @@ def test_the_commands_of_the_manual_run_from_start_to_finish(tmp_path):
     # The reader stands in the repository; here files go to a folder of the test.
     script = script.replace("mine", str(tmp_path / "mine"))
     script = script.replace("snakemake", f"snakemake --snakefile {REPOSITORY}/Snakefile --directory {tmp_path}")
-    script = f'export PATH="{Path(sys.executable).parent}:$PATH"\nset -euo pipefail\n{script}'
+    script = f'export PATH="{forked.server().programs}:$PATH"\nset -euo pipefail\n{script}'
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "dictionary" in done.stdout

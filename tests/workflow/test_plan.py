@@ -1,7 +1,5 @@
 """`bioner plan` counts what Snakemake's dry-run counts: on an empty folder, and where part of a run is done."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +8,7 @@ import yaml
 
 from bioner.planning.plan import PLAN, jobs_by_rule
 from bioner.tables import read_table
+from tests import forked
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, run
 
 ENCODERS = ["bert-large-uncased", "bert-large-cased", "biomedbert-large", "deberta-v3-large"]
@@ -18,8 +17,7 @@ ENCODERS = ["bert-large-uncased", "bert-large-cased", "biomedbert-large", "deber
 def table_of(folder: Path, *overlays: Path) -> pl.DataFrame:
     """The table that the command writes, started in that folder."""
     options = [f"--config={overlay}" for overlay in overlays]
-    command = [sys.executable, "-m", "bioner", "plan", *options, "--out", str(folder / "plan.csv")]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = forked.run(["bioner", "plan", *options, "--out", folder / "plan.csv"], folder)
     assert done.returncode == 0, done.stderr
     return read_table(folder / "plan.csv", PLAN)
 
