@@ -1,5 +1,6 @@
 """Small instances and tiny models that the tests share."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def instance(identity: str, text: str) -> Instance:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs first: as the last tests, they would keep one process busy while the others wait."""
     items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
+def pytest_collection_finish() -> None:
+    """Imported modules are never garbage: looking through torch's half a million objects costs 0.5 s per training."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +112,24 @@ def tiny_llm() -> dict:
             "train": {"epochs": 1, "learning_rate": 1e-3, "batch_size": 2, "patience": None},
         },
     )
+
+
+@pytest.fixture(scope="session")
+def trained_encoder(tiny_encoder, sentences, tmp_path_factory) -> Path:
+    """The output folder of a small training of `tiny_encoder`, seed 7; read only."""
+    return trained("tiny-bert", tiny_encoder, sentences, tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def trained_llm(tiny_llm, sentences, tmp_path_factory) -> Path:
+    """The output folder of a small training of `tiny_llm`, seed 7; read only."""
+    return trained("tiny-llama", tiny_llm, sentences, tmp_path_factory.mktemp("llm"))
+
+
+def trained(name: str, entry: dict, sentences: list[Instance], folder: Path) -> Path:
+    from bioner.training.job import Job  # here: most tests need no torch
+    from bioner.training.run import train
+
+    data = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
+    train(Job(name, entry, sentences, sentences, 7, data=data), folder)
+    return folder

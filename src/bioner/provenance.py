@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,7 @@ def _told(gpus: int, ask: Callable[[Any, Any], int]) -> list[int] | None:
         return None
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -51,7 +51,12 @@ def with_adapter(
             parameter.data = parameter.data.float()
     # Else peft puts the fp32 output head beside every adapter on it: 2 GB for Llama-3.1, in checkpoints too.
     adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
+    adapted.create_or_update_model_card = _leave_out_card
     return adapted
+
+
+def _leave_out_card(folder: str) -> None:
+    """Write no card: peft would render one per checkpoint, and bioner.training.card writes the one that stays."""
 
 
 def _check_modules(model: PreTrainedModel, targets: Sequence[str], whole: Sequence[str]) -> None:

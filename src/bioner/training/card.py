@@ -1,9 +1,11 @@
 """The model card beside the weights: what the model is for, on which data it was trained, what it scored on dev."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from jinja2 import Template
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
 METRICS = {"dev_strict_f1": "strict F1", "dev_relaxed_f1": "relaxed F1"}
@@ -44,5 +46,10 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
     )
     scores = [(name, kept[metric]) for metric, name in METRICS.items() if kept[metric] is not None]
     shown = {"run": record, "dataset": dataset, "base": on_hub, "family": family, "scores": scores}
-    text = ModelCard.from_template(card, template_path=str(TEMPLATE), **shown)
-    (folder / "README.md").write_text(str(text), encoding="utf-8")
+    text = _template().render(card_data=card.to_yaml(), **card.to_dict() | shown)
+    (folder / "README.md").write_text(str(ModelCard(text)), encoding="utf-8")
+
+
+@cache
+def _template() -> Template:
+    return Template(TEMPLATE.read_text(encoding="utf-8"))

@@ -97,7 +97,7 @@ def stand_in(folder: Path, architecture: str, sentences: list, **changes) -> Pat
 
 SMALL = {
     "hidden_size": 64,
-    "num_hidden_layers": 2,
+    "num_hidden_layers": 1,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "intermediate_size": 96,

@@ -1,4 +1,8 @@
-"""A training cut short goes on where it was, and ends as if nothing had happened, bit for bit."""
+"""A training cut short goes on where it was, and ends as if nothing had happened, bit for bit.
+
+Most tests take a copy of one training that was cut short. What is slow proves once more, by a whole training, what a
+cheaper test shows.
+"""
 
 import json
 import shutil
@@ -8,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from accelerate import PartialState
 
 from bioner.catalogue import complete_entry
 from bioner.config import merged
@@ -15,12 +20,28 @@ from bioner.errors import InputError, Interrupted
 from bioner.training import checkpoints
 from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of
-from bioner.training.run import train
-from bioner.training.workspace import DONE, WORKSPACE
+from bioner.training.run import _source, train
+from bioner.training.workspace import ASIDE, CLAIM, DONE, WORKSPACE, workspace_of
 from tests.unit.training.helpers import Crash, a_second_a_pass, at_step, crash, results, steps_at_hand
 
 
-@pytest.mark.parametrize("step", [1, 6, 7, 9, 12, 24])
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture
+def left(cut_short, tmp_path) -> Path:
+    """A copy of what a training left that died in its third epoch."""
+    folder: Path = tmp_path / "left"
+    shutil.copytree(cut_short, folder)
+    assert steps_at_hand(folder) == [6, 12]
+    return folder
+
+
+def slow(*values: object) -> object:
+    return pytest.param(*values, marks=SLOW)
+
+
+@pytest.mark.parametrize("step", [slow(1), 6, 7, slow(9), slow(12), 24])
 def test_a_training_that_died_goes_on_from_its_last_epoch(job, undisturbed, tmp_path, monkeypatch, step):
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, step, crash)
@@ -31,8 +52,19 @@ def test_a_training_that_died_goes_on_from_its_last_epoch(job, undisturbed, tmp_
     assert json.loads((tmp_path / "run.json").read_text())["sessions"] == (2 if step > 6 else 1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-@pytest.mark.parametrize("step", [1, 8, 12, 23])
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        (signal.SIGTERM, 1),
+        (signal.SIGUSR1, 8),
+        (signal.SIGTERM, 12),
+        (signal.SIGUSR1, 23),
+        slow(signal.SIGUSR1, 1),
+        slow(signal.SIGTERM, 8),
+        slow(signal.SIGUSR1, 12),
+        slow(signal.SIGTERM, 23),
+    ],
+)
 def test_a_signal_writes_a_checkpoint_first(job, undisturbed, tmp_path, monkeypatch, number, step):
     handler = signal.getsignal(number)
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match=f"{number.name} at step {step} of 24"):
@@ -51,13 +83,13 @@ def test_a_signal_at_the_very_end_is_too_late(job, undisturbed, tmp_path, monkey
 
 
 def test_many_interruptions_are_as_good_as_none(job, undisturbed, tmp_path, monkeypatch):
-    for _ in range(7):  # three steps a session
+    for _ in range(3):  # seven steps a session
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
-            at_step(patch, 3, lambda: signal.raise_signal(signal.SIGUSR1))
+            at_step(patch, 7, lambda: signal.raise_signal(signal.SIGUSR1))
             train(job, tmp_path)
     train(job, tmp_path)
     assert results(tmp_path) == results(undisturbed)
-    assert json.loads((tmp_path / "run.json").read_text())["sessions"] == 8
+    assert json.loads((tmp_path / "run.json").read_text())["sessions"] == 4
 
 
 def test_death_while_a_checkpoint_is_written_falls_back_to_the_one_before(
@@ -80,34 +112,55 @@ def test_death_while_a_checkpoint_is_written_falls_back_to_the_one_before(
     assert results(tmp_path) == results(undisturbed)
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "trainer_state.json", checkpoints.SEAL])
-@pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
-def test_a_corrupted_checkpoint_falls_back_to_the_one_before(
-    job, undisturbed, tmp_path, monkeypatch, caplog, file, damage
-):
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        at_step(patch, 15, crash)
-        train(job, tmp_path)
-    assert steps_at_hand(tmp_path) == [6, 12]
-    path = tmp_path / WORKSPACE / "checkpoints" / "checkpoint-12" / file
+FILES = ["model.safetensors", "optimizer.pt", "trainer_state.json", checkpoints.SEAL]
+DAMAGES = ["cut", "flipped", "gone"]
+
+
+def damaged(path: Path, damage: str) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0x80
     {"cut": lambda: path.write_bytes(content[:100]), "flipped": lambda: path.write_bytes(content), "gone": path.unlink}[
         damage
     ]()
-    train(job, tmp_path)
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_corrupted_checkpoint_is_found_and_removed(left, caplog, file, damage):
+    folder = left / WORKSPACE / "checkpoints"
+    damaged(folder / "checkpoint-12" / file, damage)
+    checkpoints.remove_broken(folder)
     assert "checkpoint-12 is broken" in caplog.text
-    assert results(tmp_path) == results(undisturbed)
+    assert steps_at_hand(left) == [6]
+    assert checkpoints.newest(folder) == folder / "checkpoint-6"
 
 
-def test_when_no_checkpoint_is_sound_training_starts_over(job, undisturbed, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        at_step(patch, 15, crash)
-        train(job, tmp_path)
+def test_whole_checkpoints_stay(left, caplog):
+    checkpoints.remove_broken(left / WORKSPACE / "checkpoints")
+    assert steps_at_hand(left) == [6, 12]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        (file, damage) if (file, damage) == ("model.safetensors", "flipped") else slow(file, damage)
+        for file in FILES
+        for damage in DAMAGES
+    ],
+)
+def test_a_corrupted_checkpoint_falls_back_to_the_one_before(job, undisturbed, left, caplog, file, damage):
+    damaged(left / WORKSPACE / "checkpoints" / "checkpoint-12" / file, damage)
+    train(job, left)
+    assert "checkpoint-12 is broken" in caplog.text
+    assert results(left) == results(undisturbed)
+
+
+def test_when_no_checkpoint_is_sound_training_starts_over(job, undisturbed, left):
     for step in (6, 12):
-        (tmp_path / WORKSPACE / "checkpoints" / f"checkpoint-{step}" / "optimizer.pt").write_bytes(b"")
-    train(job, tmp_path)
-    assert results(tmp_path) == results(undisturbed)
+        (left / WORKSPACE / "checkpoints" / f"checkpoint-{step}" / "optimizer.pt").write_bytes(b"")
+    train(job, left)
+    assert results(left) == results(undisturbed)
 
 
 def test_early_stopping_is_remembered(job, tmp_path, monkeypatch):
@@ -125,8 +178,9 @@ def test_early_stopping_is_remembered(job, tmp_path, monkeypatch):
 def test_checkpoints_of_other_settings_are_not_gone_on_from(job, undisturbed, tmp_path, monkeypatch, caplog):
     other = replace(job, entry=merged(job.entry, {"train": {"learning_rate": 2e-3}}))
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        at_step(patch, 15, crash)
+        at_step(patch, 7, crash)
         train(other, tmp_path)
+    assert steps_at_hand(tmp_path) == [6]
     with caplog.at_level("INFO"):
         train(job, tmp_path)
     assert "settings or data have changed since; starting over" in caplog.text
@@ -137,7 +191,7 @@ def test_checkpoints_of_other_settings_are_not_gone_on_from(job, undisturbed, tm
 def test_another_job_s_checkpoints_go_once_this_one_has_its_own(job, tmp_path, monkeypatch):
     for rate in (2e-3, 1e-2):
         with monkeypatch.context() as patch, pytest.raises(Crash):
-            at_step(patch, 9, crash)
+            at_step(patch, 7, crash)
             train(replace(job, entry=merged(job.entry, {"train": {"learning_rate": rate}})), tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == [WORKSPACE]
 
@@ -149,53 +203,43 @@ def test_a_live_training_holds_the_newest_checkpoint_and_another_one(tmp_path):
         assert sorted(path.name for path in tmp_path.iterdir()) == [f"checkpoint-{number}" for number in expected]
 
 
-def test_the_best_so_far_is_there_to_fall_back_to(job, undisturbed, tmp_path, monkeypatch):
+def test_the_best_so_far_is_there_to_fall_back_to(observed):
     """Epochs 1, 2, 3 are the best when they end, or not: what lies there is the newest and the best before or at it."""
-    seen = []
-    rotate = checkpoints.rotate
-
-    def spied(folder, second):
-        rotate(folder, second)
-        seen.append(sorted(int(path.name.split("-")[1]) for path in folder.glob("checkpoint-*")))
-
-    monkeypatch.setattr("bioner.training.trainer.rotate", spied)
-    train(job, tmp_path)
-    rows = pl.read_csv(tmp_path / "history.csv").rows(named=True)
-    assert seen[0] == [6]
-    for number, held in enumerate(seen[1:], 2):
+    rows = pl.read_csv(observed.folder / "history.csv").rows(named=True)
+    assert len(observed.held) == len(rows) == 4
+    assert observed.held[0] == [6]
+    for number, held in enumerate(observed.held[1:], 2):
         best = best_of(rows[:number], "dev_strict_f1")["step"]
         newest = 6 * number
         before = best_of(rows[: number - 1], "dev_strict_f1")["step"]
         assert held == sorted({newest, best if best != newest else before})
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt"])
-def test_without_the_best_checkpoint_a_newer_one_is_of_no_use(job, undisturbed, tmp_path, monkeypatch, caplog, file):
-    worse = replace(job, entry=merged(job.entry, {"train": {"epochs": 8, "patience": None, "learning_rate": 5e-2}}))
+@pytest.mark.parametrize("file", [slow("model.safetensors"), "optimizer.pt"])
+def test_without_the_best_checkpoint_a_newer_one_is_of_no_use(job, tmp_path, monkeypatch, caplog, file):
+    worse = replace(job, entry=merged(job.entry, {"train": {"epochs": 5, "patience": None, "learning_rate": 5e-2}}))
     train(worse, tmp_path / "undisturbed")
     best = results(tmp_path / "undisturbed")[2]["step"]
-    assert best < 42, "for this test the best must come early"
+    assert best < 24, "for this test the best must come early"
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        at_step(patch, best + 9, crash)
+        at_step(patch, best + 7, crash)
         train(worse, tmp_path / "run")
+    assert steps_at_hand(tmp_path / "run")[-2:] == [best, best + 6]
     (tmp_path / "run" / WORKSPACE / "checkpoints" / f"checkpoint-{best}" / file).write_bytes(b"")
     train(worse, tmp_path / "run")
     assert f"is of no use without checkpoint-{best}" in caplog.text
     assert results(tmp_path / "run") == results(tmp_path / "undisturbed")
 
 
-def test_a_typo_between_two_sessions_costs_nothing(job, undisturbed, tmp_path, monkeypatch, caplog):
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        at_step(patch, 15, crash)
-        train(job, tmp_path)
+def test_a_typo_between_two_sessions_costs_nothing(job, undisturbed, left, caplog):
     for changes in ({"train": {"optimizer": "adamw_troch"}}, {"max_length": 512}):
         with pytest.raises(InputError):
-            train(replace(job, entry=merged(job.entry, changes)), tmp_path)
-        assert steps_at_hand(tmp_path) == [6, 12]
+            train(replace(job, entry=merged(job.entry, changes)), left)
+        assert steps_at_hand(left) == [6, 12]
     with caplog.at_level("INFO"):
-        train(job, tmp_path)
+        train(job, left)
     assert "going on from step 12" in caplog.text
-    assert results(tmp_path) == results(undisturbed)
+    assert results(left) == results(undisturbed)
 
 
 def test_death_while_the_workspace_is_removed_leaves_nothing_to_stumble_over(job, undisturbed, tmp_path, monkeypatch):
@@ -213,13 +257,20 @@ def test_death_while_the_workspace_is_removed_leaves_nothing_to_stumble_over(job
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", checkpoints.SEAL])
-def test_a_damaged_source_is_made_again(job, undisturbed, tmp_path, monkeypatch, file):
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        at_step(patch, 9, crash)
-        train(job, tmp_path)
-    (tmp_path / WORKSPACE / "source" / file).write_bytes(b"{}")
-    train(job, tmp_path)
-    assert results(tmp_path) == results(undisturbed)
+def test_a_damaged_source_is_made_again(job, cut_short, left, file):
+    before = {path.name: path.read_bytes() for path in (cut_short / WORKSPACE / "source").iterdir()}
+    (left / WORKSPACE / "source" / file).write_bytes(b"{}")
+    source = _source(job, left / WORKSPACE, PartialState())
+    assert source == left / WORKSPACE / "source"
+    assert {path.name: path.read_bytes() for path in source.iterdir()} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", checkpoints.SEAL])
+def test_a_training_whose_source_was_damaged_ends_the_same(job, undisturbed, left, file):
+    (left / WORKSPACE / "source" / file).write_bytes(b"{}")
+    train(job, left)
+    assert results(left) == results(undisturbed)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("model", "file"), ("history.csv", "folder"), ("run.json", "folder")])
@@ -239,6 +290,7 @@ def test_an_out_folder_that_was_there_stays_and_hides_no_error(job, tmp_path, mo
 
 def test_no_second_of_any_session_is_forgotten(job, tmp_path, monkeypatch):
     """The clock is looked at every SILENCE seconds, here at every step: what a crash undid counts, too."""
+    job = replace(job, entry=merged(job.entry, {"train": {"epochs": 3}}))
     monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
     a_second_a_pass(monkeypatch)
     with monkeypatch.context() as patch, pytest.raises(Crash):
@@ -246,8 +298,8 @@ def test_no_second_of_any_session_is_forgotten(job, tmp_path, monkeypatch):
         train(job, tmp_path)
     train(job, tmp_path)
     history = pl.read_csv(tmp_path / "history.csv")
-    assert history["seconds"].to_list() == [6, 10 + 6, 10 + 12, 10 + 18]
-    assert json.loads((tmp_path / "run.json").read_text())["wall_seconds"] == 28
+    assert history["seconds"].to_list() == [6, 10 + 6, 10 + 12]
+    assert json.loads((tmp_path / "run.json").read_text())["wall_seconds"] == 22
     tokens = history["tokens_per_second"]
     assert tokens.n_unique() == 1, "the same number of tokens in six seconds, resumed or not"
 
@@ -268,14 +320,24 @@ def test_an_llm_goes_on_from_its_last_epoch_too(tiny_llm, sentences, tmp_path, m
 
 
 @pytest.mark.parametrize("data", [{"train": "other"}, {"dataset": "other"}])
-def test_checkpoints_from_other_data_are_not_gone_on_from(job, undisturbed, tmp_path, monkeypatch, caplog, data):
-    with monkeypatch.context() as patch, pytest.raises(Crash):
-        at_step(patch, 15, crash)
-        train(replace(job, data=data), tmp_path)
+def test_checkpoints_from_other_data_are_not_gone_on_from(job, left, caplog, data):
+    claim = json.loads((left / WORKSPACE / CLAIM).read_text())
+    with caplog.at_level("INFO"), pytest.raises(Crash), workspace_of(replace(job, data=data), left) as workspace:
+        assert "starting over" in caplog.text
+        assert steps_at_hand(left) == [], "a workspace of its own"
+        assert json.loads((workspace / CLAIM).read_text()) == claim | {"data": data}
+        assert (left / ASIDE / "checkpoints" / "checkpoint-12").is_dir()
+        crash()
+    assert steps_at_hand(left) == [6, 12], "cut short before its first checkpoint, it gives the others' back"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", [{"train": "other"}, {"dataset": "other"}])
+def test_a_training_on_other_data_starts_over(job, undisturbed, left, caplog, data):
     with caplog.at_level("INFO"):
-        train(job, tmp_path)
+        train(replace(job, data=data), left)
     assert "starting over" in caplog.text
-    assert results(tmp_path) == results(undisturbed)
+    assert results(left) == results(undisturbed)
 
 
 def test_a_signal_saves_no_loss_that_is_no_number(job, tmp_path, monkeypatch):

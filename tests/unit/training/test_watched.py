@@ -68,21 +68,20 @@ def test_signs_tell_step_epoch_and_the_best_f1_so_far(job, tmp_path, monkeypatch
     assert sign.number("dev_strict_f1") is not None
 
 
-def test_the_lock_of_a_training_is_the_one_that_is_asked_for(job, tmp_path, monkeypatch):
-    seen = []
-    at_step(monkeypatch, 3, lambda: seen.append(is_held(tmp_path / LOCK, None, 0)))
-    train(job, tmp_path)
-    assert seen == [True]
-    assert not is_held(tmp_path / LOCK, None, 0)
+def test_the_lock_of_a_training_is_the_one_that_is_asked_for(observed):
+    assert observed.locked == [True]
+    assert not is_held(observed.folder / LOCK, None, 0)
 
 
-def test_signs_left_at_every_step_change_no_bit(job, undisturbed, tmp_path, monkeypatch):
-    monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
-    train(job, tmp_path)
-    assert results(tmp_path) == results(undisturbed)
+def test_signs_left_at_every_step_change_no_bit(observed, undisturbed):
+    assert results(observed.folder) == results(undisturbed)
 
 
-def test_a_terminal_s_bar_is_gone_when_training_ends_or_dies(job, tmp_path, monkeypatch):
+def test_a_terminal_s_bar_is_gone_when_training_ends(observed):
+    assert observed.closed == [None]
+
+
+def test_a_terminal_s_bar_is_gone_when_training_dies(job, tmp_path, monkeypatch):
     closed, close = [], Progress.close
 
     def noted(self: Progress) -> None:
@@ -90,8 +89,7 @@ def test_a_terminal_s_bar_is_gone_when_training_ends_or_dies(job, tmp_path, monk
         closed.append(self._meter)
 
     monkeypatch.setattr(Progress, "close", noted)
-    train(job, tmp_path / "ends")
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 3, crash)
         train(job, tmp_path / "dies")
-    assert closed == [None, None]
+    assert closed == [None]
