@@ -14,7 +14,7 @@ from bioner.realignment.realign import realign_all
 from bioner.training.job import Job
 from bioner.training.run import train
 from bioner.yaml_files import read_yaml
-from tests.unit.training.helpers import SMALL, stand_in
+from tests.unit.training.helpers import SMALL
 
 
 def catalogue(name: str) -> tuple[dict, dict]:
@@ -24,10 +24,10 @@ def catalogue(name: str) -> tuple[dict, dict]:
 
 
 def trained(name, entry, source, sentences, folder) -> dict:
-    """Outputs of that model, on the CPU, by every way of decoding that it has."""
+    """Outputs of that model, on the CPU, by every way of decoding that it has; free answers are short."""
     few = {"train": {"epochs": 1, "batch_size": 2, "micro_batch_size": 1}}
     here = {"source": {"hub": str(source)}, "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1}}
-    small = merged(entry, merged(few, here) | {"search": None})
+    small = merged(entry, merged(few, here) | {"search": None, "predict": {"tokens_per_word": 2}})
     if entry["lora"]:
         small = merged(small, {"lora": {"r": entry["lora"]["r"] // 8, "alpha": entry["lora"]["alpha"] // 8}})
     train(Job(name, small, sentences, sentences, 7), folder)
@@ -36,11 +36,6 @@ def trained(name, entry, source, sentences, folder) -> dict:
 
 
 ABLATIONS, ABLATED = catalogue("ablations")
-
-
-@pytest.fixture(scope="module")
-def mistral(sentences, tmp_path_factory) -> Path:
-    return stand_in(tmp_path_factory.mktemp("mistral") / "source", "mistral", sentences)
 
 
 @pytest.mark.parametrize("name", ABLATIONS["models"])

@@ -31,9 +31,23 @@ from tests.unit.training.helpers import Crash, at_step, crash, results, stand_in
 CATALOGUE = load_catalogue("models", load_config({}))
 
 
-@pytest.fixture(scope="module", params=["llama", "mistral"])
-def source(request, sentences, tmp_path_factory):
-    return stand_in(tmp_path_factory.mktemp(request.param) / "source", request.param, sentences)
+SLOW = pytest.mark.slow
+
+
+@pytest.fixture(params=["llama", "mistral"])
+def source(request):
+    """Of both architectures, for what costs nothing; trainings are of Mistral, where not both are named."""
+    return request.getfixturevalue(request.param)
+
+
+BY_HEART = {
+    "epochs": 15,
+    "batch_size": 1,
+    "learning_rate": 2e-3,
+    "patience": None,
+    "checkpoint": "last",
+    "precision": "fp32",
+}
 
 
 def head(source, **changes) -> dict:
@@ -52,9 +66,17 @@ def test_the_catalogue_s_heads_are_the_llms_but_for_the_method():
         assert (classes["family"], classes["subwords"]) == ("llm-head", "last")
 
 
-@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
-def test_a_head_is_trained_kept_and_read(source, sentences, tmp_path, attention):
-    entry = head(source, attention=attention, train={"checkpoint": "last"})
+@pytest.mark.parametrize(
+    ("architecture", "attention"),
+    [
+        ("llama", "causal"),
+        ("mistral", "bidirectional"),
+        pytest.param("llama", "bidirectional", marks=SLOW),
+        pytest.param("mistral", "causal", marks=SLOW),
+    ],
+)
+def test_a_head_is_trained_kept_and_read(request, sentences, tmp_path, architecture, attention):
+    entry = head(request.getfixturevalue(architecture), attention=attention, train={"checkpoint": "last"})
     train(Job("head", entry, sentences, sentences, 7), tmp_path)
     folder = tmp_path / "model"
     saved = load_file(folder / "adapter_model.safetensors")
@@ -76,13 +98,12 @@ def test_a_head_is_trained_kept_and_read(source, sentences, tmp_path, attention)
     assert next(load_tagger(moved)([text]))[1] == here
 
 
-@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("side", ["left", pytest.param("right", marks=SLOW)])
 def test_dev_is_scored_as_predictions_are_whatever_side_a_tokenizer_pads(sentences, tmp_path, side):
     source = stand_in(tmp_path / "source", "mistral", sentences)
     path = source / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"padding_side": side}))
-    settings = {"epochs": 60, "patience": None, "learning_rate": 1e-2, "checkpoint": "last", "precision": "fp32"}
-    entry = head(source, train=settings)
+    entry = head(source, train=BY_HEART | {"epochs": 8})
     train(Job("head", entry, sentences, sentences, 7), tmp_path / "run")
     outputs = predict("head", entry, sentences, [], tmp_path / "run" / "model", "direct")
     predictions, _ = realign_all(sentences, outputs, frozenset(tag_set(entity_types(sentences))))
@@ -100,15 +121,16 @@ def test_a_blank_that_stands_alone_belongs_to_the_word_behind_it():
     assert made.windows[0][0].words == [0, 1, 1, 2, 2]
 
 
-def test_heads_read_words_in_their_text_in_training_and_prediction(source, sentences, tmp_path, monkeypatch):
+def test_heads_read_words_in_their_text_in_training_and_prediction(mistral, sentences, tmp_path, monkeypatch):
     monkeypatch.setattr(encoder, "_alone", lambda *_: pytest.fail("words that stand alone"))
-    train(Job("head", head(source), sentences, sentences, 7), tmp_path)
-    predict("head", head(source), sentences, [], tmp_path / "model", "direct")
+    train(Job("head", head(mistral, train={"epochs": 1}), sentences, sentences, 7), tmp_path)
+    predict("head", head(mistral), sentences, [], tmp_path / "model", "direct")
 
 
-def test_heads_learn_three_sentences_by_heart(source, sentences, tmp_path):
-    settings = {"epochs": 80, "patience": None, "learning_rate": 1e-2, "checkpoint": "last", "precision": "fp32"}
-    train(Job("head", head(source, train=settings), sentences, sentences, 7), tmp_path)
+@pytest.mark.parametrize("architecture", [pytest.param("llama", marks=SLOW), "mistral"])
+def test_heads_learn_three_sentences_by_heart(request, sentences, tmp_path, architecture):
+    entry = head(request.getfixturevalue(architecture), train=BY_HEART)
+    train(Job("head", entry, sentences, sentences, 7), tmp_path)
     last = pl.read_csv(tmp_path / "history.csv").row(-1, named=True)
     assert last["dev_strict_f1"] > 85
 
@@ -139,18 +161,20 @@ def test_words_have_the_subwords_of_the_text_and_the_last_decides(source, senten
         assert [pieces[place][1] for place in ends] == closing
 
 
-def test_a_head_goes_on_where_it_was(source, sentences, tmp_path, monkeypatch):
-    job = Job("head", head(source, train={"epochs": 3, "patience": None}), sentences, sentences, 7)
+@pytest.mark.parametrize("architecture", [pytest.param("llama", marks=SLOW), "mistral"])
+def test_a_head_goes_on_where_it_was(request, sentences, tmp_path, monkeypatch, architecture):
+    entry = head(request.getfixturevalue(architecture), train={"patience": None})
+    job = Job("head", entry, sentences, sentences, 7)
     train(job, tmp_path / "undisturbed")
     with monkeypatch.context() as patched, pytest.raises(Crash):
-        at_step(patched, 5, crash)
+        at_step(patched, 5, crash)  # in the second of two epochs
         train(job, tmp_path / "run")
     train(job, tmp_path / "run")
     first, second = (results(tmp_path / name, "adapter_model.safetensors") for name in ("undisturbed", "run"))
     assert first == second
 
 
-def test_a_head_learns_at_a_rate_of_its_own(source, sentences, tmp_path, monkeypatch):
+def test_a_head_learns_at_a_rate_of_its_own(mistral, sentences, tmp_path, monkeypatch):
     rates, create = [], ResumableTrainer.create_optimizer
 
     def noted(self, model=None):
@@ -161,13 +185,14 @@ def test_a_head_learns_at_a_rate_of_its_own(source, sentences, tmp_path, monkeyp
         return optimizer
 
     monkeypatch.setattr(ResumableTrainer, "create_optimizer", noted)
-    entry = head(source, train={"head_learning_rate": 0.5, "learning_rate": 1e-4})
+    settings = {"head_learning_rate": 0.5, "learning_rate": 1e-4, "epochs": 1}
+    entry = head(mistral, train=settings)
     train(Job("head", entry, sentences, sentences, 7), tmp_path)
     sizes = {rate: sum(size for other, size in rates[0] if other == rate) for rate in (0.5, 1e-4)}
     assert sizes[0.5] == 64 * 7 + 7, "weights and biases of seven tags"
     assert sizes[1e-4] > sizes[0.5]
 
 
-def test_a_head_does_not_write_lines(source, sentences):
+def test_a_head_does_not_write_lines(mistral, sentences):
     with pytest.raises(InputError, match="decoding 'forced'; expected direct"):
-        predict("head", head(source), sentences, [], None, "forced")
+        predict("head", head(mistral), sentences, [], None, "forced")
