@@ -4,16 +4,16 @@ import json
 
 import pytest
 from transformers import pipeline
+from typer.testing import CliRunner
 
 from bioner import tagging
+from bioner.cli import app
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.brat import read_brat
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.errors import InputError
 from bioner.raw import Tagged
 from bioner.tagging import Mention, Text, as_jsonl, as_pubtator, entry_of, load_tagger, read_texts, write_brat
-from bioner.training.job import Job
-from bioner.training.run import train
 from tests.workflow.test_bad_input import bioner
 
 DISEASES = {"gout", "renal", "failure"}
@@ -134,31 +134,38 @@ def test_of_another_model_the_window_is_what_it_has_positions_for(tmp_path, posi
     assert (entry["family"], entry["max_length"], entry["resources"]["predict_gpus"]) == ("encoder", window, 0)
 
 
-@pytest.fixture(scope="module")
-def model(tiny_encoder, sentences, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tagger")
-    train(Job("tiny-bert", tiny_encoder, sentences, sentences, 7), folder)
-    return folder / "model"
+@pytest.fixture
+def model(trained_encoder):
+    return trained_encoder / "model"
+
+
+STDIN = "Oral aspirin worsened gout.\n\nNo TNF-α.\n"
 
 
 def test_the_command_tags_what_is_on_standard_input(model, tmp_path):
-    text = "Oral aspirin worsened gout.\n\nNo TNF-α.\n"
-    done = bioner("tag", "--model", str(model), cwd=tmp_path, stdin=text)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, ["tag", "--model", str(model)], input=STDIN)
+    assert done.exit_code == 0, done.output
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [record["id"] for record in records] == ["1", "3"]
     for record in records:
         for entity in record["entities"]:
             assert record["text"][entity["start"] : entity["end"]] == entity["text"]
-    written = bioner("tag", "--model", str(model), "--format", "brat", "--out", "out", cwd=tmp_path, stdin=text)
-    assert written.returncode == 0, written.stderr
+    arguments = ["tag", "--model", str(model), "--format", "brat", "--out", str(tmp_path / "out")]
+    written = CliRunner().invoke(app, arguments, input=STDIN)
+    assert written.exit_code == 0, written.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.ann", "1.txt", "3.ann", "3.txt"]
 
 
-def test_an_llm_tags_with_the_words_forced(tiny_llm, sentences, tmp_path):
-    train(Job("tiny-llama", tiny_llm, sentences, sentences, 7), tmp_path)
+@pytest.mark.slow
+def test_a_process_tags_what_is_on_standard_input_and_writes_nothing_else(model, tmp_path):
+    done = bioner("tag", "--model", str(model), cwd=tmp_path, stdin=STDIN)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["1", "3"]
+
+
+def test_an_llm_tags_with_the_words_forced(trained_llm):
     text = "Oral aspirin  worsened gout."
-    ((_, mentions),) = load_tagger(tmp_path / "model")([Text("x", text)])
+    ((_, mentions),) = load_tagger(trained_llm / "model")([Text("x", text)])
     assert all(text[mention.start : mention.end] == mention.text for mention in mentions)
     assert {mention.type for mention in mentions} <= {"Chemical", "Disease", "Gene"}
 
@@ -171,13 +178,14 @@ def test_an_llm_tags_with_the_words_forced(tiny_llm, sentences, tmp_path):
         (["--model", "empty", "--format", "brat"], ["--format brat", "--out FOLDER"]),
     ],
 )
-def test_what_cannot_tag_says_so(tmp_path, arguments, named):
+def test_what_cannot_tag_says_so(tmp_path, monkeypatch, arguments, named):
     (tmp_path / "empty").mkdir()
-    done = bioner("tag", *arguments, cwd=tmp_path, stdin="gout\n")
-    assert done.returncode == 2
-    assert done.stdout == ""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["tag", *arguments], input="gout\n")
+    assert isinstance(done.exception, InputError), "main ends with code 2 and this line"
+    assert done.output == ""
     for words in named:
-        assert words in done.stderr
+        assert words in str(done.exception)
 
 
 def test_the_ecosystem_s_own_pipeline_reads_the_folder(model):

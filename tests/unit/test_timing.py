@@ -23,17 +23,16 @@ from tests.conftest import instance
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_encoder, sentences, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("encoder")
-    train(Job("tiny-bert", tiny_encoder, sentences, sentences, 7), folder)
-    return Timed("tiny-bert", tiny_encoder, folder / "model", sentences, sentences, sentences)
+def encoder(tiny_encoder, trained_encoder, sentences):
+    return Timed("tiny-bert", tiny_encoder, trained_encoder / "model", sentences, sentences, sentences)
 
 
 @pytest.fixture(scope="module")
 def llm(tiny_llm, sentences, tmp_path_factory):
-    """A tiny LLM with an adapter on a base in 4 bits."""
+    """A tiny LLM with an adapter on a base in 4 bits; its free answers are short."""
     folder = tmp_path_factory.mktemp("llm")
     changes = {"lora": {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}, "quantization": "nf4"}
+    changes |= {"predict": {"tokens_per_word": 2}}
     entry = complete_entry("models", "tiny-llama", merged(tiny_llm, changes))
     train(Job("tiny-llama", entry, sentences, sentences, 7), folder)
     return Timed("tiny-llama", entry, folder / "model", sentences, sentences, sentences)

@@ -1,6 +1,8 @@
 """Tiny models through the whole of training and prediction, on the CPU, with the code that trains the real ones."""
 
 import json
+import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -30,45 +32,31 @@ def with_settings(entry, **changes):
     return complete_entry("models", "tiny", merged(entry, changes))
 
 
-@pytest.fixture(scope="module")
-def encoder_folder(tiny_encoder, sentences, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("encoder")
-    train(Job("tiny-bert", tiny_encoder, sentences, sentences, 7), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def llm_folder(tiny_llm, sentences, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("llm")
-    train(Job("tiny-llama", tiny_llm, sentences, sentences, 7), folder)
-    return folder
-
-
-def test_an_encoder_leaves_weights_history_and_provenance(encoder_folder, sentences):
-    history = pl.read_csv(encoder_folder / "history.csv")
+def test_an_encoder_leaves_weights_history_and_provenance(trained_encoder, sentences):
+    history = pl.read_csv(trained_encoder / "history.csv")
     assert history["epoch"].to_list() == [1.0, 2.0]
     assert history.columns == list(HISTORY)
-    run = json.loads((encoder_folder / "run.json").read_text())
+    run = json.loads((trained_encoder / "run.json").read_text())
     assert run["labels"] == tag_set(entity_types(sentences))
     assert run["seed"] == 7
     assert run["versions"]["torch"].startswith("2.13.0")
     assert run["settings"]["train"]["batch_size"] == 2
-    assert sorted(path.name for path in encoder_folder.iterdir()) == ["history.csv", "model", "run.json"]
+    assert sorted(path.name for path in trained_encoder.iterdir()) == ["history.csv", "model", "run.json"]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
-    tiny_encoder, sentences, encoder_folder, tmp_path
+    tiny_encoder, sentences, trained_encoder, tmp_path
 ):
     weights = {}
     for seed in (7, 8):
         train(Job("tiny-bert", tiny_encoder, sentences, sentences, seed), tmp_path / str(seed))
         weights[seed] = (tmp_path / str(seed) / "model" / "model.safetensors").read_bytes()
-    assert weights[7] == (encoder_folder / "model" / "model.safetensors").read_bytes()
+    assert weights[7] == (trained_encoder / "model" / "model.safetensors").read_bytes()
     assert weights[7] != weights[8]
 
 
-def test_an_encoder_s_raw_output_tags_every_subword_of_every_sentence(tiny_encoder, sentences, encoder_folder):
-    outputs = predict("tiny-bert", tiny_encoder, sentences, [], encoder_folder / "model", "direct")
+def test_an_encoder_s_raw_output_tags_every_subword_of_every_sentence(tiny_encoder, sentences, trained_encoder):
+    outputs = predict("tiny-bert", tiny_encoder, sentences, [], trained_encoder / "model", "direct")
     assert [output.id for output in outputs] == ["s1", "s2", "s3"]
     for output, instance in zip(outputs, sentences, strict=True):
         assert isinstance(output, Tagged)
@@ -76,22 +64,23 @@ def test_an_encoder_s_raw_output_tags_every_subword_of_every_sentence(tiny_encod
         assert set(output.tags) <= set(tag_set(entity_types(sentences)))
 
 
-def test_batches_do_not_change_an_encoder_s_tags(tiny_encoder, sentences, encoder_folder):
-    predictor = load_predictor("tiny-bert", tiny_encoder, encoder_folder / "model", "direct")
+def test_batches_do_not_change_an_encoder_s_tags(tiny_encoder, sentences, trained_encoder):
+    predictor = load_predictor("tiny-bert", tiny_encoder, trained_encoder / "model", "direct")
     assert predictor(sentences, 1) == predictor(sentences, 3)
 
 
-def test_free_decoding_keeps_what_the_model_wrote(tiny_llm, sentences, llm_folder):
-    outputs = predict("tiny-llama", tiny_llm, sentences, [], llm_folder / "model", "free")
+def test_free_decoding_keeps_what_the_model_wrote(tiny_llm, sentences, trained_llm):
+    entry = with_settings(tiny_llm, predict={"tokens_per_word": 3})
+    outputs = predict("tiny-llama", entry, sentences, [], trained_llm / "model", "free")
     assert [output.id for output in outputs] == ["s1", "s2", "s3"]
-    budget = tiny_llm["predict"]["tokens_per_word"] * max(len(instance.tokens) for instance in sentences)
+    budget = 3 * max(len(instance.tokens) for instance in sentences)
     assert all(isinstance(output, Generated) and output.new_tokens <= budget for output in outputs)
 
 
-def test_forced_decoding_writes_the_input_s_words_with_one_legal_tag_each(tiny_llm, sentences, llm_folder):
+def test_forced_decoding_writes_the_input_s_words_with_one_legal_tag_each(tiny_llm, sentences, trained_llm):
     legal = frozenset(tag_set(entity_types(sentences)))
     for instance, output in zip(
-        sentences, predict("tiny-llama", tiny_llm, sentences, [], llm_folder / "model", "forced"), strict=True
+        sentences, predict("tiny-llama", tiny_llm, sentences, [], trained_llm / "model", "forced"), strict=True
     ):
         lines = output.text.rstrip("\n").split("\n")
         assert [line.rpartition(":")[0] for line in lines] == instance.tokens
@@ -102,21 +91,20 @@ def test_forced_decoding_writes_the_input_s_words_with_one_legal_tag_each(tiny_l
         assert violation(prediction.tags) is None
 
 
-def test_batches_do_not_change_forced_tags(tiny_llm, sentences, llm_folder):
-    predictor = load_predictor("tiny-llama", tiny_llm, llm_folder / "model", "forced")
+def test_batches_do_not_change_forced_tags(tiny_llm, sentences, trained_llm):
+    predictor = load_predictor("tiny-llama", tiny_llm, trained_llm / "model", "forced")
     assert predictor(sentences, 1) == predictor(sentences, 3)
 
 
-def test_decoding_is_greedy_even_where_the_model_ships_with_sampling_on(tiny_llm, sentences, llm_folder):
-    path = llm_folder / "model" / "generation_config.json"
-    settings = json.loads(path.read_text())
-    greedy = predict("tiny-llama", tiny_llm, sentences, [], llm_folder / "model", "free")
-    try:
-        path.write_text(json.dumps(settings | {"do_sample": True, "temperature": 5.0, "top_p": 0.9}))
-        assert load_trained(llm_folder / "model", tiny_llm)[0].generation_config.do_sample
-        assert predict("tiny-llama", tiny_llm, sentences, [], llm_folder / "model", "free") == greedy
-    finally:
-        path.write_text(json.dumps(settings))
+def test_decoding_is_greedy_even_where_the_model_ships_with_sampling_on(tiny_llm, sentences, trained_llm, tmp_path):
+    entry = with_settings(tiny_llm, predict={"tokens_per_word": 3})
+    model = Path(shutil.copytree(trained_llm / "model", tmp_path / "model"))
+    path = model / "generation_config.json"
+    greedy = predict("tiny-llama", entry, sentences, [], model, "free")
+    sampling = {"do_sample": True, "temperature": 5.0, "top_p": 0.9}
+    path.write_text(json.dumps(json.loads(path.read_text()) | sampling))
+    assert load_trained(model, entry)[0].generation_config.do_sample
+    assert predict("tiny-llama", entry, sentences, [], model, "free") == greedy
 
 
 @pytest.mark.parametrize("quantization", [None, "nf4"])
@@ -185,8 +173,8 @@ def test_a_folder_that_is_no_trained_model_is_a_clear_error(tiny_llm, sentences,
         predict("tiny-llama", tiny_llm, sentences, [], tmp_path, "free")
 
 
-def test_half_precision_checkpoints_are_trained_in_full(encoder_folder, tmp_path):
-    load_token_classifier(encoder_folder / "model").half().save_pretrained(tmp_path)
+def test_half_precision_checkpoints_are_trained_in_full(trained_encoder, tmp_path):
+    load_token_classifier(trained_encoder / "model").half().save_pretrained(tmp_path)
     assert load_token_classifier(tmp_path).dtype == torch.float32
 
 

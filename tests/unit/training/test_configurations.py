@@ -38,7 +38,13 @@ def trained(name, entry, source, sentences, folder) -> dict:
 ABLATIONS, ABLATED = catalogue("ablations")
 
 
-@pytest.mark.parametrize("name", ABLATIONS["models"])
+# Like r16 and r256, which stand for other ranks.
+RANKS = ("mistral-7b-r32", "mistral-7b-r64")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in RANKS)) for name in ABLATIONS["models"]]
+)
 def test_every_ablation_runs(name, mistral, sentences, tmp_path):
     outputs = trained(name, ABLATED[name], mistral, sentences, tmp_path)
     for way, rows in outputs.items():

@@ -1,6 +1,7 @@
 """What is particular to training encoders: subwords and windows, the head, memory, bad luck, what is left."""
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -26,18 +27,18 @@ from tests.conftest import instance
 from tests.unit.training.helpers import DATA, a_second_a_pass, job_of
 
 
-@pytest.fixture(scope="module")
-def trained(tiny_encoder, sentences, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    train(job_of(tiny_encoder, sentences), folder)
-    return folder
-
-
-@pytest.mark.parametrize("subwords", ["all", "first"])
-@pytest.mark.parametrize("architecture", ["bert", "deberta-v2"])
+@pytest.mark.parametrize(
+    ("architecture", "subwords"),
+    [
+        ("bert", "first"),
+        ("deberta-v2", "all"),
+        pytest.param("bert", "all", marks=pytest.mark.slow),
+        pytest.param("deberta-v2", "first", marks=pytest.mark.slow),
+    ],
+)
 def test_both_architectures_learn_three_sentences_by_heart(tiny_encoder, sentences, tmp_path, architecture, subwords):
     source = {"scratch": {"architecture": architecture, "config": {"hidden_dropout_prob": 0.0}}}
-    settings = {"epochs": 40, "patience": None, "learning_rate": 1e-2}
+    settings = {"epochs": 20, "batch_size": 1, "patience": None, "learning_rate": 1e-2}
     job = job_of(tiny_encoder, sentences, source=source, subwords=subwords, train=settings)
     train(job, tmp_path)
     assert pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].max() == 100
@@ -50,7 +51,7 @@ def test_both_architectures_learn_three_sentences_by_heart(tiny_encoder, sentenc
 
 def test_long_sentences_are_learned_in_windows_and_counted(tiny_encoder, sentences, tmp_path):
     long = instance("long", " ".join(["No/O gout/B-Disease ./O"] * 20))
-    train(job_of(tiny_encoder, [*sentences, long]), tmp_path)
+    train(job_of(tiny_encoder, [*sentences, long], train={"epochs": 1}), tmp_path)
     counts = json.loads((tmp_path / "run.json").read_text())["subwords"]["train"]
     assert counts["windows"] > 4
     assert (counts["sentences_cut"], counts["words_unknown"], counts["words_lost"]) == (1, 0, 0)
@@ -62,7 +63,7 @@ def test_dev_is_scored_as_predictions_are_however_many_batches_it_takes(tiny_enc
         for n in range(40)
         for item in sentences
     ]
-    job = Job("tiny", merged(tiny_encoder, {"train": {"epochs": 12, "patience": None}}), sentences, dev, 7)
+    job = Job("tiny", merged(tiny_encoder, {"train": {"epochs": 3, "learning_rate": 1e-2}}), sentences, dev, 7)
     train(job, tmp_path)
     predictions, _ = realign_all(dev, predict("tiny", job.entry, dev, [], tmp_path / "model", "direct"), None)
     kept = json.loads((tmp_path / "run.json").read_text())["kept"]
@@ -74,17 +75,17 @@ def text_of(item: Instance) -> str:
     return " ".join(f"{token}/{tag}" for token, tag in zip(item.tokens, item.tags, strict=True))
 
 
-def test_the_folder_is_what_transformers_expects(trained):
-    model = AutoModelForTokenClassification.from_pretrained(trained / "model")
+def test_the_folder_is_what_transformers_expects(trained_encoder):
+    model = AutoModelForTokenClassification.from_pretrained(trained_encoder / "model")
     assert model.config.id2label[0] == "O"
-    assert (trained / "model" / "model.safetensors").is_file()
-    found = pipeline("token-classification", str(trained / "model"), device="cpu")("Oral aspirin")
+    assert (trained_encoder / "model" / "model.safetensors").is_file()
+    found = pipeline("token-classification", str(trained_encoder / "model"), device="cpu")("Oral aspirin")
     assert {each["entity"] for each in found} <= set(model.config.label2id)
 
 
-def test_the_model_card_names_data_commit_and_dev_scores(trained):
-    card = ModelCard.load(trained / "model" / "README.md")
-    kept = json.loads((trained / "run.json").read_text())["kept"]
+def test_the_model_card_names_data_commit_and_dev_scores(trained_encoder):
+    card = ModelCard.load(trained_encoder / "model" / "README.md")
+    kept = json.loads((trained_encoder / "run.json").read_text())["kept"]
     strict, relaxed = card.data.eval_results
     assert (strict.metric_type, strict.dataset_name, strict.dataset_split) == ("f1", "made-up", "validation")
     assert strict.metric_value == pytest.approx(kept["dev_strict_f1"] / 100)
@@ -106,7 +107,9 @@ def test_a_head_learns_at_a_rate_of_its_own(tiny_encoder, sentences, tmp_path, m
         return optimizer
 
     monkeypatch.setattr(ResumableTrainer, "create_optimizer", spied)
-    train(job_of(tiny_encoder, sentences, train={"head_learning_rate": 0.5, "weight_decay": 0.1}), tmp_path)
+    train(
+        job_of(tiny_encoder, sentences, train={"head_learning_rate": 0.5, "weight_decay": 0.1, "epochs": 1}), tmp_path
+    )
     model, optimizer = seen[0]
     rates = {id(values): group["initial_lr"] for group in optimizer.param_groups for values in group["params"]}
     assert len(rates) == len(list(model.parameters())), "every parameter once"
@@ -116,7 +119,7 @@ def test_a_head_learns_at_a_rate_of_its_own(tiny_encoder, sentences, tmp_path, m
 
 def test_types_that_only_dev_holds_are_told_and_can_only_be_missed(tiny_encoder, sentences, tmp_path, caplog):
     dev = [*sentences, instance("d", "A/O rash/B-Symptom and/O a/O cough/B-Symptom")]
-    train(Job("tiny", tiny_encoder, sentences, dev, 7), tmp_path)
+    train(replace(job_of(tiny_encoder, sentences, train={"epochs": 1}), dev=dev), tmp_path)
     assert "dev has 2 entities of type Symptom, training has none: they can only be missed" in caplog.text
 
 
@@ -142,7 +145,7 @@ def test_the_split_of_a_batch_changes_neither_loss_nor_weights(tiny_encoder, sen
     found = {}
     source = {"scratch": {"config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}}
     for micro in (6, 2, 1):
-        settings = {"batch_size": 6, "micro_batch_size": micro, "epochs": 4, "learning_rate": 1e-2}
+        settings = {"batch_size": 6, "micro_batch_size": micro, "epochs": 2, "learning_rate": 1e-2}
         train(job_of(tiny_encoder, sentences * 4, source=source, train=settings), tmp_path / str(micro))
         history = pl.read_csv(tmp_path / str(micro) / "history.csv")
         found[micro] = history["train_loss"].to_list(), load_file(tmp_path / str(micro) / "model" / "model.safetensors")
@@ -165,10 +168,10 @@ def test_the_training_loss_is_the_mean_over_labels(tiny_encoder, sentences, tmp_
 def test_tokens_are_counted_without_padding_an_epoch_at_a_time(tiny_encoder, sentences, tmp_path, monkeypatch):
     """A second a step, three steps an epoch of one sentence each: tokens a second are a third of all subwords."""
     a_second_a_pass(monkeypatch)
-    train(job_of(tiny_encoder, sentences, train={"batch_size": 1, "epochs": 3}), tmp_path)
+    train(job_of(tiny_encoder, sentences, train={"batch_size": 1, "epochs": 2}), tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     subwords = sum(len(tokenizer(item.tokens, is_split_into_words=True)["input_ids"]) for item in sentences)
-    assert pl.read_csv(tmp_path / "history.csv")["tokens_per_second"].to_list() == [round(subwords / 3, 1)] * 3
+    assert pl.read_csv(tmp_path / "history.csv")["tokens_per_second"].to_list() == [round(subwords / 3, 1)] * 2
 
 
 def test_energy_adds_up_over_sessions(monkeypatch):
@@ -199,11 +202,11 @@ class Watched(torch.nn.Module):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_padding_is_not_attended_to_and_precision_is_what_was_asked_for(trained, sentences, bf16):
-    tokenizer = AutoTokenizer.from_pretrained(trained / "model")
+def test_padding_is_not_attended_to_and_precision_is_what_was_asked_for(trained_encoder, sentences, bf16):
+    tokenizer = AutoTokenizer.from_pretrained(trained_encoder / "model")
     answers = []
     for size in (1, 3):
-        model = Watched(AutoModelForTokenClassification.from_pretrained(trained / "model").eval())
+        model = Watched(AutoModelForTokenClassification.from_pretrained(trained_encoder / "model").eval())
         words = [item.tokens for item in sentences]
         tag(model, tokenizer, ["a", "b", "c"], words, 32, batch_size=size, batch_tokens=999, bf16=bf16)
         assert all(autocast == bf16 for _, _, autocast in model.seen)
@@ -229,13 +232,13 @@ def test_a_trial_that_diverges_is_a_result_without_weights(tiny_encoder, sentenc
 def test_a_corpus_of_endless_words_has_a_loss_all_the_same(tiny_encoder, sentences, tmp_path, subwords):
     """With `first` most windows of such a word would hold no label at all, and the loss of a batch of them is 0 / 0."""
     endless = [instance(f"w{number}", "x" * 400 + "/B-Gene gout/B-Disease") for number in range(6)]
-    train(job_of(tiny_encoder, endless, subwords=subwords), tmp_path)
+    train(job_of(tiny_encoder, endless, subwords=subwords, train={"epochs": 1}), tmp_path)
     assert pl.read_csv(tmp_path / "history.csv")["train_loss"].is_finite().all()
 
 
-def test_an_encoder_without_a_trained_head_is_refused(trained, tiny_encoder, sentences, tmp_path):
-    AutoModel.from_pretrained(trained / "model").save_pretrained(tmp_path)
-    AutoTokenizer.from_pretrained(trained / "model").save_pretrained(tmp_path)
+def test_an_encoder_without_a_trained_head_is_refused(trained_encoder, tiny_encoder, sentences, tmp_path):
+    AutoModel.from_pretrained(trained_encoder / "model").save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(trained_encoder / "model").save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config.pop("id2label", None), config.pop("label2id", None)
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -261,7 +264,7 @@ def test_bf16_is_refused_on_a_gpu_without_it(tiny_encoder, sentences, tmp_path, 
 def test_deterministic_kernels_are_asked_for(tiny_encoder, sentences, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("transformers.trainer.enable_full_determinism", lambda seed: seen.append(seed))
-    train(job_of(tiny_encoder, sentences, train={"deterministic": True}), tmp_path)
+    train(job_of(tiny_encoder, sentences, train={"deterministic": True, "epochs": 1}), tmp_path)
     assert seen == [7]
 
 

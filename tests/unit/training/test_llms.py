@@ -44,8 +44,17 @@ class Reference(LineTrainer):
         return (theirs, {"loss": theirs}) if return_outputs else theirs
 
 
-@pytest.mark.parametrize("at_once", [3, 1024])
-@pytest.mark.parametrize("loss", ["tags", "response", "all"])
+@pytest.mark.parametrize(
+    ("loss", "at_once"),
+    [
+        ("tags", 3),
+        ("response", 3),
+        ("all", 3),
+        ("all", 1024),
+        pytest.param("tags", 1024, marks=pytest.mark.slow),
+        pytest.param("response", 1024, marks=pytest.mark.slow),
+    ],
+)
 def test_the_loss_is_transformers_loss_on_the_same_labels(tiny_llm, sentences, tmp_path, monkeypatch, loss, at_once):
     monkeypatch.setattr(loss_of_lines, "LOGITS_AT_ONCE", at_once)
     train(job_of(tiny_llm, sentences, train={"loss": loss, "batch_size": 2}), tmp_path / "ours")
@@ -118,15 +127,14 @@ def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(tiny_llm, se
     assert "out of memory on dev; 8 sentences at once" in caplog.text
 
 
-def test_the_sample_that_monitors_is_even(tiny_llm, sentences, tokenizer_of_three):
+def test_the_sample_that_monitors_is_even(tiny_llm, sentences, llama):
     seven = [replace(sentences[0], id=str(number)) for number in range(7)]
     job = replace(job_of(tiny_llm, sentences, train={"monitor_sentences": 3}), dev=seven)
-    assert Dev(job, tokenizer_of_three, Spelling(["Disease"]))._sample == [0, 2, 4]
+    assert Dev(job, load_tokenizer(llama), Spelling(["Disease"]))._sample == [0, 2, 4]
 
 
-def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    model = with_adapter(AutoModelForCausalLM.from_pretrained(source), recipe("llama-8b", source))
+def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(llama):
+    model = with_adapter(AutoModelForCausalLM.from_pretrained(llama), recipe("llama-8b", llama))
     ids = torch.tensor([[5, 6], [5, 6]])
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.full_like(ids, -100)}
     total, count = summed_loss(model, model, batch)
@@ -136,9 +144,8 @@ def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(sentences, tm
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in trained)
 
 
-def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(source), load_tokenizer(source)
+def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(llama):
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), load_tokenizer(llama)
     pieces = Spelling(["Gene"], "pieces").add_to(tokenizer)
     before = [layer.weight.clone() for layer in (model.get_input_embeddings(), model.get_output_embeddings())]
     make_room(model, tokenizer, pieces)
@@ -151,7 +158,7 @@ def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(sentences, tmp_path
 def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
     lora = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", "down_proj"]}
     for checkpointing in (False, True):
-        settings = {"checkpointing": checkpointing, "loss": "all", "learning_rate": 1e-2, "epochs": 3}
+        settings = {"checkpointing": checkpointing, "loss": "all", "learning_rate": 1e-2, "epochs": 2}
         job = job_of(tiny_llm, sentences, lora=lora, train=settings)
         train(job, tmp_path / str(checkpointing))
     first, second = (results(tmp_path / str(flag), "adapter_model.safetensors") for flag in (False, True))
@@ -160,14 +167,30 @@ def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("quantization", [None, "nf4"])
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("spelling", ["letters", "pieces"])
+@pytest.mark.parametrize(
+    ("spelling", "tied", "quantization"),
+    [
+        ("letters", False, None),
+        ("letters", True, "nf4"),
+        ("pieces", False, "nf4"),
+        ("pieces", True, None),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("letters", False, "nf4"),
+                ("letters", True, None),
+                ("pieces", False, None),
+                ("pieces", True, "nf4"),
+            )
+        ),
+    ],
+)
 def test_other_spellings_are_learned_kept_and_read(sentences, tmp_path, spelling, tied, quantization):
     source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=tied)
     targets = ["q_proj", "v_proj"] + ([] if tied else ["lm_head"])
     changes = {"tag_spelling": spelling, "quantization": quantization, "lora": {"r": 8, "alpha": 8, "targets": targets}}
-    entry = recipe("llama-8b", source, **changes, train={"epochs": 2, "precision": "fp32", "checkpointing": False})
+    changes |= {"predict": {"tokens_per_word": 2}}
+    entry = recipe("llama-8b", source, **changes, train={"precision": "fp32", "checkpointing": False})
     train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
     folder = tmp_path / "run" / "model"
     answers = predict("tiny", entry, sentences, [], folder, "forced")
@@ -232,13 +255,12 @@ def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(tiny_llm, sentences
     assert not (tmp_path / "run").exists()
 
 
-def test_new_pieces_are_trained(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, tag_spelling="pieces", quantization=None, train={"epochs": 2})
+def test_new_pieces_are_trained(llama, sentences, tmp_path):
+    entry = recipe("llama-8b", llama, tag_spelling="pieces", quantization=None)
     train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
     saved = load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")
     rows = next(tensor for name, tensor in saved.items() if "trainable_tokens" in name)
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(source), load_tokenizer(source)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), load_tokenizer(llama)
     pieces = Spelling(entity_types(sentences), "pieces").add_to(tokenizer)
     make_room(model, tokenizer, pieces)
     assert rows.shape == (len(pieces), 64)
@@ -256,11 +278,6 @@ def test_dev_is_decoded_with_legal_transitions_where_tests_will_be(tiny_llm, sen
     for setting in (True, False):
         train(job_of(tiny_llm, sentences, predict={"legal_transitions": setting}), tmp_path / str(setting))
     assert legal == [True, False]
-
-
-@pytest.fixture(scope="module")
-def tokenizer_of_three(sentences, tmp_path_factory):
-    return load_tokenizer(stand_in(tmp_path_factory.mktemp("tokenizer") / "source", "llama", sentences))
 
 
 def test_long_sentences_are_split_and_counted(tiny_llm, sentences, tmp_path, caplog):

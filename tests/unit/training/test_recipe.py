@@ -16,7 +16,7 @@ from bioner.models.hub import load_causal_lm, load_llm_classifier
 from bioner.predict import predict
 from bioner.training.job import Job
 from bioner.training.run import train
-from tests.unit.training.helpers import CATALOGUE, Crash, at_step, crash, recipe, results, stand_in
+from tests.unit.training.helpers import CATALOGUE, Crash, at_step, crash, recipe, results
 
 # The published sizes: https://huggingface.co/mistralai/Mistral-7B-Instruct-v0.3 and meta-llama/Llama-3.1-8B-Instruct.
 WIDE = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8}
@@ -47,9 +47,11 @@ def test_the_catalogue_has_the_paper_s_recipe(name):
     assert (entry["search"], entry["resources"]["gpus"]) == ({"learning_rate": [2e-5, 4e-5]}, 2)
 
 
-@pytest.mark.parametrize(("name", "architecture"), [("mistral-7b", "mistral"), ("llama-8b", "llama")])
-def test_the_recipe_runs_in_four_bits_and_leaves_an_adapter_alone(name, architecture, sentences, tmp_path):
-    source = stand_in(tmp_path / "source", architecture, sentences)
+@pytest.mark.parametrize(
+    ("name", "architecture"), [pytest.param("mistral-7b", "mistral", marks=pytest.mark.slow), ("llama-8b", "llama")]
+)
+def test_the_recipe_runs_in_four_bits_and_leaves_an_adapter_alone(request, name, architecture, sentences, tmp_path):
+    source = request.getfixturevalue(architecture)
     entry = recipe(name, source)
     train(Job(name, entry, sentences, sentences, 7), tmp_path / "run")
     folder = tmp_path / "run" / "model"
@@ -67,11 +69,10 @@ def test_the_recipe_runs_in_four_bits_and_leaves_an_adapter_alone(name, architec
 
 
 @pytest.mark.parametrize("family", ["llm", "llm-head"])
-def test_the_base_is_in_four_bits_twice_quantised_and_the_rest_in_half_precision(family, sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, family=family)
+def test_the_base_is_in_four_bits_twice_quantised_and_the_rest_in_half_precision(family, llama):
+    entry = recipe("llama-8b", llama, family=family)
     load = partial(load_llm_classifier, labels=["O", "B-x"]) if family == "llm-head" else load_causal_lm
-    model = load(source, entry, 0)
+    model = load(llama, entry, 0)
     layer = model.get_submodule("model.layers.0.mlp.up_proj")
     assert (layer.weight.quant_state.quant_type, layer.weight.quant_state.nested) == ("nf4", True)
     assert model.get_input_embeddings().weight.dtype == torch.bfloat16
@@ -80,10 +81,9 @@ def test_the_base_is_in_four_bits_twice_quantised_and_the_rest_in_half_precision
     assert {values.dtype for values in adapted.parameters() if values.requires_grad} == {torch.float32}
 
 
-@pytest.mark.parametrize("number", [4, 6])
-def test_four_bits_and_an_eight_bit_optimiser_go_on_where_they_were(sentences, tmp_path, monkeypatch, number):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, train={"epochs": 3, "batch_size": 2, "patience": None})
+@pytest.mark.parametrize("number", [4, pytest.param(6, marks=pytest.mark.slow)])
+def test_four_bits_and_an_eight_bit_optimiser_go_on_where_they_were(llama, sentences, tmp_path, monkeypatch, number):
+    entry = recipe("llama-8b", llama, train={"epochs": 3, "batch_size": 2, "patience": None})
     job = Job("tiny", entry, sentences, sentences, 7)
     train(job, tmp_path / "undisturbed")
     with monkeypatch.context() as patched, pytest.raises(Crash):
@@ -95,17 +95,15 @@ def test_four_bits_and_an_eight_bit_optimiser_go_on_where_they_were(sentences, t
     assert json.loads((tmp_path / "run" / "run.json").read_text())["sessions"] == 2
 
 
-def test_four_bits_go_on_learning_after_dev_was_decoded(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
+def test_four_bits_go_on_learning_after_dev_was_decoded(llama, sentences, tmp_path):
     settings = {"epochs": 4, "learning_rate": 1e-2, "patience": None, "precision": "fp32", "optimizer": "adamw_torch"}
-    train(Job("tiny", recipe("llama-8b", source, train=settings), sentences, sentences, 7), tmp_path)
+    train(Job("tiny", recipe("llama-8b", llama, train=settings), sentences, sentences, 7), tmp_path)
     losses = pl.read_csv(tmp_path / "history.csv")["train_loss"].to_list()
     assert losses[-1] < losses[2] < losses[1]
 
 
-def test_four_bits_without_bitsandbytes_are_refused_with_a_remedy(sentences, tmp_path, monkeypatch):
-    source = stand_in(tmp_path / "source", "llama", sentences)
+def test_four_bits_without_bitsandbytes_are_refused_with_a_remedy(llama, sentences, tmp_path, monkeypatch):
     monkeypatch.setattr("bioner.models.hub.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"nf4 and no bitsandbytes.*envs/gpu.txt"):
-        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+        train(Job("tiny", recipe("llama-8b", llama), sentences, sentences, 7), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -24,7 +24,6 @@ from bioner.training.run import _source, train
 from bioner.training.workspace import ASIDE, CLAIM, DONE, WORKSPACE, workspace_of
 from tests.unit.training.helpers import Crash, a_second_a_pass, at_step, crash, results, steps_at_hand
 
-
 SLOW = pytest.mark.slow
 
 

@@ -1,6 +1,10 @@
 """A real training as `bioner status` sees it from another process: at work, killed, gone on, done."""
 
+import json
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -8,12 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bioner.cli import app
+from bioner.instances import write_instances
 from bioner.signs import is_held, read_sign
 from bioner.training.progress import Progress
 from bioner.training.run import train
 from bioner.training.workspace import LOCK, WORKSPACE
 from tests.unit.training.helpers import Crash, at_step, crash, results
-from tests.unit.training.test_killed import data, started, undisturbed_process, when  # noqa: F401
 
 OVERLAY = "datasets: [demo]\nmodels: [bert-mini]\nseeds: [42]\nout: {out}\n"
 
@@ -27,31 +31,65 @@ def row(overlay: Path) -> dict[str, object]:
     return found
 
 
-def test_a_training_is_seen_while_it_runs_and_after_it_was_killed(job, data, undisturbed_process, tmp_path):  # noqa: F811
+def folder_in(tmp_path: Path) -> tuple[Path, Path]:
+    """A configuration of one cell, and the folder of its training."""
     overlay, out = tmp_path / "overlay.yaml", tmp_path / "out"
-    folder = out / "results" / "demo" / "bert-mini" / "seed42"
     overlay.write_text(OVERLAY.format(out=out))
+    return overlay, out / "results" / "demo" / "bert-mini" / "seed42"
+
+
+def test_a_training_is_seen_while_it_runs_after_it_died_and_when_it_is_done(job, undisturbed, tmp_path, monkeypatch):
+    overlay, folder = folder_in(tmp_path)
     assert row(overlay)["state"] == "waiting"
-    process = started(job, data, folder)
-    when(lambda: list((folder / WORKSPACE / "checkpoints").glob("checkpoint-*/sealed.json")), process)
-    process.send_signal(signal.SIGSTOP)  # so that it does not end while it is looked at
-    seen = row(overlay)
+    seen: list[dict[str, object]] = []
+
+    def look() -> None:
+        seen.append(row(overlay))
+        crash()
+
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, 8, look)
+        train(job, folder)
+    assert (seen[0]["stage"], seen[0]["state"]) == ("train", "running")
+    assert str(seen[0]["progress"]).endswith("/4")
+    died = row(overlay)
+    assert died["state"] == "waiting"
+    assert str(died["note"]).startswith("cut short at epoch ")
+    assert str(died["note"]).endswith(", goes on")
+    train(job, folder)
+    done = row(overlay)
+    assert (done["stage"], done["state"], done["note"]) == ("predict", "waiting", None)
+    assert done["dev_strict_f1"] == results(folder)[2]["dev_strict_f1"]
+    assert results(folder) == results(undisturbed), "being looked at changes nothing"
+
+
+@pytest.mark.slow
+def test_a_training_in_another_process_is_seen_while_it_runs_and_after_it_was_killed(job, undisturbed, tmp_path):
+    overlay, folder = folder_in(tmp_path)
+    write_instances(tmp_path / "train.jsonl", job.train)
+    write_instances(tmp_path / "dev.jsonl", job.dev)
+    command = [str(Path(sys.executable).parent / "bioner"), "train", "tiny-bert", "--entry", json.dumps(job.entry)]
+    command += ["--data", str(tmp_path), "--out", str(folder), "--seed", str(job.seed)]
+    process = subprocess.Popen(command)
+    try:
+        limit = time.monotonic() + 300
+        while not list((folder / WORKSPACE / "checkpoints").glob("checkpoint-*/sealed.json")):
+            assert process.poll() is None, "the training ended before it could be looked at"
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)  # so that it does not end while it is looked at
+        seen = row(overlay)
+    finally:
+        process.kill()
+        process.wait()
     assert (seen["stage"], seen["state"]) == ("train", "running")
-    assert str(seen["progress"]).endswith("/6")
-    process.kill()
-    process.communicate()
     killed = row(overlay)
     assert killed["state"] == "waiting"
     assert str(killed["note"]).startswith("cut short at epoch ")
     assert str(killed["note"]).endswith(", goes on")
-    process = started(job, data, folder)
-    process.communicate()
-    assert process.returncode == 0
-    done = row(overlay)
-    assert (done["stage"], done["state"], done["note"]) == ("predict", "waiting", None)
-    kept = results(folder)[2]["dev_strict_f1"]
-    assert done["dev_strict_f1"] == kept
-    assert results(folder) == results(undisturbed_process), "being looked at changes nothing"
+    assert subprocess.run(command, check=False).returncode == 0
+    assert row(overlay)["stage"] == "predict"
+    assert results(folder) == results(undisturbed), "being looked at changes nothing"
 
 
 def test_signs_tell_step_epoch_and_the_best_f1_so_far(job, tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,12 +20,28 @@ from bioner.training.run import train
 from tests.unit.training.helpers import job_of, recipe, stand_in
 
 
+@pytest.fixture(scope="module")
+def adapted(llama, sentences, tmp_path_factory) -> Path:
+    """The output folder of a training of adapters; read only."""
+    folder: Path = tmp_path_factory.mktemp("adapted")
+    train(Job("tiny", recipe("llama-8b", llama, quantization=None), sentences, sentences, 7), folder)
+    return folder
+
+
+@pytest.fixture
+def model(adapted, tmp_path) -> Path:
+    """A copy of its model, to damage."""
+    return Path(shutil.copytree(adapted / "model", tmp_path / "model"))
+
+
 @pytest.mark.parametrize(("family", "kind"), [("llm", "CausalLM"), ("llm-head", "TokenClassification")])
-def test_the_model_card_says_how_to_load_the_adapter(family, kind, sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, quantization=None, family=family)
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
+def test_the_model_card_says_how_to_load_the_adapter(family, kind, adapted, llama, sentences, tmp_path):
+    folder = adapted
+    if family == "llm-head":
+        folder = tmp_path / "run"
+        entry = recipe("llama-8b", llama, quantization=None, family=family)
+        train(Job("tiny", entry, sentences, sentences, 7), folder)
+    run = json.loads((folder / "run.json").read_text())
     run["settings"]["source"]["hub"] = "owner/name"
     write_card(tmp_path, run)
     card = (tmp_path / "README.md").read_text()
@@ -34,20 +52,10 @@ def test_the_model_card_says_how_to_load_the_adapter(family, kind, sentences, tm
     assert not re.search(r"{{|{%|None|undefined", card)
 
 
-def test_whole_weights_are_predicted_with_as_they_were_saved(tiny_llm, sentences, tmp_path):
-    train(job_of(tiny_llm, sentences, train={"precision": "bf16"}), tmp_path / "run")
-    entry = merged(tiny_llm, {"train": {"precision": "bf16"}})
-    model = load_trained(tmp_path / "run" / "model", entry)[0]
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-
-
-def test_a_wrong_folder_is_told_apart(sentences, tmp_path):
-    source, other = (stand_in(tmp_path / name, "llama", sentences) for name in ("source", "other"))
-    entry = recipe("llama-8b", source, quantization=None)
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
-    folder = tmp_path / "run" / "model"
-    with pytest.raises(InputError, match=rf"trained from {source}; expected one trained from {other}"):
-        load_trained(folder, recipe("llama-8b", other))
+def test_a_wrong_folder_is_told_apart(model, llama, mistral):
+    entry, folder = recipe("llama-8b", llama, quantization=None), model
+    with pytest.raises(InputError, match=rf"trained from {llama}; expected one trained from {mistral}"):
+        load_trained(folder, recipe("llama-8b", mistral))
     for changes, said in [
         ({"lora": None}, r'a model trained with lora \{"r": 128.*expected null, as the entry says'),
         ({"family": "llm-head"}, 'trained with family "llm"; expected "llm-head"'),
@@ -65,26 +73,22 @@ def test_a_wrong_folder_is_told_apart(sentences, tmp_path):
         load_trained(folder, entry)
 
 
-def test_an_adapter_with_more_or_less_than_its_base_takes_is_refused(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    entry = recipe("llama-8b", source, quantization=None)
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
-    folder = tmp_path / "run" / "model"
-    path = folder / "adapter_model.safetensors"
+def test_an_adapter_with_more_or_less_than_its_base_takes_is_refused(model, llama):
+    path = model / "adapter_model.safetensors"
     saved = load_file(path)
     lacking = dict(list(saved.items())[1:])
     for tensors in (lacking, saved | {"base_model.model.more.lora_A.weight": torch.zeros(2, 2)}):
         save_file(tensors, path)
         with pytest.raises(InputError, match=r"an adapter that does not fit \(base_model.model"):
-            load_trained(folder, entry)
+            load_trained(model, recipe("llama-8b", llama, quantization=None))
 
 
 def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
     source = stand_in(tmp_path / "source", "llama", sentences)
     saved = load_file(source / "model.safetensors")
-    del saved["model.layers.1.mlp.up_proj.weight"]
+    del saved["model.layers.0.mlp.up_proj.weight"]
     save_file(saved, source / "model.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"weights without model.layers.1.mlp.up_proj.weight; expected all"):
+    with pytest.raises(InputError, match=r"weights without model.layers.0.mlp.up_proj.weight; expected all"):
         train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
 
 
@@ -98,10 +102,9 @@ def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
         ({"save_whole": ["q_proj"]}, "lora: found what makes no adapters"),
     ],
 )
-def test_adapters_that_cannot_be_made_are_told(sentences, tmp_path, changes, said):
-    source = stand_in(tmp_path / "source", "llama", sentences)
+def test_adapters_that_cannot_be_made_are_told(llama, sentences, tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
-        train(Job("tiny", recipe("llama-8b", source, lora=changes), sentences, sentences, 7), tmp_path / "run")
+        train(Job("tiny", recipe("llama-8b", llama, lora=changes), sentences, sentences, 7), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -111,24 +114,26 @@ def test_an_adapter_on_an_output_layer_that_is_the_embeddings_is_refused(sentenc
         train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
 
 
-def test_an_adapter_is_no_base(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+def test_an_adapter_is_no_base(adapted, sentences, tmp_path):
     with pytest.raises(InputError, match=r"an adapter; expected a whole model.*bioner merge"):
-        train(Job("tiny", recipe("llama-8b", tmp_path / "run" / "model"), sentences, sentences, 7), tmp_path / "two")
+        train(Job("tiny", recipe("llama-8b", adapted / "model"), sentences, sentences, 7), tmp_path / "two")
 
 
-def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise(tiny_llm, sentences, tmp_path):
+def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise_and_loaded_as_saved(
+    tiny_llm, sentences, tmp_path
+):
     for weights in ("fp32", "bf16"):
-        settings = {"precision": "bf16", "weights": weights}
+        settings = {"precision": "bf16"} | ({} if weights == "fp32" else {"weights": weights})
         train(job_of(tiny_llm, sentences, train=settings), tmp_path / weights)
+        expected = {{"fp32": torch.float32, "bf16": torch.bfloat16}[weights]}
         saved = load_file(tmp_path / weights / "model" / "model.safetensors")
-        assert {tensor.dtype for tensor in saved.values()} == {{"fp32": torch.float32, "bf16": torch.bfloat16}[weights]}
+        assert {tensor.dtype for tensor in saved.values()} == expected
+        model = load_trained(tmp_path / weights / "model", merged(tiny_llm, {"train": settings}))[0]
+        assert {parameter.dtype for parameter in model.parameters()} == expected
 
 
-def test_adapters_are_trained_in_full_precision_on_a_base_in_half(sentences, tmp_path):
-    source = stand_in(tmp_path / "source", "llama", sentences)
-    base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
-    model = adapters.with_adapter(base, recipe("llama-8b", source))
+def test_adapters_are_trained_in_full_precision_on_a_base_in_half(llama):
+    base = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.bfloat16)
+    model = adapters.with_adapter(base, recipe("llama-8b", llama))
     kinds = {(parameter.requires_grad, parameter.dtype) for parameter in model.parameters()}
     assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
