@@ -32,7 +32,7 @@ def llm(tiny_llm, sentences, tmp_path_factory):
     """A tiny LLM with an adapter on a base in 4 bits; its free answers are short."""
     folder = tmp_path_factory.mktemp("llm")
     changes = {"lora": {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}, "quantization": "nf4"}
-    changes |= {"predict": {"tokens_per_word": 2}}
+    changes |= {"predict": {"tokens_per_word": 1}}
     entry = complete_entry("models", "tiny-llama", merged(tiny_llm, changes))
     train(Job("tiny-llama", entry, sentences, sentences, 7), folder)
     return Timed("tiny-llama", entry, folder / "model", sentences, sentences, sentences)
