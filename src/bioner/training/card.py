@@ -46,10 +46,11 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
     )
     scores = [(name, kept[metric]) for metric, name in METRICS.items() if kept[metric] is not None]
     shown = {"run": record, "dataset": dataset, "base": on_hub, "family": family, "scores": scores}
-    text = _template().render(card_data=card.to_yaml(), **card.to_dict() | shown)
+    text = _template().render(card_data=card.to_yaml(), **shown)
     (folder / "README.md").write_text(str(ModelCard(text)), encoding="utf-8")
 
 
 @cache
 def _template() -> Template:
-    return Template(TEMPLATE.read_text(encoding="utf-8"))
+    template: Template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return template
