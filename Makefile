@@ -1,7 +1,8 @@
 # Every target first has envs/build.py build .venvs/<digest of the pins>, unless it is there, and link .venv to it.
 # That runs with the linked environment's Python, or else with the first Python 3.11 on PATH that can make virtual
 # environments (Debian's own cannot without python3-venv).
-PYTHON ?= $(eval PYTHON := $(shell $(VENV)/bin/python -ISc 'import tomllib' 2>/dev/null && echo $(VENV)/bin/python || \
+PYTHON ?= $(eval PYTHON := $(shell $(VENV)/bin/python -ISc 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	2>/dev/null && echo $(VENV)/bin/python || \
 	for python in python3.11 python3; do $$python -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	2>/dev/null && echo $$python && break; done))$(PYTHON)
 CORES ?= all

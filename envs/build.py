@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -210,19 +211,19 @@ def run(command: list[str], log: Path, descriptor: int, watch: Callable[[], None
                 process.wait()
     if process.returncode:
         say(log.read_bytes()[start:].decode(errors="replace").rstrip())
-        raise Refused(f"This failed (exit status {process.returncode}): {' '.join(command)}")
+        raise Refused(f"This failed (exit status {process.returncode}): {shlex.join(command)}")
 
 
 class Progress:
-    """How far pip is: it names each package as it finds and downloads it, and is silent while it installs them."""
+    """How far pip is: it names each package as it finds and downloads it, then installs all of them silently."""
 
     def __init__(self, folder: Path, log: Path, total: int) -> None:
         self.folder = folder
         self.log = log
         self.total = total
-        self.start = self.said_at = time.monotonic()
+        self.skip = log.stat().st_size
         self.already = self._count_installed()
-        self.said = ""
+        self.start = self.said_at = time.monotonic()
         self.tens = 0
 
     def _count_installed(self) -> int:
@@ -230,11 +231,11 @@ class Progress:
 
     def describe(self) -> tuple[int, str]:
         """Return how many tens of packages are done, and that in words."""
-        text = self.log.read_text(encoding="utf-8", errors="replace")
+        text = self.log.read_bytes()[self.skip :].decode(errors="replace")
         if "\nInstalling collected packages:" in text:
             done, verb = max(0, self._count_installed() - self.already), "installed"
         else:
-            done, verb = len(re.findall(r"^Collecting ", text, flags=re.MULTILINE)), "downloaded"
+            done, verb = len(re.findall(r"^(?:Collecting|Processing) ", text, flags=re.MULTILINE)), "downloaded"
         done = min(done, self.total)
         return done // 10, f"    {done} of {self.total} {verb}"
 
@@ -245,9 +246,9 @@ class Progress:
         line = f"{text} ({now - self.start:.0f} s)"
         if sys.stderr.isatty():
             print(f"\r{line}   ", end="", file=sys.stderr, flush=True)
-        elif text != self.said and (tens != self.tens or now - self.said_at > 30):
+        elif tens != self.tens or now - self.said_at > 30:
             say(line)
-            self.said, self.tens, self.said_at = text, tens, now
+            self.tens, self.said_at = tens, now
 
     def end(self) -> None:
         if sys.stderr.isatty():

@@ -1,18 +1,27 @@
-"""Environment files: conda's pins are those of pip, what the container copies is there; make keeps its choice."""
+"""Environment files: conda's pins are those of pip, what the container copies is there. And what make does."""
 
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
+from tests.unit.build_without_pip import fill
 
 ENVS = REPOSITORY / "envs"
+BUILD = Path(__file__).parent / "build_without_pip.py"
+WITHOUT_PIP = f"PYTHON={sys.executable} {BUILD}"
+# A script for build_without_pip: it says who runs it, and goes on when it may.
+HELD = 'echo $PPID > pid; mv pid started; while [ ! -e go ]; do sleep 0.05; done; touch "$1/written-by-$PPID"\n'
 
 
 def pins(name: str) -> set[str]:
@@ -55,79 +64,252 @@ def test_the_modules_example_is_a_script():
     subprocess.run(["bash", "-n", ENVS / "modules.sh"], check=True)
 
 
+def prepare(**environment: str) -> dict[str, str]:
+    """The variables for a make: under `make test`, that make's own options and variables would be handed down."""
+    dropped = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ENV", "PYTHON", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in dropped} | environment
+
+
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A dry run of make in a copy of the Makefile and the files that it looks at."""
-    # Under `make test` these would hand that make's own options and variables down.
-    clean = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    command = ["make", "-n", "PYTHON=python", *arguments]
-    return subprocess.run(command, cwd=folder, env=clean | environment, capture_output=True, text=True, check=False)
+    """Run make; environments hold no packages."""
+    command = ["make", WITHOUT_PIP, *arguments]
+    variables = prepare(**environment)
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
 
 
 def planned(folder: Path, *arguments: str, **environment: str) -> str:
     """What make would do."""
-    done = make(folder, *arguments, **environment)
+    done = make(folder, "-n", *arguments, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def made(text: str) -> str | None:
-    """Which environment is made, if any."""
-    found = re.search(r"--requirement envs/(cpu|gpu)\.txt", text)
-    assert bool(found) == ("-m venv --clear" in text)
-    return found[1] if found else None
+def asked(text: str) -> str | None:
+    """Which kind of environment build.py is asked for, if any."""
+    (found,) = re.findall(r"-IS envs/build\.py ?(.*)$", text, flags=re.MULTILINE)
+    return found or None
+
+
+def until(done: Callable[[], object]) -> None:
+    limit = time.monotonic() + 300
+    while not done():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+@contextmanager
+def making(folder: Path, python: str = WITHOUT_PIP, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A `make env` that runs, in a process group of its own, which is ended with the block."""
+    with subprocess.Popen(
+        ["make", python, "env"],
+        cwd=folder,
+        env=prepare(**environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            (folder / "go").touch()  # an orphan ends, too
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """Makefile and pins, all from an hour ago."""
-    (tmp_path / "envs").mkdir()
-    for name in ("Makefile", "pyproject.toml", *(f"envs/{pins}.txt" for pins in ("cpu", "gpu", "tokenizers"))):
-        shutil.copyfile(REPOSITORY / name, tmp_path / name)
-        age(tmp_path / name, hours=1)
-    return tmp_path
+    """What make needs of a repository."""
+    folder = tmp_path / "a checkout"
+    (folder / "envs").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", *(f"envs/{path.name}" for path in ENVS.glob("*.txt")), "envs/build.py"):
+        shutil.copyfile(REPOSITORY / name, folder / name)
+    return folder
 
 
-def age(path: Path, hours: float) -> None:
-    then = time.time() - 3600 * hours
-    os.utime(path, (then, then))
+def change_pins(folder: Path) -> None:
+    with (folder / "envs/cpu.txt").open("a") as file:
+        file.write("one-more==1.0\n")
 
 
-def venv(folder: Path, kind: str, ready: bool = True) -> None:
-    """As make leaves an environment, or one that is not ready yet."""
-    shutil.rmtree(folder / ".venv", ignore_errors=True)
-    (folder / ".venv").mkdir()
-    (folder / ".venv" / f".for-{kind}").touch()
-    if ready:
-        (folder / ".venv" / f".ready-{kind}").touch()
+def get_environment(folder: Path) -> str:
+    """The name of the linked environment, which works."""
+    name = (folder / ".venv").readlink()
+    assert name.parent == Path(".venvs")
+    python = folder / name / "bin/python"
+    done = subprocess.run([python, "-c", "import late; print(late.FOLDER)"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == name.name
+    return name.name
 
 
-def test_without_an_environment_the_cpu_s_is_made_unless_the_gpu_s_is_asked_for(checkout):
-    assert made(planned(checkout, "demo")) == "cpu"
-    assert made(planned(checkout, "env", "ENV=gpu")) == "gpu"
-    plan = planned(checkout, "env", "ENV=gpu")
-    assert plan.index("venv --clear") < plan.index("touch .venv/.for-gpu") < plan.index("pip install")
-    assert plan.rstrip().endswith("touch .venv/.ready-gpu")
+def list_installs(folder: Path) -> list[str]:
+    return (folder / "installs").read_text().split()
 
 
-@pytest.mark.parametrize(("kind", "other"), [("cpu", "gpu"), ("gpu", "cpu")])
-def test_an_environment_stays_what_it_is_until_another_is_asked_for(checkout, kind, other):
-    venv(checkout, kind)
-    for arguments in (["env"], ["test"], ["env", f"ENV={kind}"]):
-        assert made(planned(checkout, *arguments)) is None
-    assert made(planned(checkout, "env", f"ENV={other}")) == other
-    age(checkout / "envs" / "cpu.txt", hours=-1)  # newer pins, of which the GPU's are made, too
-    assert made(planned(checkout, "demo")) == kind
-    venv(checkout, kind, ready=False)
-    assert made(planned(checkout, "demo")) == kind, "its making was cut short"
+def test_make_builds_an_environment_once_and_then_changes_nothing(checkout):
+    done = make(checkout, "env")
+    assert done.returncode == 0, done.stderr
+    name = get_environment(checkout)
+    before = {path: path.lstat().st_mtime_ns for path in checkout.rglob("*")}
+    assert f"Using .venvs/{name} (cpu)." in make(checkout, "env").stderr
+    assert {path: path.lstat().st_mtime_ns for path in checkout.rglob("*")} == before
+    assert list_installs(checkout) == [name]
 
 
-def test_a_shell_s_own_variable_env_is_none_of_make_s(checkout):
-    assert made(planned(checkout, "env", ENV="/usr/share/modules/init/profile.sh")) == "cpu"
-    venv(checkout, "gpu")
-    assert made(planned(checkout, "env", ENV="cpu")) is None
+def test_every_target_that_uses_the_environment_provides_it_first(checkout):
+    text = (checkout / "Makefile").read_text()
+    targets = re.findall(r"^([\w-]+):[^=\n]*\n(?:\t.*\n)*?\t.*\$\(BIN\)", text, flags=re.MULTILINE)
+    assert {"demo", "test"} <= set(targets)
+    for target in targets:
+        before, _, after = planned(checkout, target, "PYTHON=python").partition("-IS envs/build.py")
+        assert ".venv/bin/" in after
+        assert ".venv/bin/" not in before
 
 
-def test_an_environment_that_there_is_not_is_refused(checkout):
+def test_a_dry_run_builds_nothing(checkout):
+    planned(checkout, "demo")
+    assert not (checkout / ".venvs").exists()
+
+
+def test_which_environment_is_said_to_make_and_not_to_the_shell(checkout):
+    assert asked(planned(checkout, "demo")) is None
+    assert asked(planned(checkout, "env", ENV="gpu")) is None
+    assert asked(planned(checkout, "env", ENV="/usr/share/modules/init/profile.sh")) is None
+    assert asked(planned(checkout, "env", "ENV=gpu")) == "gpu"
+    assert asked(planned(checkout, "test", "ENV=cpu")) == "cpu"
+    assert asked(planned(checkout, "clean-envs")) == "--clean"
     done = make(checkout, "env", "ENV=cuda")
     assert done.returncode == 2
     assert 'ENV is "cuda": say cpu or gpu' in done.stderr
+
+
+def test_what_runs_keeps_its_environment_when_another_is_linked(checkout):
+    (checkout / "benchmarks").mkdir()
+    (checkout / "benchmarks/waits.py").write_text(
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "Path('running').touch()\n"
+        "while not Path('go').exists(): time.sleep(0.05)\n"
+        "import late\n"
+        "Path('found').write_text(f'{late.FOLDER} {Path(sys.executable).parents[1].name}')\n"
+    )
+    make(checkout, "env")
+    first = get_environment(checkout)
+    with subprocess.Popen(["make", WITHOUT_PIP, "bench"], cwd=checkout, env=prepare()) as bench:
+        try:
+            until((checkout / "running").exists)
+            change_pins(checkout)
+            make(checkout, "env")
+        finally:
+            (checkout / "go").touch()
+        bench.wait(300)
+    assert get_environment(checkout) != first
+    assert (checkout / "found").read_text() == f"{first} {first}"
+
+
+def activate(folder: Path) -> dict[str, str]:
+    """The variables that an environment's `activate` sets."""
+    real = folder.resolve()
+    return {"VIRTUAL_ENV": str(real), "PATH": f"{real}/bin:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("activated", [False, True])
+def test_two_makes_at_once_build_one_environment(checkout, activated):
+    make(checkout, "env")
+    variables = activate(checkout / ".venv") if activated else {}
+    python = f"PYTHON=.venv/bin/python {BUILD}" if activated else WITHOUT_PIP
+    change_pins(checkout)
+    (checkout / "during").write_text(HELD)
+    with making(checkout, python, **variables) as first:
+        until((checkout / "started").exists)
+        with making(checkout, python, **variables) as second:
+            assert "Waiting: another make" in second.stdout.readline()
+            (checkout / "go").touch()
+            for process in (first, second):
+                assert process.wait(300) == 0, process.stdout.read()
+    name = get_environment(checkout)
+    assert list_installs(checkout)[1:] == [name]
+    base = (checkout / ".venvs" / name / "bin/python").resolve()
+    assert base == Path(sys.executable).resolve()
+    assert (checkout / ".venvs" / name / "bin/python").readlink().is_absolute()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["make and all it started", "build.py alone"])
+def test_a_make_that_is_killed_leaves_the_environment_as_it_was(checkout, whole):
+    make(checkout, "env")
+    first = get_environment(checkout)
+    change_pins(checkout)
+    (checkout / "during").write_text(HELD)
+    with making(checkout) as killed:
+        until((checkout / "started").exists)
+        builder = int((checkout / "started").read_text())
+        os.killpg(killed.pid, signal.SIGKILL) if whole else os.kill(builder, signal.SIGKILL)
+        assert killed.wait(300) != 0
+        assert get_environment(checkout) == first
+        with making(checkout) as second:
+            if not whole:  # what it started is still at work
+                assert "Waiting: another make" in second.stdout.readline()
+            (checkout / "go").touch()
+            assert second.wait(300) == 0, second.stdout.read()
+    name = get_environment(checkout)
+    assert list_installs(checkout) == [first, name, name]
+    (written,) = (checkout / ".venvs" / name).glob("written-by-*")
+    assert written.name != f"written-by-{builder}"
+
+
+def test_a_build_that_is_asked_to_end_ends_what_it_started(checkout):
+    (checkout / "during").write_text(HELD)
+    with making(checkout) as ended:
+        until((checkout / "started").exists)
+        os.kill(int((checkout / "started").read_text()), signal.SIGTERM)
+        said, _ = ended.communicate(timeout=300)
+        assert "Interrupted: .venv is as it was." in said
+        assert not (checkout / ".venv").exists()
+        (checkout / "go").touch()
+        assert "Waiting" not in make(checkout, "env").stderr
+    get_environment(checkout)
+
+
+def test_an_environment_elsewhere_is_used_through_its_own_folder(checkout, tmp_path):
+    """A clone that borrows the environment of another one, which may be switched meanwhile."""
+    fill(tmp_path / "other/.venvs/theirs", Path(sys.executable).resolve())
+    (tmp_path / "other/.venv").symlink_to(".venvs/theirs")
+    (checkout / ".venv").symlink_to(tmp_path / "other/.venv")
+    assert "Using .venv as it is" in make(checkout, "env").stderr
+    assert f"{tmp_path}/other/.venvs/theirs/bin/python -m pytest" in planned(checkout, "test")
+
+
+def test_make_takes_the_environment_s_python_and_else_one_on_the_path(checkout, tmp_path):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("realpath", "touch"):
+        (tools / name).symlink_to(shutil.which(name))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [shutil.which("make"), *arguments]
+        return subprocess.run(
+            command, cwd=checkout, env=prepare(PATH=str(tools)), capture_output=True, text=True, check=False
+        )
+
+    none = run("env")
+    assert none.returncode == 2
+    assert none.stderr.splitlines()[0].startswith("No Python 3.11 with venv on PATH")
+    (tools / "python3").write_text("#!/bin/sh\nexit 1\n")  # too old, or without venv
+    (tools / "python3").chmod(0o755)
+    assert run("env").returncode == 2
+    (tools / "python3").write_text("#!/bin/sh\n")
+    assert "python3 -IS envs/build.py" in run("-n", "env").stdout
+    fill(checkout / ".venv", Path(sys.executable).resolve())
+    assert ".venv/bin/python -IS envs/build.py" in run("-n", "env").stdout
+    (tools / "python3").unlink()
+    assert "Using .venv as it is" in run("env").stderr
+
+
+def test_git_ignores_environments(tmp_path):
+    shutil.copyfile(REPOSITORY / ".gitignore", tmp_path / ".gitignore")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / ".venvs/one").mkdir(parents=True)
+    (tmp_path / ".venvs/one/file").touch()
+    (tmp_path / ".venv").symlink_to(".venvs/one")
+    found = subprocess.run(["git", "status", "--short"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["??", ".gitignore"]
