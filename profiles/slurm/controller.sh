@@ -18,8 +18,10 @@ set -uo pipefail
 # Where the repository is: the job runs a copy of this file. BIONER names another place.
 repository=${BIONER:-$SLURM_SUBMIT_DIR}
 profile=${BIONER_PROFILE:-$repository/slurm}
+# The environment's own folder: this job keeps it when `make` lets .venv link to another.
+environment=$(realpath "$repository/.venv")
 snakemake=(
-    "$repository/.venv/bin/snakemake" --profile "$profile"
+    "$environment/bin/snakemake" --profile "$profile"
     --snakefile "$repository/Snakefile" --directory "$SLURM_SUBMIT_DIR"
 )
 

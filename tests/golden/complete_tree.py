@@ -1,7 +1,7 @@
 """A result tree with every kind of file that reports are made of, and the tables that were once made of it.
 
-After a change of scores or of what tables hold: `.venv/bin/python -m tests.golden.complete_tree`, then read in the
-difference what users will see.
+After a change of scores or of what tables hold, run `python -m tests.golden.complete_tree` in an activated environment,
+then read in the difference what users will see.
 """
 
 import json

@@ -42,11 +42,14 @@ if workflow.is_main_process:
     for name, note in [*ABSENT.items(), *NOTICES.items()]:
         logger.warning(f"{name}: {note}")
 
-# Rules call `bioner` as installed beside this Python, whether or not its environment was activated. The mirror is no
-# parameter of a rule: where files come from does not change what they are, and must not train anything again.
+# Rules call `bioner` as installed beside this Python, whether or not its environment was activated, and by its real folder:
+# make may link .venv to another environment meanwhile.
+# The mirror is no parameter of a rule: where files come from does not change what they are, and must not train anything
+# again.
 # Every job, on whatever node, is run by a Snakemake that has read this file: its environment is the job's. Nor does it
 # change a result whether messages may show a corpus's text.
-search_path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+commands = str(Path(sys.executable).parent.resolve())
+search_path = [commands, os.environ.get("PATH", os.defpath)]
 closed = {name for name in DATASETS if is_closed(DATASETS[name])}
 os.environ.update(
     PATH=os.pathsep.join(search_path),

@@ -64,7 +64,7 @@ def check_driver(asked: int | None) -> Iterator[Finding]:
         found = f"torch {torch.__version__} is a CPU build, " + (
             f"{here} GPUs are here" if here else "GPUs are asked for"
         )
-        yield fail("driver", found, "`make -B env ENV=gpu` installs the CUDA build.")
+        yield fail("driver", found, "`make env ENV=gpu` installs the CUDA build.")
         return
     known = driver()
     if known and known.cuda[0] < int(built.split(".")[0]):

@@ -39,7 +39,10 @@ def check_packages(gpu: bool) -> Iterator[Finding]:
         return
     rest = f" and {len(wrong) - NAMED} others" if len(wrong) > NAMED else ""
     found = f"not as envs/{name}.txt pins them: {', '.join(wrong[:NAMED])}{rest}"
-    yield fail("packages", found, f"`make -B env{' ENV=gpu' if name == 'gpu' else ''}` makes it anew.")
+    command = f"make env{' ENV=gpu' if name == 'gpu' else ''}"
+    # One whose packages were changed by hand keeps the name of its pins.
+    remedy = f"`{command}` builds it; if that finds nothing to do, first remove the folder that .venv links to."
+    yield fail("packages", found, remedy)
 
 
 def pins(path: Path) -> list[Requirement]:

@@ -69,7 +69,7 @@ def test_without_gpus_there_is_nothing_to_check(machine):
 def test_a_cpu_build_beside_a_gpu_fails(machine, cuda):
     machine(built=None, here=1, cuda=cuda)
     assert driver_line().startswith("FAIL")
-    assert "CPU build, 1 GPUs are here. `make -B env ENV=gpu`" in driver_line()
+    assert "CPU build, 1 GPUs are here. `make env ENV=gpu`" in driver_line()
 
 
 def test_a_cpu_build_where_gpus_are_asked_for_fails(machine):

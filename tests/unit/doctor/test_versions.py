@@ -42,14 +42,14 @@ def test_the_mark_of_a_build_is_no_other_version(envs, found):
 def test_another_version_is_named(envs, found):
     envs["Big_Package"] = found
     line = str(only(versions.check_packages(gpu=False)))
-    assert line.startswith(f"FAIL packages   not as envs/cpu.txt pins them: Big_Package {found}. `make -B env`")
+    assert line.startswith(f"FAIL packages   not as envs/cpu.txt pins them: Big_Package {found}. `make env`")
 
 
 def test_a_machine_with_gpus_needs_what_gpu_txt_pins(envs):
     del envs["nvidia-thing"]
     assert only(versions.check_packages(gpu=False)).state == "ok"
     line = str(only(versions.check_packages(gpu=True)))
-    assert "not as envs/gpu.txt pins them: no nvidia-thing. `make -B env ENV=gpu`" in line
+    assert "not as envs/gpu.txt pins them: no nvidia-thing. `make env ENV=gpu`" in line
 
 
 def test_the_environment_for_gpus_is_known_on_a_login_node_too(envs):
