@@ -10,7 +10,7 @@ CORES ?= all
 WORKERS ?= 2
 VENV := .venv
 # The environment's own folder, looked up as a recipe starts: what runs there keeps its environment when .venv links elsewhere.
-BIN = $(shell realpath --relative-base=. $(VENV))/bin
+BIN = $(shell realpath -m --relative-base=. $(VENV))/bin
 
 # `make env ENV=gpu` takes the CUDA build; later targets keep it until ENV=cpu is said.
 # It is said to make: shells and environment modules have a variable ENV of their own.
