@@ -23,7 +23,7 @@ endif
 BUILD = test -n "$(PYTHON)" || { echo "No Python 3.11 with venv on PATH: install it, or say make PYTHON=/path/to/python3.11" >&2; \
 	exit 1; }; $(PYTHON) -IS envs/build.py
 
-.PHONY: env clean-envs demo test test-slurm check bench profile manual clean
+.PHONY: env clean-envs demo test test-all test-slurm check bench profile manual clean
 .DELETE_ON_ERROR:
 
 env:
@@ -37,8 +37,14 @@ demo: env
 	$(BIN)/snakemake --configfile config/demo.yaml --cores $(CORES) --quiet host reason
 	@$(BIN)/bioner summary runs/demo/reports
 
+# All subjects, each cheaply: a test may take 8 CPU seconds. test-all adds what is marked slow: long and random variants,
+# and real processes where `make test` forks them.
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --preload --ignore tests/slurm
 test: env
-	$(BIN)/python -m pytest -m "not slow" --ignore tests/slurm --numprocesses $(WORKERS) --dist worksteal
+	$(PYTEST) -m "not slow" --cpu-limit 8 $(ARGS)
+
+test-all: env
+	$(PYTEST) --cpu-limit 600 $(ARGS)
 
 # A real Slurm of two nodes, started for the tests alone (Debian: slurm-wlm munge; for accounting slurmdbd mariadb-server).
 # The slower half of the disturbances too; `make test-slurm ARGS='-m "not slow"'` leaves them out.
@@ -49,8 +55,15 @@ test-slurm: env
 profile: env
 	@$(BIN)/bioner profile profiles/site $(ARGS)
 
+# Snakemake advises conda environments for rules; envs/ holds ours.
+ADVICE = Specify a conda environment or container for each rule.
 check: env
-	$(BIN)/python -m pytest tests/workflow/test_lint.py
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	@advice=$$($(BIN)/snakemake --lint 2>&1 | sed -n 's/^    \* \(.*\):$$/\1/p' | sort -u); \
+	test "$$advice" = "$(ADVICE)" || { echo "snakemake --lint: $$advice" >&2; exit 1; }
 
 bench: env
 	@for file in benchmarks/*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done

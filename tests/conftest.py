@@ -2,6 +2,8 @@
 
 import gc
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of tiny models only wait for each other, at full speed
 
 from bioner.catalogue import complete_entry
 from bioner.instances import Instance
@@ -26,6 +29,14 @@ def instance(identity: str, text: str) -> Instance:
     """An instance from `token/TAG` words; a word without a slash is outside."""
     words = [word.rpartition("/") if "/" in word else (word, "/", "O") for word in text.split()]
     return Instance(identity, identity, [word for word, _, _ in words], [tag for _, _, tag in words])
+
+
+def wait_for(there: Callable[[], object], seconds: float = 300) -> None:
+    """Wait until something is there; the limit is generous, for the machine may be busy with other things."""
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, f"nothing came of it in {seconds} seconds"
+        time.sleep(0.01)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

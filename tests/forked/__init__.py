@@ -115,10 +115,12 @@ class Command:
         self.wait()
 
 
-def start(arguments: list[str | Path], folder: Path, output: Path, environment: dict[str, str] | None = None) -> Command:
+def start(
+    arguments: list[str | Path], folder: Path, output: Path, environment: dict[str, str] | None = None
+) -> Command:
     """Start `bioner …` or `snakemake …` in a folder; what it prints goes into the file `output`."""
     given = dict(os.environ) if environment is None else environment
-    with open(os.devnull) as nothing, output.open("ab") as file:
+    with Path(os.devnull).open() as nothing, output.open("ab") as file:
         streams = [nothing.fileno(), file.fileno(), file.fileno()]
         return Command([str(argument) for argument in arguments], folder, given, streams)
 

@@ -7,8 +7,7 @@ def preload() -> None:
     import polars  # noqa: F401
     import snakemake.cli  # noqa: F401
     import torch  # noqa: F401
-    import transformers  # noqa: F401
-
+    import transformers
     import transformers.models.bert.modeling_bert
     import transformers.models.llama.modeling_llama  # noqa: F401
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping

@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import snakemake.cli
@@ -58,10 +59,8 @@ def serve(listener: socket.socket) -> tuple[Request, list[int]]:
                 selector.unregister(key.fd)
                 os.close(key.fd)
                 selector.unregister(connection)
-                try:
+                with suppress(BrokenPipeError):
                     connection.send(str(code).encode())
-                except BrokenPipeError:
-                    pass
                 connection.close()
             elif key.data in running:  # who waited for it has gone
                 os.kill(running[key.data][0], signal.SIGKILL)

@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import psutil
@@ -19,18 +22,81 @@ from bioner.instances import write_instances
 from bioner.predict import predict
 from bioner.training.launch import ENVIRONMENT, launch_command
 from bioner.training.workspace import WORKSPACE
+from tests import forked
+from tests.conftest import wait_for
 from tests.unit.training.helpers import stand_in
 
+Launch = Callable[..., "Processes"]
 
-def started(processes: int, *arguments: str) -> subprocess.Popen[str]:
-    """The command as `bioner train` starts it for a model with several GPUs, on the CPU."""
-    environment = os.environ | ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}
-    command = launch_command(processes, list(arguments))
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+class Processes:
+    """The processes of one training, started as accelerate starts them, by forks (or by accelerate itself)."""
+
+    def __init__(self, folder: Path, number: int, arguments: list[str]) -> None:
+        self.said = folder / "said"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        alone = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}  # as torchrun sets it
+        shared = alone | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(number)}
+        ranks = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
+        self.ranks = [
+            forked.start(["bioner", *arguments], folder, self.said, environment)
+            for environment in (ranks if number > 1 else [alone])
+        ]
+
+    def wait(self) -> list[int]:
+        """Wait for their ends; return their exit statuses."""
+        return [rank.wait() for rank in self.ranks]
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to all, as the launcher hands it on."""
+        for rank in self.ranks:
+            rank.send_signal(number)
+
+    def end(self) -> None:
+        """Kill those that still run."""
+        for rank in self.ranks:
+            rank.end()
+
+
+class Launched:
+    """The same by `accelerate launch`, in the command that `bioner train` replaces itself by."""
+
+    def __init__(self, folder: Path, number: int, arguments: list[str]) -> None:
+        self.said = folder / "said"
+        environment = os.environ | ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}
+        with self.said.open("a") as said:
+            self.process = subprocess.Popen(launch_command(number, arguments), env=environment, stderr=said)
+        self.send_signal = self.process.send_signal
+
+    def wait(self) -> list[int]:
+        return [self.process.wait()]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            family = [*psutil.Process(self.process.pid).children(recursive=True), self.process]
+            for process in family:
+                process.kill()
+            self.process.wait()
+
+
+@pytest.fixture(params=[Processes, pytest.param(Launched, marks=pytest.mark.slow)], ids=["forked", "accelerate"])
+def launch(request, tmp_path) -> Iterator[Launch]:
+    """Starts a training in so many processes."""
+    started = []
+
+    def start(number: int, *arguments: str):
+        started.append(request.param(tmp_path, number, list(arguments)))
+        return started[-1]
+
+    yield start
+    for processes in started:
+        processes.end()
 
 
 @pytest.mark.parametrize("family", ["encoder", "llm"])
-def test_two_processes_train_one_model(family, tiny_encoder, tiny_llm, sentences, tmp_path):
+def test_two_processes_train_one_model(launch, family, tiny_encoder, tiny_llm, sentences, tmp_path):
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
     changed = {"encoder": tiny_encoder, "llm": merged(tiny_llm, {"lora": lora, "quantization": "nf4"})}[family]
     entry = complete_entry("models", "tiny", changed)
@@ -38,9 +104,8 @@ def test_two_processes_train_one_model(family, tiny_encoder, tiny_llm, sentences
         again = [replace(item, id=f"{item.id}-again") for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", [*sentences, *again])
     out = tmp_path / "run"
-    process = started(2, "train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out))
-    said = process.communicate()[1]
-    assert process.returncode == 0, said
+    training = launch(2, "train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out))
+    assert set(training.wait()) == {0}, training.said.read_text()
     assert sorted(path.name for path in out.iterdir()) == ["history.csv", "model", "run.json"]
     run = json.loads((out / "run.json").read_text())
     assert run["processes"] == 2
@@ -51,7 +116,7 @@ def test_two_processes_train_one_model(family, tiny_encoder, tiny_llm, sentences
 
 
 @pytest.mark.parametrize("quantization", [None, "nf4"])
-def test_two_processes_end_with_the_parameters_of_one(tiny_llm, sentences, tmp_path, quantization):
+def test_two_processes_end_with_the_parameters_of_one(launch, tiny_llm, sentences, tmp_path, quantization):
     """Seven sentences in batches of four: the last batch does not go round, and nothing is repeated for that."""
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj", "lm_head"]}
     settings = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "monitor_sentences": 3}
@@ -64,9 +129,8 @@ def test_two_processes_end_with_the_parameters_of_one(tiny_llm, sentences, tmp_p
     for processes in (1, 2):
         out = tmp_path / str(processes)
         entry_and_data = ("--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out))
-        process = started(processes, "train", "tiny", *entry_and_data)
-        said = process.communicate()[1]
-        assert process.returncode == 0, said
+        training = launch(processes, "train", "tiny", *entry_and_data)
+        assert set(training.wait()) == {0}, training.said.read_text()
     one, two = (tmp_path / "1", tmp_path / "2")
     runs = [json.loads((out / "run.json").read_text()) for out in (one, two)]
     assert [(run["processes"], run["micro_batch_size"]) for run in runs] == [(1, 4), (2, 2)]
@@ -83,63 +147,55 @@ def test_two_processes_end_with_the_parameters_of_one(tiny_llm, sentences, tmp_p
         assert values[0] == pytest.approx(values[1], rel=1e-4), column
 
 
-def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(tiny_llm, sentences, tmp_path):
-    for split, copies in (("train", 40), ("dev", 1)):
+@pytest.mark.slow
+@pytest.mark.parametrize("launch", [Launched], indirect=True)
+def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(launch, tiny_llm, sentences, tmp_path):
+    for split, copies in (("train", 24), ("dev", 1)):
         many = [replace(item, id=f"{item.id}-{number}") for number in range(copies) for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", many)
     entry = merged(tiny_llm, {"train": {"epochs": 6, "patience": None}})
     out = tmp_path / "run"
     arguments = ["train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out)]
-    process = started(2, *arguments)
+    training = launch(2, *arguments)
     checkpoints = out / WORKSPACE / "checkpoints"
-    for _ in range(12000):
-        if list(checkpoints.glob("checkpoint-*/sealed.json")):
-            break
-        time.sleep(0.01)
-    ranks = psutil.Process(process.pid).children(recursive=True)
+    wait_for(lambda: list(checkpoints.glob("checkpoint-*/sealed.json")))
+    ranks = psutil.Process(training.process.pid).children(recursive=True)
     rank = next(child for child in ranks if child.environ().get("RANK") == "1")
     rank.kill()
-    said = process.communicate(timeout=120)[1]
-    assert process.returncode != 0
+    assert training.wait() != [0]
+    said = training.said.read_text()
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in ranks), said
     assert not (out / "run.json").exists()
-    again = started(2, *arguments)
-    said = again.communicate()[1]
-    assert again.returncode == 0, said
+    again = launch(2, *arguments)
+    assert again.wait() == [0], again.said.read_text()
     assert json.loads((out / "run.json").read_text())["sessions"] == 2
     assert pl.read_csv(out / "history.csv")["epoch"].to_list() == [1, 2, 3, 4, 5, 6]
 
 
-def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(tiny_encoder, sentences, tmp_path):
+def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(launch, tiny_encoder, sentences, tmp_path):
     """Slurm's warning to the launcher: both write the same checkpoint, inside an epoch, and end as if undisturbed."""
-    for split, copies in (("train", 100), ("dev", 1)):
+    for split, copies in (("train", 24), ("dev", 1)):
         many = [replace(item, id=f"{item.id}-{number}") for number in range(copies) for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", many)
-    entry = merged(tiny_encoder, {"train": {"epochs": 3, "patience": None}})
+    entry = merged(tiny_encoder, {"train": {"epochs": 2, "patience": None}})
     arguments = ["train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out"]
-    undisturbed = started(2, *arguments, str(tmp_path / "undisturbed"))
-    said = undisturbed.communicate()[1]
-    assert undisturbed.returncode == 0, said
+    undisturbed = launch(2, *arguments, str(tmp_path / "undisturbed"))
+    assert set(undisturbed.wait()) == {0}, undisturbed.said.read_text()
 
     out = tmp_path / "run"
-    process = started(2, *arguments, str(out))
+    training = launch(2, *arguments, str(out))
     checkpoints = out / WORKSPACE / "checkpoints"
-    for _ in range(6000):
-        if list(checkpoints.glob("checkpoint-*/sealed.json")):
-            break
-        time.sleep(0.01)
+    wait_for(lambda: list(checkpoints.glob("checkpoint-*/sealed.json")))
     time.sleep(0.1)  # into the second epoch
-    process.send_signal(signal.SIGUSR1)
-    said = process.communicate(timeout=120)[1]
-    assert process.returncode != 0
-    assert "A checkpoint is written; the same command goes on from there" in said
+    training.send_signal(signal.SIGUSR1)
+    assert 0 not in training.wait()
+    assert "A checkpoint is written; the same command goes on from there" in training.said.read_text()
     assert not (out / "run.json").exists()
     steps = sorted(int(path.name.split("-")[1]) for path in checkpoints.glob("checkpoint-*"))
-    assert steps[-1] % 150 != 0, "the signal was to come inside an epoch"
+    assert steps[-1] % 36 != 0, "the signal was to come inside an epoch"
 
-    again = started(2, *arguments, str(out))
-    said = again.communicate()[1]
-    assert again.returncode == 0, said
+    again = launch(2, *arguments, str(out))
+    assert set(again.wait()) == {0}, again.said.read_text()
     weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (out, tmp_path / "undisturbed")]
     assert weights[0] == weights[1]
     losses = [pl.read_csv(folder / "history.csv")["train_loss"].to_list() for folder in (out, tmp_path / "undisturbed")]

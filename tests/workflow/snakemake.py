@@ -1,4 +1,4 @@
-"""Snakemake as a user starts it, in the repository or in an empty folder; its imports alone are shared (tests.forked)."""
+"""Snakemake as a user starts it, in the repository or in an empty folder, but for its imports (tests.forked)."""
 
 import re
 import subprocess

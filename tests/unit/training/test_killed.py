@@ -1,12 +1,8 @@
 """Real processes that are killed, or warned, in the middle of a training."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +10,8 @@ import pytest
 
 from bioner.config import merged
 from bioner.instances import write_instances
-from bioner.training.job import Job
+from tests import forked
+from tests.conftest import wait_for
 from tests.unit.training.helpers import results, steps_at_hand
 
 
@@ -26,43 +23,40 @@ def data(job, tmp_path_factory) -> Path:
     return folder
 
 
-def command(job: Job, data: Path, out: Path) -> list[str]:
-    entry = merged(job.entry, {"train": {"epochs": 6, "patience": None}})
-    program = [str(Path(sys.executable).parent / "bioner"), "train", "tiny-bert"]
-    return [*program, "--entry", json.dumps(entry), "--data", str(data), "--out", str(out)]
+@pytest.fixture
+def train(job, data, tmp_path) -> Iterator[Callable[[Path], forked.Command]]:
+    """Starts a training in a process of its own; what it says goes into the file `said`."""
+    entry = merged(job.entry, {"train": {"epochs": 4, "patience": None}})
+    command = ["bioner", "train", "tiny-bert", "--entry", json.dumps(entry), "--data", data, "--out"]
+    started = []
+
+    def start(out: Path) -> forked.Command:
+        started.append(forked.start([*command, out], tmp_path, tmp_path / "said"))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.end()
 
 
-def started(job: Job, data: Path, out: Path) -> subprocess.Popen:
-    return subprocess.Popen(command(job, data, out), stderr=subprocess.PIPE, text=True, env=os.environ)
-
-
-@pytest.fixture(scope="module")
-def undisturbed_process(job, data, tmp_path_factory) -> Path:
-    out: Path = tmp_path_factory.mktemp("undisturbed-process") / "run"
-    assert subprocess.run(command(job, data, out), check=False).returncode == 0
-    return out
-
-
-def when(there: Callable[[], object], process: subprocess.Popen) -> None:
-    """Wait until something is there; the process must still run."""
-    for _ in range(3000):
-        if there():
-            assert process.poll() is None, "the training ended before it could be disturbed"
-            return
-        time.sleep(0.01)
-    raise AssertionError("never came to be")
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
-def test_a_real_process_that_is_killed_goes_on_and_ends_the_same(job, data, undisturbed_process, tmp_path, number):
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGUSR1)),
+    ],
+)
+def test_a_real_process_that_is_killed_goes_on_and_ends_the_same(train, tmp_path, number):
+    """Of the signals that it may handle, test_resume raises all in process."""
+    assert train(tmp_path / "undisturbed").wait() == 0
     out = tmp_path / "run"
-    for epoch in (1, 3):
-        process = started(job, data, out)
-        when(lambda: [step for step in steps_at_hand(out) if step >= 72 * epoch], process)  # noqa: B023
+    for epoch in (1, 2):
+        process = train(out)
+        wait_for(lambda: [step for step in steps_at_hand(out) if step >= 72 * epoch])  # noqa: B023
         process.send_signal(number)
-        assert "Traceback" not in process.communicate()[1]
-        assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+        assert process.wait() == (-number if number == signal.SIGKILL else 128 + number)
         assert not (out / "run.json").exists()
-    assert subprocess.run(command(job, data, out), check=False).returncode == 0
-    assert results(out) == results(undisturbed_process)
+    assert train(out).wait() == 0
+    assert "Traceback" not in (tmp_path / "said").read_text()
+    assert results(out) == results(tmp_path / "undisturbed")
     assert sorted(path.name for path in out.iterdir()) == ["history.csv", "model", "run.json"]
