@@ -11,7 +11,8 @@ from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of tiny models only wait for each other, at full speed
+# Tiny models: a second thread only waits for the first, and a waiting thread burns its core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from bioner.catalogue import complete_entry
 from bioner.instances import Instance
