@@ -11,20 +11,26 @@ TAGS = ["O", "O", "O", "B-A", "I-A", "B-B", "I-B", "B-C", "I-C"]
 Tags = list[list[str]]
 
 
-def random_cases(count: int, seed: int) -> Iterator[tuple[Tags, Tags]]:
-    """Pairs of gold and predicted tags of one to four sentences, neither of them necessarily IOB2.
+def random_cases(count: int, seed: int, sentences: int = 4) -> Iterator[tuple[Tags, Tags]]:
+    """Pairs of gold and predicted tags of one to `sentences` sentences, neither of them necessarily IOB2.
 
     Half of the predictions are the gold with some tags changed, so that matches of every kind occur.
     """
     draw = random.Random(seed)
     for number in range(count):
         gold, predicted = [], []
-        for _ in range(draw.randint(1, 4)):
+        for _ in range(draw.randint(1, sentences)):
             tags = [draw.choice(TAGS) for _ in range(draw.randint(1, 14))]
             gold.append(tags)
             changed = 1.0 if number % 2 else 0.25
             predicted.append([draw.choice(TAGS) if draw.random() < changed else tag for tag in tags])
         yield gold, predicted
+
+
+def small_and_large_cases(count: int, seed: int) -> Iterator[tuple[Tags, Tags]]:
+    """Small cases, which lack a type or a gold entity, and a few large ones, in which every combination occurs."""
+    yield from random_cases(count, seed)
+    yield from random_cases(count // 10, seed + 100, sentences=80)
 
 
 def as_corpus(gold: Tags, predicted: Tags) -> tuple[list[Instance], list[Prediction]]:

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervaluate.entities import EvaluationResult
 
@@ -161,6 +161,7 @@ def corpus(pairs) -> tuple[list[Instance], list[Prediction]]:
     return gold, [Prediction(str(number), tags) for number, (_, tags) in enumerate(valid)]
 
 
+@settings(max_examples=40)
 @given(st.lists(PAIRS, min_size=1, max_size=6))
 def test_length_buckets_add_up_to_the_whole(pairs):
     gold, predictions = corpus(pairs)
@@ -172,6 +173,7 @@ def test_length_buckets_add_up_to_the_whole(pairs):
             assert buckets[name].sum() == overall[name]
 
 
+@settings(max_examples=40)
 @given(st.lists(PAIRS, min_size=1, max_size=6))
 def test_possible_is_the_gold_s_entities_and_actual_the_predicted_ones(pairs):
     gold, predictions = corpus(pairs)
@@ -180,6 +182,7 @@ def test_possible_is_the_gold_s_entities_and_actual_the_predicted_ones(pairs):
     assert set(table["actual"]) == {sum(len(spans(prediction.tags)) for prediction in predictions)}
 
 
+@settings(max_examples=40)
 @given(st.lists(PAIRS, min_size=1, max_size=6))
 def test_swapping_gold_and_predictions_swaps_precision_and_recall(pairs):
     forth, back = (
@@ -193,12 +196,14 @@ def test_swapping_gold_and_predictions_swaps_precision_and_recall(pairs):
         assert both[name].to_list() == [None if value is None else pytest.approx(value) for value in both[other]]
 
 
+@settings(max_examples=40)
 @given(st.lists(PAIRS, min_size=1, max_size=6), st.randoms())
 def test_the_order_of_sentences_does_not_matter(pairs, order):
     mixed = order.sample(pairs, len(pairs))
     assert score(*corpus(mixed)).equals(score(*corpus(pairs)))
 
 
+@settings(max_examples=40)
 @given(st.lists(PAIRS, min_size=1, max_size=6))
 def test_relaxed_is_never_below_strict(pairs):
     table = score(*corpus(pairs))
