@@ -5,18 +5,23 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from bioner.config import merged
+from bioner.decoding.forced import ForcedDecoder
+from bioner.decoding.free import FreeDecoder
 from bioner.decoding.shards import Shards, shards_folder
-from bioner.errors import InputError
+from bioner.errors import InputError, Interrupted
 from bioner.instances import write_instances
-from bioner.predict import predict_to
+from bioner.predict import SHARD, load_predictor, predict_to
 from bioner.raw import Generated
 from bioner.signs import SIGN, is_held, read_sign
 from bioner.training.job import Job
@@ -72,6 +77,43 @@ def test_what_is_finished_is_not_done_again(tmp_path, at):
     with undisturbed.owned():
         undisturbed.make(undisturbed.missing(), decode)
         assert undisturbed.collect() == (outputs, took)
+
+
+@pytest.mark.parametrize("at", ["decoding", "writing"])
+def test_a_process_that_is_killed_leaves_its_finished_shards_to_the_next(tmp_path, at):
+    """Killed at the third of four; neither its lock nor a file half written is in the way."""
+    shards, write, asked = Shards(tmp_path / "work", {}, GOLD, 3), Path.write_text, []
+
+    def until(instances, number):
+        if number == 2 and at == "decoding":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return decode(instances, number)
+
+    def half(path, text, **options):
+        write(path, text[:9] if "000002" in path.name else text, **options)
+        if "000002" in path.name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            Path.write_text = half
+            with shards.owned():
+                shards.make(shards.missing(), until)
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert (tmp_path / "work.lock").exists()
+
+    def noted(instances, number):
+        asked.append(number)
+        return decode(instances, number)
+
+    with shards.owned():
+        shards.make(shards.missing(), noted)
+        assert [output.id for output in shards.collect()[0]] == [item.id for item in GOLD]
+    assert asked == [2, 3]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_job_s_shards_are_no_use_and_stay_until_there_is_an_output(tmp_path, caplog):
@@ -187,21 +229,118 @@ def command(folder, entry, out, decoding):
     return ["predict", "tiny-llama", *arguments, "--record", str(out.with_suffix(".json"))]
 
 
+def predict(trained, out, decoding, record=None):
+    """Predict the first 24 sentences."""
+    folder, entry, gold = trained
+    predict_to(out, "tiny-llama", entry, gold[:24], [], folder / "model", decoding, seed=42, record=record)
+
+
+@pytest.mark.parametrize(("decoding", "number"), [("forced", signal.SIGTERM), ("free", signal.SIGINT)])
+def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(
+    trained, tmp_path, monkeypatch, caplog, decoding, number
+):
+    """Four shards of six sentences; the signal comes while the third is decoded."""
+    decoder = {"forced": ForcedDecoder, "free": FreeDecoder}[decoding]
+    call, asked, out = decoder.__call__, [], tmp_path / "raw.jsonl"
+
+    def noted(self, instances, size, part=0):
+        asked.append(part)
+        if len(asked) == 3:
+            signal.raise_signal(number)
+        return call(self, instances, size, part)
+
+    def unhandled(*_):
+        raise AssertionError("nobody waits for the signal")
+
+    monkeypatch.setitem(SHARD, decoding, 6)
+    monkeypatch.setattr(decoder, "__call__", noted)
+    before = signal.signal(number, unhandled)
+    try:
+        with pytest.raises(Interrupted, match="Finished shards are kept; the same command goes on") as ended:
+            predict(trained, out, decoding)
+        assert signal.getsignal(number) is unhandled, "the handler of before is back"
+    finally:
+        signal.signal(number, before)
+    assert ended.value.signal == number
+    assert not out.exists()
+    assert sorted(path.stem for path in shards_folder(out).glob("*/0*.json")) == ["000000", "000001"]
+
+    with caplog.at_level("INFO"):
+        predict(trained, out, decoding, tmp_path / "raw.json")
+    assert asked == [0, 1, 2, 2, 3]
+    assert "going on; 2 of 4 shards are there" in caplog.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw.json", "raw.jsonl"]
+    predict(trained, tmp_path / "other.jsonl", decoding)
+    assert out.read_bytes() == (tmp_path / "other.jsonl").read_bytes()
+    record = json.loads((tmp_path / "raw.json").read_text())
+    assert (record["decoding"], record["sentences"], record["processes"]) == (decoding, 24, 1)
+
+
+def test_two_processes_make_what_one_makes(trained, tmp_path, monkeypatch):
+    """Two threads stand for them, and a barrier for what makes them wait; in the slow tests they are processes."""
+    barrier, loading, own, made = threading.Barrier(2), threading.Lock(), threading.local(), {0: [], 1: []}
+    call, load = ForcedDecoder.__call__, load_predictor
+
+    class State:
+        num_processes = 2
+
+        def __init__(self, cpu, timeout):
+            assert cpu
+            assert timeout > timedelta(days=1), "the others decode for hours"
+            self.process_index = own.number
+
+        def wait_for_everyone(self):
+            barrier.wait(300)
+
+    def load_alone(*arguments, **options):
+        with loading:
+            return load(*arguments, **options)
+
+    def noted(self, instances, size, part=0):
+        made[own.number].append(part)
+        return call(self, instances, size, part)
+
+    def process(number):
+        own.number = number
+        try:
+            predict(trained, tmp_path / "raw.jsonl", "forced", tmp_path / "raw.json")
+        except BaseException:
+            barrier.abort()
+            raise
+
+    monkeypatch.setitem(SHARD, "forced", 5)
+    monkeypatch.setattr("bioner.predict.load_predictor", load_alone)
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setenv("WORLD_SIZE", "2")
+        patch.setattr("accelerate.PartialState", State)
+        patch.setattr(ForcedDecoder, "__call__", noted)
+        list(pool.map(process, range(2)))
+    assert made == {0: [0, 2, 4], 1: [1, 3]}
+    assert json.loads((tmp_path / "raw.json").read_text())["processes"] == 2
+    predict(trained, tmp_path / "other.jsonl", "forced")
+    assert (tmp_path / "raw.jsonl").read_bytes() == (tmp_path / "other.jsonl").read_bytes()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("decoding", "number"),
     [("forced", signal.SIGKILL), ("free", signal.SIGKILL), ("forced", signal.SIGTERM), ("free", signal.SIGINT)],
 )
-def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(trained, tmp_path, decoding, number):
+def test_a_process_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(trained, tmp_path, decoding, number):
     folder, entry, gold = trained
     out = tmp_path / "raw.jsonl"
     ours = [sys.executable, "-m", "bioner", *command(folder, entry, out, decoding)]
     process = subprocess.Popen(ours, stderr=subprocess.PIPE)
-    for _ in range(6000):
-        if len(list(shards_folder(out).glob("*/0*.json"))) > 1 or process.poll() is not None:
-            break
-        time.sleep(0.01)
-    process.send_signal(number)
-    said = process.communicate()[1]
+    try:
+        limit = time.monotonic() + 600
+        while len(list(shards_folder(out).glob("*/0*.json"))) < 2 and process.poll() is None:
+            assert time.monotonic() < limit, "no shard came to be"
+            time.sleep(0.01)
+        process.send_signal(number)
+        said = process.communicate()[1]
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     assert number == signal.SIGKILL or b"Finished shards are kept; the same command goes on" in said
     assert not out.exists()
@@ -218,7 +357,8 @@ def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(trained, t
     assert (record["decoding"], record["sentences"], record["processes"]) == (decoding, len(gold), 1)
 
 
-def test_two_processes_make_what_one_makes(trained, tmp_path):
+@pytest.mark.slow
+def test_two_ranks_of_torchrun_make_what_one_process_makes(trained, tmp_path):
     folder, entry, gold = trained
     out = tmp_path / "raw.jsonl"
     environment = os.environ | ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}
