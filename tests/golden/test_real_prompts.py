@@ -1,13 +1,17 @@
-"""Prompts and answers of every real sentence, by the real tokenizers: line by line they are those of the whole."""
+"""Prompts and answers of real sentences, by the real tokenizers: line by line they are those of the whole.
+
+Of every sentence in the slow tests; else of those with which every sign stood once at the border of a token.
+"""
 
 import importlib
 import os
 import sys
+from itertools import pairwise
 
 import pytest
 
 from bioner.config import REPOSITORY
-from bioner.instances import SPLITS, entity_types
+from bioner.instances import SPLITS, Instance, entity_types
 from bioner.models.examples import Examples
 from bioner.models.lines import Lines
 from bioner.models.prompt import prompt_text, response_line
@@ -30,13 +34,31 @@ def tokenizers():
         sys.path.pop(0)
 
 
-@pytest.mark.parametrize("name", ["mistral", "llama"])
+@pytest.fixture
+def splits(corpora, corpus) -> dict[str, list[Instance]]:
+    return corpora(corpus)[0]
+
+
+def telling(instances: list[Instance]) -> list[Instance]:
+    """Those with a sign at the beginning or end of a token that stood there in none before, or a new pair of tags."""
+    seen: set[tuple[object, ...]] = set()
+    chosen = []
+    for item in instances:
+        signs = {("first", token[0]) for token in item.tokens} | {("last", token[-1]) for token in item.tokens}
+        if not seen >= (new := signs | {("tags", *pair) for pair in pairwise(item.tags)}):
+            seen |= new
+            chosen.append(item)
+    return chosen
+
+
+@pytest.mark.parametrize("which", [telling, pytest.param(list, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("corpus", CORPORA)
-def test_ids_of_training_examples_are_those_of_the_whole_text(tokenizers, corpora, corpus, name):
+@pytest.mark.parametrize("name", ["mistral", "llama"])
+def test_ids_of_training_examples_are_those_of_the_whole_text(tokenizers, splits, name, which):
     tokenizer = getattr(tokenizers, name)()
-    splits = corpora(corpus)[0]
     types = entity_types(splits["train"])
-    instances = [instance for split in SPLITS for instance in splits[split]]
+    instances = which([instance for split in SPLITS for instance in splits[split]])
+    assert len(instances) > 40
     lines = Lines(tokenizer, tag_set(types))
     examples = Examples(tokenizer, types, lines, "response", 10**6)
     for start in range(0, len(instances), AT_ONCE):
