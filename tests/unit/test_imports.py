@@ -1,30 +1,78 @@
-"""What runs on a login node starts in a moment: scoring and reporting never load torch."""
+"""What needs no torch does not import it, and what does imports it late: commands answer in a moment."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
+LIGHT = [
+    "bioner.cli",
+    "bioner.cli.training",
+    "bioner.config",
+    "bioner.corpora.fetching.fetch",
+    "bioner.corpora.normalize",
+    "bioner.models.controls",
+    "bioner.models.devices",
+    "bioner.models.hub_errors",
+    "bioner.models.snapshots",
+    "bioner.planning.words",
+    "bioner.predict",
+    "bioner.realignment.realign",
+    "bioner.reporting.figures",
+    "bioner.reporting.report",
+    "bioner.reporting.reproduction",
+    "bioner.scoring.score",
+    "bioner.status.cells",
+    "bioner.status.table",
+    "bioner.training.job",
+    "bioner.training.launch",
+]
+HEAVY = {"torch", "transformers"}
+
+
+def run(code: str) -> str:
+    """Run Python code in a process of its own; return what it printed."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_modules_that_login_nodes_use_import_no_torch():
+    code = f"""
+import importlib, json, sys
+loaded = {{}}
+for name in {LIGHT}:
+    importlib.import_module(name)
+    loaded[name] = sorted({HEAVY} & set(sys.modules))
+print(json.dumps(loaded))"""
+    loaded = json.loads(run(code))
+    assert {name: found for name, found in loaded.items() if found} == {}, "the first of these is to blame"
+
 
 @pytest.mark.parametrize(
-    "module",
+    ("arguments", "said"),
     [
-        "bioner.cli",
-        "bioner.config",
-        "bioner.corpora.fetching.fetch",
-        "bioner.corpora.normalize",
-        "bioner.models.controls",
-        "bioner.planning.words",
-        "bioner.predict",
-        "bioner.realignment.realign",
-        "bioner.reporting.figures",
-        "bioner.reporting.report",
-        "bioner.reporting.reproduction",
-        "bioner.scoring.score",
-        "bioner.status.cells",
-        "bioner.status.table",
+        (["train", "mistral-7b", "--data", ".", "--out", "o"], "0 CUDA GPUs; expected 2"),
+        (["train", "oracle", "--data", "{data}", "--out", "o"], "needs no training"),
+        (["train", "bert-mini", "--data", "nowhere", "--out", "o"], "no such file"),
     ],
+    ids=["missing GPUs", "a control", "no data"],
 )
-def test_no_torch(module):
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_train_refuses_bad_input_before_it_imports_transformers(tmp_path, arguments, said):
+    """Of torch, which is stood in for here, it asks the number of GPUs alone."""
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.jsonl").write_text('{"id": "a", "doc": "a", "tokens": ["gout"], "tags": ["B-Disease"]}\n')
+    arguments = [argument.format(data=tmp_path) for argument in arguments]
+    code = f"""
+import sys, types
+from bioner.cli import main
+sys.modules["torch"] = types.SimpleNamespace(cuda=types.SimpleNamespace(device_count=lambda: 0))
+sys.argv, sys.stderr = ["bioner", *{arguments}], sys.stdout
+try:
+    main()
+except SystemExit as end:
+    print(end.code, "transformers" in sys.modules)"""
+    printed = run(code)
+    assert said in printed
+    assert printed.endswith("2 False\n")
