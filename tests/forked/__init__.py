@@ -131,7 +131,7 @@ def run(
     environment: dict[str, str] | None = None,
     stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
-    """Run `bioner …` or `snakemake …` to its end."""
+    """Run `bioner …`, `snakemake …` or `python -c …` to its end."""
     given = dict(os.environ) if environment is None else environment
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         source.write(stdin.encode())

@@ -19,7 +19,11 @@ import snakemake.cli
 import bioner.cli
 from tests.forked.heavy import preload
 
-PROGRAMS: dict[str, Callable[[], object]] = {"bioner": bioner.cli.main, "snakemake": snakemake.cli.main}
+PROGRAMS: dict[str, Callable[[], object]] = {
+    "bioner": bioner.cli.main,
+    "snakemake": snakemake.cli.main,
+    "python": lambda: exec(sys.argv[2], {"__name__": "__main__"}),  # python -c CODE
+}
 # Libraries read these when they are imported: a command that is given others is started anew.
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "HUGGINGFACE_", "BITSANDBYTES_", "MPLBACKEND", "PYTHON")
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
+from tests.conftest import REPOSITORY
+
 BIONER = str(Path(sys.executable).parent / "bioner")
 
 
 def bioner(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([BIONER, *arguments], capture_output=True, text=True, check=False)
+    return forked.run(["bioner", *arguments], REPOSITORY)
 
 
 def ended_by(error: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +28,7 @@ def app(*_, **__): raise {error}
 bioner.cli.app, sys.argv = app, ["bioner", "score"]
 bioner.cli.main()
 """
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return forked.run(["python", "-c", code], REPOSITORY)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,10 @@ def test_a_question_that_is_broken_off_writes_nothing(tmp_path, ending):
             asked.send_signal(signal.SIGINT)
         else:
             os.write(ours, b"\x04")
-        _, said = asked.communicate(timeout=60)
+        try:
+            _, said = asked.communicate(timeout=300)
+        finally:
+            asked.kill()
     os.close(ours)
     os.close(theirs)
     assert asked.returncode == 130

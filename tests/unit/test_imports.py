@@ -50,6 +50,15 @@ print(json.dumps(loaded))"""
     assert {name: found for name, found in loaded.items() if found} == {}, "the first of these is to blame"
 
 
+def test_a_plan_imports_no_torch():
+    assert run(f"""
+import sys
+from bioner.cli import main
+sys.argv = ["bioner", "plan"]
+main()
+print({HEAVY} & set(sys.modules))""").endswith("set()\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

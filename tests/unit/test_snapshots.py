@@ -15,6 +15,7 @@ from safetensors.torch import save
 
 from bioner.models.snapshots import needed_weights
 from bioner.models.whole import fault_of
+from tests import forked
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHARDS = {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}
@@ -138,9 +139,9 @@ def test_a_training_takes_no_other_model_s_commit(tmp_path):
     record = tmp_path / "other.json"
     record.write_text('{"hub": "other/model", "revision": "main", "commit": "abc"}')
     entry = json.dumps({"family": "encoder", "source": {"hub": "OWNER/NAME"}})
-    command = [str(Path(sys.executable).parent / "bioner"), "train", "mine", "--entry", entry, "--seed", "1"]
+    command = ["bioner", "train", "mine", "--entry", entry, "--seed", "1"]
     paths = ["--dataset", "d", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--snapshot", str(record)]
-    done = subprocess.run([*command, *paths], capture_output=True, text=True, check=False)
+    done = forked.run([*command, *paths], tmp_path)
     assert done.returncode == 2
     assert "a snapshot of other/model; expected one of OWNER/NAME" in done.stderr
     assert "Traceback" not in done.stderr

@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-import sys
 
 import polars as pl
 import pytest
@@ -20,6 +19,8 @@ from bioner.reporting.reproduction import (
 from bioner.scoring.score import score
 from bioner.tables import write_table
 from bioner.tags import repair
+from tests import forked
+from tests.conftest import REPOSITORY
 from tests.unit.reporting.numbers import cell
 from tests.unit.scoring.random_cases import TAGS
 
@@ -140,8 +141,7 @@ def test_missing_folders_are_bad_input(tmp_path):
 
 
 def bioner(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "bioner", "verify-reproduction", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return forked.run(["bioner", "verify-reproduction", *map(str, arguments)], REPOSITORY)
 
 
 def test_the_command_writes_every_number_and_fails_only_when_asked_to(tmp_path):
