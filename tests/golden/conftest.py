@@ -10,6 +10,7 @@ from bioner.catalogue import load_catalogue
 from bioner.config import REPOSITORY, load_config
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
+from bioner.reporting.figures import Figure, figures
 from bioner.yaml_files import read_yaml
 from tests.golden.trees import bc5cdr
 
@@ -45,3 +46,19 @@ def corpora(tmp_path_factory, catalogue):
 def kept(tmp_path) -> Path:
     """A small tree of kept files."""
     return bc5cdr(tmp_path)
+
+
+DRAWN: dict[tuple[str, ...], list[Figure]] = {}
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch):
+    """Figures of the same tables are drawn once: that is most of what a report costs."""
+
+    def remembered(*tables: pl.DataFrame | dict[str, str]) -> list[Figure]:
+        key = tuple(table.write_json() if isinstance(table, pl.DataFrame) else repr(table) for table in tables)
+        if key not in DRAWN:
+            DRAWN[key] = figures(*tables)
+        return DRAWN[key]
+
+    monkeypatch.setattr("bioner.reporting.figures.figures", remembered)

@@ -1,15 +1,18 @@
 """The 4-bit product and the all-reduce: real ones on the CPU, and what is told of broken ones."""
 
+import os
+import runpy
 import signal
-import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
 
 from bioner.doctor import allreduce, nf4
-from bioner.doctor.processes import Ended
+from bioner.doctor.processes import Ended, failure, run_together
 
 
 def only(findings):
@@ -36,6 +39,46 @@ def started(monkeypatch):
     return commands, answer
 
 
+def fork(work: Callable[[], object], output: Path) -> int:
+    """A copy of this process, which has torch loaded, that does this and ends; returns its number."""
+    child = os.fork()
+    if not child:
+        try:
+            sys.stdout = output.open("w")
+            torch.set_num_threads(1)  # those of the other process are not there
+            work()
+            sys.stdout.flush()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+
+def end_of(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.fixture
+def forked(monkeypatch, tmp_path):
+    """Runs commands of the all-reduce as forks, in place of new processes that load torch each for themselves."""
+
+    def run_forked(commands: Sequence[Sequence[str]], limit: float) -> list[Ended]:
+        children = []
+        for rank, (python, *arguments) in enumerate(commands):
+            assert (python, *arguments[:2]) == (sys.executable, "-m", "bioner.doctor.allreduce")
+
+            def module(arguments=arguments):
+                sys.argv = arguments[1:]
+                runpy.run_module(arguments[1], run_name="__main__")
+
+            children.append(fork(module, tmp_path / f"output-{rank}"))
+        codes = [end_of(child) for child in children]
+        return [Ended(code, (tmp_path / f"output-{rank}").read_text(), "") for rank, code in enumerate(codes)]
+
+    monkeypatch.setattr(allreduce, "run_together", run_forked)
+    return run_forked
+
+
 def test_rounding_to_4_bits_puts_products_a_tenth_off():
     # NF4's sixteen values leave 9 % on uniform weights; an exact product would show that nothing was rounded.
     assert 0.05 < nf4.error_on("cpu") < nf4.TOLERANCE
@@ -52,8 +95,24 @@ def test_a_layer_that_does_not_round_is_no_4_bit_layer(monkeypatch):
         nf4.error_on("cpu")
 
 
-def test_the_4_bit_check_runs_on_the_cpu_and_says_so(gpus):
+@pytest.mark.slow
+def test_the_4_bit_check_s_process_runs_on_the_cpu_and_says_so(gpus):
     gpus(0)
+    assert only(nf4.check_nf4()).startswith("ok   nf4        works on the CPU (no GPU is visible), ")
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
+def test_the_4_bit_check_runs_on_the_cpu_and_says_so(gpus, monkeypatch, capsys):
+    def run_here(commands, limit):
+        ((python, option, module, *devices),) = commands
+        assert (python, option, module) == (sys.executable, "-m", "bioner.doctor.nf4")
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [module, *devices])
+            runpy.run_module(module, run_name="__main__")
+        return [Ended(0, capsys.readouterr().out, "")]
+
+    gpus(0)
+    monkeypatch.setattr(nf4, "run_together", run_here)
     assert only(nf4.check_nf4()).startswith("ok   nf4        works on the CPU (no GPU is visible), ")
 
 
@@ -82,12 +141,18 @@ def test_a_broken_4_bit_kernel_fails(gpus, started, ended, reason):
     assert "python -m bitsandbytes" in line
 
 
-def test_two_processes_add_up_on_the_cpu(gpus):
+@pytest.mark.slow
+def test_two_processes_of_their_own_add_up_on_the_cpu(gpus):
     gpus(0)
     assert only(allreduce.check_allreduce()) == ("ok   all-reduce gloo, two processes on the CPU (no GPU is visible)")
 
 
-def test_three_processes_do():
+def test_two_processes_add_up_on_the_cpu(gpus, forked):
+    gpus(0)
+    assert only(allreduce.check_allreduce()) == ("ok   all-reduce gloo, two processes on the CPU (no GPU is visible)")
+
+
+def test_three_processes_do(forked):
     assert allreduce.all_reduce("gloo", 3, 60) is None
 
 
@@ -106,7 +171,7 @@ def test_gpus_use_nccl_and_a_failure_names_its_switches(gpus, monkeypatch):
     assert all(name in line for name in ("NCCL_DEBUG=INFO", "NCCL_SOCKET_IFNAME", "NCCL_P2P_DISABLE"))
 
 
-def test_nccl_without_gpus_is_told_and_its_log_shown_to_who_asks(monkeypatch, caplog):
+def test_nccl_without_gpus_is_told_and_its_log_shown_to_who_asks(forked, monkeypatch, caplog):
     if torch.cuda.device_count() >= 2:
         pytest.skip("there are GPUs")
     monkeypatch.setenv("NCCL_DEBUG", "INFO")
@@ -125,28 +190,23 @@ def test_a_wrong_sum_is_told(monkeypatch):
         allreduce.take_part("gloo", 2, 1, 60, 0)
 
 
-def process_alone(seconds, *python):
+def process_alone(seconds):
     """The first of two processes of an all-reduce whose second never comes."""
-    return [sys.executable, *python, "gloo", "2", "0", str(seconds), "0"]
+    return [sys.executable, "-m", "bioner.doctor.allreduce", "gloo", "2", "0", str(seconds), "0"]
 
 
-def test_a_process_whose_partner_never_comes_gives_up():
-    began = time.monotonic()
-    command = process_alone(1, "-m", "bioner.doctor.allreduce")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 1
-    assert "Timed out" in done.stdout or "timed out" in done.stdout, done.stdout
-    assert time.monotonic() - began < 60
+@pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_process_whose_partner_never_comes_gives_up(own, forked):
+    (ended,) = (run_together if own else forked)([process_alone(1)], 300)
+    assert ended.code == 1
+    assert "timed out" in failure([ended], 300).lower()
 
 
-def test_a_process_that_hangs_in_a_library_is_killed():
-    hangs = (
-        "import sys, time; from torch import distributed; from bioner.doctor import allreduce; allreduce.BACKSTOP = 0;"
-        "distributed.init_process_group = lambda *_, **__: time.sleep(100);"
-        "allreduce.take_part(sys.argv[1], *map(int, sys.argv[2:]))"
-    )
-    done = subprocess.run(process_alone(1, "-c", hangs), capture_output=True, check=False, timeout=90)
-    assert done.returncode == -signal.SIGALRM
+def test_a_process_that_hangs_in_a_library_is_killed(monkeypatch, tmp_path):
+    monkeypatch.setattr(allreduce, "BACKSTOP", 0)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: time.sleep(600))
+    child = fork(lambda: allreduce.take_part("gloo", 2, 0, 1, 0), tmp_path / "output")
+    assert end_of(child) == -signal.SIGALRM
 
 
 def test_hanging_processes_are_told_in_seconds(monkeypatch):

@@ -347,14 +347,15 @@ def test_whatever_lies_there_is_no_error(overlay, out):
     write(out / "logs" / "train" / "B" / "llama" / "seed42.log", "bioner: é\n")
     sentences(out, "B", 30)
     draw = random.Random(1)
+    run = run_of(overlay)
     for path in sorted(out.rglob("*")):
         if path.is_file():
             content = path.read_bytes()
             for cut in {draw.randrange(len(content) + 1) for _ in range(4)}:
                 path.write_bytes(content[:cut])
-                assert shown(matrix(run_of(overlay)), material(run_of(overlay)))
+                assert shown(matrix(run), material(run))
             path.write_bytes(b"\xff\x00{")
-            assert shown(matrix(run_of(overlay)), material(run_of(overlay)))
+            assert shown(matrix(run), material(run))
             path.write_bytes(content)
     assert in_short(cell(run_of(overlay), "A", "bert")) == "done 82.0"
 
