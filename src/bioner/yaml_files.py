@@ -63,7 +63,12 @@ def _line(file: Path, path: Iterable[str | int], value: Any) -> int | None:
 
 
 def _compose(file: Path) -> Any:
-    return yaml.compose(file.read_text(encoding="utf-8"), Loader=LOADER)
+    """Return the nodes of a file, read by libyaml; where that finds a fault Python's parser says it more clearly."""
+    text = file.read_text(encoding="utf-8")
+    try:
+        return yaml.compose(text, Loader=LOADER)
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _value(node: Any) -> Any:
