@@ -1,6 +1,7 @@
 """Real corpora from a mirror, each read once; a small tree of kept files."""
 
 import os
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -42,10 +43,15 @@ def corpora(tmp_path_factory, catalogue):
     return corpus
 
 
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory) -> Path:
+    return bc5cdr(tmp_path_factory.mktemp("tree"))
+
+
 @pytest.fixture
-def kept(tmp_path) -> Path:
-    """A small tree of kept files."""
-    return bc5cdr(tmp_path)
+def kept(tmp_path, tree) -> Path:
+    """A small tree of kept files, a copy for each test to change."""
+    return Path(shutil.copytree(tree, tmp_path, dirs_exist_ok=True))
 
 
 DRAWN: dict[tuple[str, ...], list[Figure]] = {}
