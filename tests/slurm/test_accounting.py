@@ -25,7 +25,7 @@ def test_a_job_that_was_cancelled_is_known_where_there_is_accounting(tmp_path):
         run = Run(cluster, tmp_path)
         run.configure(models=["bert-mini"])
         process = run.start("--slurm-status-command", "sacct")
-        until(180, run.checkpoints, run.said)
+        until(run.checkpoints, run.said)
         (job,) = [job["JobId"] for job in cluster.jobs("train", "running")]
         cluster.run("scancel", job)
         run.finish(process)

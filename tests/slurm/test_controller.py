@@ -32,11 +32,11 @@ def test_snakemake_as_a_job_that_queues_itself_again(run, undisturbed, tmp_path)
     )
     job = done.stdout.strip()
     said = lambda: (run.folder / f"bioner-controller-{job}.log").read_text()  # noqa: E731
-    until(180, lambda: len(run.checkpoints()) > 0, said)
+    until(lambda: len(run.checkpoints()) > 0, said)
     run.cluster.run("scancel", "--batch", "--signal=USR1", job)  # as Slurm does before the time is up
     show = lambda: run.cluster.run("scontrol", "-o", "show", "job", job)  # noqa: E731
-    until(120, lambda: "Restarts=1" in show(), said)
-    until(420, lambda: "JobState=COMPLETED" in show(), said)
+    until(lambda: "Restarts=1" in show(), said)
+    until(lambda: "JobState=COMPLETED" in show(), said)
     same(run, undisturbed)
 
 

@@ -25,12 +25,12 @@ def trainer(run):
                 continue
         return found
 
-    until(120, is_there, run.said)
+    until(is_there, run.said)
     return found[0]
 
 
 def checkpoint(run, more_than=0):
-    until(180, lambda: len(run.checkpoints()) > more_than, run.said)
+    until(lambda: len(run.checkpoints()) > more_than, run.said)
 
 
 def running(run, rule="train"):
@@ -41,7 +41,7 @@ def running(run, rule="train"):
         jobs[:] = [job for job in run.cluster.jobs(rule, "running") if job["WorkDir"] == str(run.folder)]
         return jobs
 
-    until(120, is_there, run.said)
+    until(is_there, run.said)
     return jobs[0]
 
 
@@ -55,10 +55,10 @@ def test_a_training_that_is_cancelled_killed_and_requeued_goes_on(run, undisturb
     checkpoint(run)
     first = running(run)["JobId"]
     run.cluster.run("scancel", first)
-    until(120, lambda: running(run)["JobId"] != first, run.said)
+    until(lambda: running(run)["JobId"] != first, run.said)
     trainer(run).send_signal(signal.SIGKILL)
     second = running(run)["JobId"]
-    until(120, lambda: running(run)["JobId"] != second, run.said)
+    until(lambda: running(run)["JobId"] != second, run.said)
     third = running(run)["JobId"]
     trainer(run)
     run.cluster.run("scontrol", "requeue", third)
@@ -85,7 +85,7 @@ def test_a_job_that_ends_while_nobody_watches_is_known_by_what_it_was_made_with(
     process = run.start()
     checkpoint(run)
     kill(process)
-    until(120, lambda: not run.cluster.jobs("train", "running"), run.said)
+    until(lambda: not run.cluster.jobs("train", "running"), run.said)
     assert (run.training / "run.json").is_file()
     run.finish(run.start("--unlock"))
     planned = lambda: run.finish(run.start("--dry-run")).split("Job stats:")[-1]  # noqa: E731
@@ -99,7 +99,7 @@ def test_slurm_s_controller_restarted_under_a_run(run, undisturbed):
     process = run.start()
     checkpoint(run)
     run.cluster.stop_controller()
-    until(20, lambda: "DOWN" in run.cluster.run("scontrol", "ping", check=False))
+    until(lambda: "DOWN" in run.cluster.run("scontrol", "ping", check=False))
     time.sleep(15)  # several questions go unanswered
     run.cluster.start_controller()
     run.finish(process)
@@ -163,7 +163,7 @@ def test_a_node_that_is_drained_or_lost(run, undisturbed):
     checkpoint(run)
     node = running(run)["NodeList"]
     run.cluster.run("scontrol", "update", f"node={node}", "state=drain", "reason=test")
-    until(10, lambda: "drain" in run.cluster.run("sinfo", "-h", "-n", node, "-p", "cpu", "-o", "%T"))
+    until(lambda: "drain" in run.cluster.run("sinfo", "-h", "-n", node, "-p", "cpu", "-o", "%T"))
     run.cluster.run("scontrol", "update", f"node={node}", "state=down", "reason=test")
     try:
         run.finish(process)

@@ -56,7 +56,7 @@ def test_gpus_memory_and_time_come_from_the_model_s_entry(run, cluster, held, as
     run.configure(models=names, search=False, settings={name: {"source": {"hub": str(weights)}} for name in names})
     process = run.start(profile=profile)
     here = lambda: [job for job in cluster.jobs("train", "pending") if job["WorkDir"] == str(run.folder)]  # noqa: E731
-    until(120, lambda: len(here()) == 2, run.said)
+    until(lambda: len(here()) == 2, run.said)
     jobs = {("mistral" if "mistral" in job["Comment"] else "bert"): job for job in here()}
     key = {"gres": "TresPerNode", "gpus": "TresPerJob"}[asked]
     assert jobs["bert"][key] == "gres:gpu:h100:1"
@@ -69,7 +69,7 @@ def test_gpus_memory_and_time_come_from_the_model_s_entry(run, cluster, held, as
     assert jobs["mistral"]["Requeue"] == "1"
     process.send_signal(signal.SIGINT)  # Ctrl-C takes the jobs along
     run.finish(process, expected=1)
-    until(30, lambda: not here())
+    until(lambda: not here())
 
 
 def test_predictions_timings_and_trials_ask_for_what_they_use(run, cluster, held, tmp_path):
@@ -88,7 +88,7 @@ def test_predictions_timings_and_trials_ask_for_what_they_use(run, cluster, held
     cells = ("mistral-7b/seed42/free/raw.jsonl.gz", "mistral-7b/timing.csv", "bert-large-uncased/search.csv")
     process = run.start(*(f"results/demo/{cell}" for cell in cells))
     here = lambda: [job for job in cluster.jobs("", "pending") if job["WorkDir"] == str(run.folder)]  # noqa: E731
-    until(120, lambda: len(here()) == 3, run.said)
+    until(lambda: len(here()) == 3, run.said)
     jobs = {job["Comment"].split("_")[1]: job for job in here()}
     assert set(jobs) == {"predict", "time", "trial"}
     assert {job["Partition"] for job in jobs.values()} == {"gpu"}
@@ -101,4 +101,4 @@ def test_predictions_timings_and_trials_ask_for_what_they_use(run, cluster, held
     assert cores == {"predict": "16", "time": "16", "trial": "8"}
     process.send_signal(signal.SIGINT)
     run.finish(process, expected=1)
-    until(30, lambda: not here())
+    until(lambda: not here())

@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
+import psutil
 import pytest
 import yaml
 
 from bioner.errors import InputError
 from bioner.training import launch as launching
 from bioner.training.launch import ACCELERATE_CONFIG, launch, launch_command
+from tests.conftest import wait_for
 
 
 def test_the_command_is_the_same_in_every_process():
@@ -91,11 +92,11 @@ def test_a_site_may_give_processes_another_time_for_their_checkpoint(monkeypatch
 
 
 SLOW = """
-import pathlib, signal, sys, time
+import os, pathlib, signal, sys, time
 left = []
 signal.signal(signal.SIGUSR1, lambda *_: left.append(1))
 signal.signal(signal.SIGTERM, lambda *_: left.append(1))
-pathlib.Path(sys.argv[1], "ready" + str(len(list(pathlib.Path(sys.argv[1]).glob("ready*"))))).touch()
+pathlib.Path(sys.argv[1], "ready" + os.environ["RANK"]).touch()
 while not left:
     time.sleep(0.1)
 time.sleep(40)
@@ -110,9 +111,12 @@ def test_processes_have_more_than_half_a_minute_for_their_checkpoint(tmp_path):
     launched = subprocess.Popen(
         [*command, str(tmp_path / "slow.py"), str(tmp_path)], env=os.environ | launching.ENVIRONMENT
     )
-    while not list(tmp_path.glob("ready*")):
-        time.sleep(0.1)
-    time.sleep(2)
-    launched.send_signal(signal.SIGUSR1)
-    launched.wait(120)
-    assert (tmp_path / "kept").exists()
+    try:
+        wait_for(lambda: len(list(tmp_path.glob("ready*"))) == 2)
+        launched.send_signal(signal.SIGUSR1)
+        launched.wait(300)
+        assert (tmp_path / "kept").exists()
+    finally:
+        if launched.poll() is None:
+            for process in [*psutil.Process(launched.pid).children(recursive=True), launched]:
+                process.kill()

@@ -165,7 +165,10 @@ def test_on_a_terminal_the_rest_is_asked_and_nonsense_asked_again(tmp_path):
     with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as asked:
         # cpu partition, gpu partition, type, request (wrong, right), account, time, memory, status command
         os.write(ours, b"thin\nfat\n\nboth\ngpus\n\n\n64000\n\n")
-        said = asked.communicate(timeout=60)[0]
+        try:
+            said = asked.communicate(timeout=300)[0]
+        finally:
+            asked.kill()
     os.close(ours)
     os.close(theirs)
     assert asked.returncode == 0, said

@@ -13,6 +13,8 @@ from bioner.checksums import sha256_of
 from tests.workflow.snakemake import dry_run, jobs, planned, run, snakemake
 
 SCORES = "results/tiny/dictionary/scores.csv"
+# Resamples and swaps; how many there are changes what intervals are worth, not how they are come by.
+FEW = {"scoring": {"bootstrap": 200}, "compare": {"resamples": 200}}
 
 
 def test_one_cell_from_start_to_finish_and_what_makes_parts_of_it_run_again(folder):
@@ -80,7 +82,7 @@ def test_the_demo_cut_down_to_seconds(tmp_path):
         "llama-mini": {"source": {"scratch": {"copy_steps": 2}}, "train": {"sentences": 40, "epochs": 1}},
     }
     timing = {"sentences": 2, "batch_sizes": [1], "repeats": 1}
-    overlay = {"out": ".", "settings": settings, "timing": timing, "decodings": ["forced"]}
+    overlay = {"out": ".", "settings": settings, "timing": timing, "decodings": ["forced"], **FEW}
     (tmp_path / "cut.yaml").write_text(yaml.safe_dump(overlay))
     demo = Path("config/demo.yaml").resolve()
     done = snakemake(tmp_path, "--configfile", str(demo), str(tmp_path / "cut.yaml"), "--cores", "2")
@@ -161,7 +163,7 @@ def test_the_best_of_dev_are_chosen_for_ensembles_too(tmp_path):
 
 @pytest.mark.skipif("BIONER_MIRROR" not in os.environ, reason="no real corpora: set BIONER_MIRROR to a mirror folder")
 def test_real_corpora_with_the_controls_equal_the_paper_s_tables(tmp_path):
-    overlay = {"datasets": ["JNLPBA", "BC5CDR"], "models": ["oracle", "all-o", "dictionary"]}
+    overlay = {"datasets": ["JNLPBA", "BC5CDR"], "models": ["oracle", "all-o", "dictionary"], **FEW}
     (tmp_path / "real.yaml").write_text(yaml.safe_dump(overlay))
     done = snakemake(tmp_path, "--configfile", str(tmp_path / "real.yaml"), "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
