@@ -39,12 +39,12 @@ demo: env
 
 # All subjects, each cheaply: a test may take 8 CPU seconds. test-all adds what is marked slow: long and random variants,
 # and real processes where `make test` forks them.
-PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --preload --ignore tests/slurm
+TESTS = --numprocesses $(WORKERS) --dist worksteal --preload --ignore tests/slurm
 test: env
-	$(PYTEST) -m "not slow" --cpu-limit 8 $(ARGS)
+	$(BIN)/python -m pytest $(TESTS) -m "not slow" --cpu-limit 8 $(ARGS)
 
 test-all: env
-	$(PYTEST) --cpu-limit 600 $(ARGS)
+	$(BIN)/python -m pytest $(TESTS) --cpu-limit 600 $(ARGS)
 
 # A real Slurm of two nodes, started for the tests alone (Debian: slurm-wlm munge; for accounting slurmdbd mariadb-server).
 # The slower half of the disturbances too; `make test-slurm ARGS='-m "not slow"'` leaves them out.

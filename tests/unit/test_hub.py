@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import errors
 
 from bioner.errors import InputError
-from bioner.models import hub
+from bioner.models import hub, hub_errors
 
 NETWORK = "Check network, proxy (HTTPS_PROXY) and token (HF_TOKEN)"
 
@@ -57,7 +57,7 @@ def test_what_the_hub_says_is_told_in_one_line(monkeypatch, cause, found, remedy
         raise because(cause)
 
     monkeypatch.setattr(hub.AutoTokenizer, "from_pretrained", refused)
-    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub_errors, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError) as caught:
         hub.load_tokenizer("a/b", "v9")
     message = str(caught.value)
@@ -82,7 +82,7 @@ def test_what_the_hub_says_is_told_in_one_line(monkeypatch, cause, found, remedy
     ],
 )
 def test_a_hub_that_does_not_answer_is_not_taken_for_a_wrong_name(cause, found):
-    what, expected, remedy = hub.why_not("a/b", None, because(cause))
+    what, expected, remedy = hub_errors.why_not("a/b", None, because(cause))
     assert what.startswith("that the hub cannot be reached (")
     assert found in what
     assert expected == "its answer"
@@ -100,13 +100,13 @@ def test_a_hub_that_does_not_answer_is_not_taken_for_a_wrong_name(cause, found):
     ],
 )
 def test_what_the_hub_does_not_have_and_broken_files_are_no_lack_of_a_network(cause):
-    assert hub.why_not("a/b", None, because(cause))[2] == "Check the name; try `hf download a/b`."
+    assert hub_errors.why_not("a/b", None, because(cause))[2] == "Check the name; try `hf download a/b`."
 
 
 def test_a_cache_without_room_or_leave_is_told():
     for number, said in ((errno.ENOSPC, "No space left on device"), (errno.EACCES, "Permission denied")):
-        what, expected, remedy = hub.why_not("a/b", None, OSError(number, said))
-        assert what == f"[Errno {number}] {said} in {hub.HF_HUB_CACHE}"
+        what, expected, remedy = hub_errors.why_not("a/b", None, OSError(number, said))
+        assert what == f"[Errno {number}] {said} in {hub_errors.HF_HUB_CACHE}"
         assert expected == "a cache that can be written to"
         assert "HF_HOME" in remedy
 

@@ -150,14 +150,14 @@ def test_the_best_epoch_is_kept_without_early_stopping_too(tiny_encoder, sentenc
     assert headline_f1(sentences, predictions)["strict"] == pytest.approx(max(scores))
 
 
-def test_one_process_drives_one_gpu_however_many_are_visible(tiny_encoder, tmp_path, monkeypatch):
+def test_one_process_drives_one_gpu_however_many_are_visible(tiny_encoder, sentences, tmp_path, monkeypatch):
     def eight_visible(arguments):
         arguments._n_gpu = 8
         return torch.device("cpu")
 
     monkeypatch.setattr(TrainingArguments, "_setup_devices", property(eight_visible))
     entry = with_settings(tiny_encoder, train={"batch_size": 16})
-    arguments = training_arguments(Job("tiny-bert", entry, [], [], 7), tmp_path, 4)
+    arguments = training_arguments(Job("tiny-bert", entry, sentences, sentences, 7), tmp_path, 4)
     assert arguments.train_batch_size * arguments.gradient_accumulation_steps == 16
 
 
