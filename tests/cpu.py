@@ -32,7 +32,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     """Import what takes seconds, in each process that runs tests."""
     distributed = session.config.getoption("numprocesses", None) and not hasattr(session.config, "workerinput")
     if session.config.getoption("preload") and not distributed:
-        from tests.forked.heavy import preload
+        from tests.forked.imports import preload
 
         preload()
 

@@ -1,8 +1,9 @@
-"""The process that tests' commands are forked from: `python -m tests.forked.process ADDRESS PYTHON`."""
+"""The process that tests' commands are forked from: `python -m tests.forked.process FOLDER PYTHON light|heavy`."""
 
 import ast
 import atexit
 import gc
+import logging
 import os
 import selectors
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 import snakemake.cli
 
 import bioner.cli
-from tests.forked.heavy import preload
+from tests.forked.imports import preload, preload_light
 
 PROGRAMS: dict[str, Callable[[], object]] = {
     "bioner": bioner.cli.main,
@@ -107,18 +108,21 @@ def imported(environment: dict[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    address, python = sys.argv[1:]
+    folder, python, kind = sys.argv[1:]
     before = dict(os.environ)
-    preload()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(address)
+        listener.bind(f"{folder}/{kind}")
         listener.listen(16)
-        os.write(1, b"!")
+        os.write(1, b"!")  # commands may come; they wait until the imports are done
+        {"light": preload_light, "heavy": preload}[kind]()
+        gc.collect()
         gc.freeze()
         request, streams = serve(listener)
         code = execute(request, streams, before, python)
-        threading._shutdown()  # type: ignore[attr-defined]  # as at the end of any program, but for the memory
-        atexit._run_exitfuncs()
+        threading._shutdown()  # type: ignore[attr-defined]  # as at the end of any program
+        if kind == "light":
+            atexit._run_exitfuncs()  # torch's only clean up, and cost more than most commands
+        logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

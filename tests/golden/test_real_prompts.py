@@ -51,9 +51,17 @@ def telling(instances: list[Instance]) -> list[Instance]:
     return chosen
 
 
-@pytest.mark.parametrize("which", [telling, pytest.param(list, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("corpus", CORPORA)
-@pytest.mark.parametrize("name", ["mistral", "llama"])
+@pytest.mark.parametrize(
+    ("name", "corpus", "which"),
+    [
+        *[(name, corpus, telling) for name, corpus in zip(["mistral", "llama"] * 2, CORPORA, strict=True)],
+        *(
+            pytest.param(name, corpus, list, marks=pytest.mark.slow)
+            for name in ("mistral", "llama")
+            for corpus in CORPORA
+        ),
+    ],
+)
 def test_ids_of_training_examples_are_those_of_the_whole_text(tokenizers, splits, name, which):
     tokenizer = getattr(tokenizers, name)()
     types = entity_types(splits["train"])

@@ -150,7 +150,7 @@ def test_two_processes_end_with_the_parameters_of_one(launch, tiny_llm, sentence
 @pytest.mark.slow
 @pytest.mark.parametrize("launch", [Launched], indirect=True)
 def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(launch, tiny_llm, sentences, tmp_path):
-    for split, copies in (("train", 24), ("dev", 1)):
+    for split, copies in (("train", 16), ("dev", 1)):
         many = [replace(item, id=f"{item.id}-{number}") for number in range(copies) for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", many)
     entry = merged(tiny_llm, {"train": {"epochs": 6, "patience": None}})
@@ -172,18 +172,23 @@ def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(laun
     assert pl.read_csv(out / "history.csv")["epoch"].to_list() == [1, 2, 3, 4, 5, 6]
 
 
-def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(launch, tiny_encoder, sentences, tmp_path):
-    """Slurm's warning to the launcher: both write the same checkpoint, inside an epoch, and end as if undisturbed."""
-    for split, copies in (("train", 24), ("dev", 1)):
+@pytest.fixture
+def two_epochs(launch, tiny_encoder, sentences, tmp_path) -> list[str]:
+    """The arguments of a training of two epochs of 24 steps, but for the folder; `undisturbed` has been trained so."""
+    for split, copies in (("train", 16), ("dev", 1)):
         many = [replace(item, id=f"{item.id}-{number}") for number in range(copies) for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", many)
     entry = merged(tiny_encoder, {"train": {"epochs": 2, "patience": None}})
     arguments = ["train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out"]
     undisturbed = launch(2, *arguments, str(tmp_path / "undisturbed"))
     assert set(undisturbed.wait()) == {0}, undisturbed.said.read_text()
+    return arguments
 
+
+def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(launch, two_epochs, tmp_path):
+    """Slurm's warning to the launcher: both write the same checkpoint, inside an epoch, and end as if undisturbed."""
     out = tmp_path / "run"
-    training = launch(2, *arguments, str(out))
+    training = launch(2, *two_epochs, str(out))
     checkpoints = out / WORKSPACE / "checkpoints"
     wait_for(lambda: list(checkpoints.glob("checkpoint-*/sealed.json")))
     time.sleep(0.1)  # into the second epoch
@@ -192,9 +197,9 @@ def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(laun
     assert "A checkpoint is written; the same command goes on from there" in training.said.read_text()
     assert not (out / "run.json").exists()
     steps = sorted(int(path.name.split("-")[1]) for path in checkpoints.glob("checkpoint-*"))
-    assert steps[-1] % 36 != 0, "the signal was to come inside an epoch"
+    assert steps[-1] % 24 != 0, "the signal was to come inside an epoch"
 
-    again = launch(2, *arguments, str(out))
+    again = launch(2, *two_epochs, str(out))
     assert set(again.wait()) == {0}, again.said.read_text()
     weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (out, tmp_path / "undisturbed")]
     assert weights[0] == weights[1]

@@ -84,7 +84,7 @@ def test_who_looks_keeps_nobody_out(tmp_path):
     for looker in lookers:
         looker.start()
     try:
-        for _ in range(200):
+        for _ in range(50):
             with FileLock(path, timeout=PATIENCE):
                 pass
     finally:

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests import forked
@@ -54,6 +55,7 @@ def test_the_demo_s_controls_are_packed_unpacked_elsewhere_and_not_run_again(tmp
     assert not {"fetch", "normalize", "predict", "realign"} & changed.keys()
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_left_behind_and_not_trained_again(folder):
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
     source = {"scratch": {"vocabulary": 300, "config": SMALL}}

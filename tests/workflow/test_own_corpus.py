@@ -19,7 +19,7 @@ def test_the_commands_of_the_manual_run_from_start_to_finish(tmp_path):
     # The reader stands in the repository; here files go to a folder of the test.
     script = script.replace("mine", str(tmp_path / "mine"))
     script = script.replace("snakemake", f"snakemake --snakefile {REPOSITORY}/Snakefile --directory {tmp_path}")
-    script = f'export PATH="{forked.server().programs}:$PATH"\nset -euo pipefail\n{script}'
+    script = f'export PATH="{forked.servers().programs}:$PATH"\nset -euo pipefail\n{script}'
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "dictionary" in done.stdout
@@ -47,7 +47,7 @@ def matrix(tmp_path):
     described = {"format": "conll", "splits": {split: f"{split}.tsv" for split in ("train", "dev", "test")}}
     config = {
         "datasets": ["open", "closed"],
-        "models": ["oracle", "dictionary"],
+        "models": ["dictionary"],
         "mirror": str(tmp_path / "mirror"),
         "corpora": {
             "open": described | {"on_error": "repair"},
@@ -230,7 +230,8 @@ def test_reddit_impacts_from_its_users_folder(tmp_path, monkeypatch, form):
     else:
         config["mirror"] = str(tmp_path / "mirror")
     (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(config))
-    done, said = run(tmp_path)
+    # To the reports for one form: after normalizing they are all the same.
+    done, said = run(tmp_path, *(["data"] if form.startswith("lists") else []))
     assert done.returncode == 0, said
     tags = [instance.tags for instance in read_instances(tmp_path / "data" / "Reddit-Impacts" / "dev.jsonl")]
     assert tags == [["O", "O", "B-Social_Impacts", "I-Social_Impacts"], ["O", "B-Clinical_Impacts"]]

@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -31,6 +30,9 @@ def test_one_cell_from_start_to_finish_and_what_makes_parts_of_it_run_again(fold
     (folder / "datasets.yaml").write_text(yaml.safe_dump(catalogue))
     assert planned(folder, SCORES) == {}, "nor does what a corpus is described as"
 
+
+def test_a_deleted_prediction_is_made_again_with_what_is_made_of_it(folder):
+    run(folder, SCORES)
     cell = folder / "results" / "tiny" / "dictionary" / "seed42" / "direct"
     before = (cell / "predictions.jsonl").read_bytes()
     for _ in range(2):
@@ -75,30 +77,38 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
     assert dict(strict.select("model", "f1").iter_rows()) == {"oracle": 100, "all-o": 0, "dictionary": 100}
 
 
-def test_the_demo_cut_down_to_seconds(tmp_path):
-    """Both learned models, one epoch each on forty sentences: every stage, not every point of F1."""
+@pytest.mark.parametrize("corpus", ["tiny", pytest.param("demo", marks=pytest.mark.slow)])
+def test_both_families_go_through_every_stage(folder, corpus):
+    """Both learned models, one epoch each: every stage, not every point of F1. (`make demo` is the whole.)"""
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    train = {"sentences": 40, "epochs": 1}
     settings = {
-        "bert-mini": {"train": {"sentences": 40, "epochs": 1}},
-        "llama-mini": {"source": {"scratch": {"copy_steps": 2}}, "train": {"sentences": 40, "epochs": 1}},
+        "bert-mini": {"source": {"scratch": {"config": small}}, "train": train},
+        "llama-mini": {
+            "source": {"scratch": {"copy_steps": 2, "config": small | {"num_key_value_heads": 1}}},
+            "train": train,
+        },
     }
     timing = {"sentences": 2, "batch_sizes": [1], "repeats": 1}
-    overlay = {"out": ".", "settings": settings, "timing": timing, "decodings": ["forced"], **FEW}
-    (tmp_path / "cut.yaml").write_text(yaml.safe_dump(overlay))
-    demo = Path("config/demo.yaml").resolve()
-    done = snakemake(tmp_path, "--configfile", str(demo), str(tmp_path / "cut.yaml"), "--cores", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    strict = pl.read_csv(tmp_path / "reports" / "table3_strict.csv").filter(length="all")
-    assert strict["model"].to_list() == ["oracle", "all-o", "dictionary", "bert-mini", "llama-mini"]
-    compared = pl.read_csv(tmp_path / "reports" / "significance.csv").filter(stratum="all", measure="f1")
+    models = ["bert-mini", "llama-mini"]
+    config = yaml.safe_load((folder / "tiny.yaml").read_text()) | {
+        "datasets": [corpus],
+        "models": models,
+        "seeds": [42],
+    }
+    config |= {"settings": settings, "timing": timing, "decodings": ["forced"], **FEW}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    run(folder)
+    strict = pl.read_csv(folder / "reports" / "table3_strict.csv").filter(length="all")
+    assert strict["model"].to_list() == models
+    compared = pl.read_csv(folder / "reports" / "significance.csv").filter(stratum="all", measure="f1")
     assert list(compared.select("family", "model", "versus_model", "decoding").iter_rows()) == [
         ("primary", "llama-mini", "bert-mini", "forced"),
-        ("exploratory", "dictionary", "bert-mini", "direct"),
-        ("exploratory", "dictionary", "llama-mini", "direct"),
     ]
-    timed = pl.read_csv(tmp_path / "reports" / "table4_inference_time.csv")
+    timed = pl.read_csv(folder / "reports" / "table4_inference_time.csv")
     assert set(timed["model"]) == {"bert-mini", "llama-mini"}
     assert (timed["seconds_per_sample"] > 0).all()
-    page = (tmp_path / "reports" / "report.html").read_text()
+    page = (folder / "reports" / "report.html").read_text()
     assert "llama-mini" in page
     asked = page.replace("http://www.w3.org", "").replace("http-equiv", "")
     assert "http" not in asked, "the page asks nobody for anything"
@@ -161,6 +171,7 @@ def test_the_best_of_dev_are_chosen_for_ensembles_too(tmp_path):
     assert (planned["train"], planned["predict"], planned["select"], planned["ensemble"]) == (2, 4, 1, 1)
 
 
+@pytest.mark.slow  # tests/golden holds tables and scores of these corpora against the paper's, in process
 @pytest.mark.skipif("BIONER_MIRROR" not in os.environ, reason="no real corpora: set BIONER_MIRROR to a mirror folder")
 def test_real_corpora_with_the_controls_equal_the_paper_s_tables(tmp_path):
     overlay = {"datasets": ["JNLPBA", "BC5CDR"], "models": ["oracle", "all-o", "dictionary"], **FEW}

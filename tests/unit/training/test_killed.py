@@ -18,7 +18,7 @@ from tests.unit.training.helpers import results, steps_at_hand
 @pytest.fixture(scope="module")
 def data(job, tmp_path_factory) -> Path:
     folder: Path = tmp_path_factory.mktemp("data")
-    write_instances(folder / "train.jsonl", [replace(i, id=f"{i.id}-{n}") for n in range(12) for i in job.train])
+    write_instances(folder / "train.jsonl", [replace(i, id=f"{i.id}-{n}") for n in range(4) for i in job.train])
     write_instances(folder / "dev.jsonl", job.dev)
     return folder
 
@@ -52,7 +52,7 @@ def test_a_real_process_that_is_killed_goes_on_and_ends_the_same(train, tmp_path
     out = tmp_path / "run"
     for epoch in (1, 2):
         process = train(out)
-        wait_for(lambda: [step for step in steps_at_hand(out) if step >= 72 * epoch])  # noqa: B023
+        wait_for(lambda: [step for step in steps_at_hand(out) if step >= 24 * epoch])  # noqa: B023
         process.send_signal(number)
         assert process.wait() == (-number if number == signal.SIGKILL else 128 + number)
         assert not (out / "run.json").exists()
