@@ -3,25 +3,36 @@
 import importlib
 import pkgutil
 
+import snakemake.cli
+
+# Without torch; packages of the project with all their modules, and what is imported late.
+LIGHT = ("cli", "corpora", "planning", "realignment", "reporting", "scoring", "slurm", "status")
+LIGHT_LIBRARIES = ("lxml.etree", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "nervaluate", "smart_open")
+LIBRARIES = (
+    "peft",
+    "spacy.lang.en",  # it imports torch where it can
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.llama.modeling_llama",
+)
+
 
 def preload_light() -> None:
     """Import what Snakemake and commands without torch import, also late."""
-    import smart_open  # noqa: F401
-    import snakemake.cli
-
-    for package in ("cli", "corpora", "planning", "realignment", "reporting", "scoring", "slurm", "status"):
+    for package in LIGHT:
         import_all(f"bioner.{package}")
+    for library in LIGHT_LIBRARIES:
+        importlib.import_module(library)
     snakemake.cli.get_argument_parser()  # finds plugins, which are kept
 
 
 def preload() -> None:
     """Import all modules of the project, and of the libraries what they import late."""
-    import transformers.models.bert.modeling_bert
-    import transformers.models.llama.modeling_llama  # noqa: F401
-    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
-
     preload_light()
     import_all("bioner")
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
     get_checkpoint_conversion_mapping("bert")  # compiles a thousand expressions, which are kept
 
 

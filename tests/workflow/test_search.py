@@ -70,18 +70,21 @@ def test_three_trials_one_winner_and_its_values_under_the_other_seed(folder, cel
     assert planned(folder) == {}, "a second call does nothing"
 
 
-def test_a_grid_that_grows_tries_what_is_new_and_no_more(folder, cell):
-    targets = (f"{CELL}/scores.csv", "reports/cost.csv")
+@pytest.mark.parametrize("report", [[], pytest.param(["reports/cost.csv"], marks=pytest.mark.slow)], ids=["", "report"])
+def test_a_grid_that_grows_tries_what_is_new_and_no_more(folder, cell, report):
+    targets = (f"{CELL}/scores.csv", *report)
     with_rates(folder, [1.0e-2])
-    run(folder, f"{CELL}/scores.csv")
+    run(folder, *targets)
     with_rates(folder, [1.0e-2, 1.0e-9])
     assert planned(folder, f"{CELL}/search.csv") == {"trial": 1, "search": 1}
+    assert report or planned(folder, "reports/cost.csv")["report"] == 1
     done = run(folder, *targets)
-    assert (done["trial"], done["search"], done["report"]) == (1, 1, 1)
+    assert (done["trial"], done["search"], done.get("report", 0)) == (1, 1, len(report))
     assert not {"adopt", "train"} & done.keys(), "the same winner: no seed is trained again"
     assert pl.read_csv(cell / "search.csv")["trial"].to_list() == ["lr0.01", "lr1e-09"]
-    cost = pl.read_csv(folder / "reports" / "cost.csv")
-    assert cost["trials"].drop_nulls().to_list() == [2]
+    if report:
+        cost = pl.read_csv(folder / "reports" / "cost.csv")
+        assert cost["trials"].drop_nulls().to_list() == [2]
     assert with_weights(cell) == ["lr0.01"]
     assert planned(folder, *targets) == {}
 
