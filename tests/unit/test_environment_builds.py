@@ -424,7 +424,8 @@ def environments(build, checkout) -> dict[str, Path]:
 
 def test_environments_are_removed_that_are_neither_linked_nor_used(build, checkout, environments, capsys):
     age(environments["1"] / ".complete", days=29)
-    age(environments["2"] / "pyvenv.cfg", days=29)  # read by each Python that starts there
+    read, written = time.time() - 29 * DAY, time.time() - 40 * DAY
+    os.utime(environments["2"] / "pyvenv.cfg", (read, written))  # read by each Python that starts there
     (checkout / ".venvs/cut-short").mkdir()
     (checkout / ".venvs/cut-short-long-ago").mkdir()
     age(checkout / ".venvs/cut-short-long-ago", days=40)

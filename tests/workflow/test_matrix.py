@@ -94,6 +94,37 @@ def test_a_cell_is_built_alone(tmp_path, model):
     assert set(re.findall(r"results/([^/\s]+)/([^/\s]+)/", text)) == {("BC5CDR", model)}
 
 
+def test_settings_reach_the_commands(tmp_path):
+    """Of scoring, comparing, timing and realigning; none has its default here."""
+    settings = {
+        "scoring": "{length_cuts: [1, 4], bootstrap: 77, bootstrap_seed: 78, per_type: false}",
+        "compare": "{resamples: 179, seed: 80}",
+        "timing": "{sentences: 81, batch_sizes: [3, 5], repeats: 82, seeds: 2, protocols: [paper], "
+        "llm_weights: as-trained}",
+        "realign": "{method: paper}",
+    }
+    models = "models=[mistral-7b,biomedbert-large]"
+    given = [f"{name}={value}" for name, value in settings.items()]
+    plan = ["--printshellcmds", "--config", "datasets=[BC5CDR]", models, "search=false", "seeds=[6,7]", *given]
+    commands: dict[str, set[str]] = {}
+    shown = dry_run(tmp_path, *plan)
+    for name, command in re.findall(r"bioner (score|compare-all|time|realign) (.*?) 2>&1", shown):
+        commands.setdefault(name, set()).add(" ".join(command.split()) + " ")
+    wanted = {
+        "score": "--length-cut 1 --length-cut 4 --no-per-type --bootstrap 77 --bootstrap-seed 78 ",
+        "compare-all": "--length-cut 1 --length-cut 4 --resamples 179 --resampling-seed 80 ",
+        "time": "--batch 3 --batch 5 --protocol paper --llm-weights as-trained --method paper "
+        "--sentences 81 --repeats 82 ",
+        "realign": "--method paper ",
+    }
+    assert commands.keys() == wanted.keys()
+    for name, options in wanted.items():
+        lacking = [command for command in commands[name] if options not in command]
+        assert not lacking, f"{options} in {lacking[0]}"
+    for command in commands["time"]:
+        assert re.search(r"--weights \S+/seed6/model --seed 6 --weights \S+/seed7/model --seed 7 ", command)
+
+
 def test_predictions_on_dev_lie_under_dev(tmp_path):
     planned = jobs(dry_run(tmp_path, "results/BC5CDR/dictionary/seed42/direct/dev/scores.csv"))
     assert planned == {"fetch": 1, "normalize": 1, "predict": 1, "realign": 1, "score": 1, "total": 5}

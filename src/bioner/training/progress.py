@@ -54,6 +54,27 @@ def best_of(rows: Sequence[Record], metric: Metric) -> Record:
     return max(rows, key=lambda row: -math.inf if row[metric] is None else sign * row[metric])
 
 
+def step_to_keep(rows: Sequence[Record], newest: int, metric: Metric) -> int | None:
+    """Return the step of the checkpoint to keep beside the newest.
+
+    That is the best; if the newest is itself the best, the best before it, which training could fall back to.
+
+    Args:
+        rows: The history so far, one row per epoch.
+        newest: The step of the newest checkpoint.
+        metric: What makes an epoch the best.
+
+    Returns:
+        The step, or None without a finished epoch.
+    """
+    if not rows:
+        return None
+    best = best_of(rows, metric)
+    earlier = [row for row in rows if row["step"] < newest]
+    step: int = (best_of(earlier, metric) if best["step"] == newest and earlier else best)["step"]
+    return step
+
+
 def is_stale(rows: Sequence[Record], metric: Metric, patience: int | None) -> bool:
     """Whether the last `patience` epochs brought no gain on dev."""
     return bool(rows) and patience is not None and len(rows) - 1 - rows.index(best_of(rows, metric)) >= patience

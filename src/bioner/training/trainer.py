@@ -14,7 +14,7 @@ from bioner.signs import SIGN
 from bioner.training.checkpoints import folder_of, newest, remove_broken, rotate, seal, sealed
 from bioner.training.interrupts import Interrupts
 from bioner.training.order import Order, Shuffled, evened
-from bioner.training.progress import Diverged, Progress, best_of
+from bioner.training.progress import Diverged, Progress, best_of, step_to_keep
 
 log = logging.getLogger(__name__)
 
@@ -124,11 +124,8 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()  # each process has written its random state
         if self.is_world_process_zero():
             seal(folder_of(self.checkpoints, self.state.global_step), record)
-            earlier = [row for row in record["rows"] if row["step"] < self.state.global_step]
-            best = best_of(record["rows"], self.progress.metric) if record["rows"] else None
-            # Where the newest is the best, the best before it is what a training could fall back to.
-            second = best_of(earlier, self.progress.metric) if earlier and best not in earlier else best
-            rotate(self.checkpoints, second["step"] if second and self.keep == "best" else None)
+            second = step_to_keep(record["rows"], self.state.global_step, self.progress.metric)
+            rotate(self.checkpoints, second if self.keep == "best" else None)
         self.accelerator.wait_for_everyone()
 
 

@@ -269,6 +269,15 @@ class TestSeveralRuns:
         assert compared(gold, [good], [bad], resamples=200)["p"] < 0.01
         assert compared(gold, [good, bad], [bad, good], resamples=200)["p"] == 1
 
+    @pytest.mark.parametrize("swapped", [False, True])
+    def test_p_knows_it_of_either_side(self, swapped):
+        """The runs scatter around one run of the other system, which is better than their mean in every document."""
+        gold = corpus(40, 1)
+        sides = [[predicted(gold, 30)], [predicted(gold, right) for right in (10, 20, 40)]]
+        row = compared(gold, *(reversed(sides) if swapped else sides), resamples=500)
+        assert abs(row["difference"]) > 5
+        assert row["p"] > 0.05
+
     def test_p_knows_that_other_seeds_give_other_runs(self):
         """Runs of two equally good systems that scatter by 5 points: documents alone would see differences in them."""
         draw = np.random.default_rng(0)

@@ -19,7 +19,7 @@ from bioner.config import merged
 from bioner.errors import InputError, Interrupted
 from bioner.training import checkpoints
 from bioner.training.job import Job
-from bioner.training.progress import Progress, best_of
+from bioner.training.progress import Progress, best_of, step_to_keep
 from bioner.training.run import _source, train
 from bioner.training.workspace import ASIDE, CLAIM, DONE, WORKSPACE, workspace_of
 from tests.unit.training.helpers import Crash, a_second_a_pass, at_step, crash, results, steps_at_hand
@@ -200,6 +200,25 @@ def test_a_live_training_holds_the_newest_checkpoint_and_another_one(tmp_path):
         (tmp_path / f"checkpoint-{step}").mkdir()
         checkpoints.rotate(tmp_path, second)
         assert sorted(path.name for path in tmp_path.iterdir()) == [f"checkpoint-{number}" for number in expected]
+
+
+@pytest.mark.parametrize(
+    ("scores", "newest", "kept"),
+    [
+        ([], 4, None),  # a signal inside the first epoch
+        ([30.0], 6, 6),
+        ([30.0, 40.0], 12, 6),  # the newest is the best: the best before it
+        ([40.0, 30.0], 12, 6),
+        ([40.0, 20.0, 30.0], 18, 6),
+        ([20.0, 30.0, 40.0], 18, 12),
+        ([30.0, 20.0, 40.0], 18, 6),
+        ([40.0, 30.0], 15, 6),  # a signal inside the third epoch
+        ([30.0, 40.0], 15, 12),
+    ],
+)
+def test_beside_the_newest_checkpoint_the_best_or_the_best_before_it_is_kept(scores, newest, kept):
+    rows = [{"step": 6 * epoch, "dev_strict_f1": score, "dev_loss": 1.0} for epoch, score in enumerate(scores, 1)]
+    assert step_to_keep(rows, newest, "dev_strict_f1") == kept
 
 
 def test_the_best_so_far_is_there_to_fall_back_to(observed):
