@@ -1,8 +1,10 @@
-"""The message users see: one line, and nothing in it that is to stay secret."""
+"""The message users see: one line, and nothing in it that is to stay secret; and signals that end work."""
+
+import signal
 
 import pytest
 
-from bioner.errors import InputError, unsecret
+from bioner.errors import InputError, Interrupted, leaving, unsecret
 
 
 def said(found: str) -> str:
@@ -41,3 +43,18 @@ def test_the_token_in_the_environment_is_left_out_wherever_it_stands(monkeypatch
 )
 def test_what_is_no_secret_stays(text):
     assert said(text) == f"hub: found {text}; expected an answer. Try again."
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_ctrl_c_preemption_and_slurm_s_warning_end_work_in_good_order(number):
+    def unhandled(*_):
+        raise AssertionError("nobody waits for the signal")
+
+    before = signal.signal(number, unhandled)
+    try:
+        with pytest.raises(Interrupted, match=f"predict: {number.name}") as ended, leaving("predict"):
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is unhandled, "the handler of before is back"
+    finally:
+        signal.signal(number, before)
+    assert ended.value.signal == number

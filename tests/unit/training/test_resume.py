@@ -233,6 +233,16 @@ def test_the_best_so_far_is_there_to_fall_back_to(observed):
         assert held == sorted({newest, best if best != newest else before})
 
 
+def test_a_new_best_has_the_best_before_it_to_fall_back_to(job, tmp_path, monkeypatch):
+    """Not the epoch before, if that was worse: without the best so far it would be of no use."""
+    scores = iter((40.0, 30.0, 50.0))
+    monkeypatch.setattr("bioner.training.classifier.Dev.scores", lambda *_: {"strict_f1": next(scores)})
+    at_step(monkeypatch, 19, crash)
+    with pytest.raises(Crash):
+        train(job, tmp_path)
+    assert steps_at_hand(tmp_path) == [6, 18]
+
+
 @pytest.mark.parametrize("file", [slow("model.safetensors"), "optimizer.pt"])
 def test_without_the_best_checkpoint_a_newer_one_is_of_no_use(job, tmp_path, monkeypatch, caplog, file):
     worse = replace(job, entry=merged(job.entry, {"train": {"epochs": 5, "patience": None, "learning_rate": 5e-2}}))
