@@ -302,6 +302,18 @@ def test_annotations_stay_in_their_passage_and_empty_passages_vanish():
     assert (instances, changes) == (["Ill/B-A .", "So ill/B-B ."], [])
 
 
+def test_sentences_are_divided_where_they_begin_also_at_an_entity_and_never_inside_one():
+    """Full stop, capital: spaCy's rule divides in front of `Pain` and `Gout`, and inside `St. Anthony`."""
+    text = "Pain stays . Pain goes . Gout comes . St . Anthony's fire , too ."
+    fire = text.index("St")
+    assert laid(text, (13, 17, "A"), (fire, len(text) - 7, "B"), segmentation="sentences")[0] == [
+        "Pain stays .",
+        "Pain/B-A goes .",
+        "Gout comes .",
+        "St/B-B ./I-B Anthony/I-B 's/I-B fire/I-B , too .",
+    ]
+
+
 def test_annotations_of_a_document_without_text_are_listed_as_lost():
     _, changes = laid(" ", (0, 3, "A", "ill"), on_error="repair")
     assert [kind for kind, _, _ in changes if kind in LOSSES] == ["outside"]

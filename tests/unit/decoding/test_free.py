@@ -67,7 +67,12 @@ def test_any_of_the_model_s_own_ends_is_an_end(model, tokenizer, texts):
 
 
 @pytest.mark.parametrize(
-    ("style", "answer"), [("letters", "gout:B\n1:4:O\n:A\n"), ("names", "gout:B-Disease\n1:4:O\n:A\n")]
+    ("style", "answer"),
+    [
+        ("letters", "gout:B\n1:4:O\n:A\n"),
+        ("letters", "gout: B\n1:4:O \n: A\n"),
+        ("names", "gout:B-Disease\n1:4:O\n:A\n"),
+    ],
 )
 def test_answers_hold_tags_by_their_names(model, tokenizer, texts, monkeypatch, style, answer):
     decoder = FreeDecoder(model, tokenizer, TYPES, 24, spelling=Spelling(TYPES, style))
