@@ -1,9 +1,11 @@
 """The two JSON Lines contracts, instances and predictions: what is accepted, and what each fault is told as."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from bioner.checksums import digest
 from bioner.errors import InputError
 from bioner.instances import (
     Instance,
@@ -11,6 +13,7 @@ from bioner.instances import (
     entity_types,
     read_instances,
     read_predictions,
+    unseen_types,
     write_instances,
     write_predictions,
 )
@@ -138,6 +141,8 @@ def test_a_type_that_neither_gold_nor_train_has_is_no_label_of_the_corpus(tmp_pa
     with pytest.raises(InputError, match=r"predictions\.jsonl:1: found the tag 'B-Drug' for 't-1'; expected types of"):
         read_predictions(foreign, gold, train)
     assert read_predictions(write_lines(tmp_path / "p.jsonl", *cell), gold, train)[0].tags[0] == "B-Cell"
+    gene = lines_of(("t-1", GOLD[0].tags))
+    assert read_predictions(write_lines(tmp_path / "p.jsonl", *gene), gold, train)[0].tags == GOLD[0].tags
 
 
 def test_an_empty_prediction_file_lacks_the_first_id(tmp_path):
@@ -156,3 +161,20 @@ def test_predicted_tags_of_another_type_are_bad_input_at_their_line(tmp_path, ta
 def test_entity_types_are_those_that_occur_by_alphabet():
     assert entity_types(GOLD) == ["Chemical", "Disease", "Gene"]
     assert entity_types(GOLD[1:2]) == []
+
+
+def test_types_that_training_lacks_are_counted_by_entities():
+    other = [instance("a-1", "a/B-Cell line/I-Cell and/O cells/B-Cell"), instance("a-2", "gout/B-Disease")]
+    assert unseen_types(GOLD, other) == {"Cell": 2}
+    assert unseen_types(GOLD, GOLD) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"id": "t-4"}, {"doc": "doc2"}, {"tokens": ["heart", "attac"]}, {"tags": ["B-Disease", "B-Disease"]}],
+    ids=str,
+)
+def test_nothing_of_an_instance_changes_without_its_digest(changes):
+    """By this a decoding job knows whether what lies there is of its sentences."""
+    assert digest(GOLD) == digest(iter(GOLD)) != digest([*GOLD[:2], replace(GOLD[2], **changes)])
+    assert digest(GOLD[::-1]) != digest(GOLD) != digest(GOLD[:2])

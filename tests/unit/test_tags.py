@@ -53,6 +53,8 @@ def test_length_of_a_span_is_counted_in_tokens():
         ("I-cell-line", ("I", "cell-line")),
         ("E-Gene", ("", "E-Gene")),
         ("B-", ("", "B-")),
+        ("B-two words", ("", "B-two words")),
+        ("I- Gene", ("", "I- Gene")),
         ("B", ("", "B")),
         ("", ("", "")),
     ],

@@ -1,12 +1,17 @@
 """Whatever a model wrote, realignment gives exactly one valid tag a gold token, and counts what it took."""
 
+from dataclasses import asdict
+
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.errors import InputError
 from bioner.raw import Generated, Tagged, read_raw, write_raw
-from bioner.realignment.realign import realign
+from bioner.realignment.matching import plain
+from bioner.realignment.realign import ALIGNMENT, read_orphans, realign, realign_all
+from bioner.tables import write_table
 from bioner.tags import tag_set, violation
 from tests.conftest import instance
 
@@ -27,6 +32,7 @@ def test_a_faithful_answer_gives_its_tags():
     prediction, alignment = realign(GOLD, written(*lines_of(GOLD.tokens, GOLD.tags)), LEGAL)
     assert prediction.tags == GOLD.tags
     assert (alignment.exact, alignment.substituted, alignment.dropped, alignment.added) == (7, 0, 0, 0)
+    assert not alignment.hit_budget
 
 
 def test_a_dropped_token_is_outside_and_the_rest_keep_their_tags():
@@ -67,6 +73,17 @@ def test_an_inside_that_continues_nothing_begins_an_entity_and_is_counted():
     assert (alignment.orphan_tags, alignment.orphan_positions) == (1, "1")
 
 
+def test_orphans_are_read_from_where_realignment_wrote_them(tmp_path):
+    first = written("Oral:O", "aspirin:I-Chemical", "caused:O", "acute:I-Disease", *FAITHFUL[4:])
+    second = Generated("s2", "No:O\ngout:B-Disease\n", 9, True)
+    predictions, alignments = realign_all([GOLD, instance("s2", "No/O gout/B-Disease")], [first, second], LEGAL)
+    path = tmp_path / "alignment.csv"
+    write_table(path, pl.DataFrame(list(map(asdict, alignments)), schema=ALIGNMENT))
+    assert read_orphans(path, predictions) == {"s1": [1, 3], "s2": []}
+    path.write_text(path.read_text().replace('""', ""))  # as spreadsheets save it
+    assert read_orphans(path, predictions) == {"s1": [1, 3], "s2": []}
+
+
 def test_an_answer_cut_off_by_the_budget_is_marked():
     assert realign(GOLD, written("Oral:O", stopped=False), LEGAL)[1].hit_budget
 
@@ -90,6 +107,8 @@ WRITTEN = {
     "case": (["ORAL:O", "Aspirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (5, 2, 0, 0)),
     "escaped": ([r"\u004fral:O", r"\x61spirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (5, 2, 0, 0)),
     "split": (["Oral:O", "asp:B-Chemical", "irin:I-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
+    "split, then one replaced": (["Or:O", "al:O", "med:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (5, 2, 0, 0)),
+    "half of its letters": (["Oral:O", "asks:B-Chemical", "xyz:O", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 1)),
     "merged": ([*FAITHFUL[:4], "renalfailure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
     "merged, beginning": ([*FAITHFUL[:3], "acuterenal:B-Disease", "failure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
     "merged with a blank": ([*FAITHFUL[:4], "renal failure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
@@ -98,6 +117,7 @@ WRITTEN = {
     "repeated": ([*FAITHFUL[:2], "aspirin:B-Chemical", "aspirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (7, 0, 0, 2)),
     "left out inside": ([*FAITHFUL[:4], *FAITHFUL[5:]], GOLD.tags, (6, 0, 1, 0)),
     "left out at the beginning": ([*FAITHFUL[:3], *FAITHFUL[4:]], GOLD.tags, (6, 0, 1, 0)),
+    "two left out": ([*FAITHFUL[:3], *FAITHFUL[5:]], [*GOLD.tags[:3], "O", "O", "B-Disease", "O"], (5, 0, 2, 0)),
     "left out, nothing goes on": ([FAITHFUL[0], *FAITHFUL[2:]], ["O", "O", *GOLD.tags[2:]], (6, 0, 1, 0)),
     "garbage before": (["Sure! Here are the labels:", "", "```", *FAITHFUL], GOLD.tags, (7, 0, 0, 1)),
     "garbage behind": ([*FAITHFUL, "```", "Note: aspirin:B-Disease is one"], GOLD.tags, (7, 0, 0, 1)),
@@ -136,6 +156,31 @@ def test_robust_realignment(name):
     assert prediction.tags == tags
     assert (alignment.exact, alignment.substituted, alignment.dropped, alignment.added) == counts
     assert alignment.output_tokens - alignment.added <= alignment.gold_tokens + 1
+
+
+@pytest.mark.parametrize(
+    ("token", "same"),
+    [
+        (r"\u03b1-TOCOPHEROL", "α-tocopherol"),
+        (r"\U0001d6fc", "α"),
+        (r"\x3c", "<"),
+        ("&lt;", "<"),
+        ("&#945;", "α"),
+        ("ﬁbrosis", "fibrosis"),
+        ("Ca²⁺", "ca2+"),
+        ("Straße", "STRASSE"),
+        ("10\u00a0mg", "10mg"),
+    ],
+)
+def test_spellings_that_are_one_token(token, same):
+    assert plain(token) == plain(same)
+
+
+def test_the_paper_s_matching_finds_words_however_often_a_long_sentence_has_them():
+    """From 200 elements on difflib takes frequent ones for junk, unless it is told not to."""
+    gold = instance("s1", "a/B-Disease t " * 110)
+    prediction, alignment = realign(gold, written(*lines_of(gold.tokens[1:], gold.tags[1:])), LEGAL, "paper")
+    assert (prediction.tags, alignment.exact) == (["O", *gold.tags[1:]], 219)
 
 
 def test_short_sentences_that_repeat_a_word():
@@ -209,6 +254,9 @@ def test_raw_outputs_come_back_as_written(tmp_path):
         ([], "'s1' is missing"),
         ([Tagged("s1", [7], ["O"])], "word index 7"),
         ([Tagged("s1", [0, 1], ["O"])], "2 word indices and 1 tags"),
+        ([Generated("s1", "", -1, True)], "new_tokens -1"),
+        ([Generated("s1", "", 1, True, confidence=[1.0] * 6)], "other confidence or margin; expected 7 numbers"),
+        ([Generated("s1", "", 1, True, confidence=[1.5] * 7)], "other confidence or margin"),
     ],
 )
 def test_raw_outputs_of_another_gold_file_are_refused(tmp_path, outputs, named):
