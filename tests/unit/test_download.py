@@ -49,6 +49,8 @@ def site(monkeypatch):
             content, start = site.files[self.path], 0
             if site.ranges and self.headers.get("Range") and self.headers.get("If-Range") == site.etag:
                 start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+                if start >= len(content):
+                    return self.send_error(416)
                 self.send_response(206)
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             else:
@@ -123,6 +125,17 @@ def test_a_file_that_changed_meanwhile_is_not_pieced_together(site, tmp_path):
         fetched(tmp_path, one_file(site, LONG))
     site.files, site.etag = {"/train.txt": LONG}, '"two"'
     assert fetched(tmp_path, one_file(site, LONG)) == LONG
+
+
+def test_a_part_that_was_the_whole_file_is_no_dead_end(site, tmp_path, download_cache):
+    """Ended between the last byte and the name: there is nothing behind it that a server could send."""
+    site.files, site.break_after = {"/train.txt": LONG}, [download.CHUNK] * download.ATTEMPTS
+    described = one_file(site, LONG)
+    with pytest.raises(InputError, match="a failed download"):
+        fetched(tmp_path, described)
+    (part,) = download_cache.rglob("*.part")
+    part.write_bytes(LONG)
+    assert fetched(tmp_path, described) == LONG
 
 
 def test_a_busy_server_is_asked_again(site, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from bioner.catalogue import complete_entry
 from bioner.config import REPOSITORY
 from bioner.corpora.fetching.fetch import fetch, verify
-from bioner.corpora.fetching.sources import identities, lacking, why_absent
+from bioner.corpora.fetching.sources import identities, lacking, mirror_of, why_absent
 from bioner.errors import InputError
 from bioner.instances import SPLITS
 
@@ -219,6 +219,23 @@ def test_a_file_in_the_place_of_the_folder_is_bad_input(mirror, tmp_path):
     with pytest.raises(InputError, match="found a file; expected a folder to write"):
         fetch("toy", entry(), tmp_path / "raw", mirror)
     assert (tmp_path / "raw").read_text() == "mine"
+
+
+def test_a_folder_that_holds_anything_else_is_not_replaced(mirror, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    with pytest.raises(InputError, match=r"found thesis\.tex; expected a folder for toy alone"):
+        fetch("toy", entry(), tmp_path / "mine", mirror)
+    assert names(tmp_path / "mine") == ["thesis.tex"]
+
+
+def test_a_mirror_is_the_one_named_then_the_configuration_s_then_the_environment_s(monkeypatch):
+    monkeypatch.setenv("BIONER_MIRROR", "/environment")
+    assert mirror_of({"mirror": "/configured"}, Path("/named")) == Path("/named")
+    assert mirror_of({"mirror": "/configured"}) == Path("/configured")
+    assert mirror_of({"mirror": None}) == Path("/environment")
+    monkeypatch.delenv("BIONER_MIRROR")
+    assert mirror_of({"mirror": None}) is None
 
 
 def test_where_nothing_can_be_written_it_does_not_wait(mirror):

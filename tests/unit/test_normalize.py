@@ -113,6 +113,15 @@ def test_table_two_counts_the_tags_of_the_file_and_entities_those_of_the_instanc
     assert read_instances(tmp_path / "out" / "test.jsonl")[0].tags == ["B-A", "B-B", "O", "B-A"]
 
 
+@pytest.mark.parametrize(
+    ("scheme", "test"), [("IOB1", "a\tI-A\nb\tI-A\nc\tI-B\n"), ("BIOES", "a\tB-A\nb\tE-A\nc\tS-B\n")]
+)
+def test_table_two_counts_entities_of_other_schemes_too(tmp_path, scheme, test):
+    normalize("toy", entry(tag_scheme=scheme), raw_folder(tmp_path, test=test), tmp_path / "out")
+    counted = statistics(tmp_path / "out", "test")
+    assert [counted["table2_entities", stratum] for stratum in ("all", "1", "2")] == [2, 1, 1]
+
+
 def test_every_change_is_listed_with_its_place(tmp_path):
     raw = raw_folder(tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART-\n\nd\tX-A\ne\tB-A\n")
     normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")

@@ -2,6 +2,8 @@
 
 import pytest
 
+from bioner.corpora.changes import LOSSES
+
 from . import mended, read, refusal, words_and_tags, write
 
 TEXT = "left and right arm"
@@ -60,6 +62,7 @@ def test_an_annotation_in_pieces_is_refused_or_left_out_and_listed(tmp_path):
         "left right arm",
     )
     assert (change.start, change.end) == (0, 18)
+    assert change.kind in LOSSES
     assert words_and_tags(sentence) == "left and/B-And right arm"
 
 

@@ -29,8 +29,16 @@ def refusal(tmp_path, text, *columns):
         "\n\nTNF-α\tB-Gene\r\n:\tO\r\n\r\n\r\nNAD(P)H:quinone\tO\r\n",
         "\ufeffTNF-α\tB-Gene\n:\tO\n \t \nNAD(P)H:quinone\tO\n",
         "TNF-α B-Gene\n:   O\n\nNAD(P)H:quinone \t O\n",
+        "  TNF-α B-Gene \n  :   O\n\nNAD(P)H:quinone O  \n",
     ],
-    ids=["usual", "no final blank line", "CRLF and more blank lines", "byte order mark, white line", "spaces"],
+    ids=[
+        "usual",
+        "no final blank line",
+        "CRLF and more blank lines",
+        "byte order mark, white line",
+        "spaces",
+        "spaces at the edges",
+    ],
 )
 def test_blank_lines_divide_sentences_and_tokens_are_taken_as_they_are(tmp_path, text):
     first, second = conll(tmp_path, text)

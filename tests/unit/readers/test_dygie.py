@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from bioner.corpora.changes import LOSSES
+
 from . import mended, read, refusal, words_and_tags, write
 
 # Sentences of 3, 2 and 4 tokens: they begin at token 0, 3 and 5 of the document.
@@ -34,6 +36,13 @@ def test_the_paper_took_them_for_offsets_of_the_sentence(tmp_path):
         "it helps/B-X",
         "renal failure is ill/B-Y",
     ]
+    _, changes = mended(path, "dygie-misread")
+    assert [(change.kind, change.type, change.start, change.end) for change in changes] == [
+        ("misread", "X", 1, 4),
+        ("misread", "Illness", 5, 7),
+        ("misread", "Y", 3, 7),
+    ]
+    assert "misread" in LOSSES
 
 
 def test_misread_spans_are_written_over_earlier_ones_and_may_leave_an_inside_without_its_beginning(tmp_path):

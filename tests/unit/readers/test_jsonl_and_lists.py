@@ -127,6 +127,8 @@ def test_labels_count_in_csv_files_too(tmp_path):
     path = table(tmp_path, f'{CSV_HEADER}"{PYTHON}","[0, 1]"\n')
     assert words_and_tags(*read(path, "conll-or-lists", labels=["O", "B-X"])) == "so ill/B-X"
     assert refusal(path, "conll-or-lists").startswith(f"{path}:2: found the tag 0; ")
+    written = table(tmp_path, f"{CSV_HEADER}\"{PYTHON}\",\"['0', '1']\"\n")
+    assert words_and_tags(*read(written, "conll-or-lists", labels=["O", "B-X"])) == "so ill/B-X"
 
 
 def test_a_row_over_several_lines_has_the_place_of_its_first(tmp_path):

@@ -33,6 +33,16 @@ def test_line_ends_of_windows_count_for_nothing(tmp_path):
     ]
 
 
+def test_the_catalogue_says_where_instances_end_and_what_becomes_of_half_a_token(tmp_path):
+    path = pubtator(tmp_path, TITLE, "7|a|It cures . Gout too .", "7\t0\t4\tAspi\tDrug")
+    assert [words_and_tags(s) for s in read(path, "pubtator", borders="split", max_tokens=3)] == [
+        "Aspi/B-Drug rin and gout .",
+        "It cures .",
+        "Gout too .",
+    ]
+    assert [words_and_tags(s) for s in read(path, "pubtator")] == ["Aspirin/B-Drug and gout .", "It cures . Gout too ."]
+
+
 def test_bars_in_the_text_are_text(tmp_path):
     (title,) = read(pubtator(tmp_path, "7|t|p|a|q ill", "7|a|", "7\t6\t9\till\tDisease"), "pubtator")
     assert title.tags[-1] == "B-Disease"
