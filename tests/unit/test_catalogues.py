@@ -7,6 +7,7 @@ from bioner.catalogue import (
     complete_entry,
     decodings_of,
     find,
+    from_hub,
     is_closed,
     load_catalogue,
     load_matrix,
@@ -45,6 +46,38 @@ def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
             assert prediction_settings(entry) == prediction_settings(before)
             for trial, trained in trials_of(entry).items():
                 assert training_settings(trained) == training_settings(trials_of(before)[trial])
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "again"),
+    [
+        ("llama-8b", {"train": {"epochs": 7}}, ["training"]),
+        ("llama-8b", {"train": {"precision": "fp32"}}, ["training", "prediction"]),
+        ("llama-8b", {"max_length": 99}, ["training", "prediction"]),
+        ("llama-8b", {"predict": {"batch_size": 3}}, ["prediction"]),
+        ("bert-mini", {"predict": {"batch_size": 3}}, ["prediction"]),
+        ("llama-8b", {"predict": {"legal_transitions": True}}, ["training", "prediction"]),
+        ("llama-8b", {"resources": {"gpus": 5}}, ["training"]),
+        ("llama-8b", {"resources": {"predict_gpus": 5}}, ["prediction"]),
+        ("llama-8b", {"resources": {"threads": 5}}, ["training", "prediction"]),
+        ("llama-8b", {"resources": {"runtime": 5, "mem_mb": 5}}, []),
+        ("llama-8b", {"search": {"learning_rate": [0.5]}}, []),
+    ],
+)
+def test_what_a_changed_setting_runs_again(model, changes, again):
+    shipped = load_catalogue("models", load_config({}))[model]
+    changed = load_catalogue("models", load_config({"settings": {model: changes}}))[model]
+    assert changed != shipped
+    depends = {"training": training_settings, "prediction": prediction_settings}
+    assert [name for name, settings in depends.items() if settings(changed) != settings(shipped)] == again
+
+
+def test_a_folder_of_the_user_s_is_not_fetched_from_the_hub_though_its_name_might_be_a_model_s(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entry = complete_entry("models", "mine", {"family": "encoder", "source": {"hub": "models/mine"}})
+    assert from_hub(entry)
+    (tmp_path / "models/mine").mkdir(parents=True)
+    assert not from_hub(entry)
 
 
 def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replaces():
@@ -108,6 +141,13 @@ def test_the_source_is_the_hub_or_scratch_and_not_both(source):
 def test_an_encoder_takes_no_adapter_and_no_quantization(extra):
     with pytest.raises(InputError):
         complete_entry("models", "mine", {"family": "encoder", "source": {"hub": "a/b"}, **extra})
+
+
+def test_weights_in_4_bits_are_not_trained_without_adapters():
+    llm = {"family": "llm", "source": {"hub": "a/b"}, "quantization": "nf4"}
+    with pytest.raises(InputError, match="4-bit weights without lora"):
+        complete_entry("models", "mine", llm | {"lora": None})
+    assert complete_entry("models", "mine", llm | {"lora": {"r": 8}})["quantization"] == "nf4"
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "a b", "a;b", "-n"])
@@ -261,6 +301,13 @@ def test_splits_alone_may_name_paths_addresses_or_files_of_the_mirror():
         "test.tsv": (None, []),
     }
     assert complete_entry("datasets", "mine", entry) == entry, "the long form of a short entry stays as it is"
+
+
+def test_a_comma_in_an_address_divides_nothing():
+    files = {f"{split}.tsv": {"url": f"https://example.org/{split},v2.tsv"} for split in ("train", "dev", "test")}
+    splits = {split: f"{split}.tsv" for split in ("train", "dev", "test")}
+    entry = complete_entry("datasets", "mine", {"format": "conll", "splits": splits, "files": files})
+    assert entry["files"]["dev.tsv"]["url"] == ["https://example.org/dev,v2.tsv"]
 
 
 @pytest.mark.parametrize(

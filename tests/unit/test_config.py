@@ -112,6 +112,14 @@ def test_broken_yaml_is_named_by_file_and_line(overlay, text):
     assert "\n" not in str(caught.value)
 
 
+def test_a_key_that_stands_twice_is_named_also_where_it_is_nested(tmp_path):
+    """YAML takes the last one without a word."""
+    path = tmp_path / "twice.yaml"
+    path.write_text("settings:\n  bert-mini:\n    train: {epochs: 3}\n    train: {patience: 3}\n")
+    with pytest.raises(InputError, match=r"twice\.yaml:4: found the key 'train' again"):
+        read_yaml(path)
+
+
 def test_a_file_that_is_no_mapping_is_refused_and_an_empty_one_is_no_change(overlay):
     _, load = overlay
     with pytest.raises(InputError, match="a mapping of keys"):
@@ -127,6 +135,18 @@ def test_a_missing_file_is_named():
 @pytest.mark.parametrize("seeds", [["1", "2"], [1, "2"], [1, 2]])
 def test_seeds_given_as_strings_are_numbers(seeds):
     assert load_config({"seeds": seeds})["seeds"] == [1, 2]
+
+
+@pytest.mark.parametrize("rate", ["2e-5", "2E-05", "0.00002", 2e-5])
+def test_a_small_number_is_a_number_however_it_is_written(rate):
+    """To YAML 2e-5 is text."""
+    train = {"learning_rate": rate}
+    entry = complete_entry("models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train})
+    assert entry["train"]["learning_rate"] == 2e-5
+
+
+def test_a_slash_behind_the_output_folder_makes_no_other_paths():
+    assert load_config({"out": "results/mine/"})["out"] == "results/mine"
 
 
 @pytest.mark.parametrize("seed", [7, "7"])

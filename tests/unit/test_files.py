@@ -4,9 +4,11 @@ import errno
 import gzip
 import json
 import os
+import shutil
 
 import pytest
 
+from bioner.checksums import listing, sha256_of
 from bioner.errors import InputError
 from bioner.files import atomic_path, atomic_text, full_disk, read_lines, read_records, read_text, write_records
 
@@ -98,6 +100,25 @@ def test_a_folder_replaces_the_old_folder_whole(tmp_path):
         (temporary / "fresh").touch()
     assert [path.name for path in folder.iterdir()] == ["fresh"]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_what_a_link_stands_for_is_rewritten_and_the_link_stays(tmp_path):
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "file", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    with atomic_text(link) as stream:
+        stream.write("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    """Nor is /dev/null, where the user may write to it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="found a device or pipe"), atomic_text(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def full(number=errno.ENOSPC, *names):
@@ -223,3 +244,35 @@ def test_a_text_keeps_its_line_ends_zipped_or_not(tmp_path, name):
     path, content = tmp_path / name, "a\r\n\nβ"
     path.write_bytes(gzip.compress(content.encode()) if name.endswith(".gz") else content.encode())
     assert read_text(path) == content
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(tmp_path):
+    """Every offset would be wrong by one."""
+    (tmp_path / "text").write_bytes("\ufeffgout".encode())
+    assert read_text(tmp_path / "text") == "gout"
+
+
+def test_a_folder_s_checksum_is_that_of_every_name_and_content(tmp_path):
+    def of(**files):
+        folder = tmp_path / "folder"
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, content in files.items():
+            (folder / name).mkdir(parents=True)
+            (folder / name / "file").write_text(content)
+        return sha256_of(folder)
+
+    assert of(a="x", b="y") == of(b="y", a="x")
+    assert len({of(a="x", b="y"), of(a="y", b="x"), of(a="x", c="y"), of(a="x"), of(a="xy", b="")}) == 5
+
+
+def test_a_folder_s_listing_tells_files_that_were_written_again(tmp_path):
+    """Of the same name and size: another model's weights."""
+    (tmp_path / "model").mkdir()
+    weights = tmp_path / "model" / "weights"
+    weights.write_bytes(b"one")
+    os.utime(weights, ns=(1, 1))
+    before = listing(tmp_path)
+    assert before == [["model/weights", 3, 1]]
+    weights.write_bytes(b"two")
+    assert listing(tmp_path) != before
+    assert listing(None) == listing(tmp_path / "nowhere") == []

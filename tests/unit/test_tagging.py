@@ -66,6 +66,15 @@ def test_texts_keep_their_order_however_many_are_taken_at_once(tagger, monkeypat
     assert [len(mentions) for _, mentions in once] == [int(bool(number % 3)) for number in range(11)]
 
 
+@pytest.mark.parametrize(("segmentation", "counts"), [("sentences", [3, 3]), ("passages", [6])])
+def test_a_text_is_tagged_by_sentences_or_whole(monkeypatch, tmp_path, segmentation, counts):
+    seen = []
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr(tagging, "load_predictor", lambda *_: lambda some, size: seen.extend(some) or diseases(some, 1))
+    list(load_tagger(tmp_path, segmentation=segmentation)([Text("x", "Some gout. No gout.")]))
+    assert [len(instance.tokens) for instance in seen] == counts
+
+
 def test_no_text_has_no_mention(tagger):
     assert list(tagger([])) == []
 
@@ -105,6 +114,12 @@ def test_pubtator_can_be_read_again(tmp_path):
     assert annotations(read_pubtator(path, Changes())) == [tuple(mention) for mention in MENTIONS]
 
 
+def test_a_line_end_in_a_text_breaks_no_line_of_pubtator(tmp_path):
+    path = tmp_path / "x.pubtator"
+    path.write_text(as_pubtator(Text("7", "Gout\nand renal\nfailure."), [Mention(9, 22, "D", "renal\nfailure")]))
+    assert annotations(read_pubtator(path, Changes())) == [(9, 22, "D", "renal failure")]
+
+
 def test_brat_can_be_read_again(tmp_path):
     write_brat(tmp_path, TEXT, MENTIONS)
     assert annotations(read_brat(tmp_path, Changes())) == [tuple(mention) for mention in MENTIONS]
@@ -124,6 +139,14 @@ def test_a_trained_model_is_run_with_the_settings_it_was_trained_with(tmp_path, 
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(InputError, match=r"run\.json: found no settings"):
         entry_of(tmp_path / "model")
+
+
+def test_a_model_beside_the_trained_one_is_described_by_its_own_files(tmp_path, tiny_encoder):
+    """As a merged one is: the run is not the one that made it."""
+    (tmp_path / "merged").mkdir()
+    (tmp_path / "merged/config.json").write_text("{}")
+    (tmp_path / "run.json").write_text(json.dumps({"settings": tiny_encoder}))
+    assert entry_of(tmp_path / "merged")["source"]["hub"] == str(tmp_path / "merged")
 
 
 @pytest.mark.parametrize(("positions", "window"), [(128, 128), (4096, 512), (-1, 512), (None, 512)])
