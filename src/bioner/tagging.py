@@ -1,6 +1,7 @@
 """Using a trained model: texts in, entities with character offsets out, as JSON Lines, PubTator or brat."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -153,8 +154,8 @@ def as_jsonl(text: Text, mentions: Sequence[Mention]) -> str:
 
 
 def as_pubtator(text: Text, mentions: Sequence[Mention]) -> str:
-    """The text as a title without an abstract, its mentions by offsets; a line end in the text becomes a space."""
-    flat = " ".join(text.text.split("\n"))
+    """The text as a title without an abstract, its mentions by offsets; line ends in the text become spaces."""
+    flat = re.sub(r"[\r\n]", " ", text.text)
     lines = [f"{text.id}|t|{flat}", f"{text.id}|a|"]
     lines += [f"{text.id}\t{m.start}\t{m.end}\t{' '.join(m.text.split())}\t{m.type}" for m in mentions]
     return "\n".join(lines) + "\n\n"

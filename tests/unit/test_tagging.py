@@ -114,10 +114,12 @@ def test_pubtator_can_be_read_again(tmp_path):
     assert annotations(read_pubtator(path, Changes())) == [tuple(mention) for mention in MENTIONS]
 
 
-def test_a_line_end_in_a_text_breaks_no_line_of_pubtator(tmp_path):
-    path = tmp_path / "x.pubtator"
-    path.write_text(as_pubtator(Text("7", "Gout\nand renal\nfailure."), [Mention(9, 22, "D", "renal\nfailure")]))
-    assert annotations(read_pubtator(path, Changes())) == [(9, 22, "D", "renal failure")]
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"], ids=repr)
+def test_a_line_end_in_a_text_breaks_no_line_of_pubtator(tmp_path, end):
+    path, text = tmp_path / "x.pubtator", f"Gout{end}and renal{end}failure."
+    start, behind = text.index("renal"), len(text) - 1
+    path.write_text(as_pubtator(Text("7", text), [Mention(start, behind, "D", text[start:behind])]), newline="")
+    assert annotations(read_pubtator(path, Changes())) == [(start, behind, "D", "renal failure")]
 
 
 def test_brat_can_be_read_again(tmp_path):
