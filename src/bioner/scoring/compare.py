@@ -112,7 +112,7 @@ def compare(
         differences = mine - theirs
         differences[np.abs(differences) < NOISE] = 0.0
         if len(one.runs) + len(other.runs) > 2:
-            p = np.fmax(p, _tail(drawn))
+            p = np.maximum(p, _tail(drawn))  # what has no p stays without one
         for place, (measure, stratum) in enumerate(strata.labels()):
             low, high = (interval(drawn[:, place]) if clusters.count > 1 else None) or (None, None)
             yield {

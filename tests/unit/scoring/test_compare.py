@@ -5,10 +5,13 @@ import random
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from bioner.errors import InputError
 from bioner.instances import Instance, Prediction
-from bioner.scoring.compare import System, compare
+from bioner.scoring.compare import COMPARISON, System, compare, read_comparisons
 from bioner.scoring.score import score
+from bioner.tables import write_table
 from bioner.tags import repair
 from tests.unit.scoring.random_cases import TAGS
 
@@ -308,10 +311,28 @@ def test_a_single_document_has_no_interval_and_no_test(caplog):
     assert "one document alone" in caplog.text
 
 
-def test_a_stratum_without_gold_and_predictions_is_undefined():
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_stratum_without_gold_and_predictions_is_undefined(runs):
     gold = corpus(10, 1)
-    row = compared(gold, [predicted(gold, 10)], [predicted(gold, 5)], stratum="2", resamples=50)
+    row = compared(gold, [predicted(gold, 10)] * runs, [predicted(gold, 5)], stratum="2", resamples=50)
     assert [row[name] for name in ("score", "versus_score", "difference", "low", "high", "p")] == [None] * 6
+
+
+def test_what_was_compared_can_be_read_again_and_a_comparison_twice_cannot(tmp_path):
+    gold = corpus(10, 1)
+    systems = [
+        System(name, "direct", [predicted(gold, right), predicted(gold, 9)]) for name, right in (("a", 8), ("b", 5))
+    ]
+    table = pl.DataFrame([{"dataset": "D"} | row for row in compare(gold, systems, resamples=20)], schema=COMPARISON)
+    path = tmp_path / "comparisons.csv"
+    write_table(path, table)
+    assert_frame_equal(read_comparisons(path), table)
+    write_table(path, pl.concat([table, table.head(1)]))
+    with pytest.raises(InputError, match="a comparison twice"):
+        read_comparisons(path)
+    write_table(path, table.with_columns(low=None))
+    with pytest.raises(InputError, match="a p-value without its interval"):
+        read_comparisons(path)
 
 
 @pytest.mark.parametrize(
