@@ -94,6 +94,46 @@ def test_length_matters_only_where_it_is_shown():
     assert "That length matters is not shown." in said(PRIMARY, doubtful)["BC5CDR"]
 
 
+@pytest.mark.parametrize(
+    ("verdict", "begins"),
+    [
+        ("lower", "Longer entities favour the encoder."),
+        ("too few", "Too few long entities to tell whether length matters."),
+        (None, "That length matters is not shown."),
+    ],
+)
+def test_length_in_the_encoder_s_favour_or_untested(verdict, begins):
+    claim = PRIMARY | {"family": "length claim", "stratum": "3+ - 1", "difference": -4.0, "low": -7.0, "high": -1.0}
+    text = said(PRIMARY, claim | {"verdict": verdict})["BC5CDR"]
+    assert f"{begins} The LLM's lead for entities of 3+ tokens less that for those of 1 token is −4.00 F1" in text
+    assert "95 % interval −7.00 to −1.00" in text
+
+
+def test_an_answer_is_of_its_own_corpus_by_f1_overall():
+    """Rows of another corpus, by recall and of long entities say the contrary, and stand first."""
+    contrary = {"verdict": "lower", "difference": -8.0, "low": -9.0, "high": -7.0}
+    length = PRIMARY | {"family": "length claim", "stratum": "3+ - 1", "difference": 4.0, "low": 1.0, "high": 7.0}
+    rows = [PRIMARY | contrary | {"dataset": "JNLPBA"}, length | contrary | {"dataset": "JNLPBA"}]
+    rows += [PRIMARY | contrary | {"stratum": "3+"}, length | contrary | {"measure": "recall"}, length, PRIMARY]
+    text = said(*rows, datasets=["JNLPBA", "BC5CDR"])
+    assert text["BC5CDR"].startswith("Yes, the LLM surpasses the encoder")
+    assert text["BC5CDR"].count("The LLM's lead for entities of 3+ tokens") == 1
+    assert "Longer entities favour the LLM." in text["BC5CDR"]
+    assert "−8.00" not in text["BC5CDR"]
+    assert "surpasses the encoder in 1 (BC5CDR), the encoder the LLM in 1 (JNLPBA)." in text[ALL]
+
+
+def test_too_little_text_is_told_with_its_numbers_and_is_none_of_the_tested_corpora():
+    few = {"verdict": "too few", "p_holm": None, "tests": None, "gold_entities": 29, "clusters_with_gold": 12}
+    tested = [PRIMARY | {"dataset": name, "tests": 2} for name in ("JNLPBA", "BioRED")]
+    text = said(PRIMARY | few, *tested, datasets=["BC5CDR", "JNLPBA", "BioRED"])
+    assert text["BC5CDR"].startswith(
+        "Too little text for an answer: 29 gold entities in 12 documents; the best LLM, llama-8b (forced), has 87.50 "
+        "strict F1, the best encoder, biomedbert-large, 86.00."
+    )
+    assert text[ALL].startswith("Of 2 corpora with enough entities the LLM surpasses the encoder in 2 (JNLPBA, BioRED)")
+
+
 def test_times_are_told_where_conditions_were_equal():
     timed = {"dataset": "BC5CDR", "model": "llama-8b", "decoding": "forced", "hardware": "H100", "precision": "bf16"}
     timed |= {"versus_best": "bert-family-average", "ratio_time_best": 12.34, "ratio_flops": 20.0}
@@ -104,6 +144,23 @@ def test_times_are_told_where_conditions_were_equal():
     assert "takes 0.04 times as long" in small
     assert "0.3 times the arithmetic" in small
     assert "were not timed under equal conditions" in said(PRIMARY)["BC5CDR"]
+
+
+@pytest.mark.parametrize("other", [{"dataset": "JNLPBA"}, {"model": "mistral-7b"}, {"decoding": "free"}])
+def test_the_price_is_that_of_the_very_system(other):
+    timed = {"dataset": "BC5CDR", "model": "llama-8b", "decoding": "forced", "hardware": "H100", "precision": "bf16"}
+    timed |= {"versus_best": "bert-family-average", "ratio_time_best": 12.34, "ratio_flops": 20.0}
+    slower = timed | {"ratio_time_best": 99.0} | other
+    assert "takes 12.3 times as long" in said(PRIMARY, time=[slower, timed])["BC5CDR"]
+    assert "were not timed under equal conditions" in said(PRIMARY, time=[slower])["BC5CDR"]
+
+
+@pytest.mark.parametrize("other", [{"dataset": "JNLPBA"}, {"length": "1"}, {"headline": False}, {"model": "oracle"}])
+def test_the_best_score_is_one_of_the_corpus_overall_as_systems_are_compared(other):
+    best = {"dataset": "BC5CDR", "model": "llama-8b", "decoding": "forced", "length": "all", "headline": True}
+    best |= {"f1": 80.0, "f1_low": 78.0, "f1_high": 82.5}
+    text = said(strict=[best | {"f1": 90.0} | other, best])["BC5CDR"]
+    assert text.endswith("The highest strict F1 is llama-8b's, 80.00 (95 % interval 78.00 to 82.50).")
 
 
 def test_without_both_families_there_is_no_answer_but_the_best_score():

@@ -5,14 +5,17 @@ import json
 import polars as pl
 import pytest
 
+from bioner.reporting.efficiency import cost_table, time_table
+from bioner.reporting.kept import Told, read_kept
 from bioner.reporting.report import report
+from bioner.reporting.runs import read_runs
 from bioner.scoring.score import score
 from bioner.search import SEARCH
 from bioner.tables import write_table
 from bioner.timing import TIMING
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
-LLM = "llama-8b"
+LLM, DEBERTA = "llama-8b", "deberta-v3-large"
 
 
 def timed(kept, model, *rows, family="encoder", **same):
@@ -41,6 +44,11 @@ def llm(kept):
 
 def times(kept):
     return built(kept)["table4_inference_time"]
+
+
+def files_of(kept):
+    """What reports are made of; most tests of one table need no whole report."""
+    return read_kept(kept / "results", kept / "data", ["BC5CDR"], [*BERTS, DEBERTA, LLM], Told())
 
 
 def test_the_bert_family_average_is_there_when_all_three_were_timed(kept):
@@ -98,6 +106,44 @@ def test_without_the_family_they_are_held_against_all_encoders_that_were_timed(l
     assert (found["ratio_time"], found["versus"]) == (4, f"{BERTS[1]}, {BERTS[0]}")
 
 
+def test_at_their_best_the_family_speaks_for_encoders_where_it_is_whole(llm):
+    """DeBERTa takes a hundred times as long, and is no member."""
+    for seconds, model in enumerate(BERTS, 1):
+        timed(llm, model, at(1, seconds / 100))
+    timed(llm, DEBERTA, at(1, 2.0))
+    scored = score(GOLD, WRONG, "BC5CDR", DEBERTA, 1, "direct")
+    write_table(llm / "results" / "BC5CDR" / DEBERTA / "scores.csv", scored)
+    timed(llm, LLM, at(1, 0.8), family="llm")
+    found = row(time_table(files_of(llm)), model=LLM)
+    assert (found["ratio_time"], found["versus"]) == (pytest.approx(40), "bert-family-average")
+    assert (found["ratio_time_best"], found["versus_best"]) == (pytest.approx(40), "bert-family-average")
+
+
+def test_every_decoding_has_its_best_batch_under_every_protocol_and_machine(llm):
+    ways = [
+        {"decoding": decoding, "protocol": protocol, "hardware": hardware}
+        for decoding in ("free", "forced")
+        for protocol in ("fair", "paper")
+        for hardware in ("H100", "A100")
+    ]
+    rows = [at(batch, (place + 1) / batch) | way for place, way in enumerate(ways) for batch in (1, 4)]
+    timed(llm, LLM, *rows, family="llm")
+    best = time_table(files_of(llm)).filter("best_batch")
+    assert best["batch"].to_list() == [4] * 8
+    assert best.select("decoding", "protocol", "hardware").n_unique() == 8
+
+
+def test_times_are_means_over_seeds_and_what_disturbed_or_filled_the_machine_the_most_there_was(kept):
+    rows = [
+        at(1, seconds, gflop=seconds, seed=seed, others_on_gpu=others, peak_memory_gb=memory, peak_gpu_memory_gb=memory)
+        for seed, seconds, others, memory in ((1, 1.0, 0, 5.0), (2, 2.0, 2, 7.0), (3, 6.0, 1, 6.0))
+    ]
+    timed(kept, BERTS[0], *rows)
+    found = row(time_table(files_of(kept)), model=BERTS[0])
+    assert (found["seconds_per_sample"], found["gflop_per_sample"]) == (3, 3)
+    assert (found["others_on_gpu"], found["peak_memory_gb"], found["peak_gpu_memory_gb"]) == (2, 7, 7)
+
+
 @pytest.mark.parametrize("other", [{"hardware": "A100"}, {"precision": "nf4"}, {"protocol": "paper"}])
 def test_other_conditions_give_no_ratio(llm, other):
     timed(llm, BERTS[0], at(1, 1.0))
@@ -113,6 +159,24 @@ def test_the_paper_s_seconds_are_held_against_rows_of_its_protocol_where_there_a
     assert row(times(llm), model=LLM, protocol="fair")["difference"] is None
 
 
+@pytest.mark.parametrize(
+    ("model", "family", "like", "unlike"),
+    [
+        (DEBERTA, "encoder", ("direct", 1), [("direct", 16)]),
+        (LLM, "llm", ("free", 16), [("free", 1), ("forced", 16), ("forced", 1)]),
+        (LLM, "llm", ("free-paper", 16), [("free-paper", 1), ("forced", 16)]),
+    ],
+)
+def test_by_the_fair_protocol_rows_that_run_as_the_paper_did_are_held_against_it(kept, model, family, like, unlike):
+    scored = score(GOLD, WRONG, "BC5CDR", model, 1, like[0])
+    write_table(kept / "results" / "BC5CDR" / model / "scores.csv", scored)
+    rows = [at(batch, 5.0, decoding=decoding) for decoding, batch in (like, *unlike)]
+    timed(kept, model, *rows, family=family)
+    table = time_table(files_of(kept)).filter(pl.col("difference").is_not_null())
+    assert table.select("model", "decoding", "batch").rows() == [(model, *like)]
+    assert table["difference"].item() == pytest.approx(5 - table["paper_seconds_per_sample"].item())
+
+
 def test_the_paper_s_seconds_are_of_an_h100(kept):
     timed(kept, BERTS[0], at(1, 0.03), hardware="a laptop")
     assert times(kept)["difference"].null_count() == len(times(kept))
@@ -125,14 +189,25 @@ def test_latency_stands_in_rows_of_single_sentences(kept):
     assert (together["seconds_median"], together["seconds_p95"]) == (None, None)
 
 
-def trained(kept, model, **changes):
+def trained(kept, model, /, **changes):
     """The run.json of a cell's first seed: half an hour on two GPUs."""
     record = {"seed": 1, "trained_parameters": 5, "wall_seconds": 1800.0, "energy_kwh": 0.5, "cpu": "Xeon"}
     record |= {"peak_memory_gb": 3.0, "peak_gpu_memory_gb": 20.0, "gpus": ["H100", "H100"], "data": {}}
     record |= {"settings": {"resources": {"gpus": 2}}} | changes
-    path = kept / "results" / "BC5CDR" / model / "seed1" / "run.json"
+    path = kept / "results" / "BC5CDR" / model / f"seed{record['seed']}" / "run.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record))
+
+
+def test_the_curve_of_a_training_has_the_measured_epochs_and_marks_the_kept_one(kept):
+    trained(kept, BERTS[0], kept={"epoch": 2.0})
+    cell = kept / "results" / "BC5CDR" / BERTS[0]
+    (cell / "seed1" / "history.csv").write_text("epoch,dev_strict_f1\n1,70.5\n2,80.0\n2.5,\n3,75.0\n")
+    _, curves = read_runs(cell, "BC5CDR", BERTS[0], [1, 2])
+    assert curves.rows() == [
+        ("BC5CDR", BERTS[0], 1, epoch, f1, kept)
+        for epoch, f1, kept in ((1, 70.5, False), (2, 80, True), (3, 75, False))
+    ]
 
 
 def costs(kept, **prices):
@@ -167,6 +242,25 @@ def test_a_search_costs_all_its_trials_and_its_winner_nothing_more(kept):
     assert "best trial" in train["note"]
 
 
+def test_other_seeds_of_a_searched_cell_cost_what_they_took_and_an_unknown_energy_is_no_sum(kept):
+    trained(kept, BERTS[0], trial={"name": "a", "over": ["batch_size"]})
+    trained(kept, BERTS[0], seed=2)
+    took = {"seconds": 1800.0, "gpu_hours": 1.0}
+    trials = [took | {"trial": "a", "energy_kwh": 0.25}, took | {"trial": "b", "energy_kwh": None}]
+    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH))
+    table = cost_table(files_of(kept), {"gpu_hour": 2.0})
+    assert table.select("seed", "stage", "gpu_hours", "money").drop_nulls("stage").rows() == [
+        *((1, "search", 2, 4), (1, "train", 0, 0), (2, "train", 1, 2)),
+    ]
+    assert row(table, stage="search")["energy_kwh"] is None
+
+
+def test_of_a_machine_s_gpus_those_are_paid_that_a_training_was_given(kept):
+    trained(kept, BERTS[0], gpus=["H100"] * 8)
+    found = row(cost_table(files_of(kept), {"gpu_hour": 3.0}), stage="train")
+    assert (found["gpus"], found["gpu_hours"], found["money"], found["hardware"]) == (2, 1, 3, "H100, H100")
+
+
 def test_a_thousand_sentences_cost_what_the_fastest_way_takes(llm):
     gpu = {"peak_gpu_memory_gb": 16.0, "energy_wh_per_sample": 0.2}
     timed(llm, LLM, at(1, 7.2, **gpu), at(16, 3.6, **gpu), at(16, 1.0, protocol="paper", **gpu), family="llm")
@@ -175,6 +269,14 @@ def test_a_thousand_sentences_cost_what_the_fastest_way_takes(llm):
     assert (found["seconds"], found["gpu_hours"], found["money"]) == (3600, 1, 2)
     assert found["energy_kwh"] == pytest.approx(0.2)
     assert (found["note"], found["seed"]) == ("batch 16", 1)
+
+
+def test_a_thousand_sentences_have_a_cost_in_every_decoding_and_without_a_gpu_that_of_the_machine(llm):
+    rows = [at(1, seconds, decoding=decoding) for decoding, seconds in (("forced", 3.6), ("free", 7.2))]
+    timed(llm, LLM, *rows, family="llm", hardware="Xeon")
+    table = cost_table(files_of(llm), {"gpu_hour": 9.0, "cpu_hour": 0.5}).filter(stage="1000 sentences")
+    columns = ("decoding", "seconds", "gpus", "gpu_hours", "money")
+    assert table.select(columns).rows() == [("forced", 3600, 0, 0, 0.5), ("free", 7200, 0, 0, 1.0)]
 
 
 def test_a_thousand_sentences_cost_the_mean_of_the_timed_seeds(kept):

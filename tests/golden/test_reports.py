@@ -1,13 +1,17 @@
 """Reports from a small tree of kept files: the paper's values and the difference stand beside ours."""
 
+import re
+
 import polars as pl
 import pytest
 
 from bioner.errors import InputError
 from bioner.instances import Prediction
-from bioner.reporting.kept import Told
+from bioner.realignment.realign import ALIGNMENT
+from bioner.reporting.kept import Told, read_kept
 from bioner.reporting.report import report
 from bioner.reporting.summary import summary
+from bioner.reporting.tables import alignment_table
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
 from bioner.tables import write_table
@@ -84,8 +88,9 @@ def test_an_llm_is_held_against_the_paper_as_it_wrote_freely(kept):
     reports = built(kept)
     for name, keys in {"table3_strict": {"length": "all"}, "table5_relaxed": {}}.items():
         rows = reports[name].filter(model="llama-8b", **keys)
-        held = rows.filter(pl.col("f1_difference").is_not_null())["decoding"].to_list()
-        assert held == ["free-paper"]
+        for measure in ("precision", "recall", "f1"):
+            held = rows.filter(pl.col(f"{measure}_difference").is_not_null())["decoding"].to_list()
+            assert held == ["free-paper"]
         assert rows["paper_f1"].null_count() == 0
 
 
@@ -227,10 +232,33 @@ def test_names_are_escaped_on_the_page(kept):
 
 
 def test_the_summary_holds_every_system_once(kept):
+    """By strict scores one of three is right, by relaxed ones another by half: F1 40 and 60; forced, all are right."""
+    cut = [Prediction("s1", ["B-Disease", "O", "O"]), Prediction("s2", ["O", "B-Disease"])]
+    right = [Prediction(item.id, item.tags) for item in GOLD]
+    tables = [score(GOLD, found, "BC5CDR", "llama-8b", 1, how) for how, found in (("free", cut), ("forced", right))]
+    write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", pl.concat(tables))
     built(kept)
     text = summary(kept / "reports")
     assert text.count("bert-large-cased") == 1
-    assert "90.00" in text
+    rows = [re.findall(r"[\w.-]+", line) for line in text.splitlines() if "llama-8b" in line]
+    assert sorted(row[2:] for row in rows) == [
+        ["forced"] + ["100.00"] * 6,
+        ["free", "50.00", "33.33", "40.00", "75.00", "50.00", "60.00"],
+    ]
+
+
+def test_reachable_recall_is_the_share_of_gold_entities_that_some_tag_could_have_found(kept):
+    found = {"gold_tokens": 5, "output_tokens": 4, "exact": 3, "dropped": 1, "reachable_entities": 1}
+    rows = [
+        dict.fromkeys(ALIGNMENT, 0) | {"id": name, "gold_entities": 2} | found | more
+        for name, more in (("s1", {}), ("s2", {"reachable_entities": 2}))
+    ]
+    path = kept / "results" / "BC5CDR" / BERTS[0] / "seed2" / "direct" / "alignment.csv"
+    write_table(path, pl.DataFrame(rows, schema=ALIGNMENT))
+    files = read_kept(kept / "results", kept / "data", ["BC5CDR"], BERTS, Told())
+    found = row(alignment_table(files), model=BERTS[0])
+    assert (found["seed"], found["sentences"], found["gold_tokens"], found["dropped"]) == (2, 2, 10, 2)
+    assert found["reachable_recall"] == 75
 
 
 @pytest.mark.parametrize("inside", ["results/BC5CDR/bert-large-cased", "data", "results"])

@@ -12,7 +12,8 @@ from bioner.corpora.statistics import STATISTICS
 from bioner.errors import InputError
 from bioner.instances import write_instances
 from bioner.reporting.cells import STATES
-from bioner.reporting.kept import Told
+from bioner.reporting.efficiency import cost_table, time_table
+from bioner.reporting.kept import Told, read_kept
 from bioner.reporting.report import report
 from bioner.reporting.soundness import expected_of
 from bioner.scoring.compare import COMPARISON
@@ -36,7 +37,7 @@ def recorded(kept):
     return kept
 
 
-def record(kept, seed, settings=ENTRY, train=None, gold=None, training=None):
+def record(kept, seed, settings=ENTRY, train=None, dev=None, gold=None, training=None, **machine):
     """What `bioner train` and `predict` write of a seed, with other checksums where they are given."""
     there = sha256_of(kept / "data" / "BC5CDR" / "test.jsonl")  # all three splits are equal here
     folder = kept / "results" / "BC5CDR" / MODEL / f"seed{seed}"
@@ -44,20 +45,25 @@ def record(kept, seed, settings=ENTRY, train=None, gold=None, training=None):
     cost = {"trained_parameters": 1, "wall_seconds": 1.0, "peak_memory_gb": 1.0, "peak_gpu_memory_gb": None}
     trained = {
         "seed": seed,
-        "data": {"train": train or there, "dev": there},
+        "data": {"train": train or there, "dev": dev or there},
         "settings": settings,
         "gpus": [],
         "cpu": "x",
     }
-    (folder / "run.json").write_text(json.dumps(trained | cost))
+    (folder / "run.json").write_text(json.dumps(trained | cost | machine))
     known = {"gold": gold or there, "training": training or sha256_of(folder / "run.json")}
-    (folder / "direct" / "run.json").write_text(json.dumps({"data": known}))
+    (folder / "direct" / "run.json").write_text(json.dumps({"data": known, "settings": settings, **machine}))
 
 
 def cell(kept, model=MODEL, **told):
     """The state of a cell, once the reports are built."""
     tables = built(kept, told=Told(**told))
     return row(tables["cells"], model=model), tables
+
+
+def files_of(kept):
+    """What reports are made of."""
+    return read_kept(kept / "results", kept / "data", ["BC5CDR"], BERTS, Told())
 
 
 def test_sound_cells_are_done(recorded):
@@ -71,13 +77,14 @@ def test_sound_cells_are_done(recorded):
     [
         ({"gold": "0" * 64}, "seed 2, direct: predicted for another test.jsonl (000000000000…) than lies there"),
         ({"train": "0" * 64}, "seed 2: trained on another train.jsonl (000000000000…) than lies there"),
+        ({"dev": "0" * 64}, "seed 2: trained on another dev.jsonl (000000000000…) than lies there"),
         ({"training": "0" * 64}, "seed 2, direct: predicted by a training that was replaced since"),
         (
             {"settings": merged(ENTRY, {"train": {"epochs": 3}})},
             "seed 2: trained otherwise than seed 1 (train.epochs 3, not 20)",
         ),
     ],
-    ids=["test", "train", "training", "settings"],
+    ids=["test", "train", "dev", "training", "settings"],
 )
 def test_a_cell_of_other_data_or_settings_is_refused_with_the_reason(recorded, what, reason):
     record(recorded, 2, **what)
@@ -203,6 +210,16 @@ def test_a_broken_timing_costs_the_times_alone(kept):
     assert "timing.csv: found an unreadable table" in (kept / "reports" / "report.html").read_text()
 
 
+def test_times_of_a_refused_cell_are_left_out(recorded):
+    times = {"dataset": "BC5CDR", "model": MODEL, "family": "encoder", "seed": 1, "protocol": "fair", "batch": 1}
+    times |= {"precision": "bf16", "decoding": "direct", "hardware": "H100", "seconds_per_sample": 0.5}
+    write_table(recorded / "results" / "BC5CDR" / MODEL / "timing.csv", pl.DataFrame([times], schema=TIMING))
+    assert row(time_table(files_of(recorded)), model=MODEL)["seconds_per_sample"] == 0.5
+    record(recorded, 2, gold="0" * 64)
+    assert row(time_table(files_of(recorded)), model=MODEL)["seconds_per_sample"] is None
+    assert cost_table(files_of(recorded), {}).filter(model=MODEL)["stage"].to_list() == [None]
+
+
 def test_comparisons_with_a_refused_system_are_left_out(recorded):
     whose = {"dataset": "BC5CDR", "decoding": "direct", "versus_decoding": "direct", "measure": "f1", "stratum": "all"}
     found = {"difference": 3.0, "low": 1.0, "high": 5.0, "p": 0.01}
@@ -302,21 +319,25 @@ def test_missing_cells_say_why(kept):
     failed = {
         "fetch JNLPBA": "logs/fetch/JNLPBA.log",
         "train BC5CDR llama-8b 42": "logs/train/BC5CDR/llama-8b/seed42.log",
+        "snapshot own-model": "logs/snapshot/own-model.log",
     }
     told = Told(left_out={"Reddit-Impacts": "left out: ask its authors"}, failed=failed)
-    datasets, models = ["BC5CDR", "JNLPBA", "Reddit-Impacts"], ["llama-8b", "mistral-7b", MODEL]
+    datasets, models = ["BC5CDR", "JNLPBA", "Reddit-Impacts"], ["llama-8b", "mistral-7b", MODEL, "own-model"]
     tables = built(kept, datasets=datasets, models=models, told=told)
     states = {(name, model): rest for name, model, *rest in tables["cells"].rows()}
     assert states["BC5CDR", MODEL] == ["done", None, None]
     assert states["BC5CDR", "llama-8b"] == ["failed", *list(failed.items())[1]]
     assert states["BC5CDR", "mistral-7b"] == ["not run", "no scores found", None]
     assert states["JNLPBA", "mistral-7b"] == ["failed", *next(iter(failed.items()))]
+    assert states["BC5CDR", "own-model"] == ["failed", "snapshot own-model", "logs/snapshot/own-model.log"]
     assert states["Reddit-Impacts", MODEL] == ["absent", "left out: ask its authors", None]
     assert {state for state, *_ in states.values()} <= STATES.keys()
     for name in ("table3_strict", "table4_inference_time", "table5_relaxed", "cost"):
         found = tables[name].filter(dataset="BC5CDR", model="llama-8b")
         told = {"failed: train BC5CDR llama-8b 42 (logs/train/BC5CDR/llama-8b/seed42.log)"}
         assert set(found["note"]) == told, name
+    # The paper has no such model: its note stands overall, where scores would.
+    assert row(tables["table3_strict"], dataset="BC5CDR", model="own-model")["length"] == "all"
     # The paper's number stands there all the same.
     assert row(tables["table5_relaxed"], dataset="JNLPBA", model="mistral-7b")["paper_f1"] is not None
 
@@ -342,3 +363,12 @@ def test_provenance_says_what_every_result_was_made_of(recorded):
     predicted = row(table, model=MODEL, seed=1, stage="predict")
     assert (predicted["decoding"], predicted["test_sha256"]) == ("direct", there)
     assert table.filter(stage="train")["configuration"].n_unique() == 1
+
+
+def test_of_a_machine_s_gpus_those_are_told_that_a_job_was_given(recorded):
+    settings = merged(ENTRY, {"resources": {"gpus": 2, "predict_gpus": 1}})
+    for seed in (1, 2):
+        record(recorded, seed, settings=settings, gpus=["A", "B", "C"])
+    table = files_of(recorded).origins
+    assert row(table, seed=1, stage="train")["hardware"] == "A, B"
+    assert row(table, seed=1, stage="predict")["hardware"] == "A"

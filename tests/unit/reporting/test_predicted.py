@@ -4,6 +4,8 @@ import polars as pl
 import pytest
 
 from bioner.instances import Prediction, write_instances, write_predictions
+from bioner.raw import Generated, write_raw
+from bioner.reporting.confidences import read_confidences
 from bioner.reporting.disagreements import System
 from bioner.reporting.predicted import NOT_SCORED, headline_systems, length_cuts, read_disagreements
 from bioner.scoring.score import score
@@ -69,6 +71,19 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_is_read(kept):
     assert found.systems == [MODELS[0]]
     assert examined.counts.filter(length="all")["missed"].to_list() == [1]
     assert found.sentences[0][2][3] == 1, "train holds gout"
+
+
+def test_confidences_of_forced_decoding_are_held_against_gold(kept):
+    """Two of three tokens are tagged, one of them rightly; of free decoding and of a model alone nothing is said."""
+    tagged = [Prediction("s1", ["B-Disease", "B-Chemical", "O"])]
+    for model, decoding in (("llm", "forced"), ("llm", "free"), ("encoder", "forced")):
+        folder = kept / "results" / "toy" / model / "seed42" / decoding
+        write_predictions(folder / "predictions.jsonl", tagged)
+        sure = [0.95, 0.65, 0.15] if model == "llm" else None
+        write_raw(folder / "raw.jsonl.gz", [Generated("s1", "gout:B-Disease", 3, True, sure)])
+    ran = [System("llm", "free", 42), System("llm", "forced", 42), System("encoder", "forced", 42), *MODELS]
+    bins = read_confidences(kept / "results", kept / "data", {"toy": ran})
+    assert bins.rows() == [("toy", "llm", 0.6, 0.7, 0.65, 0.0, 1), ("toy", "llm", 0.9, 1.0, 0.95, 1.0, 1)]
 
 
 def test_without_gold_there_is_nothing_to_disagree_with(kept):
