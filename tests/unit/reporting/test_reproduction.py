@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.reporting.efficiency import BERT_FAMILY
-from bioner.reporting.evidence import Evidence
+from bioner.reporting.evidence import RUN_BOUNDS, Evidence
 from bioner.reporting.reproduction import (
     VERDICTS,
     Ours,
@@ -19,6 +19,8 @@ from bioner.reporting.reproduction import (
 )
 from bioner.scoring.table import SCORE_SCHEMA
 from tests.unit.reporting.numbers import cell, counted, scored, timed
+
+RUN = {"scorer": "paper", "scheme": "strict", "stratum": "all"}
 
 
 def f1_of(scores: pl.DataFrame, **where) -> dict:
@@ -59,6 +61,22 @@ def test_more_seeds_tell_the_mean_better():
     """√(1 + 1/n): 1.2247 for two seeds, 1.0954 for five."""
     two, five = (allowed(50, 50, 50, 1.0, seeds)[1] - 50 for seeds in (2, 5))
     assert (two, five) == (pytest.approx(1.96 * 1.2247, abs=1e-3), pytest.approx(1.96 * 1.0954, abs=1e-3))
+
+
+def test_an_interval_that_is_wider_on_one_side_stays_so():
+    """1 below and 4 above; a spread of 1.96·√1.5 = 2.4005: √(1 + 5.7624) = 2.6005 and √(16 + 5.7624) = 4.6650."""
+    low, high = allowed(50, 49, 54, 1.0, 2)
+    assert (50 - low, high - 50) == (pytest.approx(2.6005, abs=1e-4), pytest.approx(4.6650, abs=1e-4))
+    scores = scored(f1=(83.0, 83.0)).with_columns(f1_low=pl.col("f1") - 1, f1_high=pl.col("f1") + 4.1)
+    row = f1_of(scores)
+    assert (row["low"], row["high"]) == (82, pytest.approx(87.1))
+    assert (row["verdict"], row["paper"]) == ("pass", 87.05)
+
+
+def test_a_failure_says_on_which_side_and_scores_end_at_0_and_100():
+    assert f1_of(scored(f1=(90.0,)))["reason"].startswith("the paper's is 1.9 below what ours allows")
+    assert f1_of(scored(f1=(99.5,)))["allowed_high"] == 100
+    assert f1_of(scored(f1=(0.5,)))["allowed_low"] == 0
 
 
 numbers = st.floats(0, 100)
@@ -158,6 +176,18 @@ def test_precision_and_recall_need_predictions():
     assert cell(table, **where, measure="f1")["verdict"] == "pass"
 
 
+def test_precision_recall_and_f1_have_bounds_of_their_own():
+    whose = {"dataset": "BC5CDR", "model": "bert-large-cased", "seed": 0, "decoding": "direct", **RUN}
+    bounds = [
+        whose | {"measure": measure, "value": 87.0, "low": 87.0 - below, "high": 88.0}
+        for measure, below in (("precision", 2), ("recall", 3), ("f1", 4))
+    ]
+    evidence = Evidence(scores=scored(), bounds=pl.DataFrame(bounds, schema=RUN_BOUNDS))
+    where = {"table": "III", "dataset": "BC5CDR", "model": "bert-large-cased", "length": "all"}
+    lows = [cell(reproduction_table(evidence), **where, measure=each["measure"])["low"] for each in bounds]
+    assert lows == [85, 84, 86], "of F1 the score file has them"
+
+
 def test_scores_without_intervals_are_no_test():
     row = f1_of(scored().with_columns(f1_low=None, f1_high=None).cast(SCORE_SCHEMA))
     assert (row["verdict"], row["reason"]) == ("not run", "no interval in the scores")
@@ -180,6 +210,7 @@ def test_seconds_are_judged_by_the_paper_s_protocol_on_its_card_under_several_se
     row = seconds_of(timed(seconds=(0.047, 0.049)))
     assert (row["verdict"], row["ours"], row["paper"]) == ("pass", pytest.approx(0.048), 0.0477)
     assert row["allowed_high"] == pytest.approx(0.048 + 0.003539, abs=1e-6)
+    assert row["allowed_low"] == pytest.approx(0.048 - 0.003539, abs=1e-6)
     assert seconds_of(timed(seconds=(0.040, 0.041)))["verdict"] == "fail"
 
 
@@ -206,8 +237,10 @@ def test_other_seconds_never_pass(timing, reason):
 def test_llms_are_timed_freely_at_batch_16():
     free = timed("llama-8b", (1.84, 1.85), batch=16, decoding="free")
     assert seconds_of(free, "llama-8b")["verdict"] == "pass"
-    forced = timed("llama-8b", (1.84, 1.85), batch=16, decoding="forced")
-    assert seconds_of(forced, "llama-8b")["verdict"] == "not run"
+    theirs = timed("llama-8b", (1.84, 1.85), batch=16, decoding="free-paper")
+    assert seconds_of(theirs, "llama-8b")["verdict"] == "pass"
+    for other in ({"batch": 16, "decoding": "forced"}, {"batch": 1, "decoding": "free"}):
+        assert seconds_of(timed("llama-8b", (1.84, 1.85), **other), "llama-8b")["verdict"] == "not run"
 
 
 def test_the_average_of_the_bert_family_needs_all_three():

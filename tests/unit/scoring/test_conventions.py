@@ -36,6 +36,11 @@ def test_any_overlap_counts_predictions_that_meet_gold_and_gold_that_predictions
     assert scores(gold, "B-D I-D O B-D", "any-overlap", "type") == (50, 200 / 3, 400 / 7)
 
 
+def test_any_overlap_is_no_touch():
+    # One prediction before the entity and one behind it, of its type: neither shares a token with it.
+    assert scores("renal/O gout/B-D hurts/O", "B-D O B-D", "any-overlap", "type") == (0, 0, 0)
+
+
 def test_one_character_of_tolerance_forgives_punctuation_at_either_end_and_no_word_or_other_type():
     # `gout ,` ends one character later; `( aspirin )` starts one before and ends one after; `mg` for `1 mg` misses a
     # digit and a space.
@@ -52,6 +57,12 @@ def test_one_character_of_tolerance_uses_a_gold_entity_once():
     # Both halves of `a-` are one character away; and an entity that is met exactly is met.
     assert scores("a/B-D -/I-D", "B-D B-D", "one-character", "strict") == (50, 100, 200 / 3)
     assert scores("a/B-D -/O", "B-D B-D", "one-character", "strict") == (50, 100, 200 / 3)
+
+
+def test_one_character_of_tolerance_uses_a_prediction_once():
+    # `a-` is one character away from both of its halves, and the comma from both brackets.
+    assert scores("a/B-D -/B-D", "B-D I-D", "one-character", "strict") == (100, 50, 200 / 3)
+    assert scores("(/B-D ,/B-C )/B-D", "O B-D O", "one-character", "strict") == (100, 100 / 3, 50)
 
 
 def test_strict_iob2_drops_entities_that_began_with_an_i():

@@ -40,6 +40,7 @@ def test_of_the_chosen_pair_the_llm_stands_first():
         (comparison(stratum="3+ - 1"), "length claim"),
         (comparison(stratum="3+ - 1", measure="recall"), "length claim"),
         (comparison(pair=("other", "llm")), "exploratory"),
+        (comparison(versus_decoding="free"), "exploratory"),  # not how the LLM was chosen on dev
         (comparison(pair=("enc", "other")), "exploratory"),
         (comparison(dataset="d9"), "exploratory"),
         (comparison(dataset="ChemProt-paper"), "exploratory"),
@@ -89,6 +90,18 @@ def test_a_stratum_with_fewer_than_30_gets_no_verdict_and_costs_the_others_nothi
     assert table["verdict"].to_list() == ["higher", "too few"]
     assert table["p_holm"].to_list() == [0.03, None]
     assert judged(comparison(**{few: 30}))["too_few"].item() is False
+
+
+def test_the_two_measures_of_the_length_claim_are_adjusted_apart():
+    rows = [comparison(stratum="3+ - 1", measure=measure, p=p) for measure, p in (("f1", 0.03), ("recall", 0.04))]
+    table = judged(*rows)
+    assert (table["p_holm"].to_list(), table["tests"].to_list()) == ([0.03, 0.04], [1, 1])
+
+
+def test_an_adjusted_p_of_the_level_is_enough():
+    assert judged(comparison(p=0.05))["verdict"].item() == "higher"
+    assert judged(comparison(p=0.05, difference=2.0))["verdict"].item() == "lower"
+    assert judged(comparison(p=0.0501))["verdict"].item() == "not shown"
 
 
 def test_a_verdict_needs_an_interval_without_zero_too():
