@@ -40,6 +40,13 @@ def words(figure: Figure | None) -> list[str]:
     return [text for text in etree.fromstring(figure.svg).xpath("//*[local-name()='text']//text()") if text.strip()]
 
 
+def places(figure: Figure | None) -> list[tuple[float, float]]:
+    """Where its points stand, in the order of the drawing: to the right and upwards."""
+    assert figure is not None
+    uses = etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[local-name()='use']")
+    return [(float(use.get("x")), -float(use.get("y"))) for use in uses]
+
+
 def test_a_run_of_all_has_all_six_and_each_is_small():
     names = [figure.name for figure in PAGE]
     assert names == [
@@ -75,6 +82,14 @@ def test_every_model_has_its_f1_and_interval_in_every_length():
     figure = by_length(trained, LOOKS)
     # Forced decoding is the headline: the paper's 88.56 and 1.
     assert "JNLPBA, best by length: 1: mistral-7b 67.3, 2: mistral-7b 89.6, 3+: llama-8b 73.0." in figure.alt
+
+
+def test_a_point_stands_at_its_length_as_high_as_its_f1():
+    scores = {"1": 80.0, "2": 90.0, "3+": 60.0}
+    rows = [made.score("BC5CDR", "m", "direct", length, f1) for length, f1 in scores.items()]
+    (one, two, three) = places(by_length(pl.DataFrame(rows), looks_of({"m": "encoder"})))
+    assert one[0] < two[0] < three[0]
+    assert two[1] - one[1] == pytest.approx((one[1] - three[1]) / 2, abs=0.02)
 
 
 def test_controls_are_there_unless_they_say_nothing_or_press_the_others_together():
@@ -124,6 +139,19 @@ def test_speed_is_that_of_the_best_batch_in_every_decoding():
     assert "Timed on a GPU in bf16." in figure.caption
 
 
+def test_the_slower_stands_to_the_right_and_times_by_the_fair_protocol_count_first():
+    scores = [made.score("BC5CDR", model, "direct", "all", f1) for model, f1 in (("a", 70.0), ("b", 80.0))]
+    whose = {"dataset": "BC5CDR", "decoding": "direct", "precision": "bf16", "hardware": "H100"}
+    times = [
+        whose | {"model": model, "protocol": protocol, "seconds_per_sample": seconds}
+        for model, protocol, seconds in (("a", "fair", 0.4), ("a", "paper", 0.1), ("b", "paper", 0.2))
+    ]
+    figure = speed_against_f1(pl.DataFrame(scores), pl.DataFrame(times), looks_of(dict.fromkeys("ab", "encoder")))
+    assert "Pareto front: b 0.2 s 80.0." in figure.alt
+    (a, b) = places(figure)
+    assert b[0] < a[0] and a[1] < b[1]
+
+
 def test_decodings_beside_the_headline_one_are_hollow():
     figure = speed_against_f1(made.strict(), made.time().filter(dataset="JNLPBA"), LOOKS)
     styles = [use.get("style") for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]")]
@@ -162,6 +190,25 @@ def test_the_llm_stands_first_and_what_was_in_the_encoders_favour_stays_so():
     assert "BC5CDR: llama-8b − bert-large-cased" in words(figure)
     assert "−3.0 (−5.0 to −1.0)" in words(figure)
     assert "llama-8b (forced) − bert-large-cased −3.0 (−5.0 to −1.0), lower" in figure.alt
+
+
+def test_points_stand_where_their_differences_are():
+    values = (-4.0, 1.0, 3.5)
+    rows = [made.difference("primary", f"d{value}", "llama-8b", "bert-large-cased", value) for value in values]
+    (left, middle, right) = (x for x, _ in places(differences(pl.DataFrame(rows), LOOKS)))
+    assert left < middle < right
+    assert middle - left == pytest.approx(2 * (right - middle), abs=0.05)
+
+
+def test_exploration_is_of_the_decoding_that_an_llm_is_compared_by():
+    rows = [
+        made.difference("exploratory", "BC5CDR", "llama-8b", "bert-large-cased", value, decoding=decoding)
+        for decoding, value in (("free", 9.0), ("forced", 1.0), ("free-paper", 8.0))
+    ]
+    figure = differences(pl.DataFrame(rows), LOOKS)
+    assert marks(figure)["point"] == 1
+    assert "llama-8b (forced) − bert-large-cased +1.0" in figure.alt
+    assert "Another 2 exploratory comparisons" in figure.caption
 
 
 @pytest.mark.parametrize(
@@ -203,6 +250,14 @@ def test_one_seed_has_no_mean_and_one_epoch_is_a_point():
     assert marks(learning_curves(rows.head(1), LOOKS)) == Counter(seed=1, point=1)
 
 
+def test_the_kept_epoch_is_marked_at_its_own_f1():
+    values = ((1, 1, 60.0, False), (1, 2, 70.0, True), (2, 1, 90.0, True), (2, 2, 80.0, False))
+    names = ("seed", "epoch", "dev_strict_f1", "kept")
+    rows = [{"dataset": "D", "model": "m"} | dict(zip(names, each, strict=True)) for each in values]
+    (first, second) = sorted(places(learning_curves(pl.DataFrame(rows), looks_of({"m": "encoder"}))))
+    assert first[1] > second[1], "90 after epoch 1 of the one seed, 70 after epoch 2 of the other"
+
+
 def test_the_mean_goes_as_far_as_all_went():
     assert mean_curve([[(1, 10), (2, 20), (3, 30)], [(1, 20), (2, 40)]]) == [(1, 15), (2, 30)]
     assert mean_curve([]) == []
@@ -227,6 +282,8 @@ def test_reliability_has_a_diagonal_and_the_error_beside_it():
     styles = [use.get("style") for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]")]
     assert ["fill-opacity: 0" in style for style in styles] == [False, True]  # five tokens are few
     assert marks(reliability(made.bins(), LOOKS))["diagonal"] == 5
+    few, many = reversed(places(figure))  # 0.85 → 0.75 and 0.95 → 0.9, of a square
+    assert (many[1] - few[1]) / (many[0] - few[0]) == pytest.approx(1.5, abs=0.01)
 
 
 def test_ours_against_the_paper_s_where_both_are_of_the_same_data():
@@ -234,6 +291,15 @@ def test_ours_against_the_paper_s_where_both_are_of_the_same_data():
     # Four datasets (not ChemProt), six models, strict and relaxed; free decoding, which is the paper's.
     assert marks(figure) == Counter(point=48, interval=48, identity=2)
     assert "24 cells, 0 with the paper's number outside our interval." in figure.alt
+
+
+def test_the_paper_s_f1_is_to_the_right_and_ours_upwards():
+    rows = [
+        made.score(name, "llama-8b", "free", "all", f1, paper)
+        for name, f1, paper in (("A", 80.0, 70.0), ("B", 81.0, 90.0))
+    ]
+    (one, other) = places(against_paper(pl.DataFrame(rows), pl.DataFrame(), LOOKS))
+    assert (other[1] - one[1]) / (other[0] - one[0]) == pytest.approx(1 / 20, abs=0.001)
 
 
 def test_what_lies_off_is_numbered_and_named_the_furthest_first():

@@ -1,6 +1,7 @@
 """Inference time: what is inside of the clock, what is counted, and how the two protocols differ."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from bioner.errors import InputError
 from bioner.files import write_json
 from bioner.instances import write_instances
 from bioner.predict import load_predictor
+from bioner.raw import Tagged
 from bioner.tables import read_table
 from bioner.timing import TIMING, Protocol, Timed, gflop_per_sample, sample_of, time_batch, time_model
 from bioner.training.job import Job
@@ -69,6 +71,78 @@ def test_seconds_are_those_of_a_sentence(monkeypatch):
     assert (row["seconds_per_sample"], row["seconds_median"]) == (3, 2)
     assert row["seconds_p95"] == pytest.approx(np.percentile([1, 2, 6] * 3, 95))
     assert time_batch(predictor, sample, 2, repeats=3)["seconds_per_sample"] == 3
+
+
+def test_of_passes_the_median_counts_and_of_sentences_those_of_all_passes(monkeypatch):
+    """Each of two sentences takes 1 s in the first pass, 2 in the second and, as it was disturbed, 12 in the third."""
+    clock, left = [0.0], iter([9, 9, 1, 1, 2, 2, 12, 12])
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    def predictor(part, batch):
+        clock[0] += next(left)
+        return []
+
+    row = time_batch(predictor, [instance(name, "a") for name in "xy"], 1, repeats=3)
+    assert (row["seconds_per_sample"], row["seconds_median"]) == (2, 2)
+    assert row["seconds_p95"] == pytest.approx(np.percentile([1, 1, 2, 2, 12, 12], 95))
+
+
+def test_arithmetic_of_many_sentences_is_that_of_one_on_an_even_part():
+    """Every sentence is a product of 10 x 20 and 20 x 5; a quarter of 80 is looked at."""
+    import torch
+
+    seen = []
+
+    def predictor(part, batch):
+        seen.append(len(part))
+        return [torch.ones(10, 20) @ torch.ones(20, 5) for _ in part]
+
+    sample = [instance(str(number), "a") for number in range(80)]
+    assert gflop_per_sample(predictor, sample, 1) == pytest.approx(2 * 10 * 20 * 5 / 1e9)
+    assert seen == [20]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Models that tag nothing, on a machine with a GPU: with what they are loaded, and a sample of one sentence."""
+    loaded = []
+
+    def load(*whose, **how):
+        loaded.append(how)
+        return lambda part, batch: [Tagged(each.id, [0], ["O"]) for each in part]
+
+    monkeypatch.setattr(timing, "load_predictor", load)
+    monkeypatch.setattr(timing, "provenance", lambda: {"gpus": ["H100", "A100"], "cpu": "Xeon"})
+    monkeypatch.setattr(timing, "energy_kwh", lambda gpus: None)
+    monkeypatch.setattr(timing, "gflop_per_sample", lambda *arguments: float(len(arguments[1])))
+
+    def ask(timed, protocol, gpus=0):
+        entry = merged(timed.entry, {"resources": {"predict_gpus": gpus}})
+        few = replace(timed, entry=entry, sample=timed.sample[:1])
+        decoding = "direct" if entry["family"] == "encoder" else "free"
+        (row,) = time_model(few, protocol, [decoding], [1], repeats=1)
+        return loaded[-1], row
+
+    return ask
+
+
+def test_models_are_loaded_as_the_protocol_says(asked, encoder, llm):
+    for timed, protocol, padded, one in (
+        (encoder, Protocol("fair"), False, False),
+        (encoder, Protocol("paper"), True, False),
+        (llm, Protocol("fair"), False, True),
+        (llm, Protocol("fair", merged=False), False, False),
+        (llm, Protocol("paper"), False, False),
+    ):
+        how, _ = asked(timed, protocol)
+        assert (how["padded"], how["merged"]) == (padded, one), (timed.name, protocol)
+
+
+def test_a_row_is_of_the_sample_and_names_what_it_ran_on(asked, encoder):
+    _, row = asked(encoder, Protocol("fair"))
+    assert (row["sentences"], row["gflop_per_sample"], row["hardware"]) == (1, 1, "Xeon"), "it was given no GPU"
+    _, row = asked(encoder, Protocol("fair"), gpus=1)
+    assert row["hardware"] == "H100"
 
 
 def test_energy_is_that_of_the_timed_passes_without_the_warm_up(monkeypatch):
