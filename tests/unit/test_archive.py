@@ -80,6 +80,13 @@ def test_results_are_packed_and_neither_workspaces_nor_weights(tmp_path, work):
     assert packed(work / "runs/demo", tmp_path / "w.tar.gz", weights=True) == sorted([*PACKED, MODEL])
 
 
+@pytest.mark.parametrize(("options", "weights"), [([], set()), (["--weights"], {MODEL})])
+def test_the_command_packs_trained_models_where_it_is_told_to(tmp_path, work, options, weights):
+    run(str(work / "runs/demo"), "--to", str(tmp_path / "a.tar.gz"), *options)
+    with tarfile.open(tmp_path / "a.tar.gz") as opened:
+        assert set(opened.getnames()) == {MANIFEST, *PACKED, *weights}
+
+
 def test_records_of_the_run_come_along_and_names_begin_at_the_working_directory(tmp_path, work):
     long = f"runs/demo/results/{'x' * 300}/scores.csv"
     ours = {record(work, name) for name in ("runs/demo/reports/report.html", f"runs/demo/{SEED}/model", long)}
@@ -140,8 +147,9 @@ def test_tar_and_sha256sum_agree_also_on_odd_names_and_fractions_of_seconds(tmp_
         assert (fresh / name).stat().st_mtime == (tmp_path / "run" / name).stat().st_mtime
 
 
-def test_a_training_under_way_is_waited_for_and_a_lock_that_nobody_holds_is_none(tmp_path, work):
-    lock = work / "runs/demo" / SEED / ".training.lock"
+@pytest.mark.parametrize("place", [SEED, "results/demo/bert/trials/lr1"])
+def test_a_training_under_way_is_waited_for_and_a_lock_that_nobody_holds_is_none(tmp_path, work, place):
+    lock = work / "runs/demo" / place / ".training.lock"
     target = tmp_path / "a.tar.gz"
     with FileLock(lock):
         said = run(str(work / "runs/demo"), "--to", str(target))

@@ -117,6 +117,12 @@ def test_a_profile_is_written_and_the_next_command_told(tmp_path):
     assert written["slurm_partition"] == defaults_of()["slurm_partition"]
 
 
+def test_every_option_is_written_to_its_own_key(tmp_path):
+    options = [text for key, value in GIVEN.items() for text in (SETTINGS[key].option, value)]
+    assert run(str(tmp_path), *options).exit_code == 0
+    assert (tmp_path / "config.yaml").read_text(encoding="utf-8") == profile_text(GIVEN)
+
+
 def test_a_profile_that_is_there_stays_unless_forced_and_the_one_it_is_made_from_always(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text("mine")

@@ -90,6 +90,18 @@ def test_more_gpu_hours_than_the_limit_end_with_1_and_fewer_with_0(here):
     assert run("--limit", 0, models=["oracle"]).exit_code == 0, "no GPU, no hours"
 
 
+def test_a_limit_is_held_against_the_hours_expected_and_money_is_told_at_the_configured_price(here):
+    small = {"models": ["bert-large-cased"], "datasets": ["BC5CDR"]}
+    assert "Money" not in run("--out", "plan.csv", **small).stdout
+    table = read_table(here / "plan.csv", PLAN)
+    expected, most = (table[f"gpu_hours_{name}"].sum() for name in ("expected", "at_most"))
+    assert most > 1.2 * expected
+    assert run("--limit", 1.1 * expected, **small).exit_code == 0
+    assert run("--limit", 0.9 * expected, **small).exit_code == 1
+    priced = run(**small, cost={"gpu_hour": 1000, "currency": "EUR"}).stdout
+    assert f"Money: {1000 * expected:,.0f} EUR expected, {1000 * most:,.0f} at most." in priced
+
+
 def test_a_limit_says_what_it_is_blind_to(here):
     done = run("--limit", 10, models=["bert-small"], datasets=["demo"])
     assert done.exit_code == 0

@@ -50,6 +50,8 @@ def test_a_prediction_takes_its_start_and_its_sentences():
     assert hours(SMALL, Job("predict", "demo", "m", 42, "direct")).most * 3600 == pytest.approx(70)
     for part in ("", "dev/"):
         assert hours(LARGE, Job("predict", "demo", "m", 42, "free", part)).most * 3600 == pytest.approx(1600)
+    fewer = {"demo": Size({"train": 1000, "dev": 250, "test": 500}, 26.0, "counted")}
+    assert hours(LARGE, Job("predict", "demo", "m", 42, "free", "dev/"), fewer).most * 3600 == pytest.approx(850)
 
 
 def test_timing_goes_over_its_sample_by_every_decoding_and_batch():
@@ -59,6 +61,12 @@ def test_timing_goes_over_its_sample_by_every_decoding_and_batch():
     assert found.most * 3600 == pytest.approx(1060)
     both = hours(LARGE, Job("time", "demo", "m"), timing=timing | {"seeds": 2}, seeds=[42, 43, 44])
     assert both.most * 3600 == pytest.approx(2 * 1060)
+    # The paper's way once more: 100 + 0.45 x 3,200. Of the 500 sentences on test no more than there are, on one GPU.
+    paper = hours(LARGE, Job("time", "demo", "m"), timing=timing | {"protocols": ["fair", "paper"]})
+    assert paper.most * 3600 == pytest.approx(1540)
+    many = merged(LARGE, {"resources": {"predict_gpus": 2}})
+    whole = hours(many, Job("time", "demo", "m"), timing=timing | {"sentences": 9999, "batch_sizes": [1]})
+    assert (whole.most * 3600, whole.gpus) == (pytest.approx(100 + 1.5 * 3200), 1)
 
 
 def test_a_trial_is_trained_with_its_own_values_and_a_winner_is_not_known():

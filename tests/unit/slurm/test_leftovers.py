@@ -72,6 +72,14 @@ def test_what_runs_is_warned_first_and_what_waits_cancelled(queue, tmp_path):
     assert (tmp_path / "cancelled").read_text().splitlines() == ["2", "--signal=USR1 1"]
 
 
+def test_a_job_that_ends_before_it_is_told_to_is_no_failure(queue, tmp_path):
+    """Between question and order: scancel knows it no more."""
+    error = "scancel: error: Kill job error on job id 1: Invalid job id specified"
+    (tmp_path / "bin/scancel").write_text(f"#!/bin/sh\n: > {queue}\necho '{error}' >&2\nexit 1\n")
+    queue.write_text(line(1, tmp_path))
+    assert clear("bioner", tmp_path, [TRAIN]) == 1
+
+
 def test_what_does_not_go_stops_the_run(queue, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 2.0)
     queue.write_text(line(1, tmp_path))

@@ -241,11 +241,22 @@ def test_an_error_of_before_is_none_where_the_output_is_there_or_somebody_works(
         assert (cell(run, "A", "bert").state, cell(run, "B", "bert").state) == ("done", "running")
 
 
+def test_a_prediction_on_dev_that_failed_names_its_own_log(overlay, out):
+    trained(out / "results" / "A" / "llama" / "seed42", 70.0)
+    (out / "results" / "A" / "llama" / "seed42" / "free" / "dev").mkdir(parents=True)
+    log = write(out / "logs" / "predict" / "A" / "llama" / "seed42" / "dev" / "free.log", "bioner: no memory\n")
+    row = cell(run_of(overlay), "A", "llama").rows[0]
+    assert (row.stage, row.state, row.trace.note) == ("predict dev", "failed", f"{log}: bioner: no memory")
+
+
 def test_shards_tell_how_far_an_llm_has_decoded(overlay, out):
     base = out / "results" / "A" / "llama" / "seed42"
     trained(base, 70.0)
     place = base / "free" / ".raw.jsonl.gz.shards"
     leave_sign(place / "0123" / "progress.json", {"shards": 40, "done": 12, "seconds_left": 600.0})
+    before = place / "4567" / "progress.json"  # of a job with other settings, an hour ago
+    leave_sign(before, {"shards": 90, "done": 80, "seconds_left": 1.0})
+    before.write_text(json.dumps(json.loads(before.read_text()) | {"at": time.time() - 3600}))
     lock = write(place.with_name(f"{place.name}.lock"))
     with FileLock(lock):
         row = cell(run_of(overlay), "A", "llama").rows[0]
@@ -279,8 +290,11 @@ def test_a_snakemake_that_works_is_known_by_its_locks(tmp_path):
     assert snakemake_since(tmp_path / "out") is None
     lock = write(tmp_path / ".snakemake" / "locks" / "0.output.lock")
     os.utime(lock, (5000, 5000))
+    assert snakemake_since(tmp_path / "out") == snakemake_since(tmp_path / "runs" / "mine") == 5000
+    left = write(tmp_path / ".snakemake" / "locks" / "0.input.lock")
+    os.utime(left, (4000, 4000))
     assert snakemake_since(tmp_path / "out") == 5000
-    lock.unlink()
+    left.unlink(), lock.unlink()
     assert snakemake_since(tmp_path / "out") is None
 
 
@@ -294,9 +308,14 @@ def test_a_search_is_as_far_as_its_trials(overlay, out):
         row = cell(run, "A", "bert").rows[0]
         assert (row.stage, row.state, row.trace.progress, row.trace.dev_f1) == ("search", "running", "1/3 trials", 84.2)
         assert row.trace.note == f"{trials[1]} 3/20"
+    # One took 100 s, two are to take 300 and 2400 s each: 1700 in the mean, which the other seed takes of as many.
+    sentences(out, "A", 50)
+    with FileLock(under_way(folder / trials[1])), FileLock(under_way(folder / trials[2])):
+        first, second = cell(run, "A", "bert").rows
+        assert (first.left, second.left) == (pytest.approx(4800, abs=10), pytest.approx(5500 / 3, abs=1))
     for name in trials[1:]:
         trained(folder / name, 79.0)
-    (folder / trials[1] / ".training.lock").unlink(missing_ok=True)
+        (folder / name / ".training.lock").unlink(missing_ok=True)
     row = cell(run, "A", "bert").rows[0]
     assert (row.state, row.trace.progress, row.trace.dev_f1) == ("waiting", "3/3 trials", 81.0)
 
@@ -311,6 +330,22 @@ def test_what_waits_takes_what_the_same_model_took_a_sentence(overlay, out):
     assert cell(run, "B", "llama").left is None
     told = shown(matrix(run), [])
     assert "Time left, as far as known: 2 min one after the other, for 1 of 5 cells that are not done" in told
+
+
+def test_a_model_that_learns_of_a_part_takes_the_time_of_that_part(overlay, out):
+    """2 s a sentence, 10 of the 30 that the other corpus has, under two seeds: 2 x 20 s."""
+    overlay.write_text(overlay.read_text().replace("like: bert-mini,", "like: bert-mini, train: {sentences: 10},"))
+    finished(out, "A")
+    sentences(out, "B", 30)
+    assert cell(run_of(overlay), "B", "bert").left == 40
+
+
+def test_a_cell_that_is_timed_says_so_until_its_times_are_there(overlay, out):
+    finished(out, "A")
+    write(out / "logs" / "time" / "A" / "bert.log", "bioner: no memory\n")
+    assert in_short(cell(run_of(overlay), "A", "bert")) == "failed time 82.0"
+    write(out / "results" / "A" / "bert" / "timing.csv")
+    assert in_short(cell(run_of(overlay), "A", "bert")) == "done 82.0"
 
 
 def test_a_training_that_runs_tells_what_its_other_seed_will_take(overlay, out):
