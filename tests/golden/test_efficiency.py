@@ -4,7 +4,9 @@ import json
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from bioner.cli import app
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.kept import Told, read_kept
 from bioner.reporting.report import report
@@ -226,6 +228,15 @@ def test_a_machine_without_gpus_costs_by_its_own_price_and_without_a_price_nothi
     trained(kept, BERTS[0], gpus=[])
     assert row(costs(kept, gpu_hour=3.0, cpu_hour=0.5), stage="train")["money"] == 0.25
     assert row(costs(kept, gpu_hour=3.0), stage="train")["money"] is None
+
+
+def test_the_command_pays_the_prices_that_it_is_told(kept):
+    trained(kept, BERTS[0])
+    folders = ("--results", kept / "results", "--data", kept / "data", "--out", kept / "reports")
+    for given, money in (((), None), (("--prices", '{"gpu_hour": 3}'), 3)):
+        done = CliRunner().invoke(app, ["report", *map(str, (*folders, *given))])
+        assert done.exit_code == 0, done.output
+        assert row(pl.read_csv(kept / "reports" / "cost.csv"), stage="train")["money"] == money
 
 
 def test_a_search_costs_all_its_trials_and_its_winner_nothing_more(kept):

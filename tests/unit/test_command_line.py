@@ -1,4 +1,6 @@
-"""The command line around the commands: one line for what goes wrong, and the exit code that tells which kind it is."""
+"""The command line around the commands: one line for what goes wrong, the exit code that tells which kind it is, and
+options that reach what they are for.
+"""
 
 import errno
 import os
@@ -8,10 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from bioner.cli import app
+from bioner.instances import Prediction, read_predictions, write_instances, write_predictions
+from bioner.raw import Generated, write_raw
 from tests import forked
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, instance
 
 BIONER = str(Path(sys.executable).parent / "bioner")
 
@@ -124,3 +131,86 @@ def test_a_question_that_is_broken_off_writes_nothing(tmp_path, ending):
     assert asked.returncode == 130
     assert said == "\nbioner: broken off\n"
     assert list(tmp_path.iterdir()) == []
+
+
+GOLD = [instance(str(number), "gout/B-D and/O chronic/B-D renal/I-D failure/I-D") for number in range(9)]
+
+
+def made(out: Path, *arguments: object) -> Path:
+    """What a command writes to `out`."""
+    done = CliRunner().invoke(app, [*map(str, arguments), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    return out
+
+
+@pytest.fixture
+def systems(tmp_path) -> Path:
+    """A folder with gold and two systems: one finds the long mention in two of three sentences, the other in one."""
+    write_instances(tmp_path / "gold.jsonl", GOLD)
+    write_instances(tmp_path / "train.jsonl", GOLD[:1])
+    for name, rest in (("p", (0, 1)), ("q", (2,))):
+        found = [item.tags if number % 3 in rest else ["B-D", *"OOOO"] for number, item in enumerate(GOLD)]
+        told = [Prediction(item.id, tags) for item, tags in zip(GOLD, found, strict=True)]
+        write_predictions(tmp_path / f"{name}.jsonl", told)
+    return tmp_path
+
+
+def test_options_of_scoring_do_what_they_say(systems):
+    def scored(*options: object) -> pl.DataFrame:
+        files = ("--gold", systems / "gold.jsonl", "--pred", systems / "p.jsonl")
+        return pl.read_csv(made(systems / "scores.csv", "score", *files, *options))
+
+    plain = scored()
+    twice = ("--length-cut", 2, "--length-cut", 1, "--length-cut", 2)
+    assert scored(*twice).equals(plain), "cuts in any order, one of them twice"
+    assert not scored("--length-cut", 3).equals(plain)
+    assert ("D" in plain["label"], "D" in scored("--no-per-type")["label"]) == (True, False)
+    assert set(plain["stratum"]) < set(scored("--train", systems / "train.jsonl")["stratum"])
+    assert plain["f1_low"].null_count() == len(plain)
+    lows = [scored("--bootstrap", 40, "--bootstrap-seed", seed)["f1_low"].to_list() for seed in (1, 1, 2)]
+    assert lows[0] == lows[1] != lows[2]
+
+
+def test_options_of_comparing_do_what_they_say(systems):
+    def compared(*options: object) -> bytes:
+        files = ("--gold", systems / "gold.jsonl", "--pred", systems / "p.jsonl", "--versus", systems / "q.jsonl")
+        return made(systems / "compared.csv", "compare", *files, *options).read_bytes()
+
+    settings = [(20, 1, 1), (20, 1, 3), (20, 2, 1), (40, 1, 1)]
+    found = [
+        compared("--resamples", resamples, "--resampling-seed", seed, "--length-cut", cut)
+        for resamples, seed, cut in (*settings, settings[0])
+    ]
+    assert found[0] == found[-1]
+    assert len(set(found)) == len(settings)
+
+
+def test_members_of_an_ensemble_are_combined_as_asked_for(systems):
+    """Each finds `gout` everywhere; of the nine long mentions the first finds six, the second the three others."""
+    files = ("--gold", systems / "gold.jsonl", "--pred", systems / "p.jsonl", "--pred", systems / "q.jsonl")
+    counts = {}
+    for combine in ("union", "intersection"):
+        out = made(systems / "both.jsonl", "ensemble", *files, "--combine", combine)
+        counts[combine] = sum(one.tags.count("B-D") for one in read_predictions(out, GOLD))
+    assert counts == {"union": 18, "intersection": 9}
+
+
+def test_answers_are_realigned_by_the_method_asked_for_and_keep_types_of_gold_or_training(tmp_path):
+    gold = [instance("a", "IL-2/B-Gene grows/O"), instance("b", "gout/B-Disease hurts/O")]
+    write_instances(tmp_path / "gold.jsonl", gold)
+    write_instances(tmp_path / "train.jsonl", gold[:1])
+    texts = ("IL2:B-Gene\ngrows:O\n", "gout:B-Disease\nhurts:B-Drug\n")
+    raw = [Generated(item.id, text, 9, True) for item, text in zip(gold, texts, strict=True)]
+    write_raw(tmp_path / "raw.jsonl", raw)
+    files = ("--gold", tmp_path / "gold.jsonl", "--raw", tmp_path / "raw.jsonl", "--train", tmp_path / "train.jsonl")
+    found = {
+        method: [
+            one.tags
+            for one in read_predictions(made(tmp_path / "p.jsonl", "realign", *files, "--method", method), gold)
+        ]
+        for method in ("robust", "paper")
+    }
+    assert found == {
+        "robust": [["B-Gene", "O"], ["B-Disease", "O"]],
+        "paper": [["O", "O"], ["B-Disease", "O"]],
+    }

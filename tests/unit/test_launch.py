@@ -1,5 +1,6 @@
 """A training on several GPUs: checked first, then handed to accelerate with the same command."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,9 @@ import sys
 import psutil
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from bioner.cli import app
 from bioner.errors import InputError
 from bioner.training import launch as launching
 from bioner.training.launch import ACCELERATE_CONFIG, launch, launch_command
@@ -49,6 +52,17 @@ def test_two_gpus_start_two_processes(monkeypatch):
     with pytest.raises(SystemExit):
         launch("mine", 2)
     assert started[0][started[0].index("--num_processes") + 1] == "2"
+
+
+def test_trainings_and_predictions_start_a_process_for_each_gpu_of_their_own(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(launching, "launch", lambda name, gpus: asked.append((name, gpus)) or exit(0))
+    entry = {"family": "llm", "source": {"hub": "a/b"}, "resources": {"gpus": 4, "predict_gpus": 2}}
+    files = {"train": ["--data", str(tmp_path)], "predict": ["--gold", "test.jsonl", "--decoding", "free"]}
+    for command, options in files.items():
+        arguments = [command, command, "--entry", json.dumps(entry), *options, "--out", str(tmp_path / "out")]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert asked == [("train", 4), ("predict", 2)]
 
 
 def test_another_number_of_processes_than_gpus_is_refused(monkeypatch):

@@ -42,13 +42,22 @@ def test_hyper_parameters_may_be_fixed(tmp_path):
 def test_the_hyper_parameters_of_one_model_are_fixed_on_the_command_line(tmp_path):
     """`--config` hands over `null` as text."""
     settings = "settings={biomedbert-large: {search: null, train: {batch_size: 16, learning_rate: 2.0e-5}}}"
-    planned = jobs(dry_run(tmp_path, "results/BC5CDR/biomedbert-large/scores.csv", "--config", settings))
+    cell = ("results/BC5CDR/biomedbert-large/scores.csv", "--printshellcmds")
+    text = dry_run(tmp_path, *cell, "--config", settings)
+    planned = jobs(text)
     assert planned["train"] == 3
+    assert (
+        re.findall(r"bioner train .*? (--snapshot \S+) 2>&1", text) == ["--snapshot models/biomedbert-large.json"] * 3
+    )
     assert "trial" not in planned
 
 
 def test_a_search_is_a_target_of_its_own(tmp_path):
-    planned = jobs(dry_run(tmp_path, "results/BC5CDR/deberta-v3-large/search.csv"))
+    text = dry_run(tmp_path, "results/BC5CDR/deberta-v3-large/search.csv", "--printshellcmds")
+    planned = jobs(text)
+    assert (
+        re.findall(r"bioner train .*? (--snapshot \S+) 2>&1", text) == ["--snapshot models/deberta-v3-large.json"] * 12
+    )
     assert planned == {"fetch": 1, "snapshot": 1, "normalize": 1, "trial": 12, "search": 1, "total": 16}
 
 
@@ -95,20 +104,21 @@ def test_a_cell_is_built_alone(tmp_path, model):
 
 
 def test_settings_reach_the_commands(tmp_path):
-    """Of scoring, comparing, timing and realigning; none has its default here."""
+    """Of scoring, comparing, timing, realigning and prices; none has its default here."""
     settings = {
         "scoring": "{length_cuts: [1, 4], bootstrap: 77, bootstrap_seed: 78, per_type: false}",
         "compare": "{resamples: 179, seed: 80}",
         "timing": "{sentences: 81, batch_sizes: [3, 5], repeats: 82, seeds: 2, protocols: [paper], "
         "llm_weights: as-trained}",
         "realign": "{method: paper}",
+        "cost": "{gpu_hour: 83}",
     }
     models = "models=[mistral-7b,biomedbert-large]"
     given = [f"{name}={value}" for name, value in settings.items()]
     plan = ["--printshellcmds", "--config", "datasets=[BC5CDR]", models, "search=false", "seeds=[6,7]", *given]
     commands: dict[str, set[str]] = {}
     shown = dry_run(tmp_path, *plan)
-    for name, command in re.findall(r"bioner (score|compare-all|time|realign) (.*?) 2>&1", shown):
+    for name, command in re.findall(r"bioner (score|compare-all|time|realign|report) (.*?) 2>&1", shown):
         commands.setdefault(name, set()).add(" ".join(command.split()) + " ")
     wanted = {
         "score": "--length-cut 1 --length-cut 4 --no-per-type --bootstrap 77 --bootstrap-seed 78 ",
@@ -116,6 +126,7 @@ def test_settings_reach_the_commands(tmp_path):
         "time": "--batch 3 --batch 5 --protocol paper --llm-weights as-trained --method paper "
         "--sentences 81 --repeats 82 ",
         "realign": "--method paper ",
+        "report": '"gpu_hour": 83}\' ',
     }
     assert commands.keys() == wanted.keys()
     for name, options in wanted.items():
@@ -126,7 +137,10 @@ def test_settings_reach_the_commands(tmp_path):
 
 
 def test_predictions_on_dev_lie_under_dev(tmp_path):
-    planned = jobs(dry_run(tmp_path, "results/BC5CDR/dictionary/seed42/direct/dev/scores.csv"))
+    text = dry_run(tmp_path, "results/BC5CDR/dictionary/seed42/direct/dev/scores.csv", "--printshellcmds")
+    gold = re.findall(r"bioner (predict|realign|score) .*?--gold (\S+)", text)
+    assert sorted(gold) == [(name, "data/BC5CDR/dev.jsonl") for name in ("predict", "realign", "score")]
+    planned = jobs(text)
     assert planned == {"fetch": 1, "normalize": 1, "predict": 1, "realign": 1, "score": 1, "total": 5}
 
 

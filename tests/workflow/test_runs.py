@@ -129,6 +129,28 @@ def test_times_that_a_purge_of_scratch_makes_people_touch_are_no_reason_to_run(f
     assert planned(folder, SCORES) == {}
 
 
+def test_a_training_is_known_by_its_record_and_not_by_the_times_of_its_weights(folder):
+    """Files as an earlier run left them, then the weights touched, then another training in their place."""
+    config = yaml.safe_load((folder / "tiny.yaml").read_text())
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config | {"models": ["bert-mini"], "seeds": [42]}))
+    data, seed = folder / "data/tiny", folder / "results/tiny/bert-mini/seed42"
+    for place in (data / "raw", seed / "model", seed / "direct"):
+        place.mkdir(parents=True)
+    instances = [data / name for name in ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")]
+    record, raw = seed / "run.json", seed / "direct/raw.jsonl.gz"
+    now = time.time()
+    made = [data / "raw", data / "raw.json", *instances, seed / "model", seed / "history.csv", record, raw]
+    for age, path in enumerate(reversed([*made, seed / "direct/run.json"])):
+        if not path.is_dir():
+            path.write_text(path.name)
+        os.utime(path, (now - 60 * age - 600,) * 2)
+    os.utime(seed / "model", (now, now))
+    target = str(raw.relative_to(folder))
+    assert planned(folder, target) == {}
+    record.write_text("another training")
+    assert planned(folder, target) == {"predict": 1}
+
+
 def test_what_another_version_recorded_is_no_obstacle(folder):
     """Files fetched by a workflow whose parameters were others are planned anew, not stumbled over."""
     run(folder, "results/tiny/all-o/scores.csv")
