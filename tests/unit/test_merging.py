@@ -14,7 +14,8 @@ from bioner.cli import app
 from bioner.config import merged
 from bioner.errors import InputError
 from bioner.instances import write_instances
-from bioner.merging import merge
+from bioner.merging import Agreement, _agreement, _choices, merge
+from bioner.models import IGNORED
 from bioner.predict import predict
 from bioner.tagging import Text, entry_of, load_tagger
 from bioner.training.job import Job
@@ -109,6 +110,24 @@ def test_the_command_tells_how_they_agree_and_overwrites_nothing(adapted, senten
     again = CliRunner().invoke(app, options)
     assert isinstance(again.exception, InputError)
     assert "a name that is free" in str(again.exception)
+
+
+def test_agreement_is_counted_over_the_answers_and_over_what_decides():
+    """Two answers of four pieces and of two behind their prompts; three of the six decide on tags."""
+    labels = [[IGNORED, IGNORED, IGNORED, 5, IGNORED, 6], [IGNORED, 7, IGNORED]]
+    deciding = [{"input_ids": [1] * len(row), "attention_mask": [1] * len(row), "labels": row} for row in labels]
+    found = _agreement([[1, 2, 3, 4], [5, 6]], [[1, 2, 0, 0], [5, 6]], deciding)
+    assert found == Agreement(2, 6, 4 / 6, 3, 2 / 3)
+    assert _agreement([], [], []) == Agreement(0, 0, None, 0, None)
+
+
+def test_what_a_model_would_write_is_asked_of_it_where_it_would(source):
+    model = AutoModelForCausalLM.from_pretrained(source).eval()
+    ids = list(range(10, 22))
+    plain = model(torch.tensor([ids])).logits[0].argmax(-1).tolist()
+    labels = [IGNORED] * 7 + ids[7:]
+    (chosen,) = _choices(model, [{"input_ids": ids, "attention_mask": [1] * 12, "labels": labels}])
+    assert chosen == plain[6:11], "each piece by what stands before it"
 
 
 def test_there_must_be_something_to_merge(tiny_llm, trained_llm, sentences, tmp_path):

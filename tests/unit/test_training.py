@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,7 @@ from bioner.errors import InputError
 from bioner.instances import entity_types
 from bioner.models.hub import load_token_classifier
 from bioner.models.llm import load_trained
-from bioner.predict import load_predictor, predict
+from bioner.predict import load_predictor, predict, predict_to
 from bioner.raw import Generated, Tagged
 from bioner.realignment.realign import realign, realign_all
 from bioner.scoring.score import headline_f1
@@ -91,6 +92,37 @@ def test_forced_decoding_writes_the_input_s_words_with_one_legal_tag_each(tiny_l
         assert violation(prediction.tags) is None
 
 
+@pytest.mark.parametrize("decoding", ["forced", "free-paper"])
+def test_an_llm_decodes_as_the_entry_and_the_seed_say(tiny_llm, sentences, trained_llm, tmp_path, decoding):
+    model = Path(shutil.copytree(trained_llm / "model", tmp_path / "model"))
+    path = model / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"do_sample": True, "temperature": 0.5}))
+    entry = with_settings(tiny_llm, predict={"tokens_per_word": 1, "window": 5, "legal_transitions": True})
+    files = (tmp_path / "raw.jsonl", "tiny-llama", entry, sentences, sentences, model)
+    predict_to(*files, decoding, seed=11, record=tmp_path / "run.json")
+    run = json.loads((tmp_path / "run.json").read_text())
+    expected = {
+        "forced": {"window": 5, "legal_transitions": True, "draft": "table"},
+        "free-paper": {"generation_seed": 11, "seed": 11},
+    }[decoding]
+    assert {name: run[name] for name in expected} == expected
+    if decoding == "free-paper":
+        assert run["generation"]["temperature"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("precision", "padded", "bf16"), [("bf16", False, True), ("bf16", True, False), ("fp32", False, False)]
+)
+def test_an_encoder_tags_in_the_precision_it_was_trained_in(
+    tiny_encoder, sentences, trained_encoder, monkeypatch, precision, padded, bf16
+):
+    seen = []
+    monkeypatch.setattr("bioner.models.encoder.tag", lambda *_, **how: seen.append((how["bf16"], how["pad_to"])) or [])
+    entry = with_settings(tiny_encoder, train={"precision": precision})
+    load_predictor("tiny-bert", entry, trained_encoder / "model", "direct", padded=padded)(sentences, 2)
+    assert seen == [(bf16, 32 if padded else 0)]
+
+
 def test_batches_do_not_change_forced_tags(tiny_llm, sentences, trained_llm):
     predictor = load_predictor("tiny-llama", tiny_llm, trained_llm / "model", "forced")
     assert predictor(sentences, 1) == predictor(sentences, 3)
@@ -161,6 +193,15 @@ def test_one_process_drives_one_gpu_however_many_are_visible(tiny_encoder, sente
     assert arguments.train_batch_size * arguments.gradient_accumulation_steps == 16
 
 
+def test_the_optimiser_does_as_the_entry_says(tiny_encoder, sentences, tmp_path):
+    changes = {"learning_rate": 3e-4, "weight_decay": 0.3, "warmup": 0.25, "optimizer": "adafactor", "epochs": 2.5}
+    entry = with_settings(tiny_encoder, train=changes)
+    arguments = training_arguments(Job("tiny-bert", entry, sentences, sentences, 7), tmp_path, 4)
+    told = (arguments.learning_rate, arguments.weight_decay, arguments.warmup_steps, arguments.num_train_epochs)
+    assert told == (3e-4, 0.3, 0.25, 2.5)
+    assert (arguments.optim, arguments.lr_scheduler_type, arguments.seed) == ("adafactor", "linear", 7)
+
+
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_an_empty_split_is_refused(tiny_encoder, sentences, tmp_path, split):
     splits = {"train": sentences, "dev": sentences} | {split: []}
@@ -199,7 +240,11 @@ def test_batch_settings_that_do_not_divide_are_refused(tiny_encoder, sentences, 
 
 
 def test_a_sample_is_fixed_by_the_seed_and_keeps_the_corpus_order(sentences):
-    chosen = sample(sentences * 10, 5, seed=3)
-    assert len(chosen) == 5
-    assert chosen == sample(sentences * 10, 5, seed=3)
+    corpus = [replace(sentences[0], id=f"{number:02}") for number in range(30)]
+    chosen = {seed: [item.id for item in sample(corpus, 5, seed)] for seed in (3, 4, 5)}
+    assert [item.id for item in sample(corpus, 5, seed=3)] == chosen[3]
+    assert len(set(map(tuple, chosen.values()))) == 3, "another seed, another sample"
+    for ids in chosen.values():
+        assert len(set(ids)) == 5
+        assert ids == sorted(ids)
     assert sample(sentences, None, seed=3) == sample(sentences, 99, seed=3) == sentences

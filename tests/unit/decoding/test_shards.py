@@ -20,7 +20,7 @@ from bioner.decoding.forced import ForcedDecoder
 from bioner.decoding.free import FreeDecoder
 from bioner.decoding.shards import Shards, shards_folder
 from bioner.errors import InputError, Interrupted
-from bioner.instances import write_instances
+from bioner.instances import Prediction, write_instances, write_predictions
 from bioner.predict import SHARD, load_predictor, predict_to
 from bioner.raw import Generated
 from bioner.signs import SIGN, is_held, read_sign
@@ -397,10 +397,17 @@ def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
     assert identity(train=gold[:3]) == identity(), "free generation has no drafts"
     assert identity("forced", train=gold[:3]) != identity("forced")
     assert identity("forced") != identity()
+    for name, tag in (("a", "O"), ("b", "B-Gene")):
+        told = [Prediction(item.id, [tag] + ["O"] * (len(item.tokens) - 1)) for item in gold]
+        write_predictions(tmp_path / name, told)
+    assert identity("forced", draft=tmp_path / "a") != identity("forced", draft=tmp_path / "b")
     other = [replace(gold[0], tokens=[*gold[0].tokens[:-1], "!"]), *gold[1:]]
     assert identity(gold=other) != identity()
     before = identity()
     os.utime(folder / "model" / "config.json", (1, 1))
+    assert identity() != before
+    before = identity()
+    monkeypatch.setattr("bioner.predict.version", lambda package: "another")
     assert identity() != before
 
 

@@ -188,6 +188,15 @@ def test_energy_adds_up_over_sessions(monkeypatch):
     assert second.energy() == 3.0
 
 
+def test_peaks_of_memory_are_those_of_all_sessions(monkeypatch):
+    monkeypatch.setattr("bioner.training.progress.peak_memory", lambda gpus: (2.0, 3.0))
+    progress = Progress("x", gpus=1)
+    assert progress.peak_memory() == (2.0, 3.0)
+    epochs = ((5.0, 7.0), (1.0, None))
+    progress.rows = [dict(zip(("peak_memory_gb", "peak_gpu_memory_gb"), epoch, strict=True)) for epoch in epochs]
+    assert progress.peak_memory() == (5.0, 7.0)
+
+
 class Watched(torch.nn.Module):
     """A model that keeps what it was asked and answered."""
 

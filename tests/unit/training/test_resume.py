@@ -9,15 +9,18 @@ import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+import torch
 from accelerate import PartialState
 
 from bioner.catalogue import complete_entry
 from bioner.config import merged
 from bioner.errors import InputError, Interrupted
 from bioner.training import checkpoints
+from bioner.training.interrupts import Interrupts
 from bioner.training.job import Job
 from bioner.training.progress import Progress, best_of, step_to_keep
 from bioner.training.run import _source, train
@@ -243,6 +246,21 @@ def test_a_new_best_has_the_best_before_it_to_fall_back_to(job, tmp_path, monkey
     assert steps_at_hand(tmp_path) == [6, 18]
 
 
+def test_where_the_last_epoch_is_kept_the_best_may_be_gone(job, tmp_path, monkeypatch, caplog):
+    """The first of three epochs was the best: nothing needs it, and the third is gone on from."""
+    last = replace(job, entry=merged(job.entry, {"train": {"checkpoint": "last"}}))
+    scores = iter((50.0, 40.0, 30.0, 20.0))
+    monkeypatch.setattr("bioner.training.classifier.Dev.scores", lambda *_: {"strict_f1": next(scores)})
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_step(patch, 19, crash)
+        train(last, tmp_path)
+    assert steps_at_hand(tmp_path) == [12, 18]
+    with caplog.at_level("INFO"):
+        train(last, tmp_path)
+    assert "going on from step 18" in caplog.text
+    assert results(tmp_path)[2]["step"] == 24
+
+
 @pytest.mark.parametrize("file", [slow("model.safetensors"), "optimizer.pt"])
 def test_without_the_best_checkpoint_a_newer_one_is_of_no_use(job, tmp_path, monkeypatch, caplog, file):
     worse = replace(job, entry=merged(job.entry, {"train": {"epochs": 5, "patience": None, "learning_rate": 5e-2}}))
@@ -357,6 +375,58 @@ def test_checkpoints_from_other_data_are_not_gone_on_from(job, left, caplog, dat
         assert (left / ASIDE / "checkpoints" / "checkpoint-12").is_dir()
         crash()
     assert steps_at_hand(left) == [6, 12], "cut short before its first checkpoint, it gives the others' back"
+
+
+def test_another_job_that_is_killed_before_its_first_checkpoint_costs_nothing(job, left, monkeypatch):
+    """kill -9 gives nothing back: the job of before finds its checkpoints where they were put aside."""
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr("bioner.training.workspace._leave", lambda out, done: None)
+        with workspace_of(replace(job, seed=8), left):
+            crash()
+    assert steps_at_hand(left) == []
+    with pytest.raises(Crash), workspace_of(job, left):
+        assert steps_at_hand(left) == [6, 12]
+        crash()
+    assert steps_at_hand(left) == [6, 12]
+
+
+def test_what_checkpoints_depend_on(job, tmp_path, monkeypatch):
+    """Whatever may change a weight is part of a job's identity; how it is predicted with later is not."""
+
+    def identity(of: Job) -> str:
+        return json.dumps(of.identity(), sort_keys=True)
+
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "model.safetensors").write_text("one")
+    local = replace(job, entry=merged(job.entry, {"source": {"hub": str(source), "scratch": None}}))
+    jobs = [
+        *(job, local, replace(job, name="other"), replace(job, seed=8), replace(job, processes=2)),
+        *(replace(job, data={"train": "other"}), replace(job, train=job.train[1:]), replace(job, dev=job.dev[1:])),
+        *(replace(job, entry=merged(job.entry, change)) for change in ({"max_length": 16}, {"train": {"epochs": 9}})),
+    ]
+    found = [identity(one) for one in jobs]
+    (source / "model.safetensors").write_text("another")
+    found.append(identity(local))
+    assert identity(replace(job, entry=merged(job.entry, {"predict": {"batch_size": 1}}))) == found[0]
+    monkeypatch.setattr("bioner.training.job.version", lambda package: "another")
+    found.append(identity(job))
+    assert len(set(found)) == len(found)
+
+
+def test_a_signal_to_any_process_lets_all_of_them_leave(monkeypatch):
+    """Those that stayed would wait for the others, at the next step, for ever."""
+    monkeypatch.setattr("bioner.training.interrupts.PartialState", lambda: SimpleNamespace(num_processes=2))
+    for mine, others, expected in (
+        (None, 0, None),
+        (None, 1, signal.SIGTERM),
+        (signal.SIGUSR1, 0, signal.SIGUSR1),
+        (signal.SIGUSR1, 1, signal.SIGUSR1),
+    ):
+        monkeypatch.setattr("bioner.training.interrupts.reduce", lambda came, how, others=others: came + others)
+        interrupts = Interrupts()
+        interrupts.came = mine
+        assert interrupts.anywhere(torch.device("cpu")) == expected
 
 
 @pytest.mark.slow

@@ -93,17 +93,19 @@ def test_a_training_in_another_process_is_seen_while_it_runs_and_after_it_was_ki
 
 
 def test_signs_tell_step_epoch_and_the_best_f1_so_far(job, tmp_path, monkeypatch):
-    """Six steps an epoch; the sign is left at every step here, and the crash comes in the pass after the tenth."""
+    """Six steps an epoch; the sign is left at every step here, and the crash comes in the pass after the fourteenth."""
     monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
+    scores = iter((40.0, 30.0))
+    monkeypatch.setattr("bioner.training.classifier.Dev.scores", lambda *_: {"strict_f1": next(scores)})
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        at_step(patch, 11, crash)
+        at_step(patch, 15, crash)
         train(job, tmp_path)
     sign = read_sign(tmp_path / WORKSPACE / "checkpoints" / "progress.json")
     assert sign is not None
-    assert [sign.number(name) for name in ("step", "steps", "epochs")] == [10, 24, 4]
-    assert sign.number("epoch") == pytest.approx(10 / 6, abs=0.01)
+    assert [sign.number(name) for name in ("step", "steps", "epochs")] == [14, 24, 4]
+    assert sign.number("epoch") == pytest.approx(14 / 6, abs=0.01)
     assert (sign.number("seconds_left") or 0) > 0
-    assert sign.number("dev_strict_f1") is not None
+    assert sign.number("dev_strict_f1") == 40
 
 
 def test_the_lock_of_a_training_is_the_one_that_is_asked_for(observed):

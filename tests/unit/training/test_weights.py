@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from transformers import AutoModelForCausalLM
 
 from bioner.config import merged
 from bioner.errors import InputError
-from bioner.models import adapters
+from bioner.models import adapters, hub
+from bioner.models.hub import load_tokenizer
 from bioner.models.llm import load_trained
 from bioner.training.card import write_card
 from bioner.training.job import Job
 from bioner.training.run import train
-from tests.unit.training.helpers import job_of, recipe, stand_in
+from tests.unit.training.helpers import Crash, crash, job_of, recipe, stand_in
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,26 @@ def test_the_model_card_says_how_to_load_the_adapter(family, kind, adapted, llam
     assert ("num_labels=7" in card) == (family == "llm-head")
     assert "| LoRA | rank 128, alpha 256, dropout 0.05, on q_proj" in card
     assert not re.search(r"{{|{%|None|undefined", card)
+
+
+@pytest.mark.parametrize("family", ["encoder", "llm", "llm-head"])
+def test_tokenizer_and_weights_are_those_of_the_commit_that_was_noted(
+    family, tiny_encoder, llama, sentences, tmp_path, monkeypatch
+):
+    asked, tokenizer = [], load_tokenizer(llama)
+
+    def loaded(load: Callable, source: str, revision: str | None, **_: object) -> object:
+        asked.append((source, revision))
+        if len(asked) == 2:  # the tokenizer comes first
+            crash()
+        return tokenizer
+
+    monkeypatch.setattr(hub, "_loaded", loaded)
+    source = {"hub": "owner/name", "revision": "c0ffee", "scratch": None}
+    entry = tiny_encoder if family == "encoder" else recipe("llama-8b", llama, family=family)
+    with pytest.raises(Crash):
+        train(Job("tiny", merged(entry, {"source": source}), sentences, sentences, 7), tmp_path / "run")
+    assert asked == [("owner/name", "c0ffee")] * 2
 
 
 def test_a_wrong_folder_is_told_apart(model, llama, mistral):
