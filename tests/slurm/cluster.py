@@ -89,7 +89,7 @@ def why_not(accounting: bool = False) -> str | None:
         return "this machine has a Slurm of its own (SLURM_CONF is set)"
     ours = psutil.Process().children(recursive=True)  # a test's own
     for found in psutil.process_iter():
-        if found.name() in ("slurmctld", "slurmd") and found not in ours:
+        if found.name() in ("slurmctld", "slurmd") and found.status() != psutil.STATUS_ZOMBIE and found not in ours:
             return f"a Slurm is running on this machine ({found.name()})"
     return None
 
