@@ -1,5 +1,6 @@
 """A Slurm of two nodes on this machine, for the time of the tests: its own configuration, key, ports and folders."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -156,8 +157,9 @@ class Cluster:
 
     def stop(self) -> None:
         """End all jobs and daemons that this object started."""
-        self.run("scancel", "--user=root", check=False)
-        time.sleep(1)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # without a controller it would wait for one
+            self.run("scancel", "--user=root", check=False, timeout=20)
+            time.sleep(1)
         for daemon in reversed(self.daemons):
             daemon.terminate()
             try:
@@ -168,9 +170,9 @@ class Cluster:
             if found.pid != os.getpid() and str(self.base) in self._environment(found):
                 found.kill()
 
-    def run(self, *command: str, check: bool = True) -> str:
+    def run(self, *command: str, check: bool = True, timeout: float = PATIENCE) -> str:
         """What one of Slurm's commands prints."""
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environ, timeout=PATIENCE)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environ, timeout=timeout)
         assert not check or done.returncode == 0, (command, done.stderr)
         return done.stdout
 

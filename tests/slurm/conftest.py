@@ -22,7 +22,7 @@ MATRIX = {
     "datasets": ["demo"],
     "models": ["dictionary", "bert-mini"],
     "seeds": [42],
-    "settings": {"bert-mini": {"train": {"epochs": 12, "patience": None}}},
+    "settings": {"bert-mini": {"train": {"epochs": 12, "patience": None, "sentences": 250}}},
     "timing": {"sentences": 4, "batch_sizes": [1], "repeats": 1},
     "scoring": {"bootstrap": 50},
     "compare": {"resamples": 100},

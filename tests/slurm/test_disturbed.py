@@ -90,7 +90,7 @@ def test_a_job_that_ends_while_nobody_watches_is_known_by_what_it_was_made_with(
     run.finish(run.start("--unlock"))
     planned = lambda: run.finish(run.start("--dry-run")).split("Job stats:")[-1]  # noqa: E731
     assert not re.search(r"^train ", said := planned(), re.MULTILINE), said
-    run.configure(settings={"bert-mini": {"train": {"epochs": 11, "patience": None}}})
+    run.configure(settings={"bert-mini": {"train": {"epochs": 11, "patience": None, "sentences": 250}}})
     assert re.search(r"^train +1$", said := planned(), re.MULTILINE), said
 
 
@@ -107,7 +107,7 @@ def test_slurm_s_controller_restarted_under_a_run(run, undisturbed):
 
 
 def test_a_failed_cell_stops_no_other_and_is_named_with_its_log(run, undisturbed):
-    sound = {"bert-mini": {"train": {"epochs": 12, "patience": None}}}
+    sound = {"bert-mini": {"train": {"epochs": 12, "patience": None, "sentences": 250}}}
     broken = sound | {"bert-broken": {"like": "bert-mini", "max_length": 9999}}
     run.configure(models=["dictionary", "bert-mini", "bert-broken"], settings=broken)
     said = run.finish(run.start("--retries", "0"), expected=1)
@@ -138,7 +138,7 @@ def test_out_of_time_after_a_warning(run, cluster, tmp_path_factory):
 
 @pytest.mark.slow
 def test_out_of_memory_asks_for_more(run, undisturbed):
-    short = {"bert-mini": {"train": {"epochs": 12, "patience": None}, "resources": {"mem_mb": 500}}}
+    short = {"bert-mini": {"train": {"epochs": 12, "patience": None, "sentences": 250}, "resources": {"mem_mb": 500}}}
     run.configure(settings=short)
     run.finish(run.start())
     same(run, undisturbed)
