@@ -9,7 +9,6 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/common/configuration.smk"
-include: "workflow/common/records.smk"
 include: "workflow/common/files.smk"
 include: "workflow/common/cluster.smk"
 include: "workflow/common/hooks.smk"
@@ -32,7 +31,9 @@ rule all:
 
 rule data:
     input:
-        lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=at_hand()),
+        lambda wildcards: expand(
+            out("data/{dataset}/stats.csv"), dataset=get_available_datasets()
+        ),
 
 
 onstart:

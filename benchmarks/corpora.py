@@ -16,10 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bioner.catalogue import load_catalogue
-from bioner.config import load_config
-from bioner.instances import SPLITS
-from bioner.yaml_files import read_yaml
+from bioner.data.instances import SPLITS
+from bioner.settings.catalogue import load_catalogue
+from bioner.settings.config import load_config
+from bioner.settings.yaml_files import read_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BIONER = [sys.executable, "-m", "bioner"]

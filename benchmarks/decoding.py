@@ -1,9 +1,9 @@
-"""Speed of forced decoding beside the ways it is equal to, and of realignment.
+"""Speed of constrained decoding beside the ways it is equal to, and of realignment.
 
 One model (Llama architecture, 8 layers, d=512, random weights, Mistral-7B-v0.3's own tokenizer), the same sentences,
-one process, fp32 on the CPU: transformers' `generate` with a LogitsProcessor; a bare loop, one pass a token; forced
-decoding one word a pass (skip-forced); forced decoding with a draft that is right on 95 % of the tags. Sentences are
-JNLPBA's where BIONER_MIRROR names a mirror, else the demo corpus's. Times are medians over interleaved repeats.
+one process, fp32 on the CPU: transformers' `generate` with a LogitsProcessor; a bare loop, one pass a token;
+constrained decoding one word a pass (skip-constrained), and with a draft that is right on 95 % of the tags. Sentences
+are JNLPBA's where BIONER_MIRROR names a mirror, else the demo corpus's. Times are medians over interleaved repeats.
 
 The full run goes on with a model that was trained through the pipeline (config/small.yaml, made when it is not there):
 passes a sentence with drafts that need no other neural model and with an encoder's predictions, how passes and time
@@ -32,16 +32,16 @@ from parts.references import by_generate, one_by_one
 from parts.sentences import corpus, evenly, seconds
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
 
-from bioner.catalogue import load_catalogue
 from bioner.cli.options import settings_of
-from bioner.config import REPOSITORY
-from bioner.decoding.drafts import Draft, all_outside, draft_of, predicted, tag_table
-from bioner.decoding.forced import ForcedDecoder
-from bioner.instances import Instance, Prediction, entity_types, read_instances, read_predictions
+from bioner.data.instances import Instance, Prediction, entity_types, read_instances, read_predictions
+from bioner.data.raw_outputs import Generated
+from bioner.data.tags import spans, tag_set
+from bioner.inference.decoding.constrained import ConstrainedDecoder
+from bioner.inference.decoding.drafts import Draft, all_outside, draft_of, predicted, tag_table
 from bioner.models.llm import load_trained
-from bioner.raw import Generated
 from bioner.realignment.realign import realign_all
-from bioner.tags import spans, tag_set
+from bioner.settings.catalogue import load_catalogue
+from bioner.settings.config import REPOSITORY
 
 RIGHT = 0.95  # of a draft's tags
 MARGIN = 1e-4  # nearer decisions may go either way in floating point
@@ -72,7 +72,7 @@ def large_model(vocabulary: int) -> PreTrainedModel:
 
 
 def tags_of(outputs: Sequence[Generated]) -> Tags:
-    """The tags in the lines of forced outputs."""
+    """The tags in the lines of constrained outputs."""
     return [[line.rpartition(":")[2] for line in output.text.splitlines()] for output in outputs]
 
 
@@ -107,14 +107,14 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
     plan = {1: (8, 1), 16: (16, 2)} if quick else {1: (12, 3), 8: (16, 2), 16: (32, 2)}
     for batch, (count, repeats) in plan.items():
         chosen = evenly(sentences, count, lambda item: len(item.tokens))
-        skip = ForcedDecoder(model, tokenizer, types, all_outside(), window=1)
+        skip = ConstrainedDecoder(model, tokenizer, types, all_outside(), window=1)
         answers = tags_of(skip(chosen, batch))  # and warm
-        forced = ForcedDecoder(model, tokenizer, types, right_draft(chosen, answers, types))
+        constrained = ConstrainedDecoder(model, tokenizer, types, right_draft(chosen, answers, types))
         ways: dict[str, Callable[[], Any]] = {
             "generate": lambda c=chosen, b=batch: by_generate(model, tokenizer, c, types, b),
             "one_by_one": lambda c=chosen, b=batch: one_by_one(model, tokenizer, c, types, b),
-            "skip_forced": lambda c=chosen, b=batch, d=skip: d(c, b),
-            "forced": lambda c=chosen, b=batch, d=forced: d(c, b),
+            "skip_constrained": lambda c=chosen, b=batch, d=skip: d(c, b),
+            "constrained": lambda c=chosen, b=batch, d=constrained: d(c, b),
         }
         if quick:
             del ways["one_by_one"]
@@ -128,9 +128,9 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
                 else:
                     different += apart(found, theirs)
         each[batch] = {name: statistics.median(values) for name, values in times.items()}
-        ratios = [slow / fast for slow, fast in zip(times["generate"], times["forced"], strict=True)]
+        ratios = [slow / fast for slow, fast in zip(times["generate"], times["constrained"], strict=True)]
         each[batch]["ratio"] = statistics.median(ratios)
-        passes[f"passes_b{batch}"] = round(forced.counts.passes * min(batch, count) / count, 2)
+        passes[f"passes_b{batch}"] = round(constrained.counts.passes * min(batch, count) / count, 2)
         for name, value in each[batch].items():
             print(
                 f"batch {batch:<3} {name:<12} {value:>8.4f}" + (" s/sentence" if name != "ratio" else " times"),
@@ -140,10 +140,10 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
         "speedup_vs_generate_b1": round(each[1]["ratio"], 2),
         "speedup_vs_generate_b16": round(each[16]["ratio"], 2),
         "identical": different == 0,
-        "speedup_vs_skip_forced_b1": round(each[1]["skip_forced"] / each[1]["forced"], 2),
-        "speedup_vs_skip_forced_b16": round(each[16]["skip_forced"] / each[16]["forced"], 2),
-        "forced_ms_b1": round(1000 * each[1]["forced"], 1),
-        "forced_ms_b16": round(1000 * each[16]["forced"], 1),
+        "speedup_vs_skip_forced_b1": round(each[1]["skip_constrained"] / each[1]["constrained"], 2),
+        "speedup_vs_skip_forced_b16": round(each[16]["skip_constrained"] / each[16]["constrained"], 2),
+        "constrained_ms_b1": round(1000 * each[1]["constrained"], 1),
+        "constrained_ms_b16": round(1000 * each[16]["constrained"], 1),
         **passes,
     }
 
@@ -192,14 +192,14 @@ def trained(sentences: int, plot: Path | None) -> dict[str, Any]:
     }
     figures: dict[str, Any] = {}
     for name, draft in drafts.items():
-        decoder = ForcedDecoder(model, tokenizer, task.types, draft)
+        decoder = ConstrainedDecoder(model, tokenizer, task.types, draft)
         outputs = decoder(chosen, 1)
         figures[name] = round(decoder.counts.passes / len(chosen), 2)
         print(f"trained, draft {name:<12} {figures[name]:>6} passes a sentence", file=sys.stderr)
     if plot:
         growth(model, tokenizer, task.types, test, drafts["table"], plot)
     before = tags_of(outputs)
-    half = ForcedDecoder(model.to(torch.bfloat16), tokenizer, task.types, drafts["table"])
+    half = ConstrainedDecoder(model.to(torch.bfloat16), tokenizer, task.types, drafts["table"])
     rounded = half(chosen, 1)
     pairs = [list(zip(a, b, strict=True)) for a, b in zip(before, tags_of(rounded), strict=True)]
     firsts = [next((place for place, (a, b) in enumerate(row) if a != b), None) for row in pairs]
@@ -225,7 +225,7 @@ def growth(
     from matplotlib import pyplot
 
     draw, rows = random.Random(0), []
-    decoder = ForcedDecoder(model, tokenizer, types, draft)
+    decoder = ConstrainedDecoder(model, tokenizer, types, draft)
     for words in (10, 20, 40, 60, 80, 100, 150, 200):
         found = []
         for number in range(8):
@@ -257,8 +257,8 @@ def on_gpu(folder: Path, quick: bool) -> dict[str, Any]:
         name, train, test = corpus(folder, name)
         types = entity_types(train)
         chosen = evenly(test, 32 if quick else 128, lambda item: len(item.tokens))
-        answers = tags_of(ForcedDecoder(model, tokenizer, types, all_outside())(chosen, 32))
-        decoder = ForcedDecoder(model, tokenizer, types, right_draft(chosen, answers, types))
+        answers = tags_of(ConstrainedDecoder(model, tokenizer, types, all_outside())(chosen, 32))
+        decoder = ConstrainedDecoder(model, tokenizer, types, right_draft(chosen, answers, types))
         figures["settings"] = decoder.settings
         for batch in (1, 32):
             some = chosen[::4] if batch == 1 else chosen

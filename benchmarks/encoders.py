@@ -34,16 +34,16 @@ from transformers import (
     set_seed,
 )
 
-from bioner.catalogue import complete_entry
-from bioner.config import Tree
-from bioner.instances import Instance, entity_types
+from bioner.data.instances import Instance, entity_types
+from bioner.data.raw_outputs import Tagged
+from bioner.data.tags import tag_set
 from bioner.models.encoder import cut, labelled, tag
 from bioner.models.hub import load_token_classifier, load_tokenizer
-from bioner.raw import Tagged
 from bioner.realignment.realign import realign_all
-from bioner.tags import tag_set
+from bioner.settings.catalogue import complete_entry
+from bioner.settings.config import Tree
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job
+from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress
 from bioner.training.scratch import make_pretrained
 from bioner.training.setup import training_arguments
@@ -143,7 +143,7 @@ class Training:
     def ours(self) -> tuple[float, PreTrainedModel]:
         """Tokens a second of this project's Trainer, and the model it trained."""
         clock, folder = EpochClock(), self.folder / "checkpoints"
-        arguments = training_arguments(Job("bench", self.entry, [], [], 1), folder, 64)
+        arguments = training_arguments(TrainingJob("bench", self.entry, [], [], 1), folder, 64)
         arguments.eval_strategy = arguments.save_strategy = "no"
         trainer = ResumableTrainer(
             checkpoints=folder,

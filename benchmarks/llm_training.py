@@ -39,14 +39,14 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from bioner.catalogue import complete_entry, load_catalogue
-from bioner.config import REPOSITORY, Tree, load_config, merged
-from bioner.instances import Instance, entity_types, read_instances, write_instances
+from bioner.data.instances import Instance, entity_types, read_instances, write_instances
+from bioner.data.tags import tag_set
 from bioner.models import IGNORED
-from bioner.models.examples import Examples, Features, Loss
-from bioner.models.lines import Lines
-from bioner.tags import tag_set
-from bioner.training.job import Job
+from bioner.models.answer_trie import AnswerTrie
+from bioner.models.llm_examples import Examples, Features, Loss
+from bioner.settings.catalogue import complete_entry, load_catalogue
+from bioner.settings.config import REPOSITORY, Tree, load_config, merged
+from bioner.training.job import TrainingJob
 from bioner.training.loss import summed_loss
 from bioner.training.run import train
 
@@ -70,7 +70,7 @@ TINY = WIDE | {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads":
 
 def made(tokenizer: PreTrainedTokenizerBase, train_set: Sequence[Instance], loss: Loss) -> Examples:
     types = entity_types(train_set)
-    return Examples(tokenizer, types, Lines(tokenizer, tag_set(types)), loss, 10**6)
+    return Examples(tokenizer, types, AnswerTrie(tokenizer, tag_set(types)), loss, 10**6)
 
 
 def passes(examples: Sequence[Features]) -> Iterator[Sequence[Features]]:
@@ -134,7 +134,7 @@ def side_by_side(train_set: Sequence[Instance], quick: bool) -> dict[str, Any]:
 
 
 def small_model(folder: Path, name: str, test_set: Sequence[Instance]) -> dict[str, Any]:
-    """llama-small through the pipeline: strict F1 on 1,000 test sentences by forced decoding, minutes of it all."""
+    """llama-small through the pipeline: strict F1 of constrained decoding on 1,000 test sentences, and minutes."""
     chosen = sorted(random.Random(0).sample(range(len(test_set)), min(1000, len(test_set))))
     write_instances(folder / "test.jsonl", [test_set[number] for number in chosen])
     dev_set = read_instances(folder / name / "dev.jsonl")
@@ -144,9 +144,9 @@ def small_model(folder: Path, name: str, test_set: Sequence[Instance]) -> dict[s
         "datasets": ["part"],
         "models": ["llama-small"],
         "seeds": [42],
-        "decodings": ["forced"],
+        "decodings": ["constrained"],
         "out": str(folder / "run"),
-        "corpora": {"part": {"format": "jsonl", "splits": splits | {"test": str(folder / "test.jsonl")}}},
+        "dataset_overrides": {"part": {"format": "jsonl", "splits": splits | {"test": str(folder / "test.jsonl")}}},
     }
     (folder / "overlay.yaml").write_text(json.dumps(overlay), encoding="utf-8")
     target = folder / "run" / "results" / "part" / "llama-small" / "scores.csv"
@@ -204,7 +204,7 @@ def trained(folder: Path, recipe: Tree, instances: Sequence[Instance]) -> dict[s
     """The row of history.csv that an epoch leaves."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    train(Job("model", complete_entry("models", "model", recipe), instances, instances[:4], 42), folder)
+    train(TrainingJob("model", complete_entry("models", "model", recipe), instances, instances[:4], 42), folder)
     return pl.read_csv(folder / "history.csv").row(0, named=True)
 
 

@@ -23,12 +23,12 @@ import polars as pl
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
-from bioner.instances import Instance, Prediction, write_instances, write_predictions
+from bioner.data.instances import Instance, Prediction, write_instances, write_predictions
+from bioner.data.tags import Span, spans, tags_from_spans
+from bioner.io.tables import write_table
 from bioner.realignment.realign import ALIGNMENT
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
-from bioner.tables import write_table
-from bioner.tags import Span, spans, tags_from_spans
 
 # Test instances, tokens an instance, entities an instance, types; train instances.
 CORPORA = {
@@ -38,7 +38,7 @@ CORPORA = {
     "BC5CDR": (4797, 25, 2.0, ("Chemical", "Disease"), 4560),
     "Reddit-Impacts": (278, 150, 0.9, ("Clinical_Impacts", "Social_Impacts"), 842),
 }
-DECODINGS = {"mistral-7b": ("free", "forced"), "llama-8b": ("free", "forced")}
+DECODINGS = {"mistral-7b": ("free", "constrained"), "llama-8b": ("free", "constrained")}
 MODELS = (
     *("oracle", "all-o", "dictionary", "bert-large-uncased", "bert-large-cased", "biomedbert-large"),
     *("deberta-v3-large", "mistral-7b", "llama-8b"),
@@ -130,7 +130,7 @@ def prepared(folder: Path) -> None:
             for decoding in DECODINGS.get(model, ("direct",)):
                 for seed in SEEDS:
                     whose = {"dataset": name, "model": model, "seed": seed, "decoding": decoding}
-                    bounds = {"f1_low": pl.col("f1") - 1, "f1_high": pl.col("f1") + 1}
+                    bounds = {"f1_ci_low": pl.col("f1") - 1, "f1_ci_high": pl.col("f1") + 1}
                     tables.append(rows.with_columns(**{key: pl.lit(value) for key, value in whose.items()}, **bounds))
                     part = cell / f"seed{seed}" / decoding
                     if seed == SEEDS[0]:
@@ -163,7 +163,7 @@ def pairs(
     name: str, systems: Sequence[tuple[str, str]], f1: Mapping[str, float], draw: random.Random
 ) -> Iterator[dict[str, object]]:
     """As many rows as `bioner compare-all` writes; but for seeds and F1 their numbers mean nothing."""
-    for (model, decoding), (versus, versus_decoding) in combinations(systems, 2):
+    for (model, decoding), (versus, baseline_decoding) in combinations(systems, 2):
         for measure in ("f1", "recall"):
             for stratum in ("all", "1", "2", "3+", "3+ - 1"):
                 row: dict[str, object] = {
@@ -174,12 +174,12 @@ def pairs(
                     "dataset": name,
                     "model": model,
                     "decoding": decoding,
-                    "versus_model": versus,
-                    "versus_decoding": versus_decoding,
+                    "baseline_model": versus,
+                    "baseline_decoding": baseline_decoding,
                     "seeds": len(SEEDS),
-                    "versus_seeds": len(SEEDS),
+                    "baseline_seeds": len(SEEDS),
                     "score": f1[model],
-                    "versus_score": f1[versus],
+                    "baseline_score": f1[versus],
                     "measure": measure,
                     "stratum": stratum,
                 }
@@ -189,7 +189,7 @@ def displacy(folder: Path, out: Path) -> None:
     """Write displaCy's page of every prediction that is not as gold, its sentence's gold above it."""
     from spacy import displacy
 
-    from bioner.instances import read_instances, read_predictions
+    from bioner.data.instances import read_instances, read_predictions
 
     shown = []
     for name in CORPORA:

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from nervaluate import Evaluator
 
-from bioner.catalogue import complete_entry
 from bioner.corpora.normalize import normalize
-from bioner.instances import SPLITS, Instance, Prediction
+from bioner.data.instances import SPLITS, Instance, Prediction
+from bioner.data.raw_outputs import Generated
+from bioner.data.tags import tag_set
 from bioner.models.prompt import response_line
-from bioner.raw import Generated
 from bioner.realignment.realign import realign_all
 from bioner.scoring.compare import System, compare
 from bioner.scoring.score import score
-from bioner.tags import tag_set
+from bioner.settings.catalogue import complete_entry
 
 TAGS = tag_set(["DNA", "RNA", "cell_line", "cell_type", "protein"])
 

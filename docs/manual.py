@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from bioner.config import REPOSITORY, SCHEMAS, Tree
 from bioner.corpora.changes import ARTEFACTS, REPAIRS
 from bioner.scoring.conventions import CONVENTIONS
 from bioner.scoring.subsets import SUBSETS
-from bioner.yaml_files import read_yaml
+from bioner.settings.config import REPOSITORY, SCHEMAS, Tree
+from bioner.settings.yaml_files import read_yaml
 
 MANUALS = tuple(REPOSITORY / name for name in ("config/README.md", "docs/corpora.md", "docs/scores.md"))
 

@@ -14,8 +14,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Tiny models: a second thread only waits for the first, and a waiting thread burns its core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from bioner.catalogue import complete_entry
-from bioner.instances import Instance
+from bioner.data.instances import Instance
+from bioner.settings.catalogue import complete_entry
 
 # The same cases in every run, however slow the machine; `--hypothesis-profile default` draws others.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -139,9 +139,9 @@ def trained_llm(tiny_llm, sentences, tmp_path_factory) -> Path:
 
 
 def trained(name: str, entry: dict, sentences: list[Instance], folder: Path) -> Path:
-    from bioner.training.job import Job  # here: most tests need no torch
+    from bioner.training.job import TrainingJob  # here: most tests need no torch
     from bioner.training.run import train
 
     data = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
-    train(Job(name, entry, sentences, sentences, 7, data=data), folder)
+    train(TrainingJob(name, entry, sentences, sentences, 7, data=data), folder)
     return folder

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from bioner.instances import Instance
+from bioner.data.instances import Instance
+from bioner.data.tags import tag_set
 from bioner.models.prompt import line_ids, prompt_ids
-from bioner.tags import tag_set
 
 Line = tuple[int, ...]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bioner.catalogue import load_catalogue
-from bioner.config import load_config
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
-from bioner.instances import Instance
+from bioner.data.instances import Instance
+from bioner.settings.catalogue import load_catalogue
+from bioner.settings.config import load_config
 
 Item = TypeVar("Item")
 

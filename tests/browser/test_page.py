@@ -10,12 +10,12 @@ from itertools import product
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from bioner.instances import Instance, Prediction
-from bioner.reporting.disagreements import KINDS, System, disagreements
+from bioner.data.instances import Instance, Prediction
+from bioner.data.tags import Span, spans
+from bioner.reporting.disagreements import KINDS, ReportedSystem, disagreements
+from bioner.reporting.error_analysis import ErrorReport
 from bioner.reporting.page import page
-from bioner.reporting.predicted import Examined
 from bioner.scoring.pairs import text_of
-from bioner.tags import Span, spans
 from tests.unit.reporting.contents import HOSTILE, PREDICTIONS, SILENT, TRAIN, content
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -207,7 +207,7 @@ def test_a_card_shows_gold_and_those_who_err_with_kind_and_type_in_words(opened)
                 ["missed", "aspirin\xa0missed Chemical"],
             ],
         ),
-        ("llama-8b (forced)", [["both", "gout and\xa0both Chemical"], ["found", "aspirin"]]),
+        ("llama-8b (constrained)", [["both", "gout and\xa0both Chemical"], ["found", "aspirin"]]),
     ]
 
 
@@ -215,7 +215,7 @@ def test_those_who_answer_alike_share_a_line(opened):
     tab = opened()
     tab.locator(".controls [name=words]").fill("acute")
     expect(tab.locator(".sentence")).to_have_count(1)
-    assert tab.locator(".sentence .who").all_text_contents() == ["gold", "bert, llama-8b (forced)"]
+    assert tab.locator(".sentence .who").all_text_contents() == ["gold", "bert, llama-8b (constrained)"]
 
 
 def test_closed_corpora_and_silent_systems_are_named(opened):
@@ -358,9 +358,9 @@ def test_long_texts_are_cut_to_what_is_near_an_error_until_asked(browser, tmp_pa
     tokens = [f"w{place}" for place in range(200)]
     gold = Instance("long", "long", tokens, ["O"] * 150 + ["B-Disease"] + ["O"] * 49)
     wrong = Prediction("long", ["B-Disease"] + ["O"] * 199)
-    found = disagreements("toy", [gold], {System("a", "direct", 1): [wrong]}, closed=False)
+    found = disagreements("toy", [gold], {ReportedSystem("a", "direct", 1): [wrong]}, closed=False)
     path = tmp_path / "report.html"
-    path.write_text(page(content(disagreements=Examined([found], []))), encoding="utf-8")
+    path.write_text(page(content(disagreements=ErrorReport([found], []))), encoding="utf-8")
     tab = browser.new_page()
     tab.goto(path.as_uri())
     shown = tab.locator(".sentence .line .text").first.text_content().split()

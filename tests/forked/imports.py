@@ -6,7 +6,7 @@ import pkgutil
 import snakemake.cli
 
 # Without torch; packages of the project with all their modules, and what is imported late.
-LIGHT = ("cli", "corpora", "planning", "realignment", "reporting", "scoring", "slurm", "status")
+LIGHT = ("cli", "corpora", "ops.planning", "ops.slurm", "ops.status", "realignment", "reporting", "results", "scoring")
 LIGHT_LIBRARIES = ("lxml.etree", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "nervaluate", "smart_open")
 LIBRARIES = (
     "peft",

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import polars as pl
 
-from bioner.catalogue import complete_entry
-from bioner.checksums import sha256_of
 from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
-from bioner.instances import Prediction, write_instances, write_predictions
-from bioner.raw import Generated
+from bioner.data.instances import Prediction, write_instances, write_predictions
+from bioner.data.raw_outputs import Generated
+from bioner.data.tags import spans, tag_set
+from bioner.inference.timing import TIMING
+from bioner.io.checksums import sha256_of
+from bioner.io.tables import write_table
 from bioner.realignment.realign import ALIGNMENT, realign_all
-from bioner.reporting.kept import Told
 from bioner.reporting.report import report
+from bioner.results.load import ReportContext
 from bioner.scoring.compare import COMPARISON, System, compare
 from bioner.scoring.score import read_scores, score
 from bioner.scoring.selection import select
-from bioner.search import SEARCH
-from bioner.tables import write_table
-from bioner.tags import spans, tag_set
-from bioner.timing import TIMING
+from bioner.settings.catalogue import complete_entry
+from bioner.training.search import SEARCH
 from tests.conftest import instance
 
 FROZEN = Path(__file__).parent / "reports"
@@ -61,7 +61,7 @@ TAGGED: dict[Run, dict[str, str]] = {
     (ENCODER, 1, "direct"): {"s3": "B-Chemical O O B-Disease I-Disease I-Disease"},  # a border
     (ENCODER, 2, "direct"): {"s4": "O O", "s5": "B-Chemical B-Chemical"},  # missed, and one that is none
     (OTHER, 1, "direct"): {"s3": "O O O O B-Disease I-Disease", "s5": "B-Disease O"},  # missed, a border; a type
-    (LLM, 1, "forced"): {"s2": "O B-Disease O O"},
+    (LLM, 1, "constrained"): {"s2": "O B-Disease O O"},
 }
 # What the LLM writes by itself: one token left out, one spelt otherwise, one disease missed.
 WRITTEN = [
@@ -154,7 +154,7 @@ def judge(results: Path, runs: Mapping[Run, Sequence[Prediction]]) -> None:
     write_table(results / "selection.csv", select(dev))
     systems = [
         System(model, decoding, [each for (name, _, how), each in runs.items() if (name, how) == (model, decoding)])
-        for model, decoding in ((ENCODER, "direct"), (OTHER, "direct"), (LLM, "forced"))
+        for model, decoding in ((ENCODER, "direct"), (OTHER, "direct"), (LLM, "constrained"))
     ]
     rows = [{"dataset": "BC5CDR", **row} for row in compare(BC5CDR["test"], systems, resamples=200)]
     write_table(results / "comparisons.csv", pl.DataFrame(rows, schema=COMPARISON))
@@ -167,8 +167,8 @@ def time(results: Path) -> None:
     rows = {
         ENCODER: [("fair", 1, "bf16", "direct", 0.02, 10.0), ("fair", 16, "bf16", "direct", 0.01, 12.0)],
         LLM: [
-            ("fair", 1, "bf16", "forced", 0.8, 500.0),
-            ("fair", 16, "bf16", "forced", 0.1, 600.0),
+            ("fair", 1, "bf16", "constrained", 0.8, 500.0),
+            ("fair", 16, "bf16", "constrained", 0.1, 600.0),
             ("paper", 16, "nf4", "free", 2.0, None),
         ],
     }
@@ -187,7 +187,9 @@ def reports_of(folder: Path) -> dict[str, pl.DataFrame]:
         folder / "reports",
         ["JNLPBA", "BC5CDR", "Reddit-Impacts"],
         MODELS,
-        told=Told({"Reddit-Impacts": "not at hand"}, {f"train JNLPBA {LLM} 1": "logs/train/JNLPBA/llama-8b/seed1.log"}),
+        context=ReportContext(
+            {"Reddit-Impacts": "not at hand"}, {f"train JNLPBA {LLM} 1": "logs/train/JNLPBA/llama-8b/seed1.log"}
+        ),
         prices={"gpu_hour": 2.5, "cpu_hour": 0.2, "currency": "EUR"},
     )
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bioner.catalogue import load_catalogue
-from bioner.config import REPOSITORY, load_config
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.reporting.figures import Figure, figures
-from bioner.yaml_files import read_yaml
+from bioner.settings.catalogue import load_catalogue
+from bioner.settings.config import REPOSITORY, load_config
+from bioner.settings.yaml_files import read_yaml
 from tests.golden.trees import bc5cdr
 
 MIRROR = os.environ.get("BIONER_MIRROR")

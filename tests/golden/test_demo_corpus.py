@@ -5,12 +5,12 @@ from itertools import combinations
 
 import pytest
 
-from bioner.catalogue import load_catalogue
-from bioner.config import load_config
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
-from bioner.instances import SPLITS, entity_types
-from bioner.tags import spans
+from bioner.data.instances import SPLITS, entity_types
+from bioner.data.tags import spans
+from bioner.settings.catalogue import load_catalogue
+from bioner.settings.config import load_config
 
 
 @pytest.fixture(scope="module")

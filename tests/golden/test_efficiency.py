@@ -7,14 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from bioner.cli import app
+from bioner.inference.timing import TIMING
+from bioner.io.tables import write_table
 from bioner.reporting.efficiency import cost_table, time_table
-from bioner.reporting.kept import Told, read_kept
 from bioner.reporting.report import report
-from bioner.reporting.runs import read_runs
+from bioner.results.load import ReportContext, load_results
+from bioner.results.runs import read_runs
 from bioner.scoring.score import score
-from bioner.search import SEARCH
-from bioner.tables import write_table
-from bioner.timing import TIMING
+from bioner.training.search import SEARCH
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
 LLM, DEBERTA = "llama-8b", "deberta-v3-large"
@@ -24,7 +24,7 @@ def timed(kept, model, *rows, family="encoder", **same):
     """A cell's timing.csv."""
     whose = {"dataset": "BC5CDR", "model": model, "family": family, "seed": 1, "protocol": "fair", "precision": "bf16"}
     what = {
-        "decoding": "direct" if family == "encoder" else "forced",
+        "decoding": "direct" if family == "encoder" else "constrained",
         "hardware": "H100",
         "sentences": 10,
         "repeats": 3,
@@ -40,7 +40,7 @@ def at(batch, seconds, gflop=None, **more):
 @pytest.fixture
 def llm(kept):
     """The tree with an LLM whose scores are there."""
-    write_table(kept / "results" / "BC5CDR" / LLM / "scores.csv", score(GOLD, WRONG, "BC5CDR", LLM, 1, "forced"))
+    write_table(kept / "results" / "BC5CDR" / LLM / "scores.csv", score(GOLD, WRONG, "BC5CDR", LLM, 1, "constrained"))
     return kept
 
 
@@ -50,7 +50,7 @@ def times(kept):
 
 def files_of(kept):
     """What reports are made of; most tests of one table need no whole report."""
-    return read_kept(kept / "results", kept / "data", ["BC5CDR"], [*BERTS, DEBERTA, LLM], Told())
+    return load_results(kept / "results", kept / "data", ["BC5CDR"], [*BERTS, DEBERTA, LLM], ReportContext())
 
 
 def test_the_bert_family_average_is_there_when_all_three_were_timed(kept):
@@ -86,7 +86,7 @@ def test_llms_are_held_against_the_bert_family_at_the_same_batch_and_best_agains
     assert (together["ratio_time"], together["ratio_flops"]) == (pytest.approx(10), pytest.approx(50))
     assert (alone["ratio_time_best"], together["ratio_time_best"]) == (None, pytest.approx(10))
     assert (alone["best_batch"], together["best_batch"]) == (False, True)
-    assert together["versus"] == "bert-family-average"
+    assert together["baseline"] == "bert-family-average"
     assert times(llm).filter(model=BERTS[0])["ratio_time"].null_count() == 2
 
 
@@ -97,7 +97,7 @@ def test_encoders_are_each_at_their_own_best(llm):
     timed(llm, LLM, at(1, 0.9), at(16, 0.3), family="llm")
     found = row(times(llm), model=LLM, batch=16)
     assert found["ratio_time_best"] == pytest.approx(20)
-    assert (found["versus_best"], found["versus"]) == (f"{BERTS[1]}, {BERTS[0]}", BERTS[0])
+    assert (found["baseline_best"], found["baseline"]) == (f"{BERTS[1]}, {BERTS[0]}", BERTS[0])
 
 
 def test_without_the_family_they_are_held_against_all_encoders_that_were_timed(llm):
@@ -105,7 +105,7 @@ def test_without_the_family_they_are_held_against_all_encoders_that_were_timed(l
         timed(llm, model, at(1, seconds))
     timed(llm, LLM, at(1, 8.0), family="llm")
     found = row(times(llm), model=LLM)
-    assert (found["ratio_time"], found["versus"]) == (4, f"{BERTS[1]}, {BERTS[0]}")
+    assert (found["ratio_time"], found["baseline"]) == (4, f"{BERTS[1]}, {BERTS[0]}")
 
 
 def test_at_their_best_the_family_speaks_for_encoders_where_it_is_whole(llm):
@@ -117,14 +117,14 @@ def test_at_their_best_the_family_speaks_for_encoders_where_it_is_whole(llm):
     write_table(llm / "results" / "BC5CDR" / DEBERTA / "scores.csv", scored)
     timed(llm, LLM, at(1, 0.8), family="llm")
     found = row(time_table(files_of(llm)), model=LLM)
-    assert (found["ratio_time"], found["versus"]) == (pytest.approx(40), "bert-family-average")
-    assert (found["ratio_time_best"], found["versus_best"]) == (pytest.approx(40), "bert-family-average")
+    assert (found["ratio_time"], found["baseline"]) == (pytest.approx(40), "bert-family-average")
+    assert (found["ratio_time_best"], found["baseline_best"]) == (pytest.approx(40), "bert-family-average")
 
 
 def test_every_decoding_has_its_best_batch_under_every_protocol_and_machine(llm):
     ways = [
         {"decoding": decoding, "protocol": protocol, "hardware": hardware}
-        for decoding in ("free", "forced")
+        for decoding in ("free", "constrained")
         for protocol in ("fair", "paper")
         for hardware in ("H100", "A100")
     ]
@@ -151,7 +151,7 @@ def test_other_conditions_give_no_ratio(llm, other):
     timed(llm, BERTS[0], at(1, 1.0))
     timed(llm, LLM, at(1, 8.0), family="llm", **other)
     found = row(times(llm), model=LLM)
-    assert (found["ratio_time"], found["ratio_flops"], found["versus"]) == (None, None, None)
+    assert (found["ratio_time"], found["ratio_flops"], found["baseline"]) == (None, None, None)
 
 
 def test_the_paper_s_seconds_are_held_against_rows_of_its_protocol_where_there_are_any(llm):
@@ -165,8 +165,8 @@ def test_the_paper_s_seconds_are_held_against_rows_of_its_protocol_where_there_a
     ("model", "family", "like", "unlike"),
     [
         (DEBERTA, "encoder", ("direct", 1), [("direct", 16)]),
-        (LLM, "llm", ("free", 16), [("free", 1), ("forced", 16), ("forced", 1)]),
-        (LLM, "llm", ("free-paper", 16), [("free-paper", 1), ("forced", 16)]),
+        (LLM, "llm", ("free", 16), [("free", 1), ("constrained", 16), ("constrained", 1)]),
+        (LLM, "llm", ("free-paper", 16), [("free-paper", 1), ("constrained", 16)]),
     ],
 )
 def test_by_the_fair_protocol_rows_that_run_as_the_paper_did_are_held_against_it(kept, model, family, like, unlike):
@@ -283,11 +283,11 @@ def test_a_thousand_sentences_cost_what_the_fastest_way_takes(llm):
 
 
 def test_a_thousand_sentences_have_a_cost_in_every_decoding_and_without_a_gpu_that_of_the_machine(llm):
-    rows = [at(1, seconds, decoding=decoding) for decoding, seconds in (("forced", 3.6), ("free", 7.2))]
+    rows = [at(1, seconds, decoding=decoding) for decoding, seconds in (("constrained", 3.6), ("free", 7.2))]
     timed(llm, LLM, *rows, family="llm", hardware="Xeon")
     table = cost_table(files_of(llm), {"gpu_hour": 9.0, "cpu_hour": 0.5}).filter(stage="1000 sentences")
     columns = ("decoding", "seconds", "gpus", "gpu_hours", "money")
-    assert table.select(columns).rows() == [("forced", 3600, 0, 0, 0.5), ("free", 7200, 0, 0, 1.0)]
+    assert table.select(columns).rows() == [("constrained", 3600, 0, 0, 0.5), ("free", 7200, 0, 0, 1.0)]
 
 
 def test_a_thousand_sentences_cost_the_mean_of_the_timed_seeds(kept):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bioner.instances import Instance
+from bioner.data.instances import Instance
 from bioner.scoring.score import score
 from bioner.scoring.tally import COUNTS
 from tests.unit.scoring.predicted import predicted

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
-from bioner.config import REPOSITORY
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.dygie import read_dygie_misread
+from bioner.settings.config import REPOSITORY
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 ENCODERS = ("bert-large-uncased", "bert-large-cased", "biomedbert-large", "deberta-v3-large")

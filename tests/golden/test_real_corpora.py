@@ -10,16 +10,16 @@ from xml.sax.saxutils import escape
 import polars as pl
 import pytest
 
-from bioner.catalogue import complete_entry
-from bioner.config import REPOSITORY
 from bioner.corpora.changes import Changes
 from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
-from bioner.instances import SPLITS, Prediction
+from bioner.data.instances import SPLITS, Prediction
 from bioner.models.controls import predict_control
-from bioner.planning.sizes import KNOWN
+from bioner.ops.planning.sizes import KNOWN
 from bioner.scoring.score import score
+from bioner.settings.catalogue import complete_entry
+from bioner.settings.config import REPOSITORY
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 PAPER = REPOSITORY / "resources" / "paper"
@@ -154,7 +154,7 @@ def test_biored_is_as_near_to_the_paper_as_docs_reproduction_says(corpora):
     ]
 
 
-@pytest.mark.parametrize("changed", [{"borders": "widen"}, {"segmentation": "sentences"}], ids=str)
+@pytest.mark.parametrize("changed", [{"token_alignment": "widen"}, {"segmentation": "sentences"}], ids=str)
 def test_every_annotation_of_biored_is_an_entity_or_listed(tmp_path, catalogue, changed):
     entry = catalogue["BioRED"] | changed
     found = normalize("BioRED", entry, Path(MIRROR) / "BioRED", tmp_path)
@@ -228,7 +228,7 @@ def test_biored_is_the_same_from_bioc_xml_and_json(tmp_path, corpora, catalogue)
         (tmp_path / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
         (tmp_path / f"{split}.xml").write_text(as_bioc_xml(content), encoding="utf-8")
     for kind in ("json", "xml"):
-        described = {"format": f"bioc-{kind}", "borders": "split", "on_error": "repair"}
+        described = {"format": f"bioc-{kind}", "token_alignment": "split", "on_error": "repair"}
         described["splits"] = {split: f"{split}.{kind}" for split in SPLITS}
         entry = complete_entry("datasets", "BioRED", described)
         assert normalize("BioRED", entry, tmp_path, tmp_path / "out") == expected

@@ -10,12 +10,12 @@ from itertools import pairwise
 
 import pytest
 
-from bioner.config import REPOSITORY
-from bioner.instances import SPLITS, Instance, entity_types
-from bioner.models.examples import Examples
-from bioner.models.lines import Lines
+from bioner.data.instances import SPLITS, Instance, entity_types
+from bioner.data.tags import tag_set
+from bioner.models.answer_trie import AnswerTrie
+from bioner.models.llm_examples import Examples
 from bioner.models.prompt import prompt_text, response_line
-from bioner.tags import tag_set
+from bioner.settings.config import REPOSITORY
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 
@@ -67,7 +67,7 @@ def test_ids_of_training_examples_are_those_of_the_whole_text(tokenizers, splits
     types = entity_types(splits["train"])
     instances = which([instance for split in SPLITS for instance in splits[split]])
     assert len(instances) > 40
-    lines = Lines(tokenizer, tag_set(types))
+    lines = AnswerTrie(tokenizer, tag_set(types))
     examples = Examples(tokenizer, types, lines, "response", 10**6)
     for start in range(0, len(instances), AT_ONCE):
         some = instances[start : start + AT_ONCE]

@@ -5,16 +5,16 @@ import re
 import polars as pl
 import pytest
 
+from bioner.data.instances import Prediction
 from bioner.errors import InputError
-from bioner.instances import Prediction
+from bioner.io.tables import write_table
 from bioner.realignment.realign import ALIGNMENT
-from bioner.reporting.kept import Told, read_kept
 from bioner.reporting.report import report
 from bioner.reporting.summary import summary
 from bioner.reporting.tables import alignment_table
+from bioner.results.load import ReportContext, load_results
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
-from bioner.tables import write_table
 from tests.conftest import instance
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
@@ -58,7 +58,7 @@ def test_the_corpora_table_says_what_a_reader_of_scores_wants_to_know(kept):
 def test_notes_on_corpora_stand_on_the_page(kept):
     notices = {"BC5CDR": "Known by heart.", "ChemProt-paper": "Not in this report."}
     left_out = {"BC5CDR": "gone", "Reddit-Impacts": "left out: ask <its authors>"}
-    built(kept, notices=notices, told=Told(left_out=left_out))
+    built(kept, notices=notices, context=ReportContext(left_out=left_out))
     page = (kept / "reports" / "report.html").read_text()
     assert "<strong>Reddit-Impacts</strong>: left out: ask &lt;its authors&gt;" in page
     assert "<strong>BC5CDR</strong>: Known by heart." in page
@@ -74,7 +74,7 @@ def test_scores_are_means_over_seeds_beside_the_paper_s(kept):
     # Precision of both seeds is 100, recall 2 of 3 and 3 of 3.
     assert found["precision_difference"] == pytest.approx(100 - 85.56)
     assert found["recall_difference"] == pytest.approx(500 / 6 - 88.59)
-    assert found["f1_sd_seeds"] == pytest.approx(200**0.5)
+    assert found["f1_std"] == pytest.approx(200**0.5)
 
 
 def test_rows_by_length_show_the_paper_s_number_and_no_difference(kept):
@@ -83,7 +83,9 @@ def test_rows_by_length_show_the_paper_s_number_and_no_difference(kept):
 
 
 def test_an_llm_is_held_against_the_paper_as_it_wrote_freely(kept):
-    tables = [score(GOLD, WRONG, "BC5CDR", "llama-8b", 1, decoding) for decoding in ("free", "free-paper", "forced")]
+    tables = [
+        score(GOLD, WRONG, "BC5CDR", "llama-8b", 1, decoding) for decoding in ("free", "free-paper", "constrained")
+    ]
     write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", pl.concat(tables))
     reports = built(kept)
     for name, keys in {"table3_strict": {"length": "all"}, "table5_relaxed": {}}.items():
@@ -107,9 +109,9 @@ def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(seeds))
     strict = seeds[0].filter(scorer="semeval", scheme="strict", stratum="all", label="all")
     found = row(built(kept)["table3_strict"], model=BERTS[0], length="all")
-    assert (found["f1_low"], found["f1_high"]) == (strict["f1_low"].item(), strict["f1_high"].item())
-    assert found["f1_low"] < found["f1"] <= found["f1_high"]
-    assert found["f1_sd_seeds"] == 0
+    assert (found["f1_ci_low"], found["f1_ci_high"]) == (strict["f1_ci_low"].item(), strict["f1_ci_high"].item())
+    assert found["f1_ci_low"] < found["f1"] <= found["f1_ci_high"]
+    assert found["f1_std"] == 0
 
 
 def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
@@ -123,14 +125,14 @@ def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
     rows = pl.concat(tables)
     strict = rows.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
     found = row(reports["table3_strict"], model=BERTS[0], length="all")
-    for name in ("f1_low", "f1_high"):
+    for name in ("f1_ci_low", "f1_ci_high"):
         assert found[name] == pytest.approx(strict[name].mean())
     assert found["f1_without_repair"] == pytest.approx(rows.filter(scorer="strict-iob2")["f1"].mean())
     found = row(reports["subsets"], model=BERTS[0])
     assert found["unseen_recall"] == 75
     new = rows.filter(scorer="subset", stratum="new", scheme="strict")
     assert found["new_f1"] == pytest.approx(new["f1"].mean())
-    assert found["new_f1_low"] == pytest.approx(new["f1_low"].mean())
+    assert found["new_f1_ci_low"] == pytest.approx(new["f1_ci_low"].mean())
 
 
 def test_what_the_paper_s_evaluator_divides_by_is_a_mean_too(kept):
@@ -145,13 +147,13 @@ def test_what_the_paper_s_evaluator_divides_by_is_a_mean_too(kept):
 
 
 def test_the_headline_of_an_llm_is_forced_decoding_where_it_was_run(kept):
-    for model, decodings in {"llama-8b": ("free", "forced"), "mistral-7b": ("free",)}.items():
+    for model, decodings in {"llama-8b": ("free", "constrained"), "mistral-7b": ("free",)}.items():
         tables = [score(GOLD, WRONG, "BC5CDR", model, 1, decoding) for decoding in decodings]
         write_table(kept / "results" / "BC5CDR" / model / "scores.csv", pl.concat(tables))
     table = built(kept)["table3_strict"].filter(length="all").select("model", "decoding", "headline")
     assert sorted(table.rows()) == [
         *((model, "direct", True) for model in sorted(BERTS)),
-        ("llama-8b", "forced", True),
+        ("llama-8b", "constrained", True),
         ("llama-8b", "free", False),
         ("mistral-7b", "free", True),
     ]
@@ -202,11 +204,17 @@ def test_subsets_say_how_much_was_known(kept):
 
 def test_comparisons_of_the_report_s_models_are_judged(kept):
     """Of another run's file in the same place, pairs with models that are not asked for stay out."""
-    whose = {"dataset": "BC5CDR", "model": BERTS[0], "decoding": "direct", "versus_decoding": "direct", "measure": "f1"}
-    found = {"stratum": "all", "difference": 3.0, "low": 1.0, "high": 5.0}
+    whose = {
+        "dataset": "BC5CDR",
+        "model": BERTS[0],
+        "decoding": "direct",
+        "baseline_decoding": "direct",
+        "measure": "f1",
+    }
+    found = {"stratum": "all", "difference": 3.0, "ci_low": 1.0, "ci_high": 5.0}
     sizes = {"gold_entities": 40, "clusters": 40, "clusters_with_gold": 40}
-    pairs = [{"versus_model": other, "p": p} for other, p in ((BERTS[1], 0.01), (BERTS[2], 0.04), ("another", 0.001))]
-    pairs.append({"model": "another", "versus_model": BERTS[1], "p": 0.001})
+    pairs = [{"baseline_model": other, "p": p} for other, p in ((BERTS[1], 0.01), (BERTS[2], 0.04), ("another", 0.001))]
+    pairs.append({"model": "another", "baseline_model": BERTS[1], "p": 0.001})
     write_table(
         kept / "results" / "BC5CDR" / "comparisons.csv",
         pl.DataFrame([whose | found | sizes | pair for pair in pairs], schema=COMPARISON),
@@ -232,17 +240,19 @@ def test_names_are_escaped_on_the_page(kept):
 
 
 def test_the_summary_holds_every_system_once(kept):
-    """By strict scores one of three is right, by relaxed ones another by half: F1 40 and 60; forced, all are right."""
+    """By strict scores one of three is right, by relaxed ones another by half: F1 40 and 60; constrained all right."""
     cut = [Prediction("s1", ["B-Disease", "O", "O"]), Prediction("s2", ["O", "B-Disease"])]
     right = [Prediction(item.id, item.tags) for item in GOLD]
-    tables = [score(GOLD, found, "BC5CDR", "llama-8b", 1, how) for how, found in (("free", cut), ("forced", right))]
+    tables = [
+        score(GOLD, found, "BC5CDR", "llama-8b", 1, how) for how, found in (("free", cut), ("constrained", right))
+    ]
     write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", pl.concat(tables))
     built(kept)
     text = summary(kept / "reports")
     assert text.count("bert-large-cased") == 1
     rows = [re.findall(r"[\w.-]+", line) for line in text.splitlines() if "llama-8b" in line]
     assert sorted(row[2:] for row in rows) == [
-        ["forced"] + ["100.00"] * 6,
+        ["constrained"] + ["100.00"] * 6,
         ["free", "50.00", "33.33", "40.00", "75.00", "50.00", "60.00"],
     ]
 
@@ -255,7 +265,7 @@ def test_reachable_recall_is_the_share_of_gold_entities_that_some_tag_could_have
     ]
     path = kept / "results" / "BC5CDR" / BERTS[0] / "seed2" / "direct" / "alignment.csv"
     write_table(path, pl.DataFrame(rows, schema=ALIGNMENT))
-    files = read_kept(kept / "results", kept / "data", ["BC5CDR"], BERTS, Told())
+    files = load_results(kept / "results", kept / "data", ["BC5CDR"], BERTS, ReportContext())
     found = row(alignment_table(files), model=BERTS[0])
     assert (found["seed"], found["sentences"], found["gold_tokens"], found["dropped"]) == (2, 2, 10, 2)
     assert found["reachable_recall"] == 75

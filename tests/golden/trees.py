@@ -6,10 +6,10 @@ import polars as pl
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
-from bioner.instances import Prediction
+from bioner.data.instances import Prediction
+from bioner.io.tables import write_table
 from bioner.reporting.report import report
 from bioner.scoring.score import score
-from bioner.tables import write_table
 from tests.conftest import instance
 
 GOLD = [

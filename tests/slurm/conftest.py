@@ -22,7 +22,7 @@ MATRIX = {
     "datasets": ["demo"],
     "models": ["dictionary", "bert-mini"],
     "seeds": [42],
-    "settings": {"bert-mini": {"train": {"epochs": 12, "patience": None, "sentences": 250}}},
+    "model_overrides": {"bert-mini": {"train": {"epochs": 12, "patience": None, "sentences": 250}}},
     "timing": {"sentences": 4, "batch_sizes": [1], "repeats": 1},
     "scoring": {"bootstrap": 50},
     "compare": {"resamples": 100},
@@ -106,7 +106,7 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """Its whole checkpoints."""
-        return sorted(self.training.glob(".training/checkpoints/*/sealed.json"))
+        return sorted(self.training.glob(".training/checkpoints/*/manifest.json"))
 
     def reports(self) -> dict[str, bytes]:
         """The reports that do not depend on time."""

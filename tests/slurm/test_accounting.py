@@ -10,7 +10,7 @@ from tests.slurm.conftest import Run, started
 def test_a_run_where_there_is_accounting(tmp_path):
     for cluster in started(accounting=True):
         run = Run(cluster, tmp_path)
-        run.configure(models=["dictionary"], settings={})
+        run.configure(models=["dictionary"], model_overrides={})
         run.finish(run.start("--slurm-status-command", "sacct"))
         assert (tmp_path / "reports/report.html").is_file()
         states = cluster.run("sacct", "-X", "-n", "-P", "--format=State").split()

@@ -51,7 +51,7 @@ def test_files_touched_against_a_purge_train_nothing_again(undisturbed):
 def test_a_model_that_is_not_in_the_cache_fails_before_anything_is_queued(run, cluster):
     cluster.environ["HF_HUB_OFFLINE"] = "1"  # a login node without a network is one without this model, too
     try:
-        run.configure(models=["bert-small"], settings={})
+        run.configure(models=["bert-small"], model_overrides={})
         said = run.finish(run.start("--retries", "0"), expected=1)
     finally:
         del cluster.environ["HF_HUB_OFFLINE"]
@@ -61,7 +61,7 @@ def test_a_model_that_is_not_in_the_cache_fails_before_anything_is_queued(run, c
 
 def test_jobs_on_nodes_may_not_ask_the_hub(run, tmp_path):
     """A model that is asked for on a node and is not in its cache: one line, at once, though nobody set a variable."""
-    run.configure(models=["bert-small"], settings={})
+    run.configure(models=["bert-small"], model_overrides={})
     snapshot = run.folder / "models/bert-small.json"
     snapshot.parent.mkdir()
     snapshot.write_text('{"hub": "google/bert_uncased_L-4_H-512_A-8", "commit": "0" , "files": {}}')

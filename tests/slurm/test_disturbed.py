@@ -90,7 +90,7 @@ def test_a_job_that_ends_while_nobody_watches_is_known_by_what_it_was_made_with(
     run.finish(run.start("--unlock"))
     planned = lambda: run.finish(run.start("--dry-run")).split("Job stats:")[-1]  # noqa: E731
     assert not re.search(r"^train ", said := planned(), re.MULTILINE), said
-    run.configure(settings={"bert-mini": {"train": {"epochs": 11, "patience": None, "sentences": 250}}})
+    run.configure(model_overrides={"bert-mini": {"train": {"epochs": 11, "patience": None, "sentences": 250}}})
     assert re.search(r"^train +1$", said := planned(), re.MULTILINE), said
 
 
@@ -109,14 +109,14 @@ def test_slurm_s_controller_restarted_under_a_run(run, undisturbed):
 def test_a_failed_cell_stops_no_other_and_is_named_with_its_log(run, undisturbed):
     sound = {"bert-mini": {"train": {"epochs": 12, "patience": None, "sentences": 250}}}
     broken = sound | {"bert-broken": {"like": "bert-mini", "max_length": 9999}}
-    run.configure(models=["dictionary", "bert-mini", "bert-broken"], settings=broken)
+    run.configure(models=["dictionary", "bert-mini", "bert-broken"], model_overrides=broken)
     said = run.finish(run.start("--retries", "0"), expected=1)
     assert "names the logs of these" in said
     page = (run.folder / "reports/report.html").read_text()
     assert "logs/train/demo/bert-broken/seed42.log" in page
     assert "bert-mini" in (run.folder / "reports/table3_strict.csv").read_text()
     mended = {"bert-broken": {"like": "bert-mini", "train": {"epochs": 1}}}
-    run.configure(models=["dictionary", "bert-mini", "bert-broken"], settings=sound | mended)
+    run.configure(models=["dictionary", "bert-mini", "bert-broken"], model_overrides=sound | mended)
     again = run.finish(run.start("--dry-run")).split("Job stats:")[-1]
     assert re.search(r"^train +1$", again, re.MULTILINE), again
     assert "fetch" not in again
@@ -126,11 +126,11 @@ def test_a_failed_cell_stops_no_other_and_is_named_with_its_log(run, undisturbed
 def test_out_of_time_after_a_warning(run, cluster, tmp_path_factory):
     """Slurm's warning makes it write a checkpoint and leave; the retry has twice the time."""
     long = {"train": {"epochs": 60, "patience": None}}
-    run.configure(settings={"bert-mini": long | {"resources": {"runtime": 1}}})
+    run.configure(model_overrides={"bert-mini": long | {"resources": {"runtime": 1}}})
     run.finish(run.start("--set-resources", "train:slurm_extra='--signal=USR1@30'"))
     assert run.sessions() >= 2
     in_time = Run(cluster, tmp_path_factory.mktemp("in_time"))
-    in_time.configure(settings={"bert-mini": long})
+    in_time.configure(model_overrides={"bert-mini": long})
     in_time.finish(in_time.start())
     assert in_time.sessions() == 1
     same(run, in_time)
@@ -139,7 +139,7 @@ def test_out_of_time_after_a_warning(run, cluster, tmp_path_factory):
 @pytest.mark.slow
 def test_out_of_memory_asks_for_more(run, undisturbed):
     short = {"bert-mini": {"train": {"epochs": 12, "patience": None, "sentences": 250}, "resources": {"mem_mb": 500}}}
-    run.configure(settings=short)
+    run.configure(model_overrides=short)
     run.finish(run.start())
     same(run, undisturbed)
     asked = [job["MinMemoryNode"] for job in run.cluster.jobs("train") if job["WorkDir"] == str(run.folder)]

@@ -53,7 +53,9 @@ def test_gpus_memory_and_time_come_from_the_model_s_entry(run, cluster, held, as
     weights = tmp_path / "weights"
     weights.mkdir()  # a folder: nothing is fetched
     names = ["bert-large-uncased", "mistral-7b"]
-    run.configure(models=names, search=False, settings={name: {"source": {"hub": str(weights)}} for name in names})
+    run.configure(
+        models=names, run_search=False, model_overrides={name: {"source": {"hub": str(weights)}} for name in names}
+    )
     process = run.start(profile=profile)
     here = lambda: [job for job in cluster.jobs("train", "pending") if job["WorkDir"] == str(run.folder)]  # noqa: E731
     until(lambda: len(here()) == 2, run.said)
@@ -78,8 +80,8 @@ def test_predictions_timings_and_trials_ask_for_what_they_use(run, cluster, held
     weights.mkdir()  # a folder: nothing is fetched
     names = ["bert-large-uncased", "mistral-7b"]
     settings = {name: {"source": {"hub": str(weights)}} for name in names}
-    settings["bert-large-uncased"]["search"] = {"batch_size": [16], "learning_rate": [1e-5]}
-    run.configure(models=names, settings=settings)
+    settings["bert-large-uncased"]["search_space"] = {"batch_size": [16], "learning_rate": [1e-5]}
+    run.configure(models=names, model_overrides=settings)
     run.finish(run.start("data"))
     trained = run.folder / "results/demo/mistral-7b/seed42"
     (trained / "model").mkdir(parents=True)

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bioner.cli import app
-from bioner.instances import Prediction, read_predictions, write_instances, write_predictions
-from bioner.raw import Generated, write_raw
+from bioner.data.instances import Prediction, read_predictions, write_instances, write_predictions
+from bioner.data.raw_outputs import Generated, write_raw
 from tests import forked
 from tests.conftest import REPOSITORY, instance
 
@@ -166,8 +166,8 @@ def test_options_of_scoring_do_what_they_say(systems):
     assert not scored("--length-cut", 3).equals(plain)
     assert ("D" in plain["label"], "D" in scored("--no-per-type")["label"]) == (True, False)
     assert set(plain["stratum"]) < set(scored("--train", systems / "train.jsonl")["stratum"])
-    assert plain["f1_low"].null_count() == len(plain)
-    lows = [scored("--bootstrap", 40, "--bootstrap-seed", seed)["f1_low"].to_list() for seed in (1, 1, 2)]
+    assert plain["f1_ci_low"].null_count() == len(plain)
+    lows = [scored("--bootstrap", 40, "--bootstrap-seed", seed)["f1_ci_low"].to_list() for seed in (1, 1, 2)]
     assert lows[0] == lows[1] != lows[2]
 
 

@@ -1,34 +1,57 @@
-"""What needs no torch does not import it, and what does imports it late: commands answer in a moment."""
+"""Imports between rooms point one way; what needs no torch does not import it, and what does imports it late."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import bioner
+
+# Each room imports from those before it.
+ROOMS = ["errors", "settings", "io", "data", "realignment", "scoring", "corpora", "models"]
+ROOMS += ["inference", "training", "results", "reporting", "ops", "cli"]
 
 LIGHT = [
     "bioner.cli",
     "bioner.cli.training",
-    "bioner.config",
+    "bioner.settings.config",
     "bioner.corpora.fetching.fetch",
     "bioner.corpora.normalize",
     "bioner.models.controls",
     "bioner.models.devices",
     "bioner.models.hub_errors",
     "bioner.models.snapshots",
-    "bioner.planning.words",
-    "bioner.predict",
+    "bioner.ops.planning.format",
+    "bioner.inference.predict",
     "bioner.realignment.realign",
     "bioner.reporting.figures",
     "bioner.reporting.report",
     "bioner.reporting.reproduction",
     "bioner.scoring.score",
-    "bioner.status.cells",
-    "bioner.status.table",
+    "bioner.ops.status.cells",
+    "bioner.ops.status.table",
     "bioner.training.job",
     "bioner.training.launch",
 ]
 HEAVY = {"torch", "transformers"}
+
+
+def test_imports_between_rooms_point_one_way():
+    package = Path(bioner.__file__).parent
+    rooms = {path.stem for path in package.iterdir() if path.is_dir() or path.suffix == ".py"} - {"__pycache__"}
+    assert rooms == {*ROOMS, "__init__", "__main__"}, "a room is new or gone: put it into its place in ROOMS"
+    wrong = []
+    for path in sorted(package.glob("*/**/*.py")):
+        room = path.relative_to(package).parts[0]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bioner."):
+                other = str(node.module).split(".")[1]
+                if ROOMS.index(other) > ROOMS.index(room):
+                    wrong.append(f"{path.relative_to(package)}:{node.lineno} imports {node.module}")
+    assert wrong == []
 
 
 def run(code: str) -> str:

@@ -4,7 +4,7 @@ import runpy
 
 import pytest
 
-from bioner.config import REPOSITORY
+from bioner.settings.config import REPOSITORY
 
 MADE = runpy.run_path(str(REPOSITORY / "docs" / "manual.py"))
 

@@ -41,7 +41,7 @@ def files(tmp_path_factory):
     for name in "ab":
         whose = ["--dataset", "d", "--model", name, "--seed", "1", "--decoding", "direct", "--out", f"{name}.csv"]
         assert bioner(*SCORE, *whose, cwd=tmp_path).returncode == 0
-    made = bioner("select", "--encoder", "a.csv", "--encoder", "b.csv", "--out", "selection.csv", cwd=tmp_path)
+    made = bioner("select-best", "--encoder", "a.csv", "--encoder", "b.csv", "--out", "selection.csv", cwd=tmp_path)
     assert made.returncode == 0
     (tmp_path / "copy.csv").write_text((tmp_path / "a.csv").read_text())
     (tmp_path / "dir").mkdir()
@@ -78,16 +78,16 @@ def files(tmp_path_factory):
             ["realign", "--gold", "test.jsonl", "--raw", "raw.jsonl", "--out", "x", "--alignment", "x"],
             ["x: found an input or another output"],
         ),
-        (["gather", "a.csv", "copy.csv", "--out", "s.csv"], ["rows twice", "model a, seed 1"]),
-        (["gather", "run[1]/scores.csv", "--out", "s.csv"], ["run[1]/scores.csv: found no such file"]),
-        (["gather", "dir", "--out", "s.csv"], ["dir: found a folder"]),
-        (["gather", "selection.csv", "--out", "s.csv"], ["selection.csv: found an unreadable table"]),
+        (["merge-scores", "a.csv", "copy.csv", "--out", "s.csv"], ["rows twice", "model a, seed 1"]),
+        (["merge-scores", "run[1]/scores.csv", "--out", "s.csv"], ["run[1]/scores.csv: found no such file"]),
+        (["merge-scores", "dir", "--out", "s.csv"], ["dir: found a folder"]),
+        (["merge-scores", "selection.csv", "--out", "s.csv"], ["selection.csv: found an unreadable table"]),
         ([*COMPARE, "--pred", "p.jsonl", "--out", "c.csv"], ["p.jsonl twice"]),
         (["compare-all", "--gold", "test.jsonl", "--system", "a=p.jsonl", "--out", "c.csv"], ["'a=p.jsonl'", "MODEL:"]),
         (["compare-all", "--gold", "test.jsonl", "--system", "a:b=p.jsonl", "--out", "c.csv"], ["1 system"]),
-        (["select", "--out", "s.csv"], ["no score file", "--encoder or --llm"]),
+        (["select-best", "--out", "s.csv"], ["no score file", "--encoder or --llm"]),
         (
-            ["select", "--encoder", "a.csv", "--llm", "copy.csv", "--encoder", "a.csv", "--out", "s.csv"],
+            ["select-best", "--encoder", "a.csv", "--llm", "copy.csv", "--encoder", "a.csv", "--out", "s.csv"],
             ["a.csv twice"],
         ),
         ([*ENSEMBLE, "--pred", "p.jsonl", "--out", "e.jsonl"], ["1 member", "at least two"]),

@@ -19,11 +19,11 @@ def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
     planned = jobs(dry_run(tmp_path))
     assert planned["fetch"] == planned["normalize"] == 5
     assert planned["trial"] == 5 * (4 * 12 + 2 * 2)
-    assert planned["search"] == planned["adopt"] == planned["time"] == 5 * 6
+    assert planned["search"] == planned["use_winner"] == planned["time"] == 5 * 6
     assert planned["train"] == 2 * 5 * 6
     assert planned["predict"] == planned["realign"] == planned["score"] == 5 * (3 * (4 + 2 * 2) + 3 + 3 * 6)
-    assert planned["gather"] == 5 * 9
-    assert planned["compare"] == planned["select"] == 5
+    assert planned["merge_scores"] == 5 * 9
+    assert planned["compare"] == planned["select_best"] == 5
     assert planned["report"] == 1
 
 
@@ -34,14 +34,16 @@ def test_every_seed_trains_again_and_controls_do_not(tmp_path):
 
 
 def test_hyper_parameters_may_be_fixed(tmp_path):
-    planned = jobs(dry_run(tmp_path, "--config", "search=false", "seeds=[1,2]", "datasets=[BC5CDR]"))
+    planned = jobs(dry_run(tmp_path, "--config", "run_search=false", "seeds=[1,2]", "datasets=[BC5CDR]"))
     assert planned["train"] == 2 * 6
-    assert not {"trial", "search", "adopt"} & planned.keys()
+    assert not {"trial", "search", "use_winner"} & planned.keys()
 
 
 def test_the_hyper_parameters_of_one_model_are_fixed_on_the_command_line(tmp_path):
     """`--config` hands over `null` as text."""
-    settings = "settings={biomedbert-large: {search: null, train: {batch_size: 16, learning_rate: 2.0e-5}}}"
+    settings = (
+        "model_overrides={biomedbert-large: {search_space: null, train: {batch_size: 16, learning_rate: 2.0e-5}}}"
+    )
     cell = ("results/BC5CDR/biomedbert-large/scores.csv", "--printshellcmds")
     text = dry_run(tmp_path, *cell, "--config", settings)
     planned = jobs(text)
@@ -58,22 +60,22 @@ def test_a_search_is_a_target_of_its_own(tmp_path):
     assert (
         re.findall(r"bioner train .*? (--snapshot \S+) 2>&1", text) == ["--snapshot models/deberta-v3-large.json"] * 12
     )
-    assert planned == {"fetch": 1, "snapshot": 1, "normalize": 1, "trial": 12, "search": 1, "total": 16}
+    assert planned == {"fetch": 1, "download_model": 1, "normalize": 1, "trial": 12, "search": 1, "total": 16}
 
 
 @pytest.mark.parametrize(("seeds", "trained"), [(1, 1), (2, 2), (9, 3)])
 def test_as_many_seeds_are_timed_as_are_asked_for_and_there(tmp_path, seeds, trained):
-    cell = ["results/BC5CDR/biomedbert-large/timing.csv", "--config", "search=false", f"timing={{seeds: {seeds}}}"]
+    cell = ["results/BC5CDR/biomedbert-large/timing.csv", "--config", "run_search=false", f"timing={{seeds: {seeds}}}"]
     assert jobs(dry_run(tmp_path, *cell))["train"] == trained
 
 
 def test_an_encoder_that_drafts_is_predicted_with_first(tmp_path):
     """Its predictions on test, and of the first seed for the timing; not its scores."""
-    cell = ["results/BC5CDR/llama-8b/scores.csv", "results/BC5CDR/llama-8b/timing.csv", "--config", "search=false"]
-    alone = jobs(dry_run(tmp_path, *cell, "decodings=[forced]"))
+    cell = ["results/BC5CDR/llama-8b/scores.csv", "results/BC5CDR/llama-8b/timing.csv", "--config", "run_search=false"]
+    alone = jobs(dry_run(tmp_path, *cell, "decodings=[constrained]"))
     assert (alone["train"], alone["predict"], alone["score"]) == (3, 3, 3)
-    settings = "settings={llama-8b: {predict: {draft: biomedbert-large}}}"
-    drafted = jobs(dry_run(tmp_path, *cell, "decodings=[forced]", settings))
+    settings = "model_overrides={llama-8b: {predict: {draft: biomedbert-large}}}"
+    drafted = jobs(dry_run(tmp_path, *cell, "decodings=[constrained]", settings))
     assert (drafted["train"], drafted["predict"], drafted["score"]) == (6, 6, 3)
     # Free generation has no use for a draft.
     assert jobs(dry_run(tmp_path, *cell, "decodings=[free-paper]", settings)) == alone
@@ -82,7 +84,7 @@ def test_an_encoder_that_drafts_is_predicted_with_first(tmp_path):
 def test_without_an_llm_nobody_is_chosen(tmp_path):
     planned = jobs(dry_run(tmp_path, "--config", "datasets=[BC5CDR]", "models=[bert-large-cased,biomedbert-large]"))
     assert (planned["compare"], planned["predict"]) == (1, 2 * 3)
-    assert "select" not in planned
+    assert "select_best" not in planned
 
 
 def test_one_system_is_not_compared(tmp_path):
@@ -98,7 +100,7 @@ def test_a_cell_is_built_alone(tmp_path, model):
     assert planned.get("train", 0) == (0 if model in CONTROLS else 2)
     assert planned.get("trial", 0) == (0 if model in CONTROLS else 2 if model in LLMS else 12)
     assert planned["predict"] == planned["score"] == decodings * (1 if model in CONTROLS else 3)
-    assert planned["fetch"] == planned["gather"] == 1
+    assert planned["fetch"] == planned["merge_scores"] == 1
     assert "report" not in planned
     assert set(re.findall(r"results/([^/\s]+)/([^/\s]+)/", text)) == {("BC5CDR", model)}
 
@@ -111,11 +113,11 @@ def test_settings_reach_the_commands(tmp_path):
         "timing": "{sentences: 81, batch_sizes: [3, 5], repeats: 82, seeds: 2, protocols: [paper], "
         "llm_weights: as-trained}",
         "realign": "{method: paper}",
-        "cost": "{gpu_hour: 83}",
+        "prices": "{gpu_hour: 83}",
     }
     models = "models=[mistral-7b,biomedbert-large]"
     given = [f"{name}={value}" for name, value in settings.items()]
-    plan = ["--printshellcmds", "--config", "datasets=[BC5CDR]", models, "search=false", "seeds=[6,7]", *given]
+    plan = ["--printshellcmds", "--config", "datasets=[BC5CDR]", models, "run_search=false", "seeds=[6,7]", *given]
     commands: dict[str, set[str]] = {}
     shown = dry_run(tmp_path, *plan)
     for name, command in re.findall(r"bioner (score|compare-all|time|realign|report) (.*?) 2>&1", shown):
@@ -162,20 +164,20 @@ def test_a_folder_of_its_own_holds_everything_under_out(tmp_path):
 
 def test_out_with_a_leading_dot_names_the_same_targets(tmp_path):
     planned = jobs(dry_run(tmp_path, "results/BC5CDR/all-o/scores.csv", "--config", "out=./"))
-    assert planned["gather"] == 1
+    assert planned["merge_scores"] == 1
 
 
 def test_an_llm_with_a_head_is_compared_and_is_the_best_of_no_family(tmp_path):
     models = ["bert-large-cased", "mistral-7b", "mistral-7b-head"]
-    options = ["datasets=[BC5CDR]", "seeds=[42]", "decodings=[forced]", "search=false"]
+    options = ["datasets=[BC5CDR]", "seeds=[42]", "decodings=[constrained]", "run_search=false"]
     with_head = dry_run(tmp_path, "--config", *options, f"models=[{','.join(models)}]")
     assert "results/BC5CDR/mistral-7b-head/seed42/direct/predictions.jsonl" in with_head
     planned = jobs(with_head)
-    assert planned["train"] == planned["time"] == planned["gather"] == 3
+    assert planned["train"] == planned["time"] == planned["merge_scores"] == 3
     assert planned["predict"] == 3 + 2, "on dev those two that stand for encoders and LLMs"
-    assert planned["compare"] == planned["select"] == 1
+    assert planned["compare"] == planned["select_best"] == 1
     no_llm = jobs(dry_run(tmp_path, "--config", *options, "models=[bert-large-cased,mistral-7b-head]"))
-    assert "select" not in no_llm
+    assert "select_best" not in no_llm
 
 
 def test_the_ablations_and_the_quick_configuration_are_planned(tmp_path):
@@ -190,15 +192,15 @@ def test_all_that_jobs_need_of_the_hub_is_fetched_beforehand(tmp_path):
     overlay = tmp_path / "run.yaml"
     models = {"llama-8b": {"predict": {"draft": "bert-large-uncased"}}}
     overlay.write_text(
-        yaml.safe_dump({"datasets": ["demo"], "models": ["vote-of-six", "llama-8b"], "settings": models})
+        yaml.safe_dump({"datasets": ["demo"], "models": ["vote-of-six", "llama-8b"], "model_overrides": models})
     )
     text = dry_run(tmp_path, "prefetch", "--configfile", str(overlay), "--printshellcmds")
-    named = set(re.findall(r"bioner snapshot (\S+) ", text))
+    named = set(re.findall(r"bioner download-model (\S+) ", text))
     assert named >= {"bert-large-uncased", "bert-large-cased", "mistral-7b", "llama-8b", "biomedbert-large"}
-    assert jobs(text)["snapshot"] == len(named)
+    assert jobs(text)["download_model"] == len(named)
     for name in named:
         (tmp_path / "models").mkdir(exist_ok=True)
         (tmp_path / f"models/{name}.json").write_text("{}")
     again = dry_run(tmp_path, "prefetch", "--configfile", str(overlay), "--printshellcmds")
-    assert set(re.findall(r"bioner snapshot (\S+) ", again)) == named
+    assert set(re.findall(r"bioner download-model (\S+) ", again)) == named
     assert jobs(again)["prefetch"] == 1

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import yaml
 
-from bioner.instances import read_instances
+from bioner.data.instances import read_instances
 from tests import forked
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, snakemake
 
@@ -49,10 +49,9 @@ def matrix(tmp_path):
         "datasets": ["open", "closed"],
         "models": ["dictionary"],
         "mirror": str(tmp_path / "mirror"),
-        "corpora": {
+        "dataset_overrides": {
             "open": described | {"on_error": "repair"},
-            "closed": described
-            | {"on_error": "repair", "terms": "no-redistribution", "obtain": "Ask the harbour master."},
+            "closed": described | {"on_error": "repair", "redistributable": False, "obtain": "Ask the harbour master."},
         },
     }
     (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -108,7 +107,7 @@ def test_a_run_without_any_corpus_at_hand_says_so(matrix):
 @pytest.mark.parametrize("shown", [False, True])
 def test_text_that_may_not_be_redistributed_reaches_no_log_and_no_report(matrix, shown):
     (matrix / "mirror" / "closed" / "test.tsv").write_text(f"ache\tB-Disease\n\n{SECRET} and ache\n")
-    asked = ["--config", "show_text=[closed]"] if shown else []
+    asked = ["--config", "show_restricted_text=[closed]"] if shown else []
     done, said = run(matrix, *asked)
     assert done.returncode != 0
     log = (matrix / "logs" / "normalize" / "closed.log").read_text()
@@ -134,7 +133,7 @@ def brat(tmp_path):
 
     def describe(**changes):
         entry = {"format": "brat", "splits": {s: str(tmp_path / "texts" / s) for s in ("train", "dev", "test")}}
-        described = {"datasets": ["mine"], "models": ["oracle"], "corpora": {"mine": entry | changes}}
+        described = {"datasets": ["mine"], "models": ["oracle"], "dataset_overrides": {"mine": entry | changes}}
         (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
 
     describe()
@@ -153,7 +152,7 @@ def test_a_corpus_is_read_again_when_it_changes_and_only_then(brat):
 
     splits = {s: str(folder / "texts" / s) for s in ("test", "dev", "train")}
     for same in (
-        {"obtain": "Ask.", "terms": "MIT", "description": "Texts.", "mirror_folder": "x"},
+        {"obtain": "Ask.", "license": "MIT", "description": "Texts.", "mirror_folder": "x"},
         {"segmentation": "passages", "labels": [], "splits": splits},
     ):
         describe(**same)
@@ -226,7 +225,7 @@ def test_reddit_impacts_from_its_users_folder(tmp_path, monkeypatch, form):
         monkeypatch.delenv("BIONER_MIRROR", raising=False)
         names = {"train": "train.csv", "dev": "valid.csv", "test": "test.csv"}
         paths = {split: str(folder / name) for split, name in names.items()}
-        config["corpora"] = {"Reddit-Impacts": {"splits": paths}}
+        config["dataset_overrides"] = {"Reddit-Impacts": {"splits": paths}}
     else:
         config["mirror"] = str(tmp_path / "mirror")
     (tmp_path / "matrix.yaml").write_text(yaml.safe_dump(config))

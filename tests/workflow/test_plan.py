@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 import yaml
 
-from bioner.planning.plan import PLAN, jobs_by_rule
-from bioner.tables import read_table
+from bioner.io.tables import read_table
+from bioner.ops.planning.plan import PLAN, jobs_by_rule
 from tests import forked
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, run
 
@@ -44,7 +44,7 @@ def test_configurations_that_ship_have_the_jobs_that_snakemake_counts(tmp_path, 
 @pytest.mark.parametrize("search", [True, False])
 def test_all_models_have_the_jobs_that_snakemake_counts(tmp_path, search):
     """On one corpus of the five: test_matrix counts them on all."""
-    overlay = overlay_of(tmp_path, search=search, datasets=["BC5CDR"])
+    overlay = overlay_of(tmp_path, run_search=search, datasets=["BC5CDR"])
     planned = jobs_by_rule(table_of(tmp_path, overlay))
     assert planned == by_snakemake(tmp_path, overlay)
     assert planned.get("trial", 0) == (4 * 12 + 2 * 2 if search else 0)
@@ -62,7 +62,7 @@ MATRICES = {
     "ensembles": {
         "datasets": ["BioRED", "JNLPBA"],
         "models": ["dictionary", "best-union", "vote-of-six", "bert-large-cased", "llama-8b", "mistral-7b-head"],
-        "settings": {"llama-8b": {"predict": {"draft": "biomedbert-large"}}},
+        "model_overrides": {"llama-8b": {"predict": {"draft": "biomedbert-large"}}},
         "seeds": [1, 2],
     },
     "one decoding": {"models": ["mistral-7b", *ENCODERS], "decodings": ["free-paper"], "datasets": ["BC5CDR"]},
@@ -71,7 +71,7 @@ MATRICES = {
     "a folder of the user's": {
         "models": ["minilm", "llama-mini"],
         "datasets": ["demo"],
-        "settings": {"minilm": {"source": {"hub": str(REPOSITORY / "resources")}}},
+        "model_overrides": {"minilm": {"source": {"hub": str(REPOSITORY / "resources")}}},
     },
 }
 
@@ -91,11 +91,14 @@ def test_what_is_done_is_not_counted_among_what_is_to_come(folder):
     assert done == [
         (None, "fetch", 1, 1),
         (None, "normalize", 1, 1),
-        *(("dictionary", rule, 1, 1) for rule in ("predict", "realign", "score", "gather")),
+        *(("dictionary", rule, 1, 1) for rule in ("predict", "realign", "score", "merge_scores")),
     ]
     run(folder)
     assert jobs_by_rule(table_of(folder, overlay)) == by_snakemake(folder, overlay) == {}
 
-    (folder / "results/tiny/oracle/seed42/direct/predictions.jsonl").unlink()
-    again = {"realign": 1, "score": 1, "gather": 1, "report": 1}
+    for path in ("predictions.jsonl", "scores.csv", "../../scores.csv"):
+        (folder / "results/tiny/oracle/seed42/direct" / path).unlink()
+    assert jobs_by_rule(table_of(folder, overlay)) == by_snakemake(folder, overlay) == {}
+    (folder / "reports/report.html").unlink()
+    again = {"realign": 1, "score": 1, "merge_scores": 1, "report": 1}
     assert jobs_by_rule(table_of(folder, overlay)) == by_snakemake(folder, overlay) == again

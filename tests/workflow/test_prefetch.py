@@ -6,9 +6,9 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from bioner.catalogue import load_catalogue
-from bioner.config import DEFAULT_CONFIG, load_config
-from bioner.yaml_files import read_yaml
+from bioner.settings.catalogue import load_catalogue
+from bioner.settings.config import DEFAULT_CONFIG, load_config
+from bioner.settings.yaml_files import read_yaml
 from tests.workflow.snakemake import snakemake
 
 MODELS = ["bert-small", "minilm", "smollm2-135m"]

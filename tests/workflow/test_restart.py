@@ -19,7 +19,7 @@ def configured(folder: Path) -> None:
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
     train = {"epochs": 25, "batch_size": 1, "patience": None}
     settings = {"source": {"scratch": {"vocabulary": 300, "config": SMALL}}, "train": train}
-    config |= {"models": ["bert-mini"], "seeds": [42], "settings": {"bert-mini": settings}}
+    config |= {"models": ["bert-mini"], "seeds": [42], "model_overrides": {"bert-mini": settings}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
 
 
@@ -30,7 +30,7 @@ def shoot(folder: Path, whom: str) -> None:
     run = forked.start(command, folder, folder / "said")
     try:
         checkpoints = folder / CELL / ".training" / "checkpoints"
-        wait_for(lambda: len(list(checkpoints.glob("checkpoint-*/sealed.json"))) > 1)
+        wait_for(lambda: len(list(checkpoints.glob("checkpoint-*/manifest.json"))) > 1)
         (training,) = forked.running("bioner")
         family = [] if whom == "training" else psutil.Process(run.pid).children(recursive=True)
         for victim in [training] if whom == "training" else [psutil.Process(run.pid), training, *family]:

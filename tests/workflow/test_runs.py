@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from bioner.checksums import sha256_of
+from bioner.io.checksums import sha256_of
 from tests.workflow.snakemake import dry_run, jobs, planned, run, snakemake
 
 SCORES = "results/tiny/dictionary/scores.csv"
@@ -22,25 +22,28 @@ def test_one_cell_from_start_to_finish_and_what_makes_parts_of_it_run_again(fold
     assert planned(folder, SCORES) == {}, "a second call does nothing"
 
     changed = ("--config", "scoring={length_cuts: [1, 2, 3]}")
-    assert planned(folder, SCORES, *changed) == {"score": 1, "gather": 1}, "a scoring option reruns scoring alone"
+    assert planned(folder, SCORES, *changed) == {"score": 1, "merge_scores": 1}, "a scoring option reruns scoring alone"
 
     assert planned(folder, SCORES, "--config", f"mirror={folder}") == {}, "where files come from changes nothing"
     catalogue = yaml.safe_load((folder / "datasets.yaml").read_text())
-    catalogue["tiny"]["terms"] = "another licence line"
+    catalogue["tiny"]["license"] = "another licence line"
     (folder / "datasets.yaml").write_text(yaml.safe_dump(catalogue))
     assert planned(folder, SCORES) == {}, "nor does what a corpus is described as"
 
 
-def test_a_deleted_prediction_is_made_again_with_what_is_made_of_it(folder):
+def test_a_deleted_prediction_is_made_again_when_scoring_is_forced_or_scores_are_asked_for(folder):
     run(folder, SCORES)
     cell = folder / "results" / "tiny" / "dictionary" / "seed42" / "direct"
     before = (cell / "predictions.jsonl").read_bytes()
-    for _ in range(2):
-        (cell / "predictions.jsonl").unlink()
-        assert planned(folder, SCORES) == {"realign": 1, "score": 1, "gather": 1}
-        run(folder, SCORES)
-        assert (cell / "predictions.jsonl").read_bytes() == before
-        assert planned(folder, SCORES) == {}
+    (cell / "predictions.jsonl").unlink()
+    assert planned(folder, SCORES) == {}, "as Snakemake has it: what was made of it is there"
+    again = {"realign": 1, "score": 1, "merge_scores": 1}
+    assert planned(folder, SCORES, "--forcerun", "score") == again
+    (cell / "scores.csv").unlink()
+    (folder / SCORES).unlink()
+    assert run(folder, SCORES) == again
+    assert (cell / "predictions.jsonl").read_bytes() == before
+    assert planned(folder, SCORES) == {}
 
     scores = pl.read_csv(folder / SCORES).filter(scorer="semeval", scheme="strict", stratum="all", label="all")
     # The dictionary knows aspirin, tooth ache and severe head ache: all four test entities.
@@ -99,14 +102,14 @@ def test_learned_models_go_through_every_stage(folder, corpus, models):
     timing = {"sentences": 2, "batch_sizes": [1], "repeats": 1}
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
     config |= {"datasets": [corpus], "models": models, "seeds": [42]}
-    config |= {"settings": settings, "timing": timing, "decodings": ["forced"], **FEW}
+    config |= {"model_overrides": settings, "timing": timing, "decodings": ["constrained"], **FEW}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     run(folder)
     strict = pl.read_csv(folder / "reports" / "table3_strict.csv").filter(length="all")
     assert strict["model"].to_list() == models
     compared = pl.read_csv(folder / "reports" / "significance.csv").filter(stratum="all", measure="f1")
-    both = [("primary", "llama-mini", "bert-mini", "forced")] if len(models) > 1 else []
-    assert list(compared.select("family", "model", "versus_model", "decoding").iter_rows()) == both
+    both = [("primary", "llama-mini", "bert-mini", "constrained")] if len(models) > 1 else []
+    assert list(compared.select("family", "model", "baseline_model", "decoding").iter_rows()) == both
     timed = pl.read_csv(folder / "reports" / "table4_inference_time.csv")
     assert set(timed["model"]) == set(models)
     assert (timed["seconds_per_sample"] > 0).all()
@@ -175,7 +178,7 @@ def test_ensembles_are_scored_and_compared_like_any_other_system(folder):
     (dictionary,) = strict.filter(model="dictionary")["f1"]
     assert strict.filter(model="vote").rows() == [("vote", 1, dictionary), ("vote", 2, dictionary)]
     compared = pl.read_csv(folder / "reports" / "significance.csv")
-    assert set(compared.select("model", "versus_model", "versus_seeds", "difference").rows()) == {
+    assert set(compared.select("model", "baseline_model", "baseline_seeds", "difference").rows()) == {
         ("dictionary", "vote", 2, 0.0)
     }
 
@@ -192,7 +195,7 @@ def test_the_best_of_dev_are_chosen_for_ensembles_too(tmp_path):
         )
     )
     # Both members on dev, to choose them, and on test.
-    assert (planned["train"], planned["predict"], planned["select"], planned["ensemble"]) == (2, 4, 1, 1)
+    assert (planned["train"], planned["predict"], planned["select_best"], planned["ensemble"]) == (2, 4, 1, 1)
 
 
 @pytest.mark.slow  # tests/golden holds tables and scores of these corpora against the paper's, in process
@@ -213,5 +216,5 @@ def test_real_corpora_with_the_controls_equal_the_paper_s_tables(tmp_path):
     assert set(scores.filter(model="all-o")["recall"]) == set(scores.filter(model="all-o")["f1"].drop_nulls()) == {0.0}
     strict = scores.filter(model="dictionary", scorer="semeval", scheme="strict", stratum="all", label="all")
     for row in strict.iter_rows(named=True):
-        assert row["f1_low"] < row["f1"] < row["f1_high"], "both corpora have intervals by document"
+        assert row["f1_ci_low"] < row["f1"] < row["f1_ci_high"], "both corpora have intervals by document"
     assert 70 < strict.filter(dataset="BC5CDR")["f1"].item() < 71.5

@@ -32,8 +32,8 @@ def one_trial(request, folder, cell) -> None:
 def with_rates(folder: Path, rates: list[float]) -> None:
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
     source = {"scratch": {"vocabulary": 300, "config": SMALL}}
-    settings = {"source": source, "train": {"epochs": 2, "batch_size": 2}, "search": {"learning_rate": rates}}
-    config |= {"models": ["bert-mini"], "seeds": [1, 2], "settings": {"bert-mini": settings}}
+    settings = {"source": source, "train": {"epochs": 2, "batch_size": 2}, "search_space": {"learning_rate": rates}}
+    config |= {"models": ["bert-mini"], "seeds": [1, 2], "model_overrides": {"bert-mini": settings}}
     config["timing"] = {"sentences": 1, "batch_sizes": [1], "repeats": 1}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
 
@@ -87,7 +87,7 @@ def test_a_grid_that_grows_tries_what_is_new_and_no_more(folder, cell, one_trial
     assert planned(folder, f"{CELL}/search.csv") == {"trial": 1, "search": 1}
     done = run(folder, *targets)
     assert (done["trial"], done["search"], done.get("report", 0)) == (1, 1, len(report))
-    assert not {"adopt", "train"} & done.keys(), "the same winner: no seed is trained again"
+    assert not {"use_winner", "train"} & done.keys(), "the same winner: no seed is trained again"
     assert pl.read_csv(cell / "search.csv")["trial"].to_list() == ["lr0.01", "lr1e-09"]
     if report:
         cost = pl.read_csv(folder / "reports" / "cost.csv")
@@ -100,9 +100,11 @@ def test_a_grid_that_grows_tries_what_is_new_and_no_more(folder, cell, one_trial
 def test_a_grid_that_grows_by_a_better_trial_trains_every_seed_again(folder, cell, one_trial):
     with_rates(folder, [1.0e-2, 1.0e-9])
     done = run(folder, f"{CELL}/scores.csv")
-    assert {name: done[name] for name in ("trial", "search", "adopt", "train", "predict", "score", "gather")} == {
-        **{"trial": 1, "search": 1, "adopt": 1, "train": 1},
-        **{"predict": 2, "score": 2, "gather": 1},
+    assert {
+        name: done[name] for name in ("trial", "search", "use_winner", "train", "predict", "score", "merge_scores")
+    } == {
+        **{"trial": 1, "search": 1, "use_winner": 1, "train": 1},
+        **{"predict": 2, "score": 2, "merge_scores": 1},
     }
     for seed in (1, 2):
         assert json.loads((cell / f"seed{seed}" / "run.json").read_text())["settings"]["train"]["learning_rate"] == 1e-2
@@ -113,7 +115,7 @@ def test_what_is_deleted_is_made_again_without_training(folder, cell):
     run(folder, f"{CELL}/seed1/history.csv")
     for name in ("history.csv", "run.json"):
         (cell / "seed1" / name).unlink()
-    assert run(folder, f"{CELL}/seed1/history.csv") == {"adopt": 1}
+    assert run(folder, f"{CELL}/seed1/history.csv") == {"use_winner": 1}
     (cell / "search.csv").unlink()
     assert run(folder, f"{CELL}/search.csv", f"{CELL}/seed1/history.csv") == {"search": 1}
 
@@ -137,9 +139,9 @@ def test_a_grid_that_shrinks_to_a_beaten_trial_says_what_to_do(folder, cell):
 def test_hyper_parameters_can_be_fixed_for_the_run_or_for_a_model(folder, cell):
     target = f"{CELL}/scores.csv"
     assert planned(folder, target)["trial"] == 3
-    assert "trial" not in planned(folder, target, "--config", "search=false")
-    assert planned(folder, target, "--config", "search=false")["train"] == 2
+    assert "trial" not in planned(folder, target, "--config", "run_search=false")
+    assert planned(folder, target, "--config", "run_search=false")["train"] == 2
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
-    config["settings"]["bert-mini"]["search"] = None
+    config["model_overrides"]["bert-mini"]["search_space"] = None
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     assert planned(folder, target)["train"] == 2

@@ -1,9 +1,9 @@
 """What jobs ask of a cluster, and of one machine."""
 
-from bioner.slurm.site import grown, request, site_of
+from bioner.ops.slurm.site import grown, request, site_of
 
 
-def resource(name):
+def get_resource(name):
     """A resource of the model's catalogue entry."""
     return lambda wildcards: MODELS[wildcards.model]["resources"][name]
 
@@ -22,7 +22,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 
-def asks(gpus, most=None):
+def get_resources(gpus, most=None):
     """What a model's job asks for; `gpus` names the entry's count of GPUs, of which it uses `most`.
 
     Retries ask for more memory and time.
@@ -33,7 +33,7 @@ def asks(gpus, most=None):
         return wanted if most is None else min(wanted, most)
 
     def growing(name):
-        base = resource(name)
+        base = get_resource(name)
         return lambda wildcards, attempt: grown(
             base(wildcards), attempt, SITE.get(f"max_{name}")
         )

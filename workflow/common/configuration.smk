@@ -8,8 +8,9 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-from bioner.catalogue import TRAINED, is_closed, load_matrix, trials_of
-from bioner.config import load_config
+from bioner.settings.catalogue import is_closed, trials_of
+from bioner.settings.config import load_config
+from bioner.settings.matrix import load_matrix
 from bioner.corpora.fetching.sources import mirror_of, why_absent
 from bioner.errors import InputError
 
@@ -17,14 +18,20 @@ try:
     # Snakemake lists the overlays first, the file that they overlay last.
     files = [Path(file) for file in reversed(workflow.configfiles)]
     config = load_config(config, files)
-    DATASETS, MODELS = load_matrix(config, files)
+    MATRIX = load_matrix(config, files)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+DATASETS, MODELS = MATRIX.datasets, MATRIX.models
 
 
 def out(path):
     """A path under the configured output folder, written as users write targets: without a leading `./`."""
     return path if config["out"] == "." else f"{config['out']}/{path}"
+
+
+def result(path):
+    """A path of the result tree (bioner.results.layout)."""
+    return out(f"results/{path}")
 
 
 MIRROR = mirror_of(config)
@@ -54,13 +61,14 @@ closed = {name for name in DATASETS if is_closed(DATASETS[name])}
 os.environ.update(
     PATH=os.pathsep.join(search_path),
     BIONER_DATASETS=json.dumps(DATASETS),
-    BIONER_CLOSED=",".join(sorted(closed - set(config["show_text"]))),
+    BIONER_CLOSED=",".join(sorted(closed - set(config["show_restricted_text"]))),
     # Reports leave out what another configuration trained.
     BIONER_MODELS=json.dumps(
         {
-            name: MODELS[name] | ({} if config["search"] else {"search": None})
+            name: MODELS[name]
+            | ({} if config["run_search"] else {"search_space": None})
             for name in config["models"]
-            if MODELS[name]["family"] in TRAINED
+            if MATRIX.is_trained(name)
         }
     ),
     **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
@@ -83,27 +91,24 @@ if workflow.remote_exec:
     shell.prefix("set -euo pipefail; trap '' TERM USR1; ")
 
 
-def one_of(names):
+def alternatives(names):
     """A wildcard that is one of these names; without names it is nothing."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-ENSEMBLES = [name for name in MODELS if MODELS[name]["family"] == "ensemble"]
-# Models whose hyper-parameters are searched for.
-SEARCHED = [name for name in MODELS if config["search"] and trials_of(MODELS[name])]
-SINGLE = [name for name in MODELS if name not in ENSEMBLES]
+SEARCHED = [name for name in MODELS if MATRIX.is_searched(name)]
 
 
 wildcard_constraints:
-    dataset=one_of(DATASETS),
-    model=one_of(MODELS),
+    dataset=alternatives(DATASETS),
+    model=alternatives(MODELS),
     seed=r"\d+",
-    decoding="direct|free|free-paper|forced",
+    decoding="direct|free|free-paper|constrained",
     part="(dev/)?",
-    trial=one_of({name for entry in MODELS.values() for name in trials_of(entry)}),
+    trial=alternatives({name for entry in MODELS.values() for name in trials_of(entry)}),
 
 
-def at_hand():
+def get_available_datasets():
     """The corpora a run goes through: those whose files can be had.
 
     A dry-run needs no source. Before the first report it plans the whole matrix; afterwards, what a run would do.
@@ -116,11 +121,6 @@ def at_hand():
     return present or config["datasets"]
 
 
-def as_json(entry):
+def to_json(entry):
     """JSON that does not depend on the order in which somebody wrote the keys."""
     return json.dumps(entry, ensure_ascii=False, sort_keys=True)
-
-
-def trained(name):
-    """Whether a model has weights: controls and ensembles have none."""
-    return MODELS[name]["family"] in TRAINED

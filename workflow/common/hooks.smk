@@ -2,9 +2,15 @@
 
 import subprocess
 
-from bioner.slurm.leftovers import alone, clear, comment_of
-from bioner.slurm.plugin import mend
-from bioner.slurm.site import require_partitions
+from bioner.ops.slurm.leftovers import alone, clear, comment_of
+from bioner.ops.slurm.plugin import mend
+from bioner.ops.slurm.site import require_partitions
+from bioner.ops.snakemake_internals import (
+    failed_jobs,
+    forget_output,
+    jobs_to_run,
+    record_in_jobs,
+)
 
 
 def prepare_slurm():
@@ -17,14 +23,14 @@ def prepare_slurm():
     prefix = getattr(settings, "jobname_prefix", None)
     if not prefix or not workflow.execution_settings.lock:
         return
-    jobs = list(workflow.dag.needrun_jobs())
+    jobs = jobs_to_run(workflow)
     comments = [comment_of(job.rule.name, job.wildcards) for job in jobs]
     groups = {job.group for job in jobs if job.group}
     lacking = [
         job
         for job in jobs
         if job.rule.name in ("train", "trial", "predict")
-        and trained(job.wildcards.model)
+        and MATRIX.is_trained(job.wildcards.model)
         and not all(map(os.path.exists, job.output))
     ]
     try:
@@ -47,14 +53,9 @@ SHOWN = 200  # failures that the report names; a command line has an end
 
 def failures():
     """What failed, as `bioner report` is told: by cell, rule and log; all jobs of a group that failed."""
-    failed = [
-        job
-        for entry in workflow.scheduler.failed
-        for job in (entry.jobs if entry.is_group() else [entry])
-    ]
     named = {
         " ".join([job.rule.name, *job.wildcards]): str(next(iter(job.log), "no log"))
-        for job in sorted(failed, key=lambda job: job.jobid)
+        for job in failed_jobs(workflow)
         if not all(os.path.exists(path) for path in job.output)
     }
     shown = dict(list(named.items())[:SHOWN])
@@ -93,8 +94,12 @@ def report_what_is_there():
     # To Snakemake it is no output yet: it would take a report that is newer than its inputs for a finished one.
     there = [os.path.getmtime(path) for path in job.input if os.path.exists(path)]
     for path in job.output:
-        workflow.persistence.cleanup_metadata(path)
+        forget_output(workflow, path)
         os.utime(path, (min(there) - 1,) * 2)
     logger.error(
         f"Some jobs failed: {job.output.page} has the others, and names the logs of these."
     )
+
+
+if workflow.remote_exec:
+    record_in_jobs(workflow)

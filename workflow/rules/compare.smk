@@ -1,41 +1,43 @@
-rule select:
+rule select_best:
     input:
-        lambda wildcards: dev_scores(wildcards.dataset),
+        lambda wildcards: [path for _, path in get_dev_scores(wildcards.dataset)],
     output:
-        out("results/{dataset}/selection.csv"),
+        result(layout.dataset_path(layout.SELECTION)),
     log:
-        out("logs/select/{dataset}.log"),
+        out("logs/select_best/{dataset}.log"),
     localrule: True
     params:
         candidates=lambda wildcards: [
             f"--{MODELS[model]['family']} {path}"
-            for model, path in dev_scores(wildcards.dataset, named=True)
+            for model, path in get_dev_scores(wildcards.dataset)
         ],
     message:
         "Choosing the best encoder and the best LLM on the dev set of {wildcards.dataset}"
     shell:
-        "bioner select {params.candidates} --out {output} 2>&1 | tee {log}"
+        "bioner select-best {params.candidates} --out {output} 2>&1 | tee {log}"
 
 
 rule ensemble:
     input:
-        gold=split_of,
-        members=lambda wildcards: [path for _, path in member_predictions(wildcards)],
+        gold=get_gold,
+        members=lambda wildcards: [
+            path for *_, path in get_member_predictions(wildcards)
+        ],
         selection=lambda wildcards: (
-            out("results/{dataset}/selection.csv")
-            if BEST.keys() & set(MODELS[wildcards.model]["members"])
+            result(layout.dataset_path(layout.SELECTION))
+            if MATRIX.chooses_members(wildcards.model)
             else []
         ),
     output:
-        out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}predictions.jsonl"),
+        result(layout.run_path(layout.PREDICTIONS, part="{part}")),
     log:
         out("logs/ensemble/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
     wildcard_constraints:
-        model=one_of(ENSEMBLES),
+        model=alternatives(filter(MATRIX.is_ensemble, MODELS)),
     params:
         members=lambda wildcards: [
-            f"--candidate {member}={path}" if candidate else f"--pred {path}"
-            for (member, candidate), path in member_predictions(wildcards)
+            f"--candidate {member}={path}" if is_candidate else f"--pred {path}"
+            for member, is_candidate, path in get_member_predictions(wildcards)
         ],
         selection=lambda wildcards, input: (
             f"--selection {input.selection}" if input.selection else ""
@@ -52,17 +54,19 @@ rule compare:
     input:
         gold=out("data/{dataset}/test.jsonl"),
         predictions=lambda wildcards: [
-            path for model in compared() for path in headline(wildcards.dataset, model)
+            path
+            for model in MATRIX.compared
+            for path in get_headline_predictions(wildcards.dataset, model)
         ],
     output:
-        out("results/{dataset}/comparisons.csv"),
+        result(layout.dataset_path(layout.COMPARISONS)),
     log:
         out("logs/compare/{dataset}.log"),
     params:
         systems=lambda wildcards: [
-            f"--system {model}:{headline_decoding(model)}={path}"
-            for model in compared()
-            for path in headline(wildcards.dataset, model)
+            f"--system {model}:{MATRIX.headline(model)}={path}"
+            for model in MATRIX.compared
+            for path in get_headline_predictions(wildcards.dataset, model)
         ],
         cuts=[f"--length-cut {cut}" for cut in config["scoring"]["length_cuts"]],
         resamples=config["compare"]["resamples"],

@@ -6,39 +6,41 @@ rule fetch:
         out("logs/fetch/{dataset}.log"),
     localrule: True
     params:
-        raw_files,
+        get_raw_identities,
     message:
         "Fetching {wildcards.dataset}"
     shell:
         "bioner fetch {wildcards.dataset} --out {output.raw} --record {output.record} 2>&1 | tee {log}"
 
 
-rule snapshot:
+rule download_model:
     output:
         out("models/{model}.json"),
     log:
-        out("logs/snapshot/{model}.log"),
+        out("logs/download_model/{model}.log"),
     localrule: True
     params:
-        entry=lambda wildcards: as_json(
+        entry=lambda wildcards: to_json(
             {key: MODELS[wildcards.model][key] for key in ("family", "source")}
         ),
     message:
         "Fetching {wildcards.model}"
     shell:
-        "bioner snapshot {wildcards.model} --entry {params.entry:q} --out {output} 2>&1 | tee {log}"
+        "bioner download-model {wildcards.model} --entry {params.entry:q} --out {output} 2>&1 | tee {log}"
 
 
 # On a machine with a network: all that the others need of it.
 rule prefetch:
     input:
-        lambda wildcards: expand(out("data/{dataset}/raw.json"), dataset=at_hand()),
-        snapshots(),
+        lambda wildcards: expand(
+            out("data/{dataset}/raw.json"), dataset=get_available_datasets()
+        ),
+        get_snapshots(),
     log:
         out("logs/prefetch.log"),
     localrule: True
     params:
-        again=prefetching(),
+        again=get_prefetch_commands(),
     message:
         "Asking the hub for the models of the run"
     shell:

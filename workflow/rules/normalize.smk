@@ -10,8 +10,8 @@ rule normalize:
     log:
         out("logs/normalize/{dataset}.log"),
     params:
-        entry=reading,
-        documents=documents,
+        entry=get_reading_params,
+        documents=get_documents_checksum,
         out=subpath(output[0], parent=True),
     message:
         "Normalizing {wildcards.dataset}"

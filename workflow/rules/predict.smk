@@ -1,23 +1,23 @@
-from bioner.catalogue import decodings_of, prediction_settings
+from bioner.settings.catalogue import prediction_settings
 
 
 rule predict:
     input:
-        gold=split_of,
+        gold=get_gold,
         train=out("data/{dataset}/train.jsonl"),
-        weights=weights,
-        trained=training_record,
-        draft=draft,
+        weights=get_weights,
+        trained=get_training_record,
+        draft=get_draft,
     output:
-        raw=out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}raw.jsonl.gz"),
-        run=out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}run.json"),
+        raw=result(layout.run_path(layout.RAW, part="{part}")),
+        run=result(layout.run_path(layout.RECORD, part="{part}")),
     log:
         out("logs/predict/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
-    threads: resource("threads")
+    threads: get_resource("threads")
     resources:
-        **asks("predict_gpus"),
+        **get_resources("predict_gpus"),
     params:
-        entry=lambda wildcards: as_json(prediction_settings(MODELS[wildcards.model])),
+        entry=lambda wildcards: to_json(prediction_settings(MODELS[wildcards.model])),
         weights=lambda wildcards, input: (
             f"--weights {input.weights}" if input.weights else ""
         ),
@@ -30,45 +30,47 @@ rule predict:
         " --out {output.raw} --record {output.run} 2>&1 | tee {log}"
 
 
-TIMED = config["seeds"][: config["timing"]["seeds"]]
-
-
 rule time:
     input:
         gold=out("data/{dataset}/test.jsonl"),
         weights=ancient(
-            [out(f"results/{{dataset}}/{{model}}/seed{seed}/model") for seed in TIMED]
+            expand(
+                result(layout.seed_path(layout.WEIGHTS)),
+                seed=MATRIX.timed_seeds,
+                allow_missing=True,
+            )
         ),
-        trained=[
-            out(f"results/{{dataset}}/{{model}}/seed{seed}/run.json") for seed in TIMED
-        ],
+        trained=expand(
+            result(layout.seed_path(layout.RECORD)),
+            seed=MATRIX.timed_seeds,
+            allow_missing=True,
+        ),
         train=out("data/{dataset}/train.jsonl"),
         draft=lambda wildcards: (
-            test_draft(wildcards.dataset, wildcards.model)
-            if "forced" in config["decodings"]
+            get_draft_predictions(wildcards.dataset, wildcards.model)
+            if "constrained" in config["decodings"]
             else []
         ),
     output:
-        out("results/{dataset}/{model}/timing.csv"),
+        result(layout.cell_path(layout.TIMING)),
     log:
         out("logs/time/{dataset}/{model}.log"),
     # Alone on one machine: what runs beside it would be in the seconds. Under Slurm it has the threads of its model.
     threads:
         lambda wildcards: max(
-            resource("threads")(wildcards),
+            get_resource("threads")(wildcards),
             0 if workflow.remote_exec else workflow.resource_settings.cores or 0,
         )
     resources:
-        **asks("predict_gpus", most=1),
+        **get_resources("predict_gpus", most=1),
     params:
-        entry=lambda wildcards: as_json(prediction_settings(MODELS[wildcards.model])),
+        entry=lambda wildcards: to_json(prediction_settings(MODELS[wildcards.model])),
         runs=lambda wildcards, input: [
             f"--weights {weights} --seed {seed}"
-            for weights, seed in zip(input.weights, TIMED, strict=True)
+            for weights, seed in zip(input.weights, MATRIX.timed_seeds, strict=True)
         ],
         decodings=lambda wildcards: [
-            f"--decoding {name}"
-            for name in decodings_of(MODELS[wildcards.model], config["decodings"])
+            f"--decoding {name}" for name in MATRIX.decodings(wildcards.model)
         ],
         batches=[f"--batch {size}" for size in config["timing"]["batch_sizes"]],
         draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",

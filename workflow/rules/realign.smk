@@ -1,19 +1,15 @@
 rule realign:
     input:
-        gold=split_of,
+        gold=get_gold,
         train=out("data/{dataset}/train.jsonl"),
-        raw=out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}raw.jsonl.gz"),
+        raw=result(layout.run_path(layout.RAW, part="{part}")),
     output:
-        predictions=out(
-            "results/{dataset}/{model}/seed{seed}/{decoding}/{part}predictions.jsonl"
-        ),
-        alignment=out(
-            "results/{dataset}/{model}/seed{seed}/{decoding}/{part}alignment.csv"
-        ),
+        predictions=result(layout.run_path(layout.PREDICTIONS, part="{part}")),
+        alignment=result(layout.run_path(layout.ALIGNMENT, part="{part}")),
     log:
         out("logs/realign/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
     wildcard_constraints:
-        model=one_of(SINGLE),
+        model=alternatives(name for name in MODELS if not MATRIX.is_ensemble(name)),
     params:
         method=config["realign"]["method"],
     message:

@@ -20,23 +20,25 @@ REPORTS = [
 
 rule report:
     input:
-        lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=at_hand()),
         lambda wildcards: expand(
-            out("results/{dataset}/{model}/scores.csv"),
-            dataset=at_hand(),
+            out("data/{dataset}/stats.csv"), dataset=get_available_datasets()
+        ),
+        lambda wildcards: expand(
+            result(layout.cell_path(layout.SCORES)),
+            dataset=get_available_datasets(),
             model=config["models"],
         ),
         lambda wildcards: expand(
-            out("results/{dataset}/{model}/timing.csv"),
-            dataset=at_hand(),
-            model=filter(trained, config["models"]),
+            result(layout.cell_path(layout.TIMING)),
+            dataset=get_available_datasets(),
+            model=filter(MATRIX.is_trained, config["models"]),
         ),
         lambda wildcards: expand(
-            out("results/{dataset}/{model}/search.csv"),
-            dataset=at_hand(),
+            result(layout.cell_path(layout.SEARCH)),
+            dataset=get_available_datasets(),
             model=[name for name in config["models"] if name in SEARCHED],
         ),
-        lambda wildcards: comparisons(),
+        lambda wildcards: get_comparisons(),
     output:
         [
             report(
@@ -63,11 +65,15 @@ rule report:
         out=subpath(output.page, parent=True),
         datasets=[f"--dataset {name}" for name in config["datasets"]],
         models=[f"--model {name}" for name in config["models"]],
-        notices=as_json(NOTICES),
-        left_out=lambda wildcards: as_json(
-            {name: note for name, note in ABSENT.items() if name not in at_hand()}
+        notices=to_json(NOTICES),
+        left_out=lambda wildcards: to_json(
+            {
+                name: note
+                for name, note in ABSENT.items()
+                if name not in get_available_datasets()
+            }
         ),
-        prices=as_json(config["cost"]),
+        prices=to_json(config["prices"]),
     message:
         "Reporting"
     shell:

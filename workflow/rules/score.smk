@@ -1,19 +1,15 @@
 rule score:
     input:
-        gold=split_of,
-        predictions=out(
-            "results/{dataset}/{model}/seed{seed}/{decoding}/{part}predictions.jsonl"
-        ),
+        gold=get_gold,
+        predictions=result(layout.run_path(layout.PREDICTIONS, part="{part}")),
         train=out("data/{dataset}/train.jsonl"),
         alignment=lambda wildcards: (
             []
-            if wildcards.model in ENSEMBLES
-            else out(
-                "results/{dataset}/{model}/seed{seed}/{decoding}/{part}alignment.csv"
-            )
+            if MATRIX.is_ensemble(wildcards.model)
+            else result(layout.run_path(layout.ALIGNMENT, part="{part}"))
         ),
     output:
-        out("results/{dataset}/{model}/seed{seed}/{decoding}/{part}scores.csv"),
+        result(layout.run_path(layout.SCORES, part="{part}")),
     log:
         out("logs/score/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
     params:
@@ -24,10 +20,6 @@ rule score:
         bootstrap=config["scoring"]["bootstrap"],
         bootstrap_seed=config["scoring"]["bootstrap_seed"],
         per_type="--per-type" if config["scoring"]["per_type"] else "--no-per-type",
-        deletions=deletions(
-            "results/{dataset}/{model}/seed{seed}/{decoding}/{part}predictions.jsonl",
-            "results/{dataset}/{model}/seed{seed}/{decoding}/{part}scores.csv",
-        ),
     message:
         "Scoring {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, {wildcards.decoding}"
     shell:
@@ -37,15 +29,15 @@ rule score:
         " --bootstrap {params.bootstrap} --bootstrap-seed {params.bootstrap_seed} 2>&1 | tee {log}"
 
 
-rule gather:
+rule merge_scores:
     input:
-        lambda wildcards: cell(wildcards.dataset, wildcards.model, "scores.csv"),
+        get_run_scores,
     output:
-        out("results/{dataset}/{model}/scores.csv"),
+        result(layout.cell_path(layout.SCORES)),
     log:
-        out("logs/gather/{dataset}/{model}.log"),
+        out("logs/merge_scores/{dataset}/{model}.log"),
     localrule: True
     message:
         "Gathering the scores of {wildcards.model} on {wildcards.dataset}"
     shell:
-        "bioner gather {input} --out {output} 2>&1 | tee {log}"
+        "bioner merge-scores {input} --out {output} 2>&1 | tee {log}"

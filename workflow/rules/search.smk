@@ -1,31 +1,32 @@
-from bioner.catalogue import training_settings, trials_of
+from bioner.settings.catalogue import training_settings, trials_of
 
 
 rule trial:
     input:
         out("data/{dataset}/train.jsonl"),
         out("data/{dataset}/dev.jsonl"),
-        snapshot=snapshot,
+        snapshot=get_snapshot,
     output:
-        history=out("results/{dataset}/{model}/trials/{trial}/history.csv"),
-        run=out("results/{dataset}/{model}/trials/{trial}/run.json"),
+        history=result(layout.trial_path(layout.HISTORY)),
+        run=result(layout.trial_path(layout.RECORD)),
     log:
         out("logs/trial/{dataset}/{model}/{trial}.log"),
-    threads: resource("threads")
+    threads: get_resource("threads")
     resources:
-        **asks("gpus"),
+        **get_resources("gpus"),
         in_turn=1,  # trials that share an allocation run one after the other (profiles/slurm)
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
-        entry=lambda wildcards: as_json(
+        entry=lambda wildcards: to_json(
             training_settings(trials_of(MODELS[wildcards.model])[wildcards.trial])
         ),
         snapshot=lambda wildcards, input: (
             f"--snapshot {input.snapshot}" if input.snapshot else ""
         ),
         over=lambda wildcards: [
-            f"--searched {name}" for name in sorted(MODELS[wildcards.model]["search"])
+            f"--searched {name}"
+            for name in sorted(MODELS[wildcards.model]["search_space"])
         ],
         seed=config["seeds"][0],
     message:
@@ -38,10 +39,10 @@ rule trial:
 # A checkpoint: what comes after is planned again once the winner is known, and a winner that stays changes nothing.
 checkpoint search:
     input:
-        lambda wildcards: trial_records(wildcards),
+        lambda wildcards: get_trial_records(wildcards),
     output:
-        winner=out("results/{dataset}/{model}/winner.json"),  # first: what Snakemake asks a checkpoint for
-        table=out("results/{dataset}/{model}/search.csv"),
+        winner=result(layout.cell_path(layout.WINNER)),  # first: what Snakemake asks a checkpoint for
+        table=result(layout.cell_path(layout.SEARCH)),
     log:
         out("logs/search/{dataset}/{model}.log"),
     localrule: True
@@ -53,27 +54,27 @@ checkpoint search:
         "bioner search {params.trials} --out {output.table} --winner {output.winner} 2>&1 | tee {log}"
 
 
-rule adopt:
+rule use_winner:
     input:
-        winner,
+        get_winner,
     output:
-        model=directory(out("results/{dataset}/{model}/seed{seed}/model")),
-        history=out("results/{dataset}/{model}/seed{seed}/history.csv"),
-        run=out("results/{dataset}/{model}/seed{seed}/run.json"),
+        model=directory(result(layout.seed_path(layout.WEIGHTS))),
+        history=result(layout.seed_path(layout.HISTORY)),
+        run=result(layout.seed_path(layout.RECORD)),
     log:
-        out("logs/adopt/{dataset}/{model}/seed{seed}.log"),
+        out("logs/use_winner/{dataset}/{model}/seed{seed}.log"),
     wildcard_constraints:
-        model=one_of(SEARCHED),
+        model=alternatives(SEARCHED),
         seed=str(config["seeds"][0]),
     localrule: True
     params:
-        trials=out("results/{dataset}/{model}/trials"),
+        trials=result(layout.cell_path("trials")),
         out=subpath(output.run, parent=True),
     message:
         "Taking the best trial of {wildcards.model} on {wildcards.dataset} for seed {wildcards.seed}"
     shell:
-        "bioner adopt --winner {input} --trials {params.trials} --out {params.out} 2>&1 | tee {log}"
+        "bioner use-winner --winner {input} --trials {params.trials} --out {params.out} 2>&1 | tee {log}"
 
 
 # The winner was trained under the first seed already.
-ruleorder: adopt > train
+ruleorder: use_winner > train

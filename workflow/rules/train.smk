@@ -1,21 +1,21 @@
-from bioner.catalogue import training_settings
+from bioner.settings.catalogue import training_settings
 
 
 rule train:
     input:
         out("data/{dataset}/train.jsonl"),
         out("data/{dataset}/dev.jsonl"),
-        winner=winner,
-        snapshot=snapshot,
+        winner=get_winner,
+        snapshot=get_snapshot,
     output:
-        model=directory(out("results/{dataset}/{model}/seed{seed}/model")),
-        history=out("results/{dataset}/{model}/seed{seed}/history.csv"),
-        run=out("results/{dataset}/{model}/seed{seed}/run.json"),
+        model=directory(result(layout.seed_path(layout.WEIGHTS))),
+        history=result(layout.seed_path(layout.HISTORY)),
+        run=result(layout.seed_path(layout.RECORD)),
     log:
         out("logs/train/{dataset}/{model}/seed{seed}.log"),
-    threads: resource("threads")
+    threads: get_resource("threads")
     resources:
-        **asks("gpus"),
+        **get_resources("gpus"),
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
@@ -25,7 +25,7 @@ rule train:
         snapshot=lambda wildcards, input: (
             f"--snapshot {input.snapshot}" if input.snapshot else ""
         ),
-        entry=lambda wildcards: as_json(training_settings(MODELS[wildcards.model])),
+        entry=lambda wildcards: to_json(training_settings(MODELS[wildcards.model])),
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:

@@ -19,27 +19,25 @@ from bioner.cli import (
     scores,
     site,
     status,
-    storage,
     systems,
     training,
 )
 from bioner.errors import InputError, Interrupted, reason_of, unsecret
-from bioner.files import full_disk
+from bioner.io.files import full_disk
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 COMMANDS = {}
 for command in (
     *(corpora.fetch, corpora.normalize, corpora.validate),
-    models.snapshot,
-    *(training.train, training.search, training.adopt, training.merge),
+    models.download_model,
+    *(training.train, training.search, training.use_winner, training.merge),
     *(systems.predict, systems.time, systems.realign, systems.tag),
-    *(scores.score, scores.gather, scores.compare, scores.compare_all, scores.select, scores.ensemble),
+    *(scores.score, scores.merge_scores, scores.compare, scores.compare_all, scores.select_best, scores.ensemble),
     *(reports.report, reports.summary),
     planning.plan,
     reproduction.verify_reproduction,
     status.status,
     cluster.doctor,
-    storage.archive,
     site.profile,
 ):
     COMMANDS[command.__name__.replace("_", "-")] = app.command()(command)

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from bioner.cli.options import Config, settings_of
-from bioner.config import REPOSITORY
 from bioner.errors import InputError
+from bioner.settings.config import REPOSITORY
 
 PROFILE = REPOSITORY / "profiles" / "slurm"
 
@@ -23,8 +23,8 @@ def doctor(
     profile: Annotated[Path, typer.Option(help="Folder of the Snakemake profile.")] = PROFILE,
 ) -> None:
     """What a run needs of this machine, a line a check: ok, FAIL with what to do, or skip with why."""
-    from bioner.catalogue import load_matrix
-    from bioner.config import DEFAULT_CONFIG
+    from bioner.settings.config import DEFAULT_CONFIG
+    from bioner.settings.matrix import load_matrix
 
     settings = settings_of(config)
     load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])  # a name that is unknown is no matter of the machine
@@ -41,8 +41,8 @@ def doctor(
 
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
-    from bioner.doctor.checks import checks
-    from bioner.doctor.report import examine
+    from bioner.ops.doctor.checks import checks
+    from bioner.ops.doctor.report import examine
 
     failed = False
     for finding in examine(checks(settings, out, gpus, HF_HUB_OFFLINE, profile)):

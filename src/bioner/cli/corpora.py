@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bioner.catalogue import is_closed
 from bioner.cli.options import Config, Entry, Out, entry_of, json_object, keep_apart, settings_of
 from bioner.errors import InputError
+from bioner.settings.catalogue import is_closed
 
 
 def fetch(
@@ -21,10 +21,10 @@ def fetch(
     entry: Entry = None,
 ) -> None:
     """Get a corpus's raw files and verify their checksums."""
-    from bioner.checksums import sha256_of
     from bioner.corpora.fetching.fetch import fetch
     from bioner.corpora.fetching.sources import mirror_of
-    from bioner.files import write_json
+    from bioner.io.checksums import sha256_of
+    from bioner.io.files import write_json
 
     if record:
         keep_apart(record, out, option="--record")
@@ -43,7 +43,7 @@ def normalize(
     dataset: str,
     raw: Annotated[Path, typer.Option(help="Folder of the raw files.")],
     out: Out,
-    show_text: Annotated[bool, typer.Option(help="Messages may show text not to be redistributed.")] = False,
+    show_restricted_text: Annotated[bool, typer.Option(help="Messages may show text not to be redistributed.")] = False,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
@@ -54,7 +54,9 @@ def normalize(
     described = entry_of("datasets", dataset, settings, entry)
     # The workflow names them here: its rules hand over nothing that does not change a result.
     closed = is_closed(described) or dataset in os.environ.get("BIONER_CLOSED", "").split(",")
-    normalize(dataset, described, raw, out, show_text or dataset in settings["show_text"] or not closed)
+    normalize(
+        dataset, described, raw, out, show_restricted_text or dataset in settings["show_restricted_text"] or not closed
+    )
 
 
 def validate(
@@ -62,8 +64,8 @@ def validate(
     gold: Annotated[Path | None, typer.Option(help="Instances that predictions are held against.")] = None,
 ) -> None:
     """Every broken invariant of an instance or prediction file, with its line."""
-    from bioner.instances import read_instances
-    from bioner.validate import validate
+    from bioner.data.instances import read_instances
+    from bioner.data.validation import validate
 
     kind, count, faults = validate(file, read_instances(gold) if gold else None)
     for fault in faults:

@@ -1,4 +1,4 @@
-"""Commands of models: snapshot."""
+"""Commands of models: download-model."""
 
 import logging
 from pathlib import Path
@@ -12,14 +12,14 @@ from bioner.errors import InputError
 log = logging.getLogger(__name__)
 
 
-def snapshot(
+def download_model(
     model: Annotated[str, typer.Argument(help="A model of the catalogue with source.hub.")],
     out: Out,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
     """Fetch a model of the hub into the cache (HF_HOME), and note the commit that trainings are to use."""
-    from bioner.files import write_json
+    from bioner.io.files import write_json
     from bioner.models.snapshots import fetch_again, fetch_snapshot, read_snapshot
 
     keep_apart(out)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bioner.catalogue import complete_entry, find, load_catalogue
-from bioner.config import DEFAULT_CONFIG, REPOSITORY, Tree, load_config, merged
 from bioner.errors import InputError
-from bioner.files import parse_json
-from bioner.yaml_files import read_yaml
+from bioner.io.files import parse_json
+from bioner.settings.catalogue import complete_entry, find, load_catalogue
+from bioner.settings.config import DEFAULT_CONFIG, REPOSITORY, Tree, load_config, merged
+from bioner.settings.yaml_files import read_yaml
 
 Config = Annotated[list[Path] | None, typer.Option("--config", help="Overlay of config/config.yaml; may be repeated.")]
 Entry = Annotated[str | None, typer.Option("--entry", help="The catalogue entry as JSON, in place of the catalogue's.")]

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from bioner.catalogue import load_matrix
 from bioner.cli.options import Config, keep_apart, settings_of
-from bioner.config import DEFAULT_CONFIG
 from bioner.errors import InputError
+from bioner.settings.config import DEFAULT_CONFIG
+from bioner.settings.matrix import load_matrix
 
 
 def plan(
@@ -23,11 +23,10 @@ def plan(
 ) -> None:
     """What a run would take, before anything runs: jobs, GPU-hours, wall time, space and files, from stated costs."""
     from bioner.corpora.fetching.sources import mirror_of, why_absent
-    from bioner.planning.jobs import Matrix
-    from bioner.planning.plan import plan
-    from bioner.planning.sizes import size_of
-    from bioner.planning.words import hours, notes, text_of
-    from bioner.tables import check_table, write_table
+    from bioner.io.tables import check_table, write_table
+    from bioner.ops.planning.format import hours, notes, text_of
+    from bioner.ops.planning.plan import plan
+    from bioner.ops.planning.sizes import size_of
 
     settings = settings_of(config)
     if out is not None:
@@ -35,20 +34,20 @@ def plan(
         keep_apart(out, *(config or []))
     if data is not None and not data.is_dir():
         raise InputError(data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path.")
-    datasets, models = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
+    matrix = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
     folder = Path(settings["out"])
     mirror = mirror_of(settings)
-    absent = [name for name in settings["datasets"] if why_absent(name, datasets[name], mirror, folder / "data")]
-    # As `at_hand` in workflow/common/configuration.smk: before the first report the whole matrix is planned.
+    absent = [name for name in settings["datasets"] if why_absent(name, matrix.datasets[name], mirror, folder / "data")]
+    # As the workflow's get_available_datasets: before the first report the whole matrix is planned.
     present = [name for name in settings["datasets"] if name not in absent]
     reported = (folder / "reports" / "report.html").exists()
     planned = present if reported and present else settings["datasets"]
     sizes = {name: size_of(name, data or folder / "data") for name in planned}
-    found = plan(Matrix(settings, datasets, models), sizes, lambda path: (folder / path).exists(), gpus, jobs)
+    found = plan(matrix, sizes, lambda path: (folder / path).exists(), gpus, jobs)
     if out is not None:
         write_table(out, found.table)
     said = notes(settings, sizes, found, [name for name in absent if name in planned])
-    typer.echo("\n".join(["", text_of(found, settings.get("cost")), "", *said]))
+    typer.echo("\n".join(["", text_of(found, settings.get("prices")), "", *said]))
     if limit is not None and found.not_stated:
         typer.echo(f"bioner: --limit: nothing is known of the hours of {', '.join(found.not_stated)}.", err=True)
     if limit is not None and found.gpu_hours.expected > limit:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bioner.catalogue import complete_entry, is_closed, load_catalogue
 from bioner.cli.options import Config, Out, json_object, settings_of
 from bioner.errors import InputError
+from bioner.settings.catalogue import complete_entry, is_closed, load_catalogue
 
 
 def report(
@@ -29,9 +29,9 @@ def report(
 
     With --config, cells that another configuration made are left out and named.
     """
-    from bioner.reporting.kept import Told
     from bioner.reporting.report import report
-    from bioner.reporting.soundness import expected_of
+    from bioner.results.consistency import expected_of
+    from bioner.results.load import ReportContext
 
     closed = os.environ.get("BIONER_CLOSED")
     settings = settings_of(config)
@@ -43,10 +43,10 @@ def report(
     left, broken = json_object("--left-out", left_out), json_object("--failed", failed)
     if not all(isinstance(log, str) for log in broken.values()):
         raise InputError("--failed", "a log that is no text", "paths, by job", "Quote it for the shell.")
-    paid = settings["cost"] if prices is None else json_object("--prices", prices)
+    paid = settings["prices"] if prices is None else json_object("--prices", prices)
     made = json_object("BIONER_MODELS", os.environ.get("BIONER_MODELS", "{}"))
     if config:
-        searching = {} if settings["search"] else {"search": None}
+        searching = {} if settings["run_search"] else {"search_space": None}
         made = {name: entry | searching for name, entry in load_catalogue("models", settings).items()}
     expected = {name: expected_of(complete_entry("models", name, entry)) for name, entry in made.items()}
 
@@ -54,9 +54,9 @@ def report(
         """Where the workflow has not said which corpora are closed, one of unknown terms is."""
         if closed is not None:
             return name not in closed.split(",")
-        return name in settings["show_text"] or (name in catalogue and not is_closed(catalogue[name]))
+        return name in settings["show_restricted_text"] or (name in catalogue and not is_closed(catalogue[name]))
 
-    about = Told(left, broken, expected)
+    about = ReportContext(left, broken, expected)
     report(results, data, out, dataset or [], model or [], told, about, paid, may_show)
 
 

@@ -12,21 +12,17 @@ def verify_reproduction(
     results: Annotated[Path, typer.Option(help="Folder DATASET/MODEL/….")],
     data: Annotated[Path, typer.Option(help="Folder DATASET/stats.csv and test.jsonl.")],
     out: Annotated[Path | None, typer.Option(help="A CSV file for every number with its verdict.")] = None,
-    bootstrap: Annotated[
-        int, typer.Option(min=0, max=1_000_000, help="Resamples for the intervals of precision and recall.")
-    ] = 10_000,
-    bootstrap_seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where any number fails.")] = False,
 ) -> None:
     """Pass, fail or not run for every number of the paper's tables; from kept files alone."""
+    from bioner.io.tables import check_table, write_table
     from bioner.reporting.evidence import read_evidence
     from bioner.reporting.reproduction import DATASETS, MODELS, reproduction_summary, reproduction_table
-    from bioner.tables import check_table, write_table
 
     if out is not None:
         keep_apart(out, results, data)
         check_table(out)
-    table = reproduction_table(read_evidence(results, data, DATASETS, MODELS, bootstrap, bootstrap_seed))
+    table = reproduction_table(read_evidence(results, data, DATASETS, MODELS))
     typer.echo(reproduction_summary(table))
     if out is not None:
         write_table(out, table)

@@ -1,4 +1,4 @@
-"""Commands of scores: score, gather, compare, compare-all, select, ensemble."""
+"""Commands of scores: score, merge-scores, compare, compare-all, select-best, ensemble."""
 
 import logging
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ def score(
     bootstrap_seed: ResamplingSeed = 0,
 ) -> None:
     """One prediction file scored in every way: official, by length, the paper's, other conventions."""
-    from bioner.instances import read_instances, read_predictions
+    from bioner.data.instances import read_instances, read_predictions
+    from bioner.io.tables import write_table
     from bioner.realignment.realign import read_orphans
     from bioner.scoring.score import score
-    from bioner.tables import write_table
 
     keep_apart(out, gold, pred, train, alignment)
     if train and train.resolve() == gold.resolve():
@@ -66,14 +66,14 @@ def score(
     write_table(out, table)
 
 
-def gather(scores: Annotated[list[Path], typer.Argument(help="Score files.")], out: Out) -> None:
+def merge_scores(scores: Annotated[list[Path], typer.Argument(help="Score files.")], out: Out) -> None:
     """The score files of a cell as one."""
-    from bioner.scoring.score import read_scores, together
-    from bioner.tables import write_table
+    from bioner.io.tables import write_table
+    from bioner.scoring.score import concat_scores, read_scores
 
     keep_apart(out, *scores)
     each_once("gather", scores)
-    write_table(out, together([read_scores(path) for path in scores]))
+    write_table(out, concat_scores([read_scores(path) for path in scores]))
 
 
 def compare(
@@ -121,21 +121,21 @@ def compare_all(
     _compare(gold, named, out, dataset, length_cut, resamples, resampling_seed)
 
 
-def select(
+def select_best(
     out: Out,
     encoder: Annotated[list[Path] | None, typer.Option(help="Dev scores of an encoder; again for each.")] = None,
     llm: Annotated[list[Path] | None, typer.Option(help="Dev scores of an LLM; again for each.")] = None,
 ) -> None:
     """The best encoder and the best LLM by strict F1 on dev."""
+    from bioner.io.tables import write_table
     from bioner.scoring.selection import select
-    from bioner.tables import write_table
 
     candidates = {family: paths for family, paths in (("encoder", encoder), ("llm", llm)) if paths}
     if not candidates:
-        raise InputError("select", "no score file", "--encoder or --llm", "Name dev/scores.csv files.")
+        raise InputError("select-best", "no score file", "--encoder or --llm", "Name dev/scores.csv files.")
     files = [path for paths in candidates.values() for path in paths]
     keep_apart(out, *files)
-    each_once("select", files)
+    each_once("select-best", files)
     write_table(out, select(candidates))
 
 
@@ -150,8 +150,8 @@ def ensemble(
     selection: Annotated[Path | None, typer.Option(help="What `select` wrote.")] = None,
 ) -> None:
     """Predictions of several systems put together, span by span."""
-    from bioner.ensemble import combine as combined
-    from bioner.instances import read_instances, read_predictions, write_predictions
+    from bioner.data.instances import read_instances, read_predictions, write_predictions
+    from bioner.scoring.ensemble import combine as combined
     from bioner.scoring.selection import chosen_of, read_selection
 
     named = [_named("--candidate", text) for text in candidate or []]
@@ -192,9 +192,9 @@ def _compare(
 ) -> None:
     import polars as pl
 
-    from bioner.instances import read_instances, read_predictions
+    from bioner.data.instances import read_instances, read_predictions
+    from bioner.io.tables import write_table
     from bioner.scoring.compare import COMPARISON, System, compare
-    from bioner.tables import write_table
 
     keep_apart(out, gold, *(path for _, _, paths in systems for path in paths))
     for _, _, paths in systems:

@@ -29,8 +29,8 @@ def profile(
     force: Annotated[bool, typer.Option("--force", help="Replace a profile that is there.")] = False,
 ) -> None:
     """Write a site's Snakemake profile: `profiles/slurm` with its values; what is not given is asked on a terminal."""
-    from bioner.files import atomic_text
-    from bioner.profile import SETTINGS, TEMPLATE, checked, defaults_of, profile_text
+    from bioner.io.files import atomic_text
+    from bioner.ops.profile import SETTINGS, TEMPLATE, check_option, defaults_of, profile_text
 
     given = {
         "slurm_partition": cpu_partition,
@@ -47,7 +47,7 @@ def profile(
         "jobs": jobs,
         "slurm-status-command": status_command,
     }
-    values = {key: checked(key, str(value)) for key, value in given.items() if value is not None}
+    values = {key: check_option(key, str(value)) for key, value in given.items() if value is not None}
     if not folder.strip():  # as a path it would be this folder
         raise InputError("DIR", repr(folder), "the folder of the profile", "Name one, such as profiles/site.")
     file = Path(folder) / "config.yaml"
@@ -66,11 +66,11 @@ def profile(
 
 def _asked(key: str, default: str) -> str:
     """What is typed for a key, asked again until it makes sense; nothing stays nothing where there is no default."""
-    from bioner.profile import SETTINGS, checked
+    from bioner.ops.profile import SETTINGS, check_option
 
     def sensible(answer: str) -> str:
         try:
-            return checked(key, answer) if answer else ""
+            return check_option(key, answer) if answer else ""
         except InputError as error:
             raise typer.BadParameter(str(error)) from None
 

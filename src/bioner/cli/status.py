@@ -21,17 +21,17 @@ def status(
     It reads what lies in the run's folders, at any time and from any machine that has them. The configuration is that
     of the run: name the same overlays.
     """
-    from bioner.catalogue import load_matrix
-    from bioner.config import DEFAULT_CONFIG
     from bioner.corpora.fetching.sources import mirror_of
-    from bioner.status.cells import material, matrix
-    from bioner.status.records import Run, snakemake_since
-    from bioner.status.table import shown, status_table
-    from bioner.status.traces import Moment
-    from bioner.tables import check_table, write_table
+    from bioner.io.tables import check_table, write_table
+    from bioner.ops.status.cells import cells_of, material
+    from bioner.ops.status.job_state import Moment
+    from bioner.ops.status.records import RunContext, snakemake_since
+    from bioner.ops.status.table import shown, status_table
+    from bioner.settings.config import DEFAULT_CONFIG
+    from bioner.settings.matrix import load_matrix
 
     settings = settings_of(config)
-    datasets, models = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
+    matrix = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
     folder = out or Path(settings["out"])
     if folder.exists() and not folder.is_dir():
         raise InputError("--out", f"{folder}, which is a file", "a run's output folder", "Check the path.")
@@ -39,8 +39,8 @@ def status(
         keep_apart(csv, folder / "results", folder / "data", option="--csv")
         check_table(csv)
     moment = Moment(snakemake_since=snakemake_since(folder))
-    run = Run(settings, datasets, models, folder, mirror_of(settings), moment)
-    cells, awaited = matrix(run), material(run)
+    run = RunContext(matrix, folder, mirror_of(settings), moment)
+    cells, awaited = cells_of(run), material(run)
     typer.echo(shown(cells, awaited))
     if csv:
         write_table(csv, status_table(cells, awaited))

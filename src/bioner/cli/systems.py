@@ -15,7 +15,7 @@ from bioner.errors import InputError
 log = logging.getLogger(__name__)
 
 DraftOption = Annotated[
-    Path | None, typer.Option(help="Predictions of another system on the same gold, to draft from (forced).")
+    Path | None, typer.Option(help="Predictions of another system on the same gold, to draft from (constrained).")
 ]
 
 
@@ -25,7 +25,7 @@ def predict(
     out: Out,
     train: Annotated[Path | None, typer.Option(help="Training instances (controls; drafts of LLMs).")] = None,
     weights: Annotated[Path | None, typer.Option(help="Folder `model/` of a trained model.")] = None,
-    decoding: Annotated[str, typer.Option(help="direct, free, free-paper or forced.")] = "direct",
+    decoding: Annotated[str, typer.Option(help="direct, free, free-paper or constrained.")] = "direct",
     draft: DraftOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Where tokens are drawn (free-paper).")] = 42,
     record: Annotated[Path | None, typer.Option(help="Also write how it was made, as JSON.")] = None,
@@ -33,9 +33,9 @@ def predict(
     entry: Entry = None,
 ) -> None:
     """Raw outputs of a model for every gold instance; an LLM that is cut short goes on where it was."""
-    from bioner.checksums import sha256_of
-    from bioner.instances import read_instances, unseen_types
-    from bioner.predict import predict_to
+    from bioner.data.instances import read_instances, unseen_types
+    from bioner.inference.predict import predict_to
+    from bioner.io.checksums import sha256_of
 
     keep_apart(out, gold, train, draft, weights)
     if record:
@@ -63,7 +63,7 @@ def time(
     weights: Annotated[
         list[Path], typer.Option(help="Folder `model/` of a trained model; several: one a --seed, in their order.")
     ],
-    decoding: Annotated[list[str], typer.Option(help="direct, free, free-paper or forced; may be repeated.")],
+    decoding: Annotated[list[str], typer.Option(help="direct, free, free-paper or constrained; may be repeated.")],
     train: Annotated[Path | None, typer.Option(help="Training instances, for the drafts of LLMs.")] = None,
     draft: DraftOption = None,
     sentences: Annotated[int, typer.Option(min=1)] = 100,
@@ -88,9 +88,9 @@ def time(
     """Inference seconds a sentence on a fixed sample, from tokens to tags on tokens."""
     import polars as pl
 
-    from bioner.instances import read_instances
-    from bioner.tables import check_table, write_table
-    from bioner.timing import TIMING, Protocol, Timed, sample_of, time_model
+    from bioner.data.instances import read_instances
+    from bioner.inference.timing import TIMING, Protocol, Timed, sample_of, time_model
+    from bioner.io.tables import check_table, write_table
 
     keep_apart(out, gold, train, draft, *weights)
     check_table(out)
@@ -99,8 +99,10 @@ def time(
         found = f"{len(weights)} --weights and {len({*seeds} - {None})} different --seed"
         raise InputError("--seed", found, "one of its own for each --weights", "Name them in the same order.")
     settings = entry_of("models", model, settings_of(config), entry)
-    if draft and "forced" not in decoding:
-        raise InputError("--draft", " and ".join(decoding), "forced, which alone is drafted for", "Leave --draft out.")
+    if draft and "constrained" not in decoding:
+        raise InputError(
+            "--draft", " and ".join(decoding), "constrained, which alone is drafted for", "Leave --draft out."
+        )
     instances, known = read_instances(gold), read_instances(train) if train else []
     sample = sample_of(instances, sentences)
     protocols = [Protocol(name, llm_weights == "merged") for name in dict.fromkeys(protocol or ["fair"])]
@@ -131,8 +133,8 @@ def tag(
     ] = "sentences",
 ) -> None:
     """Entities of texts on standard input, with their character offsets, by a trained model."""
-    from bioner.files import atomic_text, decoded
-    from bioner.tagging import as_jsonl, as_pubtator, load_tagger, read_texts, write_brat
+    from bioner.inference.tagging import as_jsonl, as_pubtator, load_tagger, read_texts, write_brat
+    from bioner.io.files import atomic_text, decoded
 
     if format == "brat" and (out is None or out.is_file()):
         raise InputError("--format brat", "no folder to write to", "--out FOLDER", "brat has two files a text.")
@@ -165,11 +167,11 @@ def realign(
     """Raw outputs to valid tags on the gold tokens."""
     import polars as pl
 
-    from bioner.instances import entity_types, read_instances, write_predictions
-    from bioner.raw import read_raw
+    from bioner.data.instances import entity_types, read_instances, write_predictions
+    from bioner.data.raw_outputs import read_raw
+    from bioner.data.tags import tag_set
+    from bioner.io.tables import check_table, write_table
     from bioner.realignment.realign import ALIGNMENT, realign_all
-    from bioner.tables import check_table, write_table
-    from bioner.tags import tag_set
 
     keep_apart(out, gold, raw, train)
     if alignment:
@@ -185,4 +187,4 @@ def realign(
         told = "realign: %.2f %% of %d entities reachable; %d tokens dropped, %d tags illegal, %d sentences over budget"
         reachable = 100 * sum(row.reachable_entities for row in alignments) / entities
         dropped, illegal = sum(row.dropped for row in alignments), sum(row.illegal_tags for row in alignments)
-        log.info(told, reachable, entities, dropped, illegal, sum(row.hit_budget for row in alignments))
+        log.info(told, reachable, entities, dropped, illegal, sum(row.truncated for row in alignments))

@@ -1,4 +1,4 @@
-"""Commands of training: train, search, adopt, merge."""
+"""Commands of training: train, search, use-winner, merge."""
 
 import logging
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from bioner.catalogue import complete_entry
 from bioner.cli.options import Config, Entry, Out, each_once, entry_of, keep_apart, settings_of
-from bioner.config import merged
 from bioner.errors import InputError
+from bioner.settings.catalogue import complete_entry
+from bioner.settings.config import merged
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 42,
     dataset: Annotated[str | None, typer.Option(help="The corpus's name, for the model card.")] = None,
     winner: Annotated[Path | None, typer.Option(help="winner.json of a search: train with its values.")] = None,
-    snapshot: Annotated[Path | None, typer.Option(help="What `bioner snapshot` wrote: train at its commit.")] = None,
+    snapshot: Annotated[
+        Path | None, typer.Option(help="What `bioner download-model` wrote: train at its commit.")
+    ] = None,
     searched: Annotated[
         list[str] | None,
         typer.Option(help="A trial of a search over this setting; again for each. Weights stay with the best so far."),
@@ -31,11 +33,11 @@ def train(
     entry: Entry = None,
 ) -> None:
     """Train a model: model/, history.csv, run.json; cut short, the same command goes on from the last checkpoint."""
-    from bioner.checksums import sha256_of
-    from bioner.instances import read_instances
-    from bioner.search import read_winner
-    from bioner.training.job import Job
+    from bioner.data.instances import read_instances
+    from bioner.io.checksums import sha256_of
+    from bioner.training.job import TrainingJob
     from bioner.training.launch import launch
+    from bioner.training.search import read_winner
 
     settings = entry_of("models", model, settings_of(config), entry)
     if winner:
@@ -59,7 +61,7 @@ def train(
     splits = {split: data / f"{split}.jsonl" for split in ("train", "dev")}
     instances = {split: read_instances(path) for split, path in splits.items()}
     known = {"dataset": dataset, **{split: sha256_of(path) for split, path in splits.items()}}
-    job = Job(model, settings, instances["train"], instances["dev"], seed, data=known, searched=searched or ())
+    job = TrainingJob(model, settings, instances["train"], instances["dev"], seed, data=known, searched=searched or ())
     from bioner.training.run import train  # now that the input is sound: it takes seconds to import
 
     train(job, out)
@@ -71,9 +73,9 @@ def search(
     winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
 ) -> None:
     """Rank the trials of a hyper-parameter search by dev; trials of it that are not named lose their weights."""
-    from bioner.files import write_json
-    from bioner.search import rank, read_trial, retire, search_table, winner_of
-    from bioner.tables import write_table
+    from bioner.io.files import write_json
+    from bioner.io.tables import write_table
+    from bioner.training.search import rank, read_trial, retire, search_table, winner_of
 
     keep_apart(out)
     keep_apart(winner, out, option="--winner")
@@ -85,15 +87,15 @@ def search(
     retire(ranked)
 
 
-def adopt(
+def use_winner(
     winner: Annotated[Path, typer.Option(help="winner.json of the search.")],
     trials: Annotated[Path, typer.Option(help="Folder of the trials.")],
     out: Out,
 ) -> None:
     """The winning trial's model, history and run.json as those of the seed it was trained under."""
-    from bioner.search import adopt
+    from bioner.training.search import use_winner
 
-    adopt(winner, trials, out)
+    use_winner(winner, trials, out)
 
 
 def merge(
@@ -103,9 +105,9 @@ def merge(
     sentences: Annotated[int, typer.Option(min=1, help="How many of them, evenly drawn.")] = 100,
 ) -> None:
     """An adapter and its base as one bf16 model, and how it agrees with the unmerged one."""
-    from bioner.instances import read_instances
-    from bioner.merging import merge as merged_model
-    from bioner.tagging import entry_of as entry_of_folder
+    from bioner.data.instances import read_instances
+    from bioner.inference.merging import merge as merged_model
+    from bioner.inference.tagging import entry_of as entry_of_folder
 
     if out.exists() or out.is_symlink():
         raise InputError(out, "a file or folder", "a name that is free", "Choose another --out, or move it away.")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from bioner.config import REPOSITORY, Tree
 from bioner.errors import InputError
-from bioner.tables import Schema, read_table
+from bioner.io.tables import Schema, read_table
+from bioner.settings.config import REPOSITORY, Tree
 
 log = logging.getLogger(__name__)
 

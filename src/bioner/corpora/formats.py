@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bioner.config import Tree
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.bioc import read_bioc_json, read_bioc_xml
 from bioner.corpora.readers.brat import read_brat
@@ -16,13 +15,14 @@ from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Document
 from bioner.corpora.segment import Rules, segment
 from bioner.errors import InputError
+from bioner.settings.config import Tree
 
 Reader = Callable[[Path, Tree, Changes], Iterator[Sentence]]
 
 
 def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
     def reader(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
-        rules = Rules(entry["segmentation"], entry["max_tokens"], entry["borders"])
+        rules = Rules(entry["segmentation"], entry["max_tokens"], entry["token_alignment"])
         seen: set[str] = set()
         for document in read(path, changes):
             if document.id in seen:

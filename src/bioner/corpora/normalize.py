@@ -6,19 +6,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bioner.config import Tree
 from bioner.corpora.changes import Changes, Subject
 from bioner.corpora.documents import read_documents
 from bioner.corpora.formats import READERS
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.schemes import detect, to_iob2, type_blind_lengths
 from bioner.corpora.statistics import corpus_statistics
+from bioner.data.instances import SPLITS, Instance, entity_types, fault, write_instances
+from bioner.data.tags import OUTSIDE
 from bioner.errors import InputError
-from bioner.files import is_html
-from bioner.instances import SPLITS, Instance, entity_types, fault, write_instances
+from bioner.io.files import is_html
+from bioner.io.tables import write_table
 from bioner.scoring.labels import RESERVED
-from bioner.tables import write_table
-from bioner.tags import OUTSIDE
+from bioner.settings.config import Tree
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from bioner.tags import OUTSIDE
+from bioner.data.tags import OUTSIDE
 
 Scheme = Literal["IOB2", "IOB1", "IO", "BIOES"]
 SCHEMES: tuple[str, ...] = get_args(Scheme)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from bioner.corpora.changes import Changes, Subject
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
+from bioner.data.tags import Span, resolve_overlaps, tags_from_spans
 from bioner.errors import InputError
-from bioner.tags import Span, flat, tags_from_spans
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -119,7 +119,7 @@ def _without_overlaps(document: Document, annotations: Sequence[Annotation], cha
     by_span: dict[Span, list[Annotation]] = {}
     for annotation in annotations:
         by_span.setdefault(Span(annotation.start, annotation.end, annotation.type), []).append(annotation)
-    kept, dropped = flat([span for span, same in by_span.items() for _ in same])
+    kept, dropped = resolve_overlaps([span for span, same in by_span.items() for _ in same])
     for loser, winner in dropped:
         annotation = by_span[loser].pop()
         shown = [f"{span.start} to {span.end} ({span.type})" for span in (loser, winner)]
@@ -141,7 +141,7 @@ def widened(
             changes.artefact("shared-token", annotation.where, _subject(document, annotation))
             continue
         placed[span] = annotation
-    kept, dropped = flat(list(placed))
+    kept, dropped = resolve_overlaps(list(placed))
     for span, _ in dropped:
         changes.artefact("shared-token", placed[span].where, _subject(document, placed[span]))
     for span in kept:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import polars as pl
 
 from bioner.corpora.changes import LOSSES, Changes
+from bioner.data.instances import Instance
+from bioner.data.tags import spans
 from bioner.errors import InputError
-from bioner.instances import Instance
+from bioner.io.tables import Schema, read_table
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
-from bioner.tables import Schema, read_table
-from bioner.tags import spans
 
 # What stats.csv holds, as it is read.
 STATISTICS: Schema = {
@@ -25,7 +25,7 @@ STATISTICS: Schema = {
 }
 PERCENTILES = (50, 90, 95, 99, 100)
 
-Row = tuple[str, str, float]
+StatisticsRow = tuple[str, str, float]
 
 
 class Mention(NamedTuple):
@@ -62,7 +62,7 @@ def corpus_statistics(
     return pl.DataFrame(rows, schema=["dataset", "split", "statistic", "stratum", "value"], orient="row")
 
 
-def _counts(instances: Sequence[Instance], mentions: Sequence[Mention]) -> Iterator[Row]:
+def _counts(instances: Sequence[Instance], mentions: Sequence[Mention]) -> Iterator[StatisticsRow]:
     tags = Counter(tag for instance in instances for tag in instance.tags)
     yield "instances", "all", len(instances)
     yield "documents", "all", len({instance.doc for instance in instances})
@@ -73,13 +73,13 @@ def _counts(instances: Sequence[Instance], mentions: Sequence[Mention]) -> Itera
     yield from (("tags", tag, tags[tag]) for tag in sorted(tags))
 
 
-def _by_length(statistic: str, lengths: Sequence[int]) -> Iterator[Row]:
+def _by_length(statistic: str, lengths: Sequence[int]) -> Iterator[StatisticsRow]:
     buckets = Counter(bucket_of(length, PAPER_CUTS) for length in lengths)
     yield statistic, "all", len(lengths)
     yield from ((statistic, bucket, buckets[bucket]) for bucket in bucket_names(PAPER_CUTS))
 
 
-def _lengths(instances: Sequence[Instance]) -> Iterator[Row]:
+def _lengths(instances: Sequence[Instance]) -> Iterator[StatisticsRow]:
     """Tokens an instance: the mean and nearest-rank percentiles (p100 is the longest)."""
     lengths = sorted(len(instance.tokens) for instance in instances)
     yield "tokens_per_instance", "mean", sum(lengths) / len(lengths)
@@ -87,7 +87,7 @@ def _lengths(instances: Sequence[Instance]) -> Iterator[Row]:
         yield "tokens_per_instance", f"p{percent}", lengths[math.ceil(percent / 100 * len(lengths)) - 1]
 
 
-def _duplicates(instances: Sequence[Instance], train: Sequence[Instance]) -> Iterator[Row]:
+def _duplicates(instances: Sequence[Instance], train: Sequence[Instance]) -> Iterator[StatisticsRow]:
     """Instances whose tokens are those of a training instance, and how many texts they are."""
     known = {tuple(instance.tokens) for instance in train}
     found = [tokens for instance in instances if (tokens := tuple(instance.tokens)) in known]
@@ -95,7 +95,7 @@ def _duplicates(instances: Sequence[Instance], train: Sequence[Instance]) -> Ite
     yield "instances_in_train", "distinct", len(set(found))
 
 
-def _seen(mentions: Sequence[Mention], train: Sequence[Mention]) -> Iterator[Row]:
+def _seen(mentions: Sequence[Mention], train: Sequence[Mention]) -> Iterator[StatisticsRow]:
     """Share of mentions that are in train, lower-cased: by their text alone, and with the same type."""
     if mentions:
         texts, typed = {mention.text for mention in train}, {(mention.text, mention.type) for mention in train}

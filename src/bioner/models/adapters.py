@@ -6,8 +6,8 @@ from functools import partial
 from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel
 
-from bioner.config import Tree
 from bioner.errors import InputError, reason_of
+from bioner.settings.config import Tree
 
 
 def with_adapter(
@@ -27,9 +27,13 @@ def with_adapter(
     lora = entry["lora"]
     if lora is None:
         return model
-    targets = lora["targets"] if task == "CAUSAL_LM" else [name for name in lora["targets"] if name != "lm_head"]
-    saved = [*lora["save_whole"], *whole]
-    _check_modules(model, targets, lora["save_whole"])
+    targets = (
+        lora["target_modules"]
+        if task == "CAUSAL_LM"
+        else [name for name in lora["target_modules"] if name != "lm_head"]
+    )
+    saved = [*lora["modules_to_save"], *whole]
+    _check_modules(model, targets, lora["modules_to_save"])
     config = LoraConfig(
         task_type=task,
         r=lora["r"],
@@ -38,13 +42,13 @@ def with_adapter(
         target_modules=targets,
         modules_to_save=saved or None,
         trainable_token_indices=list(pieces) or None,
-        ensure_weight_tying=bool(lora["save_whole"]),
+        ensure_weight_tying=bool(lora["modules_to_save"]),
     )
     try:
         adapted = get_peft_model(model, config)
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         reason = reason_of(error)
-        expected = "linear layers under `targets`, whole modules that are not in 4 bits under `save_whole`"
+        expected = "linear layers under `target_modules`, whole modules that are not in 4 bits under `modules_to_save`"
         raise InputError("lora", f"what makes no adapters ({reason})", expected, "Correct the entry.") from None
     for parameter in adapted.parameters():
         if parameter.requires_grad:
@@ -56,23 +60,25 @@ def with_adapter(
 
 
 def _leave_out_card(folder: str) -> None:
-    """Write no card: peft would render one per checkpoint, and bioner.training.card writes the one that stays."""
+    """Write no card: peft would render one per checkpoint, and bioner.training.model_card writes the one that stays."""
 
 
 def _check_modules(model: PreTrainedModel, targets: Sequence[str], whole: Sequence[str]) -> None:
     """InputError where a name is that of no module, or an adapter would sit on a layer that is another one, too."""
     names = [name for name, _ in model.named_modules()]
-    for key, wanted in (("targets", targets), ("save_whole", whole)):
+    for key, wanted in (("target_modules", targets), ("modules_to_save", whole)):
         if absent := [one for one in wanted if not any(name == one or name.endswith(f".{one}") for name in names)]:
             last = sorted({name.rpartition(".")[2] for name in names if name and not name[-1].isdigit()})
             expected = f"names of modules: {', '.join(last)}"
             raise InputError(f"lora.{key}", repr(absent[0]), expected, "Correct the name.")
     if not targets:
-        raise InputError("lora.targets", "none", "modules that get an adapter", "Name some.")
+        raise InputError("lora.target_modules", "none", "modules that get an adapter", "Name some.")
     tied = getattr(model.config, "tie_word_embeddings", False)
     if tied and "lm_head" in targets and not whole:
         found, expected = "lm_head, which is this model's embeddings, too", "layers of their own"
-        raise InputError("lora.targets", found, expected, "Leave lm_head out: merged, it would change the embeddings.")
+        raise InputError(
+            "lora.target_modules", found, expected, "Leave lm_head out: merged, it would change the embeddings."
+        )
 
 
 def trained_parameters(model: PreTrainedModel) -> int:

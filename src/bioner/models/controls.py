@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from bioner.instances import Instance
-from bioner.tags import OUTSIDE, Span, spans, tags_from_spans
+from bioner.data.instances import Instance
+from bioner.data.tags import OUTSIDE, Span, spans, tags_from_spans
 
-Words = tuple[str, ...]
+TokenSequence = tuple[str, ...]
 
 
 def predict_control(control: str, train: Sequence[Instance], gold: Sequence[Instance]) -> list[list[str]]:
@@ -23,18 +23,18 @@ def predict_control(control: str, train: Sequence[Instance], gold: Sequence[Inst
             raise ValueError(f"no control {control!r}")
 
 
-def entity_dictionary(train: Sequence[Instance]) -> dict[Words, str]:
+def entity_dictionary(train: Sequence[Instance]) -> dict[TokenSequence, str]:
     """Lower-cased training entities and their most frequent type.
 
     A string is kept where more than half of its occurrences in `train`, as a sequence of whole tokens, are entities.
     """
-    types: dict[Words, Counter[str]] = defaultdict(Counter)
+    types: dict[TokenSequence, Counter[str]] = defaultdict(Counter)
     for instance in train:
         words = _lowered(instance.tokens)
         for span in spans(instance.tags):
             types[words[span.start : span.end]][span.type] += 1
     lengths = sorted({len(entity) for entity in types})
-    occurrences: Counter[Words] = Counter()
+    occurrences: Counter[TokenSequence] = Counter()
     for instance in train:
         words = _lowered(instance.tokens)
         for length in lengths:
@@ -50,7 +50,7 @@ def entity_dictionary(train: Sequence[Instance]) -> dict[Words, str]:
     }
 
 
-def tag_by_dictionary(tokens: Sequence[str], dictionary: Mapping[Words, str]) -> list[str]:
+def tag_by_dictionary(tokens: Sequence[str], dictionary: Mapping[TokenSequence, str]) -> list[str]:
     """Longest match from left to right, lower-cased."""
     words = _lowered(tokens)
     longest = max(map(len, dictionary), default=0)
@@ -67,5 +67,5 @@ def tag_by_dictionary(tokens: Sequence[str], dictionary: Mapping[Words, str]) ->
     return tags_from_spans(found, len(words))
 
 
-def _lowered(tokens: Sequence[str]) -> Words:
+def _lowered(tokens: Sequence[str]) -> TokenSequence:
     return tuple(token.lower() for token in tokens)

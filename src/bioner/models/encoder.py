@@ -11,16 +11,16 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bioner.data.raw_outputs import Tagged
+from bioner.io.progress_bars import ignore
 from bioner.models import IGNORED
-from bioner.progress_bars import ignore
-from bioner.raw import Tagged
 
 Subwords = tuple[list[int], list[int]]
 Deciding = Literal["all", "first", "last"]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SubwordWindow:
     """Part of a sentence that fits the model.
 
     `words` holds the word index of each subword that decides about its word's tag: None for special tokens, for
@@ -35,7 +35,7 @@ class Window:
 class Cut:
     """Sentences as windows, and what it took; every subword is decided about in exactly one of them."""
 
-    windows: list[list[Window]]
+    windows: list[list[SubwordWindow]]
     sentences_cut: int
     words_unknown: int  # without a subword of their own, given the unknown one
     words_lost: int  # without any
@@ -70,7 +70,7 @@ def cut(
     subwords = _in_text(tokenizer, sentences) if in_text else _alone(tokenizer, sentences)
     before, after = _special(tokenizer)
     room = max_length - len(before) - len(after)
-    found: list[list[Window]] = []
+    found: list[list[SubwordWindow]] = []
     unknown = lost = 0
     for words, (ids, of_word) in zip(sentences, subwords, strict=True):
         if missing := set(range(len(words))) - set(of_word):
@@ -78,7 +78,7 @@ def cut(
             unknown += len(missing)
             lost += len(missing) if tokenizer.unk_token_id is None else 0
         windows = [
-            Window(
+            SubwordWindow(
                 [*before, *ids[start:end], *after],
                 [None] * len(before) + _deciders(of_word, start, end, own, deciding) + [None] * len(after),
             )
@@ -163,7 +163,7 @@ def _deciders(of_word: Sequence[int], start: int, end: int, own: range, deciding
     return [of_word[place] if decides(place) else None for place in range(start, end)]
 
 
-def labelled(window: Window, tags: Sequence[str], label2id: dict[str, int]) -> dict[str, list[int]]:
+def labelled(window: SubwordWindow, tags: Sequence[str], label2id: dict[str, int]) -> dict[str, list[int]]:
     """A training example: every deciding subword carries its word's label (the paper's code), the others none."""
     labels = [IGNORED if word is None else label2id[tags[word]] for word in window.words]
     return {"input_ids": window.input_ids, "attention_mask": [1] * len(labels), "labels": labels}
@@ -183,9 +183,9 @@ def tag(
     bf16: bool = False,
     in_text: bool = False,
     pad_to: int = 0,
-    told: Callable[[int], None] = ignore,
+    on_progress: Callable[[int], None] = ignore,
 ) -> list[Tagged]:
-    """Tags of every sentence's deciding subwords, in order; `told` hears how many sentences more are tagged.
+    """Tags of every sentence's deciding subwords, in order; `on_progress` hears how many more sentences are tagged.
 
     A batch holds windows of similar length: at most `batch_size` of them, and `batch_tokens` subwords with the padding.
     `bf16` runs under autocast, as the Trainer evaluates on dev: the weights stay as they were trained. Shorter windows
@@ -205,7 +205,7 @@ def tag(
             logits = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device)).logits
         for number, row in zip(batch, logits.argmax(-1).tolist(), strict=True):
             best[number] = row
-        told(sum(number in ends for number in batch))
+        on_progress(sum(number in ends for number in batch))
     labels = model.config.id2label
     rows = iter(best)
     return [
@@ -214,7 +214,7 @@ def tag(
     ]
 
 
-def gathered(id_: str, windows: Sequence[Window], tags: Sequence[Sequence[str]]) -> Tagged:
+def gathered(id_: str, windows: Sequence[SubwordWindow], tags: Sequence[Sequence[str]]) -> Tagged:
     """The raw output of a sentence: what its windows' deciding subwords are tagged as."""
     pairs = [
         (word, tag)

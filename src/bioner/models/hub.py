@@ -16,10 +16,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from bioner.config import Tree
 from bioner.errors import InputError
 from bioner.models.devices import device_of
 from bioner.models.hub_errors import why_not
+from bioner.settings.config import Tree
 
 Dtype = torch.dtype | Literal["auto"]
 

@@ -10,21 +10,21 @@ from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bioner.catalogue import complete_entry
-from bioner.config import Tree
+from bioner.data.tags import tag_set
 from bioner.errors import InputError, reason_of
 from bioner.models import TASK_FILE
 from bioner.models.hub import load_causal_lm, load_llm_classifier, load_tokenizer
-from bioner.models.spelling import Spelling, make_room
-from bioner.tags import tag_set
+from bioner.models.verbalizer import Verbalizer, resize_for_tags
+from bioner.settings.catalogue import complete_entry
+from bioner.settings.config import Tree
 
 BASE = "base"  # folder of a base model that lives in no hub
 ADAPTER, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 # What of an entry a trained model is asked with, and what of that must be the same in the entry that it is used under.
-ASKED = ("family", "max_length", "subwords", "attention", "tag_spelling", "quantization", "lora")
-SAME = ("family", "subwords", "attention", "tag_spelling", "quantization", "lora")
+ASKED = ("family", "max_length", "label_subwords", "attention", "verbalizer", "quantization", "lora")
+SAME = ("family", "label_subwords", "attention", "verbalizer", "quantization", "lora")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Task:
     settings: Tree
 
     @property
-    def spelling(self) -> Spelling:
+    def verbalizer(self) -> Verbalizer:
         """How it writes tags."""
-        return Spelling(self.types, self.settings["tag_spelling"])
+        return Verbalizer(self.types, self.settings["verbalizer"])
 
 
 def task_of(entry: Tree, types: list[str], source: str | Path, model: PreTrainedModel) -> Task:
@@ -106,7 +106,7 @@ def load_base(folder: Path, entry: Tree, task: Task, tokenizer: PreTrainedTokeni
     source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)
     base = _load(source, revision, task, entry)
     if task.settings["family"] == "llm":
-        make_room(base, tokenizer, task.spelling.add_to(tokenizer))
+        resize_for_tags(base, tokenizer, task.verbalizer.add_to(tokenizer))
     return base
 
 

@@ -57,7 +57,7 @@ def lines_ids(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[li
 
 
 def response_ids(tokenizer: Tokenizer, tokens: Sequence[str], tags: Sequence[str]) -> list[int]:
-    """Token ids of the whole response, end-of-sequence last; training and forced decoding use the same lines."""
+    """Token ids of the whole response, end-of-sequence last; training and constrained decoding use the same lines."""
     lines = lines_ids(tokenizer, list(zip(tokens, tags, strict=True)))
     return [*(piece for line in lines for piece in line), tokenizer.eos_token_id]
 

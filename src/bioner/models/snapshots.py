@@ -8,9 +8,9 @@ from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.constants import HF_HUB_OFFLINE
 
 from bioner.errors import InputError
-from bioner.files import parse_json, read_text
+from bioner.io.files import parse_json, read_text
 from bioner.models.hub_errors import why_not
-from bioner.models.whole import fault_of
+from bioner.models.model_files import find_problem
 
 # What transformers reads beside weights; of original checkpoints in other formats nothing is needed.
 TEXTS = ("*.json", "*.txt", "*.model", "*.jinja")
@@ -35,7 +35,7 @@ def fetch_snapshot(hub: str, revision: str) -> dict[str, Any]:
             folder = Path(snapshot_download(hub, revision=info.sha, allow_patterns=[*TEXTS, *weights]))
     except Exception as error:  # connections fail in many ways
         raise InputError(hub, *why_not(hub, revision, error)) from None
-    if fault := fault_of(folder):
+    if fault := find_problem(folder):
         remedy = "Where there is a connection: `snakemake prefetch`, with the same HF_HOME."
         raise InputError(hub, f"a snapshot with {fault}", "all files of the model in the cache", remedy)
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
@@ -55,8 +55,8 @@ def needed_weights(files: Iterable[str]) -> list[str]:
 
 
 def read_snapshot(path: Path) -> dict[str, Any]:
-    """What `bioner snapshot` wrote about a model."""
+    """What `bioner download-model` wrote about a model."""
     record = parse_json(read_text(path), str(path), whole_file=True)
     if not isinstance(record, dict) or not all(isinstance(record.get(key), str) for key in ("hub", "commit")):
-        raise InputError(path, "no snapshot", "what `bioner snapshot` wrote", "Remove it and run the same again.")
+        raise InputError(path, "no snapshot", "what `bioner download-model` wrote", "Remove it and run the same again.")
     return record

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from bioner.data.tags import OUTSIDE, split_tag
 from bioner.realignment.matching import Matching
-from bioner.tags import OUTSIDE, split_tag
 
 
 def robust_tags(matching: Matching, written: Sequence[str], legal: frozenset[str] | None) -> list[str]:
     """The tags of all that is matched; a token left out before a legal I- belongs to the entity that goes on there."""
-    tags = carried(matching, written)
+    tags = output_to_gold(matching, written)
     before = ""
     for place, links in enumerate(matching.links):
         behind = tags[place + 1] if place + 1 < len(tags) and matching.links[place + 1] else ""
@@ -20,7 +20,7 @@ def robust_tags(matching: Matching, written: Sequence[str], legal: frozenset[str
     return tags
 
 
-def carried(matching: Matching, written: Sequence[str]) -> list[str]:
+def output_to_gold(matching: Matching, written: Sequence[str]) -> list[str]:
     """Each gold token's tag from those of the written tokens that stand for it, the heaviest deciding.
 
     A written token that stands for several begins its entity in the first of them only.
@@ -51,7 +51,7 @@ def equal_tags(matching: Matching, written: Sequence[str], legal: frozenset[str]
     return [written[links[0][0]] if links else OUTSIDE for links in matching.links]
 
 
-def pushed(matching: Matching, gold: Sequence[str], count: int) -> list[str]:
+def gold_to_output(matching: Matching, gold: Sequence[str], count: int) -> list[str]:
     """The tags a perfect model would have given to the tokens that were written."""
     tags = [OUTSIDE] * count
     seen: set[int] = set()

@@ -9,14 +9,14 @@ from typing import Literal, get_type_hints
 
 import polars as pl
 
+from bioner.data.instances import Instance, Prediction
+from bioner.data.raw_outputs import RawOutput, Tagged
+from bioner.data.tags import OUTSIDE, repair, spans
 from bioner.errors import InputError
-from bioner.instances import Instance, Prediction
-from bioner.raw import RawOutput, Tagged
-from bioner.realignment.answers import Pair, parse_answers, parse_lines, restarts
+from bioner.io.tables import Schema, read_table
 from bioner.realignment.matching import Matching, match_equal, match_robust
-from bioner.realignment.projection import equal_tags, pushed, robust_tags
-from bioner.tables import Schema, read_table
-from bioner.tags import OUTSIDE, repair, spans
+from bioner.realignment.parse_output import Pair, parse_answers, parse_lines, restarts
+from bioner.realignment.projection import equal_tags, gold_to_output, robust_tags
 
 Method = Literal["robust", "paper"]
 SEVERAL = 1.5  # as many tokens as the sentence has, or more: there may be several answers
@@ -44,7 +44,7 @@ class Alignment:
     added: int
     illegal_tags: int
     orphan_tags: int
-    hit_budget: bool
+    truncated: bool
     orphan_positions: str
     gold_entities: int
     reachable_entities: int
@@ -68,15 +68,15 @@ def realign(
         tags = [vote([output.tags[piece] for piece in pieces]) for pieces in words]
         back = [instance.tags[word] if pieces else OUTSIDE for word, pieces in enumerate(words)]
         exact = linked = written = sum(map(bool, words))
-        added, hit_budget = 0, False
+        added, truncated = 0, False
     else:
         pairs, matching = read_answer(instance.tokens, output.text, method)
         carry = robust_tags if method == "robust" else equal_tags
         tags = carry(matching, [tag for _, tag in pairs], legal)
-        back = carry(matching, pushed(matching, instance.tags, len(pairs)), None)
+        back = carry(matching, gold_to_output(matching, instance.tags, len(pairs)), None)
         exact, linked, written = matching.exact, matching.found, len(pairs)
         added = written - len({place for links in matching.links for place, _ in links})
-        hit_budget = not output.stopped
+        truncated = not output.stopped
     repaired = repair(tags, legal)
     entities = spans(instance.tags)
     alignment = Alignment(
@@ -89,7 +89,7 @@ def realign(
         added=added,
         illegal_tags=repaired.illegal,
         orphan_tags=len(repaired.orphans),
-        hit_budget=hit_budget,
+        truncated=truncated,
         orphan_positions=" ".join(map(str, repaired.orphans)),
         gold_entities=len(entities),
         reachable_entities=len(set(entities) & set(spans(repair(back).tags))),

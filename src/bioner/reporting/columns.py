@@ -26,7 +26,7 @@ TITLES = {
 COLUMNS = {
     "dataset": "corpus",
     "model": "system, by its name in the catalogue of models",
-    "decoding": "`direct` (encoders, controls), `free`, `free-paper` or `forced` (LLMs); docs/decoding.md",
+    "decoding": "`direct` (encoders, controls), `free`, `free-paper` or `constrained` (LLMs); docs/decoding.md",
     "seed": "seed of the training",
     "seeds": "how many seeds the means are over",
     "headline": "whether this is the decoding that the model is compared by",
@@ -39,9 +39,9 @@ COLUMNS = {
     "precision": "percent; mean over seeds",
     "recall": "percent; mean over seeds",
     "f1": "percent; mean over seeds",
-    "f1_low": "lower end of the 95 % bootstrap interval of F1 over test documents; mean over seeds",
-    "f1_high": "its upper end",
-    "f1_sd_seeds": "standard deviation of F1 over seeds; empty for one seed",
+    "f1_ci_low": "lower end of the 95 % bootstrap interval of F1 over test documents; mean over seeds",
+    "f1_ci_high": "its upper end",
+    "f1_std": "standard deviation of F1 over seeds; empty for one seed",
     "f1_without_repair": "strict F1 where an entity must begin with B-, as strict IOB2 has it",
     **{f"paper_{name}": "the published value, percent" for name in ("precision", "recall", "f1")},
     **{
@@ -74,7 +74,7 @@ OWN = {
         "difference": "ours less the paper's, in the row that runs as the paper's did, on an H100",
         "precision": "number format of weights and passes",
         "family": "encoder, llm or llm-head",
-        "draft": "where forced decoding drafts from",
+        "draft": "where constrained decoding drafts from",
         "seconds_median": "seconds of a single sentence, median (batch 1)",
         "seconds_p95": "its 95th percentile",
         "gflop_per_sample": "billions of additions and multiplications of matrices a sentence, as dispatched, of 20",
@@ -83,8 +83,8 @@ OWN = {
         "best_batch": "whether this is the system's fastest batch size",
         "peak_memory_gb": "GB of memory that the timing job had had at most, up to here",
         "peak_gpu_memory_gb": "GB of the fullest GPU in these passes; empty without GPU",
-        "versus": "encoders of this batch size that ratio_time and ratio_flops are held against",
-        "versus_best": "encoders that ratio_time_best is held against",
+        "baseline": "encoders of this batch size that ratio_time and ratio_flops are held against",
+        "baseline_best": "encoders that ratio_time_best is held against",
         "ratio_time": "seconds a sentence over theirs, same batch size, precision and hardware",
         "ratio_flops": "arithmetic a sentence over theirs, same batch size",
         "ratio_time_best": "best batch over the mean of encoders, each at its own best batch",
@@ -99,7 +99,7 @@ OWN = {
         "added": "tokens of the output that the gold lacks",
         "illegal_tags": "tags that are none of the corpus",
         "orphan_tags": "I- tags that continued nothing, made B-",
-        "hit_budget": "sentences that ended because the budget of tokens did",
+        "truncated": "sentences that ended because the budget of tokens did",
         "reachable_entities": "gold entities all of whose tokens are in the output",
         "reachable_recall": "percent of gold entities that are reachable",
     },
@@ -123,8 +123,8 @@ OWN = {
         **{f"{name}_recall": "percent of them found, strictly" for name in ("seen", "unseen", "repeated")},
         "entities_in_new_sentences": "gold entities of sentences that are not in train",
         "new_f1": "strict F1 on these sentences",
-        "new_f1_low": "lower end of its 95 % interval",
-        "new_f1_high": "upper end",
+        "new_f1_ci_low": "lower end of its 95 % interval",
+        "new_f1_ci_high": "upper end",
     },
     "paper_scoring": {
         "use": "what these rows are for",
@@ -132,20 +132,20 @@ OWN = {
     },
     "significance": {
         "family": "primary, length claim, exploratory: tests adjusted together (docs/scores.md)",
-        "versus_model": "the other system",
-        "versus_decoding": "its decoding",
-        "versus_seeds": "its seeds",
+        "baseline_model": "the other system",
+        "baseline_decoding": "its decoding",
+        "baseline_seeds": "its seeds",
         "measure": "f1 or recall",
         "score": "of the system, percent",
-        "versus_score": "of the other",
+        "baseline_score": "of the other",
         "difference": "score less the other's",
-        "low": "lower end of its 95 % interval (paired bootstrap by cluster)",
-        "high": "upper end",
+        "ci_low": "lower end of its 95 % interval (paired bootstrap by cluster)",
+        "ci_high": "upper end",
         "p": "of approximate randomisation (with several seeds at least the bootstrap's)",
         "p_holm": "adjusted by Holm over the tests of the family",
         "verdict": "higher, lower, not shown, too few",
-        "higher_in": "datasets in which the claim holds, at least (partial conjunction)",
-        "lower_in": "the same for its opposite",
+        "n_higher": "datasets in which the claim holds, at least (partial conjunction)",
+        "n_lower": "the same for its opposite",
         "tests": "tests adjusted together",
         "too_few": "fewer than 30 gold entities, or clusters that hold one",
         "cluster": "what was drawn: documents, or sentences",
@@ -206,11 +206,11 @@ OWN = {
         "precision": "percent, unrounded",
         "recall": "percent, unrounded",
         "f1": "percent, unrounded",
-        "f1_low": "lower end of its 95 % bootstrap interval",
-        "f1_high": "upper end",
+        **{f"{name}_ci_low": "lower end of its 95 % bootstrap interval" for name in ("precision", "recall", "f1")},
+        **{f"{name}_ci_high": "upper end" for name in ("precision", "recall", "f1")},
     },
 }
-BOUNDS = {"low": "lower end of its 95 % interval, mean over seeds", "high": "upper end"}
+BOUNDS = {"_ci_low": "lower end of its 95 % interval, mean over seeds", "_ci_high": "upper end"}
 LEAD = """\
 # Reports
 
@@ -223,8 +223,7 @@ def meaning(table: str, column: str) -> str | None:
     """What a column of a report holds."""
     told = OWN.get(table, {}).get(column) or COLUMNS.get(column)
     if told is None and table == "conventions":
-        measure, _, bound = column.rpartition("_")
-        return BOUNDS.get(bound) if measure in OWN[table] else None
+        return next((told for end, told in BOUNDS.items() if column.removesuffix(end) in OWN[table]), None)
     return told
 
 

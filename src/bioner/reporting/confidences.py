@@ -1,41 +1,42 @@
-"""How far the confidences of forced decoding can be trusted: kept raw outputs beside what was right."""
+"""How far the confidences of constrained decoding can be trusted: kept raw outputs beside what was right."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from bioner.data.instances import read_instances, read_predictions
+from bioner.data.raw_outputs import Generated, read_raw
 from bioner.errors import InputError
-from bioner.instances import read_instances, read_predictions
-from bioner.raw import Generated, read_raw
-from bioner.reporting.disagreements import System
+from bioner.io.tables import Schema
+from bioner.reporting.disagreements import ReportedSystem
+from bioner.results import layout
 from bioner.scoring.reliability import RELIABILITY, confidence_pairs, reliability_bins
-from bioner.tables import Schema
 
 CONFIDENCES: Schema = {"dataset": pl.String, "model": pl.String, **RELIABILITY}
 
 
-def read_confidences(results: Path, data: Path, cells: Mapping[str, Sequence[System]]) -> pl.DataFrame:
-    """Reliability bins of the systems that were decoded with the words forced, by dataset; one file a system.
+def read_confidences(results: Path, data: Path, cells: Mapping[str, Sequence[ReportedSystem]]) -> pl.DataFrame:
+    """Reliability bins of the systems that were decoded with constrained decoding, by dataset; one file a system.
 
     What is missing or broken is left out: other tables are about that.
     """
     tables = [pl.DataFrame(schema=CONFIDENCES)]
     for dataset, systems in cells.items():
         for system in systems:
-            folder = results / dataset / system.model / f"seed{system.seed}" / system.decoding
-            if system.decoding == "forced":
+            folder = results / layout.run_path("", dataset, system.model, system.seed, system.decoding)
+            if system.decoding == "constrained":
                 tables += _of(folder, data / dataset / "test.jsonl", dataset, system.model)
     return pl.concat(tables)
 
 
 def _of(folder: Path, test: Path, dataset: str, model: str) -> Iterator[pl.DataFrame]:
-    if not (folder / "raw.jsonl.gz").is_file():
+    if not (folder / layout.RAW).is_file():
         return
     try:
         gold = read_instances(test)
-        predictions = read_predictions(folder / "predictions.jsonl", gold)
-        outputs = list(read_raw(folder / "raw.jsonl.gz", gold))
+        predictions = read_predictions(folder / layout.PREDICTIONS, gold)
+        outputs = list(read_raw(folder / layout.RAW, gold))
     except InputError:
         return
     sure = [output.confidence if isinstance(output, Generated) else None for output in outputs]

@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from bioner.instances import Instance, Prediction
+from bioner.data.instances import Instance, Prediction
+from bioner.data.tags import OUTSIDE, Span, spans
+from bioner.io.tables import Schema
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 from bioner.scoring.pairs import text_of
-from bioner.tables import Schema
-from bioner.tags import OUTSIDE, Span, spans
 
 KINDS = ("missed", "spurious", "boundary", "type", "both")
 CORRECT, MISSED, SPURIOUS = "correct", "missed", "spurious"
@@ -45,7 +45,7 @@ ERRORS: Schema = {
 Mention = tuple[str, str]  # lower-cased text and type
 
 
-class System(NamedTuple):
+class ReportedSystem(NamedTuple):
     """Whose one prediction file is, within a dataset."""
 
     model: str
@@ -69,7 +69,7 @@ class Disagreements:
     dataset: str
     closed: bool
     cuts: Sequence[int]
-    systems: Sequence[System]
+    systems: Sequence[ReportedSystem]
     silent: Sequence[int]
     types: Sequence[str]
     with_train: bool
@@ -114,7 +114,7 @@ def mentions(instances: Sequence[Instance]) -> frozenset[Mention]:
 def disagreements(
     dataset: str,
     instances: Sequence[Instance],
-    predictions: Mapping[System, Sequence[Prediction]],
+    predictions: Mapping[ReportedSystem, Sequence[Prediction]],
     closed: bool,
     cuts: Sequence[int] = PAPER_CUTS,
     train: Collection[Mention] | None = None,

@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from bioner.reporting.cells import notes
-from bioner.reporting.kept import Kept
+from bioner.io.tables import Schema
 from bioner.reporting.tables import paper_table
-from bioner.tables import Schema
+from bioner.results.cells import notes
+from bioner.results.load import Results
 
 BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
 AVERAGE = "bert-family-average"
@@ -40,16 +40,16 @@ COST: Schema = {
 }
 
 
-def time_table(kept: Kept) -> pl.DataFrame:
+def time_table(results: Results) -> pl.DataFrame:
     """Table IV: inference seconds a sample, with the average row of the BERT family where all three were timed.
 
     `seconds_median` and `seconds_p95` are of single sentences (batch 1). Ratios are held against the encoders of one
     dataset, protocol, precision and hardware: the BERT family's average, else that of all encoders. `ratio_time` and
-    `ratio_flops` are at the same batch size (held against `versus`); `ratio_time_best`, best batch against the mean of
-    each encoder's own best (`versus_best`). The difference to the paper is given in the rows that run as its did, on an
-    H100: by its protocol where they were timed by it, else encoders at batch 1, free generation at batch 16.
+    `ratio_flops` are at the same batch size (against `baseline`); `ratio_time_best` is best batch against the mean of
+    each encoder's own best (`baseline_best`). The difference to the paper is given in the rows that run as its did, on
+    an H100: by its protocol where they were timed by it, else encoders at batch 1, free generation at batch 16.
     """
-    ours = kept.timing.group_by([*KEYS, "model"], maintain_order=True).agg(
+    ours = results.timing.group_by([*KEYS, "model"], maintain_order=True).agg(
         pl.col(MEANS).mean(), pl.col("others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb").max()
     )
     family = _average(ours.filter(pl.col("model").is_in(BERT_FAMILY)), len(BERT_FAMILY))
@@ -64,19 +64,19 @@ def time_table(kept: Kept) -> pl.DataFrame:
     )
     first = ["dataset", "model", "decoding", "protocol", "batch", "seconds_per_sample", "paper_seconds_per_sample"]
     table = table.select(*first, "difference", pl.exclude(*first, "difference"))
-    untimed = _untimed(kept).join(table, on=["dataset", "model"], how="anti", maintain_order="left")
+    untimed = _untimed(results).join(table, on=["dataset", "model"], how="anti", maintain_order="left")
     missing = untimed.join(paper, on=["dataset", "model"], how="left", maintain_order="left")
-    return _in_order(pl.concat([table, missing], how="diagonal_relaxed"), kept.cells)
+    return _in_order(pl.concat([table, missing], how="diagonal_relaxed"), results.cells)
 
 
-def _untimed(kept: Kept) -> pl.DataFrame:
+def _untimed(results: Results) -> pl.DataFrame:
     """Cells, and averages of the BERT family, as if none of them had a time, and why: `dataset`, `model`, `note`."""
-    trained = kept.runs.select("dataset", "model").unique(maintain_order=True)
-    family = kept.cells.filter(pl.col("model").is_in(BERT_FAMILY)).select("dataset").unique(maintain_order=True)
+    trained = results.runs.select("dataset", "model").unique(maintain_order=True)
+    family = results.cells.filter(pl.col("model").is_in(BERT_FAMILY)).select("dataset").unique(maintain_order=True)
     alike = f"no average: of {', '.join(BERT_FAMILY)} not all were timed alike"
     return pl.concat(
         [
-            notes(kept.cells),
+            notes(results.cells),
             trained.with_columns(note=pl.lit("not timed: no sound timing.csv")),
             family.with_columns(model=pl.lit(AVERAGE), note=pl.lit(alike)),
         ]
@@ -109,9 +109,9 @@ def _with_ratios(rows: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
     reference = pl.concat([named, others.select(named.columns)]).select(
         *CONDITIONS,
         "batch",
-        pl.col("model").alias("versus"),
-        pl.col("seconds_per_sample").alias("versus_seconds"),
-        pl.col("gflop_per_sample").alias("versus_gflop"),
+        pl.col("model").alias("baseline"),
+        pl.col("seconds_per_sample").alias("baseline_seconds"),
+        pl.col("gflop_per_sample").alias("baseline_gflop"),
     )
     llm = pl.col("family") != "encoder"
     best = llm & pl.col("best_batch")
@@ -119,13 +119,13 @@ def _with_ratios(rows: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
         rows.join(reference, on=[*CONDITIONS, "batch"], how="left", maintain_order="left")
         .join(_at_their_best(encoders), on=CONDITIONS, how="left", maintain_order="left")
         .with_columns(
-            ratio_time=pl.when(llm).then(pl.col("seconds_per_sample") / pl.col("versus_seconds")),
-            ratio_flops=pl.when(llm).then(pl.col("gflop_per_sample") / pl.col("versus_gflop")),
+            ratio_time=pl.when(llm).then(pl.col("seconds_per_sample") / pl.col("baseline_seconds")),
+            ratio_flops=pl.when(llm).then(pl.col("gflop_per_sample") / pl.col("baseline_gflop")),
             ratio_time_best=pl.when(best).then(pl.col("seconds_per_sample") / pl.col("best_seconds")),
-            versus=pl.when(llm).then(pl.col("versus")),
-            versus_best=pl.when(best).then(pl.col("versus_best")),
+            baseline=pl.when(llm).then(pl.col("baseline")),
+            baseline_best=pl.when(best).then(pl.col("baseline_best")),
         )
-        .drop("versus_seconds", "versus_gflop", "best_seconds")
+        .drop("baseline_seconds", "baseline_gflop", "best_seconds")
     )
 
 
@@ -136,12 +136,12 @@ def _at_their_best(encoders: pl.DataFrame) -> pl.DataFrame:
     def mean_of(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.group_by(CONDITIONS, maintain_order=True).agg(
             pl.col("seconds_per_sample").mean().alias("best_seconds"),
-            pl.col("model").sort().str.join(", ").alias("versus_best"),
+            pl.col("model").sort().str.join(", ").alias("baseline_best"),
             pl.len().alias("members"),
         )
 
     family = mean_of(own.filter(pl.col("model").is_in(BERT_FAMILY))).filter(members=len(BERT_FAMILY))
-    family = family.with_columns(versus_best=pl.lit(AVERAGE))
+    family = family.with_columns(baseline_best=pl.lit(AVERAGE))
     return pl.concat([family, mean_of(own).join(family, on=CONDITIONS, how="anti")]).drop("members")
 
 
@@ -154,7 +154,7 @@ def _like_the_paper(rows: pl.DataFrame) -> pl.Expr:
     return like & pl.col("hardware").str.contains(PAPER_HARDWARE, literal=True)
 
 
-def cost_table(kept: Kept, prices: Mapping[str, Any]) -> pl.DataFrame:
+def cost_table(results: Results, prices: Mapping[str, Any]) -> pl.DataFrame:
     """What each cell and seed took (`stage`): its `search`, its training (`train`), and `1000 sentences` of test.
 
     The search stands with the seed whose weights are its best trial's, this trial included; that seed's training is a
@@ -162,15 +162,15 @@ def cost_table(kept: Kept, prices: Mapping[str, Any]) -> pl.DataFrame:
     timed seeds (`seed` where it is one). `money` is GPU-hours
     at `prices["gpu_hour"]`, or hours of a machine without GPUs at `cpu_hour`, where the price is known.
     """
-    rows = [row for run in kept.runs.iter_rows(named=True) for row in _trained(run)]
-    rows += [_predicted(row) for row in _fastest(kept.timing).iter_rows(named=True)]
+    rows = [row for run in results.runs.iter_rows(named=True) for row in _trained(run)]
+    rows += [_predicted(row) for row in _fastest(results.timing).iter_rows(named=True)]
     for row in rows:
         gpu = bool(row["gpus"])
         price = prices.get("gpu_hour" if gpu else "cpu_hour")
         hours = row["gpu_hours"] if gpu else (row["seconds"] or 0.0) / 3600
         row |= {"money": None if price is None else hours * price, "currency": prices.get("currency")}
     table = pl.DataFrame(rows, schema=COST)
-    return _in_order(pl.concat([table, notes(kept.cells)], how="diagonal_relaxed"), kept.cells)
+    return _in_order(pl.concat([table, notes(results.cells)], how="diagonal_relaxed"), results.cells)
 
 
 def _trained(run: Mapping[str, Any]) -> list[dict[str, Any]]:

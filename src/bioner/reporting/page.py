@@ -14,9 +14,9 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
+from bioner.io.tables import Schema
 from bioner.reporting.browser import browser_data, embedded
-from bioner.reporting.predicted import Examined
-from bioner.tables import Schema
+from bioner.reporting.error_analysis import ErrorReport
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPTS = ("tables.js", "errors.js")
@@ -25,7 +25,7 @@ PLAIN_INTEGERS = ("seed",)  # without a comma after the thousands
 MISSING: Schema = dict.fromkeys(("dataset", "model", "state", "reason", "log"), pl.String)
 
 
-class Figure(Protocol):
+class PageFigure(Protocol):
     """A plot: `svg` is markup of our own, which goes into the page as it is."""
 
     @property
@@ -63,8 +63,8 @@ class Content:
     provenance: Mapping[str, Any]
     made: datetime.datetime
     answers: Sequence[tuple[str, Sequence[str]]] = ()
-    figures: Sequence[Figure] = ()
-    disagreements: Examined | None = None
+    figures: Sequence[PageFigure] = ()
+    disagreements: ErrorReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
+from bioner.io.tables import Schema, read_table
 from bioner.reporting.tables import PAPER
-from bioner.tables import Schema, read_table
 
 CELL: Schema = {
     "table": pl.String,

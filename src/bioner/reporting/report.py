@@ -9,15 +9,14 @@ from typing import Any
 import polars as pl
 
 from bioner.errors import InputError
-from bioner.files import atomic_text
-from bioner.provenance import provenance
-from bioner.reporting.answers import answers
+from bioner.io.files import atomic_text
+from bioner.io.run_record import provenance
+from bioner.io.tables import write_table
 from bioner.reporting.columns import TITLES, readme
 from bioner.reporting.confidences import read_confidences
 from bioner.reporting.efficiency import cost_table, time_table
-from bioner.reporting.kept import Kept, Told, read_kept
+from bioner.reporting.error_analysis import ErrorReport, headline_systems, length_cuts, read_disagreements
 from bioner.reporting.page import Content, page
-from bioner.reporting.predicted import Examined, headline_systems, length_cuts, read_disagreements
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
     alignment_table,
@@ -30,7 +29,8 @@ from bioner.reporting.tables import (
     strict_table,
     subsets_table,
 )
-from bioner.tables import write_table
+from bioner.reporting.verdicts import write_verdicts
+from bioner.results.load import ReportContext, Results, load_results
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def report(
     datasets: Sequence[str] = (),
     models: Sequence[str] = (),
     notices: Mapping[str, str] | None = None,
-    told: Told | None = None,
+    context: ReportContext | None = None,
     prices: Mapping[str, Any] | None = None,
     may_show: Callable[[str], bool] = lambda dataset: False,
 ) -> Tables:
@@ -54,32 +54,32 @@ def report(
     on a corpus mean, for those that are in the report; `prices` are `gpu_hour`, `cpu_hour` and `currency`; `may_show`
     says of which datasets the page may hold sentences. Raises InputError where nothing is sound.
     """
-    told = told or Told()
+    context = context or ReportContext()
     _check_folders(results, data, out)
     datasets = list(dict.fromkeys(datasets)) or sorted(path.name for path in results.iterdir() if path.is_dir())
     models = list(dict.fromkeys(models)) or sorted(
         {path.parent.name for dataset in datasets for path in (results / dataset).glob("*/scores.csv")}
     )
-    kept = read_kept(results, data, datasets, models, told)
-    lacking = kept.cells.filter(pl.col("state") != "done")
-    _tell(results, kept, lacking)
-    systems = headline_systems(kept.scores)
-    examined = read_disagreements(results, data, systems, may_show, length_cuts(kept.scores), kept.scores)
-    tables = _tables(kept, prices or {}, examined)
+    loaded = load_results(results, data, datasets, models, context)
+    lacking = loaded.cells.filter(pl.col("state") != "done")
+    _tell(results, loaded, lacking)
+    systems = headline_systems(loaded.scores)
+    examined = read_disagreements(results, data, systems, may_show, length_cuts(loaded.scores), loaded.scores)
+    tables = _tables(loaded, prices or {}, examined)
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
-    notes += told.left_out.items()
+    notes += context.left_out.items()
     for corpus, note in notes:
         log.info("report: %s: %s", corpus, note)
     content = Content(
         tables=_shown(tables),
         titles=TITLES,
         missing=_grouped(lacking),
-        notes=[*notes, *(("left out", fault) for fault in kept.faults)],
-        failed=told.failed,
+        notes=[*notes, *(("left out", fault) for fault in loaded.faults)],
+        failed=context.failed,
         provenance=provenance(),
         made=datetime.datetime.now(datetime.UTC),
         answers=[(answer.about, answer.sentences) for answer in _answers(datasets, tables)],
-        figures=_figures(kept, tables, told, read_confidences(results, data, systems)),
+        figures=_figures(loaded, tables, context, read_confidences(results, data, systems)),
         disagreements=examined,
     )
     for name, table in tables.items():
@@ -101,37 +101,37 @@ def _check_folders(results: Path, data: Path, out: Path) -> None:
         raise InputError(data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path.")
 
 
-def _tell(results: Path, kept: Kept, lacking: pl.DataFrame) -> None:
+def _tell(folder: Path, results: Results, lacking: pl.DataFrame) -> None:
     """Warn of what is left out; InputError where nothing is left."""
     unsound = lacking.filter(~pl.col("state").is_in(["not run", "absent"]))  # corpora have been told, each once
-    if kept.scores.is_empty():
+    if results.scores.is_empty():
         first = next(unsound.iter_rows(named=True), None)
         found = f"no sound cell; {first['dataset']} × {first['model']}: {first['reason']}" if first else "no score file"
-        raise InputError(results, f"{found} of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first.")
+        raise InputError(folder, f"{found} of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first.")
     for dataset, model, state, reason, where in unsound.iter_rows():
         log.warning("report: %s × %s %s: %s%s", dataset, model, state, reason, f" ({where})" if where else "")
-    for fault in kept.faults:
+    for fault in results.faults:
         log.warning("report: left out: %s", fault)
 
 
-def _tables(kept: Kept, prices: Mapping[str, Any], examined: Examined) -> Tables:
+def _tables(results: Results, prices: Mapping[str, Any], examined: ErrorReport) -> Tables:
     return {
-        "table1_instances": instances_table(kept),
-        "table2_test_entities": entities_table(kept),
-        "corpora": corpora_table(kept),
-        "table3_strict": strict_table(kept),
-        "table4_inference_time": time_table(kept),
-        "table5_relaxed": relaxed_table(kept),
-        "alignment": alignment_table(kept),
-        "conventions": conventions_table(kept),
-        "subsets": subsets_table(kept),
-        "paper_scoring": paper_scoring_table(kept),
-        "significance": significance_table(kept.comparisons, kept.selection),
+        "table1_instances": instances_table(results),
+        "table2_test_entities": entities_table(results),
+        "corpora": corpora_table(results),
+        "table3_strict": strict_table(results),
+        "table4_inference_time": time_table(results),
+        "table5_relaxed": relaxed_table(results),
+        "alignment": alignment_table(results),
+        "conventions": conventions_table(results),
+        "subsets": subsets_table(results),
+        "paper_scoring": paper_scoring_table(results),
+        "significance": significance_table(results.comparisons, results.selection),
         "errors": examined.counts,
-        "cost": cost_table(kept, prices),
-        "cells": kept.cells,
-        "provenance": kept.origins,
-        "scores": kept.scores,
+        "cost": cost_table(results, prices),
+        "cells": results.cells,
+        "provenance": results.origins,
+        "scores": results.scores,
     }
 
 
@@ -150,20 +150,20 @@ def _shown(tables: Tables) -> Tables:
 def _answers(datasets: Sequence[str], tables: Tables) -> Sequence[Any]:
     there = set(tables["scores"]["dataset"])
     names = [name for name in datasets if name in there]
-    return answers(names, tables["significance"], tables["table3_strict"], tables["table4_inference_time"])
+    return write_verdicts(names, tables["significance"], tables["table3_strict"], tables["table4_inference_time"])
 
 
-def _figures(kept: Kept, tables: Tables, told: Told, bins: pl.DataFrame) -> Sequence[Any]:
+def _figures(results: Results, tables: Tables, context: ReportContext, bins: pl.DataFrame) -> Sequence[Any]:
     from bioner.reporting.figures import figures  # matplotlib takes a second to load
 
-    families = {name: expected.settings["family"] for name, expected in told.expected.items()}
-    families |= dict(kept.timing.select("model", "family").iter_rows())
+    families = {name: expected.settings["family"] for name, expected in context.expected.items()}
+    families |= dict(results.timing.select("model", "family").iter_rows())
     return figures(
         tables["table3_strict"],
         tables["table5_relaxed"],
         tables["table4_inference_time"],
         tables["significance"],
-        kept.curves,
+        results.curves,
         bins,
         families,
     )

@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
+from bioner.io.tables import Schema
 from bioner.reporting.efficiency import BERT_FAMILY, PAPER_HARDWARE
 from bioner.reporting.evidence import Evidence, decoding_of
 from bioner.reporting.published import CELL, HALF_UNIT, NOISE, contradictions, differences, published
 from bioner.reporting.tables import PAPER_CHEMPROT, REPRODUCTION
 from bioner.scoring.paper import SCORER
-from bioner.tables import Schema
 
 # What is read: the mislabelled ChemProt has the paper's rows of ChemProt; for the right one, instances are compared.
 DATASETS = ("JNLPBA", "BioRED", PAPER_CHEMPROT, REPRODUCTION, "BC5CDR", "Reddit-Impacts")
@@ -26,7 +26,7 @@ REPRODUCED: Schema = {
     "ours": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
-    "seed_sd": pl.Float64,
+    "seed_std": pl.Float64,
     "seeds": pl.Int64,
     "allowed_low": pl.Float64,
     "allowed_high": pl.Float64,
@@ -38,7 +38,7 @@ REPRODUCED: Schema = {
     "decoding": pl.String,
 }
 
-Cell = dict[str, Any]
+PublishedNumber = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Ours:
     ours: float | None = None
     low: float | None = None
     high: float | None = None
-    seed_sd: float | None = None
+    seed_std: float | None = None
     seeds: int | None = None
     compared_on: str | None = None
     scorer: str | None = None
@@ -68,7 +68,7 @@ def reproduction_table(evidence: Evidence) -> pl.DataFrame:
     cells = published()
     odd = contradictions(cells)
     known = differences()
-    find: dict[str, Callable[[Evidence, Cell], Ours]]
+    find: dict[str, Callable[[Evidence, PublishedNumber], Ours]]
     find = {"I": _count, "II": _count, "III": _score, "IV": _seconds, "V": _score}
     rows = []
     for cell in cells.iter_rows(named=True):
@@ -80,24 +80,24 @@ def reproduction_table(evidence: Evidence) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=REPRODUCED)
 
 
-def allowed(ours: float, low: float, high: float, seed_sd: float | None, seeds: int) -> tuple[float, float]:
+def allowed(ours: float, low: float, high: float, seed_std: float | None, seeds: int) -> tuple[float, float]:
     """Where a single run of the same system may lie: the interval over documents, widened by the spread over seeds.
 
     A run differs from the mean of n others by a standard deviation of sd·√(1 + 1/n); 1.96 of these and the distance
     from `ours` to the interval's bound are independent, so they add in quadrature. One seed has no spread to add.
     """
-    spread = 0.0 if seed_sd is None else NORMAL * seed_sd * (1 + 1 / seeds) ** 0.5
+    spread = 0.0 if seed_std is None else NORMAL * seed_std * (1 + 1 / seeds) ** 0.5
     return ours - hypot(max(0.0, ours - low), spread), ours + hypot(max(0.0, high - ours), spread)
 
 
-def judge(paper: float, found: Ours, half_unit: float) -> Cell:
+def judge(paper: float, found: Ours, half_unit: float) -> PublishedNumber:
     """The verdict on a published number that was rounded by at most `half_unit`, with what it is made of."""
-    row: Cell = asdict(found) | {"allowed_low": None, "allowed_high": None, "verdict": "not run"}
+    row: PublishedNumber = asdict(found) | {"allowed_low": None, "allowed_high": None, "verdict": "not run"}
     if found.reason is not None:
         return row
     if found.ours is None or found.low is None or found.high is None or not isfinite(found.ours):
         return row | {"reason": "our value is not defined"}
-    low, high = allowed(found.ours, found.low, found.high, found.seed_sd, found.seeds or 1)
+    low, high = allowed(found.ours, found.low, found.high, found.seed_std, found.seeds or 1)
     if found.scorer is not None:
         low, high = max(low, 0.0), min(high, 100.0)
     row |= {"allowed_low": low, "allowed_high": high}
@@ -131,7 +131,7 @@ def reproduction_summary(table: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _failure(row: Cell) -> str:
+def _failure(row: PublishedNumber) -> str:
     what = " ".join(str(row[key]) for key in ("dataset", "model", "split", "length", "measure") if row[key] is not None)
     digits = {"I": 0, "II": 0, "IV": 4}.get(row["table"], 2)
     ours, low, high, paper = (f"{row[key]:.{digits}f}" for key in ("ours", "allowed_low", "allowed_high", "paper"))
@@ -141,7 +141,7 @@ def _failure(row: Cell) -> str:
 
 
 def _far(beyond: float, side: str, found: Ours) -> str:
-    alone = "" if found.seed_sd is not None else "; one seed, so that no spread was added"
+    alone = "" if found.seed_std is not None else "; one seed, so that no spread was added"
     return f"the paper's is {beyond:.2g} {side} what ours allows{alone}"
 
 
@@ -149,7 +149,7 @@ def _corpus(dataset: str) -> str:
     return REPRODUCTION if dataset == PAPER_CHEMPROT else dataset
 
 
-def _count(evidence: Evidence, cell: Cell) -> Ours:
+def _count(evidence: Evidence, cell: PublishedNumber) -> Ours:
     """Of Tables I and II. ChemProt's sentences are the same however its labels are read; its entities are not."""
     statistic = {"instances": "instances", "entities": "table2_entities"}[cell["measure"]]
     corpora = [_corpus(cell["dataset"])] + ([cell["dataset"]] if statistic == "instances" else [])
@@ -163,7 +163,7 @@ def _count(evidence: Evidence, cell: Cell) -> Ours:
     return Ours(reason=next(filter(None, faults), f"no {cell['measure']} in statistics of {corpora[0]}"))
 
 
-def _score(evidence: Evidence, cell: Cell) -> Ours:
+def _score(evidence: Evidence, cell: PublishedNumber) -> Ours:
     """Of Tables III and V: by the paper's evaluator, in runs that are decoded like the paper's."""
     corpus, model = _corpus(cell["dataset"]), cell["model"]
     rows = evidence.scores.filter(dataset=corpus, model=model)
@@ -181,27 +181,18 @@ def _score(evidence: Evidence, cell: Cell) -> Ours:
     if runs.is_empty():
         return replace(found, reason="our value is not defined: neither gold nor prediction")
     found = _over_seeds(found, runs["value"].to_list())
-    if (found.seed_sd or 0) > TOO_FAR:
+    if (found.seed_std or 0) > TOO_FAR:
         return replace(found, reason=f"our seeds differ by more than {TOO_FAR:g} points (standard deviation): no test")
-    kept = evidence.bounds.filter(dataset=corpus, model=model, decoding=decoding, measure=cell["measure"], **where)
-    bounds = kept.select("seed", "low", "high")
-    if cell["measure"] == "f1":  # of which the score file has them
-        bounds = pl.concat([mine.select("seed", low="f1_low", high="f1_high"), bounds])
-    bounds = bounds.drop_nulls(["low", "high"]).unique("seed", keep="first", maintain_order=True)
-    near = runs.join(bounds, on="seed", nulls_equal=True)
+    low, high = (pl.col(f"{cell['measure']}_ci_{end}").alias(end) for end in ("low", "high"))
+    near = mine.select(low, high, value=cell["measure"]).drop_nulls()
     if near.is_empty():
-        return replace(found, reason=_no_interval(evidence, corpus, model, cell["measure"]))
+        return replace(found, reason="no interval in the scores")
     below, above = fmean(near["value"] - near["low"]), fmean(near["high"] - near["value"])
     middle = fmean(runs["value"])
     return replace(found, low=middle - below, high=middle + above)
 
 
-def _no_interval(evidence: Evidence, corpus: str, model: str, measure: str) -> str:
-    fault = evidence.faults.get(("predictions", corpus, model))
-    return fault or ("no interval in the scores" if measure == "f1" else "no predictions kept")
-
-
-def _seconds(evidence: Evidence, cell: Cell) -> Ours:
+def _seconds(evidence: Evidence, cell: PublishedNumber) -> Ours:
     """Of Table IV: only timings by the paper's protocol and on its kind of card can be held against it."""
     corpus, model = _corpus(cell["dataset"]), cell["model"]
     members = BERT_FAMILY if model == "bert-family-average" else (model,)
@@ -249,5 +240,5 @@ def _by_seed(rows: pl.DataFrame, members: Sequence[str]) -> list[float]:
 
 
 def _over_seeds(found: Ours, values: Sequence[float]) -> Ours:
-    seed_sd = stdev(values) if len(values) > 1 else None
-    return replace(found, ours=fmean(values), seeds=len(values), seed_sd=seed_sd)
+    seed_std = stdev(values) if len(values) > 1 else None
+    return replace(found, ours=fmean(values), seeds=len(values), seed_std=seed_std)

@@ -6,30 +6,30 @@ from typing import Any
 
 import polars as pl
 
+from bioner.io.tables import Schema
 from bioner.reporting.tables import REPRODUCTION
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.multiplicity import holds_in, holm
-from bioner.tables import Schema
 
 FEWEST = 30  # gold entities, or clusters that hold them, that a verdict needs
 LEVEL = 0.05
 FAMILIES = ("primary", "length claim", "exploratory")
-WHAT = ("dataset", "model", "decoding", "versus_model", "versus_decoding", "measure", "stratum")
-FOUND = ("score", "versus_score", "difference", "low", "high", "p")
+WHAT = ("dataset", "model", "decoding", "baseline_model", "baseline_decoding", "measure", "stratum")
+FOUND = ("score", "baseline_score", "difference", "ci_low", "ci_high", "p")
 SIGNIFICANCE: Schema = {
     "family": pl.String,
     **{name: COMPARISON[name] for name in (*WHAT, *FOUND)},
     "p_holm": pl.Float64,
     "verdict": pl.String,
-    "higher_in": pl.Int64,
-    "lower_in": pl.Int64,
+    "n_higher": pl.Int64,
+    "n_lower": pl.Int64,
     "tests": pl.Int64,
     "too_few": pl.Boolean,
     **{name: kind for name, kind in COMPARISON.items() if name not in (*WHAT, *FOUND)},
 }
 
-Row = dict[str, Any]
-System = tuple[str, str]  # model and decoding
+JudgedComparison = dict[str, Any]
+SystemName = tuple[str, str]  # model and decoding
 
 
 def significance_table(comparisons: pl.DataFrame, selection: pl.DataFrame) -> pl.DataFrame:
@@ -42,11 +42,11 @@ def significance_table(comparisons: pl.DataFrame, selection: pl.DataFrame) -> pl
 
     `tests` are those adjusted together. A stratum with fewer than 30 gold entities, or documents that hold one, is
     `too_few`: no verdict, no part in an adjustment. `higher` and `lower` need an adjusted p of at most 0.05 and an
-    interval without 0. `higher_in` and `lower_in` say in how many datasets of its family at least a claim holds.
+    interval without 0. `n_higher` and `n_lower` say in how many datasets of its family at least a claim holds.
     """
     chosen = _chosen(selection)
     rows = [_placed(row, chosen.get(row["dataset"], {})) for row in comparisons.iter_rows(named=True)]
-    families: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    families: defaultdict[tuple[str, ...], list[JudgedComparison]] = defaultdict(list)
     for row in rows:
         if not row["too_few"] and row["p"] is not None:
             families[_adjusted_with(row)].append(row)
@@ -56,15 +56,15 @@ def significance_table(comparisons: pl.DataFrame, selection: pl.DataFrame) -> pl
     return pl.DataFrame(rows, schema=SIGNIFICANCE)
 
 
-def _chosen(selection: pl.DataFrame) -> dict[str, dict[str, System]]:
+def _chosen(selection: pl.DataFrame) -> dict[str, dict[str, SystemName]]:
     """The chosen system by dataset and family."""
-    systems: defaultdict[str, dict[str, System]] = defaultdict(dict)
+    systems: defaultdict[str, dict[str, SystemName]] = defaultdict(dict)
     for row in selection.filter("chosen").iter_rows(named=True):
         systems[row["dataset"]][row["family"]] = row["model"], row["decoding"]
     return systems
 
 
-def _placed(row: Row, chosen: Mapping[str, System]) -> Row:
+def _placed(row: JudgedComparison, chosen: Mapping[str, SystemName]) -> JudgedComparison:
     """The row in its family; of the chosen pair the LLM stands first: a positive difference is in its favour."""
     pair = chosen.get("encoder"), chosen.get("llm")
     if _systems(row) == pair:
@@ -78,36 +78,36 @@ def _placed(row: Row, chosen: Mapping[str, System]) -> Row:
     too_few = min(row["gold_entities"], row["clusters_with_gold"]) < FEWEST
     verdict = "too few" if too_few else None
     judgement = {"too_few": too_few, "tests": None, "p_holm": None, "verdict": verdict}
-    return {"family": family, **row, **judgement, "higher_in": None, "lower_in": None}
+    return {"family": family, **row, **judgement, "n_higher": None, "n_lower": None}
 
 
-def _systems(row: Row) -> tuple[System, System]:
-    return (row["model"], row["decoding"]), (row["versus_model"], row["versus_decoding"])
+def _systems(row: JudgedComparison) -> tuple[SystemName, SystemName]:
+    return (row["model"], row["decoding"]), (row["baseline_model"], row["baseline_decoding"])
 
 
-def _turned(row: Row) -> Row:
-    sides = {name: row[f"versus_{name}"] for name in ("model", "decoding", "seeds", "score")}
-    sides |= {f"versus_{name}": row[name] for name in sides}
-    numbers = {"difference": row["difference"], "low": row["high"], "high": row["low"]}
+def _turned(row: JudgedComparison) -> JudgedComparison:
+    sides = {name: row[f"baseline_{name}"] for name in ("model", "decoding", "seeds", "score")}
+    sides |= {f"baseline_{name}": row[name] for name in sides}
+    numbers = {"difference": row["difference"], "ci_low": row["ci_high"], "ci_high": row["ci_low"]}
     return row | sides | {name: None if value is None else 0.0 - value for name, value in numbers.items()}
 
 
-def _adjusted_with(row: Row) -> tuple[str, ...]:
+def _adjusted_with(row: JudgedComparison) -> tuple[str, ...]:
     """What the rows have in common that are adjusted together."""
     if row["family"] == "exploratory":
         return row["family"], row["dataset"]
     return row["family"], row["measure"], row["stratum"]
 
 
-def _judge(family: Sequence[Row]) -> None:
+def _judge(family: Sequence[JudgedComparison]) -> None:
     p_values, differences = [row["p"] for row in family], [row["difference"] for row in family]
     counts = {}
     if family[0]["family"] != "exploratory":
-        counts["higher_in"] = holds_in(differences, p_values, LEVEL)
-        counts["lower_in"] = holds_in([-difference for difference in differences], p_values, LEVEL)
+        counts["n_higher"] = holds_in(differences, p_values, LEVEL)
+        counts["n_lower"] = holds_in([-difference for difference in differences], p_values, LEVEL)
     for row, p_holm in zip(family, holm(p_values), strict=True):
         row |= {"tests": len(family), "p_holm": p_holm, "verdict": "not shown", **counts}
-        if p_holm <= LEVEL and row["low"] > 0:
+        if p_holm <= LEVEL and row["ci_low"] > 0:
             row["verdict"] = "higher"
-        elif p_holm <= LEVEL and row["high"] < 0:
+        elif p_holm <= LEVEL and row["ci_high"] < 0:
             row["verdict"] = "lower"

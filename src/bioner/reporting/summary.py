@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from bioner.errors import InputError
-from bioner.tables import as_markdown
+from bioner.io.tables import as_markdown
 
 KEY = ["dataset", "model", "decoding"]
 MEASURES = ("precision", "recall", "f1")

@@ -2,45 +2,46 @@
 
 import polars as pl
 
-from bioner.catalogue import HEADLINE
-from bioner.config import REPOSITORY
-from bioner.reporting.cells import notes
-from bioner.reporting.kept import Kept
+from bioner.results.cells import notes
+from bioner.results.load import Results
+from bioner.settings.catalogue import HEADLINE
+from bioner.settings.config import REPOSITORY
 
 PAPER = REPOSITORY / "resources" / "paper"
 CELL = ["dataset", "model", "decoding"]
 MEASURES = ("precision", "recall", "f1")
 # The paper's LLMs write freely, by the settings they came with; the first of these that a cell has is like it.
 LIKE_THE_PAPER = ("direct", "free-paper", "free")
-BOUNDED = {"f1": "", "f1_low": "_low", "f1_high": "_high"}  # an F1 and its interval, and what their columns end with
+ENDS = ("", "_ci_low", "_ci_high")  # of the columns of a score and of its interval
+F1 = [f"f1{end}" for end in ENDS]
 GOLD_ENTITIES = pl.col("possible").first().alias("gold_entities")  # the same for all seeds
 # The paper's rows of ChemProt were made on mislabelled data (docs/reproduction.md). They stand beside both corpora,
 # and scores are held against them on the reproduction of that data alone.
 PAPER_CHEMPROT, REPRODUCTION = "ChemProt", "ChemProt-paper"
 
 
-def instances_table(kept: Kept) -> pl.DataFrame:
+def instances_table(results: Results) -> pl.DataFrame:
     """Table I: instances a split."""
-    return _counts(kept, pl.col("statistic") == "instances", "split", paper_table("table1_instances"))
+    return _counts(results, pl.col("statistic") == "instances", "split", paper_table("table1_instances"))
 
 
-def entities_table(kept: Kept) -> pl.DataFrame:
+def entities_table(results: Results) -> pl.DataFrame:
     """Table II: test entities by length in tokens; `scored` are those evaluators see, once faulty tags are repaired."""
     paper = paper_table("table2_test_entities").rename(
         {"total": "all", "length_1": "1", "length_2": "2", "length_3_plus": "3+"}
     )
     on_test = pl.col("split") == "test"
-    scored = kept.statistics.filter(on_test, pl.col("statistic") == "entities").select(
+    scored = results.statistics.filter(on_test, pl.col("statistic") == "entities").select(
         "dataset", "stratum", pl.col("value").cast(pl.Int64).alias("scored")
     )
     return (
-        _counts(kept, on_test & (pl.col("statistic") == "table2_entities"), "stratum", paper)
+        _counts(results, on_test & (pl.col("statistic") == "table2_entities"), "stratum", paper)
         .join(scored, on=["dataset", "stratum"], how="left", maintain_order="left")
         .rename({"stratum": "length"})
     )
 
 
-def corpora_table(kept: Kept) -> pl.DataFrame:
+def corpora_table(results: Results) -> pl.DataFrame:
     """What a reader of scores wants to know of each test set: its size, its sentences, what it shares with train."""
     columns = {
         ("documents", "all"): "documents",
@@ -51,7 +52,7 @@ def corpora_table(kept: Kept) -> pl.DataFrame:
         ("mentions_seen_in_train", "text and type"): "mentions_seen_in_train",
         ("annotations_lost", "all"): "annotations_lost",
     }
-    test = kept.statistics.filter(pl.col("split") == "test")
+    test = results.statistics.filter(pl.col("split") == "test")
     table = test.select(pl.col("dataset").unique(maintain_order=True))
     for (statistic, stratum), name in columns.items():
         value = test.filter(statistic=statistic, stratum=stratum).select("dataset", pl.col("value").alias(name))
@@ -60,22 +61,22 @@ def corpora_table(kept: Kept) -> pl.DataFrame:
     return table.with_columns(pl.col(whole).cast(pl.Int64))
 
 
-def _counts(kept: Kept, chosen: pl.Expr, by: str, paper: pl.DataFrame) -> pl.DataFrame:
+def _counts(results: Results, chosen: pl.Expr, by: str, paper: pl.DataFrame) -> pl.DataFrame:
     counts = paper.unpivot(index="dataset", variable_name=by, value_name="paper")
-    ours = kept.statistics.filter(chosen).select("dataset", by, pl.col("value").cast(pl.Int64).alias("ours"))
+    ours = results.statistics.filter(chosen).select("dataset", by, pl.col("value").cast(pl.Int64).alias("ours"))
     return ours.join(counts, on=["dataset", by], how="left", maintain_order="left").with_columns(
         difference=pl.col("ours") - pl.col("paper")
     )
 
 
-def strict_table(kept: Kept) -> pl.DataFrame:
+def strict_table(results: Results) -> pl.DataFrame:
     """Table III: strict scores, overall and by entity length, mean over seeds; `note` says why a cell has none.
 
     The paper's numbers stand beside ours. The difference is given overall only: its length rows score windows cut
     around gold entities, ours additive buckets; the table `paper_scoring` has like with like.
     """
-    rows = kept.scores.filter(scorer="semeval", scheme="strict", label="all")
-    unrepaired = kept.scores.filter(scorer="strict-iob2").group_by(CELL).agg(f1_without_repair=pl.col("f1").mean())
+    rows = results.scores.filter(scorer="semeval", scheme="strict", label="all")
+    unrepaired = results.scores.filter(scorer="strict-iob2").group_by(CELL).agg(f1_without_repair=pl.col("f1").mean())
     ours = (
         _means(rows)
         .join(unrepaired.with_columns(stratum=pl.lit("all")), on=[*CELL, "stratum"], how="left", maintain_order="left")
@@ -83,18 +84,18 @@ def strict_table(kept: Kept) -> pl.DataFrame:
     )
     paper = paper_table("table3_strict")
     table = _beside(ours, paper, ["dataset", "model", "length"], pl.col("length") == "all")
-    return _with_missing(table, kept, paper)
+    return _with_missing(table, results, paper)
 
 
-def relaxed_table(kept: Kept) -> pl.DataFrame:
+def relaxed_table(results: Results) -> pl.DataFrame:
     """Table V: relaxed scores (SemEval partial), mean over seeds; `note` says why a cell has none."""
-    rows = kept.scores.filter(scorer="semeval", scheme="relaxed", label="all", stratum="all")
+    rows = results.scores.filter(scorer="semeval", scheme="relaxed", label="all", stratum="all")
     paper = paper_table("table5_relaxed")
     table = _beside(_means(rows).drop("stratum"), paper, ["dataset", "model"], pl.lit(True))
-    return _with_missing(table, kept, paper)
+    return _with_missing(table, results, paper)
 
 
-def paper_scoring_table(kept: Kept) -> pl.DataFrame:
+def paper_scoring_table(results: Results) -> pl.DataFrame:
     """Tables III and V as the paper's evaluator and its length windows have them: for comparison only."""
     paper = pl.concat(
         [
@@ -106,7 +107,7 @@ def paper_scoring_table(kept: Kept) -> pl.DataFrame:
     ours = pl.concat(
         # What the paper's evaluator divides by depends on the predictions.
         _means(
-            kept.scores.filter(scorer="paper", scheme=scheme), pl.col("possible").mean().alias("divided_by")
+            results.scores.filter(scorer="paper", scheme=scheme), pl.col("possible").mean().alias("divided_by")
         ).with_columns(scheme=pl.lit(scheme))
         for scheme in ("strict", "relaxed")
     )
@@ -115,32 +116,31 @@ def paper_scoring_table(kept: Kept) -> pl.DataFrame:
     return table.select(pl.lit("comparison only").alias("use"), *CELL, "scheme", pl.exclude("use", *CELL, "scheme"))
 
 
-def conventions_table(kept: Kept) -> pl.DataFrame:
-    """F1 of the same predictions under every convention, and its interval, mean over seeds.
+def conventions_table(results: Results) -> pl.DataFrame:
+    """F1 of the same predictions under every convention, with its interval, mean over seeds.
 
-    `token_accuracy` is a recall, and has none.
+    `token_accuracy` is a recall.
     """
-    overall = kept.scores.filter(pl.col("label") == "all", pl.col("stratum") == "all", pl.col("scorer") != "paper")
+    overall = results.scores.filter(pl.col("label") == "all", pl.col("stratum") == "all", pl.col("scorer") != "paper")
     named = overall.with_columns(
         convention=pl.when(pl.col("scorer").is_in(["semeval", "lenient"])).then("scheme").otherwise("scorer")
     )
-    macro = kept.scores.filter(scorer="semeval", scheme="strict", label="macro").with_columns(
+    macro = results.scores.filter(scorer="semeval", scheme="strict", label="macro").with_columns(
         convention=pl.lit("strict macro")
     )
-    tokens = overall.filter(scorer="token").with_columns(convention=pl.lit("token accuracy"), f1=pl.col("recall"))
+    recall = [pl.col(f"recall{end}").alias(f"f1{end}") for end in ENDS]
+    tokens = overall.filter(scorer="token").with_columns(*recall, convention=pl.lit("token accuracy"))
     rows = pl.concat([named, macro, tokens]).with_columns(pl.col("convention").str.replace_all("[- ]", "_"))
-    table = rows.pivot("convention", index=CELL, values=list(BOUNDED), aggregate_function="mean", maintain_order=True)
+    table = rows.pivot("convention", index=CELL, values=F1, aggregate_function="mean", maintain_order=True)
     names = rows["convention"].unique(maintain_order=True)
-    columns = {f"{value}_{name}": f"{name}{suffix}" for name in names for value, suffix in BOUNDED.items()}
-    unbounded = ["token_accuracy_low", "token_accuracy_high"]
-    return table.select(*CELL, *(pl.col(old).alias(new) for old, new in columns.items() if new not in unbounded))
+    return table.select(*CELL, *(pl.col(f"f1{end}_{name}").alias(f"{name}{end}") for name in names for end in ENDS))
 
 
-def subsets_table(kept: Kept) -> pl.DataFrame:
+def subsets_table(results: Results) -> pl.DataFrame:
     """Strict recall of seen, unseen and repeated mentions, and F1 on sentences that are new; mean over seeds."""
-    rows = kept.scores.filter(scorer="subset", scheme="strict")
-    table = kept.scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    table = table.group_by(CELL, maintain_order=True).agg(pl.col(list(BOUNDED)).mean())
+    rows = results.scores.filter(scorer="subset", scheme="strict")
+    table = results.scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    table = table.group_by(CELL, maintain_order=True).agg(pl.col(F1).mean())
     for stratum in ("seen", "unseen", "repeated"):
         part = (
             rows.filter(stratum=stratum)
@@ -156,29 +156,29 @@ def subsets_table(kept: Kept) -> pl.DataFrame:
         .group_by(CELL)
         .agg(
             pl.col("possible").first().alias("entities_in_new_sentences"),
-            *(pl.col(name).mean().alias(f"new_{name}") for name in BOUNDED),
+            *(pl.col(name).mean().alias(f"new_{name}") for name in F1),
         )
     )
     return table.join(new, on=CELL, how="left", maintain_order="left")
 
 
-def alignment_table(kept: Kept) -> pl.DataFrame:
+def alignment_table(results: Results) -> pl.DataFrame:
     """How outputs fitted the gold tokens, and the recall that no tag could have raised: what realignment has lost."""
     reachable = 100 * pl.col("reachable_entities") / pl.col("gold_entities")
-    return kept.alignments.with_columns(reachable_recall=pl.when(pl.col("gold_entities") > 0).then(reachable))
+    return results.alignments.with_columns(reachable_recall=pl.when(pl.col("gold_entities") > 0).then(reachable))
 
 
 def _means(rows: pl.DataFrame, size: pl.Expr = GOLD_ENTITIES) -> pl.DataFrame:
     """Means over seeds; intervals over the test set and the deviation over seeds stay apart.
 
-    `headline` is the decoding that a model is compared by: `forced` where an LLM was run with it, else `free`.
+    `headline` is the decoding that a model is compared by: `constrained` where an LLM was run with it, else `free`.
     """
     means = rows.group_by([*CELL, "stratum"], maintain_order=True).agg(
         pl.len().alias("seeds"),
         size,
-        *(pl.col(name).mean() for name in (*MEASURES, "f1_low", "f1_high")),
+        *(pl.col(name).mean() for name in (*MEASURES, "f1_ci_low", "f1_ci_high")),
         # Over seeds; with one seed there is none.
-        pl.col("f1").std().alias("f1_sd_seeds"),
+        pl.col("f1").std().alias("f1_std"),
     )
     rank = pl.col("decoding").replace_strict(HEADLINE, range(len(HEADLINE)), default=-1, return_dtype=pl.Int64)
     headline = rank == rank.max().over("dataset", "model")
@@ -196,14 +196,14 @@ def _beside(ours: pl.DataFrame, paper: pl.DataFrame, keys: list[str], comparable
     )
 
 
-def _with_missing(table: pl.DataFrame, kept: Kept, paper: pl.DataFrame) -> pl.DataFrame:
+def _with_missing(table: pl.DataFrame, results: Results, paper: pl.DataFrame) -> pl.DataFrame:
     """The table with the cells that have no scores: the paper's numbers, and why ours are not beside them."""
     beside = paper.rename({name: f"paper_{name}" for name in MEASURES})
-    lacking = notes(kept.cells).join(beside, on=["dataset", "model"], how="left", maintain_order="left")
+    lacking = notes(results.cells).join(beside, on=["dataset", "model"], how="left", maintain_order="left")
     if "length" in table.columns:
         lacking = lacking.with_columns(pl.col("length").fill_null("all"))
     whole = pl.concat([table, lacking.select(pl.exclude("note"), "note")], how="diagonal_relaxed")
-    place = kept.cells.select("dataset", "model").with_row_index("place")
+    place = results.cells.select("dataset", "model").with_row_index("place")
     return whole.join(place, on=["dataset", "model"], how="left").sort("place", maintain_order=True).drop("place")
 
 

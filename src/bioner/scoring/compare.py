@@ -11,13 +11,13 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
+from bioner.data.instances import Instance, Prediction
 from bioner.errors import InputError
-from bioner.instances import Instance, Prediction
+from bioner.io.tables import Schema, read_table
 from bioner.scoring.labels import bucket_names, bucket_of
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.resampling import Clusters, bootstrap_weights, clusters_of, drawn_runs, interval, swaps
 from bioner.scoring.tally import Array, divided, prf
-from bioner.tables import Schema, read_table
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +26,9 @@ COMPARISON: Schema = {
     "model": pl.String,
     "decoding": pl.String,
     "seeds": pl.Int64,
-    "versus_model": pl.String,
-    "versus_decoding": pl.String,
-    "versus_seeds": pl.Int64,
+    "baseline_model": pl.String,
+    "baseline_decoding": pl.String,
+    "baseline_seeds": pl.Int64,
     "measure": pl.String,
     "stratum": pl.String,
     "gold_entities": pl.Int64,
@@ -36,14 +36,14 @@ COMPARISON: Schema = {
     "clusters": pl.Int64,
     "clusters_with_gold": pl.Int64,
     "score": pl.Float64,
-    "versus_score": pl.Float64,
+    "baseline_score": pl.Float64,
     "difference": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
     "p": pl.Float64,
 }
 MEASURES = ("f1", "recall")
-PAIR = ("model", "decoding", "versus_model", "versus_decoding")
+PAIR = ("model", "decoding", "baseline_model", "baseline_decoding")
 NOISE = 1e-9  # equal values come out of other sums of floats
 
 
@@ -119,9 +119,9 @@ def compare(
                 "model": one.model,
                 "decoding": one.decoding,
                 "seeds": len(one.runs),
-                "versus_model": other.model,
-                "versus_decoding": other.decoding,
-                "versus_seeds": len(other.runs),
+                "baseline_model": other.model,
+                "baseline_decoding": other.decoding,
+                "baseline_seeds": len(other.runs),
                 "measure": measure,
                 "stratum": stratum,
                 "gold_entities": sizes[0][place % len(sizes[0])],
@@ -129,10 +129,10 @@ def compare(
                 "clusters": clusters.count,
                 "clusters_with_gold": sizes[1][place % len(sizes[1])],
                 "score": _defined(mine[place]),
-                "versus_score": _defined(theirs[place]),
+                "baseline_score": _defined(theirs[place]),
                 "difference": _defined(differences[place]),
-                "low": low,
-                "high": high,
+                "ci_low": low,
+                "ci_high": high,
                 "p": _defined(p[place]) if clusters.count > 1 else None,
             }
 
@@ -142,7 +142,7 @@ def read_comparisons(path: Path) -> pl.DataFrame:
     table = read_table(path, COMPARISON, [*PAIR, "measure", "stratum", "gold_entities", "clusters_with_gold"])
     if table.select("dataset", *PAIR, "measure", "stratum").is_duplicated().any():
         raise InputError(path, "a comparison twice", "each once", "Remake it by `bioner compare-all`.")
-    untested = pl.col("p").is_not_null() & pl.any_horizontal(pl.col("difference", "low", "high").is_null())
+    untested = pl.col("p").is_not_null() & pl.any_horizontal(pl.col("difference", "ci_low", "ci_high").is_null())
     if len(table.filter(untested | (pl.col("p") < 0) | pl.col("p").is_nan())):
         raise InputError(
             path, "a p-value without its interval", "both or neither", "Remake it by `bioner compare-all`."

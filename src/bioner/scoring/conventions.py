@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from bioner.data.tags import OUTSIDE, Span
 from bioner.scoring.pairs import Pair, text_of
 from bioner.scoring.tally import Tally, counted, matched, sizes
-from bioner.tags import OUTSIDE, Span
 
 # Scorer and scheme, and what it counts as right.
 CONVENTIONS = {

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bioner.instances import Instance, Prediction
-from bioner.tags import Span, spans
+from bioner.data.instances import Instance, Prediction
+from bioner.data.tags import Span, spans
 
 
 @dataclass(frozen=True, slots=True)

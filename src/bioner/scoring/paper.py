@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bioner.data.tags import Span
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 from bioner.scoring.pairs import Pair
 from bioner.scoring.tally import COUNTS, Array, Tally
-from bioner.tags import Span
 
 SCORER = "paper"
 

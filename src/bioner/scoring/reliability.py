@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import polars as pl
 
+from bioner.data.tags import OUTSIDE
+from bioner.io.tables import Schema
 from bioner.scoring.tally import Array
-from bioner.tables import Schema
-from bioner.tags import OUTSIDE
 
 BINS = 10
 RELIABILITY: Schema = {
@@ -24,8 +24,9 @@ def confidence_pairs(
 ) -> tuple[Array, Array]:
     """Confidences of the tokens tagged as part of an entity, and whether each tag is the gold one.
 
-    All three hold one list an instance, in the same order, of one value a token: what forced decoding says of its tag
-    (`raw.Generated.confidence`, 0 to 1), the tag that was scored, the gold tag. ValueError where they do not match.
+    All three hold one list per instance, in the same order, of one value per token: what constrained decoding says of
+    its tag (`raw_outputs.Generated.confidence`, 0 to 1), the tag that was scored, the gold tag. ValueError if they do
+    not match.
 
     Tokens tagged O are left out: they are nine in ten or more, nearly all of them right and nearly all sure, so with
     them every model would look calibrated, whatever it thinks of entities. The choice is by prediction and not by gold,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bioner.instances import Instance
+from bioner.data.instances import Instance
 from bioner.scoring.tally import Array
 
 CELLS_AT_ONCE = 2_000_000  # of a matrix resamples x clusters: 16 MB

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from bioner.data.instances import Instance, Prediction
 from bioner.errors import InputError
-from bioner.instances import Instance, Prediction
+from bioner.io.tables import read_table
 from bioner.scoring.conventions import Orphans, convention_tallies
 from bioner.scoring.labels import RESERVED
 from bioner.scoring.pairs import pair_up
@@ -17,8 +18,7 @@ from bioner.scoring.resampling import clusters_of
 from bioner.scoring.semeval import semeval_tallies
 from bioner.scoring.subsets import subset_tallies
 from bioner.scoring.table import SCORE_SCHEMA, score_table
-from bioner.scoring.tally import Row, Tally, prf
-from bioner.tables import read_table
+from bioner.scoring.tally import ScoreRow, Tally, prf
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def all_rows(
     length_cuts: Sequence[int],
     train: Sequence[Instance] | None,
     orphans: Orphans | None,
-) -> Iterator[Row]:
+) -> Iterator[ScoreRow]:
     """Every row of every scorer, SemEval's first."""
     pairs = pair_up(gold, predictions)
     semeval = list(semeval_tallies(pairs, length_cuts))
@@ -86,7 +86,7 @@ def read_scores(path: Path) -> pl.DataFrame:
     return read_table(path, SCORE_SCHEMA, ROW)
 
 
-def together(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def concat_scores(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Score tables as one; InputError where a row is in it twice, which would count as another run."""
     table = pl.concat(tables)
     twice = table.filter(table.select(RUN + ROW).is_duplicated())

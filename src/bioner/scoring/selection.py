@@ -6,8 +6,8 @@ from pathlib import Path
 import polars as pl
 
 from bioner.errors import InputError
-from bioner.scoring.score import read_scores, together
-from bioner.tables import Schema, read_table
+from bioner.io.tables import Schema, read_table
+from bioner.scoring.score import concat_scores, read_scores
 
 SELECTION: Schema = {
     "dataset": pl.String,
@@ -34,7 +34,7 @@ def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
                 raise InputError(
                     path, "no strict score", "what `bioner score` wrote", "Score the dev predictions again."
                 )
-        strict = together(tables)
+        strict = concat_scores(tables)
         means = strict.group_by("dataset", "model", "decoding").agg(
             pl.lit(family).alias("family"),
             pl.len().cast(pl.Int64).alias("seeds"),
@@ -45,7 +45,7 @@ def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
     table = pl.concat(rows).select(list(SELECTION))
     if (datasets := table["dataset"].unique().sort()).len() > 1:
         found = f"scores of {', '.join(map(str, datasets))}"
-        raise InputError("select", found, "dev scores of one dataset", "Name the dev/scores.csv of one dataset.")
+        raise InputError("select-best", found, "dev scores of one dataset", "Name the dev/scores.csv of one dataset.")
     return table
 
 
@@ -55,7 +55,7 @@ def read_selection(path: Path) -> pl.DataFrame:
     counts = table.group_by("family", maintain_order=True).agg(pl.col("chosen").sum())
     for family, chosen in counts.rows():
         if chosen != 1:
-            raise InputError(path, f"{chosen} chosen of the family {family}", "one", "Make it by `bioner select`.")
+            raise InputError(path, f"{chosen} chosen of the family {family}", "one", "Make it by `bioner select-best`.")
     return table
 
 

@@ -11,7 +11,7 @@ from nervaluate.entities import EvaluationIndices, EvaluationResult
 from bioner.errors import InputError
 from bioner.scoring.labels import RESERVED, bucket_names, bucket_of
 from bioner.scoring.pairs import Pair, entity_types_of
-from bioner.scoring.tally import COUNTS, Array, Macro, Row, Tally, prf
+from bioner.scoring.tally import COUNTS, Array, Macro, ScoreRow, Tally, prf
 
 SCORER = "semeval"
 # Our name of a scheme, nervaluate's, and the credit of a partial match. "Relaxed" is the paper's word for SemEval's
@@ -27,7 +27,7 @@ NOTHING: dict[str, Any] = {
 }
 
 
-def semeval_tallies(pairs: Sequence[Pair], length_cuts: Sequence[int]) -> Iterator[Row]:
+def semeval_tallies(pairs: Sequence[Pair], length_cuts: Sequence[int]) -> Iterator[ScoreRow]:
     """Rows of every scheme: overall; strict and relaxed by length; every entity type; their mean.
 
     The counts are nervaluate's; its precision, recall and F1 are held against those computed from the counts.

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from bioner.instances import Instance
+from bioner.data.instances import Instance
+from bioner.data.tags import Span, spans
 from bioner.scoring.pairs import Pair, text_of
 from bioner.scoring.tally import Tally, sizes
-from bioner.tags import Span, spans
 
 SCORER = "subset"
 SUBSETS = {

@@ -17,26 +17,26 @@ COUNTS = ("correct", "incorrect", "partial", "missed", "spurious")
 class Tally:
     """One row of the score table before anything is added up; every array holds one value an instance.
 
-    `found` is the credit of gold entities (the numerator of recall), `right` that of predictions (the numerator of
-    precision): the same array where a rule matches one to one. A row without `right` and `actual` has a recall alone.
-    `counts` are those of COUNTS that the rule has.
+    `recall_credit` is what gold entities earn (the numerator of recall), `precision_credit` what predictions earn (the
+    numerator of precision): the same array if a rule matches one to one. A row without the latter and `actual` only has
+    a recall. `counts` are those of COUNTS that the rule has.
     """
 
     scorer: str
     scheme: str
     stratum: str
     label: str
-    found: Array
+    recall_credit: Array
     possible: Array
-    right: Array | None = None
+    precision_credit: Array | None = None
     actual: Array | None = None
     counts: Mapping[str, Array] = field(default_factory=dict)
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
-        """What precision, recall and F1 are made of: found, possible, right, actual."""
-        if self.right is None or self.actual is None:
-            raise ValueError(f"{self.scorer} {self.stratum} has a recall alone")
-        return self.found, self.possible, self.right, self.actual
+        """What precision, recall and F1 are made of: recall credit, possible, precision credit, actual."""
+        if self.precision_credit is None or self.actual is None:
+            raise ValueError(f"{self.scorer} {self.stratum} only has a recall")
+        return self.recall_credit, self.possible, self.precision_credit, self.actual
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Macro:
     label: str = "macro"
 
 
-Row = Tally | Macro
+ScoreRow = Tally | Macro
 
 
 def counted(pairs: Sequence[Pair], of: Callable[[Pair], float]) -> Array:
@@ -80,13 +80,13 @@ def divided(part: Array, whole: Array, otherwise: float) -> Array:
     return quotients
 
 
-def prf(found: Array, possible: Array, right: Array, actual: Array) -> tuple[Array, Array, Array]:
+def prf(recall_credit: Array, possible: Array, precision_credit: Array, actual: Array) -> tuple[Array, Array, Array]:
     """Precision, recall and F1 in percent (SemEval 2013 task 9), of totals in arrays of one shape.
 
     An empty denominator gives 0 for the one ratio, as in nervaluate; where there is neither gold nor prediction all
     three are undefined, NaN.
     """
-    precision, recall = share(right, actual), share(found, possible)
+    precision, recall = share(precision_credit, actual), share(recall_credit, possible)
     f1 = divided(2 * precision * recall, precision + recall, 0.0)
     nothing = (possible == 0) & (actual == 0)
     precision, recall, f1 = (np.where(nothing, np.nan, value) for value in (precision, recall, f1))

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bioner.checksums import sha256_of
-from bioner.files import atomic_path
+from bioner.io.checksums import sha256_of
+from bioner.io.files import atomic_path
 
 log = logging.getLogger(__name__)
 
-SEAL = "sealed.json"  # written last: sizes and checksums of all files, and how far training was
+MANIFEST = "manifest.json"  # written last: sizes and checksums of all files, and how far training was
 
 
 def folder_of(checkpoints: Path, step: int) -> Path:
@@ -21,21 +21,21 @@ def folder_of(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"checkpoint-{step}"
 
 
-def seal(checkpoint: Path, record: dict[str, Any]) -> None:
+def write_manifest(checkpoint: Path, record: dict[str, Any]) -> None:
     """Declare a checkpoint whole; `record` is what `sealed` gives back."""
     files = {
         str(path.relative_to(checkpoint)): [path.stat().st_size, sha256_of(path)]
         for path in sorted(checkpoint.rglob("*"))
-        if path.is_file() and path.name != SEAL
+        if path.is_file() and path.name != MANIFEST
     }
     content = {"files": files, "record": record}
-    with atomic_path(checkpoint / SEAL) as path:
+    with atomic_path(checkpoint / MANIFEST) as path:
         path.write_text(json.dumps(content | {"seal": _digest(content)}), encoding="utf-8")
 
 
-def sealed(checkpoint: Path) -> dict[str, Any]:
+def read_manifest(checkpoint: Path) -> dict[str, Any]:
     """The record that a checkpoint was sealed with."""
-    content = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+    content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
     record: dict[str, Any] = content["record"]
     return record
 
@@ -64,7 +64,7 @@ def rotate(checkpoints: Path, second_step: int | None) -> None:
             shutil.rmtree(checkpoint)
 
 
-def is_sealed(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """Whether a folder was sealed and is as it was then."""
     return folder.is_dir() and _fault(folder) is None
 
@@ -80,14 +80,14 @@ def _by_step(checkpoints: Path) -> Iterator[Path]:
 
 def _fault(checkpoint: Path) -> str | None:
     try:
-        content = json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+        content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
         if content["seal"] != _digest(content):
-            return f"{SEAL} is not as it was written"
+            return f"{MANIFEST} is not as it was written"
         files = content["files"]
     except FileNotFoundError:
         return "it was never finished"
     except (OSError, ValueError, KeyError, TypeError):
-        return f"{SEAL} cannot be read"
+        return f"{MANIFEST} cannot be read"
     for name, (size, checksum) in files.items():
         path = checkpoint / name
         if not path.is_file() or path.stat().st_size != size:

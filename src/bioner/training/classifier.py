@@ -13,7 +13,8 @@ import torch
 from transformers import DataCollatorForTokenClassification, EvalPrediction, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from bioner.instances import Instance, entity_types
+from bioner.data.instances import Instance, entity_types
+from bioner.data.tags import tag_set
 from bioner.models import IGNORED
 from bioner.models.adapters import trained_parameters, with_adapter
 from bioner.models.encoder import Cut, cut, gathered, labelled
@@ -21,11 +22,10 @@ from bioner.models.hub import check_window, load_llm_classifier, load_token_clas
 from bioner.models.llm import save_trained, task_of
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.tags import tag_set
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job
-from bioner.training.order import ByLength
+from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress, Trained
+from bioner.training.samplers import LengthGroupedSampler
 from bioner.training.setup import training_arguments, weights_format
 from bioner.training.trainer import ResumableTrainer
 
@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 EVAL_BATCH = {"encoder": 64, "llm-head": 16}  # no gradients are kept, and windows of one length stand side by side
 
 
-def train_classifier(job: Job, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
+def train_classifier(
+    job: TrainingJob, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts
+) -> Trained:
     """Train on the job's data from `source` and write model and tokenizer to `out` (Hugging Face form)."""
     entry, settings = job.entry, job.entry["train"]
     types = entity_types(job.train)
@@ -49,7 +51,7 @@ def train_classifier(job: Job, source: str | Path, checkpoints: Path, out: Path,
 
     def cut_up(instances: Sequence[Instance]) -> Cut:
         sentences = [item.tokens for item in instances]
-        return cut(tokenizer, sentences, entry["max_length"], entry["subwords"], in_text=is_llm)
+        return cut(tokenizer, sentences, entry["max_length"], entry["label_subwords"], in_text=is_llm)
 
     train = cut_up(job.train)
     examples = [
@@ -57,7 +59,7 @@ def train_classifier(job: Job, source: str | Path, checkpoints: Path, out: Path,
         for instance, windows in zip(job.train, train.windows, strict=True)
         for window in windows
     ]
-    dev = Dev(job, cut_up(job.dev), labels)
+    dev = ClassifierDevScorer(job, cut_up(job.dev), labels)
     if train.words_lost:
         log.warning("train %s: %d words have no subword, and cannot be learned from", job.name, train.words_lost)
     trainer = ResumableTrainer(
@@ -70,8 +72,8 @@ def train_classifier(job: Job, source: str | Path, checkpoints: Path, out: Path,
             gpus=entry["resources"]["gpus"],
         ),
         interrupts=interrupts,
-        order=ByLength,
-        keep=settings["checkpoint"],
+        order=LengthGroupedSampler,
+        keep=settings["keep_checkpoint"],
         head_learning_rate=settings["head_learning_rate"],
         may_diverge=bool(job.searched),
         model=model,
@@ -97,7 +99,7 @@ def train_classifier(job: Job, source: str | Path, checkpoints: Path, out: Path,
     return Trained(trainer.progress, kept, facts, trained_parameters(model))
 
 
-def _base(job: Job, source: str | Path, labels: Sequence[str]) -> PreTrainedModel:
+def _base(job: TrainingJob, source: str | Path, labels: Sequence[str]) -> PreTrainedModel:
     """The model with a head that knows nothing yet."""
     entry, revision = job.entry, job.entry["source"]["revision"]
     if entry["family"] == "llm-head":
@@ -106,10 +108,10 @@ def _base(job: Job, source: str | Path, labels: Sequence[str]) -> PreTrainedMode
     return load_token_classifier(source, revision, num_labels=len(labels), **names)
 
 
-class Dev:
+class ClassifierDevScorer:
     """The dev split as a Trainer evaluates it: longest windows first, scored as test predictions are."""
 
-    def __init__(self, job: Job, made: Cut, labels: Sequence[str]) -> None:
+    def __init__(self, job: TrainingJob, made: Cut, labels: Sequence[str]) -> None:
         self.instances, self.cut, self.labels = job.dev, made, labels
         windows = [window for of_sentence in made.windows for window in of_sentence]
         self.order = sorted(range(len(windows)), key=lambda number: -len(windows[number].input_ids))

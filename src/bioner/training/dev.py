@@ -1,4 +1,4 @@
-"""The dev split as an LLM in training is scored on it: by forced decoding, shared among the processes."""
+"""The dev split as an LLM in training is scored on it: by constrained decoding, shared among the processes."""
 
 import logging
 from collections.abc import Sequence
@@ -8,37 +8,37 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bioner.decoding.drafts import tag_table
-from bioner.decoding.forced import ForcedDecoder
-from bioner.instances import Instance, entity_types
-from bioner.models.spelling import Spelling
-from bioner.raw import Generated
+from bioner.data.instances import Instance, entity_types
+from bioner.data.raw_outputs import Generated
+from bioner.data.tags import tag_set
+from bioner.inference.decoding.constrained import ConstrainedDecoder
+from bioner.inference.decoding.drafts import tag_table
+from bioner.models.verbalizer import Verbalizer
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.tags import tag_set
-from bioner.training.job import Job
+from bioner.training.job import TrainingJob
 
 log = logging.getLogger(__name__)
 
 BATCH = 32  # sentences decoded at once
 
 
-class Dev:
+class DevScorer:
     """Scores of a model on dev, as test predictions are made and scored.
 
     With `train.monitor_sentences` a fixed sample, every so many sentences, is decoded first. What does not beat there
     the best epoch so far is not decoded further: it has no score on dev, and cannot be chosen.
     """
 
-    def __init__(self, job: Job, tokenizer: PreTrainedTokenizerBase, spelling: Spelling) -> None:
-        self._job, self._tokenizer, self._spelling = job, tokenizer, spelling
+    def __init__(self, job: TrainingJob, tokenizer: PreTrainedTokenizerBase, verbalizer: Verbalizer) -> None:
+        self._job, self._tokenizer, self._spelling = job, tokenizer, verbalizer
         self._types = entity_types(job.train)
         self._draft = tag_table(job.train)
-        self._decoder: ForcedDecoder | None = None
+        self._decoder: ConstrainedDecoder | None = None
         self._batch = BATCH
         cap, count = job.entry["train"]["monitor_sentences"], len(job.dev)
         # Where the last epoch is kept, whichever it is, each needs a score.
-        capped = cap is not None and cap < count and job.entry["train"]["checkpoint"] == "best"
+        capped = cap is not None and cap < count and job.entry["train"]["keep_checkpoint"] == "best"
         self._sample = [number * count // cap for number in range(cap)] if capped else []
 
     def scores(self, model: PreTrainedModel, best_monitored: float | None) -> dict[str, float]:
@@ -75,11 +75,11 @@ class Dev:
             torch.cuda.empty_cache()
             log.warning("train %s: out of memory on dev; %d sentences at once", self._job.name, self._batch)
 
-    def _decode(self, model: PreTrainedModel) -> ForcedDecoder:
+    def _decode(self, model: PreTrainedModel) -> ConstrainedDecoder:
         if self._decoder is None:
             legal = self._job.entry["predict"]["legal_transitions"]
-            self._decoder = ForcedDecoder(
-                model, self._tokenizer, self._types, self._draft, legal=legal, spelling=self._spelling
+            self._decoder = ConstrainedDecoder(
+                model, self._tokenizer, self._types, self._draft, legal=legal, verbalizer=self._spelling
             )
         return self._decoder
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-from bioner.catalogue import TRAINED, training_settings
-from bioner.checksums import listing
-from bioner.config import Tree, merged
+from bioner.data.instances import Instance
 from bioner.errors import InputError
-from bioner.instances import Instance
+from bioner.io.checksums import listing
+from bioner.settings.catalogue import TRAINED, training_settings
+from bioner.settings.config import Tree, merged
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrainingJob:
     """What to train: a catalogue entry on data, under a seed, in one of `processes` processes.
 
     `data` says which data: the corpus's name where it is known, and the SHA-256 of both files.
@@ -51,7 +51,7 @@ class Job:
             )
         return micro, accumulation
 
-    def halved(self) -> "Job | None":
+    def halved(self) -> "TrainingJob | None":
         """The same job with half as many sentences a forward pass, the batch as it is; None where that cannot be."""
         micro, _ = self.batches()
         if micro % 2:

@@ -5,9 +5,9 @@ import os
 import socket
 import sys
 
-from bioner.config import REPOSITORY
 from bioner.errors import InputError
 from bioner.models.devices import count_devices, require_devices
+from bioner.settings.config import REPOSITORY
 
 log = logging.getLogger(__name__)
 

@@ -11,21 +11,21 @@ from accelerate.utils import reduce
 from transformers import DataCollatorForSeq2Seq
 from transformers.trainer_utils import EvalLoopOutput
 
+from bioner.data.instances import entity_types
+from bioner.data.tags import tag_set
 from bioner.errors import InputError
-from bioner.instances import entity_types
 from bioner.models.adapters import trained_parameters, with_adapter
-from bioner.models.examples import Examples
+from bioner.models.answer_trie import AnswerTrie
 from bioner.models.hub import check_window, load_causal_lm, load_tokenizer
-from bioner.models.lines import Lines
 from bioner.models.llm import save_trained, task_of
-from bioner.models.spelling import Spelling, make_room
-from bioner.tags import tag_set
-from bioner.training.dev import Dev
+from bioner.models.llm_examples import Examples
+from bioner.models.verbalizer import Verbalizer, resize_for_tags
+from bioner.training.dev import DevScorer
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job
+from bioner.training.job import TrainingJob
 from bioner.training.loss import check_loss, summed_loss
-from bioner.training.order import evened
 from bioner.training.progress import Progress, Trained
+from bioner.training.samplers import pad_to_full_batches
 from bioner.training.setup import training_arguments, weights_format
 from bioner.training.trainer import ResumableTrainer
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 EVAL_BATCH = 4
 
 
-def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
+def train_llm(job: TrainingJob, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
     """Train on the job's data from `source` and write adapter (or model), tokenizer and task to `out`."""
     entry, settings = job.entry, job.entry["train"]
     revision = entry["source"]["revision"]
@@ -43,10 +43,14 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
         found, remedy = f"the entity type {colons[0]!r}", "Rename it in the corpus (`labels` of its entry)."
         raise InputError(job.name, found, "types without a colon, behind which a line has its tag", remedy)
     tokenizer = load_tokenizer(source, revision)
-    spelling = Spelling(types, entry["tag_spelling"])
-    pieces = spelling.add_to(tokenizer)
+    verbalizer = Verbalizer(types, entry["verbalizer"])
+    pieces = verbalizer.add_to(tokenizer)
     examples = Examples(
-        tokenizer, types, Lines(tokenizer, tag_set(types), spelling=spelling), settings["loss"], entry["max_length"]
+        tokenizer,
+        types,
+        AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer),
+        settings["loss"],
+        entry["max_length"],
     )
     dev_examples = examples(job.dev)
     train_examples = examples(job.train)  # after dev: from here on `examples.counts` are the training split's
@@ -56,11 +60,11 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
     collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8)
     shortest = min(train_examples, key=lambda features: len(features["input_ids"]))
     task = task_of(entry, types, source, base)
-    make_room(base, tokenizer, pieces)
+    resize_for_tags(base, tokenizer, pieces)
     check_loss(base, collate([shortest]).to(base.device))
     model = with_adapter(base, entry, pieces=list(pieces))
     trainer = LineTrainer(
-        dev=Dev(job, tokenizer, spelling),
+        dev=DevScorer(job, tokenizer, verbalizer),
         checkpoints=checkpoints,
         progress=Progress(
             job.name,
@@ -70,7 +74,7 @@ def train_llm(job: Job, source: str | Path, checkpoints: Path, out: Path, interr
             gpus=entry["resources"]["gpus"],
         ),
         interrupts=interrupts,
-        keep=settings["checkpoint"],
+        keep=settings["keep_checkpoint"],
         may_diverge=bool(job.searched),
         model=model,
         args=training_arguments(job, checkpoints, EVAL_BATCH),
@@ -90,18 +94,18 @@ def _tell(name: str, examples: Examples, sentences: int, max_length: int) -> Non
     """What was too long; InputError where nothing is left."""
     counts = examples.counts
     if counts.over_length:
-        told = "train %s: %d of %d sentences exceed %d ids and are split: %d examples; %d words fit in none"
-        log.warning(told, name, counts.over_length, sentences, max_length, counts.examples, counts.words_left_out)
+        message = "train %s: %d of %d sentences exceed %d ids and are split: %d examples; %d words fit in none"
+        log.warning(message, name, counts.over_length, sentences, max_length, counts.examples, counts.words_left_out)
     if not counts.examples:
         found, expected = f"no word within max_length {max_length}", "room for a prompt and an answer"
         raise InputError(name, found, expected, "Raise max_length.")
 
 
 class LineTrainer(ResumableTrainer):
-    """The loss at the ids that carry one, a mean over the whole optimiser step; dev by forced decoding."""
+    """The loss at the ids that carry one, a mean over the whole optimiser step; dev by constrained decoding."""
 
-    def __init__(self, *, dev: Dev, **kwargs: Any) -> None:
-        kwargs["eval_dataset"] = evened(kwargs["eval_dataset"], EVAL_BATCH, kwargs["args"].world_size)
+    def __init__(self, *, dev: DevScorer, **kwargs: Any) -> None:
+        kwargs["eval_dataset"] = pad_to_full_batches(kwargs["eval_dataset"], EVAL_BATCH, kwargs["args"].world_size)
         super().__init__(**kwargs)
         self.dev = dev
         self.dev_loss = torch.zeros(2)  # a sum, and of how many ids

@@ -16,10 +16,10 @@ from accelerate.utils import reduce
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bioner.errors import InputError
-from bioner.progress_bars import Meter
-from bioner.provenance import energy_kwh, peak_memory
-from bioner.signs import leave_sign
-from bioner.tables import Schema
+from bioner.io.heartbeat import write_heartbeat
+from bioner.io.progress_bars import Meter
+from bioner.io.run_record import energy_kwh, peak_memory
+from bioner.io.tables import Schema
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._training = 0.0  # seconds of this epoch, dev evaluation aside
         self._epoch_start = self._start = self._looked = time.monotonic()
         self._energy_start = energy_kwh(gpus)
-        self._sign: Path | None = None
-        self._signed = -math.inf
+        self._heartbeat: Path | None = None
+        self._heartbeated = -math.inf
         self._meter: Meter | None = None
 
     def record(self) -> Record:
@@ -121,14 +121,14 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.loss, self.losses = torch.tensor(record["loss"]), record["losses"]
         self._before, self._training, self._energy_before = record["seconds"], record["training"], record["energy_kwh"]
 
-    def keep_time(self, sign: Path) -> None:
+    def keep_time(self, heartbeat: Path) -> None:
         """From now on write time and energy to a file, and count what an earlier session wrote there: none is lost.
 
-        It is a sign of life, too (bioner.signs), and says how far the training is.
+        It is also the training's heartbeat (bioner.io.heartbeat): it says how far the training is.
         """
-        self._sign = sign
+        self._heartbeat = heartbeat
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            before = json.loads(sign.read_text(encoding="utf-8"))
+            before = json.loads(heartbeat.read_text(encoding="utf-8"))
             self._before = max(self._before, float(before["seconds"]))
             if self._energy_before is not None and before["energy_kwh"] is not None:
                 self._energy_before = max(self._energy_before, float(before["energy_kwh"]))
@@ -250,12 +250,12 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             self._meter = None
 
     def _tell(self, args: TrainingArguments, state: TrainerState, now: bool = False) -> None:
-        """Leave a sign of life, at most every SILENCE seconds but where there is news."""
-        if self._sign is None or not state.is_world_process_zero:
+        """Leave a heartbeat of life, at most every SILENCE seconds but where there is news."""
+        if self._heartbeat is None or not state.is_world_process_zero:
             return
-        if not now and time.monotonic() - self._signed <= SILENCE:
+        if not now and time.monotonic() - self._heartbeated <= SILENCE:
             return
-        self._signed = time.monotonic()
+        self._heartbeated = time.monotonic()
         scores = [f1 for row in self.rows if (f1 := row["dev_strict_f1"]) is not None]
         facts = {
             "seconds": self.seconds(),
@@ -267,7 +267,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             "dev_strict_f1": max(scores, default=None),
             "seconds_left": self._meter.left() if self._meter else None,
         }
-        leave_sign(self._sign, facts)
+        write_heartbeat(self._heartbeat, facts)
 
     def _mean_loss(self) -> torch.Tensor:
         """Over the processes of the job, each of which sees a part of every batch."""

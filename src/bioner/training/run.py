@@ -15,30 +15,30 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils.memory import should_reduce_batch_size
 
+from bioner.data.instances import Instance, unseen_types
 from bioner.errors import InputError
-from bioner.files import atomic_path, write_json
-from bioner.instances import Instance, unseen_types
-from bioner.provenance import moment, provenance
-from bioner.search import KEPT, drop_losers
-from bioner.tables import write_table
-from bioner.training.card import write_card
-from bioner.training.checkpoints import is_sealed, seal
+from bioner.io.files import atomic_path, write_json
+from bioner.io.run_record import moment, provenance
+from bioner.io.tables import write_table
+from bioner.training.checkpoints import is_complete, write_manifest
 from bioner.training.classifier import train_classifier
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job
+from bioner.training.job import TrainingJob
 from bioner.training.launch import processes_for
 from bioner.training.llm import train_llm
+from bioner.training.model_card import write_card
 from bioner.training.progress import Trained
 from bioner.training.scratch import make_pretrained
+from bioner.training.search import KEPT, drop_losers
 from bioner.training.workspace import WORKSPACE, claimed_at, workspace_of
 
 log = logging.getLogger(__name__)
 
 # How long processes wait for each other: for the slowest part of dev, not for ever. One that dies ends all at once.
-PATIENCE = timedelta(hours=2)
+PROCESS_TIMEOUT = timedelta(hours=2)
 
 
-def train(job: Job, out: Path) -> None:
+def train(job: TrainingJob, out: Path) -> None:
     """Train one model and write `out/model/`, `out/history.csv` and `out/run.json`, the last one last.
 
     A training that was cut short goes on from its last checkpoint. Runs in every process that accelerate or torchrun
@@ -48,7 +48,7 @@ def train(job: Job, out: Path) -> None:
     entry = job.entry
     processes_for(job.name, entry["resources"]["gpus"])
     torch.set_num_threads(entry["resources"]["threads"])
-    processes = PartialState(cpu=entry["resources"]["gpus"] == 0, timeout=PATIENCE)
+    processes = PartialState(cpu=entry["resources"]["gpus"] == 0, timeout=PROCESS_TIMEOUT)
     sentences = sample(job.train, entry["train"]["sentences"], job.seed)
     job = replace(job, train=sentences, processes=processes.num_processes)
     job.batches()
@@ -67,7 +67,7 @@ def train(job: Job, out: Path) -> None:
             model.mkdir()
         family = train_llm if entry["family"] == "llm" else train_classifier
 
-        def run(job: Job) -> Trained:
+        def run(job: TrainingJob) -> Trained:
             transformers.set_seed(job.seed)  # for the new head, whether or not a source was made before
             return family(job, source, workspace / "checkpoints", model, interrupts)
 
@@ -78,17 +78,17 @@ def train(job: Job, out: Path) -> None:
 
 
 @contextmanager
-def _shared_workspace(job: Job, out: Path, processes: PartialState) -> Iterator[Path]:
+def _shared_workspace(job: TrainingJob, out: Path, processes: PartialState) -> Iterator[Path]:
     """The job's workspace, for all its processes; the main one makes and removes it."""
     with workspace_of(job, out) if processes.is_main_process else nullcontext(out / WORKSPACE) as workspace:
         processes.wait_for_everyone()
         yield workspace
 
 
-def _source(job: Job, workspace: Path, processes: PartialState) -> str | Path:
+def _source(job: TrainingJob, workspace: Path, processes: PartialState) -> str | Path:
     """What to load: the entry's own source, or a model made from its configuration, made once."""
     folder = workspace / "source"
-    if job.entry["source"]["scratch"] is not None and is_sealed(folder):
+    if job.entry["source"]["scratch"] is not None and is_complete(folder):
         return folder
     processes.wait_for_everyone()  # all have looked
     if processes.is_main_process:
@@ -97,12 +97,12 @@ def _source(job: Job, workspace: Path, processes: PartialState) -> str | Path:
     made = make_pretrained(job.entry, job.train, job.seed, folder)
     processes.wait_for_everyone()  # transformers saves in the main process alone
     if isinstance(made, Path) and processes.is_main_process:
-        seal(folder, {})
+        write_manifest(folder, {})
     processes.wait_for_everyone()
     return made
 
 
-def _within_memory(run: Callable[[Job], Trained], job: Job, note: Path) -> tuple[Trained, Job]:
+def _within_memory(run: Callable[[TrainingJob], Trained], job: TrainingJob, note: Path) -> tuple[Trained, TrainingJob]:
     """Run the job; out of memory, once more with half as many sentences a forward pass, and the batch as it is.
 
     `note` remembers it: a later session begins with the half. Several processes cannot agree to try again, and end.
@@ -123,11 +123,11 @@ def _within_memory(run: Callable[[Job], Trained], job: Job, note: Path) -> tuple
             note.touch()
     tried = ", nor for ".join(str(way.batches()[0]) for way in ways)
     found = f"no memory for {tried} sentences a forward pass"
-    remedy = "Lower train.micro_batch_size or max_length, or set train.checkpointing."
+    remedy = "Lower train.micro_batch_size or max_length, or set train.activation_checkpointing."
     raise InputError(job.name, found, "a part of the batch that fits", remedy)
 
 
-def _publish(job: Job, ran: Job, trained: Trained, model: Path, out: Path) -> None:
+def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, out: Path) -> None:
     """Write the outputs of a job; `ran` is what became of it when memory was short."""
     progress = trained.progress
     memory, gpu_memory = progress.peak_memory()

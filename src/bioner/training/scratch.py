@@ -24,16 +24,16 @@ from transformers import (
     get_constant_schedule_with_warmup,
 )
 
-from bioner.config import Tree
+from bioner.data.instances import Instance, entity_types
+from bioner.data.tags import tag_set
 from bioner.errors import InputError
-from bioner.instances import Instance, entity_types
+from bioner.io.progress_bars import Meter
 from bioner.models import IGNORED
+from bioner.models.answer_trie import AnswerTrie
 from bioner.models.devices import device_of
-from bioner.models.examples import Examples, features_of
-from bioner.models.lines import Lines
+from bioner.models.llm_examples import Examples, features_of
 from bioner.models.prompt import line_ids, prompt_text, response_line
-from bioner.progress_bars import Meter
-from bioner.tags import tag_set
+from bioner.settings.config import Tree
 
 # Keys of DeBERTa-v3's configuration that the code reads and its class does not declare.
 UNDECLARED = {"position_buckets", "share_att_key", "norm_rel_ebd"}
@@ -179,7 +179,7 @@ def _copy_examples(
         prompt = [tokenizer.bos_token_id, *words, *newline]
         response = [*chain.from_iterable([word, *draw.choice(lines)] for word in words), tokenizer.eos_token_id]
         examples.append(features_of(prompt + response, [IGNORED] * len(prompt) + response))
-    whole = Examples(tokenizer, types, Lines(tokenizer, tags), "response", 10_000)
+    whole = Examples(tokenizer, types, AnswerTrie(tokenizer, tags), "response", 10_000)
     for _ in range(size - bare):
         length = draw.randint(2, COPY_WORDS)
         shuffled = Instance("", "", draw.choices(vocabulary, k=length), draw.choices(tags, k=length))

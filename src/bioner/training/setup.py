@@ -6,12 +6,13 @@ import torch
 from transformers import Trainer, TrainingArguments
 from transformers.training_args import OptimizerNames
 
-from bioner.config import Tree
 from bioner.errors import InputError, reason_of
-from bioner.training.job import Job
+from bioner.settings.config import Tree
+from bioner.training.job import TrainingJob
+from bioner.training.trainer import one_gpu_per_process
 
 
-def training_arguments(job: Job, folder: Path, eval_batch_size: int) -> TrainingArguments:
+def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> TrainingArguments:
     """Trainer arguments of a job; `folder` takes the checkpoints."""
     entry, train = job.entry, job.entry["train"]
     if train["optimizer"] not in set(OptimizerNames):
@@ -30,12 +31,12 @@ def training_arguments(job: Job, folder: Path, eval_batch_size: int) -> Training
         gradient_accumulation_steps=accumulation,
         learning_rate=train["learning_rate"],
         weight_decay=train["weight_decay"],
-        warmup_steps=train["warmup"],
+        warmup_steps=train["warmup_ratio"],
         lr_scheduler_type="linear",
         optim=train["optimizer"],
         bf16=train["precision"] == "bf16",
-        activation_checkpointing=train["checkpointing"],
-        activation_checkpointing_kwargs={"use_reentrant": False} if train["checkpointing"] else None,
+        activation_checkpointing=train["activation_checkpointing"],
+        activation_checkpointing_kwargs={"use_reentrant": False} if train["activation_checkpointing"] else None,
         ddp_find_unused_parameters=False if job.processes > 1 else None,
         eval_strategy="epoch",
         save_strategy="epoch",
@@ -54,9 +55,7 @@ def training_arguments(job: Job, folder: Path, eval_batch_size: int) -> Training
         reason = reason_of(error)
         found = f"the optimizer {train['optimizer']!r}, which cannot be used here ({reason})"
         raise InputError("train settings", found, "one that can", "Take adamw_torch, or install it.") from None
-    # One process drives one GPU; transformers would spread it over every visible one and multiply the batch.
-    arguments._n_gpu = min(1, arguments.n_gpu)
-    return arguments
+    return one_gpu_per_process(arguments)
 
 
 def weights_format(entry: Tree) -> torch.dtype:
@@ -65,5 +64,5 @@ def weights_format(entry: Tree) -> torch.dtype:
     Weights that stay as they are may be held in the precision of the passes; of those that are trained, steps would get
     lost in it. Adapters are fp32 beside them.
     """
-    held = entry["train"]["precision"] if entry["lora"] else entry["train"]["weights"]
+    held = entry["train"]["precision"] if entry["lora"] else entry["train"]["param_dtype"]
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[held]

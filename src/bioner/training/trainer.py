@@ -1,4 +1,7 @@
-"""The Trainer of encoders and LLMs: steps with little padding, and a training that can go on where it stopped."""
+"""The Trainer of encoders and LLMs: steps with little padding, and a training that can resume where it stopped.
+
+Every private interface of transformers that is overridden or set stands here (tests/unit/test_private_interfaces.py).
+"""
 
 import logging
 import shutil
@@ -10,11 +13,11 @@ from peft import PeftModel
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bioner.errors import Interrupted
-from bioner.signs import SIGN
-from bioner.training.checkpoints import folder_of, newest, remove_broken, rotate, seal, sealed
+from bioner.io.heartbeat import HEARTBEAT_FILE
+from bioner.training.checkpoints import folder_of, newest, read_manifest, remove_broken, rotate, write_manifest
 from bioner.training.interrupts import Interrupts
-from bioner.training.order import Order, Shuffled, evened
 from bioner.training.progress import Diverged, Progress, best_of, step_to_keep
+from bioner.training.samplers import EpochSampler, ShuffledSampler, pad_to_full_batches
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         checkpoints: Path,
         progress: Progress,
         interrupts: Interrupts,
-        order: type[Order] = Shuffled,
+        order: type[EpochSampler] = ShuffledSampler,
         keep: Literal["best", "last"] = "best",
         head_learning_rate: float | None = None,
         may_diverge: bool = False,
@@ -38,9 +41,9 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         self.head_learning_rate, self.may_diverge, self.kind_of_order = head_learning_rate, may_diverge, order
         examples, args = kwargs["train_dataset"], kwargs["args"]
         self.lengths = [len(example["input_ids"]) for example in examples]
-        kwargs["train_dataset"] = evened(examples, args.per_device_train_batch_size, args.world_size)
+        kwargs["train_dataset"] = pad_to_full_batches(examples, args.per_device_train_batch_size, args.world_size)
         self.fillers = len(kwargs["train_dataset"]) - len(examples)
-        super().__init__(**kwargs, callbacks=[progress, Leave(progress.name, interrupts)])
+        super().__init__(**kwargs, callbacks=[progress, StopOnSignalCallback(progress.name, interrupts)])
         quiet(self)
 
     def fit(self) -> dict[str, Any] | None:
@@ -55,9 +58,9 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
                 shutil.rmtree(last)
         self.accelerator.wait_for_everyone()
         if last := newest(self.checkpoints):
-            self.progress.restore(sealed(last))
+            self.progress.restore(read_manifest(last))
             log.info("train %s: going on from step %s", self.progress.name, last.name.removeprefix("checkpoint-"))
-        self.progress.keep_time(self.checkpoints / SIGN)
+        self.progress.keep_time(self.checkpoints / HEARTBEAT_FILE)
         try:
             if not self.progress.is_over():
                 self.train(resume_from_checkpoint=str(last) if last else None)
@@ -72,7 +75,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
 
     def _lacks(self, checkpoint: Path) -> Path | None:
         """The best checkpoint before this one, where it is needed at the end and gone."""
-        rows = sealed(checkpoint)["rows"]
+        rows = read_manifest(checkpoint)["rows"]
         if not rows or self.keep == "last":
             return None
         best = folder_of(self.checkpoints, best_of(rows, self.progress.metric)["step"])
@@ -107,7 +110,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         self.progress.add_loss(loss)
         return loss
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         self.order = self.kind_of_order(self.lengths, batch, self.args.seed, self.fillers)
         return self.order
@@ -123,13 +126,13 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # each process has written its random state
         if self.is_world_process_zero():
-            seal(folder_of(self.checkpoints, self.state.global_step), record)
+            write_manifest(folder_of(self.checkpoints, self.state.global_step), record)
             second = step_to_keep(record["rows"], self.state.global_step, self.progress.metric)
             rotate(self.checkpoints, second if self.keep == "best" else None)
         self.accelerator.wait_for_everyone()
 
 
-class Leave(TrainerCallback):  # type: ignore[misc]
+class StopOnSignalCallback(TrainerCallback):  # type: ignore[misc]
     """After a signal: a checkpoint at the next step, or at the epoch's end where that is next, then out."""
 
     def __init__(self, name: str, interrupts: Interrupts) -> None:
@@ -148,6 +151,12 @@ class Leave(TrainerCallback):  # type: ignore[misc]
         if number and not control.should_training_stop:
             at = f" at step {state.global_step} of {state.max_steps}. A checkpoint is written"
             raise Interrupted(self.name, number, at)
+
+
+def one_gpu_per_process(arguments: TrainingArguments) -> TrainingArguments:
+    """Keep a process to one GPU: transformers would spread it over every visible one and multiply the batch."""
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def quiet(trainer: Trainer) -> Trainer:

@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bioner.errors import InputError
-from bioner.files import atomic_path
-from bioner.signs import PATIENCE
-from bioner.training.job import Job
+from bioner.io.files import atomic_path
+from bioner.io.heartbeat import LOCK_TIMEOUT
+from bioner.training.job import TrainingJob
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ OUTPUTS = ("model", "history.csv", "run.json")
 
 
 @contextmanager
-def workspace_of(job: Job, out: Path) -> Iterator[Path]:
+def workspace_of(job: TrainingJob, out: Path) -> Iterator[Path]:
     """The workspace of a job that writes to `out`; what an equal job left there is gone on from.
 
     It goes when the block ends well, and where nothing in it is worth keeping. InputError where another process trains
@@ -41,7 +41,7 @@ def workspace_of(job: Job, out: Path) -> Iterator[Path]:
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / LOCK)
     try:
-        lock.acquire(timeout=PATIENCE)
+        lock.acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         remedy = "Wait for it, end it, or choose another --out."
         raise InputError(out, "another process that trains here", "a folder of its own", remedy) from None
@@ -59,7 +59,7 @@ def workspace_of(job: Job, out: Path) -> Iterator[Path]:
                 out.rmdir()
 
 
-def _claim(job: Job, out: Path) -> None:
+def _claim(job: TrainingJob, out: Path) -> None:
     """Make the workspace this job's; another job's checkpoints are put aside."""
     workspace, aside = out / WORKSPACE, out / ASIDE
     shutil.rmtree(out / DONE, ignore_errors=True)

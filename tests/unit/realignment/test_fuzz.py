@@ -7,11 +7,11 @@ import time
 import pytest
 
 from benchmarks.parts.corruption import corrupted, mangled
-from bioner.instances import Instance
-from bioner.raw import Generated
-from bioner.realignment.answers import parse_answers
+from bioner.data.instances import Instance
+from bioner.data.raw_outputs import Generated
+from bioner.data.tags import spans, tag_set, tags_from_spans, violation
+from bioner.realignment.parse_output import parse_answers
 from bioner.realignment.realign import realign
-from bioner.tags import spans, tag_set, tags_from_spans, violation
 
 TYPES = ["Chemical", "Disease", "Gene"]
 LEGAL = frozenset(tag_set(TYPES))

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bioner.data.raw_outputs import Generated, Tagged, read_raw, write_raw
+from bioner.data.tags import tag_set, violation
 from bioner.errors import InputError
-from bioner.raw import Generated, Tagged, read_raw, write_raw
+from bioner.io.tables import write_table
 from bioner.realignment.matching import plain
 from bioner.realignment.realign import ALIGNMENT, read_orphans, realign, realign_all
-from bioner.tables import write_table
-from bioner.tags import tag_set, violation
 from tests.conftest import instance
 
 GOLD = instance("s1", "Oral/O aspirin/B-Chemical caused/O acute/B-Disease renal/I-Disease failure/I-Disease ./O")
@@ -32,7 +32,7 @@ def test_a_faithful_answer_gives_its_tags():
     prediction, alignment = realign(GOLD, written(*lines_of(GOLD.tokens, GOLD.tags)), LEGAL)
     assert prediction.tags == GOLD.tags
     assert (alignment.exact, alignment.substituted, alignment.dropped, alignment.added) == (7, 0, 0, 0)
-    assert not alignment.hit_budget
+    assert not alignment.truncated
 
 
 def test_a_dropped_token_is_outside_and_the_rest_keep_their_tags():
@@ -85,7 +85,7 @@ def test_orphans_are_read_from_where_realignment_wrote_them(tmp_path):
 
 
 def test_an_answer_cut_off_by_the_budget_is_marked():
-    assert realign(GOLD, written("Oral:O", stopped=False), LEGAL)[1].hit_budget
+    assert realign(GOLD, written("Oral:O", stopped=False), LEGAL)[1].truncated
 
 
 def test_subwords_vote_and_the_first_decides_a_tie():

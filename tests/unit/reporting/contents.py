@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from bioner.instances import Instance, Prediction
-from bioner.reporting.disagreements import System, disagreements, mentions
+from bioner.data.instances import Instance, Prediction
+from bioner.reporting.disagreements import ReportedSystem, disagreements, mentions
+from bioner.reporting.error_analysis import ErrorReport
 from bioner.reporting.page import MISSING, Content
-from bioner.reporting.predicted import Examined
 from tests.conftest import instance
 
 HOSTILE = [
@@ -21,7 +21,11 @@ HOSTILE = [
     "\U0001f9ec\U0001f469\u200d\U0001f52c",
     "x" * 10_000,
 ]
-ENCODER, LLM, SILENT = System("bert", "direct", 42), System("llama-8b", "forced", 42), System("all-o", "direct", 42)
+ENCODER, LLM, SILENT = (
+    ReportedSystem("bert", "direct", 42),
+    ReportedSystem("llama-8b", "constrained", 42),
+    ReportedSystem("all-o", "direct", 42),
+)
 TOY = [
     *(
         Instance(f"h{place}", HOSTILE[0], [word, "after", "gout"], ["B-Chemical", "O", "B-Disease"])
@@ -97,14 +101,14 @@ class Drawn:
     alt: str = "A line <up>"
 
 
-def examined() -> Examined:
+def examined() -> ErrorReport:
     """Disagreements of an open corpus with train, one without, and a closed one."""
     train = {"toy": TRAIN}
     found = [
         disagreements(name, instances, predictions, closed=name == "closed", train=train.get(name))
         for name, (instances, predictions) in PREDICTIONS.items()
     ]
-    return Examined(found, [("toy", HOSTILE[1], "predictions.jsonl: no such file")])
+    return ErrorReport(found, [("toy", HOSTILE[1], "predictions.jsonl: no such file")])
 
 
 def content(**changes) -> Content:

@@ -3,17 +3,20 @@
 import polars as pl
 
 from bioner.corpora.statistics import STATISTICS
-from bioner.scoring.table import SCORE_SCHEMA
-from bioner.timing import TIMING
+from bioner.inference.timing import TIMING
+from bioner.scoring.table import MEASURES, SCORE_SCHEMA
 
 CELL = {"scorer": "paper", "label": "all"}
+ENDS = {"": 0, "_ci_low": -1, "_ci_high": 1}
 
 
 def scored(dataset="BC5CDR", model="bert-large-cased", decoding="direct", stratum="all", scheme="strict", f1=(87.0,)):
-    """Rows of a score table, an F1 a seed, each with an interval of one point on both sides."""
+    """Rows of a score table, a ratio per seed, all three the same, with an interval of one point on both sides."""
     whose = {"dataset": dataset, "model": model, "decoding": decoding, "scheme": scheme, "stratum": stratum, **CELL}
-    values = [{"seed": seed, "f1": each, "f1_low": each - 1, "f1_high": each + 1} for seed, each in enumerate(f1)]
-    rows = [whose | value | {"precision": value["f1"], "recall": value["f1"]} for value in values]
+    rows = []
+    for seed, each in enumerate(f1):
+        ratios = {f"{name}{end}": each + off for name in MEASURES for end, off in ENDS.items()}
+        rows.append(whose | {"seed": seed} | ratios)
     return pl.DataFrame(rows, schema=SCORE_SCHEMA)
 
 

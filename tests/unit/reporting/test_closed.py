@@ -5,9 +5,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bioner.cli import app
-from bioner.instances import Prediction, write_instances, write_predictions
+from bioner.data.instances import Prediction, write_instances, write_predictions
+from bioner.io.tables import write_table
 from bioner.scoring.score import score
-from bioner.tables import write_table
 from tests.conftest import instance
 
 DATASETS = ("BC5CDR", "Reddit-Impacts", "mine")
@@ -40,7 +40,7 @@ def shown(kept, *options: str) -> set[str]:
 def test_by_hand_only_corpora_are_shown_that_the_catalogue_knows_to_be_open(kept, monkeypatch):
     monkeypatch.delenv("BIONER_CLOSED", raising=False)
     assert shown(kept) == {"BC5CDR"}
-    (kept / "more.yaml").write_text("show_text: [Reddit-Impacts]\n")
+    (kept / "more.yaml").write_text("show_restricted_text: [Reddit-Impacts]\n")
     assert shown(kept, "--config", str(kept / "more.yaml")) == {"BC5CDR", "Reddit-Impacts"}
 
 

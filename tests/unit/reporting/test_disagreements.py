@@ -6,15 +6,15 @@ from itertools import pairwise
 import polars as pl
 import pytest
 
-from bioner.instances import Prediction
+from bioner.data.instances import Prediction
+from bioner.data.tags import Span
 from bioner.reporting.browser import browser_data, embedded
-from bioner.reporting.disagreements import KINDS, System, disagreements, kinds, mentions
+from bioner.reporting.disagreements import KINDS, ReportedSystem, disagreements, kinds, mentions
 from bioner.scoring.score import score
-from bioner.tags import Span
 from tests.conftest import instance
 from tests.unit.scoring.random_cases import as_corpus, random_cases
 
-A, B = System("a", "direct", 1), System("b", "forced", 2)
+A, B = ReportedSystem("a", "direct", 1), ReportedSystem("b", "constrained", 2)
 GOLD = [
     instance("s1", "acute/B-Disease renal/I-Disease failure/I-Disease after/O aspirin/B-Chemical"),
     instance("s2", "No/O gout/B-Disease"),

@@ -8,8 +8,10 @@ import pytest
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
+from bioner.data.instances import Instance, Prediction, write_instances, write_predictions
+from bioner.data.tags import repair
 from bioner.errors import InputError
-from bioner.instances import Instance, Prediction, write_instances, write_predictions
+from bioner.io.tables import write_table
 from bioner.reporting.evidence import read_evidence
 from bioner.reporting.reproduction import (
     DATASETS,
@@ -17,8 +19,6 @@ from bioner.reporting.reproduction import (
     reproduction_table,
 )
 from bioner.scoring.score import score
-from bioner.tables import write_table
-from bioner.tags import repair
 from tests import forked
 from tests.conftest import REPOSITORY
 from tests.unit.reporting.numbers import cell
@@ -53,14 +53,14 @@ def tree(folder, models=("bert-large-cased",), seeds=(1, 2)):
 
 
 def verified(folder) -> pl.DataFrame:
-    return reproduction_table(read_evidence(folder / "results", folder / "data", DATASETS, MODELS, 100, 0))
+    return reproduction_table(read_evidence(folder / "results", folder / "data", DATASETS, MODELS))
 
 
 def verdicts(numbers: pl.DataFrame, /, **where) -> set[str]:
     return set(numbers.filter(**where)["verdict"])
 
 
-def test_a_tree_with_predictions_is_judged_in_every_measure(tmp_path):
+def test_a_tree_is_judged_in_every_measure(tmp_path):
     table = verified(tree(tmp_path))
     mine = table.filter(pl.col("table").is_in(["III", "V"]), dataset="BC5CDR", model="bert-large-cased", length="all")
     assert mine["measure"].to_list() == ["precision", "recall", "f1"] * 2
@@ -71,32 +71,12 @@ def test_a_tree_with_predictions_is_judged_in_every_measure(tmp_path):
     assert verdicts(table, dataset="JNLPBA") == {"not run"}
 
 
-def test_without_predictions_f1_alone_is_judged(tmp_path):
-    folder = tree(tmp_path, seeds=(1,))
-    (folder / "results" / "BC5CDR" / "bert-large-cased" / "seed1" / "direct" / "predictions.jsonl").unlink()
-    mine = verified(folder).filter(table="III", dataset="BC5CDR", model="bert-large-cased", length="all")
-    reasons = dict(mine.select("measure", "reason").rows())
-    assert reasons["precision"] == reasons["recall"] == "no predictions kept"
-    assert verdicts(mine, measure="f1") == {"fail"}
-
-
-def test_predictions_that_were_not_scored_are_not_judged_by(tmp_path):
-    folder = tree(tmp_path, seeds=(1,))
-    path = folder / "results" / "BC5CDR" / "bert-large-cased" / "seed1" / "direct" / "predictions.jsonl"
-    gold = [line.split('"tags"')[0] for line in path.read_text().splitlines()]
-    path.write_text("".join(f'{line}"tags": {["O"] * 8}}}\n'.replace("'", '"') for line in gold))
-    mine = verified(folder).filter(table="III", dataset="BC5CDR", model="bert-large-cased", length="all")
-    told = "the kept predictions are not those that were scored: score them again"
-    assert set(mine.filter(pl.col("measure") != "f1")["reason"]) == {told}
-
-
 def test_what_is_broken_is_told_and_the_rest_judged(tmp_path):
     folder = tree(tmp_path, models=("bert-large-cased", "biomedbert-large", "deberta-v3-large"), seeds=(1,))
     cells = folder / "results" / "BC5CDR"
     (cells / "biomedbert-large" / "scores.csv").write_text("dataset,model\nx,y\n")
     (cells / "biomedbert-large" / "timing.csv").write_text("?\n")
     (cells / "deberta-v3-large" / "scores.csv").write_bytes((cells / "bert-large-cased" / "scores.csv").read_bytes())
-    (cells / "bert-large-cased" / "seed1" / "direct" / "predictions.jsonl").write_text("{\n")
     (folder / "data" / "JNLPBA").mkdir()
     (folder / "data" / "JNLPBA" / "stats.csv").write_text("broken\n")
     table = verified(folder)
@@ -105,7 +85,6 @@ def test_what_is_broken_is_told_and_the_rest_judged(tmp_path):
     assert "unreadable table" in cell(table, table="IV", dataset="BC5CDR", model="bert-family-average")["reason"]
     other = cell(table, **strict, model="deberta-v3-large", measure="f1")["reason"]
     assert "found rows of BC5CDR by bert-large-cased; expected BC5CDR by deberta-v3-large alone" in other
-    assert "broken JSON" in cell(table, **strict, model="bert-large-cased", measure="recall")["reason"]
     assert cell(table, **strict, model="bert-large-cased", measure="f1")["verdict"] == "fail"
     assert "unreadable table" in cell(table, table="I", dataset="JNLPBA", split="dev")["reason"]
     assert verdicts(table, table="II", dataset="BC5CDR") == {"fail"}
@@ -146,7 +125,7 @@ def bioner(*arguments) -> subprocess.CompletedProcess:
 
 def test_the_command_writes_every_number_and_fails_only_when_asked_to(tmp_path):
     folder, out = tree(tmp_path), tmp_path / "reports" / "reproduction.csv"
-    options = ("--results", folder / "results", "--data", folder / "data", "--bootstrap", 100)
+    options = ("--results", folder / "results", "--data", folder / "data")
     done = bioner(*options, "--out", out)
     assert (done.returncode, len(pl.read_csv(out, infer_schema=False))) == (0, 505)
     assert "Failed:" in done.stdout

@@ -13,7 +13,7 @@ def chosen_everywhere(*datasets: str) -> pl.DataFrame:
         for family, model, decoding, f1, best in (
             ("encoder", "enc", "direct", 80.0, True),
             ("encoder", "other", "direct", 70.0, False),
-            ("llm", "llm", "forced", 75.0, True),
+            ("llm", "llm", "constrained", 75.0, True),
         )
     ]
     return pl.DataFrame(rows, schema=SELECTION, orient="row")

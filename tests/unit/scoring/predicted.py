@@ -1,6 +1,6 @@
 """Predictions from tags as words."""
 
-from bioner.instances import Prediction
+from bioner.data.instances import Prediction
 
 
 def predicted(*sentences: str) -> list[Prediction]:

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterator
 
-from bioner.instances import Instance, Prediction
-from bioner.tags import repair
+from bioner.data.instances import Instance, Prediction
+from bioner.data.tags import repair
 
 TAGS = ["O", "O", "O", "B-A", "I-A", "B-B", "I-B", "B-C", "I-C"]
 

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from bioner.data.instances import Instance, Prediction
+from bioner.data.tags import repair
 from bioner.errors import InputError
-from bioner.instances import Instance, Prediction
+from bioner.io.tables import write_table
 from bioner.scoring.compare import COMPARISON, System, compare, read_comparisons
 from bioner.scoring.score import score
-from bioner.tables import write_table
-from bioner.tags import repair
 from tests.unit.scoring.random_cases import TAGS
 
 
@@ -38,7 +38,7 @@ def compared(gold, *systems, measure="f1", stratum="all", **options) -> dict:
 def rows(gold, *systems, **options) -> dict[tuple[str, str], dict]:
     named = [System(f"m{number}", "direct", runs) for number, runs in enumerate(systems)]
     table = list(compare(gold, named, **options))
-    first = [row for row in table if (row["model"], row["versus_model"]) == ("m0", "m1")]
+    first = [row for row in table if (row["model"], row["baseline_model"]) == ("m0", "m1")]
     return {(row["measure"], row["stratum"]): row for row in first}
 
 
@@ -59,12 +59,12 @@ def test_f1_and_recall_of_both_sides_and_their_difference():
     gold = corpus(10, 1)
     row = compared(gold, [predicted(gold, 10)], [predicted(gold, 5)], resamples=100)
     # 10 of 20 found, none wrong: P 100, R 50, F1 66.7.
-    assert (row["score"], row["versus_score"], row["difference"]) == (
+    assert (row["score"], row["baseline_score"], row["difference"]) == (
         *(100, pytest.approx(200 / 3), pytest.approx(100 / 3)),
     )
     assert (row["gold_entities"], row["cluster"], row["clusters"]) == (20, "sentence", 10)
     recall = compared(gold, [predicted(gold, 10)], [predicted(gold, 5)], measure="recall", resamples=100)
-    assert (recall["score"], recall["versus_score"]) == (100, 50)
+    assert (recall["score"], recall["baseline_score"]) == (100, 50)
 
 
 def test_documents_are_the_clusters_where_they_are_known():
@@ -92,7 +92,7 @@ def test_a_contrast_is_as_large_as_the_smaller_of_its_strata():
 def test_equal_systems_do_not_differ():
     gold, (system, _, _) = random_corpus(20, seed=1)
     for row in rows(gold, [system], [system], resamples=200).values():
-        assert (row["difference"], row["low"], row["high"], row["p"]) == (0, 0, 0, 1)
+        assert (row["difference"], row["ci_low"], row["ci_high"], row["p"]) == (0, 0, 0, 1)
 
 
 def test_a_difference_in_every_sentence_is_seen_and_one_in_a_single_sentence_is_not():
@@ -100,7 +100,7 @@ def test_a_difference_in_every_sentence_is_seen_and_one_in_a_single_sentence_is_
     everywhere = compared(gold, [predicted(gold, 40)], [predicted(gold, 10)], resamples=1000)
     once = compared(gold, [predicted(gold, 40)], [predicted(gold, 39)], resamples=1000)
     assert everywhere["p"] < 0.01
-    assert everywhere["low"] > 0
+    assert everywhere["ci_low"] > 0
     # One sentence swapped or not: half of all swaps are as extreme in either direction, so p is 1.
     assert once["p"] == 1
 
@@ -115,7 +115,10 @@ def test_the_sides_are_symmetric():
     there, back = (rows(gold, [a], [b], resamples=300) for a, b in ((one, other), (other, one)))
     for key, forth in there.items():
         assert forth["p"] == back[key]["p"]
-        assert (forth["low"], forth["high"]) == (pytest.approx(-back[key]["high"]), pytest.approx(-back[key]["low"]))
+        assert (forth["ci_low"], forth["ci_high"]) == (
+            pytest.approx(-back[key]["ci_high"]),
+            pytest.approx(-back[key]["ci_low"]),
+        )
 
 
 def test_a_pair_s_rows_do_not_depend_on_who_else_is_compared():
@@ -163,7 +166,7 @@ def predicted_tags(gold: list[Instance], start: int, end: int) -> list[Predictio
 def test_every_pair_is_compared_once():
     gold, systems = random_corpus(5, seed=4)
     named = [System(name, "direct", [system]) for name, system in zip("abc", systems, strict=True)]
-    pairs = [(row["model"], row["versus_model"]) for row in compare(gold, named, resamples=20)]
+    pairs = [(row["model"], row["baseline_model"]) for row in compare(gold, named, resamples=20)]
     assert list(dict.fromkeys(pairs)) == [("a", "b"), ("a", "c"), ("b", "c")]
 
 
@@ -194,7 +197,7 @@ def test_intervals_and_p_values_are_those_of_scoring_anew():
     assert len(found) == 10
     for key, row in found.items():
         expected = np.nanpercentile([mine[key] - theirs[key] for mine, theirs in differences], [2.5, 97.5])
-        assert (row["low"], row["high"]) == (pytest.approx(expected[0]), pytest.approx(expected[1])), key
+        assert (row["ci_low"], row["ci_high"]) == (pytest.approx(expected[0]), pytest.approx(expected[1])), key
         extreme = sum(abs(mine[key] - theirs[key]) >= abs(row["difference"]) - 1e-9 for mine, theirs in sides)
         assert row["p"] == (extreme + 1) / (resamples + 1), key
 
@@ -219,8 +222,8 @@ class TestTheLengthClaim:
             **{"measure": "recall", "stratum": "3+ - 1", "resamples": 500},
         )
         # Each side's own contrast: 100 - 75 and 50 - 50.
-        assert (row["score"], row["versus_score"], row["difference"]) == (25, 0, 25)
-        assert row["low"] < 25 < row["high"]
+        assert (row["score"], row["baseline_score"], row["difference"]) == (25, 0, 25)
+        assert row["ci_low"] < 25 < row["ci_high"]
 
     def test_a_system_that_is_better_everywhere_by_the_same_is_not_better_on_long_ones(self):
         row = compared(
@@ -236,14 +239,14 @@ class TestSeveralRuns:
         row = compared(gold, [predicted(gold, 10), predicted(gold, 5)], [predicted(gold, 5)], resamples=50)
         # 30 right of 40 gold, all predicted right: 2 x 30 / (40 + 30).
         assert row["score"] == pytest.approx(600 / 7)
-        assert (row["gold_entities"], row["seeds"], row["versus_seeds"]) == (20, 2, 1)
+        assert (row["gold_entities"], row["seeds"], row["baseline_seeds"]) == (20, 2, 1)
 
     def test_the_same_run_thrice_is_one_run(self):
         gold = corpus(30, 3)
         ours, theirs = predicted(gold, 20), predicted(gold, 17)
         once, thrice = (compared(gold, [ours], [theirs] * seeds, resamples=500) for seeds in (1, 3))
         assert once["p"] == thrice["p"]
-        for name in ("difference", "low", "high"):
+        for name in ("difference", "ci_low", "ci_high"):
             assert once[name] == pytest.approx(thrice[name])
 
     def test_runs_that_differ_widen_the_interval(self):
@@ -251,10 +254,10 @@ class TestSeveralRuns:
         gold = [Instance(f"s{n}", f"s{n}", ["a"] * 4, ["B-D"] * 4) for n in range(40)]
         found = [[Prediction(g.id, ["B-D"] * right + ["O"] * (4 - right)) for g in gold] for right in (2, 3, 4)]
         same, different = (compared(gold, runs, [found[0]], resamples=1000) for runs in ([found[1]] * 3, found))
-        assert same["low"] == pytest.approx(same["high"])
+        assert same["ci_low"] == pytest.approx(same["ci_high"])
         # Recall 50, 75 and 100: the mean of two draws ranges from one to the other.
-        assert different["low"] == pytest.approx(0)
-        assert different["high"] == pytest.approx(100 / 3)
+        assert different["ci_low"] == pytest.approx(0)
+        assert different["ci_high"] == pytest.approx(100 / 3)
 
     def test_each_side_draws_its_own_runs(self):
         """The same three runs on both sides, which have nothing to do with each other: the difference may be any."""
@@ -262,8 +265,8 @@ class TestSeveralRuns:
         runs = [predicted(gold, right) for right in (20, 30, 40)]
         row = compared(gold, runs, runs, resamples=500)
         assert row["difference"] == 0
-        assert row["low"] < -10
-        assert row["high"] > 10
+        assert row["ci_low"] < -10
+        assert row["ci_high"] > 10
 
     def test_p_is_of_all_runs(self):
         """The first runs differ in every sentence, the others the other way round: together there is nothing."""
@@ -307,7 +310,7 @@ def test_the_same_seed_gives_the_same_rows_and_another_gives_others():
 def test_a_single_document_has_no_interval_and_no_test(caplog):
     gold = corpus(5, 5)
     row = compared(gold, [predicted(gold, 5)], [predicted(gold, 2)], resamples=50)
-    assert (row["difference"] > 0, row["low"], row["high"], row["p"]) == (True, None, None, None)
+    assert (row["difference"] > 0, row["ci_low"], row["ci_high"], row["p"]) == (True, None, None, None)
     assert "one document alone" in caplog.text
 
 
@@ -315,7 +318,7 @@ def test_a_single_document_has_no_interval_and_no_test(caplog):
 def test_a_stratum_without_gold_and_predictions_is_undefined(runs):
     gold = corpus(10, 1)
     row = compared(gold, [predicted(gold, 10)] * runs, [predicted(gold, 5)], stratum="2", resamples=50)
-    assert [row[name] for name in ("score", "versus_score", "difference", "low", "high", "p")] == [None] * 6
+    assert [row[name] for name in ("score", "baseline_score", "difference", "ci_low", "ci_high", "p")] == [None] * 6
 
 
 def test_what_was_compared_can_be_read_again_and_a_comparison_twice_cannot(tmp_path):
@@ -330,7 +333,7 @@ def test_what_was_compared_can_be_read_again_and_a_comparison_twice_cannot(tmp_p
     write_table(path, pl.concat([table, table.head(1)]))
     with pytest.raises(InputError, match="a comparison twice"):
         read_comparisons(path)
-    write_table(path, table.with_columns(low=None))
+    write_table(path, table.with_columns(ci_low=None))
     with pytest.raises(InputError, match="a p-value without its interval"):
         read_comparisons(path)
 
@@ -353,6 +356,6 @@ def test_the_test_of_two_equally_good_systems_rejects_in_5_percent(documents, tr
         difficulty = draw.beta(2, 5, documents)
         row = compared(gold, [system(difficulty)], [system(difficulty)], resamples=400, seed=trial)
         rejected += row["p"] <= 0.05
-        covered += row["low"] <= 0 <= row["high"]
+        covered += row["ci_low"] <= 0 <= row["ci_high"]
     assert 0.03 <= rejected / trials <= 0.07, rejected / trials
     assert 0.93 <= covered / trials <= 0.97, covered / trials

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bioner.instances import Instance, Prediction
+from bioner.data.instances import Instance, Prediction
+from bioner.data.tags import repair
 from bioner.scoring.resampling import clusters_of, interval
 from bioner.scoring.score import score
-from bioner.scoring.table import score_table
+from bioner.scoring.table import MEASURES, score_table
 from bioner.scoring.tally import matched
-from bioner.tags import repair
 from tests.unit.scoring.random_cases import TAGS
 
 
@@ -30,12 +30,12 @@ def corpus(documents: int, sentences: int = 3, seed: int = 0) -> tuple[list[Inst
 
 
 def bounds(table: pl.DataFrame, **where) -> tuple[float | None, float | None]:
-    ((low, high),) = table.filter(**where).select("f1_low", "f1_high").iter_rows()
+    ((low, high),) = table.filter(**where).select("f1_ci_low", "f1_ci_high").iter_rows()
     return low, high
 
 
 def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
-    """The long way: draw documents, put their sentences together, score that corpus; for every row with an F1."""
+    """The long way: draw documents, put their sentences together, score that corpus; every ratio of rows with an F1."""
     resamples, (gold, predictions) = 30, corpus(12)
     # A type that is in one document alone is in few of the drawn corpora: its row, and the mean over types, know that.
     gold[0] = Instance("s0", "d00", gold[0].tokens, ["B-R", "O", "B-R", *gold[0].tags[3:]])
@@ -49,14 +49,17 @@ def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
         again = [Instance(str(n), str(n), gold[i].tokens, gold[i].tags) for n, i in enumerate(chosen)]
         rows = score(again, [Prediction(str(n), predictions[i].tags) for n, i in enumerate(chosen)])
         for row in rows.iter_rows(named=True):
-            values[row["scorer"], row["scheme"], row["stratum"], row["label"]].append(row["f1"])
+            for measure in MEASURES:
+                values[row["scorer"], row["scheme"], row["stratum"], row["label"], measure].append(row[measure])
     compared = 0
     for row in table.filter(pl.col("f1").is_not_null()).iter_rows(named=True):
-        known = [f1 for f1 in values[row["scorer"], row["scheme"], row["stratum"], row["label"]] if f1 is not None]
-        expected = np.percentile(known, [2.5, 97.5])
-        assert (row["f1_low"], row["f1_high"]) == (pytest.approx(expected[0]), pytest.approx(expected[1])), row
-        compared += 1
-    assert compared == 40
+        for measure in MEASURES:
+            drawn_values = values[row["scorer"], row["scheme"], row["stratum"], row["label"], measure]
+            expected = np.percentile([value for value in drawn_values if value is not None], [2.5, 97.5])
+            found = row[f"{measure}_ci_low"], row[f"{measure}_ci_high"]
+            assert found == (pytest.approx(expected[0]), pytest.approx(expected[1])), (measure, row)
+            compared += 1
+    assert compared == 40 * 3
 
 
 def test_the_same_seed_gives_the_same_bounds_and_another_gives_others():
@@ -66,13 +69,14 @@ def test_the_same_seed_gives_the_same_bounds_and_another_gives_others():
 
 
 def test_without_resamples_there_are_no_bounds():
-    assert score(*corpus(5))["f1_low"].null_count() == len(score(*corpus(5)))
+    table = score(*corpus(5))
+    assert all(table[f"{measure}_ci_low"].null_count() == len(table) for measure in MEASURES)
 
 
 def test_a_single_document_has_scores_and_no_bounds(caplog):
     table = score(*corpus(1), bootstrap=100)
     assert table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")["f1"].item() > 0
-    assert set(table["f1_low"]) == {None}
+    assert set(table["f1_ci_low"]) == {None}
     assert "one document alone" in caplog.text
 
 
@@ -138,5 +142,5 @@ def test_95_percent_intervals_cover_93_to_97_percent(documents, trials, populati
     for trial in range(trials):
         row = matched("semeval", "strict", *test_set(documents))
         table = score_table([row], clusters, 1000, trial, {})
-        covered += table["f1_low"].item() <= truth <= table["f1_high"].item()
+        covered += table["f1_ci_low"].item() <= truth <= table["f1_ci_high"].item()
     assert 0.93 <= covered / trials <= 0.97, covered / trials

@@ -3,9 +3,9 @@
 import polars as pl
 import pytest
 
+from bioner.data.tags import Span
 from bioner.scoring.paper import Match, match
 from bioner.scoring.score import score
-from bioner.tags import Span
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
 

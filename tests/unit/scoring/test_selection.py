@@ -4,9 +4,9 @@ import polars as pl
 import pytest
 
 from bioner.errors import InputError
+from bioner.io.tables import write_table
 from bioner.scoring.score import score
 from bioner.scoring.selection import chosen_of, read_selection, select
-from bioner.tables import write_table
 from tests.conftest import instance
 from tests.unit.scoring.chosen import chosen_everywhere
 from tests.unit.scoring.predicted import predicted
@@ -55,10 +55,10 @@ def test_an_undefined_score_on_dev_is_0(dev, tmp_path):
 
 
 def test_one_of_each_family_is_chosen_and_equals_go_by_name(dev):
-    table = select({"encoder": [dev("b", HALF), dev("a", HALF)], "llm": [dev("m", NONE, decoding="forced")]})
+    table = select({"encoder": [dev("b", HALF), dev("a", HALF)], "llm": [dev("m", NONE, decoding="constrained")]})
     assert table.filter("chosen").select("family", "model", "decoding").rows() == [
         ("encoder", "a", "direct"),
-        ("llm", "m", "forced"),
+        ("llm", "m", "constrained"),
     ]
 
 

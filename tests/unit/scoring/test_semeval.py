@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nervaluate.entities import EvaluationResult
 
+from bioner.data.instances import Instance, Prediction
+from bioner.data.tags import repair, spans
 from bioner.errors import InputError
-from bioner.instances import Instance, Prediction
+from bioner.io.tables import write_table
 from bioner.scoring.labels import bucket_names, bucket_of
 from bioner.scoring.score import read_scores, score
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.scoring.tally import COUNTS
 from bioner.scoring.tally import prf as measures
-from bioner.tables import write_table
-from bioner.tags import repair, spans
 from tests.conftest import instance
 
 # Gold: renal failure (2), aspirin (1), IL-2 receptor alpha (3).
@@ -131,7 +131,7 @@ def test_rows_by_type_can_be_left_out():
 def test_columns_without_a_source_are_empty_in_the_file(tmp_path):
     write_table(tmp_path / "scores.csv", scored(*GOLD.tags, dataset="demo", seed=42))
     read = read_scores(tmp_path / "scores.csv")
-    assert (read["dataset"][0], read["seed"][0], read["model"][0], read["f1_low"][0]) == ("demo", 42, None, None)
+    assert (read["dataset"][0], read["seed"][0], read["model"][0], read["f1_ci_low"][0]) == ("demo", 42, None, None)
 
 
 def test_precision_recall_and_f1_from_counts():

@@ -11,12 +11,12 @@ from tests.unit.scoring.chosen import chosen_everywhere
 
 def comparison(dataset="d1", pair=("enc", "llm"), stratum="all", measure="f1", difference=-2.0, p=0.01, **more) -> dict:
     """The encoder stands first, as in a configuration: minus two is two points in favour of the LLM."""
-    sides = zip(("model", "versus_model"), ("decoding", "versus_decoding"), pair, strict=True)
+    sides = zip(("model", "baseline_model"), ("decoding", "baseline_decoding"), pair, strict=True)
     row: dict = {"dataset": dataset, "measure": measure, "stratum": stratum, "gold_entities": 100}
     for side, decoding, model in sides:
-        row |= {side: model, decoding: "forced" if model == "llm" else "direct"}
-    row |= {"clusters": 90, "clusters_with_gold": 80, "score": 80.0, "versus_score": 80.0 - difference}
-    return row | {"difference": difference, "low": difference - 1, "high": difference + 1, "p": p} | more
+        row |= {side: model, decoding: "constrained" if model == "llm" else "direct"}
+    row |= {"clusters": 90, "clusters_with_gold": 80, "score": 80.0, "baseline_score": 80.0 - difference}
+    return row | {"difference": difference, "ci_low": difference - 1, "ci_high": difference + 1, "p": p} | more
 
 
 def judged(*rows: dict, datasets=("d1",)) -> pl.DataFrame:
@@ -24,10 +24,10 @@ def judged(*rows: dict, datasets=("d1",)) -> pl.DataFrame:
 
 
 def test_of_the_chosen_pair_the_llm_stands_first():
-    (row,) = judged(comparison(seeds=3, versus_seeds=1)).iter_rows(named=True)
-    assert (row["family"], row["model"], row["versus_model"]) == ("primary", "llm", "enc")
-    assert (row["decoding"], row["seeds"], row["versus_seeds"]) == ("forced", 1, 3)
-    assert (row["score"], row["versus_score"], row["difference"], row["low"], row["high"]) == (82, 80, 2, 1, 3)
+    (row,) = judged(comparison(seeds=3, baseline_seeds=1)).iter_rows(named=True)
+    assert (row["family"], row["model"], row["baseline_model"]) == ("primary", "llm", "enc")
+    assert (row["decoding"], row["seeds"], row["baseline_seeds"]) == ("constrained", 1, 3)
+    assert (row["score"], row["baseline_score"], row["difference"], row["ci_low"], row["ci_high"]) == (82, 80, 2, 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_of_the_chosen_pair_the_llm_stands_first():
         (comparison(stratum="3+ - 1"), "length claim"),
         (comparison(stratum="3+ - 1", measure="recall"), "length claim"),
         (comparison(pair=("other", "llm")), "exploratory"),
-        (comparison(versus_decoding="free"), "exploratory"),  # not how the LLM was chosen on dev
+        (comparison(baseline_decoding="free"), "exploratory"),  # not how the LLM was chosen on dev
         (comparison(pair=("enc", "other")), "exploratory"),
         (comparison(dataset="d9"), "exploratory"),
         (comparison(dataset="ChemProt-paper"), "exploratory"),
@@ -68,7 +68,7 @@ def test_in_how_many_datasets_the_claim_holds_stands_in_its_rows():
     datasets = ("d1", "d2", "d3")
     rows = [comparison("d1", p=0.001), comparison("d2", p=0.001, difference=2.0), comparison("d3", p=0.8)]
     table = judged(*rows, datasets=datasets)
-    assert set(table.select("higher_in", "lower_in").rows()) == {(1, 1)}
+    assert set(table.select("n_higher", "n_lower").rows()) == {(1, 1)}
     assert table["verdict"].to_list() == ["higher", "lower", "not shown"]
 
 
@@ -79,7 +79,7 @@ def test_exploration_is_adjusted_over_all_of_a_dataset():
     # Times 3, 2, 1, never falling; the other dataset is a family of its own.
     assert table.sort("dataset", "p")["p_holm"].to_list() == [pytest.approx(p) for p in (0.03, 0.04, 0.04, 0.04)]
     assert table.sort("dataset", "p")["tests"].to_list() == [3, 3, 3, 1]
-    assert table["higher_in"].null_count() == 4
+    assert table["n_higher"].null_count() == 4
 
 
 @pytest.mark.parametrize("few", ["gold_entities", "clusters_with_gold"])
@@ -105,10 +105,10 @@ def test_an_adjusted_p_of_the_level_is_enough():
 
 
 def test_a_verdict_needs_an_interval_without_zero_too():
-    assert judged(comparison(p=0.001, low=-4.0, high=0.1))["verdict"].item() == "not shown"
-    assert judged(comparison(p=0.001, low=-4.0, high=0.0))["verdict"].item() == "not shown"
-    assert judged(comparison(p=0.001, difference=2.0, low=-0.1, high=4.0))["verdict"].item() == "not shown"
-    assert judged(comparison(p=0.001, difference=2.0, low=0.1, high=4.0))["verdict"].item() == "lower"
+    assert judged(comparison(p=0.001, ci_low=-4.0, ci_high=0.1))["verdict"].item() == "not shown"
+    assert judged(comparison(p=0.001, ci_low=-4.0, ci_high=0.0))["verdict"].item() == "not shown"
+    assert judged(comparison(p=0.001, difference=2.0, ci_low=-0.1, ci_high=4.0))["verdict"].item() == "not shown"
+    assert judged(comparison(p=0.001, difference=2.0, ci_low=0.1, ci_high=4.0))["verdict"].item() == "lower"
 
 
 def test_the_claims_stand_before_the_exploration():
@@ -117,7 +117,7 @@ def test_the_claims_stand_before_the_exploration():
 
 
 def test_without_a_test_there_is_no_verdict():
-    (row,) = judged(comparison(p=None, low=None, high=None)).iter_rows(named=True)
+    (row,) = judged(comparison(p=None, ci_low=None, ci_high=None)).iter_rows(named=True)
     assert (row["p_holm"], row["verdict"]) == (None, None)
 
 

@@ -39,7 +39,7 @@ def test_repeated_mentions_are_all_those_whose_text_stands_twice_in_the_sentence
 def test_of_parts_of_the_gold_there_is_a_recall_alone():
     for stratum in ("seen", "unseen", "repeated"):
         row = found(stratum)
-        assert [row[name] for name in ("actual", "precision", "f1", "f1_low")] == [None] * 4
+        assert [row[name] for name in ("actual", "precision", "f1", "f1_ci_low")] == [None] * 4
 
 
 def test_new_sentences_are_those_that_train_does_not_have():

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bioner.config import merged
-from bioner.signs import is_held
+from bioner.io.heartbeat import lock_is_held
+from bioner.settings.config import merged
 from bioner.training import checkpoints
-from bioner.training.job import Job
+from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress
 from bioner.training.run import train
 from bioner.training.workspace import LOCK
@@ -17,11 +17,11 @@ from tests.unit.training.helpers import Crash, at_step, crash, stand_in
 
 
 @pytest.fixture(scope="session")
-def job(tiny_encoder, sentences) -> Job:
+def job(tiny_encoder, sentences) -> TrainingJob:
     """Twelve sentences in batches of two: six steps an epoch, up to four epochs, dropout as BERT has it."""
     many = [replace(item, id=f"{item.id}-{number}") for number in range(4) for item in sentences]
     entry = merged(tiny_encoder, {"train": {"epochs": 4, "patience": 3, "learning_rate": 1e-2}})
-    return Job("tiny-bert", entry, many, sentences, 7)
+    return TrainingJob("tiny-bert", entry, many, sentences, 7)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def observed(job, tmp_path_factory) -> SimpleNamespace:
         patch.setattr("bioner.training.progress.SILENCE", -1)
         patch.setattr("bioner.training.trainer.rotate", rotated)
         patch.setattr(Progress, "close", closed)
-        at_step(patch, 3, lambda: found.locked.append(is_held(folder / LOCK, None, 0)))
+        at_step(patch, 3, lambda: found.locked.append(lock_is_held(folder / LOCK, None, 0)))
         train(job, folder)
     return found
 

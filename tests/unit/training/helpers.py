@@ -8,10 +8,10 @@ import polars as pl
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from bioner.catalogue import complete_entry, load_catalogue
-from bioner.config import load_config, merged
 from bioner.models.hub import load_tokenizer
-from bioner.training.job import Job
+from bioner.settings.catalogue import complete_entry, load_catalogue
+from bioner.settings.config import load_config, merged
+from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress
 from bioner.training.scratch import make_pretrained
 from bioner.training.workspace import WORKSPACE
@@ -77,8 +77,10 @@ def a_second_a_pass(monkeypatch) -> None:
 DATA = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
 
 
-def job_of(entry: dict, sentences: list, **changes) -> Job:
-    return Job("tiny", complete_entry("models", "tiny", merged(entry, changes)), sentences, sentences, 7, data=DATA)
+def job_of(entry: dict, sentences: list, **changes) -> TrainingJob:
+    return TrainingJob(
+        "tiny", complete_entry("models", "tiny", merged(entry, changes)), sentences, sentences, 7, data=DATA
+    )
 
 
 def stand_in(folder: Path, architecture: str, sentences: list, **changes) -> Path:

@@ -6,14 +6,14 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedTokenizerFast
 
-from bioner.catalogue import decodings_of, load_catalogue
-from bioner.config import REPOSITORY, load_config, merged
 from bioner.errors import InputError
-from bioner.predict import predict
+from bioner.inference.predict import predict
 from bioner.realignment.realign import realign_all
-from bioner.training.job import Job
+from bioner.settings.catalogue import load_catalogue
+from bioner.settings.config import REPOSITORY, load_config, merged
+from bioner.settings.yaml_files import read_yaml
+from bioner.training.job import TrainingJob
 from bioner.training.run import train
-from bioner.yaml_files import read_yaml
 from tests.unit.training.helpers import SMALL
 
 
@@ -27,11 +27,11 @@ def trained(name, entry, source, sentences, folder) -> dict:
     """Outputs of that model, on the CPU, by every way of decoding that it has; free answers are short."""
     few = {"train": {"epochs": 1, "batch_size": 2, "micro_batch_size": 1}}
     here = {"source": {"hub": str(source)}, "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1}}
-    small = merged(entry, merged(few, here) | {"search": None, "predict": {"tokens_per_word": 2}})
+    small = merged(entry, merged(few, here) | {"search_space": None, "predict": {"tokens_per_word": 2}})
     if entry["lora"]:
         small = merged(small, {"lora": {"r": entry["lora"]["r"] // 8, "alpha": entry["lora"]["alpha"] // 8}})
-    train(Job(name, small, sentences, sentences, 7), folder)
-    ways = decodings_of(small, ["free", "forced"])
+    train(TrainingJob(name, small, sentences, sentences, 7), folder)
+    ways = ["free", "constrained"] if entry["family"] == "llm" else ["direct"]
     return {way: predict(name, small, sentences, [], folder / "model", way) for way in ways}
 
 
@@ -49,7 +49,7 @@ def test_every_ablation_runs(name, mistral, sentences, tmp_path):
     outputs = trained(name, ABLATED[name], mistral, sentences, tmp_path)
     for way, rows in outputs.items():
         assert [row.id for row in rows] == ["s1", "s2", "s3"]
-        if way == "forced":
+        if way == "constrained":
             _, alignments = realign_all(sentences, rows, None)
             assert sum(row.dropped + row.illegal_tags for row in alignments) == 0
 
@@ -63,9 +63,9 @@ def test_an_ablation_changes_one_thing():
     }
     assert changed.pop("mistral-7b") == set()
     # Training all weights is one thing, which takes other settings; and other disk, which is what its costs say.
-    assert changed.pop("mistral-7b-full") == {"lora", "quantization", "train", "costs"}
+    assert changed.pop("mistral-7b-full") == {"lora", "quantization", "train", "cost_estimates"}
     assert {frozenset(keys) for keys in changed.values()} == {
-        frozenset({key}) for key in ("tag_spelling", "train", "lora", "quantization")
+        frozenset({key}) for key in ("verbalizer", "train", "lora", "quantization")
     }
     losses = {ABLATED[name]["train"]["loss"] for name in ABLATIONS["models"]}
     assert losses == {"tags", "response", "all"}
@@ -74,14 +74,14 @@ def test_an_ablation_changes_one_thing():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"mine": {"like": "mistral"}}, r"settings.mine.like: found the unknown model 'mistral'.*Did you mean"),
+        ({"mine": {"like": "mistral"}}, r"model_overrides.mine.like: found the unknown model 'mistral'.*Did you mean"),
         ({"llama-8b": {"like": "mistral-7b"}}, r"`like` and a model 'llama-8b' of the catalogue"),
         ({"mine": {"lora": {"r": 16}}}, r"unknown model 'mine'"),
     ],
 )
 def test_what_a_new_model_is_like_must_be_known_and_its_name_free(settings, said):
     with pytest.raises(InputError, match=said):
-        load_catalogue("models", load_config({"settings": settings}))
+        load_catalogue("models", load_config({"model_overrides": settings}))
 
 
 QUICK, SMALL_MODELS = catalogue("quick")
@@ -133,4 +133,4 @@ def test_the_models_of_the_quick_configuration_load_and_run(name, make, sentence
 
 def test_the_quick_configuration_has_one_corpus_one_seed_and_no_search():
     assert (len(QUICK["datasets"]), len(QUICK["seeds"])) == (1, 1)
-    assert all(SMALL_MODELS[name]["search"] is None for name in QUICK["models"])
+    assert all(SMALL_MODELS[name]["search_space"] is None for name in QUICK["models"])

@@ -10,17 +10,17 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from bioner.config import merged
+from bioner.data.instances import Instance
 from bioner.errors import InputError
-from bioner.instances import Instance
+from bioner.inference.predict import predict
 from bioner.models.encoder import tag
-from bioner.predict import predict
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.search import read_trial
-from bioner.training.job import Job
+from bioner.settings.config import merged
+from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress, best_of, is_stale
 from bioner.training.run import train
+from bioner.training.search import read_trial
 from bioner.training.setup import training_arguments
 from bioner.training.trainer import ResumableTrainer
 from tests.conftest import instance
@@ -39,7 +39,7 @@ from tests.unit.training.helpers import DATA, a_second_a_pass, job_of
 def test_both_architectures_learn_three_sentences_by_heart(tiny_encoder, sentences, tmp_path, architecture, subwords):
     source = {"scratch": {"architecture": architecture, "config": {"hidden_dropout_prob": 0.0}}}
     settings = {"epochs": 20, "batch_size": 1, "patience": None, "learning_rate": 1e-2}
-    job = job_of(tiny_encoder, sentences, source=source, subwords=subwords, train=settings)
+    job = job_of(tiny_encoder, sentences, source=source, label_subwords=subwords, train=settings)
     train(job, tmp_path)
     assert pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].max() == 100
     outputs = predict("tiny", job.entry, sentences, [], tmp_path / "model", "direct")
@@ -63,7 +63,7 @@ def test_dev_is_scored_as_predictions_are_however_many_batches_it_takes(tiny_enc
         for n in range(40)
         for item in sentences
     ]
-    job = Job("tiny", merged(tiny_encoder, {"train": {"epochs": 3, "learning_rate": 1e-2}}), sentences, dev, 7)
+    job = TrainingJob("tiny", merged(tiny_encoder, {"train": {"epochs": 3, "learning_rate": 1e-2}}), sentences, dev, 7)
     train(job, tmp_path)
     predictions, _ = realign_all(dev, predict("tiny", job.entry, dev, [], tmp_path / "model", "direct"), None)
     kept = json.loads((tmp_path / "run.json").read_text())["kept"]
@@ -230,7 +230,10 @@ def test_a_trial_that_diverges_is_a_result_without_weights(tiny_encoder, sentenc
     add_loss = Progress.add_loss
     monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
     (tmp_path / "lr1" / "model").mkdir(parents=True)  # what it left under other settings
-    train(Job("tiny", tiny_encoder, sentences, sentences, 7, data=DATA, searched=["learning_rate"]), tmp_path / "lr1")
+    train(
+        TrainingJob("tiny", tiny_encoder, sentences, sentences, 7, data=DATA, searched=["learning_rate"]),
+        tmp_path / "lr1",
+    )
     trial = read_trial(tmp_path / "lr1")
     assert set(trial.kept.values()) == {None}
     assert not trial.weights.exists()
@@ -241,7 +244,7 @@ def test_a_trial_that_diverges_is_a_result_without_weights(tiny_encoder, sentenc
 def test_a_corpus_of_endless_words_has_a_loss_all_the_same(tiny_encoder, sentences, tmp_path, subwords):
     """With `first` most windows of such a word would hold no label at all, and the loss of a batch of them is 0 / 0."""
     endless = [instance(f"w{number}", "x" * 400 + "/B-Gene gout/B-Disease") for number in range(6)]
-    train(job_of(tiny_encoder, endless, subwords=subwords, train={"epochs": 1}), tmp_path)
+    train(job_of(tiny_encoder, endless, label_subwords=subwords, train={"epochs": 1}), tmp_path)
     assert pl.read_csv(tmp_path / "history.csv")["train_loss"].is_finite().all()
 
 

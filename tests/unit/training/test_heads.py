@@ -10,20 +10,20 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from bioner.catalogue import complete_entry, load_catalogue
-from bioner.config import load_config, merged
+from bioner.data.instances import entity_types
+from bioner.data.tags import tag_set
 from bioner.errors import InputError
-from bioner.instances import entity_types
+from bioner.inference.predict import predict
+from bioner.inference.tagging import Text, entry_of, load_tagger
 from bioner.models import encoder
 from bioner.models.encoder import cut
 from bioner.models.hub import load_llm_classifier, load_tokenizer
 from bioner.models.llm import SAME
-from bioner.predict import predict
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.tagging import Text, entry_of, load_tagger
-from bioner.tags import tag_set
-from bioner.training.job import Job
+from bioner.settings.catalogue import complete_entry, load_catalogue
+from bioner.settings.config import load_config, merged
+from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from bioner.training.trainer import ResumableTrainer
 from tests.unit.training.helpers import Crash, at_step, crash, results, stand_in
@@ -45,7 +45,7 @@ BY_HEART = {
     "batch_size": 1,
     "learning_rate": 2e-3,
     "patience": None,
-    "checkpoint": "last",
+    "keep_checkpoint": "last",
     "precision": "fp32",
 }
 
@@ -60,10 +60,10 @@ def head(source, **changes) -> dict:
 def test_the_catalogue_s_heads_are_the_llms_but_for_the_method():
     for name in ("mistral-7b", "llama-8b"):
         lines, classes = CATALOGUE[name], CATALOGUE[f"{name}-head"]
-        for key in ("source", "quantization", "search", "resources"):
+        for key in ("source", "quantization", "search_space", "resources"):
             assert lines[key] == classes[key]
         assert lines["lora"]["r"] == classes["lora"]["r"]
-        assert (classes["family"], classes["subwords"]) == ("llm-head", "last")
+        assert (classes["family"], classes["label_subwords"]) == ("llm-head", "last")
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_the_catalogue_s_heads_are_the_llms_but_for_the_method():
     ],
 )
 def test_a_head_is_trained_kept_and_read(request, sentences, tmp_path, architecture, attention):
-    entry = head(request.getfixturevalue(architecture), attention=attention, train={"checkpoint": "last"})
-    train(Job("head", entry, sentences, sentences, 7), tmp_path)
+    entry = head(request.getfixturevalue(architecture), attention=attention, train={"keep_checkpoint": "last"})
+    train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
     folder = tmp_path / "model"
     saved = load_file(folder / "adapter_model.safetensors")
     assert {key for key in saved if "lora" not in key} == {
@@ -104,7 +104,7 @@ def test_dev_is_scored_as_predictions_are_whatever_side_a_tokenizer_pads(sentenc
     path = source / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"padding_side": side}))
     entry = head(source, train=BY_HEART | {"epochs": 8})
-    train(Job("head", entry, sentences, sentences, 7), tmp_path / "run")
+    train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path / "run")
     outputs = predict("head", entry, sentences, [], tmp_path / "run" / "model", "direct")
     predictions, _ = realign_all(sentences, outputs, frozenset(tag_set(entity_types(sentences))))
     last = pl.read_csv(tmp_path / "run" / "history.csv").row(-1, named=True)
@@ -123,14 +123,14 @@ def test_a_blank_that_stands_alone_belongs_to_the_word_behind_it():
 
 def test_heads_read_words_in_their_text_in_training_and_prediction(mistral, sentences, tmp_path, monkeypatch):
     monkeypatch.setattr(encoder, "_alone", lambda *_: pytest.fail("words that stand alone"))
-    train(Job("head", head(mistral, train={"epochs": 1}), sentences, sentences, 7), tmp_path)
+    train(TrainingJob("head", head(mistral, train={"epochs": 1}), sentences, sentences, 7), tmp_path)
     predict("head", head(mistral), sentences, [], tmp_path / "model", "direct")
 
 
 @pytest.mark.parametrize("architecture", [pytest.param("llama", marks=SLOW), "mistral"])
 def test_heads_learn_three_sentences_by_heart(request, sentences, tmp_path, architecture):
     entry = head(request.getfixturevalue(architecture), train=BY_HEART)
-    train(Job("head", entry, sentences, sentences, 7), tmp_path)
+    train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
     last = pl.read_csv(tmp_path / "history.csv").row(-1, named=True)
     assert last["dev_strict_f1"] > 85
 
@@ -164,7 +164,7 @@ def test_words_have_the_subwords_of_the_text_and_the_last_decides(source, senten
 @pytest.mark.parametrize("architecture", [pytest.param("llama", marks=SLOW), "mistral"])
 def test_a_head_goes_on_where_it_was(request, sentences, tmp_path, monkeypatch, architecture):
     entry = head(request.getfixturevalue(architecture), train={"patience": None})
-    job = Job("head", entry, sentences, sentences, 7)
+    job = TrainingJob("head", entry, sentences, sentences, 7)
     train(job, tmp_path / "undisturbed")
     with monkeypatch.context() as patched, pytest.raises(Crash):
         at_step(patched, 5, crash)  # in the second of two epochs
@@ -187,12 +187,12 @@ def test_a_head_learns_at_a_rate_of_its_own(mistral, sentences, tmp_path, monkey
     monkeypatch.setattr(ResumableTrainer, "create_optimizer", noted)
     settings = {"head_learning_rate": 0.5, "learning_rate": 1e-4, "epochs": 1}
     entry = head(mistral, train=settings)
-    train(Job("head", entry, sentences, sentences, 7), tmp_path)
+    train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
     sizes = {rate: sum(size for other, size in rates[0] if other == rate) for rate in (0.5, 1e-4)}
     assert sizes[0.5] == 64 * 7 + 7, "weights and biases of seven tags"
     assert sizes[1e-4] > sizes[0.5]
 
 
 def test_a_head_does_not_write_lines(mistral, sentences):
-    with pytest.raises(InputError, match="decoding 'forced'; expected direct"):
-        predict("head", head(mistral), sentences, [], None, "forced")
+    with pytest.raises(InputError, match="decoding 'constrained'; expected direct"):
+        predict("head", head(mistral), sentences, [], None, "constrained")

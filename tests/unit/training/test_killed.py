@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bioner.config import merged
-from bioner.instances import write_instances
+from bioner.data.instances import write_instances
+from bioner.settings.config import merged
 from tests import forked
 from tests.conftest import wait_for
 from tests.unit.training.helpers import results, steps_at_hand

@@ -1,4 +1,4 @@
-"""What is particular to training LLMs: the paper's recipe, where the loss is taken, dev by forced decoding."""
+"""What is particular to training LLMs: the paper's recipe, where the loss is taken, dev by constrained decoding."""
 
 import json
 from dataclasses import replace
@@ -9,22 +9,22 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from bioner.catalogue import complete_entry
-from bioner.config import merged
-from bioner.decoding.forced import ForcedDecoder
+from bioner.data.instances import entity_types
+from bioner.data.tags import tag_set
 from bioner.errors import InputError
-from bioner.instances import entity_types
+from bioner.inference.decoding.constrained import ConstrainedDecoder
+from bioner.inference.predict import predict
 from bioner.models.adapters import with_adapter
 from bioner.models.hub import load_tokenizer
-from bioner.models.spelling import Spelling, make_room
-from bioner.predict import predict
+from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.tags import tag_set
+from bioner.settings.catalogue import complete_entry
+from bioner.settings.config import merged
 from bioner.training import llm
 from bioner.training import loss as loss_of_lines
-from bioner.training.dev import Dev
-from bioner.training.job import Job
+from bioner.training.dev import DevScorer
+from bioner.training.job import TrainingJob
 from bioner.training.llm import LineTrainer
 from bioner.training.loss import summed_loss
 from bioner.training.progress import Progress
@@ -74,9 +74,9 @@ def test_the_loss_is_transformers_loss_on_the_same_labels(tiny_llm, sentences, t
 
 
 def test_dev_is_scored_as_predictions_are(tiny_llm, sentences, tmp_path):
-    entry = merged(tiny_llm, {"train": {"epochs": 3, "learning_rate": 1e-2, "checkpoint": "last"}})
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path)
-    answers = predict("tiny", entry, sentences, [], tmp_path / "model", "forced")
+    entry = merged(tiny_llm, {"train": {"epochs": 3, "learning_rate": 1e-2, "keep_checkpoint": "last"}})
+    train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path)
+    answers = predict("tiny", entry, sentences, [], tmp_path / "model", "constrained")
     predictions, _ = realign_all(sentences, answers, frozenset(tag_set(entity_types(sentences))))
     last = pl.read_csv(tmp_path / "history.csv").row(-1, named=True)
     expected = headline_f1(sentences, predictions)
@@ -87,7 +87,7 @@ def test_dev_is_scored_as_predictions_are(tiny_llm, sentences, tmp_path):
 
 def test_the_best_epoch_by_f1_is_kept_and_ends_training(tiny_llm, sentences, tmp_path, monkeypatch):
     scores = iter([10.0, 30.0, 20.0, 25.0])
-    monkeypatch.setattr(Dev, "scores", lambda *_: {"strict_f1": next(scores), "relaxed_f1": 50.0})
+    monkeypatch.setattr(DevScorer, "scores", lambda *_: {"strict_f1": next(scores), "relaxed_f1": 50.0})
     train(job_of(tiny_llm, sentences, train={"epochs": 9, "patience": 2}), tmp_path)
     assert pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list() == [10.0, 30.0, 20.0, 25.0]
     assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == 2
@@ -96,14 +96,14 @@ def test_the_best_epoch_by_f1_is_kept_and_ends_training(tiny_llm, sentences, tmp
 def test_a_monitored_epoch_that_does_not_beat_the_best_is_not_decoded_further(
     tiny_llm, sentences, tmp_path, monkeypatch
 ):
-    decoded, scores, decode, f1 = [], iter([20.0, 50.0, 10.0, 20.0, 30.0, 60.0]), Dev._decoded, Dev._f1
+    decoded, scores, decode, f1 = [], iter([20.0, 50.0, 10.0, 20.0, 30.0, 60.0]), DevScorer._decoded, DevScorer._f1
 
     def counted(self, model, numbers):
         decoded.append(list(numbers))
         return decode(self, model, numbers)
 
-    monkeypatch.setattr(Dev, "_decoded", counted)
-    monkeypatch.setattr(Dev, "_f1", lambda self, answers: dict.fromkeys(f1(self, answers), next(scores)))
+    monkeypatch.setattr(DevScorer, "_decoded", counted)
+    monkeypatch.setattr(DevScorer, "_f1", lambda self, answers: dict.fromkeys(f1(self, answers), next(scores)))
     train(job_of(tiny_llm, sentences, train={"epochs": 4, "patience": 9, "monitor_sentences": 2}), tmp_path)
     assert decoded == [[0, 1], [2], [0, 1], [0, 1], [0, 1], [2]], "20 beats 10 and not the 20 before"
     history = pl.read_csv(tmp_path / "history.csv")
@@ -113,7 +113,7 @@ def test_a_monitored_epoch_that_does_not_beat_the_best_is_not_decoded_further(
 
 
 def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(tiny_llm, sentences, tmp_path, monkeypatch, caplog):
-    sizes, decode = [], ForcedDecoder.__call__
+    sizes, decode = [], ConstrainedDecoder.__call__
 
     def limited(self, instances, batch_size, part=0):
         sizes.append(batch_size)
@@ -121,7 +121,7 @@ def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(tiny_llm, se
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         return decode(self, instances, batch_size, part)
 
-    monkeypatch.setattr(ForcedDecoder, "__call__", limited)
+    monkeypatch.setattr(ConstrainedDecoder, "__call__", limited)
     train(job_of(tiny_llm, sentences, train={"epochs": 2}), tmp_path)
     assert sizes == [32, 16, 8, 8]
     assert "out of memory on dev; 8 sentences at once" in caplog.text
@@ -130,7 +130,7 @@ def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(tiny_llm, se
 def test_the_sample_that_monitors_is_even(tiny_llm, sentences, llama):
     seven = [replace(sentences[0], id=str(number)) for number in range(7)]
     job = replace(job_of(tiny_llm, sentences, train={"monitor_sentences": 3}), dev=seven)
-    assert Dev(job, load_tokenizer(llama), Spelling(["Disease"]))._sample == [0, 2, 4]
+    assert DevScorer(job, load_tokenizer(llama), Verbalizer(["Disease"]))._sample == [0, 2, 4]
 
 
 def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(llama):
@@ -146,9 +146,9 @@ def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(llama):
 
 def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(llama):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), load_tokenizer(llama)
-    pieces = Spelling(["Gene"], "pieces").add_to(tokenizer)
+    pieces = Verbalizer(["Gene"], "pieces").add_to(tokenizer)
     before = [layer.weight.clone() for layer in (model.get_input_embeddings(), model.get_output_embeddings())]
-    make_room(model, tokenizer, pieces)
+    resize_for_tags(model, tokenizer, pieces)
     for layer, was in zip((model.get_input_embeddings(), model.get_output_embeddings()), before, strict=True):
         for number, tag in pieces.items():
             expected = was[tokenizer(tag, add_special_tokens=False)["input_ids"]].mean(0)
@@ -156,9 +156,9 @@ def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(llama):
 
 
 def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
-    lora = {"r": 8, "alpha": 16, "dropout": 0.0, "targets": ["q_proj", "down_proj"]}
+    lora = {"r": 8, "alpha": 16, "dropout": 0.0, "target_modules": ["q_proj", "down_proj"]}
     for checkpointing in (False, True):
-        settings = {"checkpointing": checkpointing, "loss": "all", "learning_rate": 1e-2, "epochs": 2}
+        settings = {"activation_checkpointing": checkpointing, "loss": "all", "learning_rate": 1e-2, "epochs": 2}
         job = job_of(tiny_llm, sentences, lora=lora, train=settings)
         train(job, tmp_path / str(checkpointing))
     first, second = (results(tmp_path / str(flag), "adapter_model.safetensors") for flag in (False, True))
@@ -168,7 +168,7 @@ def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spelling", "tied", "quantization"),
+    ("verbalizer", "tied", "quantization"),
     [
         ("letters", False, None),
         ("letters", True, "nf4"),
@@ -185,15 +185,19 @@ def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
         ),
     ],
 )
-def test_other_spellings_are_learned_kept_and_read(sentences, tmp_path, spelling, tied, quantization):
+def test_other_spellings_are_learned_kept_and_read(sentences, tmp_path, verbalizer, tied, quantization):
     source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=tied)
     targets = ["q_proj", "v_proj"] + ([] if tied else ["lm_head"])
-    changes = {"tag_spelling": spelling, "quantization": quantization, "lora": {"r": 8, "alpha": 8, "targets": targets}}
+    changes = {
+        "verbalizer": verbalizer,
+        "quantization": quantization,
+        "lora": {"r": 8, "alpha": 8, "target_modules": targets},
+    }
     changes |= {"predict": {"tokens_per_word": 2}}
-    entry = recipe("llama-8b", source, **changes, train={"precision": "fp32", "checkpointing": False})
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    entry = recipe("llama-8b", source, **changes, train={"precision": "fp32", "activation_checkpointing": False})
+    train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path / "run")
     folder = tmp_path / "run" / "model"
-    answers = predict("tiny", entry, sentences, [], folder, "forced")
+    answers = predict("tiny", entry, sentences, [], folder, "constrained")
     predictions, rows = realign_all(sentences, answers, frozenset(tag_set(entity_types(sentences))))
     assert sum(row.illegal_tags + row.dropped for row in rows) == 0, "answers hold tags by their names"
     last = pl.read_csv(tmp_path / "run" / "history.csv").row(-1, named=True)
@@ -209,14 +213,14 @@ def test_an_architecture_that_changes_logits_behind_its_output_layer_is_refused(
     sentences, tmp_path, architecture, changes
 ):
     source = stand_in(tmp_path / "source", architecture, sentences, tie_word_embeddings=True, **changes)
-    lora = {"r": 8, "alpha": 8, "targets": ["q_proj"]}
+    lora = {"r": 8, "alpha": 8, "target_modules": ["q_proj"]}
     entry = recipe("llama-8b", source, quantization=None, lora=lora, train={"precision": "fp32"})
     with pytest.raises(InputError, match=r"logits that .* changes behind its output layer"):
-        train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+        train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path / "run")
 
 
 def test_where_the_last_epoch_is_kept_every_epoch_has_a_score(tiny_llm, sentences, tmp_path):
-    settings = {"epochs": 2, "monitor_sentences": 1, "checkpoint": "last", "patience": None}
+    settings = {"epochs": 2, "monitor_sentences": 1, "keep_checkpoint": "last", "patience": None}
     train(job_of(tiny_llm, sentences, train=settings), tmp_path)
     history = pl.read_csv(tmp_path / "history.csv")
     assert history["dev_strict_f1"].null_count() == 0
@@ -232,10 +236,10 @@ def test_types_with_a_colon_cannot_be_written_in_lines(tiny_llm, tmp_path):
     "entry",
     [
         {"family": "llm", "attention": "bidirectional"},
-        {"family": "llm", "subwords": "last"},
+        {"family": "llm", "label_subwords": "last"},
         {"family": "llm", "train": {"head_learning_rate": 1e-3}},
         {"family": "llm", "quantization": "nf4"},
-        {"family": "llm-head", "tag_spelling": "pieces"},
+        {"family": "llm-head", "verbalizer": "pieces"},
         {"family": "llm-head", "train": {"loss": "tags"}},
         {"family": "encoder", "attention": "bidirectional"},
         {"family": "encoder", "train": {"monitor_sentences": 5}},
@@ -256,25 +260,25 @@ def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(tiny_llm, sentences
 
 
 def test_new_pieces_are_trained(llama, sentences, tmp_path):
-    entry = recipe("llama-8b", llama, tag_spelling="pieces", quantization=None)
-    train(Job("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    entry = recipe("llama-8b", llama, verbalizer="pieces", quantization=None)
+    train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path / "run")
     saved = load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")
     rows = next(tensor for name, tensor in saved.items() if "trainable_tokens" in name)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), load_tokenizer(llama)
-    pieces = Spelling(entity_types(sentences), "pieces").add_to(tokenizer)
-    make_room(model, tokenizer, pieces)
+    pieces = Verbalizer(entity_types(sentences), "pieces").add_to(tokenizer)
+    resize_for_tags(model, tokenizer, pieces)
     assert rows.shape == (len(pieces), 64)
     assert not torch.allclose(rows.float(), model.get_input_embeddings().weight[list(pieces)], atol=1e-5)
 
 
 def test_dev_is_decoded_with_legal_transitions_where_tests_will_be(tiny_llm, sentences, tmp_path, monkeypatch):
-    legal, begin = [], ForcedDecoder.__init__
+    legal, begin = [], ConstrainedDecoder.__init__
 
     def noted(self, *args, **kwargs):
         legal.append(kwargs["legal"])
         begin(self, *args, **kwargs)
 
-    monkeypatch.setattr(ForcedDecoder, "__init__", noted)
+    monkeypatch.setattr(ConstrainedDecoder, "__init__", noted)
     for setting in (True, False):
         train(job_of(tiny_llm, sentences, predict={"legal_transitions": setting}), tmp_path / str(setting))
     assert legal == [True, False]

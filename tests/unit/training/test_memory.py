@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 import torch
 
-from bioner.config import merged
 from bioner.errors import InputError
-from bioner.search import rank, read_trial
-from bioner.training.job import Job
+from bioner.settings.config import merged
+from bioner.training.job import TrainingJob
 from bioner.training.run import _within_memory, train
+from bioner.training.search import rank, read_trial
 from bioner.training.trainer import ResumableTrainer
 from tests.unit.training.helpers import DATA, Crash, job_of
 
@@ -64,7 +64,7 @@ def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(tiny_encoder,
             out_of_memory_above(patch, 2)
             entry = merged(tiny_encoder, {"train": {"batch_size": size}})
             train(
-                Job("tiny", entry, sentences * 4, sentences, 7, data=DATA, searched=["batch_size"]),
+                TrainingJob("tiny", entry, sentences * 4, sentences, 7, data=DATA, searched=["batch_size"]),
                 tmp_path / f"b{size}",
             )
     ranked = rank([read_trial(tmp_path / name) for name in ("b2", "b4")])

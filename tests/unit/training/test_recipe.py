@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
 from bioner.errors import InputError
+from bioner.inference.predict import predict
 from bioner.models.adapters import trained_parameters, with_adapter
 from bioner.models.hub import load_causal_lm, load_llm_classifier
-from bioner.predict import predict
-from bioner.training.job import Job
+from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from tests.unit.training.helpers import CATALOGUE, Crash, at_step, crash, recipe, results
 
@@ -41,10 +41,10 @@ def test_the_catalogue_has_the_paper_s_recipe(name):
     entry = CATALOGUE[name]
     train, lora = entry["train"], entry["lora"]
     assert (entry["quantization"], entry["max_length"], train["precision"]) == ("nf4", 2048, "bf16")
-    assert (lora["r"], lora["alpha"], lora["dropout"], len(lora["targets"])) == (128, 256, 0.05, 8)
+    assert (lora["r"], lora["alpha"], lora["dropout"], len(lora["target_modules"])) == (128, 256, 0.05, 8)
     assert (train["batch_size"], train["epochs"], train["patience"]) == (32, 20, 3)
-    assert (train["optimizer"], train["checkpointing"]) == ("paged_adamw_8bit", True)
-    assert (entry["search"], entry["resources"]["gpus"]) == ({"learning_rate": [2e-5, 4e-5]}, 2)
+    assert (train["optimizer"], train["activation_checkpointing"]) == ("paged_adamw_8bit", True)
+    assert (entry["search_space"], entry["resources"]["gpus"]) == ({"learning_rate": [2e-5, 4e-5]}, 2)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_catalogue_has_the_paper_s_recipe(name):
 def test_the_recipe_runs_in_four_bits_and_leaves_an_adapter_alone(request, name, architecture, sentences, tmp_path):
     source = request.getfixturevalue(architecture)
     entry = recipe(name, source)
-    train(Job(name, entry, sentences, sentences, 7), tmp_path / "run")
+    train(TrainingJob(name, entry, sentences, sentences, 7), tmp_path / "run")
     folder = tmp_path / "run" / "model"
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     saved = load_file(folder / "adapter_model.safetensors")
@@ -64,7 +64,7 @@ def test_the_recipe_runs_in_four_bits_and_leaves_an_adapter_alone(request, name,
     assert run["kept"]["dev_strict_f1"] is not None
     bare = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(source), str(folder))
     assert "lora_A" in dict(bare.named_modules())["base_model.model.lm_head"]._modules
-    answers = predict(name, entry, sentences, [], folder, "forced")
+    answers = predict(name, entry, sentences, [], folder, "constrained")
     assert [answer.text.count("\n") for answer in answers] == [len(item.tokens) for item in sentences]
 
 
@@ -84,7 +84,7 @@ def test_the_base_is_in_four_bits_twice_quantised_and_the_rest_in_half_precision
 @pytest.mark.parametrize("number", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_four_bits_and_an_eight_bit_optimiser_go_on_where_they_were(llama, sentences, tmp_path, monkeypatch, number):
     entry = recipe("llama-8b", llama, train={"epochs": 2, "batch_size": 2, "patience": None})
-    job = Job("tiny", entry, sentences, sentences, 7)
+    job = TrainingJob("tiny", entry, sentences, sentences, 7)
     train(job, tmp_path / "undisturbed")
     with monkeypatch.context() as patched, pytest.raises(Crash):
         at_step(patched, number, crash)
@@ -97,7 +97,7 @@ def test_four_bits_and_an_eight_bit_optimiser_go_on_where_they_were(llama, sente
 
 def test_four_bits_go_on_learning_after_dev_was_decoded(llama, sentences, tmp_path):
     settings = {"epochs": 4, "learning_rate": 1e-2, "patience": None, "precision": "fp32", "optimizer": "adamw_torch"}
-    train(Job("tiny", recipe("llama-8b", llama, train=settings), sentences, sentences, 7), tmp_path)
+    train(TrainingJob("tiny", recipe("llama-8b", llama, train=settings), sentences, sentences, 7), tmp_path)
     losses = pl.read_csv(tmp_path / "history.csv")["train_loss"].to_list()
     assert losses[-1] < losses[2] < losses[1]
 
@@ -105,5 +105,5 @@ def test_four_bits_go_on_learning_after_dev_was_decoded(llama, sentences, tmp_pa
 def test_four_bits_without_bitsandbytes_are_refused_with_a_remedy(llama, sentences, tmp_path, monkeypatch):
     monkeypatch.setattr("bioner.models.hub.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"nf4 and no bitsandbytes.*envs/gpu.txt"):
-        train(Job("tiny", recipe("llama-8b", llama), sentences, sentences, 7), tmp_path / "run")
+        train(TrainingJob("tiny", recipe("llama-8b", llama), sentences, sentences, 7), tmp_path / "run")
     assert not (tmp_path / "run").exists()

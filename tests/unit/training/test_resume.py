@@ -16,12 +16,12 @@ import pytest
 import torch
 from accelerate import PartialState
 
-from bioner.catalogue import complete_entry
-from bioner.config import merged
 from bioner.errors import InputError, Interrupted
+from bioner.settings.catalogue import complete_entry
+from bioner.settings.config import merged
 from bioner.training import checkpoints
 from bioner.training.interrupts import Interrupts
-from bioner.training.job import Job
+from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress, best_of, step_to_keep
 from bioner.training.run import _source, train
 from bioner.training.workspace import ASIDE, CLAIM, DONE, WORKSPACE, workspace_of
@@ -97,7 +97,7 @@ def test_many_interruptions_are_as_good_as_none(job, undisturbed, tmp_path, monk
 def test_death_while_a_checkpoint_is_written_falls_back_to_the_one_before(
     job, undisturbed, tmp_path, monkeypatch, caplog
 ):
-    seal, seen = checkpoints.seal, []
+    seal, seen = checkpoints.write_manifest, []
 
     def die_at_the_second(checkpoint, record):
         seen.append(checkpoint)
@@ -106,7 +106,7 @@ def test_death_while_a_checkpoint_is_written_falls_back_to_the_one_before(
         seal(checkpoint, record)
 
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr("bioner.training.trainer.seal", die_at_the_second)
+        patch.setattr("bioner.training.trainer.write_manifest", die_at_the_second)
         train(job, tmp_path)
     assert steps_at_hand(tmp_path) == [6, 12]
     train(job, tmp_path)
@@ -114,7 +114,7 @@ def test_death_while_a_checkpoint_is_written_falls_back_to_the_one_before(
     assert results(tmp_path) == results(undisturbed)
 
 
-FILES = ["model.safetensors", "optimizer.pt", "trainer_state.json", checkpoints.SEAL]
+FILES = ["model.safetensors", "optimizer.pt", "trainer_state.json", checkpoints.MANIFEST]
 DAMAGES = ["cut", "flipped", "gone"]
 
 
@@ -239,7 +239,7 @@ def test_the_best_so_far_is_there_to_fall_back_to(observed):
 def test_a_new_best_has_the_best_before_it_to_fall_back_to(job, tmp_path, monkeypatch):
     """Not the epoch before, if that was worse: without the best so far it would be of no use."""
     scores = iter((40.0, 30.0, 50.0))
-    monkeypatch.setattr("bioner.training.classifier.Dev.scores", lambda *_: {"strict_f1": next(scores)})
+    monkeypatch.setattr("bioner.training.classifier.ClassifierDevScorer.scores", lambda *_: {"strict_f1": next(scores)})
     at_step(monkeypatch, 19, crash)
     with pytest.raises(Crash):
         train(job, tmp_path)
@@ -248,9 +248,9 @@ def test_a_new_best_has_the_best_before_it_to_fall_back_to(job, tmp_path, monkey
 
 def test_where_the_last_epoch_is_kept_the_best_may_be_gone(job, tmp_path, monkeypatch, caplog):
     """The first of three epochs was the best: nothing needs it, and the third is gone on from."""
-    last = replace(job, entry=merged(job.entry, {"train": {"checkpoint": "last"}}))
+    last = replace(job, entry=merged(job.entry, {"train": {"keep_checkpoint": "last"}}))
     scores = iter((50.0, 40.0, 30.0, 20.0))
-    monkeypatch.setattr("bioner.training.classifier.Dev.scores", lambda *_: {"strict_f1": next(scores)})
+    monkeypatch.setattr("bioner.training.classifier.ClassifierDevScorer.scores", lambda *_: {"strict_f1": next(scores)})
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 19, crash)
         train(last, tmp_path)
@@ -302,7 +302,7 @@ def test_death_while_the_workspace_is_removed_leaves_nothing_to_stumble_over(job
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "model", "run.json"]
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", checkpoints.SEAL])
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", checkpoints.MANIFEST])
 def test_a_damaged_source_is_made_again(job, cut_short, left, file):
     before = {path.name: path.read_bytes() for path in (cut_short / WORKSPACE / "source").iterdir()}
     (left / WORKSPACE / "source" / file).write_bytes(b"{}")
@@ -312,7 +312,7 @@ def test_a_damaged_source_is_made_again(job, cut_short, left, file):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", checkpoints.SEAL])
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", checkpoints.MANIFEST])
 def test_a_training_whose_source_was_damaged_ends_the_same(job, undisturbed, left, file):
     (left / WORKSPACE / "source" / file).write_bytes(b"{}")
     train(job, left)
@@ -351,9 +351,9 @@ def test_no_second_of_any_session_is_forgotten(job, tmp_path, monkeypatch):
 
 
 def test_an_llm_goes_on_from_its_last_epoch_too(tiny_llm, sentences, tmp_path, monkeypatch):
-    lora = {"r": 4, "alpha": 8, "dropout": 0.1, "targets": ["q_proj", "v_proj"]}
+    lora = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": ["q_proj", "v_proj"]}
     entry = complete_entry("models", "tiny-llama", merged(tiny_llm, {"lora": lora, "train": {"epochs": 3}}))
-    llm = Job("tiny-llama", entry, sentences, sentences, 7)
+    llm = TrainingJob("tiny-llama", entry, sentences, sentences, 7)
     train(llm, tmp_path / "undisturbed")
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 4, crash)
@@ -393,7 +393,7 @@ def test_another_job_that_is_killed_before_its_first_checkpoint_costs_nothing(jo
 def test_what_checkpoints_depend_on(job, tmp_path, monkeypatch):
     """Whatever may change a weight is part of a job's identity; how it is predicted with later is not."""
 
-    def identity(of: Job) -> str:
+    def identity(of: TrainingJob) -> str:
         return json.dumps(of.identity(), sort_keys=True)
 
     source = tmp_path / "source"

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bioner.cli import app
-from bioner.instances import write_instances
-from bioner.signs import is_held, read_sign
+from bioner.data.instances import write_instances
+from bioner.io.heartbeat import lock_is_held, read_heartbeat
 from bioner.training.progress import Progress
 from bioner.training.run import train
 from bioner.training.workspace import LOCK, WORKSPACE
@@ -73,7 +73,7 @@ def test_a_training_in_another_process_is_seen_while_it_runs_and_after_it_was_ki
     process = subprocess.Popen(command)
     try:
         limit = time.monotonic() + 300
-        while not list((folder / WORKSPACE / "checkpoints").glob("checkpoint-*/sealed.json")):
+        while not list((folder / WORKSPACE / "checkpoints").glob("checkpoint-*/manifest.json")):
             assert process.poll() is None, "the training ended before it could be looked at"
             assert time.monotonic() < limit
             time.sleep(0.01)
@@ -96,11 +96,11 @@ def test_signs_tell_step_epoch_and_the_best_f1_so_far(job, tmp_path, monkeypatch
     """Six steps an epoch; the sign is left at every step here, and the crash comes in the pass after the fourteenth."""
     monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
     scores = iter((40.0, 30.0))
-    monkeypatch.setattr("bioner.training.classifier.Dev.scores", lambda *_: {"strict_f1": next(scores)})
+    monkeypatch.setattr("bioner.training.classifier.ClassifierDevScorer.scores", lambda *_: {"strict_f1": next(scores)})
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 15, crash)
         train(job, tmp_path)
-    sign = read_sign(tmp_path / WORKSPACE / "checkpoints" / "progress.json")
+    sign = read_heartbeat(tmp_path / WORKSPACE / "checkpoints" / "progress.json")
     assert sign is not None
     assert [sign.number(name) for name in ("step", "steps", "epochs")] == [14, 24, 4]
     assert sign.number("epoch") == pytest.approx(14 / 6, abs=0.01)
@@ -110,7 +110,7 @@ def test_signs_tell_step_epoch_and_the_best_f1_so_far(job, tmp_path, monkeypatch
 
 def test_the_lock_of_a_training_is_the_one_that_is_asked_for(observed):
     assert observed.locked == [True]
-    assert not is_held(observed.folder / LOCK, None, 0)
+    assert not lock_is_held(observed.folder / LOCK, None, 0)
 
 
 def test_signs_left_at_every_step_change_no_bit(observed, undisturbed):

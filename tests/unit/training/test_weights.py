@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from bioner.config import merged
 from bioner.errors import InputError
 from bioner.models import adapters, hub
 from bioner.models.hub import load_tokenizer
 from bioner.models.llm import load_trained
-from bioner.training.card import write_card
-from bioner.training.job import Job
+from bioner.settings.config import merged
+from bioner.training.job import TrainingJob
+from bioner.training.model_card import write_card
 from bioner.training.run import train
 from tests.unit.training.helpers import Crash, crash, job_of, recipe, stand_in
 
@@ -26,7 +26,7 @@ from tests.unit.training.helpers import Crash, crash, job_of, recipe, stand_in
 def adapted(llama, sentences, tmp_path_factory) -> Path:
     """The output folder of a training of adapters; read only."""
     folder: Path = tmp_path_factory.mktemp("adapted")
-    train(Job("tiny", recipe("llama-8b", llama, quantization=None), sentences, sentences, 7), folder)
+    train(TrainingJob("tiny", recipe("llama-8b", llama, quantization=None), sentences, sentences, 7), folder)
     return folder
 
 
@@ -42,7 +42,7 @@ def test_the_model_card_says_how_to_load_the_adapter(family, kind, adapted, llam
     if family == "llm-head":
         folder = tmp_path / "run"
         entry = recipe("llama-8b", llama, quantization=None, family=family)
-        train(Job("tiny", entry, sentences, sentences, 7), folder)
+        train(TrainingJob("tiny", entry, sentences, sentences, 7), folder)
     run = json.loads((folder / "run.json").read_text())
     run["settings"]["source"]["hub"] = "owner/name"
     write_card(tmp_path, run)
@@ -70,7 +70,7 @@ def test_tokenizer_and_weights_are_those_of_the_commit_that_was_noted(
     source = {"hub": "owner/name", "revision": "c0ffee", "scratch": None}
     entry = tiny_encoder if family == "encoder" else recipe("llama-8b", llama, family=family)
     with pytest.raises(Crash):
-        train(Job("tiny", merged(entry, {"source": source}), sentences, sentences, 7), tmp_path / "run")
+        train(TrainingJob("tiny", merged(entry, {"source": source}), sentences, sentences, 7), tmp_path / "run")
     assert asked == [("owner/name", "c0ffee")] * 2
 
 
@@ -81,7 +81,7 @@ def test_a_wrong_folder_is_told_apart(model, llama, mistral):
     for changes, said in [
         ({"lora": None}, r'a model trained with lora \{"r": 128.*expected null, as the entry says'),
         ({"family": "llm-head"}, 'trained with family "llm"; expected "llm-head"'),
-        ({"tag_spelling": "letters"}, 'trained with tag_spelling "names"; expected "letters"'),
+        ({"verbalizer": "letters"}, 'trained with verbalizer "names"; expected "letters"'),
         ({"quantization": "nf4"}, 'trained with quantization null; expected "nf4"'),
     ]:
         with pytest.raises(InputError, match=said):
@@ -111,41 +111,44 @@ def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
     del saved["model.layers.0.mlp.up_proj.weight"]
     save_file(saved, source / "model.safetensors", {"format": "pt"})
     with pytest.raises(InputError, match=r"weights without model.layers.0.mlp.up_proj.weight; expected all"):
-        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+        train(TrainingJob("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"targets": ["q_proj", "nonsense"]}, r"lora.targets: found 'nonsense'; expected names of modules.*up_proj"),
-        ({"targets": []}, "lora.targets: found none"),
-        ({"targets": ["input_layernorm"]}, r"lora: found what makes no adapters \(Target module"),
-        ({"save_whole": ["nonsense"]}, r"lora.save_whole: found 'nonsense'"),
-        ({"save_whole": ["q_proj"]}, "lora: found what makes no adapters"),
+        (
+            {"target_modules": ["q_proj", "nonsense"]},
+            r"lora.target_modules: found 'nonsense'; expected names of modules.*up_proj",
+        ),
+        ({"target_modules": []}, "lora.target_modules: found none"),
+        ({"target_modules": ["input_layernorm"]}, r"lora: found what makes no adapters \(Target module"),
+        ({"modules_to_save": ["nonsense"]}, r"lora.modules_to_save: found 'nonsense'"),
+        ({"modules_to_save": ["q_proj"]}, "lora: found what makes no adapters"),
     ],
 )
 def test_adapters_that_cannot_be_made_are_told(llama, sentences, tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
-        train(Job("tiny", recipe("llama-8b", llama, lora=changes), sentences, sentences, 7), tmp_path / "run")
+        train(TrainingJob("tiny", recipe("llama-8b", llama, lora=changes), sentences, sentences, 7), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_an_adapter_on_an_output_layer_that_is_the_embeddings_is_refused(sentences, tmp_path):
     source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=True)
     with pytest.raises(InputError, match=r"lm_head, which is this model's embeddings, too.*Leave lm_head out"):
-        train(Job("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+        train(TrainingJob("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
 
 
 def test_an_adapter_is_no_base(adapted, sentences, tmp_path):
     with pytest.raises(InputError, match=r"an adapter; expected a whole model.*bioner merge"):
-        train(Job("tiny", recipe("llama-8b", adapted / "model"), sentences, sentences, 7), tmp_path / "two")
+        train(TrainingJob("tiny", recipe("llama-8b", adapted / "model"), sentences, sentences, 7), tmp_path / "two")
 
 
 def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise_and_loaded_as_saved(
     tiny_llm, sentences, tmp_path
 ):
     for weights in ("fp32", "bf16"):
-        settings = {"precision": "bf16"} | ({} if weights == "fp32" else {"weights": weights})
+        settings = {"precision": "bf16"} | ({} if weights == "fp32" else {"param_dtype": weights})
         train(job_of(tiny_llm, sentences, train=settings), tmp_path / weights)
         expected = {{"fp32": torch.float32, "bf16": torch.bfloat16}[weights]}
         saved = load_file(tmp_path / weights / "model" / "model.safetensors")

@@ -13,12 +13,12 @@ from platformdirs import user_cache_path
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from bioner.progress_bars import Meter
+from bioner.io.progress_bars import Meter
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-PATIENCE = 1.0  # seconds before the second attempt; doubled before each further one
+RETRY_BACKOFF = 1.0  # seconds before the second attempt; doubled before each further one
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 CHUNK = 1 << 13  # bytes; what a broken connection loses at most
 
@@ -54,7 +54,7 @@ def _place(url: str) -> Path:
 
 def _complete(url: str, target: Path) -> None:
     # urllib3 tries again what fails before the first byte; the loop, what breaks off after it.
-    retries = Retry(total=ATTEMPTS - 1, backoff_factor=PATIENCE, status_forcelist=BUSY, retry_after_max=60)
+    retries = Retry(total=ATTEMPTS - 1, backoff_factor=RETRY_BACKOFF, status_forcelist=BUSY, retry_after_max=60)
     with requests.Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=retries))
@@ -67,7 +67,7 @@ def _complete(url: str, target: Path) -> None:
                 if attempt == ATTEMPTS or not begun:
                     raise
                 log.info("fetch: %s broke off (%s); going on", url, type(error).__name__)
-                time.sleep(PATIENCE * 2 ** (attempt - 1))
+                time.sleep(RETRY_BACKOFF * 2 ** (attempt - 1))
 
 
 def _advance(session: requests.Session, url: str, target: Path) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 from filelock import FileLock
 
-from bioner.checksums import CHECKSUMS, sha256_of, stated
-from bioner.config import Tree
 from bioner.corpora.fetching.archive import take
 from bioner.corpora.fetching.download import cached, download
 from bioner.corpora.fetching.sources import local_paths
 from bioner.errors import InputError
-from bioner.files import atomic_path, is_html
+from bioner.io.checksums import CHECKSUMS, sha256_of, stated
+from bioner.io.files import atomic_path, is_html
+from bioner.settings.config import Tree
 
 log = logging.getLogger(__name__)
 

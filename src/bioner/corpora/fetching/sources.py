@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from bioner.checksums import CHECKSUMS, sha256_of, stated
-from bioner.config import REPOSITORY, Tree
+from bioner.io.checksums import CHECKSUMS, sha256_of, stated
+from bioner.settings.config import REPOSITORY, Tree
 
 
 def mirror_of(config: Tree, named: Path | None = None) -> Path | None:

@@ -10,7 +10,7 @@ from lxml import etree
 from bioner.corpora.changes import Changes, Subject
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
-from bioner.files import byte_lines, parse_json, read_text
+from bioner.io.files import byte_lines, parse_json, read_text
 
 TYPE = "type"  # the infon that holds an annotation's entity type
 REMEDY = "Is this a BioC file?"

@@ -8,7 +8,7 @@ from pathlib import Path
 from bioner.corpora.changes import Changes, Subject
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
-from bioner.files import read_lines, read_text
+from bioner.io.files import read_lines, read_text
 
 PARAGRAPH = re.compile(r"\S.*?(?=\n[^\S\n]*\n|\Z)", re.DOTALL)  # up to a blank line
 OTHERS = ("R", "E", "A", "M", "N", "*", "#")  # relations, events, attributes, modifications, normalizations, …

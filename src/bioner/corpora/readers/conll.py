@@ -7,7 +7,7 @@ from pathlib import Path
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
 from bioner.errors import InputError
-from bioner.files import read_lines
+from bioner.io.files import read_lines
 
 REMEDY = "Mend the line, or name the columns in the catalogue."
 DOCUMENT_START = "-DOCSTART-"

@@ -10,9 +10,9 @@ from typing import Any
 
 from bioner.corpora.changes import Changes, Subject
 from bioner.corpora.readers.sentence import Sentence
+from bioner.data.tags import OUTSIDE, Span, resolve_overlaps, tags_from_spans
 from bioner.errors import InputError
-from bioner.files import read_records
-from bioner.tags import OUTSIDE, Span, flat, tags_from_spans
+from bioner.io.files import read_records
 
 KEYS = frozenset({"doc_key", "sentences", "ner"})
 
@@ -31,7 +31,7 @@ def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
                     found = f"the span {span.start} to {span.end - 1} in {changes.named(key)}"
                     expected = f"offsets of its sentence, {offset} to {offset + len(tokens) - 1}"
                     changes.fault("outside", where, found, expected, subject)
-            kept, dropped = flat(inside)
+            kept, dropped = resolve_overlaps(inside)
             for loser, winner in dropped:
                 shown = [f"{span.start + offset} to {span.end - 1 + offset} ({span.type})" for span in (loser, winner)]
                 found = f"the spans {shown[0]} and {shown[1]} in {changes.named(key)}, which overlap"

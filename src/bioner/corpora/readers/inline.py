@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bioner.corpora.readers.sentence import Sentence
+from bioner.data.tags import Span, tags_from_spans
 from bioner.errors import InputError
-from bioner.files import read_lines
-from bioner.tags import Span, tags_from_spans
+from bioner.io.files import read_lines
 
 Quoted = Callable[[str], str]
 

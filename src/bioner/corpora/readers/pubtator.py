@@ -7,7 +7,7 @@ from pathlib import Path
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
-from bioner.files import read_lines
+from bioner.io.files import read_lines
 
 OFFSET, NUMBER = re.compile("[0-9]{1,9}"), re.compile(r"[-+]?[\d.,]+")
 TEXT_LINE = re.compile(r"(?P<id>[^|\t]+)\|(?P<part>[ta])\|(?P<text>.*)", re.DOTALL)

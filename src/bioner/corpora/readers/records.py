@@ -14,7 +14,7 @@ from typing import Any
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
 from bioner.errors import InputError
-from bioner.files import read_lines, read_record
+from bioner.io.files import read_lines, read_record
 
 # Names in circulation, the first that is there counts.
 TOKEN_FIELDS = ("tokens", "words", "token", "word", "text", "sentence")

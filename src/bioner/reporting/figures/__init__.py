@@ -7,10 +7,10 @@ import polars as pl
 from bioner.reporting.figures.curves import learning_curves
 from bioner.reporting.figures.forest import differences
 from bioner.reporting.figures.lengths import by_length
-from bioner.reporting.figures.looks import families_of, looks_of
 from bioner.reporting.figures.paper import against_paper
 from bioner.reporting.figures.reliability import reliability
 from bioner.reporting.figures.speed import speed_against_f1
+from bioner.reporting.figures.styles import assign_styles, families_of
 from bioner.reporting.figures.svg import Figure
 
 __all__ = ["Figure", "figures"]
@@ -31,13 +31,13 @@ def figures(
     model; of models that it lacks the family is guessed.
     """
     known = families_of(strict, relaxed, time, significance, histories, bins)
-    looks = looks_of({model: families.get(model, family) for model, family in known.items()})
+    styles = assign_styles({model: families.get(model, family) for model, family in known.items()})
     drawn = (
-        differences(significance, looks),
-        by_length(strict, looks),
-        speed_against_f1(strict, time, looks),
-        against_paper(strict, relaxed, looks),
-        learning_curves(histories, looks),
-        reliability(bins, looks),
+        differences(significance, styles),
+        by_length(strict, styles),
+        speed_against_f1(strict, time, styles),
+        against_paper(strict, relaxed, styles),
+        learning_curves(histories, styles),
+        reliability(bins, styles),
     )
     return [figure for figure in drawn if figure is not None]

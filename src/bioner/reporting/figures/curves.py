@@ -6,9 +6,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bioner.reporting.figures.frames import cleaned, counted, names_in
-from bioner.reporting.figures.looks import Look
-from bioner.reporting.figures.sheet import AXIS, TITLE, Sheet, key_height, labels, panel_title, points
+from bioner.reporting.figures.canvas import AXIS, TITLE, Canvas, key_height, labels, panel_title, points
+from bioner.reporting.figures.plot_data import cleaned, counted, names_in
+from bioner.reporting.figures.styles import SeriesStyle
 from bioner.reporting.figures.svg import MARK, Figure, finished, settings
 
 HEIGHT = 140.0
@@ -16,7 +16,7 @@ RUN = ["dataset", "model", "seed"]
 Point = tuple[float, float]
 
 
-def learning_curves(histories: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | None:
+def learning_curves(histories: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
     """Strict F1 on dev after every epoch (history.csv), a panel a dataset, a thin line a seed.
 
     Columns `dataset, model, seed, epoch, dev_strict_f1` and, where it is known, `kept`: the epoch whose weights a
@@ -36,16 +36,16 @@ def learning_curves(histories: pl.DataFrame, looks: Mapping[str, Look]) -> Figur
     models = [name for name in models if name in frame["model"]]
     step = TITLE + HEIGHT + AXIS + 14
     with settings():
-        sheet = Sheet(key_height(models, looks) + step * len(datasets))
-        sheet.key(0, models, looks)
-        top, told = key_height(models, looks), []
+        canvas = Canvas(key_height(models, styles) + step * len(datasets))
+        canvas.key(0, models, styles)
+        top, told = key_height(models, styles), []
         for number, dataset in enumerate(datasets):
-            axes = sheet.panel(top + number * step + TITLE, HEIGHT)
+            axes = canvas.panel(top + number * step + TITLE, HEIGHT)
             panel_title(axes, dataset)
             for model in models:
                 rows = frame.filter(dataset=dataset, model=model)
                 if len(rows):
-                    _curves(axes, rows, looks[model])
+                    _curves(axes, rows, styles[model])
                     told.append(_told(dataset, model, rows))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlim(min(1.0, *epochs) - 0.3, max(epochs) + 0.3)
@@ -55,7 +55,7 @@ def learning_curves(histories: pl.DataFrame, looks: Mapping[str, Look]) -> Figur
         )
         if frame["kept"].fill_null(False).any():
             caption += " Markers: the epochs whose weights were kept."
-        return finished(sheet.drawing, "learning-curves", "Learning curves", caption, " ".join(told))
+        return finished(canvas.drawing, "learning-curves", "Learning curves", caption, " ".join(told))
 
 
 def mean_curve(runs: Sequence[Sequence[Point]]) -> list[Point]:
@@ -65,26 +65,26 @@ def mean_curve(runs: Sequence[Sequence[Point]]) -> list[Point]:
     return [(epoch, sum(run[epoch] for run in values) / len(values)) for epoch in shared]
 
 
-def _curves(axes: Axes, rows: pl.DataFrame, look: Look) -> None:
+def _curves(axes: Axes, rows: pl.DataFrame, style: SeriesStyle) -> None:
     runs = [rows.filter(seed=seed).select("epoch", "dev_strict_f1").rows() for seed in names_in(rows, "seed")]
     several = len(runs) > 1
     for run in runs:
-        _line(axes, run, look, 0.7 if several else 1.4, 0.55 if several else 1.0, "seed")
+        _line(axes, run, style, 0.7 if several else 1.4, 0.55 if several else 1.0, "seed")
         if len(run) == 1:
-            points(axes, [run[0][0]], [run[0][1]], look, size=3.0)
+            points(axes, [run[0][0]], [run[0][1]], style, size=3.0)
     if several:
-        _line(axes, mean_curve(runs), look, 1.8, 1.0, "mean")
+        _line(axes, mean_curve(runs), style, 1.8, 1.0, "mean")
     kept = rows.filter("kept").select("epoch", "dev_strict_f1").rows()
     if kept:
-        points(axes, [epoch for epoch, _ in kept], [f1 for _, f1 in kept], look, size=5.5)
+        points(axes, [epoch for epoch, _ in kept], [f1 for _, f1 in kept], style, size=5.5)
 
 
-def _line(axes: Axes, run: Sequence[Point], look: Look, width: float, alpha: float, kind: str) -> None:
+def _line(axes: Axes, run: Sequence[Point], style: SeriesStyle, width: float, alpha: float, kind: str) -> None:
     axes.plot(
         [epoch for epoch, _ in run],
         [f1 for _, f1 in run],
-        color=look.colour,
-        linestyle=look.line,
+        color=style.colour,
+        linestyle=style.line,
         linewidth=width,
         alpha=alpha,
         gid=f"{MARK}{kind}",

@@ -4,29 +4,29 @@ from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from bioner.reporting.figures.frames import cleaned, counted, headlines, names_in
-from bioner.reporting.figures.looks import Look
-from bioner.reporting.figures.sheet import AXIS, WIDTH, Sheet, points, whisker, width_of
+from bioner.reporting.figures.canvas import AXIS, WIDTH, Canvas, points, whisker, width_of
+from bioner.reporting.figures.plot_data import cleaned, counted, headlines, names_in
+from bioner.reporting.figures.styles import SeriesStyle
 from bioner.reporting.figures.svg import INK, MARK, Figure, finished, settings
 
 READABLE = 20  # exploratory comparisons
 TOP, HEADING, ROW, MARGIN = 24.0, 26.0, 31.0, 6.0
 TEXTS = (
-    *("family", "dataset", "model", "decoding", "versus_model", "versus_decoding"),
+    *("family", "dataset", "model", "decoding", "baseline_model", "baseline_decoding"),
     *("measure", "stratum", "verdict"),
 )
-NUMBERS = ("difference", "low", "high")
+NUMBERS = ("difference", "ci_low", "ci_high")
 # Which side a difference speaks for is to be seen from where it lies; colour says it again.
-FOR_LLM = Look("llm", "#cc3d0a", "D", "-")
-FOR_ENCODER = Look("encoder", "#1f6fc4", "o", "-")
-NOT_SHOWN = Look("", "#808080", "o", "-")
-NO_VERDICT = Look("", "#808080", "x", "-")
+FOR_LLM = SeriesStyle("llm", "#cc3d0a", "D", "-")
+FOR_ENCODER = SeriesStyle("encoder", "#1f6fc4", "o", "-")
+NOT_SHOWN = SeriesStyle("", "#808080", "o", "-")
+NO_VERDICT = SeriesStyle("", "#808080", "x", "-")
 VERDICTS = {"higher": FOR_LLM, "lower": FOR_ENCODER, "not shown": NOT_SHOWN}
 
 Section = tuple[str, pl.DataFrame]
 
 
-def differences(significance: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | None:
+def differences(significance: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
     """Differences LLM minus encoder with 95 % intervals, a row each (significance.csv).
 
     All of the primary family and of the length claim; of the exploratory comparisons those of LLMs in their headline
@@ -38,7 +38,7 @@ def differences(significance: pl.DataFrame, looks: Mapping[str, Look]) -> Figure
         for family, title in (("primary", "Best LLM against best encoder"), ("length claim", "Length claim"))
         for (measure, stratum), rows in frame.filter(family=family).group_by("measure", "stratum", maintain_order=True)
     ]
-    explored = _explored(frame, looks)
+    explored = _explored(frame, styles)
     few = _first_of_each(explored)
     sections = [*claims, ("Exploratory: LLM against encoder, strict F1 overall", few)]
     sections = [(title, rows) for title, rows in sections if len(rows)]
@@ -47,7 +47,7 @@ def differences(significance: pl.DataFrame, looks: Mapping[str, Look]) -> Figure
     caption = (
         "LLM minus encoder in points of strict F1 or recall with 95 % intervals; right of 0 the LLM is higher. "
         "Filled: higher or lower once p-values are adjusted (Holm, within the family); hollow: not shown; cross: no "
-        "verdict (too few entities). LLMs decode as they are compared: forced where they were run with it. "
+        "verdict (too few entities). LLMs decode as they are compared: constrained where they were run with it. "
     )
     others = len(frame.filter(family="exploratory")) - len(few)
     if len(few):
@@ -61,25 +61,26 @@ def differences(significance: pl.DataFrame, looks: Mapping[str, Look]) -> Figure
         return finished(drawing, "differences", "Differences with intervals", caption.strip(), _alt(sections))
 
 
-def _explored(frame: pl.DataFrame, looks: Mapping[str, Look]) -> pl.DataFrame:
+def _explored(frame: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> pl.DataFrame:
     """Exploratory comparisons of an LLM with an encoder by strict F1 overall; the LLM first."""
-    family = {name: look.family for name, look in looks.items()}
+    family = {name: style.family for name, style in styles.items()}
     sides = [
-        pl.col(name).replace_strict(family, default=None, return_dtype=pl.String) for name in ("model", "versus_model")
+        pl.col(name).replace_strict(family, default=None, return_dtype=pl.String)
+        for name in ("model", "baseline_model")
     ]
     rows = frame.filter(family="exploratory", measure="f1", stratum="all")
     ours = rows.filter(sides[0] == "llm", sides[1] == "encoder")
     theirs = rows.filter(sides[0] == "encoder", sides[1] == "llm").select(
         *("family", "dataset"),
-        pl.col("versus_model").alias("model"),
-        pl.col("versus_decoding").alias("decoding"),
-        pl.col("model").alias("versus_model"),
-        pl.col("decoding").alias("versus_decoding"),
+        pl.col("baseline_model").alias("model"),
+        pl.col("baseline_decoding").alias("decoding"),
+        pl.col("model").alias("baseline_model"),
+        pl.col("decoding").alias("baseline_decoding"),
         *("measure", "stratum"),
         pl.col("verdict").replace({"higher": "lower", "lower": "higher"}),
         -pl.col("difference"),
-        (-pl.col("high")).alias("low"),
-        (-pl.col("low")).alias("high"),
+        (-pl.col("ci_high")).alias("ci_low"),
+        (-pl.col("ci_low")).alias("ci_high"),
     )
     return headlines(pl.concat([ours, theirs]))
 
@@ -92,34 +93,34 @@ def _first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort(place, dataset, maintain_order=True).head(READABLE).sort(dataset, maintain_order=True)
 
 
-def _draw(sections: Sequence[Section]) -> Sheet:
+def _draw(sections: Sequence[Section]) -> Canvas:
     lines = sum(HEADING + ROW * len(rows) for _, rows in sections)
-    sheet = Sheet(TOP + lines + AXIS + 6)
-    axes = sheet.panel(TOP, lines, left=MARGIN, width=WIDTH - 2 * MARGIN)
+    canvas = Canvas(TOP + lines + AXIS + 6)
+    axes = canvas.panel(TOP, lines, left=MARGIN, width=WIDTH - 2 * MARGIN)
     axes.set_ylim(lines, 0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="x", labeltop=True, labelbottom=True)
     y, plain = 0.0, _of_one_decoding([rows for _, rows in sections])
     for title, rows in sections:
-        sheet.text(0, TOP + y + 18, title, bold=True, most=WIDTH)
+        canvas.text(0, TOP + y + 18, title, bold=True, most=WIDTH)
         y += HEADING
         for row in rows.iter_rows(named=True):
-            found = _numbers(row["difference"], row["low"], row["high"])
-            sheet.text(WIDTH, TOP + y + 12, found, right=True)
-            sheet.text(0, TOP + y + 12, _named(row, plain), most=WIDTH - width_of(found) - 10)
-            look = VERDICTS.get(row["verdict"], NO_VERDICT)
-            whisker(axes, y + 21, row["low"], row["high"], look.colour, across=True)
-            points(axes, [row["difference"]], [y + 21], look, hollow=row["verdict"] == "not shown")
+            found = _numbers(row["difference"], row["ci_low"], row["ci_high"])
+            canvas.text(WIDTH, TOP + y + 12, found, right=True)
+            canvas.text(0, TOP + y + 12, _named(row, plain), most=WIDTH - width_of(found) - 10)
+            style = VERDICTS.get(row["verdict"], NO_VERDICT)
+            whisker(axes, y + 21, row["ci_low"], row["ci_high"], style.colour, across=True)
+            points(axes, [row["difference"]], [y + 21], style, hollow=row["verdict"] == "not shown")
             axes.plot([0, 0], [y + 16, y + 26], color=INK, linewidth=1.0, alpha=0.7, gid=f"{MARK}zero")
             y += ROW
     low, high = axes.get_xlim()
     axes.set_xlim(low, high)
-    y = sheet.height - 6
-    sheet.text(0, y, "← encoder higher")
-    sheet.text((WIDTH - width_of(middle := "difference in points")) / 2, y, middle)
-    sheet.text(WIDTH, y, "LLM higher →", right=True)
-    return sheet
+    y = canvas.height - 6
+    canvas.text(0, y, "← encoder higher")
+    canvas.text((WIDTH - width_of(middle := "difference in points")) / 2, y, middle)
+    canvas.text(WIDTH, y, "LLM higher →", right=True)
+    return canvas
 
 
 def _of_one_decoding(tables: Sequence[pl.DataFrame]) -> list[str]:
@@ -140,7 +141,7 @@ def _measured(measure: str | None, stratum: str | None) -> str:
 def _named(row: Mapping[str, str | None], plain: Collection[str | None] = ()) -> str:
     """What a row compares; the decoding of models in `plain` goes without saying."""
     sides = []
-    for side in ("", "versus_"):
+    for side in ("", "baseline_"):
         model, decoding = row[f"{side}model"], row[f"{side}decoding"]
         sides.append(f"{model}" if model in plain or decoding in (None, "direct") else f"{model} ({decoding})")
     return f"{row['dataset']}: {' − '.join(sides)}"
@@ -156,7 +157,8 @@ def _alt(sections: Sequence[Section]) -> str:
     told = []
     for title, rows in sections:
         found = [
-            f"{_named(row)} {_numbers(row['difference'], row['low'], row['high'])}, {row['verdict'] or 'no verdict'}"
+            f"{_named(row)} {_numbers(row['difference'], row['ci_low'], row['ci_high'])},"
+            f" {row['verdict'] or 'no verdict'}"
             for row in rows.iter_rows(named=True)
         ]
         told.append(f"{title}: {'; '.join(found)}.")

@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from bioner.reporting.figures.frames import cleaned, counted, headlines, names_in, of_controls, without_trivial
-from bioner.reporting.figures.looks import Look
-from bioner.reporting.figures.sheet import (
+from bioner.reporting.figures.canvas import (
     AXIS,
     LEFT,
     RIGHT,
     TITLE,
     WIDTH,
-    Sheet,
+    Canvas,
     fitting,
     key_height,
     labels,
@@ -22,6 +20,8 @@ from bioner.reporting.figures.sheet import (
     whisker,
     width_of,
 )
+from bioner.reporting.figures.plot_data import cleaned, counted, headlines, names_in, of_controls, without_trivial
+from bioner.reporting.figures.styles import SeriesStyle
 from bioner.reporting.figures.svg import Figure, finished, settings
 
 HEIGHT = 150.0
@@ -29,38 +29,43 @@ SPREAD = 0.8  # of the room between two buckets
 REACH = 0.25  # of the scale that the others take, beyond it: so far controls may lie
 
 
-def by_length(strict: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | None:
+def by_length(strict: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
     """Strict F1 of every model in every length bucket with its interval (Table III), a panel a dataset.
 
     Models stand in their headline decoding. Controls that have 0 or 100 everywhere, whatever the data, are left out.
     """
-    texts, numbers = ["dataset", "model", "decoding", "length"], ["f1", "f1_low", "f1_high", "gold_entities"]
+    texts, numbers = ["dataset", "model", "decoding", "length"], ["f1", "f1_ci_low", "f1_ci_high", "gold_entities"]
     frame = headlines(cleaned(strict, texts, numbers, [*texts, "f1"])).filter(pl.col("length") != "all")
-    frame = without_trivial(frame, looks)
+    frame = without_trivial(frame, styles)
     if frame.is_empty():
         return None
     datasets, models = names_in(frame, "dataset"), names_in(frame, "model")
     step = TITLE + HEIGHT + AXIS + 14
     with settings():
-        sheet = Sheet(key_height(models, looks) + step * len(datasets))
-        sheet.key(0, models, looks)
-        top = key_height(models, looks)
+        canvas = Canvas(key_height(models, styles) + step * len(datasets))
+        canvas.key(0, models, styles)
+        top = key_height(models, styles)
         for number, dataset in enumerate(datasets):
-            _panel(sheet, top + number * step, dataset, frame.filter(dataset=dataset), models, looks)
+            _panel(canvas, top + number * step, dataset, frame.filter(dataset=dataset), models, styles)
         caption = (
             "Strict F1 by entity length in tokens, mean over seeds, with 95 % intervals over the test set. "
-            "Below each length the number of gold entities. LLMs in their headline decoding: forced where they were "
+            "Below each length the number of gold entities. LLMs in their headline decoding: constrained if they were "
             "run with it. Every panel has its own scale. Controls that are 0 or 100 everywhere are left out; those far "
             "from all others are named above the panel."
         )
-        return finished(sheet.drawing, "f1-by-length", "F1 by entity length", caption, _alt(frame, datasets, models))
+        return finished(canvas.drawing, "f1-by-length", "F1 by entity length", caption, _alt(frame, datasets, models))
 
 
 def _panel(
-    sheet: Sheet, top: float, dataset: str, frame: pl.DataFrame, models: Sequence[str], looks: Mapping[str, Look]
+    canvas: Canvas,
+    top: float,
+    dataset: str,
+    frame: pl.DataFrame,
+    models: Sequence[str],
+    styles: Mapping[str, SeriesStyle],
 ) -> None:
-    axes = sheet.panel(top + TITLE, HEIGHT)
-    frame, beyond = _on_scale(frame, looks)
+    axes = canvas.panel(top + TITLE, HEIGHT)
+    frame, beyond = _on_scale(frame, styles)
     panel_title(axes, dataset, beyond)
     buckets = sorted(names_in(frame, "length"), key=_order)
     models = [model for model in models if model in frame["model"]]
@@ -68,12 +73,12 @@ def _panel(
     for number, model in enumerate(models):
         rows = frame.filter(model=model)
         at = {bucket: place + (number - (len(models) - 1) / 2) * gap for place, bucket in enumerate(buckets)}
-        found = sorted(rows.select("length", "f1", "f1_low", "f1_high").rows(), key=lambda row: _order(row[0]))
+        found = sorted(rows.select("length", "f1", "f1_ci_low", "f1_ci_high").rows(), key=lambda row: _order(row[0]))
         for bucket, _, low, high in found:
-            whisker(axes, at[bucket], low, high, looks[model].colour)
+            whisker(axes, at[bucket], low, high, styles[model].colour)
         size = 5.5 if len(models) <= 10 else 4.0
         xs, ys = [at[bucket] for bucket, *_ in found], [f1 for _, f1, *_ in found]
-        points(axes, xs, ys, looks[model], size=size, line=0.7 if len(xs) > 1 else 0.0)
+        points(axes, xs, ys, styles[model], size=size, line=0.7 if len(xs) > 1 else 0.0)
     sizes = dict(frame.drop_nulls("gold_entities").select("length", "gold_entities").rows())
     axes.set_xticks(range(len(buckets)), _numbered(buckets, sizes))
     axes.grid(visible=False, axis="x")
@@ -93,15 +98,15 @@ def _numbered(buckets: Sequence[str], sizes: Mapping[str, float]) -> list[str]:
     return [fitting(bucket, room) for bucket in buckets]
 
 
-def _on_scale(frame: pl.DataFrame, looks: Mapping[str, Look]) -> tuple[pl.DataFrame, str]:
+def _on_scale(frame: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> tuple[pl.DataFrame, str]:
     """Rows without those of controls that would press all others together, and a line that names them instead."""
-    others = frame.filter(~of_controls(looks))
-    values = [value for name in ("f1", "f1_low", "f1_high") for value in others[name].drop_nulls()]
+    others = frame.filter(~of_controls(styles))
+    values = [value for name in ("f1", "f1_ci_low", "f1_ci_high") for value in others[name].drop_nulls()]
     if not values:
         return frame, ""
     room = max(REACH * (max(values) - min(values)), 5.0)
     outside = ~pl.col("f1").is_between(min(values) - room, max(values) + room)
-    off = of_controls(looks) & outside.any().over("model")
+    off = of_controls(styles) & outside.any().over("model")
     beyond = frame.filter(off).group_by("model", maintain_order=True).agg(low=pl.min("f1"), high=pl.max("f1"))
     told = [f"{model} {low:.0f}" + (f" to {high:.0f}" if high > low else "") for model, low, high in beyond.rows()]
     return frame.filter(~off), f"off the scale: {', '.join(told)}" if told else ""

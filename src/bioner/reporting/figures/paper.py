@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 from matplotlib.axes import Axes
 
-from bioner.reporting.figures.frames import cleaned, counted, like_the_paper, names_in
-from bioner.reporting.figures.looks import Look
-from bioner.reporting.figures.sheet import (
+from bioner.reporting.figures.canvas import (
     AXIS,
     LEFT,
     TEXT,
     TITLE,
-    Sheet,
+    Canvas,
     key_height,
     labels,
     panel_title,
     points,
     whisker,
 )
+from bioner.reporting.figures.plot_data import cleaned, counted, like_the_paper, names_in
+from bioner.reporting.figures.styles import SeriesStyle
 from bioner.reporting.figures.svg import INK, MARK, Figure, finished, settings
 
 SQUARE = 340.0
@@ -27,12 +27,12 @@ LINE = 16.0
 NAMED = 8  # of a panel
 APART = 10.0  # marks and their numbers
 TEXTS = ["dataset", "model", "decoding"]
-NUMBERS = ["f1", "f1_low", "f1_high", "paper_f1", "f1_difference"]
+NUMBERS = ["f1", "f1_ci_low", "f1_ci_high", "paper_f1", "f1_difference"]
 
 Place = tuple[float, float]
 
 
-def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | None:
+def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
     """Our overall F1 against the paper's (Tables III and V), where the two are of the same data, with intervals.
 
     LLMs stand in the decoding nearest to the paper's. Of those whose interval leaves the paper's number out, the
@@ -45,7 +45,7 @@ def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, looks: Mapping[st
     for title, table in tables.items():
         needed = [*TEXTS, "f1", "paper_f1", "f1_difference"]
         rows = like_the_paper(cleaned(table, TEXTS, NUMBERS, needed))
-        off = rows.filter((pl.col("paper_f1") < pl.col("f1_low")) | (pl.col("paper_f1") > pl.col("f1_high")))
+        off = rows.filter((pl.col("paper_f1") < pl.col("f1_ci_low")) | (pl.col("paper_f1") > pl.col("f1_ci_high")))
         off = off.sort(pl.col("f1_difference").abs(), descending=True, maintain_order=True)
         if len(rows):
             panels.append((title, rows, off))
@@ -54,21 +54,21 @@ def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, looks: Mapping[st
     models = names_in(pl.concat(rows for _, rows, _ in panels), "model")
     heights = [TITLE + SQUARE + AXIS + LINE * min(len(off), NAMED) + 24 for _, _, off in panels]
     with settings():
-        top, told = key_height(models, looks), []
-        sheet = Sheet(top + sum(heights))
-        sheet.key(0, models, looks)
+        top, told = key_height(models, styles), []
+        canvas = Canvas(top + sum(heights))
+        canvas.key(0, models, styles)
         for (title, rows, off), height in zip(panels, heights, strict=True):
-            axes = sheet.panel(top + TITLE, SQUARE, width=SQUARE)
+            axes = canvas.panel(top + TITLE, SQUARE, width=SQUARE)
             panel_title(axes, title)
-            _panel(axes, rows, off.head(NAMED), looks)
+            _panel(axes, rows, off.head(NAMED), styles)
             names = [
                 f"{row['dataset']}, {row['model']}: {row['paper_f1']:.1f} → {row['f1']:.1f}"
                 for row in off.head(NAMED).iter_rows(named=True)
             ]
             for number, name in enumerate(names, 1):
                 y = top + TITLE + SQUARE + AXIS + LINE * number
-                sheet.text(LEFT, y, str(number), bold=True)
-                sheet.text(LEFT + 16, y, name, most=330)
+                canvas.text(LEFT, y, str(number), bold=True)
+                canvas.text(LEFT + 16, y, name, most=330)
             outside = f"{len(off)} with the paper's number outside our interval" + (": " if names else "")
             told.append(f"{title}: {counted(len(rows), 'cell')}, {outside}{'; '.join(names)}.")
             top += height
@@ -77,19 +77,19 @@ def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, looks: Mapping[st
             f"the decoding nearest to the paper's. Numbered: the paper's number is outside our interval (the {NAMED} "
             "furthest off). Cells whose data differ from the paper's are left out (docs/reproduction.md)."
         )
-        return finished(sheet.drawing, "against-paper", "Ours against the paper's numbers", caption, " ".join(told))
+        return finished(canvas.drawing, "against-paper", "Ours against the paper's numbers", caption, " ".join(told))
 
 
-def _panel(axes: Axes, rows: pl.DataFrame, off: pl.DataFrame, looks: Mapping[str, Look]) -> None:
+def _panel(axes: Axes, rows: pl.DataFrame, off: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> None:
     values = [value for name in NUMBERS[:4] for value in rows[name].drop_nulls()]
     low, high = max(min(values) - 4, -2.0), min(max(values) + 4, 102.0)
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
     axes.plot([low, high], [low, high], color=INK, alpha=0.5, linewidth=1.0, gid=f"{MARK}identity")
     for row in rows.iter_rows(named=True):
-        look = looks[row["model"]]
-        whisker(axes, row["paper_f1"], row["f1_low"], row["f1_high"], look.colour)
-        points(axes, [row["paper_f1"]], [row["f1"]], look, size=5.5)
+        style = styles[row["model"]]
+        whisker(axes, row["paper_f1"], row["f1_ci_low"], row["f1_ci_high"], style.colour)
+        points(axes, [row["paper_f1"]], [row["f1"]], style, size=5.5)
     scale = SQUARE / (high - low)
     marks = [(x * scale, y * scale) for x, y in rows.select("paper_f1", "f1").rows()]
     places = _beside([(x * scale, y * scale) for x, y in off.select("paper_f1", "f1").rows()], marks)

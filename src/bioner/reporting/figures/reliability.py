@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 from matplotlib.axes import Axes
 
-from bioner.reporting.figures.frames import cleaned, names_in
-from bioner.reporting.figures.looks import Look
-from bioner.reporting.figures.sheet import AXIS, LEFT, TITLE, WIDTH, Sheet, labels, panel_title, points
+from bioner.reporting.figures.canvas import AXIS, LEFT, TITLE, WIDTH, Canvas, labels, panel_title, points
+from bioner.reporting.figures.plot_data import cleaned, names_in
+from bioner.reporting.figures.styles import SeriesStyle
 from bioner.reporting.figures.svg import INK, MARK, Figure, finished, settings
 from bioner.scoring.reliability import calibration_error
 
@@ -18,7 +18,7 @@ KEYS = ["dataset", "model"]
 NUMBERS = ["bin_low", "bin_high", "confidence", "accuracy", "count"]
 
 
-def reliability(bins: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | None:
+def reliability(bins: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
     """Share of right tags by confidence, a panel a dataset; `bins` are `reliability_bins` by dataset and model.
 
     Beside each panel the expected calibration error of every model and the number of its tokens.
@@ -30,27 +30,27 @@ def reliability(bins: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | None:
     models = {name: names_in(frame.filter(dataset=name), "model") for name in datasets}
     heights = [max(SQUARE + AXIS, ENTRY * len(models[name])) + TITLE + 14 for name in datasets]
     with settings():
-        sheet, top, told = Sheet(sum(heights)), 0.0, []
+        canvas, top, told = Canvas(sum(heights)), 0.0, []
         for dataset, height in zip(datasets, heights, strict=True):
-            axes = sheet.panel(top + TITLE, SQUARE, width=SQUARE)
+            axes = canvas.panel(top + TITLE, SQUARE, width=SQUARE)
             panel_title(axes, dataset)
             _square(axes)
             for number, model in enumerate(models[dataset]):
                 rows = frame.filter(dataset=dataset, model=model).sort("bin_low")
                 error, tokens = calibration_error(rows), int(rows["count"].sum())
-                _curve(axes, rows, looks[model])
+                _curve(axes, rows, styles[model])
                 x, y = LEFT + SQUARE + 20, top + TITLE + ENTRY * number
-                sheet.mark(x + 10, y + 8, looks[model], 22)
-                sheet.text(x + 28, y + 12, model, most=WIDTH - x - 28)
-                sheet.text(x + 28, y + 26, f"ECE {error:.3f}, n = {tokens:,}", most=WIDTH - x - 28)
+                canvas.mark(x + 10, y + 8, styles[model], 22)
+                canvas.text(x + 28, y + 12, model, most=WIDTH - x - 28)
+                canvas.text(x + 28, y + 26, f"ECE {error:.3f}, n = {tokens:,}", most=WIDTH - x - 28)
                 told.append(f"{dataset}, {model}: expected calibration error {error:.3f} over {tokens:,} tokens.")
             top += height
         caption = (
-            "Confidence of forced decoding against the share of right tags, for tokens tagged as part of an entity, in "
+            "Confidence of constrained decoding against the share of right tags, for tokens tagged as entity, in "
             f"ten bins of equal width (hollow: fewer than {FEWEST} tokens). Below the diagonal a model is too sure of "
             "itself. ECE: expected calibration error, the mean distance from the diagonal weighted by tokens."
         )
-        return finished(sheet.drawing, "reliability", "Reliability of confidences", caption, " ".join(told))
+        return finished(canvas.drawing, "reliability", "Reliability of confidences", caption, " ".join(told))
 
 
 def _square(axes: Axes) -> None:
@@ -63,17 +63,17 @@ def _square(axes: Axes) -> None:
     labels(axes, "confidence", "share of right tags")
 
 
-def _curve(axes: Axes, rows: pl.DataFrame, look: Look) -> None:
+def _curve(axes: Axes, rows: pl.DataFrame, style: SeriesStyle) -> None:
     line = rows.select("confidence", "accuracy").rows()
     axes.plot(
         [confidence for confidence, _ in line],
         [accuracy for _, accuracy in line],
-        color=look.colour,
-        linestyle=look.line,
+        color=style.colour,
+        linestyle=style.line,
         linewidth=1.2,
         gid=f"{MARK}line",
     )
     for few in (False, True):
         part = rows.filter((pl.col("count") < FEWEST) == few)
         if len(part):
-            points(axes, part["confidence"].to_list(), part["accuracy"].to_list(), look, hollow=few, size=5.0)
+            points(axes, part["confidence"].to_list(), part["accuracy"].to_list(), style, hollow=few, size=5.0)

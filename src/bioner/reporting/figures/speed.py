@@ -6,9 +6,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bioner.reporting.figures.frames import cleaned, counted, headlines, listed, names_in, trained
-from bioner.reporting.figures.looks import Look
-from bioner.reporting.figures.sheet import AXIS, TEXT, TITLE, Sheet, key_height, labels, panel_title, points, whisker
+from bioner.reporting.figures.canvas import AXIS, TEXT, TITLE, Canvas, key_height, labels, panel_title, points, whisker
+from bioner.reporting.figures.plot_data import cleaned, counted, headlines, listed, names_in, trained
+from bioner.reporting.figures.styles import SeriesStyle
 from bioner.reporting.figures.svg import INK, MARK, Figure, finished, settings
 
 HEIGHT = 150.0
@@ -19,7 +19,7 @@ FEWEST_LABELS = 3  # numbers on the axis of seconds
 Point = tuple[float, float]
 
 
-def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, looks: Mapping[str, Look]) -> Figure | None:
+def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
     """Seconds a sentence (Table IV) against strict F1 overall (Table III), a panel a dataset.
 
     Seconds are those of the best batch, by the fair protocol where a system was timed by it. Every decoding of a model
@@ -27,8 +27,10 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, looks: Mapping[st
     and better; where a dataset's times come from several machines it is not drawn. Controls are shown where there is
     nothing else: they would stretch both axes.
     """
-    scores = cleaned(strict, [*SYSTEM, "length"], ["f1", "f1_low", "f1_high"], [*SYSTEM, "f1"]).filter(length="all")
-    scores = trained(scores, looks)
+    scores = cleaned(strict, [*SYSTEM, "length"], ["f1", "f1_ci_low", "f1_ci_high"], [*SYSTEM, "f1"]).filter(
+        length="all"
+    )
+    scores = trained(scores, styles)
     times = cleaned(time, [*SYSTEM, *MEASURED, "protocol"], ["seconds_per_sample"], [*SYSTEM, "seconds_per_sample"])
     times = times.filter(pl.col("seconds_per_sample") > 0)
     fastest = times.sort(pl.col("protocol").ne_missing("fair"), "seconds_per_sample", maintain_order=True)
@@ -42,16 +44,16 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, looks: Mapping[st
     seconds = frame["seconds_per_sample"].to_list()
     step = TITLE + HEIGHT + AXIS + 14
     with settings():
-        sheet = Sheet(key_height(models, looks) + step * len(datasets))
-        sheet.key(0, models, looks)
-        top, told = key_height(models, looks), []
+        canvas = Canvas(key_height(models, styles) + step * len(datasets))
+        canvas.key(0, models, styles)
+        top, told = key_height(models, styles), []
         for number, dataset in enumerate(datasets):
             rows = frame.filter(dataset=dataset)
-            axes = sheet.panel(top + number * step + TITLE, HEIGHT)
+            axes = canvas.panel(top + number * step + TITLE, HEIGHT)
             panel_title(axes, dataset)
             _seconds(axes, min(seconds) / 1.6, max(seconds) * 1.6)
             front = [] if dataset in mixed else pareto(rows.select("seconds_per_sample", "f1").rows())
-            _panel(axes, rows, front, looks)
+            _panel(axes, rows, front, styles)
             told.append(_told(dataset, rows, front))
         on = [" in ".join(filter(None, row)) for row in frame.select(MEASURED).unique(maintain_order=True).rows()]
         caption = (
@@ -62,7 +64,7 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, looks: Mapping[st
         if mixed:
             caption += f" Times of {listed(mixed)} are not from one machine and precision: no front is drawn."
         alt = f"Strict F1 against seconds a sentence of {counted(len(models), 'model')}. " + " ".join(told)
-        return finished(sheet.drawing, "speed-against-f1", "Speed against F1", caption, alt)
+        return finished(canvas.drawing, "speed-against-f1", "Speed against F1", caption, alt)
 
 
 def pareto(systems: Sequence[Point]) -> list[Point]:
@@ -74,15 +76,15 @@ def pareto(systems: Sequence[Point]) -> list[Point]:
     return front
 
 
-def _panel(axes: Axes, rows: pl.DataFrame, front: Sequence[Point], looks: Mapping[str, Look]) -> None:
+def _panel(axes: Axes, rows: pl.DataFrame, front: Sequence[Point], styles: Mapping[str, SeriesStyle]) -> None:
     if front:
         xs, ys = [seconds for seconds, _ in front], [f1 for _, f1 in front]
         right = axes.get_xlim()[1]
         axes.step([*xs, right], [*ys, ys[-1]], where="post", color=INK, alpha=0.5, linewidth=1.2, gid=f"{MARK}front")
     for row in rows.iter_rows(named=True):
-        look = looks[row["model"]]
-        whisker(axes, row["seconds_per_sample"], row["f1_low"], row["f1_high"], look.colour)
-        points(axes, [row["seconds_per_sample"]], [row["f1"]], look, hollow=not row["headline"])
+        style = styles[row["model"]]
+        whisker(axes, row["seconds_per_sample"], row["f1_ci_low"], row["f1_ci_high"], style.colour)
+        points(axes, [row["seconds_per_sample"]], [row["f1"]], style, hollow=not row["headline"])
     labels(axes, "seconds a sentence", "strict F1")
 
 

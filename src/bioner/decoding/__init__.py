@@ -1,1 +1,0 @@
-"""Decoding of LLMs: free generation, and generation with the input's words forced."""

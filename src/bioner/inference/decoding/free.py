@@ -1,0 +1,98 @@
+"""Free decoding: the model writes what it likes, as the paper's did; what it wrote is realigned later."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from bioner.data.instances import Instance
+from bioner.data.raw_outputs import Generated
+from bioner.data.tags import OUTSIDE
+from bioner.inference.decoding.requests import beyond_positions, group_by_length, make_requests
+from bioner.models.verbalizer import Verbalizer
+
+
+class FreeDecoder:
+    """A model that writes an answer to the prompt, through `generate`, until it ends or has used up its budget.
+
+    The budget is `tokens_per_word` new tokens a word of the instance. Greedy, whatever settings the model came with
+    (Llama-3.1-Instruct ships with sampling at temperature 0.6); with `inherit` those settings hold, as in the paper's
+    code, and `seed` decides what is drawn. Answers hold tags by their names, however the model spells them.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        types: Sequence[str],
+        tokens_per_word: int,
+        *,
+        inherit: bool = False,
+        seed: int = 0,
+        verbalizer: Verbalizer | None = None,
+    ) -> None:
+        self._spelling = verbalizer or Verbalizer(types)
+        self._model, self._tokenizer, self._types = model, tokenizer, types
+        self._tokens_per_word, self._inherit, self._seed = tokens_per_word, inherit, seed
+        own = model.generation_config
+        ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
+        self._ends = sorted({tokenizer.eos_token_id, *(end for end in ends if end is not None)})
+        # `generate` fills what a configuration leaves open from the model's own.
+        self._own = GenerationConfig.from_dict(own.to_dict())
+        self._settings = GenerationConfig.from_dict(own.to_dict()) if inherit else GenerationConfig(do_sample=False)
+        self._settings.update(
+            max_length=None,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=self._ends,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        self.took: dict[str, float] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is worth recording of how tokens are chosen: the settings that differ from transformers' defaults."""
+        chosen = {name: value for name, value in self._settings.to_diff_dict().items() if not name.startswith("_")}
+        return {"generation": chosen, "generation_seed": self._seed if self._settings.do_sample else None}
+
+    @torch.inference_mode()
+    def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
+        """What the model writes for every instance, in order; `part` is the number of a shard, and draws its own."""
+        torch.manual_seed(self._seed * 1_000_003 + part)
+        asked = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
+        beyond = beyond_positions(self._model, asked, instances)
+        self.took = {"new_tokens": 0, "truncated": 0, "beyond_positions": beyond}
+        written: dict[int, Generated] = {}
+        for group, count in group_by_length(asked, batch_size):
+            for start in range(0, len(group), count):
+                chosen = group[start : start + count]
+                budgets = [self._tokens_per_word * len(instances[question.index].tokens) for question in chosen]
+                rows = self._generate([question.prompt for question in chosen], max(budgets))
+                for question, ids, budget in zip(chosen, rows, budgets, strict=True):
+                    written[question.index] = self._answer(instances[question.index].id, ids[:budget])
+        return [written[index] for index in range(len(instances))]
+
+    def _answer(self, id_: str, ids: list[int]) -> Generated:
+        """The text before the first end, if there is one within the budget."""
+        end = next((place for place, token in enumerate(ids) if token in self._ends), None)
+        ids = ids[:end]
+        self.took["new_tokens"] += len(ids)
+        self.took["truncated"] += end is None
+        text = self._spelling.read(self._tokenizer.decode(ids, skip_special_tokens=True))
+        return Generated(id_, text, len(ids), end is not None)
+
+    def _generate(self, prompts: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
+        self._tokenizer.padding_side = "left"
+        prompts_as_lists = {"input_ids": [list(prompt) for prompt in prompts]}
+        batch = self._tokenizer.pad(prompts_as_lists, return_tensors="pt").to(self._model.device)
+        self._settings.max_new_tokens = budget
+        self._model.generation_config = self._own if self._inherit else GenerationConfig()
+        try:
+            output = self._model.generate(**batch, generation_config=self._settings)
+        finally:
+            self._model.generation_config = self._own
+            if isinstance(self._model, PeftModel):  # it hands its own on
+                self._model.get_base_model().generation_config = self._own
+        rows: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()
+        return rows

@@ -1,0 +1,275 @@
+"""Predicting: raw outputs of a trained model or a control."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from bioner.data.instances import Instance, digest
+from bioner.data.raw_outputs import Generated, RawOutput, Tagged, write_raw
+from bioner.data.tags import OUTSIDE
+from bioner.errors import InputError, leaving
+from bioner.inference.decoding.drafts import Draft, all_outside, draft_of
+from bioner.inference.decoding.shards import Shards, shards_folder
+from bioner.io.checksums import listing, sha256_of
+from bioner.io.progress_bars import Meter, ignore
+from bioner.io.run_record import write_record
+from bioner.models import TASK_FILE
+from bioner.models.controls import predict_control
+from bioner.models.devices import require_devices
+from bioner.settings.catalogue import DECODINGS, TRAINED, prediction_settings
+from bioner.settings.config import Tree
+
+log = logging.getLogger(__name__)
+
+Predictor = Callable[[Sequence[Instance], int], Sequence[RawOutput]]
+
+
+class Decoder(Protocol):
+    """An LLM with a way of decoding: what to record of it, and what its last call took."""
+
+    settings: dict[str, object]
+    took: dict[str, float]
+
+    def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
+        """Outputs of the instances of a shard, in order, given its number."""
+
+
+# Sentences a shard: what a killed job loses at most. Constrained decoding refills its places within a shard.
+SHARD = {"constrained": 256, "free": 32, "free-paper": 32}
+# No process gives up on the others while these decode.
+PROCESS_TIMEOUT = timedelta(days=7)
+
+
+def predict_to(
+    out: Path,
+    name: str,
+    entry: Tree,
+    gold: Sequence[Instance],
+    train: Sequence[Instance],
+    weights: Path | None,
+    decoding: str,
+    *,
+    seed: int,
+    data: Mapping[str, str | None] | None = None,
+    draft: Path | None = None,
+    record: Path | None = None,
+) -> None:
+    """Write the raw outputs of every instance to `out`, and to `record` how they were made, with `data`: which files.
+
+    An LLM keeps what it has finished in shards beside `out`: a job that was cut short goes on with those it lacks,
+    unless anything is other now that its answers depend on. In several processes each makes its part, and the first
+    writes. `draft` is another system's predictions. Raises Interrupted on SIGINT, SIGTERM or SIGUSR1.
+    """
+    start = time.perf_counter()
+    _check_decoding(name, entry, decoding, draft)
+    made: dict[str, Any] = {"model": name, "decoding": decoding, "seed": seed, "sentences": len(gold)}
+    made |= {"data": dict(data or {})}
+    if entry["family"] != "llm":
+        write_raw(out, predict(name, entry, gold, train, weights, decoding))
+        if record:
+            write_record(record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry)
+        return
+    constrained = decoding == "constrained"
+    source = draft_of(entry["predict"]["draft"], train, gold, draft) if constrained else None
+    decoder = cast(Decoder, load_predictor(name, entry, weights, decoding, draft=source, seed=seed))
+    size = entry["predict"]["batch_size"]
+
+    def decode(instances: Sequence[Instance], number: int) -> tuple[list[Generated], dict[str, float]]:
+        began = time.perf_counter()
+        with _explain_out_of_memory(name, size):
+            outputs = decoder(instances, size, number)
+        meter.advance(len(instances))
+        leave_if_told()
+        return outputs, decoder.took | {"decoding_seconds": round(time.perf_counter() - began, 3)}
+
+    depends = prediction_settings(entry)
+    # Fewer sentences at once, for want of memory, are no reason to start over.
+    depends["predict"] = {key: value for key, value in depends["predict"].items() if key != "batch_size"}
+    identity = {
+        "settings": depends,
+        "decoding": decoding,
+        "seed": seed if decoding == "free-paper" else None,
+        "gold": digest(gold),
+        "train": digest(train) if constrained else None,
+        "draft": sha256_of(draft) if constrained and draft else None,
+        "weights": listing(weights),
+        "versions": {package: version(package) for package in ("bioner-bench", "torch", "transformers")},
+    }
+    work = Shards(shards_folder(out), identity, gold, SHARD[decoding])
+    process, processes, wait = _processes(entry)
+    with leaving(f"predict {name}") as leave_if_told, work.owned() if process == 0 else nullcontext():
+        wait()
+        missing = work.missing()
+        if process == 0 and len(missing) < len(work):
+            log.info("predict: going on; %d of %d shards are there", len(work) - len(missing), len(work))
+        wait()
+        mine = missing[process::processes]
+        with Meter(f"predict {name}", "sentences", work.sentences(mine)) as meter:
+            work.make(mine, decode)
+        wait()
+        if process:
+            return
+        outputs, took = work.collect()
+        write_raw(out, outputs)
+        if record:
+            made |= decoder.settings | took | {"processes": processes}
+            write_record(record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry)
+
+
+def _check_decoding(name: str, entry: Tree, decoding: str, draft: Path | None) -> None:
+    """InputError where a model does not decode in that way, or has no use for a draft."""
+    expected = DECODINGS.get(entry["family"], ())
+    if not expected:
+        remedy = "An ensemble is put together by `bioner ensemble`, of its members' predictions."
+        raise InputError(name, f"the family {entry['family']!r}", "a control, an encoder or an LLM", remedy)
+    if decoding not in expected:
+        raise InputError(name, f"decoding {decoding!r}", " or ".join(expected), "Change --decoding.")
+    if draft and decoding != "constrained":
+        raise InputError(
+            "--draft", f"decoding {decoding!r}", "constrained, which alone is drafted for", "Leave --draft out."
+        )
+
+
+def predict(
+    name: str,
+    entry: Tree,
+    gold: Sequence[Instance],
+    train: Sequence[Instance],
+    weights: Path | None,
+    decoding: str,
+    draft: Draft | None = None,
+) -> Sequence[RawOutput]:
+    """Raw outputs for every instance, in order. Controls need `train`, trained models the folder `weights`."""
+    if entry["family"] == "control":
+        if entry["control"] == "dictionary" and not train:
+            raise InputError(name, "no training instances", "those it takes its entities from", "Give --train.")
+        tags = predict_control(entry["control"], train, gold)
+        return [Tagged(instance.id, list(range(len(row))), row) for instance, row in zip(gold, tags, strict=True)]
+    size = entry["predict"]["batch_size"]
+    meter = Meter(f"predict {name}", "sentences", len(gold))
+    with _explain_out_of_memory(name, size):
+        predictor = load_predictor(name, entry, weights, decoding, draft=draft, on_progress=meter.advance)
+        with meter:
+            return predictor(gold, size)
+
+
+def load_predictor(
+    name: str,
+    entry: Tree,
+    weights: Path | None,
+    decoding: str,
+    *,
+    draft: Draft | None = None,
+    seed: int = 0,
+    merged: bool = False,
+    padded: bool = False,
+    on_progress: Callable[[int], None] = ignore,
+) -> Predictor:
+    """A trained model as a function of instances and batch size; loads torch and the weights once.
+
+    `draft` (constrained decoding) and `seed` (drawn tokens) are for LLMs; so is `merged`: the adapter and its base
+    as one model in the precision of training, which is faster and not quite the model that was trained. `padded` is for
+    encoders: in fp32, and filled up to the window, as the paper ran them. An encoder
+    tells how many sentences more it has tagged.
+    """
+    if entry["family"] not in TRAINED:
+        remedy = "Only models with weights are loaded and timed; members of ensembles have predictions of their own."
+        raise InputError(name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
+    _check_decoding(name, entry, decoding, None)
+    if weights is None or not weights.is_dir():
+        remedy = "Run `bioner train` first and give --weights FOLDER/model."
+        raise InputError(weights or name, "no weights", "the folder of a trained model", remedy)
+    require_devices(name, entry["resources"]["predict_gpus"])
+    import torch
+
+    torch.set_num_threads(entry["resources"]["threads"])
+    if entry["family"] == "llm":
+        return _llm(entry, weights, decoding, draft or all_outside(), seed, merged)
+    return _classifier(name, entry, weights, padded, on_progress)
+
+
+def _classifier(name: str, entry: Tree, weights: Path, padded: bool, on_progress: Callable[[int], None]) -> Predictor:
+    from bioner.models.devices import device_of
+    from bioner.models.encoder import tag
+    from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
+    from bioner.models.llm import load_trained
+
+    if entry["family"] == "llm-head":
+        model, tokenizer, _ = load_trained(weights, entry)
+    elif (weights / TASK_FILE).is_file():
+        raise InputError(weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name.")
+    else:
+        tokenizer = load_tokenizer(weights)
+        model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
+    check_window(name, entry, model)
+    if strange := [
+        label for label in model.config.id2label.values() if label != OUTSIDE and not label.startswith(("B-", "I-"))
+    ]:
+        remedy = "Name the `model/` of a finished training: this one has no trained head."
+        raise InputError(weights, f"the label {strange[0]!r}", "IOB2 tags", remedy)
+
+    def classifier(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
+        ids, sentences = [item.id for item in instances], [item.tokens for item in instances]
+        bf16 = entry["train"]["precision"] == "bf16" and not padded
+        tagged = tag(
+            model,
+            tokenizer,
+            ids,
+            sentences,
+            entry["max_length"],
+            entry["label_subwords"],
+            batch_size=batch_size,
+            batch_tokens=entry["predict"]["batch_tokens"],
+            bf16=bf16,
+            in_text=entry["family"] == "llm-head",
+            pad_to=entry["max_length"] if padded else 0,
+            on_progress=on_progress,
+        )
+        return list(tagged)
+
+    return classifier
+
+
+def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int, merged: bool) -> Predictor:
+    from bioner.inference.decoding.constrained import ConstrainedDecoder
+    from bioner.inference.decoding.free import FreeDecoder
+    from bioner.inference.merging import load_merged
+    from bioner.models.llm import load_trained
+
+    model, tokenizer, task = (load_merged if merged else load_trained)(weights, entry)
+    options, verbalizer = entry["predict"], task.verbalizer
+    if decoding == "constrained":
+        legal, window = options["legal_transitions"], options["window"]
+        return ConstrainedDecoder(
+            model, tokenizer, task.types, draft, window=window, legal=legal, verbalizer=verbalizer
+        )
+    budget, inherit = options["tokens_per_word"], decoding == "free-paper"
+    return FreeDecoder(model, tokenizer, task.types, budget, inherit=inherit, seed=seed, verbalizer=verbalizer)
+
+
+@contextmanager
+def _explain_out_of_memory(name: str, sentences: int) -> Iterator[None]:
+    """InputError where the GPU's memory does not suffice."""
+    try:
+        yield
+    except RuntimeError as error:  # torch's own kind is not known here: it takes seconds to load
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        found = f"no memory left on the GPU for {sentences} sentences at once"
+        raise InputError(name, found, "room for them", "Lower predict.batch_size, and start it again.") from None
+
+
+def _processes(entry: Tree) -> tuple[int, int, Callable[[], None]]:
+    """The number of this process, how many there are, and how to wait for the others."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return 0, 1, lambda: None
+    from accelerate import PartialState
+
+    state = PartialState(cpu=entry["resources"]["predict_gpus"] == 0, timeout=PROCESS_TIMEOUT)
+    return state.process_index, state.num_processes, state.wait_for_everyone

@@ -1,0 +1,233 @@
+"""Inference time: seconds a sentence alone and in batches, and the arithmetic behind them, on a fixed sample."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bioner.data.instances import Instance, Prediction, entity_types
+from bioner.data.tags import tag_set
+from bioner.errors import InputError
+from bioner.inference.decoding.drafts import draft_of
+from bioner.inference.predict import Predictor, load_predictor
+from bioner.io.run_record import energy_kwh, forget_peak, others_on_gpu, peak_memory, provenance
+from bioner.io.tables import Schema, read_table
+from bioner.realignment.realign import Method, realign_all
+from bioner.settings.config import Tree
+
+TIMING: Schema = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "family": pl.String,
+    "seed": pl.Int64,
+    "protocol": pl.String,
+    "batch": pl.Int64,
+    "precision": pl.String,
+    "decoding": pl.String,
+    "draft": pl.String,
+    "hardware": pl.String,
+    "others_on_gpu": pl.Int64,
+    "sentences": pl.Int64,
+    "repeats": pl.Int64,
+    "seconds_per_sample": pl.Float64,
+    "seconds_median": pl.Float64,
+    "seconds_p95": pl.Float64,
+    "gflop_per_sample": pl.Float64,
+    "energy_wh_per_sample": pl.Float64,
+    "peak_memory_gb": pl.Float64,
+    "peak_gpu_memory_gb": pl.Float64,
+}
+TIMED = ("dataset", "model", "family", "protocol", "batch", "precision", "decoding", "hardware", "seconds_per_sample")
+Tagger = Callable[[Sequence[Instance], int], Sequence[object]]
+PROTOCOLS = ("fair", "paper")
+COUNTED = 20  # sentences whose operations are counted: that takes several times as long as calculating
+# How the paper timed (its section IV, and its code): encoders one sentence a pass, in fp32, padded to the window; LLMs
+# by free generation, with the adapter beside 4-bit weights.
+PAPER_BATCH = {"encoder": 1, "llm-head": 1, "llm": 16}
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How a model is timed: `fair`, in one precision for both families, or as the `paper` did."""
+
+    name: str
+    merged: bool = True  # an LLM's adapter and base as one, by the fair protocol
+
+    def __post_init__(self) -> None:
+        if self.name not in PROTOCOLS:
+            raise InputError("--protocol", repr(self.name), " or ".join(PROTOCOLS), "Correct the name.")
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether it is the paper's."""
+        return self.name == "paper"
+
+    def batches(self, family: str, asked: Sequence[int]) -> list[int]:
+        """The batch sizes to time; each once."""
+        return [PAPER_BATCH[family]] if self.is_paper else list(dict.fromkeys(asked))
+
+    def decodings(self, asked: Sequence[str]) -> list[str]:
+        """Those to time of the decodings of a run; the paper had no constrained one."""
+        return [name for name in asked if not (self.is_paper and name == "constrained")]
+
+    def merges(self, family: str) -> bool:
+        """Whether a model of this family is timed with its adapter merged."""
+        return family == "llm" and self.merged and not self.is_paper
+
+    def precision(self, entry: Tree) -> str:
+        """The number format of weights and passes: what makes times comparable, beside the hardware."""
+        if self.is_paper and entry["family"] == "encoder":
+            return "fp32"
+        if entry["quantization"] and not self.merges(entry["family"]):
+            return str(entry["quantization"])
+        return str(entry["train"]["precision"])
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A trained model and what it is timed on: a sample of the test set, all of it and train (for drafts and types)."""
+
+    name: str
+    entry: Tree
+    weights: Path
+    sample: Sequence[Instance]
+    gold: Sequence[Instance]
+    train: Sequence[Instance]
+    draft: Path | None = None
+    realignment: Method = "robust"
+
+
+def time_model(
+    timed: Timed, protocol: Protocol, decodings: Sequence[str], batches: Sequence[int], repeats: int, seed: int = 0
+) -> Iterator[dict[str, Any]]:
+    """A row of TIMING for each decoding and batch size, but for whose it is; from tokens to tags on gold tokens."""
+    entry = timed.entry
+    gpus, family = entry["resources"]["predict_gpus"], entry["family"]
+    types = entity_types([*timed.gold, *timed.train])
+    legal = frozenset(tag_set(types)) if timed.train else None
+    for decoding in protocol.decodings(decodings):
+        draft = None
+        if decoding == "constrained":
+            draft = draft_of(entry["predict"]["draft"], timed.train, timed.gold, timed.draft)
+        predictor = load_predictor(
+            *(timed.name, entry, timed.weights, decoding),
+            draft=draft,
+            seed=seed,
+            merged=protocol.merges(family),
+            padded=protocol.is_paper and family == "encoder",
+        )
+
+        def tagged(part: Sequence[Instance], batch: int, predict: Predictor = predictor) -> list[Prediction]:
+            return realign_all(part, predict(part, batch), legal, timed.realignment)[0]
+
+        machine = provenance()
+        where = machine["gpus"][0] if machine["gpus"] and gpus else machine["cpu"]
+        for batch in protocol.batches(family, batches):
+            forget_peak(gpus)
+            row = time_batch(tagged, timed.sample, batch, repeats, gpus)
+            memory, gpu_memory = peak_memory(gpus)
+            yield {
+                "family": family,
+                "protocol": protocol.name,
+                "precision": protocol.precision(entry),
+                "decoding": decoding,
+                "draft": draft.name if draft else None,
+                "hardware": where,
+                "others_on_gpu": others_on_gpu(gpus),
+                **row,
+                "gflop_per_sample": gflop_per_sample(tagged, timed.sample, batch),
+                "peak_memory_gb": memory,
+                "peak_gpu_memory_gb": gpu_memory,
+            }
+
+
+def sample_of(instances: Sequence[Instance], sentences: int) -> list[Instance]:
+    """So many instances, drawn evenly over the test set: the same for all systems."""
+    if not instances:
+        raise InputError("--gold", "no instance", "at least one", "Remake it with `bioner normalize`.")
+    count = min(sentences, len(instances))
+    return [instances[position * len(instances) // count] for position in range(count)]
+
+
+def read_timing(path: Path) -> pl.DataFrame:
+    """A cell's timing.csv, with its columns checked; every row says what it is of."""
+    return read_table(path, TIMING, TIMED)
+
+
+def time_batch(
+    predictor: Tagger, sample: Sequence[Instance], batch: int, repeats: int, gpus: int = 0
+) -> dict[str, Any]:
+    """Seconds a sentence, at a batch size: the median of `repeats` passes over the sample after a warm-up.
+
+    With batches of one, every sentence is a call of its own, and the median and 95th percentile of a sentence's seconds
+    are given, too (latency). The clock waits for the device. Watt-hours of `gpus` are of the same passes.
+    """
+    parts = [sample[start : start + batch] for start in range(0, len(sample), batch)] if batch == 1 else [sample]
+    for part in parts[: 1 if batch > 1 else 3]:  # whatever is made at the first call is made now
+        predictor(part[:batch], batch)
+    before = energy_kwh(gpus)
+    passes = [[_seconds(predictor, part, batch) for part in parts] for _ in range(repeats)]
+    after = energy_kwh(gpus)
+    used = None if before is None or after is None else (after - before) * 1000
+    means = [sum(seconds) / len(sample) for seconds in passes]
+    alone = np.concatenate(passes) if batch == 1 else None
+    return {
+        "batch": batch,
+        "sentences": len(sample),
+        "repeats": repeats,
+        "seconds_per_sample": float(np.median(means)),
+        "seconds_median": None if alone is None else float(np.median(alone)),
+        "seconds_p95": None if alone is None else float(np.percentile(alone, 95)),
+        "energy_wh_per_sample": None if used is None else used / (len(sample) * repeats),
+    }
+
+
+def gflop_per_sample(predictor: Tagger, sample: Sequence[Instance], batch: int) -> float:
+    """Billions of multiplications and additions of matrices a sentence takes, on an even part of the sample.
+
+    Counted where they are dispatched (torch's FlopCounterMode), so padding, prompts and drafts are in it; what is done
+    an element at a time is not.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    part = sample_of(sample, COUNTED)
+    with FlopCounterMode(display=False, custom_mapping=_uncounted(torch.ops)) as counter:
+        predictor(part, batch)
+    return float(counter.get_total_flops()) / len(part) / 1e9
+
+
+def _uncounted(ops: Any) -> dict[Any, Callable[..., int]]:
+    """Formulas for operations that torch dispatches and does not count: attention on the CPU, products in 4 bits."""
+    from torch.utils.flop_counter import sdpa_flop_count
+
+    def attention(query: Any, key: Any, value: Any, *rest: Any, out_shape: Any = None, **named: Any) -> int:
+        return int(sdpa_flop_count(query, key, value))
+
+    def product(rows: Any, weights: Any, shape: Sequence[int], *rest: Any, out_shape: Any = None, **named: Any) -> int:
+        return 2 * int(np.prod(rows)) * int(shape[0])
+
+    known: dict[Any, Callable[..., int]] = {ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    if "bitsandbytes" in sys.modules:
+        known[ops.bitsandbytes.gemv_4bit] = product
+    return known
+
+
+def _seconds(predictor: Tagger, part: Sequence[Instance], batch: int) -> float:
+    _synchronise()
+    start = time.perf_counter()
+    predictor(part, batch)
+    _synchronise()
+    return time.perf_counter() - start
+
+
+def _synchronise() -> None:
+    """Wait until the device has done what it was given."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.synchronize()

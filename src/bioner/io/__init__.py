@@ -1,0 +1,1 @@
+"""Files, tables, progress and heartbeats: what reads and writes, and knows nothing of NER."""

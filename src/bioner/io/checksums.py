@@ -1,0 +1,39 @@
+"""What vouches for files: SHA-256, the id that git gives a file's content, or sizes and times."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+CHECKSUMS: dict[str, Callable[[bytes], str]] = {
+    "sha256": lambda content: hashlib.sha256(content).hexdigest(),
+    "git_blob": lambda content: hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
+}
+
+
+def stated(file: Mapping[str, Any]) -> dict[str, str]:
+    """The checksums that a file's catalogue entry states, by kind."""
+    return {kind: file[kind] for kind in CHECKSUMS if file[kind]}
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, or of the names and contents of everything in a folder."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for part in sorted(path.rglob("*")):
+        if part.is_file():
+            digest.update(f"{part.relative_to(path)}\0{part.stat().st_size}\0".encode())
+            digest.update(part.read_bytes())
+    return digest.hexdigest()
+
+
+def listing(folder: Path | str | None) -> list[list[Any]]:
+    """Sizes and times of a folder's files: what tells another model under the same name, and takes no time."""
+    files = sorted(Path(folder).rglob("*")) if folder and Path(folder).is_dir() else []
+    return [
+        [str(path.relative_to(str(folder))), path.stat().st_size, path.stat().st_mtime_ns]
+        for path in files
+        if path.is_file()
+    ]

@@ -1,0 +1,62 @@
+"""CSV tables: read with their columns checked, written whole or not at all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from bioner.errors import InputError
+from bioner.io.files import atomic_path
+
+Schema = dict[str, type[pl.DataType]]
+
+
+def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.DataFrame:
+    """A CSV file of exactly these columns, those of `required` filled in every row; empty fields are null."""
+    if path.is_dir():
+        raise InputError(path, "a folder", "a CSV table", "Name the file in it.")
+    try:
+        table = pl.read_csv(path, schema=schema, glob=False)
+    except FileNotFoundError:
+        raise InputError(path, "no such file", "a CSV table", "Run the stage that makes it.") from None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        # Not the library's words: they quote the file, which may be any, with text that is not to be shown.
+        column = next((name for name in schema if f"'{name}'" in str(error)), None)
+        found = f"an unreadable table (column {column})" if column else "an unreadable table"
+        raise InputError(path, found, f"the columns {', '.join(schema)}", "Remake the file.") from None
+    if not path.read_bytes().endswith(b"\n"):
+        raise InputError(path, "a table that ends within a line", "a whole one", "It was cut short: copy it again.")
+    for name in required:
+        if table[name].null_count():
+            line = table[name].is_null().arg_true()[0] + 2
+            raise InputError(f"{path}:{line}", f"no {name}", "one in every row", "Remake the file.")
+    return table
+
+
+def check_table(path: Path) -> None:
+    """InputError where a CSV file cannot go by that name."""
+    if path.suffix.lower() in (".gz", ".zst"):
+        raise InputError(path, "a compressed table", "a plain .csv", "Leave the suffix out.")
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a CSV file, whole or not at all."""
+    check_table(path)
+    with atomic_path(path) as temporary:
+        table.write_csv(temporary)
+
+
+def as_markdown(table: pl.DataFrame) -> str:
+    """A table as text for a terminal, numbers to the right."""
+    with pl.Config(
+        tbl_formatting="MARKDOWN",
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=200,
+        fmt_str_lengths=100,
+        float_precision=2,
+        tbl_cell_numeric_alignment="RIGHT",
+    ):
+        return str(table)

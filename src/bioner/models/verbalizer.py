@@ -1,0 +1,75 @@
+"""How an LLM writes tags: by their names as in the paper, by one letter, or by pieces made for them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from transformers import AddedToken, PreTrainedModel, PreTrainedTokenizerBase
+
+from bioner.data.tags import OUTSIDE, tag_set
+from bioner.errors import InputError
+
+Style = Literal["names", "letters", "pieces"]
+LETTERS = "ABCDEFGHIJKLMNPQRSTUVWXYZ"  # without O, which is a tag
+
+
+class Verbalizer:
+    """What is written for each tag: its name, a letter (capital for B-, small for I-), or a piece of its own.
+
+    The paper explains its slowness on BioRED by the many pieces that `SequenceVariant` takes (section IV.D).
+    """
+
+    def __init__(self, types: Sequence[str], style: Style = "names") -> None:
+        tags = tag_set(types)
+        self.style = style
+        if style == "letters":
+            if len(types) > len(LETTERS):
+                raise InputError("verbalizer", f"{len(types)} entity types", f"at most {len(LETTERS)}", "Take names.")
+            letters = dict(zip(types, LETTERS, strict=False))
+            self._written = {f"B-{type_}": letter for type_, letter in letters.items()}
+            self._written |= {f"I-{type_}": letter.lower() for type_, letter in letters.items()}
+            self._written[OUTSIDE] = OUTSIDE
+        else:
+            self._written = {tag: f"<{tag}>" if style == "pieces" else tag for tag in tags}
+        self._names = {written: tag for tag, written in self._written.items()}
+
+    def __getitem__(self, tag: str) -> str:
+        """What is written for a tag; a tag of an unknown type by its name."""
+        return self._written.get(tag, tag)
+
+    def read(self, text: str) -> str:
+        """An answer with its tags by their names."""
+        if self.style == "names":
+            return text
+        return "\n".join(self._line(line) for line in text.split("\n"))
+
+    def _line(self, line: str) -> str:
+        token, colon, written = line.rpartition(":")
+        return f"{token}{colon}{self._names.get(written.strip(), written)}"
+
+    def add_to(self, tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+        """Give tags pieces of their own where the style has them; the tag of each id."""
+        if self.style != "pieces":
+            return {}
+        tokenizer.add_tokens([AddedToken(written, normalized=False) for written in self._names])
+        return {tokenizer.convert_tokens_to_ids(written): tag for written, tag in self._names.items()}
+
+
+def resize_for_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pieces: Mapping[int, str]) -> None:
+    """Room in the model for new pieces; each begins as the mean of the pieces of the tag it stands for.
+
+    Made of the base model alone, so that an adapter finds the same rows again.
+    """
+    before = model.get_input_embeddings().weight.shape[0]
+    if before < len(tokenizer) - len(pieces):
+        found = f"{before} rows of embeddings for the {len(tokenizer) - len(pieces)} pieces of its tokenizer"
+        raise InputError(model.config.name_or_path, found, "a row a piece", "Take model and tokenizer of one release.")
+    if not pieces:
+        return
+    model.resize_token_embeddings(max(before, len(tokenizer)), mean_resizing=False)
+    layers = {id(layer): layer for layer in (model.get_input_embeddings(), model.get_output_embeddings())}
+    tables = {id(layer.weight): layer.weight for layer in layers.values()}
+    with torch.no_grad():
+        for weight in tables.values():
+            for number, text in pieces.items():
+                weight[number] = weight[tokenizer(text, add_special_tokens=False)["input_ids"]].float().mean(0)

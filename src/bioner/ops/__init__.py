@@ -1,0 +1,1 @@
+"""Before, around and after a run: plan, doctor, status, Slurm, profiles."""

@@ -1,0 +1,1 @@
+"""Reading a result tree: cells, run records, and whether files belong together."""

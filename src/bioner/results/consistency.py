@@ -1,0 +1,155 @@
+"""Whether a cell's files belong to this data and configuration: by checksums and settings, with the reason if not."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bioner.errors import InputError
+from bioner.io.checksums import sha256_of
+from bioner.io.files import parse_json, read_text
+from bioner.settings.catalogue import training_settings
+from bioner.settings.config import Tree
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+ROUNDING = 1e-6  # points of F1 that sums in another order may differ by
+SHOWN = 12  # digits of a checksum
+MACHINE = ("resources",)  # what of the settings says how a result is come by, and not what it is
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How a model of the configuration is trained: its settings, and the values that a search may choose."""
+
+    settings: Tree
+    search: Mapping[str, Sequence[Any]]
+
+
+def expected_of(entry: Tree) -> Expected:
+    """What the runs of a catalogue entry must have been trained with."""
+    return Expected(training_settings(entry), entry["search_space"] or {})
+
+
+def checksums_of(data: Path) -> dict[str, str]:
+    """SHA-256 of a corpus's instances, by split; those that are not there are left out."""
+    paths = {split: data / f"{split}.jsonl" for split in ("train", "dev", "test")}
+    return {split: sha256_of(path) for split, path in paths.items() if path.is_file()}
+
+
+def read_run(path: Path) -> Tree | None:
+    """A run.json; None where there is none. InputError where it is broken."""
+    if not path.is_file():
+        return None
+    record = parse_json(read_text(path), str(path), whole_file=True)
+    if not isinstance(record, dict):
+        raise InputError(path, "something else", "what `bioner train` or `predict` wrote", "Make it again.")
+    return record
+
+
+def find_mismatches(
+    cell: Path, runs: Sequence[tuple[int, str]], data: Mapping[str, str], expected: Expected | None
+) -> Iterator[str]:
+    """Why runs (seed, decoding) of a cell must not stand beside the others; nothing where they may.
+
+    `data` are the checksums of the corpus as it lies there; `expected` is how the configuration trains the model, where
+    that is known. Records of earlier versions, which say less, are held against what they say.
+    """
+    first: tuple[int, Tree] | None = None
+    for seed in dict.fromkeys(seed for seed, _ in runs):
+        place = cell / f"seed{seed}" / "run.json"
+        if (trained := read_run(place)) is None:
+            continue
+        if trained.get("seed") not in (None, seed):
+            yield f"seed {seed}: its run.json is of seed {trained['seed']}"
+        for split in ("train", "dev"):
+            yield from _other_data(f"seed {seed}: trained on", split, _data(trained).get(split), data)
+        settings = trained.get("settings")
+        if not isinstance(settings, dict):
+            continue
+        if expected and (found := _apart(settings, expected)):
+            yield f"seed {seed}: trained by another configuration ({found})"
+        if first and (found := difference(comparable(settings), comparable(first[1]))):
+            yield f"seed {seed}: trained otherwise than seed {first[0]} ({found})"
+        first = first or (seed, settings)
+    for seed, decoding in runs:
+        predicted = read_run(cell / f"seed{seed}" / decoding / "run.json")
+        if predicted is None:
+            continue
+        known, where = _data(predicted), f"seed {seed}, {decoding}"
+        yield from _other_data(f"{where}: predicted for", "test", known.get("gold"), data)
+        training = cell / f"seed{seed}" / "run.json"
+        if known.get("training") and training.is_file() and known["training"] != sha256_of(training):
+            yield f"{where}: predicted by a training that was replaced since"
+
+
+def buckets_of(scores: pl.DataFrame) -> tuple[str, ...]:
+    """The buckets of entity length that a score table has, in its order."""
+    return tuple(scores.filter(scorer="semeval", scheme="strict", label="all")["stratum"].unique(maintain_order=True))
+
+
+def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None:
+    """The first system that was compared with another strict F1, or with other seeds, than its scores have.
+
+    Both are of one dataset. A comparison's F1 is of the counts of all seeds together.
+    """
+    counts = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    systems = counts.group_by("model", "decoding").agg(pl.len(), pl.col("correct", "possible", "actual").sum())
+    now = {(model, decoding): rest for model, decoding, *rest in systems.iter_rows()}
+    for row in comparisons.filter(measure="f1", stratum="all").iter_rows(named=True):
+        for side in ("", "baseline_"):
+            whose, f1, seeds = (row[f"{side}model"], row[f"{side}decoding"]), row[f"{side}score"], row[f"{side}seeds"]
+            if whose not in now:
+                continue
+            there, correct, possible, actual = now[whose]
+            if seeds not in (None, there):
+                return f"{' '.join(whose)} compared under {seeds} seeds and scored under {there}"
+            scored = 200 * correct / (possible + actual) if possible + actual else None
+            if None not in (f1, scored) and abs(f1 - scored) > ROUNDING:
+                return f"{' '.join(whose)} compared with {f1:.2f} F1 and scored with {scored:.2f}"
+    return None
+
+
+def comparable(settings: Tree) -> Tree:
+    """What results depend on of the settings that a run records: not on how the machine was used."""
+    try:
+        kept = training_settings(settings)
+    except (KeyError, TypeError, AttributeError):
+        kept = settings
+    return {name: value for name, value in kept.items() if name not in MACHINE}
+
+
+def difference(one: object, other: object, path: str = "") -> str | None:
+    """The first setting that differs, `train.epochs 3, not 20`; None where all are the same."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted(one.keys() | other.keys()):
+            found = difference(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
+            if found:
+                return found
+        return None
+    return None if one == other else f"{path} {one}, not {other}"
+
+
+def _apart(settings: Tree, expected: Expected) -> str | None:
+    """The first setting that the configuration has otherwise; searched ones may be any that it lists."""
+    found, wanted = comparable(settings), comparable(expected.settings)
+    train = dict(found.get("train") or {})
+    for name, values in expected.search.items():
+        if train.get(name) in values:
+            train[name] = (wanted.get("train") or {}).get(name)
+    source, asked = dict(found.get("source") or {}), wanted.get("source") or {}
+    if not COMMIT.fullmatch(str(asked.get("revision"))):
+        source["revision"] = asked.get("revision")  # a branch, which stood for the commit that the run names
+    return difference({**found, "train": train, "source": source}, wanted)
+
+
+def _data(record: Tree) -> Mapping[str, Any]:
+    data = record.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _other_data(what: str, split: str, found: object, data: Mapping[str, str]) -> Iterator[str]:
+    if found and split in data and found != data[split]:
+        yield f"{what} another {split}.jsonl ({str(found)[:SHOWN]}…) than lies there ({data[split][:SHOWN]}…)"

@@ -1,0 +1,52 @@
+"""Where every file of a result tree lies, relative to `results/`; left out, names are Snakemake's wildcards.
+
+{dataset}/{model}/scores.csv, search.csv, timing.csv       a cell: all seeds and decodings
+{dataset}/{model}/trials/{trial}/history.csv, run.json     a trial of its hyper-parameter search
+{dataset}/{model}/seed{seed}/model, history.csv, run.json  a training
+{dataset}/{model}/seed{seed}/{decoding}/predictions.jsonl  a run on test; the same below dev/ for the dev set
+"""
+
+WEIGHTS = "model"  # the folder of a trained model
+RECORD = "run.json"  # how a training or a prediction was made
+HISTORY = "history.csv"
+RAW = "raw.jsonl.gz"
+PREDICTIONS = "predictions.jsonl"
+ALIGNMENT = "alignment.csv"
+SCORES = "scores.csv"
+TIMING = "timing.csv"
+SEARCH = "search.csv"
+WINNER = "winner.json"
+COMPARISONS = "comparisons.csv"
+SELECTION = "selection.csv"
+
+
+def dataset_path(name: str, dataset: str = "{dataset}") -> str:
+    """Return the path of a file about all systems of a corpus."""
+    return f"{dataset}/{name}"
+
+
+def cell_path(name: str, dataset: str = "{dataset}", model: str = "{model}") -> str:
+    """Return the path of a file about all seeds and decodings of a model on a corpus."""
+    return f"{dataset}/{model}/{name}"
+
+
+def trial_path(name: str, dataset: str = "{dataset}", model: str = "{model}", trial: str = "{trial}") -> str:
+    """Return the path of a file of one trial of a search."""
+    return cell_path(f"trials/{trial}/{name}", dataset, model)
+
+
+def seed_path(name: str, dataset: str = "{dataset}", model: str = "{model}", seed: int | str = "{seed}") -> str:
+    """Return the path of a file of one training."""
+    return cell_path(f"seed{seed}/{name}", dataset, model)
+
+
+def run_path(
+    name: str,
+    dataset: str = "{dataset}",
+    model: str = "{model}",
+    seed: int | str | None = "{seed}",
+    decoding: str = "{decoding}",
+    part: str = "",
+) -> str:
+    """Return the path of a file of one prediction; `part` is `dev/` for the dev set."""
+    return cell_path(f"seed{seed}/{decoding}/{part}{name}", dataset, model)

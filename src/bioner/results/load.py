@@ -1,0 +1,200 @@
+"""The files that reports are made of: what is sound is read and put together, what is not is named with the reason."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from bioner.corpora.statistics import STATISTICS, read_statistics
+from bioner.errors import InputError
+from bioner.inference.timing import TIMING, read_timing
+from bioner.io.tables import Schema, read_table
+from bioner.realignment.realign import ALIGNMENT
+from bioner.results.cells import SOUND, CellOutcome, cells_table, failure_of, missing
+from bioner.results.consistency import Expected, buckets_of, checksums_of, find_mismatches, find_outdated
+from bioner.results.provenance import ORIGINS, read_origins
+from bioner.results.runs import CURVES, RUNS, read_runs
+from bioner.scoring.compare import COMPARISON, read_comparisons
+from bioner.scoring.score import concat_scores, read_scores
+from bioner.scoring.selection import SELECTION, read_selection
+from bioner.scoring.table import SCORE_SCHEMA
+
+ALIGNED: Schema = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "seed": pl.Int64,
+    "decoding": pl.String,
+    "sentences": pl.Int64,
+    **dict.fromkeys(
+        (
+            *("gold_tokens", "output_tokens", "exact", "substituted", "dropped", "added"),
+            *("illegal_tags", "orphan_tags", "truncated", "gold_entities", "reachable_entities"),
+        ),
+        pl.Int64,
+    ),
+}
+SCHEMAS = {
+    "scores": SCORE_SCHEMA,
+    "statistics": STATISTICS,
+    "timing": TIMING,
+    "runs": RUNS,
+    "curves": CURVES,
+    "comparisons": COMPARISON,
+    "selection": SELECTION,
+    "alignments": ALIGNED,
+    "origins": ORIGINS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything reports are made of, read from results and data folders.
+
+    `cells` says of every cell whether its files are among the others (reporting/cells); `faults`, which files beside
+    scores are not, and why.
+    """
+
+    scores: pl.DataFrame
+    statistics: pl.DataFrame
+    timing: pl.DataFrame
+    runs: pl.DataFrame
+    curves: pl.DataFrame
+    comparisons: pl.DataFrame
+    selection: pl.DataFrame
+    alignments: pl.DataFrame
+    origins: pl.DataFrame
+    cells: pl.DataFrame
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContext:
+    """What a report needs to know besides its files.
+
+    `left_out` are corpora, and why they are; `failed`, jobs and their logs; `expected`, how the configuration trains
+    its models: without it a cell of another configuration is known only where its seeds are at odds.
+    """
+
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+
+
+Tables = dict[str, pl.DataFrame]
+
+
+def load_results(
+    results: Path, data: Path, datasets: Sequence[str], models: Sequence[str], context: ReportContext
+) -> Results:
+    """Read the files of these cells, in this order; what is broken, or made for other data, is named and left out."""
+    found: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema=schema)] for name, schema in SCHEMAS.items()}
+    cells: list[CellOutcome] = []
+    unread: list[str] = []
+    buckets: tuple[str, tuple[str, ...]] | None = None  # of entity length, and the first cell that has them
+
+    def add(name: str, path: Path, read: Callable[[Path], pl.DataFrame]) -> None:
+        if path.is_file():
+            try:
+                found[name].append(read(path))
+            except InputError as error:
+                unread.append(str(error))
+
+    for dataset in datasets:
+        checksums, sound = checksums_of(data / dataset), []
+        for model in models:
+            folder = results / dataset / model
+            cell, tables = _cell(folder, dataset, model, checksums, context)
+            if tables:
+                mine = f"{dataset} × {model}", buckets_of(tables["scores"])
+                buckets = buckets or mine
+                if mine[1] != buckets[1]:
+                    reason = f"scored in lengths {', '.join(mine[1])}, not {', '.join(buckets[1])} as {buckets[0]}"
+                    cell, tables = CellOutcome(dataset, model, "refused", reason), {}
+            cells.append(cell)
+            for name, table in tables.items():
+                found[name].append(table)
+            if cell.state in SOUND:
+                sound.append(model)
+                add("timing", folder / "timing.csv", partial(_of, dataset, read_timing, [model]))
+        add("statistics", data / dataset / "stats.csv", partial(_of, dataset, read_statistics, sound))
+        compared = partial(_comparisons, pl.concat(found["scores"]).filter(dataset=dataset))
+        add("comparisons", results / dataset / "comparisons.csv", partial(_of, dataset, compared, sound))
+        add("selection", results / dataset / "selection.csv", partial(_of, dataset, read_selection, sound))
+    return Results(
+        **{name: pl.concat(tables) for name, tables in found.items()},
+        cells=cells_table(cells),
+        faults=tuple(unread),
+    )
+
+
+def _cell(
+    folder: Path, dataset: str, model: str, checksums: Mapping[str, str], context: ReportContext
+) -> tuple[CellOutcome, Tables]:
+    """What became of a cell, and its tables where they may stand beside the others."""
+    path = folder / "scores.csv"
+    if not path.is_file():
+        return missing(dataset, model, context.left_out, context.failed), {}
+    try:
+        scores = _scores_of(dataset, model, path)
+        runs = [(seed, decoding) for seed, decoding in scores.select("seed", "decoding").unique().sort(pl.all()).rows()]
+        if reasons := list(find_mismatches(folder, runs, checksums, context.expected.get(model))):
+            return CellOutcome(dataset, model, "refused", "; ".join(reasons)), {}
+        trained, curves = read_runs(folder, dataset, model, sorted({seed for seed, _ in runs}))
+        origins = read_origins(folder, dataset, model, runs)
+        alignments = pl.concat([pl.DataFrame(schema=ALIGNED), *_alignments(folder, scores)])
+    except InputError as error:
+        return CellOutcome(dataset, model, "broken", str(error)), {}
+    failure = failure_of(dataset, model, context.failed)
+    return CellOutcome(dataset, model, "incomplete", *failure) if failure else CellOutcome(dataset, model, "done"), {
+        "scores": scores,
+        "runs": trained,
+        "curves": curves,
+        "alignments": alignments,
+        "origins": origins,
+    }
+
+
+def _comparisons(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Comparisons of the very predictions that were scored."""
+    table = read_comparisons(path)
+    if found := find_outdated(table, scores):
+        raise InputError(path, found, "comparisons of what is scored now", "Compare again with `bioner compare-all`.")
+    return table
+
+
+def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
+    table = concat_scores([read_scores(path)])
+    for found in table.select("dataset", "model").unique().iter_rows():
+        if found != (dataset, model):
+            remedy = "Score the cell again, with --dataset and --model."
+            raise InputError(path, f"scores of {found[0]} by {found[1]}", f"{dataset} by {model}", remedy)
+    strict = table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    runs = table.select("seed", "decoding").unique(maintain_order=True)
+    for seed, decoding in runs.join(strict, on=["seed", "decoding"], how="anti", nulls_equal=True).iter_rows():
+        remedy = "The file was cut short, perhaps: score the cell again."
+        raise InputError(path, f"no strict F1 of seed {seed}, {decoding}", "every score of every run", remedy)
+    return table
+
+
+def _alignments(cell: Path, scores: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """One row a scored prediction file that came out of realignment."""
+    keys = ("dataset", "model", "seed", "decoding")
+    for whose in scores.select(keys).unique(maintain_order=True).iter_rows():
+        path = cell / f"seed{whose[2]}" / whose[3] / "alignment.csv"
+        if path.is_file():
+            names = [name for name in ALIGNED if name in ALIGNMENT]
+            sums = read_table(path, ALIGNMENT, ["id"]).select(pl.len().alias("sentences"), pl.col(names).sum())
+            row = sums.with_columns(pl.lit(value).alias(name) for name, value in zip(keys, whose, strict=True))
+            yield row.select(pl.col(name).cast(kind) for name, kind in ALIGNED.items())
+
+
+def _of(dataset: str, read: Callable[[Path], pl.DataFrame], models: Sequence[str], path: Path) -> pl.DataFrame:
+    """A table about one dataset; of its systems those that are in the report."""
+    table = read(path)
+    for (found,) in table.select("dataset").unique().iter_rows():
+        if found != dataset:
+            raise InputError(path, f"rows of {found}", f"of {dataset} alone", "Remake it with --dataset, or move it.")
+    columns = [name for name in ("model", "baseline_model") if name in table.columns]
+    return table.filter(pl.col(name).is_in(models) for name in columns) if columns else table

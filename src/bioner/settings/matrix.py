@@ -1,0 +1,155 @@
+"""Which systems a run has: seeds, decodings, drafts, members of ensembles, and who is compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bioner.errors import InputError
+from bioner.settings.catalogue import BEST, HEADLINE, LEXICAL, TRAINED, find, from_hub, load_catalogue, trials_of
+from bioner.settings.config import Tree
+from bioner.settings.yaml_files import place_of
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """What a run is made of: the configuration, checked and completed, and both catalogues."""
+
+    settings: Tree
+    datasets: Mapping[str, Tree]
+    models: Mapping[str, Tree]
+
+    @property
+    def first_seed(self) -> int:
+        """The seed of searches, and of models without randomness."""
+        seed: int = self.settings["seeds"][0]
+        return seed
+
+    @property
+    def timed_seeds(self) -> list[int]:
+        """The seeds whose weights are timed."""
+        seeds: list[int] = self.settings["seeds"][: self.settings["timing"]["seeds"]]
+        return seeds
+
+    @property
+    def compared(self) -> list[str]:
+        """The systems that are compared in pairs; what oracle and all-o score is no finding."""
+        return [name for name in self.settings["models"] if self.models[name]["control"] not in ("oracle", "all-o")]
+
+    @property
+    def has_comparisons(self) -> bool:
+        """Whether there are two systems to compare."""
+        return len(self.compared) > 1
+
+    @property
+    def candidates(self) -> list[str]:
+        """The models of which dev scores choose the best encoder and the best LLM.
+
+        An LLM with a head is neither: it is compared with both.
+        """
+        return [name for name in self.settings["models"] if self.models[name]["family"] in BEST.values()]
+
+    @property
+    def has_selection(self) -> bool:
+        """Whether the run has both families, and so chooses the best of each on dev."""
+        return {self.models[name]["family"] for name in self.candidates} == set(BEST.values())
+
+    def is_trained(self, model: str) -> bool:
+        """Whether a model has weights: controls and ensembles have none."""
+        return self.models[model]["family"] in TRAINED
+
+    def is_ensemble(self, model: str) -> bool:
+        """Whether a model's predictions are made of others'."""
+        return bool(self.models[model]["family"] == "ensemble")
+
+    def is_searched(self, model: str) -> bool:
+        """Whether the run searches for a model's hyper-parameters."""
+        return bool(self.settings["run_search"] and trials_of(self.models[model]))
+
+    def seeds(self, model: str) -> list[int]:
+        """Return the seeds a model runs under: controls have no randomness and run once."""
+        is_control = self.models[model]["family"] == "control"
+        return [self.first_seed] if is_control else list(self.settings["seeds"])
+
+    def seed_beside(self, model: str, seed: int) -> int:
+        """Return the seed under which another system's job with this seed takes a model's predictions."""
+        return seed if self.is_trained(model) else self.first_seed
+
+    def decodings(self, model: str) -> list[str]:
+        """Return the decodings a model is run with: LLMs those configured, everything else `direct`."""
+        return list(self.settings["decodings"]) if self.models[model]["family"] == "llm" else ["direct"]
+
+    def headline(self, model: str) -> str:
+        """Return the decoding a model is compared by: `constrained` if an LLM is run with it, as it loses nothing."""
+        return max(self.decodings(model), key=HEADLINE.index)
+
+    def draft(self, model: str) -> str | None:
+        """Return the model whose predictions an LLM's constrained decoding drafts from; None if it needs none."""
+        entry = self.models[model]
+        source: str = entry["predict"]["draft"]
+        return None if entry["family"] != "llm" or source in LEXICAL else source
+
+    def members(self, ensemble: str) -> list[tuple[str, bool]]:
+        """Return the models that an ensemble may take predictions of, and whether dev scores choose among them."""
+        found: list[tuple[str, bool]] = []
+        for member in self.models[ensemble]["members"]:
+            if member in BEST:
+                found += [(name, True) for name in self.candidates if self.models[name]["family"] == BEST[member]]
+            else:
+                found.append((member, False))
+        return found
+
+    def chooses_members(self, ensemble: str) -> bool:
+        """Whether an ensemble takes the best of a family on dev."""
+        return bool(BEST.keys() & set(self.models[ensemble]["members"]))
+
+    def required(self) -> dict[str, Tree]:
+        """Return the trained models of a run: those it names, members of its ensembles, and models drafted from."""
+        found: dict[str, Tree] = {}
+        names = list(self.settings["models"])
+        while names:
+            name = names.pop(0)
+            names += [member for member in self.models[name]["members"] if member not in BEST]
+            if self.is_trained(name):
+                found[name] = self.models[name]
+            source = self.draft(name)
+            if source in self.models and "constrained" in self.settings["decodings"]:
+                names.append(str(source))
+        return found
+
+    def downloaded(self) -> Sequence[str]:
+        """Return the required models whose weights come from the hub."""
+        return [name for name, entry in self.required().items() if from_hub(entry)]
+
+
+def load_matrix(config: Tree, files: Sequence[Path]) -> Matrix:
+    """Return the matrix of a configuration.
+
+    Args:
+        config: The configuration, checked and completed.
+        files: The YAML files it was read from, to name the line of a mistake.
+
+    Raises:
+        InputError: A name is in no catalogue, or an ensemble lacks what it chooses from.
+    """
+    catalogues = {kind: load_catalogue(kind, config) for kind in ("datasets", "models")}
+    for kind, catalogue in catalogues.items():
+        for position, name in enumerate(config[kind]):
+            find(catalogue, name, kind.removesuffix("s"), place_of([kind, position], files, name))
+    _check_choices(config["models"], catalogues["models"])
+    for position, name in enumerate(config["show_restricted_text"]):
+        find(catalogues["datasets"], name, "dataset", place_of(["show_restricted_text", position], files, name))
+    return Matrix(config, catalogues["datasets"], catalogues["models"])
+
+
+def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
+    """Where an ensemble of the run has the best of a family, the run has one of that family: InputError."""
+    for name in names:
+        members = models[name]["members"]
+        for best in BEST.keys() & set(members):
+            family = BEST[best]
+            if not any(models[other]["family"] == family for other in names):
+                found, expected = f"{best!r} and no {family} among the models", "one to choose from"
+                raise InputError(f"{name}.members", found, expected, "Add a model to `models`, or name the member.")
+            if named := [other for other in members if other not in BEST and models[other]["family"] == family]:
+                found, expected = f"{best!r} and {named[0]!r}", "one or the other: they may be the same"
+                raise InputError(f"{name}.members", found, expected, "Remove one of them.")

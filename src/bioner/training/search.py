@@ -1,0 +1,252 @@
+"""Hyper-parameter search on dev: trials ranked, the winner's weights taken over, the losers' given up."""
+
+import contextlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bioner.errors import InputError
+from bioner.io.files import atomic_path, parse_json, read_text
+from bioner.io.tables import Schema
+from bioner.settings.config import Tree
+
+log = logging.getLogger(__name__)
+
+HYPERPARAMETERS: Schema = {
+    "learning_rate": pl.Float64,
+    "head_learning_rate": pl.Float64,
+    "batch_size": pl.Int64,
+    "epochs": pl.Float64,
+    "warmup_ratio": pl.Float64,
+    "weight_decay": pl.Float64,
+}
+KEPT: Schema = {
+    "epoch": pl.Float64,
+    "step": pl.Int64,
+    "dev_loss": pl.Float64,
+    "dev_strict_f1": pl.Float64,
+    "dev_relaxed_f1": pl.Float64,
+}
+SEARCH: Schema = {
+    "trial": pl.String,
+    "winner": pl.Boolean,
+    **HYPERPARAMETERS,
+    "best_epoch": pl.Float64,
+    "dev_strict_f1": pl.Float64,
+    "dev_relaxed_f1": pl.Float64,
+    "dev_loss": pl.Float64,
+    "seconds": pl.Float64,
+    "gpu_hours": pl.Float64,
+    "energy_kwh": pl.Float64,
+    "peak_memory_gb": pl.Float64,
+    "peak_gpu_memory_gb": pl.Float64,
+    "trials": pl.Int64,
+    "expected_best_dev_f1": pl.Float64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A finished trial: its folder, and its run.json."""
+
+    folder: Path
+    record: Tree
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def kept(self) -> Tree:
+        """Epoch and dev scores of the weights; all empty for a trial that diverged."""
+        kept: Tree = self.record["kept"]
+        return kept
+
+    @property
+    def weights(self) -> Path:
+        """Where the weights are, as long as no other trial is better."""
+        return self.folder / "model"
+
+    @property
+    def merit(self) -> tuple[bool, float, bool, float, str]:
+        """Lower is better: with higher strict F1 on dev, then with lower dev loss, then by name."""
+        f1, loss = self.kept["dev_strict_f1"], self.kept["dev_loss"]
+        return f1 is None, -(f1 or 0.0), loss is None, loss or 0.0, self.name
+
+    @property
+    def common(self) -> str:
+        """What trials of one search have in common: everything but what they search over."""
+        settings, over = dict(self.record["settings"]), self.record["trial"]["over"]
+        settings["train"] = {name: value for name, value in settings["train"].items() if name not in over}
+        for beside in ("predict", "search_space"):
+            settings.pop(beside, None)
+        return json.dumps([settings, sorted(over), self.record["seed"], self.record["data"]], sort_keys=True)
+
+
+def read_trial(folder: Path) -> Trial:
+    """A finished trial; InputError where the folder holds none, or another one's."""
+    path = folder.resolve() / "run.json"
+    record = parse_json(read_text(path), str(path), whole_file=True)
+    remedy = "Remove its folder and run the same command again."
+    try:
+        about, kept, train = record["trial"], record["kept"], record["settings"]["train"]
+        numbers = [kept[name] for name in KEPT] + [train[name] for name in HYPERPARAMETERS] + [record["energy_kwh"]]
+        sound = (
+            all(value is None or (type(value) in (int, float) and math.isfinite(value)) for value in numbers)
+            and isinstance(about["over"], list)
+            and {"seed", "data"} <= record.keys()
+            and gpu_hours(record) >= 0
+        )
+        name = about["name"]
+    except (KeyError, TypeError, AttributeError):
+        sound, name = False, None
+    if not sound:
+        raise InputError(path, "no record of a trial", "what `bioner train --searched` wrote", remedy)
+    if name != path.parent.name:
+        raise InputError(path, f"the trial {name!r}", f"one named as its folder, {path.parent.name!r}", remedy)
+    return Trial(path.parent, record)
+
+
+def rank(trials: Iterable[Trial]) -> list[Trial]:
+    """Trials from the best on: higher strict F1 on dev, then lower dev loss, then name; without scores last.
+
+    InputError where trials differ in more than they search over, or none has a score.
+    """
+    ranked = sorted(trials, key=lambda trial: trial.merit)
+    for other in ranked[1:]:
+        if other.common != ranked[0].common:
+            found = f"other settings, data or seeds in {ranked[0].name} and {other.name}"
+            raise InputError("search", found, "trials that differ in what is searched over", "Train both again.")
+    if ranked[0].kept["dev_loss"] is None:
+        found = f"no trial that did not diverge among {', '.join(trial.name for trial in ranked)}"
+        raise InputError("search", found, "a finite loss in one of them", "Search lower learning rates.")
+    return ranked
+
+
+def search_table(ranked: Sequence[Trial]) -> pl.DataFrame:
+    """`search.csv`: a row a trial, the winner first.
+
+    Beside them the expected best dev F1 of `trials` trials drawn without replacement from these: the row tells what a
+    budget of so many would have given on average (after Dodge et al. 2019, "Show Your Work"; unbiased as in Tang et
+    al. 2020). A trial that diverged counts as 0 there. Empty where trials have no F1.
+    """
+    scores = [trial.kept["dev_strict_f1"] for trial in ranked]
+    scored = any(score is not None for score in scores)
+    expected = expected_best([score or 0.0 for score in scores]) if scored else [None] * len(scores)
+    rows = [
+        {
+            "trial": trial.name,
+            "winner": number == 0,
+            **{name: trial.record["settings"]["train"][name] for name in HYPERPARAMETERS},
+            "best_epoch": trial.kept["epoch"],
+            **{name: trial.kept[name] for name in ("dev_strict_f1", "dev_relaxed_f1", "dev_loss")},
+            "seconds": trial.record["wall_seconds"],
+            "gpu_hours": gpu_hours(trial.record),
+            "energy_kwh": trial.record["energy_kwh"],
+            **{name: trial.record.get(name) for name in ("peak_memory_gb", "peak_gpu_memory_gb")},
+            "trials": number + 1,
+            "expected_best_dev_f1": best,
+        }
+        for number, (trial, best) in enumerate(zip(ranked, expected, strict=True))
+    ]
+    return pl.DataFrame(rows, schema=SEARCH)
+
+
+def expected_best(scores: Sequence[float]) -> list[float]:
+    """The mean of the best of n scores drawn without replacement, for n from 1 to all.
+
+    Of the N scores in ascending order the k-th is the best of n in C(k-1, n-1) of C(N, n) draws.
+    """
+    ascending, count = sorted(scores), len(scores)
+    return [
+        sum(comb(place, drawn - 1) * score for place, score in enumerate(ascending)) / comb(count, drawn)
+        for drawn in range(1, count + 1)
+    ]
+
+
+def winner_of(ranked: Sequence[Trial]) -> Tree:
+    """`winner.json`: which trial won, the values it won with, and what by."""
+    best = ranked[0]
+    values = {name: best.record["settings"]["train"][name] for name in sorted(best.record["trial"]["over"])}
+    return {"trial": best.name, "seed": best.record["seed"], "train": values, "kept": best.kept}
+
+
+def read_winner(path: Path) -> Tree:
+    """What `bioner search` wrote about the winner."""
+    winner = parse_json(read_text(path), str(path), whole_file=True)
+    sound = isinstance(winner, dict) and isinstance(winner.get("train"), dict) and isinstance(winner.get("trial"), str)
+    if not sound or Path(winner["trial"]).name != winner["trial"]:
+        raise InputError(path, "no winner", "what `bioner search` wrote", "Remake it with `bioner search`.")
+    return dict(winner)
+
+
+def drop_losers(latest: Path) -> None:
+    """Remove the weights of every finished trial that another one beats; `latest` has just finished.
+
+    Each trial does so when it ends, in whatever order they end, so one model a search lies on the disk and not twelve.
+    Trials that were trained otherwise, and wait to be trained again, have no say and lose nothing; trials without
+    weights were beaten, or retired, and have no say either.
+    """
+    comparable = [trial for trial in _beside(read_trial(latest)) if trial.weights.is_dir()]
+    for loser in sorted(comparable, key=lambda trial: trial.merit)[1:]:
+        shutil.rmtree(loser.weights, ignore_errors=True)
+
+
+def retire(trials: Sequence[Trial]) -> None:
+    """Remove the weights of trials beside these that belong to the same search and are searched over no longer."""
+    named = {trial.folder for trial in trials}
+    for trial in _beside(trials[0]):
+        if trial.folder not in named and trial.weights.is_dir():
+            log.info("search: %s is searched over no longer; its weights go", trial.name)
+            shutil.rmtree(trial.weights, ignore_errors=True)
+
+
+def _beside(trial: Trial) -> list[Trial]:
+    """The finished trials of a trial's search, itself among them; what else lies in the folder is none of them."""
+    found = []
+    for path in sorted(trial.folder.parent.glob("*/run.json")):
+        with contextlib.suppress(InputError):
+            found.append(read_trial(path.parent))
+    return [other for other in found if other.common == trial.common]
+
+
+def use_winner(winner: Path, trials: Path, out: Path) -> None:
+    """The winning trial as the first seed's training; weights are linked, not copied, where the file system can."""
+    trial = read_trial(trials / read_winner(winner)["trial"])
+    if not trial.weights.is_dir():
+        found = "no weights: a trial that is no longer searched over had beaten it"
+        remedy = f"Remove this folder and {winner}, and run the same command again."
+        raise InputError(trials / trial.name, found, "the winner's weights", remedy)
+    with atomic_path(out / "model") as path:
+        shutil.copytree(trial.weights, path, copy_function=_link)
+    for name in ("history.csv", "run.json"):
+        with atomic_path(out / name) as path:
+            shutil.copyfile(trial.folder / name, path)
+
+
+def gpu_hours(record: Tree) -> float:
+    """Wall time of a training times the GPUs it had."""
+    return float(record["wall_seconds"]) / 3600 * len(gpus_of(record))
+
+
+def gpus_of(record: Tree) -> list[str]:
+    """Names of the GPUs that a training used."""
+    gpus: list[str] = record["gpus"][: record["settings"]["resources"]["gpus"]]
+    return gpus
+
+
+def _link(source: Any, target: Any) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(source, target)

@@ -1,0 +1,42 @@
+"""What the tests of readers share: a file, what a catalogue's format makes of it, and what it says of a broken one."""
+
+import pytest
+
+from bioner.corpora.changes import Changes
+from bioner.corpora.formats import READERS
+from bioner.errors import InputError
+from bioner.settings.catalogue import complete_entry
+
+SPLITS = {"train": "train", "dev": "dev", "test": "test"}
+
+
+def write(path, content):
+    """A file with its folder: text as UTF-8 and line ends as they are, or bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def read(path, form, changes=None, **keys):
+    """Sentences of a file as a catalogue entry of that format reads them."""
+    entry = complete_entry("datasets", "toy", {"format": form, "splits": SPLITS} | keys)
+    return list(READERS[form](path, entry, changes or Changes()))
+
+
+def refusal(path, form, changes=None, **keys):
+    """The message that reading the file stops with."""
+    with pytest.raises(InputError) as caught:
+        read(path, form, changes, **keys)
+    return str(caught.value)
+
+
+def mended(path, form, **keys):
+    """Sentences and changes with `on_error: repair`."""
+    changes = Changes("repair", folder=path.parent)
+    return read(path, form, changes, **keys), changes.listed
+
+
+def words_and_tags(sentence):
+    """A sentence as `word/TAG` words, the tag O left out: how expectations are written here."""
+    pairs = zip(sentence.tokens, sentence.tags, strict=True)
+    return " ".join(token if tag == "O" else f"{token}/{tag}" for token, tag in pairs)

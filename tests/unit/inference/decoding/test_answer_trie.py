@@ -1,0 +1,61 @@
+"""Lines of a word: every tag's, where they branch, and which tags may follow which."""
+
+from itertools import pairwise
+
+import pytest
+
+from bioner.data.tags import tag_set
+from bioner.inference.decoding.draft_length import DRAFT_LENGTHS, DraftLength, expected_cost
+from bioner.models.answer_trie import AnswerTrie, TokenAnswers
+from tests.unit.inference.decoding.conftest import TYPES
+
+
+def walked(word: TokenAnswers, tags: tuple[str, ...], tag: str) -> list[tuple[str, ...]]:
+    return [branch.choices[word.lines[tag][branch.depth]] for branch in word.branches(tags, tag)]
+
+
+def test_every_tag_is_told_apart_by_its_branches(tokenizer):
+    lines = AnswerTrie(tokenizer, tag_set(TYPES))
+    for word in lines.words(["gout", "C18:1", ":", "(", "TNF-α"]):
+        for tag in tag_set(TYPES):
+            left = walked(word, lines.after(""), tag)
+            assert left[-1] == (tag,)
+            assert all(set(after) < set(before) for before, after in pairwise(left))
+
+
+def test_choices_come_in_the_order_of_their_ids():
+    word = TokenAnswers({"O": (3, 9), "B-a": (1, 5), "I-a": (2, 5)})
+    assert list(word.branches(("O", "B-a", "I-a"), "O")[0].choices) == [1, 2, 3]
+
+
+def test_of_tags_that_look_the_same_the_first_stands():
+    word = TokenAnswers({"O": (3, 9), "B-ä": (1, 0, 5), "B-ö": (1, 0, 5)})
+    assert word.distinct(("O", "B-ä", "B-ö")) == ("O", "B-ä")
+
+
+@pytest.mark.parametrize("legal", [False, True])
+def test_what_may_follow(tokenizer, legal):
+    lines = AnswerTrie(tokenizer, tag_set(["a", "b"]), legal)
+    everything = ("O", "B-a", "I-a", "B-b", "I-b")
+    assert lines.after("") == lines.after("O") == (("O", "B-a", "B-b") if legal else everything)
+    assert lines.after("B-a") == lines.after("I-a") == (("O", "B-a", "I-a", "B-b") if legal else everything)
+
+
+def test_a_sentence_that_is_drafted_right_costs_one_pass_and_its_ids():
+    assert expected_cost(32, 20, 7.0, 50.0, 1.0) == pytest.approx(50 + 20 * 7)
+    assert expected_cost(1, 20, 7.0, 50.0, 0.9) == pytest.approx(20 * (50 + 7))
+    # Two words, drafted together: a second pass where the first is wrong.
+    assert expected_cost(2, 2, 7.0, 50.0, 0.9) == pytest.approx(50 + 14 + 0.1 * (50 + 7))
+
+
+def test_windows_grow_with_what_a_pass_costs_and_with_how_good_drafts_are():
+    def chosen(overhead, rows, right):
+        window = DraftLength(None, overhead, 27, 7.0)
+        window.learn(round(1000 * right), 1000)
+        return window.words(rows)
+
+    assert chosen(100, 1, 0.95) > chosen(100, 16, 0.95) > chosen(100, 512, 0.95) >= 1
+    assert chosen(100, 4, 0.99) > chosen(100, 4, 0.8)
+    assert chosen(0, 1, 0.95) == 1
+    assert chosen(1e6, 1, 0.95) in DRAFT_LENGTHS[-8:]
+    assert DraftLength(5, 100.0, 27, 7.0).words(3) == 5

@@ -1,0 +1,82 @@
+"""Free decoding: greedy whatever the model came with, or with its settings and a seed; never over its budget."""
+
+import pytest
+
+from bioner.inference.decoding.free import FreeDecoder
+from bioner.models.verbalizer import Verbalizer
+from tests.unit.inference.decoding.conftest import TYPES, random_llama
+
+
+@pytest.fixture
+def sampling(tokenizer):
+    """A model that ships with everything on that changes what is generated."""
+    model = random_llama(len(tokenizer))
+    model.generation_config.update(
+        do_sample=True, temperature=5.0, top_p=0.99, repetition_penalty=1.9, no_repeat_ngram_size=1, max_length=3
+    )
+    return model
+
+
+def test_greedy_whatever_the_model_ships_with(model, sampling, tokenizer, texts):
+    plain = FreeDecoder(model, tokenizer, TYPES, 5)(texts, 3)
+    assert FreeDecoder(sampling, tokenizer, TYPES, 5)(texts, 3) == plain
+    assert sampling.generation_config.temperature == 5.0, "the model is left as it was"
+
+
+def test_the_paper_s_way_inherits_the_settings_and_draws_by_the_seed(sampling, model, tokenizer, texts):
+    def written(seed):
+        return [output.text for output in FreeDecoder(sampling, tokenizer, TYPES, 5, inherit=True, seed=seed)(texts, 3)]
+
+    greedy = [output.text for output in FreeDecoder(model, tokenizer, TYPES, 5)(texts, 3)]
+    assert written(1) == written(1)
+    assert len({tuple(written(seed)) for seed in (1, 2)} | {tuple(greedy)}) == 3
+
+
+def test_shards_do_not_draw_the_same(sampling, tokenizer, texts):
+    decoder = FreeDecoder(sampling, tokenizer, TYPES, 5, inherit=True, seed=1)
+    assert decoder(texts, 3, 0) == decoder(texts, 3, 0) != decoder(texts, 3, 1)
+
+
+def test_settings_and_seed_are_told(sampling, tokenizer):
+    told = FreeDecoder(sampling, tokenizer, TYPES, 5, inherit=True, seed=7).settings
+    assert told["generation_seed"] == 7
+    assert (told["generation"]["temperature"], told["generation"]["top_p"]) == (5.0, 0.99)
+    assert FreeDecoder(sampling, tokenizer, TYPES, 5, seed=7).settings["generation_seed"] is None
+
+
+def test_the_budget_is_a_sentence_s_own_whoever_it_is_decoded_with(model, tokenizer, texts):
+    together = FreeDecoder(model, tokenizer, TYPES, 3)
+    alone = FreeDecoder(model, tokenizer, TYPES, 3)
+    for output, text in zip(together(texts, len(texts)), texts, strict=True):
+        assert output == alone([text], 1)[0]
+        assert output.new_tokens <= 3 * len(text.tokens)
+        assert output.stopped or output.new_tokens == 3 * len(text.tokens)
+    assert together.took["truncated"] == sum(not output.stopped for output in together(texts, 2)) > 0
+
+
+def test_any_of_the_model_s_own_ends_is_an_end(model, tokenizer, texts):
+    decoder = FreeDecoder(model, tokenizer, TYPES, 6)
+    first = decoder(texts, 1)[0]
+    ids = tokenizer(first.text, add_special_tokens=False)["input_ids"]
+    other = random_llama(len(tokenizer))
+    other.generation_config.eos_token_id = [tokenizer.eos_token_id, ids[3]]
+    ended = FreeDecoder(other, tokenizer, TYPES, 6)(texts, 1)[0]
+    assert ended.stopped
+    assert ended.new_tokens <= 3
+    assert first.text.startswith(ended.text)
+
+
+@pytest.mark.parametrize(
+    ("style", "answer"),
+    [
+        ("letters", "gout:B\n1:4:O\n:A\n"),
+        ("letters", "gout: B\n1:4:O \n: A\n"),
+        ("names", "gout:B-Disease\n1:4:O\n:A\n"),
+    ],
+)
+def test_answers_hold_tags_by_their_names(model, tokenizer, texts, monkeypatch, style, answer):
+    decoder = FreeDecoder(model, tokenizer, TYPES, 24, verbalizer=Verbalizer(TYPES, style))
+    ids = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    monkeypatch.setattr(decoder, "_generate", lambda prompts, budget: [ids for _ in prompts])
+    expected = "gout:B-Disease\n1:4:O\n" + (":B-Chemical\n" if style == "letters" else ":A\n")
+    assert decoder(texts[:1], 1)[0].text == expected

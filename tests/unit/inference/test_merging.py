@@ -1,0 +1,139 @@
+"""An adapter merged into its base: a model that stands alone and says what the unmerged one says."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+from typer.testing import CliRunner
+
+from bioner.cli import app
+from bioner.data.instances import write_instances
+from bioner.errors import InputError
+from bioner.inference.merging import Agreement, _agreement, _choices, merge
+from bioner.inference.predict import predict
+from bioner.inference.tagging import Text, entry_of, load_tagger
+from bioner.models import IGNORED
+from bioner.settings.catalogue import complete_entry
+from bioner.settings.config import merged
+from bioner.training.job import TrainingJob
+from bioner.training.run import train
+from tests.unit.training.helpers import stand_in
+
+LORA = {"r": 8, "alpha": 16, "target_modules": ["q_proj", "v_proj", "down_proj", "lm_head"]}
+
+
+@pytest.fixture(scope="module")
+def source(sentences, tmp_path_factory) -> Path:
+    return stand_in(tmp_path_factory.mktemp("source") / "source", "llama", sentences)
+
+
+@pytest.fixture(scope="module")
+def adapted(source, sentences, tmp_path_factory) -> tuple[Path, dict]:
+    """The model folder of adapters beside 4 bits, and its entry; read only."""
+    return trained(source, tmp_path_factory.mktemp("adapted"), sentences)
+
+
+def trained(source, folder, sentences, **changes):
+    described = {
+        "family": "llm",
+        "source": {"hub": str(source)},
+        "quantization": "nf4",
+        "lora": LORA,
+        "train": {"epochs": 4, "batch_size": 1, "learning_rate": 1e-2, "precision": "bf16", "patience": None},
+    }
+    entry = complete_entry("models", "tiny", merged(described, changes))
+    train(TrainingJob("tiny", entry, sentences, sentences, 7), folder / "run")
+    return folder / "run" / "model", entry
+
+
+@pytest.mark.parametrize(
+    ("verbalizer", "quantization", "precision"),
+    [
+        ("names", "nf4", "bf16"),
+        ("pieces", "nf4", "bf16"),
+        ("names", None, "fp32"),
+        ("pieces", None, "bf16"),
+        pytest.param("names", None, "bf16", marks=pytest.mark.slow),
+        pytest.param("pieces", None, "fp32", marks=pytest.mark.slow),
+    ],
+)
+def test_a_merged_model_says_what_the_unmerged_one_says(
+    source, adapted, sentences, tmp_path, verbalizer, quantization, precision
+):
+    folder, entry = adapted
+    changes = {"verbalizer": verbalizer, "quantization": quantization, "train": {"precision": precision}}
+    if merged(entry, changes) != entry:
+        folder, entry = trained(source, tmp_path, sentences, **changes)
+    agreement = merge(folder, entry, tmp_path / "merged", sentences)
+    assert (agreement.sentences, agreement.tag_pieces >= 17) == (3, True)
+    assert agreement.answer > 0.9
+    assert agreement.tags > 0.9
+    assert json.loads((tmp_path / "merged" / "merge.json").read_text())["agreement"]["answer"] == agreement.answer
+    alone = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert {parameter.dtype for parameter in alone.parameters()} == {torch.bfloat16}
+    assert not hasattr(alone.config, "quantization_config")
+    whole = merged(entry, {"lora": None, "quantization": None})
+    texts = [
+        [answer.text for answer in predict("tiny", settings, sentences, [], model, "constrained")]
+        for settings, model in ((entry, folder), (whole, tmp_path / "merged"))
+    ]
+    assert texts[0] == texts[1]
+    mentions = next(load_tagger(tmp_path / "merged")([Text("1", "No gout .")]))[1]
+    assert [mention.text for mention in mentions] in ([], ["gout"], ["No gout"], ["No", "gout"])
+
+
+def test_the_faithful_route_is_not_to_merge_into_the_original_weights(source, adapted, tmp_path):
+    """What the adapter learned beside are the 4-bit weights."""
+    folder, entry = adapted
+    merge(folder, entry, tmp_path / "merged", [])
+    base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
+    ours = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    untouched = "model.layers.0.self_attn.k_proj.weight"  # has no adapter
+    assert not torch.equal(ours.get_parameter(untouched), base.get_parameter(untouched))
+    assert torch.equal(ours.get_parameter("model.norm.weight"), base.get_parameter("model.norm.weight"))
+
+
+def test_the_command_tells_how_they_agree_and_overwrites_nothing(adapted, sentences, tmp_path):
+    folder = shutil.copytree(adapted[0].parent, tmp_path / "run") / "model"
+    write_instances(tmp_path / "dev.jsonl", sentences)
+    options = ["merge", "--model", str(folder), "--gold", str(tmp_path / "dev.jsonl"), "--out", str(tmp_path / "m")]
+    assert CliRunner().invoke(app, options).exit_code == 0
+    assert (tmp_path / "m" / "model.safetensors").is_file()
+    beside = tmp_path / "run" / "merged"
+    assert CliRunner().invoke(app, [*options[:-1], str(beside)]).exit_code == 0
+    assert list(load_tagger(beside)([Text("1", "No gout .")])), "not by the adapter's run.json, which lies beside it"
+    inside = CliRunner().invoke(app, [*options[:-1], str(folder / "merged")])
+    assert "an input or another output" in str(inside.exception)
+    again = CliRunner().invoke(app, options)
+    assert isinstance(again.exception, InputError)
+    assert "a name that is free" in str(again.exception)
+
+
+def test_agreement_is_counted_over_the_answers_and_over_what_decides():
+    """Two answers of four pieces and of two behind their prompts; three of the six decide on tags."""
+    labels = [[IGNORED, IGNORED, IGNORED, 5, IGNORED, 6], [IGNORED, 7, IGNORED]]
+    deciding = [{"input_ids": [1] * len(row), "attention_mask": [1] * len(row), "labels": row} for row in labels]
+    found = _agreement([[1, 2, 3, 4], [5, 6]], [[1, 2, 0, 0], [5, 6]], deciding)
+    assert found == Agreement(2, 6, 4 / 6, 3, 2 / 3)
+    assert _agreement([], [], []) == Agreement(0, 0, None, 0, None)
+
+
+def test_what_a_model_would_write_is_asked_of_it_where_it_would(source):
+    model = AutoModelForCausalLM.from_pretrained(source).eval()
+    ids = list(range(10, 22))
+    plain = model(torch.tensor([ids])).logits[0].argmax(-1).tolist()
+    labels = [IGNORED] * 7 + ids[7:]
+    (chosen,) = _choices(model, [{"input_ids": ids, "attention_mask": [1] * 12, "labels": labels}])
+    assert chosen == plain[6:11], "each piece by what stands before it"
+
+
+def test_there_must_be_something_to_merge(tiny_llm, trained_llm, sentences, tmp_path):
+    folder = trained_llm / "model"
+    with pytest.raises(InputError, match=r"whole weights; expected an LLM with an adapter"):
+        merge(folder, entry_of(folder), tmp_path / "merged", sentences)
+    with pytest.raises(InputError, match=r"no bioner.json"):
+        merge(tmp_path, tiny_llm, tmp_path / "merged", sentences)
+    assert not (tmp_path / "merged").exists()

@@ -1,0 +1,362 @@
+"""Catalogues of datasets and models: settings laid over entries, faults by file and line, schemas, what is shipped."""
+
+import pytest
+import yaml
+
+from bioner.errors import InputError
+from bioner.settings.catalogue import (
+    complete_entry,
+    find,
+    from_hub,
+    is_closed,
+    load_catalogue,
+    prediction_settings,
+    training_settings,
+    trials_of,
+)
+from bioner.settings.config import DEFAULT_CONFIG, REPOSITORY, SCHEMAS, load_config, merged
+from bioner.settings.matrix import Matrix, load_matrix
+from bioner.settings.yaml_files import read_yaml
+
+OVERLAYS = sorted((REPOSITORY / "config").glob("*.yaml"))
+CONFIGURATIONS = [path for path in OVERLAYS if path.name not in ("datasets.yaml", "models.yaml")]
+
+
+def test_settings_change_the_named_keys_of_a_model_and_no_other():
+    shipped = load_catalogue("models", load_config({}))
+    changed = load_catalogue("models", load_config({"model_overrides": {"bert-mini": {"train": {"epochs": 3}}}}))
+    assert changed["bert-mini"]["train"] == shipped["bert-mini"]["train"] | {"epochs": 3}
+    assert changed["llama-mini"] == shipped["llama-mini"]
+
+
+def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
+    """Else a better estimate would train everything again."""
+    shipped = load_catalogue("models", load_config({}))
+    costs = {"device": "A100", "model_gb": 9.0, "training": {"seconds": 7}}
+    for name in ("deberta-v3-large", "mistral-7b"):
+        before = shipped[name]
+        after = load_catalogue("models", load_config({"model_overrides": {name: {"cost_estimates": costs}}}))[name]
+        none = load_catalogue("models", load_config({"model_overrides": {name: {"cost_estimates": None}}}))[name]
+        assert after["cost_estimates"] == merged(before["cost_estimates"], costs)
+        assert none["cost_estimates"] is None
+        for entry in (after, none):
+            assert training_settings(entry) == training_settings(before)
+            assert prediction_settings(entry) == prediction_settings(before)
+            for trial, trained in trials_of(entry).items():
+                assert training_settings(trained) == training_settings(trials_of(before)[trial])
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "again"),
+    [
+        ("llama-8b", {"train": {"epochs": 7}}, ["training"]),
+        ("llama-8b", {"train": {"precision": "fp32"}}, ["training", "prediction"]),
+        ("llama-8b", {"max_length": 99}, ["training", "prediction"]),
+        ("llama-8b", {"predict": {"batch_size": 3}}, ["prediction"]),
+        ("bert-mini", {"predict": {"batch_size": 3}}, ["prediction"]),
+        ("llama-8b", {"predict": {"legal_transitions": True}}, ["training", "prediction"]),
+        ("llama-8b", {"resources": {"gpus": 5}}, ["training"]),
+        ("llama-8b", {"resources": {"predict_gpus": 5}}, ["prediction"]),
+        ("llama-8b", {"resources": {"threads": 5}}, ["training", "prediction"]),
+        ("llama-8b", {"resources": {"runtime": 5, "mem_mb": 5}}, []),
+        ("llama-8b", {"search_space": {"learning_rate": [0.5]}}, []),
+    ],
+)
+def test_what_a_changed_setting_runs_again(model, changes, again):
+    shipped = load_catalogue("models", load_config({}))[model]
+    changed = load_catalogue("models", load_config({"model_overrides": {model: changes}}))[model]
+    assert changed != shipped
+    depends = {"training": training_settings, "prediction": prediction_settings}
+    assert [name for name, settings in depends.items() if settings(changed) != settings(shipped)] == again
+
+
+def test_a_folder_of_the_user_s_is_not_fetched_from_the_hub_though_its_name_might_be_a_model_s(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entry = complete_entry("models", "mine", {"family": "encoder", "source": {"hub": "models/mine"}})
+    assert from_hub(entry)
+    (tmp_path / "models/mine").mkdir(parents=True)
+    assert not from_hub(entry)
+
+
+def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replaces():
+    shipped = load_catalogue("models", load_config({}))["llama-8b"]["source"]
+    source = {"other": {"hub": "a/b"}, "same": {"hub": shipped["hub"]}, "pinned": {"hub": "a/b", "revision": "v2"}}
+    settings = {name: {"like": "llama-8b", "source": changes} for name, changes in source.items()}
+    models = load_catalogue("models", load_config({"model_overrides": settings}))
+    found = {name: models[name]["source"]["revision"] for name in source}
+    assert found == {"other": "main", "same": shipped["revision"], "pinned": "v2"}
+    assert shipped["revision"] != "main"
+
+
+def test_settings_are_checked_like_a_catalogue_entry():
+    with pytest.raises(InputError, match=r"model_overrides.*bert-mini\.train\.epoch'.*Did you mean 'epochs'"):
+        load_catalogue("models", load_config({"model_overrides": {"bert-mini": {"train": {"epoch": 3}}}}))
+    with pytest.raises(InputError, match=r"model_overrides.*unknown model 'bert-mni'.*Did you mean 'bert-mini'"):
+        load_catalogue("models", load_config({"model_overrides": {"bert-mni": {"max_length": 64}}}))
+
+
+def catalogue_of(path, text):
+    path.write_text(text, encoding="utf-8")
+    return load_catalogue("models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
+
+
+def test_a_later_catalogue_adds_and_replaces_entries(tmp_path):
+    models = catalogue_of(
+        tmp_path / "mine.yaml",
+        "mine: {family: encoder, source: {hub: a/b}}\noracle: {family: llm, source: {hub: a/b}}\n",
+    )
+    assert models["mine"]["source"] == {"hub": "a/b", "revision": "main", "scratch": None}
+    assert models["oracle"]["family"] == "llm"
+    assert models["all-o"]["control"] == "all-o"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("mine:\n  family: encoder\n  source: {hub: a/b}\n  max_length: long\n", 4),
+        ("mine:\n  family: encoder\n  source: {hub: a/b}\n  train:\n    epoch: 3\n", 5),
+        ("first: &all\n  family: encoder\n  source: {hub: a/b}\n  max_length: long\nsecond:\n  <<: *all\n", 4),
+        ("first:\n  max_length: 64\n", 1),
+    ],
+    ids=["wrong type", "unknown key", "merged from an anchor", "family is required"],
+)
+def test_a_fault_in_a_catalogue_is_named_by_file_and_line(tmp_path, text, line):
+    path = tmp_path / "mine.yaml"
+    with pytest.raises(InputError) as caught:
+        catalogue_of(path, text)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+
+
+@pytest.mark.parametrize(
+    "source", [{"hub": None}, {"revision": "x"}, {"hub": "a/b", "scratch": {"architecture": "bert"}}]
+)
+def test_the_source_is_the_hub_or_scratch_and_not_both(source):
+    with pytest.raises(InputError, match="one of `hub` and `scratch`"):
+        complete_entry("models", "mine", {"family": "encoder", "source": source})
+
+
+@pytest.mark.parametrize("extra", [{"lora": {"r": 8}}, {"quantization": "nf4"}])
+def test_an_encoder_takes_no_adapter_and_no_quantization(extra):
+    with pytest.raises(InputError):
+        complete_entry("models", "mine", {"family": "encoder", "source": {"hub": "a/b"}, **extra})
+
+
+def test_weights_in_4_bits_are_not_trained_without_adapters():
+    llm = {"family": "llm", "source": {"hub": "a/b"}, "quantization": "nf4"}
+    with pytest.raises(InputError, match="4-bit weights without lora"):
+        complete_entry("models", "mine", llm | {"lora": None})
+    assert complete_entry("models", "mine", llm | {"lora": {"r": 8}})["quantization"] == "nf4"
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "a b", "a;b", "-n"])
+@pytest.mark.parametrize("kind", ["datasets", "models"])
+def test_names_that_would_leave_their_folder_or_reach_the_shell_are_refused(kind, name):
+    with pytest.raises(InputError):
+        complete_entry(kind, name, {"family": "control", "control": "oracle"})
+
+
+@pytest.mark.parametrize(
+    ("files", "splits", "named"),
+    [
+        ({"a": {}}, {"train": "a", "dev": "a", "test": "a"}, "for two splits; expected three files"),
+        ({"a": {}, "b": {}}, {"train": "a", "dev": "b", "test": "c"}, "no file c"),
+    ],
+)
+def test_every_split_has_a_file_of_its_own(tmp_path, files, splits, named):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"mine": {"format": "conll", "files": files, "splits": splits}}))
+    with pytest.raises(InputError, match=named):
+        load_catalogue("datasets", load_config({"catalogues": {"datasets": [str(path)]}}))
+
+
+@pytest.mark.parametrize("family", ["encoder", "llm"])
+@pytest.mark.parametrize("source", [{}, {"source": {}}])
+def test_a_trained_model_needs_a_source(family, source):
+    with pytest.raises(InputError, match="source"):
+        complete_entry("models", "mine", {"family": family, **source})
+
+
+@pytest.mark.parametrize(
+    "entry", [{"family": "control"}, {"family": "encoder", "source": {"hub": "a/b"}, "control": "oracle"}]
+)
+def test_control_is_required_for_and_only_for_controls(entry):
+    with pytest.raises(InputError, match="control"):
+        complete_entry("models", "mine", entry)
+
+
+@pytest.mark.parametrize(
+    ("members", "named"),
+    [
+        (["oracle"], "members"),
+        (["oracle", "oracle"], "members"),
+        (["oracle", "bert-large-case"], "mine.members.*'bert-large-case'.*Did you mean 'bert-large-cased'"),
+        (["oracle", "best-union"], "mine.members: found the ensemble 'best-union'; expected models"),
+    ],
+)
+def test_an_ensemble_has_two_different_members_that_are_models(tmp_path, members, named):
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump({"mine": {"family": "ensemble", "members": members}}))
+    with pytest.raises(InputError, match=named):
+        load_catalogue("models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
+
+
+@pytest.mark.parametrize(
+    ("draft", "named"),
+    [
+        ("Table", "mine.predict.draft: found the unknown draft 'Table'"),
+        ("oracle", "the control 'oracle'; expected an encoder of the catalogue, or table, dictionary, all-o"),
+        ("llama-8b", "the llm 'llama-8b'"),
+        ("vote-of-six", "the ensemble 'vote-of-six'"),
+        ("mine", "the llm 'mine'"),
+    ],
+)
+def test_drafts_come_from_an_encoder_or_the_training_set(tmp_path, draft, named):
+    path = tmp_path / "mine.yaml"
+    entry = {"family": "llm", "source": {"hub": "a/b"}, "predict": {"draft": draft}}
+    path.write_text(yaml.safe_dump({"mine": entry}))
+    config = load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}})
+    with pytest.raises(InputError, match=named):
+        load_catalogue("models", config)
+
+
+def test_members_are_for_ensembles_alone():
+    with pytest.raises(InputError, match="members"):
+        complete_entry("models", "mine", {"family": "control", "control": "oracle", "members": ["all-o"]})
+
+
+def test_the_best_of_a_family_needs_one_of_that_family_in_the_run():
+    config = load_config({"models": ["bert-large-cased", "best-union"]})
+    with pytest.raises(InputError, match=r"best-union\.members: found 'best-llm' and no llm among the models"):
+        load_matrix(config, [])
+
+
+def test_the_best_of_a_family_and_one_of_it_may_be_the_same_and_are_not_both_members(tmp_path):
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump({"mine": {"family": "ensemble", "members": ["best-encoder", "bert-large-cased"]}}))
+    catalogues = {"models": ["config/models.yaml", str(path)]}
+    config = load_config({"models": ["biomedbert-large", "mine"], "catalogues": catalogues})
+    with pytest.raises(InputError, match="'best-encoder' and 'bert-large-cased'; expected one or the other"):
+        load_matrix(config, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "near"),
+    [
+        ("model", "bert-large-uncase", "bert-large-uncased"),
+        ("model", "Mistral-7B", "mistral-7b"),
+        ("dataset", "BC5-CDR", "BC5CDR"),
+        ("dataset", "jnlpba", "JNLPBA"),
+    ],
+)
+def test_an_unknown_name_suggests_the_nearest(kind, name, near):
+    catalogue = load_catalogue(f"{kind}s", load_config({}))
+    with pytest.raises(InputError, match=rf"unknown {kind} '{name}'.*Did you mean '{near}'\?"):
+        find(catalogue, name, kind)
+
+
+def test_controls_run_once_and_only_llms_decode_in_several_ways():
+    models = load_catalogue("models", load_config({}))
+    matrix = Matrix(load_config({"seeds": [3, 4], "decodings": ["free", "constrained"]}), {}, models)
+    assert (matrix.seeds("oracle"), matrix.seeds("bert-mini")) == ([3], [3, 4])
+    assert (matrix.decodings("llama-mini"), matrix.decodings("bert-mini")) == (["free", "constrained"], ["direct"])
+    assert (matrix.headline("llama-mini"), matrix.headline("bert-mini")) == ("constrained", "direct")
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+def test_every_shipped_configuration_loads_and_names_known_datasets_and_models(path):
+    config = load_config(merged(read_yaml(DEFAULT_CONFIG), read_yaml(path)), [DEFAULT_CONFIG, path])
+    assert set(config["datasets"]) <= set(load_catalogue("datasets", config))
+    assert set(config["models"]) <= set(load_catalogue("models", config))
+
+
+def _keys(schema, where=""):
+    for key, sub in schema.get("properties", {}).items():
+        yield f"{where}{key}", sub
+        yield from _keys(sub, f"{where}{key}.")
+    for nested in ("additionalProperties", "items"):
+        if isinstance(schema.get(nested), dict):
+            yield from _keys(schema[nested], f"{where}*.")
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_key_of_a_schema_has_a_description(path):
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert schema["description"]
+    assert [name for name, sub in _keys(schema) if not sub.get("description")] == []
+
+
+SHORT = {"format": "conll", "splits": {split: f"/data/{split}.tsv" for split in ("train", "dev", "test")}}
+
+
+def test_splits_alone_may_name_paths_addresses_or_files_of_the_mirror():
+    splits = {"train": "mine/train.v2.tsv", "dev": "https://example.org/dev.tsv?raw=1", "test": "test.tsv"}
+    entry = complete_entry("datasets", "mine", {"format": "conll", "splits": splits})
+    assert entry["splits"] == {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
+    sources = {name: (file["path"], file["url"]) for name, file in entry["files"].items()}
+    assert sources == {
+        "train.tsv": ("mine/train.v2.tsv", []),
+        "dev.tsv": (None, ["https://example.org/dev.tsv?raw=1"]),
+        "test.tsv": (None, []),
+    }
+    assert complete_entry("datasets", "mine", entry) == entry, "the long form of a short entry stays as it is"
+
+
+def test_a_comma_in_an_address_divides_nothing():
+    files = {f"{split}.tsv": {"url": f"https://example.org/{split},v2.tsv"} for split in ("train", "dev", "test")}
+    splits = {split: f"{split}.tsv" for split in ("train", "dev", "test")}
+    entry = complete_entry("datasets", "mine", {"format": "conll", "splits": splits, "files": files})
+    assert entry["files"]["dev.tsv"]["url"] == ["https://example.org/dev,v2.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"splits": SHORT["splits"] | {"dev": "/data/../data/test.tsv"}}, "/data/test.tsv for two splits"),
+        ({"splits": SHORT["splits"] | {"dev": "ftp://example.org/dev.tsv"}}, "expected a path, or an address https"),
+        ({"documents": "mine.csv"}, "mine.documents: found a file without one; expected a sha256"),
+    ],
+)
+def test_a_wrong_corpus_entry_is_told(changes, said):
+    with pytest.raises(InputError, match=said):
+        complete_entry("datasets", "mine", SHORT | changes)
+
+
+def corpora(**entries):
+    return load_catalogue("datasets", load_config({"dataset_overrides": entries}))
+
+
+def test_an_overlay_adds_corpora_and_changes_keys_of_others():
+    found = corpora(mine=SHORT, BioRED={"token_alignment": "widen"})
+    assert found["mine"]["files"]["train.tsv"]["path"] == "/data/train.tsv"
+    assert found["BioRED"]["token_alignment"] == "widen"
+    assert found["BioRED"]["files"] == load_catalogue("datasets", load_config({}))["BioRED"]["files"]
+
+
+def test_an_overlay_with_other_splits_forgets_the_files_and_documents_of_the_old_ones():
+    found = corpora(BC5CDR=SHORT)["BC5CDR"]
+    assert sorted(found["files"]) == ["dev.tsv", "test.tsv", "train.tsv"]
+    assert found["documents"] is None
+
+
+@pytest.mark.parametrize(("said", "closed"), [({}, False), ({"redistributable": False}, True)])
+def test_the_text_of_a_corpus_is_shown_unless_its_entry_forbids_it(said, closed):
+    assert is_closed(complete_entry("datasets", "mine", SHORT | said)) == closed
+
+
+def test_text_can_only_be_shown_of_corpora_that_there_are():
+    config = load_config({"show_restricted_text": ["Redit-Impacts"]})
+    with pytest.raises(InputError, match="Did you mean 'Reddit-Impacts'"):
+        load_matrix(config, [])
+
+
+def test_an_overlay_with_one_other_split_keeps_what_is_known_of_the_rest():
+    found = corpora(BC5CDR={"splits": {"test": "/x/test.tsv"}})["BC5CDR"]
+    known = load_catalogue("datasets", load_config({}))["BC5CDR"]
+    assert found["files"]["test.tsv"]["path"] == "/x/test.tsv"
+    assert found["files"]["train.tsv"] == known["files"]["train.tsv"]
+    assert found["splits"] == known["splits"]
+    assert found["documents"] is None, "the table is of the known files"
+
+    standin = corpora(ChemProt={"splits": {"train": "train.standin.json"}})["ChemProt"]["files"]
+    assert standin["train.standin.json"]["url"] == [], "a bare name is a file of the mirror"
+    assert sorted(standin) == ["dev.json", "test.json", "train.standin.json"]

@@ -1,0 +1,159 @@
+"""The configuration: defaults, overlays, and faults named by file, line and the nearest key."""
+
+from pathlib import Path
+
+import pytest
+
+from bioner.errors import InputError
+from bioner.settings.catalogue import complete_entry
+from bioner.settings.config import DEFAULT_CONFIG, load_config, merged
+from bioner.settings.yaml_files import read_yaml
+
+
+@pytest.fixture
+def overlay(tmp_path):
+    """Write an overlay; returns its path and what loading it over config/config.yaml does."""
+    path = tmp_path / "overlay.yaml"
+
+    def load(text):
+        path.write_text(text, encoding="utf-8")
+        return load_config(merged(read_yaml(DEFAULT_CONFIG), read_yaml(path)), [DEFAULT_CONFIG, path])
+
+    return path, load
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), "1e999"])
+def test_a_number_that_is_not_finite_is_refused(value):
+    train = {"epochs": value}
+    with pytest.raises(InputError, match=r"train.epochs"):
+        complete_entry("models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train})
+
+
+def test_an_empty_configuration_is_the_defaults_at_every_depth():
+    config = load_config({})
+    assert config["seeds"] == [42, 43, 44]
+    assert config["mirror"] is None
+    assert config["realign"] == {"method": "robust"}
+    assert config["scoring"] == {"length_cuts": [1, 2], "per_type": True, "bootstrap": 10_000, "bootstrap_seed": 0}
+    assert config["timing"] == {
+        "sentences": 100,
+        "batch_sizes": [1, 16, 64],
+        "repeats": 3,
+        "seeds": 1,
+        "protocols": ["fair"],
+        "llm_weights": "merged",
+    }
+    assert config["catalogues"] == {"datasets": ["config/datasets.yaml"], "models": ["config/models.yaml"]}
+
+
+def test_defaults_are_not_shared_between_configurations():
+    load_config({})["scoring"]["length_cuts"].append(5)
+    assert load_config({})["scoring"]["length_cuts"] == [1, 2]
+
+
+def test_loading_leaves_its_input_as_it_was():
+    tree = {"seeds": ["1"], "scoring": {}}
+    load_config(tree)
+    assert tree == {"seeds": ["1"], "scoring": {}}
+
+
+def test_overlays_merge_mappings_and_replace_lists():
+    base = {"datasets": ["a", "b"], "scoring": {"per_type": True, "length_cuts": [1]}}
+    laid = merged(base, {"datasets": ["c"], "scoring": {"length_cuts": [3]}})
+    assert laid == {"datasets": ["c"], "scoring": {"per_type": True, "length_cuts": [3]}}
+    assert base["datasets"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "near"),
+    [
+        ("datasets: [demo]\nmodles: [oracle]\n", 2, "modles", "models"),
+        ("datasets: [demo]\nmodles:\n  - oracle\n", 2, "modles", "models"),
+        ("scoring:\n  # a comment\n  lenght_cuts: [1]\n", 3, "scoring.lenght_cuts", "length_cuts"),
+        ("timings:\n  repeats: 3\n", 1, "timings", "timing"),
+    ],
+    ids=["one line", "block list", "nested", "block mapping"],
+)
+def test_an_unknown_key_is_named_by_file_and_line_with_the_nearest_key(overlay, text, line, key, near):
+    path, load = overlay
+    with pytest.raises(InputError) as caught:
+        load(text)
+    assert str(caught.value).startswith(f"{path}:{line}: found the unknown key {key!r}")
+    assert f"Did you mean {near!r}?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "found", "expected"),
+    [
+        ("out: x\ntiming:\n  repeats: three\n", 3, "timing.repeats = 'three'", "integer"),
+        ("timing: {repeats: 0}\n", 1, "timing.repeats = 0", "at least 1"),
+        ("realign: {method: exact}\n", 1, "'exact'", "one of robust, paper"),
+        ("out: x\nmodels:\n", 2, "models = None", "array"),
+        ("seeds: [1,\n  two]\n", 2, "'two'", "integer"),
+        ("scoring: true\n", 1, "scoring = True", "object"),
+    ],
+)
+def test_a_wrong_value_is_named_by_file_and_line_with_what_was_expected(overlay, text, line, found, expected):
+    path, load = overlay
+    with pytest.raises(InputError) as caught:
+        load(text)
+    place, _, rest = str(caught.value).partition(": found ")
+    assert place == f"{path}:{line}"
+    assert found in rest.split("; expected ")[0]
+    assert expected in rest.split("; expected ")[1]
+
+
+@pytest.mark.parametrize("text", ["datasets: [demo\nout: x\n", "out: 'x\n", "a: b: c\n", "\tout: x\n"])
+def test_broken_yaml_is_named_by_file_and_line(overlay, text):
+    path, load = overlay
+    with pytest.raises(InputError, match=r":\d+: found broken YAML") as caught:
+        load(text)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_stands_twice_is_named_also_where_it_is_nested(tmp_path):
+    """YAML takes the last one without a word."""
+    path = tmp_path / "twice.yaml"
+    path.write_text("settings:\n  bert-mini:\n    train: {epochs: 3}\n    train: {patience: 3}\n")
+    with pytest.raises(InputError, match=r"twice\.yaml:4: found the key 'train' again"):
+        read_yaml(path)
+
+
+def test_a_file_that_is_no_mapping_is_refused_and_an_empty_one_is_no_change(overlay):
+    _, load = overlay
+    with pytest.raises(InputError, match="a mapping of keys"):
+        load("- demo\n")
+    assert load("# nothing\n") == load_config(read_yaml(DEFAULT_CONFIG))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(InputError, match=r"^nowhere\.yaml: found no such file"):
+        read_yaml(Path("nowhere.yaml"))
+
+
+@pytest.mark.parametrize("seeds", [["1", "2"], [1, "2"], [1, 2]])
+def test_seeds_given_as_strings_are_numbers(seeds):
+    assert load_config({"seeds": seeds})["seeds"] == [1, 2]
+
+
+@pytest.mark.parametrize("rate", ["2e-5", "2E-05", "0.00002", 2e-5])
+def test_a_small_number_is_a_number_however_it_is_written(rate):
+    """To YAML 2e-5 is text."""
+    train = {"learning_rate": rate}
+    entry = complete_entry("models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train})
+    assert entry["train"]["learning_rate"] == 2e-5
+
+
+def test_a_slash_behind_the_output_folder_makes_no_other_paths():
+    assert load_config({"out": "results/mine/"})["out"] == "results/mine"
+
+
+@pytest.mark.parametrize("seed", [7, "7"])
+def test_one_seed_stands_for_a_list_of_one(seed):
+    assert load_config({"seeds": seed})["seeds"] == [7]
+
+
+def test_one_name_stands_for_a_list_of_one():
+    config = load_config({"datasets": "demo", "models": "oracle", "decodings": "free"})
+    assert (config["datasets"], config["models"], config["decodings"]) == (["demo"], ["oracle"], ["free"])

@@ -1,0 +1,235 @@
+"""Trials ranked, expected bests, and which weights stay on the disk."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioner.errors import InputError
+from bioner.settings.catalogue import complete_entry, trials_of
+from bioner.training.search import (
+    Trial,
+    drop_losers,
+    expected_best,
+    rank,
+    read_trial,
+    read_winner,
+    retire,
+    search_table,
+    winner_of,
+)
+
+ENTRY = {"family": "encoder", "source": {"hub": "a/b"}}
+
+
+def trial(name: str, f1: float | None = 50.0, loss: float | None = 1.0, rate: float = 1e-5, **changes) -> Trial:
+    settings = complete_entry("models", "m", ENTRY | {"train": {"learning_rate": rate}})
+    kept = {"epoch": 3.0, "step": 9, "dev_strict_f1": f1, "dev_relaxed_f1": f1, "dev_loss": loss}
+    about = {"name": name, "over": ["learning_rate"]}
+    cost = {"wall_seconds": 36.0, "energy_kwh": None, "gpus": []}
+    record = {"trial": about, "seed": 42, "data": {"train": "x"}, "settings": settings, "kept": kept, **cost, **changes}
+    return Trial(Path("/trials") / name, record)
+
+
+def written(folder: Path, made: Trial) -> Trial:
+    path = folder / made.name
+    (path / "model").mkdir(parents=True)
+    (path / "run.json").write_text(json.dumps(made.record))
+    return Trial(path, made.record)
+
+
+def with_weights(folder: Path) -> set[str]:
+    return {path.parent.name for path in folder.glob("*/model")}
+
+
+def test_every_combination_is_a_trial_with_a_readable_name():
+    search = {"batch_size": [4, 8], "learning_rate": [1e-5, 2e-5, 3e-5]}
+    trials = trials_of(complete_entry("models", "m", ENTRY | {"search_space": search}))
+    assert list(trials)[:2] == ["batch4-lr1e-05", "batch4-lr2e-05"]
+    assert len(trials) == 6
+    assert trials["batch8-lr3e-05"]["train"]["batch_size"] == 8
+    assert trials["batch8-lr3e-05"]["train"]["learning_rate"] == 3e-5
+    assert trials["batch8-lr3e-05"]["train"]["epochs"] == 20
+
+
+@pytest.mark.parametrize("search", [None, {}])
+def test_without_anything_to_search_over_there_is_no_trial(search):
+    assert trials_of(complete_entry("models", "m", ENTRY | {"search_space": search})) == {}
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ({"learning_rates": [1e-5]}, "Did you mean 'learning_rate'"),
+        ({"learning_rate": []}, "at least 1"),
+        ({"batch_size": [4, 4]}, "no value twice"),
+        ({"batch_size": [0]}, "at least 1"),
+    ],
+)
+def test_a_search_that_cannot_be_is_named(search, said):
+    with pytest.raises(InputError, match=said):
+        complete_entry("models", "m", ENTRY | {"search_space": search})
+
+
+@pytest.mark.parametrize(
+    "entry", [{"family": "control", "control": "all-o"}, {"family": "ensemble", "members": ["oracle", "all-o"]}]
+)
+def test_what_is_not_trained_is_not_searched_for(entry):
+    with pytest.raises(InputError, match="search"):
+        complete_entry("models", "m", entry | {"search_space": {"learning_rate": [1e-5]}})
+
+
+def test_higher_f1_wins_then_lower_loss_then_the_name():
+    trials = [
+        trial("d", 60, 2.0),
+        trial("c", 60, 1.0),
+        trial("b", 60, 1.0),
+        trial("a", 59, 0.1),
+        trial("e", None, 0.01),
+        trial("f", None, 0.001),
+    ]
+    for order in itertools.permutations(trials, len(trials)):
+        assert [each.name for each in rank(order)] == ["b", "c", "d", "a", "f", "e"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 43}, {"data": {"train": "y"}}, {"settings": complete_entry("models", "m", ENTRY | {"max_length": 99})}],
+)
+def test_trials_that_differ_in_more_than_what_is_searched_over_are_not_compared(changes):
+    with pytest.raises(InputError, match="other settings, data or seeds in a and b"):
+        rank([trial("a"), trial("b", 40, **changes)])
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=7))
+def test_expected_best_is_the_mean_over_all_draws(scores):
+    for drawn, expected in enumerate(expected_best(scores), 1):
+        bests = [max(draw) for draw in itertools.combinations(scores, drawn)]
+        assert expected == pytest.approx(sum(bests) / len(bests))
+
+
+def test_the_table_has_a_row_a_trial_and_a_budget():
+    table = search_table(rank([trial("a", 40.0, rate=1e-5), trial("b", 50.0, rate=2e-5), trial("c", 30.0, rate=3e-5)]))
+    assert table.select("trial", "winner", "learning_rate").rows() == [
+        ("b", True, 2e-5),
+        ("a", False, 1e-5),
+        ("c", False, 3e-5),
+    ]
+    # One of 30, 40, 50: 40. Two of them: (40 + 50 + 50) / 3. All three: 50.
+    assert table["expected_best_dev_f1"].to_list() == pytest.approx([40, 140 / 3, 50])
+    assert table["seconds"].to_list() == [36.0] * 3
+
+
+def test_gpu_hours_count_the_gpus_that_were_used():
+    """Half an hour on two of the four GPUs that the node has."""
+    settings = complete_entry("models", "m", ENTRY | {"resources": {"gpus": 2}})
+    record = trial("a", gpus=["H100"] * 4, wall_seconds=1800.0, settings=settings).record
+    assert search_table([Trial(Path("a"), record)])["gpu_hours"].to_list() == [1.0]
+
+
+def test_without_f1_nothing_is_expected():
+    table = search_table(rank([trial("a", None, 2.0), trial("b", None, 1.0)]))
+    assert table["trial"].to_list() == ["b", "a"]
+    assert table["expected_best_dev_f1"].to_list() == [None, None]
+
+
+def test_the_winner_says_which_values_it_won_with():
+    winner = winner_of(rank([trial("a", 40.0, rate=1e-5), trial("b", 50.0, rate=2e-5)]))
+    assert (winner["trial"], winner["seed"], winner["train"]) == ("b", 42, {"learning_rate": 2e-5})
+
+
+@given(order=st.permutations([("a", 10.0), ("b", 30.0), ("c", 20.0), ("d", 30.0)]))
+def test_in_whatever_order_trials_end_one_keeps_its_weights(tmp_path_factory, order):
+    folder = tmp_path_factory.mktemp("trials")
+    for name, f1 in order:
+        written(folder, trial(name, f1))
+        drop_losers(folder / name)
+        best = min((done for done in order[: order.index((name, f1)) + 1]), key=lambda done: (-done[1], done[0]))
+        assert with_weights(folder) == {best[0]}
+
+
+def test_trials_that_wait_to_be_trained_again_have_no_say(tmp_path):
+    """The settings have changed: what was best before is not what it will be."""
+    written(tmp_path, trial("old", 90.0, settings=complete_entry("models", "m", ENTRY | {"max_length": 99})))
+    written(tmp_path, trial("new", 10.0))
+    (tmp_path / "something").mkdir()
+    (tmp_path / "something" / "run.json").write_text("{}")
+    drop_losers(tmp_path / "new")
+    assert with_weights(tmp_path) == {"old", "new"}
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no", '{"trial": null}'])
+def test_what_is_no_trial_is_told(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError):
+        read_trial(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kept": {}},
+        {"trial": {}},
+        {"trial": {"name": "a", "over": None}},
+        {"settings": {}},
+        {"gpus": None},
+        {"wall_seconds": None},
+        {"kept": {"epoch": 1, "step": 1, "dev_strict_f1": "high", "dev_relaxed_f1": 1, "dev_loss": 1}},
+        {"kept": {"epoch": 1, "step": 1, "dev_strict_f1": float("nan"), "dev_relaxed_f1": 1, "dev_loss": 1}},
+    ],
+)
+def test_a_record_with_something_amiss_is_told(tmp_path, changes):
+    written(tmp_path, trial("a"))
+    assert read_trial(tmp_path / "a").name == "a"
+    record = trial("a", **changes).record
+    (tmp_path / "a" / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"no record of a trial"):
+        read_trial(tmp_path / "a")
+
+
+def test_a_copied_trial_is_none_and_takes_nobody_s_weights(tmp_path):
+    written(tmp_path, trial("best", 90.0))
+    shutil.copytree(tmp_path / "best", tmp_path / "best.bak")
+    written(tmp_path, trial("worse", 10.0))
+    drop_losers(tmp_path / "worse")
+    assert with_weights(tmp_path) == {"best", "best.bak"}
+    with pytest.raises(InputError, match=r"the trial 'best'; expected one named as its folder, 'best.bak'"):
+        read_trial(tmp_path / "best.bak")
+
+
+def diverged(name: str) -> Trial:
+    return trial(name, kept=dict.fromkeys(["epoch", "step", "dev_strict_f1", "dev_relaxed_f1", "dev_loss"]))
+
+
+def test_a_trial_that_diverged_is_last_and_counts_as_nothing():
+    ranked = rank([diverged("a"), trial("b", 40.0), trial("c", 0.0)])
+    assert [each.name for each in ranked] == ["b", "c", "a"]
+    assert search_table(ranked)["expected_best_dev_f1"].to_list() == pytest.approx([40 / 3, 80 / 3, 40])
+
+
+def test_a_search_in_which_all_diverged_has_no_winner():
+    with pytest.raises(InputError, match=r"no trial that did not diverge among a, b.*lower learning rates"):
+        rank([diverged("a"), diverged("b")])
+
+
+@pytest.mark.parametrize(
+    "winner", ['{"trial": 5, "train": {}}', '{"trial": "../x", "train": {}}', '{"train": {}}', "[]"]
+)
+def test_what_is_no_winner_is_told(tmp_path, winner):
+    (tmp_path / "winner.json").write_text(winner)
+    with pytest.raises(InputError, match=r"no winner"):
+        read_winner(tmp_path / "winner.json")
+
+
+def test_a_retired_trial_has_no_say_any_more(tmp_path):
+    written(tmp_path, trial("retired", 90.0))
+    worse = written(tmp_path, trial("worse", 10.0))
+    written(tmp_path, trial("of-another-search", 10.0, seed=43))
+    retire([worse])
+    assert with_weights(tmp_path) == {"worse", "of-another-search"}
+    drop_losers(tmp_path / "worse")
+    assert with_weights(tmp_path) == {"worse", "of-another-search"}
