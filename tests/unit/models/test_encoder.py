@@ -24,7 +24,12 @@ def tokenizer(request, tiny_encoder, sentences, tmp_path_factory):
 @pytest.fixture(scope="module")
 def poor_tokenizer():
     """Lower-cases, drops control characters, and knows five words; the quotation mark is not among them."""
-    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "renal", "failure", "gout", "a", "##a"]
+    return of_pieces("renal", "failure", "gout", "a", "##a")
+
+
+def of_pieces(*pieces):
+    """A tokenizer of BERT's kind with these pieces, their ids from 4 on; control characters have none."""
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *pieces]
     tokenizer = Tokenizer(models.WordPiece({name: number for number, name in enumerate(names)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -109,6 +114,11 @@ def test_a_word_without_subwords_becomes_the_unknown_one_and_is_counted(poor_tok
     (window,) = made.windows[0]
     assert window.words == [0, 1, 2, 3]
     assert window.input_ids == [4, 1, 1, 5]
+
+
+def test_beside_a_word_without_subwords_the_others_keep_theirs_in_order():
+    (window,) = cut(of_pieces("##s", "gout"), [["gouts", "\x01", "gouts"]], 32).windows[0]
+    assert (window.words, window.input_ids) == ([0, 0, 1, 2, 2], [5, 4, 1, 5, 4])
 
 
 def test_a_word_without_subwords_or_unknown_one_is_lost_and_counted(poor_tokenizer):
