@@ -4,7 +4,9 @@ import json
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from bioner.cli import app
 from bioner.corpora.statistics import STATISTICS
 from bioner.data.instances import write_instances
 from bioner.errors import InputError
@@ -19,8 +21,8 @@ from bioner.results.load import ReportContext, load_results
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
 from bioner.scoring.selection import SELECTION
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import merged
+from bioner.settings.catalogue import complete_entry, load_catalogue, training_settings
+from bioner.settings.config import load_config, merged
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
 MODEL = "bert-large-cased"
@@ -294,6 +296,23 @@ def test_without_a_search_nothing_but_the_configured_value_is_of_its_configurati
         record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 8}}))
     fixed = searching | {"search_space": None}
     assert "train.batch_size 8" in cell(recorded, expected={MODEL: expected_of(fixed)})[0]["reason"]
+
+
+@pytest.mark.parametrize(("search", "state"), [("true", "done"), ("false", "refused")])
+def test_the_command_expects_what_a_search_chose_only_of_a_run_that_searches(recorded, search, state):
+    """Of the catalogue's BERT-large, which is searched over batch sizes, and has one without a search."""
+    config = recorded / "run.yaml"
+    config.write_text(f"run_search: {search}\n")
+    entry = load_catalogue("models", load_config({}))[MODEL]
+    chosen = max(entry["search_space"]["batch_size"])
+    assert chosen != entry["train"]["batch_size"]
+    for seed in (1, 2):
+        record(recorded, seed, settings=merged(training_settings(entry), {"train": {"batch_size": chosen}}))
+    folders = ("--results", recorded / "results", "--data", recorded / "data", "--out", recorded / "reports")
+    done = CliRunner().invoke(app, ["report", *map(str, folders), "--config", str(config), "--model", MODEL])
+    found = pl.read_csv(recorded / "reports" / "cells.csv") if done.exit_code == 0 else None
+    assert (found is None) == (state == "refused"), done.output
+    assert found is None or row(found, dataset="BC5CDR")["state"] == state
 
 
 @pytest.mark.parametrize(
