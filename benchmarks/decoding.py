@@ -66,7 +66,7 @@ def large_model(vocabulary: int) -> PreTrainedModel:
     torch.manual_seed(0)
     with torch.device("cuda"):
         torch.set_default_dtype(torch.bfloat16)
-        model = MistralForCausalLM(MistralConfig(vocab_size=vocabulary, sliding_window=None)).eval()
+        model = MistralForCausalLM(MistralConfig(vocab_size=vocabulary, sliding_draft_length=None)).eval()
         torch.set_default_dtype(torch.float32)
     return model
 
@@ -107,7 +107,7 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
     plan = {1: (8, 1), 16: (16, 2)} if quick else {1: (12, 3), 8: (16, 2), 16: (32, 2)}
     for batch, (count, repeats) in plan.items():
         chosen = evenly(sentences, count, lambda item: len(item.tokens))
-        skip = ConstrainedDecoder(model, tokenizer, types, all_outside(), window=1)
+        skip = ConstrainedDecoder(model, tokenizer, types, all_outside(), draft_length=1)
         answers = tags_of(skip(chosen, batch))  # and warm
         constrained = ConstrainedDecoder(model, tokenizer, types, right_draft(chosen, answers, types))
         ways: dict[str, Callable[[], Any]] = {

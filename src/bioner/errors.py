@@ -3,10 +3,6 @@
 import os
 import re
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # variables that hold one
 SHORTEST = 6  # of tokens: replacing what is shorter would leave little of a message
@@ -51,31 +47,3 @@ class Interrupted(BaseException):
     def __init__(self, name: str, number: int, kept: str) -> None:
         self.signal = number
         super().__init__(f"{name}: {signal.Signals(number).name}{kept}; the same command goes on from there.")
-
-
-@contextmanager
-def leaving(name: str) -> Iterator[Callable[[], None]]:
-    """Raise Interrupted at once where a signal comes that ends a job: what is kept by then is all there is to keep.
-
-    Python drops what is raised inside some callbacks. The function that is handed out raises it again, once it came.
-    """
-    came: list[int] = []
-
-    def again() -> None:
-        if came:
-            raise Interrupted(name, came[0], ". Finished shards are kept")
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        again()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield again  # only the main thread may
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield again
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -399,6 +399,6 @@ def test_of_a_machine_s_gpus_those_are_told_that_a_job_was_given(recorded):
     settings = merged(ENTRY, {"resources": {"gpus": 2, "predict_gpus": 1}})
     for seed in (1, 2):
         record(recorded, seed, settings=settings, gpus=["A", "B", "C"])
-    table = files_of(recorded).origins
+    table = files_of(recorded).provenance
     assert row(table, seed=1, stage="train")["hardware"] == "A, B"
     assert row(table, seed=1, stage="predict")["hardware"] == "A"

@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from bioner.errors import InputError, Interrupted, leaving, unsecret
+from bioner.errors import InputError, Interrupted, unsecret
+from bioner.io.signals import raise_on_signal
 
 
 def said(found: str) -> str:
@@ -52,7 +53,7 @@ def test_ctrl_c_preemption_and_slurm_s_warning_end_work_in_good_order(number):
 
     before = signal.signal(number, unhandled)
     try:
-        with pytest.raises(Interrupted, match=f"predict: {number.name}") as ended, leaving("predict"):
+        with pytest.raises(Interrupted, match=f"predict: {number.name}") as ended, raise_on_signal("predict"):
             signal.raise_signal(number)
         assert signal.getsignal(number) is unhandled, "the handler of before is back"
     finally:

@@ -9,20 +9,21 @@ import time
 
 import pytest
 
-from bioner.errors import Interrupted, leaving
+from bioner.errors import Interrupted
+from bioner.io.signals import raise_on_signal
 from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_from_outside_ends_the_run_while_the_code_under_test_listens(number):
-    with pytest.raises(KeyboardInterrupt, match=number.name), leaving("work"):
+    with pytest.raises(KeyboardInterrupt, match=number.name), raise_on_signal("work"):
         os.kill(os.getpid(), number)
         time.sleep(60)  # Python may take the signal at the next instruction
 
 
 def test_a_test_s_own_signal_reaches_the_code_under_test_and_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted, match="SIGTERM"), leaving("work"):
+    with pytest.raises(Interrupted, match="SIGTERM"), raise_on_signal("work"):
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
 

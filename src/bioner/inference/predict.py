@@ -13,12 +13,13 @@ from typing import Any, Protocol, cast
 from bioner.data.instances import Instance, digest
 from bioner.data.raw_outputs import Generated, RawOutput, Tagged, write_raw
 from bioner.data.tags import OUTSIDE
-from bioner.errors import InputError, leaving
+from bioner.errors import InputError
 from bioner.inference.decoding.drafts import Draft, all_outside, draft_of
 from bioner.inference.decoding.shards import Shards, shards_folder
 from bioner.io.checksums import listing, sha256_of
 from bioner.io.progress_bars import Meter, ignore
 from bioner.io.run_record import write_record
+from bioner.io.signals import raise_on_signal
 from bioner.models import TASK_FILE
 from bioner.models.controls import predict_control
 from bioner.models.devices import require_devices
@@ -85,7 +86,7 @@ def predict_to(
         with _explain_out_of_memory(name, size):
             outputs = decoder(instances, size, number)
         meter.advance(len(instances))
-        leave_if_told()
+        raise_if_signalled()
         return outputs, decoder.took | {"decoding_seconds": round(time.perf_counter() - began, 3)}
 
     depends = prediction_settings(entry)
@@ -103,7 +104,7 @@ def predict_to(
     }
     work = Shards(shards_folder(out), identity, gold, SHARD[decoding])
     process, processes, wait = _processes(entry)
-    with leaving(f"predict {name}") as leave_if_told, work.owned() if process == 0 else nullcontext():
+    with raise_on_signal(f"predict {name}") as raise_if_signalled, work.owned() if process == 0 else nullcontext():
         wait()
         missing = work.missing()
         if process == 0 and len(missing) < len(work):
@@ -245,9 +246,9 @@ def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int, mer
     model, tokenizer, task = (load_merged if merged else load_trained)(weights, entry)
     options, verbalizer = entry["predict"], task.verbalizer
     if decoding == "constrained":
-        legal, window = options["legal_transitions"], options["window"]
+        legal, draft_length = options["legal_transitions"], options["draft_length"]
         return ConstrainedDecoder(
-            model, tokenizer, task.types, draft, window=window, legal=legal, verbalizer=verbalizer
+            model, tokenizer, task.types, draft, draft_length=draft_length, legal=legal, verbalizer=verbalizer
         )
     budget, inherit = options["tokens_per_word"], decoding == "free-paper"
     return FreeDecoder(model, tokenizer, task.types, budget, inherit=inherit, seed=seed, verbalizer=verbalizer)

@@ -1,4 +1,4 @@
-"""How an LLM writes tags: by their names as in the paper, by one letter, or by pieces made for them."""
+"""How an LLM writes tags: by their names as in the paper, by one letter, or by special tokens made for them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -9,7 +9,7 @@ from transformers import AddedToken, PreTrainedModel, PreTrainedTokenizerBase
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.errors import InputError
 
-Style = Literal["names", "letters", "pieces"]
+Style = Literal["names", "letters", "special_tokens"]
 LETTERS = "ABCDEFGHIJKLMNPQRSTUVWXYZ"  # without O, which is a tag
 
 
@@ -30,7 +30,7 @@ class Verbalizer:
             self._written |= {f"I-{type_}": letter.lower() for type_, letter in letters.items()}
             self._written[OUTSIDE] = OUTSIDE
         else:
-            self._written = {tag: f"<{tag}>" if style == "pieces" else tag for tag in tags}
+            self._written = {tag: f"<{tag}>" if style == "special_tokens" else tag for tag in tags}
         self._names = {written: tag for tag, written in self._written.items()}
 
     def __getitem__(self, tag: str) -> str:
@@ -49,7 +49,7 @@ class Verbalizer:
 
     def add_to(self, tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
         """Give tags pieces of their own where the style has them; the tag of each id."""
-        if self.style != "pieces":
+        if self.style != "special_tokens":
             return {}
         tokenizer.add_tokens([AddedToken(written, normalized=False) for written in self._names])
         return {tokenizer.convert_tokens_to_ids(written): tag for written, tag in self._names.items()}

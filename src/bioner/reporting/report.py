@@ -130,7 +130,7 @@ def _tables(results: Results, prices: Mapping[str, Any], examined: ErrorReport) 
         "errors": examined.counts,
         "cost": cost_table(results, prices),
         "cells": results.cells,
-        "provenance": results.origins,
+        "provenance": results.provenance,
         "scores": results.scores,
     }
 

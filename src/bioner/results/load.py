@@ -14,7 +14,7 @@ from bioner.io.tables import Schema, read_table
 from bioner.realignment.realign import ALIGNMENT
 from bioner.results.cells import SOUND, CellOutcome, cells_table, failure_of, missing
 from bioner.results.consistency import Expected, buckets_of, checksums_of, find_mismatches, find_outdated
-from bioner.results.provenance import ORIGINS, read_origins
+from bioner.results.provenance import PROVENANCE, read_provenance
 from bioner.results.runs import CURVES, RUNS, read_runs
 from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import concat_scores, read_scores
@@ -44,7 +44,7 @@ SCHEMAS = {
     "comparisons": COMPARISON,
     "selection": SELECTION,
     "alignments": ALIGNED,
-    "origins": ORIGINS,
+    "provenance": PROVENANCE,
 }
 
 
@@ -64,7 +64,7 @@ class Results:
     comparisons: pl.DataFrame
     selection: pl.DataFrame
     alignments: pl.DataFrame
-    origins: pl.DataFrame
+    provenance: pl.DataFrame
     cells: pl.DataFrame
     faults: tuple[str, ...] = ()
 
@@ -142,7 +142,7 @@ def _cell(
         if reasons := list(find_mismatches(folder, runs, checksums, context.expected.get(model))):
             return CellOutcome(dataset, model, "refused", "; ".join(reasons)), {}
         trained, curves = read_runs(folder, dataset, model, sorted({seed for seed, _ in runs}))
-        origins = read_origins(folder, dataset, model, runs)
+        provenance = read_provenance(folder, dataset, model, runs)
         alignments = pl.concat([pl.DataFrame(schema=ALIGNED), *_alignments(folder, scores)])
     except InputError as error:
         return CellOutcome(dataset, model, "broken", str(error)), {}
@@ -152,7 +152,7 @@ def _cell(
         "runs": trained,
         "curves": curves,
         "alignments": alignments,
-        "origins": origins,
+        "provenance": provenance,
     }
 
 

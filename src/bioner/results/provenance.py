@@ -13,7 +13,7 @@ from bioner.io.tables import Schema
 from bioner.results.consistency import comparable, read_run
 
 PACKAGES = ("bioner-bench", "torch", "transformers", "peft", "bitsandbytes", "nervaluate")
-ORIGINS: Schema = {
+PROVENANCE: Schema = {
     **dict.fromkeys(("dataset", "model"), pl.String),
     "seed": pl.Int64,
     **dict.fromkeys(("stage", "decoding", "started", "ended", "commit"), pl.String),
@@ -23,11 +23,11 @@ ORIGINS: Schema = {
 }
 
 
-def read_origins(cell: Path, dataset: str, model: str, runs: Sequence[tuple[int, str]]) -> pl.DataFrame:
+def read_provenance(cell: Path, dataset: str, model: str, runs: Sequence[tuple[int, str]]) -> pl.DataFrame:
     """A row a training and a prediction (seed, decoding) of a cell whose run.json is kept."""
     rows = [{"dataset": dataset, "model": model, **row} for row in _rows(cell, runs)]
     try:
-        return pl.DataFrame(rows, schema=ORIGINS)
+        return pl.DataFrame(rows, schema=PROVENANCE)
     except (TypeError, pl.exceptions.PolarsError):
         remedy = "Train the cell again, or predict with it again."
         raise InputError(cell, "a run.json with a value of another kind", "what bioner wrote", remedy) from None

@@ -146,7 +146,7 @@ def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(llama):
 
 def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(llama):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), load_tokenizer(llama)
-    pieces = Verbalizer(["Gene"], "pieces").add_to(tokenizer)
+    pieces = Verbalizer(["Gene"], "special_tokens").add_to(tokenizer)
     before = [layer.weight.clone() for layer in (model.get_input_embeddings(), model.get_output_embeddings())]
     resize_for_tags(model, tokenizer, pieces)
     for layer, was in zip((model.get_input_embeddings(), model.get_output_embeddings()), before, strict=True):
@@ -172,15 +172,15 @@ def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
     [
         ("letters", False, None),
         ("letters", True, "nf4"),
-        ("pieces", False, "nf4"),
-        ("pieces", True, None),
+        ("special_tokens", False, "nf4"),
+        ("special_tokens", True, None),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (
                 ("letters", False, "nf4"),
                 ("letters", True, None),
-                ("pieces", False, None),
-                ("pieces", True, "nf4"),
+                ("special_tokens", False, None),
+                ("special_tokens", True, "nf4"),
             )
         ),
     ],
@@ -239,7 +239,7 @@ def test_types_with_a_colon_cannot_be_written_in_lines(tiny_llm, tmp_path):
         {"family": "llm", "label_subwords": "last"},
         {"family": "llm", "train": {"head_learning_rate": 1e-3}},
         {"family": "llm", "quantization": "nf4"},
-        {"family": "llm-head", "verbalizer": "pieces"},
+        {"family": "llm-head", "verbalizer": "special_tokens"},
         {"family": "llm-head", "train": {"loss": "tags"}},
         {"family": "encoder", "attention": "bidirectional"},
         {"family": "encoder", "train": {"monitor_sentences": 5}},
@@ -260,12 +260,12 @@ def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(tiny_llm, sentences
 
 
 def test_new_pieces_are_trained(llama, sentences, tmp_path):
-    entry = recipe("llama-8b", llama, verbalizer="pieces", quantization=None)
+    entry = recipe("llama-8b", llama, verbalizer="special_tokens", quantization=None)
     train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path / "run")
     saved = load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")
     rows = next(tensor for name, tensor in saved.items() if "trainable_tokens" in name)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), load_tokenizer(llama)
-    pieces = Verbalizer(entity_types(sentences), "pieces").add_to(tokenizer)
+    pieces = Verbalizer(entity_types(sentences), "special_tokens").add_to(tokenizer)
     resize_for_tags(model, tokenizer, pieces)
     assert rows.shape == (len(pieces), 64)
     assert not torch.allclose(rows.float(), model.get_input_embeddings().weight[list(pieces)], atol=1e-5)

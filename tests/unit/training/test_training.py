@@ -97,12 +97,12 @@ def test_an_llm_decodes_as_the_entry_and_the_seed_say(tiny_llm, sentences, train
     model = Path(shutil.copytree(trained_llm / "model", tmp_path / "model"))
     path = model / "generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"do_sample": True, "temperature": 0.5}))
-    entry = with_settings(tiny_llm, predict={"tokens_per_word": 1, "window": 5, "legal_transitions": True})
+    entry = with_settings(tiny_llm, predict={"tokens_per_word": 1, "draft_length": 5, "legal_transitions": True})
     files = (tmp_path / "raw.jsonl", "tiny-llama", entry, sentences, sentences, model)
     predict_to(*files, decoding, seed=11, record=tmp_path / "run.json")
     run = json.loads((tmp_path / "run.json").read_text())
     expected = {
-        "constrained": {"window": 5, "legal_transitions": True, "draft": "table"},
+        "constrained": {"draft_length": 5, "legal_transitions": True, "draft": "table"},
         "free-paper": {"generation_seed": 11, "seed": 11},
     }[decoding]
     assert {name: run[name] for name in expected} == expected

@@ -31,8 +31,8 @@ from bioner.models.verbalizer import Verbalizer
 class ConstrainedDecoder:
     """A model that tags sentences by constrained decoding.
 
-    `window` words are drafted a pass, chosen where it is None; `legal` leaves out tags that continue nothing. Answers
-    hold tags by their names, however the model spells them.
+    `draft_length` words are drafted per pass, chosen if it is None; `legal` leaves out tags that continue nothing.
+    Answers hold tags by their names, however the model spells them.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class ConstrainedDecoder:
         types: Sequence[str],
         draft: Draft,
         *,
-        window: int | None = None,
+        draft_length: int | None = None,
         legal: bool = False,
         verbalizer: Verbalizer | None = None,
         share_prefix: bool = True,
         rows: type[Batch] | None = None,
     ) -> None:
         self._model, self._tokenizer, self._types, self._draft = model, tokenizer, types, draft
-        self._window, self._legal, self._share_prefix = window, legal, share_prefix
+        self._draft_length, self._legal, self._share_prefix = draft_length, legal, share_prefix
         self._lines = AnswerTrie(tokenizer, tag_set(types), legal, verbalizer)
         self._outside = verbalizer[OUTSIDE] if verbalizer else OUTSIDE
         self._rows = rows or batch_class(model)
@@ -61,7 +61,7 @@ class ConstrainedDecoder:
         """What is worth recording of how it decodes."""
         return {
             "draft": self._draft.name,
-            "window": self._window or "chosen",
+            "draft_length": self._draft_length or "chosen",
             "legal_transitions": self._legal,
             "pass_overhead_ids": round(self._overhead, 1),
             "cached": self._rows is CachedBatch,
@@ -101,12 +101,12 @@ class ConstrainedDecoder:
             return SentenceState(question.index, words, guess, self._draft.follows, rows.start(slot, question.prompt))
 
         slots = [begin(slot) for slot in range(count)]
-        window = DraftLength(
-            self._window, self._overhead, *self._means([instances[question.index] for question in group])
+        length = DraftLength(
+            self._draft_length, self._overhead, *self._means([instances[question.index] for question in group])
         )
         done: dict[int, Generated] = {}
         while slots:
-            self._pass(rows, slots, window)
+            self._pass(rows, slots, length)
             left = []
             for slot, sentence in enumerate(slots):
                 if len(sentence.tags) == len(sentence.words):
@@ -125,9 +125,9 @@ class ConstrainedDecoder:
         words = self._lines.words([token for instance in instances for token in instance.tokens])
         return len(words) / len(instances), sum(len(word.lines[OUTSIDE]) for word in words) / len(words)
 
-    def _pass(self, rows: Batch, sentences: Sequence[SentenceState], window: DraftLength) -> None:
+    def _pass(self, rows: Batch, sentences: Sequence[SentenceState], length: DraftLength) -> None:
         """One forward pass over the next drafted words of every sentence."""
-        words = window.words(len(sentences))
+        words = length.words(len(sentences))
         blocks = [Block(sentence, self._lines) for sentence in sentences]
         for block in blocks:
             while not block.complete and (len(block.tags) < words or not block.checks):
@@ -145,7 +145,7 @@ class ConstrainedDecoder:
                 rows.keep(slot, stands)
         counts.passes += widest > 0
         counts.padding += widest * len(blocks) - (counts.ids - before.ids)
-        window.learn(counts.drafts_right - before.drafts_right, counts.drafts - before.drafts)
+        length.learn(counts.drafts_right - before.drafts_right, counts.drafts - before.drafts)
 
     def _ask(self, rows: Batch, blocks: Sequence[Block]) -> list[list[Decision]]:
         """The model's decision at every check of every block."""

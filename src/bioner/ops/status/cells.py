@@ -68,14 +68,14 @@ def _row(run: RunContext, dataset: str, model: str, seed: int, first: bool) -> S
     for decoding in run.matrix.decodings(model):
         steps += _scoring_steps(run, dataset, model, seed, decoding)
     if busy := [step for step in steps if step[1].state == "running"]:
-        stage, trace = busy[0]
-    elif all(trace.state == "done" for stage, trace in steps if stage == "score"):
+        stage, job_state = busy[0]
+    elif all(job_state.state == "done" for stage, job_state in steps if stage == "score"):
         # What scores were made of may be gone: Snakemake makes it again only where something asks for it.
-        (stage, trace), trainings = steps[-1], 0
+        (stage, job_state), trainings = steps[-1], 0
     else:
-        stage, trace = next(step for step in steps if step[1].state != "done")
-    whole = replace(trace, dev_f1=trained.dev_f1, took=trained.took, sentences=trained.sentences)
-    return StatusRow(dataset, model, seed, stage, whole, trainings, trace.left)
+        stage, job_state = next(step for step in steps if step[1].state != "done")
+    whole = replace(job_state, dev_f1=trained.dev_f1, took=trained.took, sentences=trained.sentences)
+    return StatusRow(dataset, model, seed, stage, whole, trainings, job_state.left)
 
 
 def _training_steps(run: RunContext, dataset: str, model: str, seed: int, first: bool) -> tuple[list[Step], int]:
@@ -85,9 +85,9 @@ def _training_steps(run: RunContext, dataset: str, model: str, seed: int, first:
     record = run.result(layout.seed_path(layout.RECORD, dataset, model, seed))
     trials = trials_of(run.matrix.models[model]) if run.matrix.is_searched(model) and first else {}
     if not trials or record.is_file():
-        trace = training(record.parent, run.log("train", dataset, model, f"seed{seed}"), run.moment)
-        return [("train", trace)], int(trace.state not in ("done", "running"))
-    traces = {
+        job_state = training(record.parent, run.log("train", dataset, model, f"seed{seed}"), run.moment)
+        return [("train", job_state)], int(job_state.state not in ("done", "running"))
+    job_states = {
         name: training(
             run.result(layout.trial_path(layout.RECORD, dataset, model, name)).parent,
             run.log("trial", dataset, model, name),
@@ -95,16 +95,18 @@ def _training_steps(run: RunContext, dataset: str, model: str, seed: int, first:
         )
         for name in trials
     }
-    return [("search", _search(traces))], sum(trace.state not in ("done", "running") for trace in traces.values())
+    return [("search", _search(job_states))], sum(
+        job_state.state not in ("done", "running") for job_state in job_states.values()
+    )
 
 
 def _search(trials: Mapping[str, JobState]) -> JobState:
     """All trials of a search as one: the best F1 of any, the time of those that run, the mean of what they took."""
-    done = sum(trace.state == "done" for trace in trials.values())
+    done = sum(job_state.state == "done" for job_state in trials.values())
     name, at = min(trials.items(), key=lambda item: STRENGTH.index(item[1].state))
-    scores = [trace.dev_f1 for trace in trials.values() if trace.dev_f1 is not None]
-    left = [trace.left for trace in trials.values() if trace.left is not None]
-    took = [trace.took for trace in trials.values() if trace.took is not None]
+    scores = [job_state.dev_f1 for job_state in trials.values() if job_state.dev_f1 is not None]
+    left = [job_state.left for job_state in trials.values() if job_state.left is not None]
+    took = [job_state.took for job_state in trials.values() if job_state.took is not None]
     told = f"{name} {at.progress}".strip() if at.state in ("running", "failed") else ""
     return JobState(
         "waiting" if at.state == "done" else at.state,  # the search itself comes yet
@@ -114,7 +116,7 @@ def _search(trials: Mapping[str, JobState]) -> JobState:
         at.where,
         "; ".join(part for part in (told, at.note) if part),
         sum(took) / len(took) if took else None,
-        next((trace.sentences for trace in trials.values() if trace.sentences), None),
+        next((job_state.sentences for job_state in trials.values() if job_state.sentences), None),
     )
 
 
@@ -132,9 +134,9 @@ def _scoring_steps(run: RunContext, dataset: str, model: str, seed: int, decodin
     elif scored.state != "done" or family == "llm":
         for part in ("dev/", ""):
             output, log = result(layout.RAW, part), run.log("predict", *names, f"{part}{decoding}")
-            trace = prediction(output, log, run.moment)
-            if not part or trace.state in ("running", "failed"):  # not every model predicts on dev
-                yield f"predict {part.strip('/')}".strip(), trace
+            job_state = prediction(output, log, run.moment)
+            if not part or job_state.state in ("running", "failed"):  # not every model predicts on dev
+                yield f"predict {part.strip('/')}".strip(), job_state
         yield "realign", product(predictions, run.log("realign", *names, decoding), run.moment)
     yield "score", scored
 
@@ -157,8 +159,8 @@ def _expected(cells: Sequence[CellStatus]) -> list[CellStatus]:
     paces: dict[str, list[float]] = {}
     for cell in cells:
         for row in cell.rows:
-            if row.trace.took is not None and (size := row.trace.sentences or cell.sentences):
-                paces.setdefault(cell.model, []).append(row.trace.took / size)
+            if row.job_state.took is not None and (size := row.job_state.sentences or cell.sentences):
+                paces.setdefault(cell.model, []).append(row.job_state.took / size)
     expected = []
     for cell in cells:
         pace, rows = paces.get(cell.model), cell.rows

@@ -34,7 +34,7 @@ class JobState:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When traces are looked at, and since when a Snakemake works here (None where none does); since the epoch."""
+    """When job_states are looked at, and since when a Snakemake works here (None where none does); since the epoch."""
 
     now: float = field(default_factory=time.time)
     snakemake_since: float | None = None
@@ -49,13 +49,13 @@ def training(folder: Path, log: Path, moment: Moment) -> JobState:
         return _in_training(heartbeat, moment)
     if (folder / "run.json").is_file():
         return _trained(folder / "run.json")
-    trace = without_output(log, moment)
-    if trace.state == "running" or heartbeat is None:
-        return trace
+    job_state = without_output(log, moment)
+    if job_state.state == "running" or heartbeat is None:
+        return job_state
     goes_on = _any_checkpoint(folder)
     note = f"cut short at epoch {_epoch(heartbeat)}, " + ("goes on" if goes_on else "begins again: no checkpoint yet")
-    note = f"{trace.note}; {note}" if trace.note else note
-    return JobState(trace.state, _epochs(heartbeat), heartbeat.number("dev_strict_f1"), note=note)
+    note = f"{job_state.note}; {note}" if job_state.note else note
+    return JobState(job_state.state, _epochs(heartbeat), heartbeat.number("dev_strict_f1"), note=note)
 
 
 def prediction(raw: Path, log: Path, moment: Moment) -> JobState:
@@ -75,11 +75,13 @@ def prediction(raw: Path, log: Path, moment: Moment) -> JobState:
         return JobState("running", f"{done}/{all_} shards", None, left, _where(heartbeat), _silence(heartbeat, moment))
     if raw.is_file():
         return JobState("done")
-    trace = without_output(log, moment)
-    if trace.state == "running" or heartbeat is None:
-        return trace
+    job_state = without_output(log, moment)
+    if job_state.state == "running" or heartbeat is None:
+        return job_state
     note = f"cut short after {done} of {all_} shards, goes on"
-    return JobState(trace.state, f"{done}/{all_} shards", note=f"{trace.note}; {note}" if trace.note else note)
+    return JobState(
+        job_state.state, f"{done}/{all_} shards", note=f"{job_state.note}; {note}" if job_state.note else note
+    )
 
 
 def product(output: Path, log: Path, moment: Moment) -> JobState:
@@ -122,10 +124,10 @@ def _in_training(heartbeat: Heartbeat | None, moment: Moment) -> JobState:
         return JobState("running", note="before its first step")
     left, seconds = heartbeat.number("seconds_left"), heartbeat.number("seconds")
     took = None if left is None or seconds is None else seconds + left
-    trace = JobState(
+    job_state = JobState(
         "running", _epochs(heartbeat), heartbeat.number("dev_strict_f1"), _left(heartbeat, moment), _where(heartbeat)
     )
-    return replace(trace, note=_silence(heartbeat, moment), took=took)
+    return replace(job_state, note=_silence(heartbeat, moment), took=took)
 
 
 def _trained(path: Path) -> JobState:

@@ -22,14 +22,14 @@ class StatusRow:
     model: str
     seed: int | None
     stage: str
-    trace: JobState
+    job_state: JobState
     trainings: int = 0
     left: float | None = None
 
     @property
     def state(self) -> State:
         """That of the stage it is at."""
-        return self.trace.state
+        return self.job_state.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class CellStatus:
     @property
     def dev_f1(self) -> float | None:
         """The mean of the seeds' best strict F1 on dev, in percent."""
-        scores = [row.trace.dev_f1 for row in self.rows if row.trace.dev_f1 is not None]
+        scores = [row.job_state.dev_f1 for row in self.rows if row.job_state.dev_f1 is not None]
         return sum(scores) / len(scores) if scores else None
 
     @property

@@ -44,7 +44,7 @@ def in_short(cell: CellStatus) -> str:
     words: list[str] = [cell.state]
     if cell.state not in ("done", "left out"):
         named = at.stage if cell.state in ("running", "failed") and at.stage != "train" else ""
-        words += [named, at.trace.progress]
+        words += [named, at.job_state.progress]
     words.append("" if cell.dev_f1 is None else f"{cell.dev_f1:.1f}")
     words.append("" if cell.left is None or cell.state in ("done", "left out") else f"~{duration(cell.left)}")
     seeds = [row.state for row in cell.rows if row.seed is not None]
@@ -74,32 +74,32 @@ def _plain(text: str) -> str:
 
 
 def _tells(row: StatusRow) -> bool:
-    return row.state in ("running", "failed") or (row.state == "waiting" and bool(row.trace.note))
+    return row.state in ("running", "failed") or (row.state == "waiting" and bool(row.job_state.note))
 
 
 def _detail(row: StatusRow) -> list[str]:
-    trace = row.trace
+    job_state = row.job_state
     return [
-        *(row.dataset, row.model, "" if row.seed is None else str(row.seed), row.stage, row.state, trace.progress),
-        "" if trace.dev_f1 is None else f"{trace.dev_f1:.2f}",
+        *(row.dataset, row.model, "" if row.seed is None else str(row.seed), row.stage, row.state, job_state.progress),
+        "" if job_state.dev_f1 is None else f"{job_state.dev_f1:.2f}",
         "" if row.left is None else f"~{duration(row.left)}",
-        *(trace.where, trace.note),
+        *(job_state.where, job_state.note),
     ]
 
 
 def _record(row: StatusRow) -> dict[str, Any]:
-    trace = row.trace
+    job_state = row.job_state
     return {
         "dataset": row.dataset or None,
         "model": row.model or None,
         "seed": row.seed,
         "stage": row.stage or None,
         "state": row.state,
-        "progress": trace.progress or None,
-        "dev_strict_f1": trace.dev_f1,
+        "progress": job_state.progress or None,
+        "dev_strict_f1": job_state.dev_f1,
         "seconds_left": row.left,
-        "where": trace.where or None,
-        "note": trace.note or None,
+        "where": job_state.where or None,
+        "note": job_state.note or None,
     }
 
 
@@ -107,7 +107,7 @@ def _sums(cells: Sequence[CellStatus]) -> Iterator[str]:
     counts = {state: sum(cell.state == state for cell in cells) for state in STRENGTH}
     others = [f"{counts[state]} {state}" for state in STRENGTH if state != "done" and counts[state]]
     yield ", ".join([f"{counts['done']} of {len(cells)} cells done", *others]) + "."
-    why = {cell.dataset: row.trace.note for cell in cells for row in cell.rows if row.state == "left out"}
+    why = {cell.dataset: row.job_state.note for cell in cells for row in cell.rows if row.state == "left out"}
     yield from (f"{_plain(dataset)} is left out: {_plain(note)}" for dataset, note in why.items())
     open_cells = [cell for cell in cells if cell.state not in ("done", "left out")]
     known = [cell.left for cell in open_cells if cell.left is not None]

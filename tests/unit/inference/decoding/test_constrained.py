@@ -51,7 +51,9 @@ def drafts(texts, seed=3) -> dict[str, Draft]:
 def test_windows_batches_and_a_shared_prefix_change_no_tag(
     model, tokenizer, texts, slow, window, batch_size, share_prefix
 ):
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), window=window, share_prefix=share_prefix)
+    decoder = ConstrainedDecoder(
+        model, tokenizer, TYPES, tag_table(texts), draft_length=window, share_prefix=share_prefix
+    )
     for output, reference in zip(decoder(texts, batch_size), slow, strict=True):
         assert_same(tags_of(output.text), reference)
 
@@ -65,14 +67,14 @@ def test_drafts_change_no_tag(model, tokenizer, texts, slow, name):
 
 def test_a_draft_that_is_right_takes_one_pass(model, tokenizer, texts, slow):
     answers = [Prediction(text.id, reference.tags) for text, reference in zip(texts, slow, strict=True)]
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, predicted("own", answers, all_outside()), window=100)
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, predicted("own", answers, all_outside()), draft_length=100)
     decoder(texts, len(texts))
     assert decoder.counts.passes == 1
     assert decoder.counts.drafts == decoder.counts.drafts_right == sum(len(text.tokens) for text in texts)
 
 
 def test_a_window_of_one_word_takes_a_pass_a_word(model, tokenizer, texts):
-    decoder = ConstrainedDecoder(model, tokenizer, ["Disease"], all_outside(), window=1)
+    decoder = ConstrainedDecoder(model, tokenizer, ["Disease"], all_outside(), draft_length=1)
     for text in texts:
         decoder([text], 1)
         # What is settled of a line is not asked for again; a wrong first piece may leave a second to ask for.
@@ -80,7 +82,7 @@ def test_a_window_of_one_word_takes_a_pass_a_word(model, tokenizer, texts):
 
 
 def test_a_place_that_is_free_is_taken_by_the_next_sentence(model, tokenizer, texts):
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), window=2)
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), draft_length=2)
     decoder(texts, 2)
     together = decoder.counts.passes
     alone = 0
@@ -101,7 +103,7 @@ def real(request, texts):
 @pytest.mark.parametrize(("window", "batch_size"), [(1, 1), (1, 4), (3, 3), (None, 6), (100, 1)])
 def test_real_tokenizers(real, window, batch_size, texts):
     tokenizer, model, slow = real
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), window=window)
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), draft_length=window)
     assert decoder.settings["cached"]
     for output, text, reference in zip(decoder(texts, batch_size), texts, slow, strict=True):
         assert_same(tags_of(output.text), reference)
@@ -134,7 +136,7 @@ def test_of_equal_answers_the_one_of_the_lowest_id_is_taken(spoken, texts):
     slow = [slowly(model, tokenizer, text, TYPES).tags for text in texts]
     for window in (1, 3, None):
         for name in ("gold", "random"):
-            decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)[name], window=window)
+            decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)[name], draft_length=window)
             assert [tags_of(output.text) for output in decoder(texts, 2)] == slow
             assert decoder.counts.near_ties >= sum(len(text.tokens) for text in texts)
 
@@ -145,7 +147,7 @@ def test_legal_transitions_leave_nothing_to_repair(spoken, texts):
     assert any(violation(tags_of(output.text)) for output in free(texts, 3)), "or the option is not tried"
     slow = [slowly(model, tokenizer, text, TYPES, legal=True) for text in texts]
     for window in (1, None):
-        decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)["random"], window=window, legal=True)
+        decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)["random"], draft_length=window, legal=True)
         for output, reference in zip(decoder(texts, 3), slow, strict=True):
             assert violation(tags_of(output.text)) is None
             assert_same(tags_of(output.text), reference)
@@ -156,7 +158,7 @@ def test_confidence_is_the_probability_among_the_tags_allowed(spoken, texts, leg
     tokenizer, model = spoken
     slow = [slowly(model, tokenizer, text, TYPES, legal) for text in texts]
     for window in (1, None):
-        decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)["random"], legal=legal, window=window)
+        decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)["random"], legal=legal, draft_length=window)
         for output, reference in zip(decoder(texts, 3), slow, strict=True):
             assert output.confidence == pytest.approx(reference.probabilities, abs=2e-4)
             assert output.margin == pytest.approx(reference.margins, abs=2e-4)
@@ -247,7 +249,7 @@ def test_any_architecture(name, tokenizer, texts):
     torch.manual_seed(1)
     config = getattr(transformers, name)(vocab_size=len(tokenizer), **settings)
     model = AutoModelForCausalLM.from_config(config).eval()
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), window=3)
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), draft_length=3)
     assert decoder.settings["cached"] is (rows is CachedBatch)
     slow = [slowly(model, tokenizer, text, TYPES) for text in texts]
     for batch_size in (1, 3):
@@ -284,7 +286,7 @@ def test_adapters_on_the_output_layer_are_heeded(tokenizer, texts, whole):
 
 
 def test_reading_again_gives_what_caching_gives(model, tokenizer, texts, slow):
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, all_outside(), window=2, rows=RecomputedBatch)
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, all_outside(), draft_length=2, rows=RecomputedBatch)
     for output, reference in zip(decoder(texts, 3), slow, strict=True):
         assert_same(tags_of(output.text), reference)
 

@@ -168,13 +168,13 @@ def test_time_goes_on_after_the_last_sign_and_silence_is_told(overlay, out):
     with FileLock(under_way(out / "results" / "A" / "bert" / "seed42", age=600)):
         row = cell(run_of(overlay), "A", "bert").rows[0]
     assert row.left == pytest.approx(1800, abs=5)
-    assert row.trace.note == "last heard of 10 min ago"
+    assert row.job_state.note == "last heard of 10 min ago"
 
 
 def test_a_training_that_has_just_begun_is_running_without_an_epoch(overlay, out):
     with FileLock(write(out / "results" / "A" / "bert" / "seed42" / ".training.lock")):
         row = cell(run_of(overlay), "A", "bert").rows[0]
-    assert (row.state, row.trace.progress, row.trace.note) == ("running", "", "before its first step")
+    assert (row.state, row.job_state.progress, row.job_state.note) == ("running", "", "before its first step")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_training_that_has_just_begun_is_running_without_an_epoch(overlay, out
 def test_a_training_that_was_cut_short_waits(overlay, out, checkpoint, note):
     under_way(out / "results" / "A" / "bert" / "seed42", age=FRESH + 1, checkpoint=checkpoint)
     found = cell(run_of(overlay), "A", "bert")
-    assert (found.state, found.rows[0].trace.note) == ("waiting", note)
+    assert (found.state, found.rows[0].job_state.note) == ("waiting", note)
     assert in_short(found) == "waiting 3/20 84.2"
     assert note in shown([found], [])
 
@@ -196,14 +196,14 @@ def test_failed_is_what_ended_with_an_error_and_names_its_log(overlay, out):
     log = write(out / "logs" / "train" / "A" / "bert" / "seed42.log", "train bert: epoch 1\nbioner: bert: found a\n")
     found = cell(run_of(overlay), "A", "bert")
     assert in_short(found) == "failed"
-    assert found.rows[0].trace.note == f"{log}: bioner: bert: found a"
+    assert found.rows[0].job_state.note == f"{log}: bioner: bert: found a"
 
 
 def test_a_failure_with_a_checkpoint_says_that_it_goes_on(overlay, out):
     under_way(out / "results" / "A" / "bert" / "seed42")
     log = write(out / "logs" / "train" / "A" / "bert" / "seed42.log", "bioner: no memory\n")
     row = cell(run_of(overlay), "A", "bert").rows[0]
-    assert (row.state, row.trace.note) == (
+    assert (row.state, row.job_state.note) == (
         "failed",
         f"{log}: bioner: no memory; cut short at epoch 3, goes on",
     )
@@ -211,11 +211,11 @@ def test_a_failure_with_a_checkpoint_says_that_it_goes_on(overlay, out):
 
 def test_an_error_of_python_is_told_by_its_name_alone(overlay, out):
     """Its message may quote a sentence of a corpus that must not be shown."""
-    trace = "Traceback (most recent call last):\n  File x\nKeyError: 'a secret sentence'\n"
-    write(out / "logs" / "predict" / "A" / "oracle" / "seed42" / "direct.log", trace)
+    job_state = "Traceback (most recent call last):\n  File x\nKeyError: 'a secret sentence'\n"
+    write(out / "logs" / "predict" / "A" / "oracle" / "seed42" / "direct.log", job_state)
     found = cell(run_of(overlay), "A", "oracle")
     assert found.state == "failed"
-    assert found.rows[0].trace.note.endswith("direct.log: KeyError")
+    assert found.rows[0].job_state.note.endswith("direct.log: KeyError")
     assert "secret" not in shown([found], [])
 
 
@@ -246,7 +246,7 @@ def test_a_prediction_on_dev_that_failed_names_its_own_log(overlay, out):
     (out / "results" / "A" / "llama" / "seed42" / "free" / "dev").mkdir(parents=True)
     log = write(out / "logs" / "predict" / "A" / "llama" / "seed42" / "dev" / "free.log", "bioner: no memory\n")
     row = cell(run_of(overlay), "A", "llama").rows[0]
-    assert (row.stage, row.state, row.trace.note) == ("predict dev", "failed", f"{log}: bioner: no memory")
+    assert (row.stage, row.state, row.job_state.note) == ("predict dev", "failed", f"{log}: bioner: no memory")
 
 
 def test_shards_tell_how_far_an_llm_has_decoded(overlay, out):
@@ -260,13 +260,18 @@ def test_shards_tell_how_far_an_llm_has_decoded(overlay, out):
     lock = write(place.with_name(f"{place.name}.lock"))
     with FileLock(lock):
         row = cell(run_of(overlay), "A", "llama").rows[0]
-    assert (row.stage, row.state, row.trace.progress, row.trace.dev_f1) == ("predict", "running", "12/40 shards", 70.0)
+    assert (row.stage, row.state, row.job_state.progress, row.job_state.dev_f1) == (
+        "predict",
+        "running",
+        "12/40 shards",
+        70.0,
+    )
     assert row.left == pytest.approx(600, abs=5)
     with FileLock(lock):
         assert in_short(cell(run_of(overlay), "A", "llama")) == "running predict 12/40 shards 70.0 ~10 min"
     lock.unlink(missing_ok=True)
     row = cell(run_of(overlay), "A", "llama").rows[0]
-    assert (row.state, row.trace.note) == ("waiting", "cut short after 12 of 40 shards, goes on")
+    assert (row.state, row.job_state.note) == ("waiting", "cut short after 12 of 40 shards, goes on")
 
 
 @pytest.mark.parametrize(
@@ -306,8 +311,13 @@ def test_a_search_is_as_far_as_its_trials(overlay, out):
     trained(folder / trials[0], 81.0)
     with FileLock(under_way(folder / trials[1])):
         row = cell(run, "A", "bert").rows[0]
-        assert (row.stage, row.state, row.trace.progress, row.trace.dev_f1) == ("search", "running", "1/3 trials", 84.2)
-        assert row.trace.note == f"{trials[1]} 3/20"
+        assert (row.stage, row.state, row.job_state.progress, row.job_state.dev_f1) == (
+            "search",
+            "running",
+            "1/3 trials",
+            84.2,
+        )
+        assert row.job_state.note == f"{trials[1]} 3/20"
     # One took 100 s, two are to take 300 and 2400 s each: 1700 in the mean, which the other seed takes of as many.
     sentences(out, "A", 50)
     with FileLock(under_way(folder / trials[1])), FileLock(under_way(folder / trials[2])):
@@ -317,7 +327,7 @@ def test_a_search_is_as_far_as_its_trials(overlay, out):
         trained(folder / name, 79.0)
         (folder / name / ".training.lock").unlink(missing_ok=True)
     row = cell(run, "A", "bert").rows[0]
-    assert (row.state, row.trace.progress, row.trace.dev_f1) == ("waiting", "3/3 trials", 81.0)
+    assert (row.state, row.job_state.progress, row.job_state.dev_f1) == ("waiting", "3/3 trials", 81.0)
 
 
 def test_what_waits_takes_what_the_same_model_took_a_sentence(overlay, out):
