@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bioner.cli.options import keep_apart
+from bioner.errors import InputError
 
 
 def verify_reproduction(
@@ -16,13 +17,16 @@ def verify_reproduction(
 ) -> None:
     """Pass, fail or not run for every number of the paper's tables; from kept files alone."""
     from bioner.io.tables import check_table, write_table
-    from bioner.reporting.evidence import read_evidence
     from bioner.reporting.reproduction import DATASETS, MODELS, reproduction_summary, reproduction_table
+    from bioner.results.load import ReportContext, load_results
 
+    for folder, what in ((results, "results folder DATASET/MODEL/…"), (data, "data folder DATASET/…")):
+        if not folder.is_dir():
+            raise InputError(folder, "no such folder", f"a {what}", "Check the path, or run the pipeline first.")
     if out is not None:
         keep_apart(out, results, data)
         check_table(out)
-    table = reproduction_table(read_evidence(results, data, DATASETS, MODELS))
+    table = reproduction_table(load_results(results, data, DATASETS, MODELS, ReportContext()))
     typer.echo(reproduction_summary(table))
     if out is not None:
         write_table(out, table)

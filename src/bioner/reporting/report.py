@@ -74,7 +74,7 @@ def report(
         tables=_shown(tables),
         titles=TITLES,
         missing=_grouped(lacking),
-        notes=[*notes, *(("left out", fault) for fault in loaded.faults)],
+        notes=[*notes, *(("left out", fault) for fault in loaded.faults.values())],
         failed=context.failed,
         provenance=provenance(),
         made=datetime.datetime.now(datetime.UTC),
@@ -110,7 +110,7 @@ def _tell(folder: Path, results: Results, lacking: pl.DataFrame) -> None:
         raise InputError(folder, f"{found} of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first.")
     for dataset, model, state, reason, where in unsound.iter_rows():
         log.warning("report: %s × %s %s: %s%s", dataset, model, state, reason, f" ({where})" if where else "")
-    for fault in results.faults:
+    for fault in results.faults.values():
         log.warning("report: left out: %s", fault)
 
 

@@ -10,9 +10,9 @@ import polars as pl
 
 from bioner.io.tables import Schema
 from bioner.reporting.efficiency import BERT_FAMILY, PAPER_HARDWARE
-from bioner.reporting.evidence import Evidence, decoding_of
 from bioner.reporting.published import CELL, HALF_UNIT, NOISE, contradictions, differences, published
-from bioner.reporting.tables import PAPER_CHEMPROT, REPRODUCTION
+from bioner.reporting.tables import LIKE_THE_PAPER, PAPER_CHEMPROT, REPRODUCTION
+from bioner.results.load import Results
 from bioner.scoring.paper import SCORER
 
 # What is read: the mislabelled ChemProt has the paper's rows of ChemProt; for the right one, instances are compared.
@@ -56,7 +56,7 @@ class Ours:
     reason: str | None = None
 
 
-def reproduction_table(evidence: Evidence) -> pl.DataFrame:
+def reproduction_table(results: Results) -> pl.DataFrame:
     """Every number of Tables I to V once, with a verdict.
 
     `low` and `high`: counts, our count; scores, the means of the seeds' 95 % intervals over documents; seconds, the
@@ -68,14 +68,14 @@ def reproduction_table(evidence: Evidence) -> pl.DataFrame:
     cells = published()
     odd = contradictions(cells)
     known = differences()
-    find: dict[str, Callable[[Evidence, PublishedNumber], Ours]]
+    find: dict[str, Callable[[Results, PublishedNumber], Ours]]
     find = {"I": _count, "II": _count, "III": _score, "IV": _seconds, "V": _score}
     rows = []
     for cell in cells.iter_rows(named=True):
         names = [difference.name for difference in known if difference.concerns(cell)]
         if cell["measure"] == "f1" and (key := (cell["table"], cell["dataset"], cell["model"], cell["length"])) in odd:
             names.append(odd[key])
-        row = cell | judge(cell["paper"], find[cell["table"]](evidence, cell), HALF_UNIT[cell["table"]])
+        row = cell | judge(cell["paper"], find[cell["table"]](results, cell), HALF_UNIT[cell["table"]])
         rows.append(row | {"known": "; ".join(names) or None})
     return pl.DataFrame(rows, schema=REPRODUCED)
 
@@ -149,27 +149,27 @@ def _corpus(dataset: str) -> str:
     return REPRODUCTION if dataset == PAPER_CHEMPROT else dataset
 
 
-def _count(evidence: Evidence, cell: PublishedNumber) -> Ours:
+def _count(results: Results, cell: PublishedNumber) -> Ours:
     """Of Tables I and II. ChemProt's sentences are the same however its labels are read; its entities are not."""
     statistic = {"instances": "instances", "entities": "table2_entities"}[cell["measure"]]
     corpora = [_corpus(cell["dataset"])] + ([cell["dataset"]] if statistic == "instances" else [])
     where = {"split": cell["split"], "statistic": statistic, "stratum": cell["length"] or "all"}
     for corpus in dict.fromkeys(corpora):
-        values = evidence.statistics.filter(dataset=corpus, **where)["value"].drop_nulls()
+        values = results.statistics.filter(dataset=corpus, **where)["value"].drop_nulls()
         if len(values) == 1:
             count = values.item()
             return Ours(count, count, count, compared_on=corpus)
-    faults = (evidence.faults.get(("statistics", corpus, "")) for corpus in corpora)
+    faults = (results.fault("statistics", corpus) for corpus in corpora)
     return Ours(reason=next(filter(None, faults), f"no {cell['measure']} in statistics of {corpora[0]}"))
 
 
-def _score(evidence: Evidence, cell: PublishedNumber) -> Ours:
+def _score(results: Results, cell: PublishedNumber) -> Ours:
     """Of Tables III and V: by the paper's evaluator, in runs that are decoded like the paper's."""
     corpus, model = _corpus(cell["dataset"]), cell["model"]
-    rows = evidence.scores.filter(dataset=corpus, model=model)
+    rows = results.scores.filter(dataset=corpus, model=model)
     if rows.is_empty():
-        return Ours(reason=evidence.faults.get(("scores", corpus, model), f"no scores on {corpus}"))
-    decoding = decoding_of(rows)
+        return Ours(reason=results.fault("scores", corpus, model) or f"no scores on {corpus}")
+    decoding = next((name for name in LIKE_THE_PAPER if name in set(rows["decoding"])), None)
     if decoding is None:
         return Ours(compared_on=corpus, reason="no scores of free decoding, in which the paper's LLMs wrote")
     where = {"scorer": SCORER, "scheme": {"III": "strict", "V": "relaxed"}[cell["table"]], "stratum": cell["length"]}
@@ -192,14 +192,14 @@ def _score(evidence: Evidence, cell: PublishedNumber) -> Ours:
     return replace(found, low=middle - below, high=middle + above)
 
 
-def _seconds(evidence: Evidence, cell: PublishedNumber) -> Ours:
+def _seconds(results: Results, cell: PublishedNumber) -> Ours:
     """Of Table IV: only timings by the paper's protocol and on its kind of card can be held against it."""
     corpus, model = _corpus(cell["dataset"]), cell["model"]
     members = BERT_FAMILY if model == "bert-family-average" else (model,)
     for member in members:
-        if fault := evidence.faults.get(("timing", corpus, member)):
+        if fault := results.fault("timing", corpus, member):
             return Ours(reason=fault)
-    rows = evidence.timing.filter(pl.col("dataset") == corpus, pl.col("model").is_in(members))
+    rows = results.timing.filter(pl.col("dataset") == corpus, pl.col("model").is_in(members))
     if "protocol" not in rows.columns:
         rows = rows.with_columns(protocol=pl.lit("fair"))
     encoders = (pl.col("decoding") == "direct") & (pl.col("batch") == 1)

@@ -52,8 +52,8 @@ SCHEMAS = {
 class Results:
     """Everything reports are made of, read from results and data folders.
 
-    `cells` says of every cell whether its files are among the others (reporting/cells); `faults`, which files beside
-    scores are not, and why.
+    `cells` says of every cell whether its files are among the others (results/cells). `faults` say which other files
+    are not, and why, by kind, dataset and, if they are of one, model.
     """
 
     scores: pl.DataFrame
@@ -66,7 +66,12 @@ class Results:
     alignments: pl.DataFrame
     provenance: pl.DataFrame
     cells: pl.DataFrame
-    faults: tuple[str, ...] = ()
+    faults: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+
+    def fault(self, kind: str, dataset: str, model: str = "") -> str | None:
+        """Return why a file is not among the others; None if nothing is wrong with it, or if there is none."""
+        unsound = self.cells.filter(pl.col("state").is_in(["refused", "broken"]), dataset=dataset, model=model)
+        return next(iter(unsound["reason"]), None) or self.faults.get((kind, dataset, model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +96,15 @@ def load_results(
     """Read the files of these cells, in this order; what is broken, or made for other data, is named and left out."""
     found: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema=schema)] for name, schema in SCHEMAS.items()}
     cells: list[CellOutcome] = []
-    unread: list[str] = []
+    unread: dict[tuple[str, str, str], str] = {}
     buckets: tuple[str, tuple[str, ...]] | None = None  # of entity length, and the first cell that has them
 
-    def add(name: str, path: Path, read: Callable[[Path], pl.DataFrame]) -> None:
+    def add(name: str, path: Path, read: Callable[[Path], pl.DataFrame], model: str = "") -> None:
         if path.is_file():
             try:
                 found[name].append(read(path))
             except InputError as error:
-                unread.append(str(error))
+                unread[name, dataset, model] = str(error)
 
     for dataset in datasets:
         checksums, sound = checksums_of(data / dataset), []
@@ -117,7 +122,7 @@ def load_results(
                 found[name].append(table)
             if cell.state in SOUND:
                 sound.append(model)
-                add("timing", folder / "timing.csv", partial(_of, dataset, read_timing, [model]))
+                add("timing", folder / "timing.csv", partial(_of, dataset, read_timing, [model]), model)
         add("statistics", data / dataset / "stats.csv", partial(_of, dataset, read_statistics, sound))
         compared = partial(_comparisons, pl.concat(found["scores"]).filter(dataset=dataset))
         add("comparisons", results / dataset / "comparisons.csv", partial(_of, dataset, compared, sound))
@@ -125,7 +130,7 @@ def load_results(
     return Results(
         **{name: pl.concat(tables) for name, tables in found.items()},
         cells=cells_table(cells),
-        faults=tuple(unread),
+        faults=unread,
     )
 
 

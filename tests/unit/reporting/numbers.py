@@ -4,6 +4,8 @@ import polars as pl
 
 from bioner.corpora.statistics import STATISTICS
 from bioner.inference.timing import TIMING
+from bioner.results.cells import CELLS
+from bioner.results.load import SCHEMAS, Results
 from bioner.scoring.table import MEASURES, SCORE_SCHEMA
 
 CELL = {"scorer": "paper", "label": "all"}
@@ -18,6 +20,12 @@ def scored(dataset="BC5CDR", model="bert-large-cased", decoding="direct", stratu
         ratios = {f"{name}{end}": each + off for name in MEASURES for end, off in ENDS.items()}
         rows.append(whose | {"seed": seed} | ratios)
     return pl.DataFrame(rows, schema=SCORE_SCHEMA)
+
+
+def loaded(**tables) -> Results:
+    """The results of a tree that has these tables and no others."""
+    empty = {name: pl.DataFrame(schema=schema) for name, schema in (SCHEMAS | {"cells": CELLS}).items()}
+    return Results(**empty | tables)
 
 
 def timed(model="deberta-v3-large", seconds=(0.0477,), seed=1, **changes):

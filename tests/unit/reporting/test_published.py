@@ -6,13 +6,12 @@ import polars as pl
 import pytest
 
 from bioner.reporting.efficiency import BERT_FAMILY
-from bioner.reporting.evidence import Evidence
 from bioner.reporting.published import contradictions, differences, published
 from bioner.reporting.reproduction import (
     reproduction_table,
 )
 from bioner.reporting.tables import PAPER
-from tests.unit.reporting.numbers import cell
+from tests.unit.reporting.numbers import cell, loaded
 
 
 def test_every_published_number_is_a_row_once():
@@ -20,7 +19,7 @@ def test_every_published_number_is_a_row_once():
     sizes = {"I": (5, 3), "II": (5, 4), "III": (120, 3), "IV": (20, 1), "V": (30, 3)}
     files = sorted(PAPER.glob("table*.csv"))
     assert [len(pl.read_csv(path)) for path in files] == [rows for rows, _ in sizes.values()]
-    table = reproduction_table(Evidence())
+    table = reproduction_table(loaded())
     assert {name: table.filter(table=name).height for name in sizes} == {name: a * b for name, (a, b) in sizes.items()}
     assert table.height == 505
     assert not table.select("table", "dataset", "model", "split", "length", "measure").is_duplicated().any()
@@ -55,7 +54,7 @@ def test_three_printed_f1_do_not_follow_from_their_precision_and_recall():
     ]
     assert odd["V", "BioRED", "llama-8b", "all"].endswith("which give 90.95")
     row = {"table": "V", "dataset": "BioRED", "model": "llama-8b"}
-    table = reproduction_table(Evidence())
+    table = reproduction_table(loaded())
     assert "90.95" in cell(table, **row, measure="f1")["known"]
     assert "90.95" not in cell(table, **row, measure="recall")["known"]
 
@@ -73,7 +72,7 @@ def test_what_is_known_concerns_some_number_and_is_told_in_the_manual(repository
 
 
 def test_what_is_known_stands_beside_its_numbers_alone():
-    table = reproduction_table(Evidence())
+    table = reproduction_table(loaded())
     known = {
         name: table.filter(pl.col("known").str.contains(name)) for name in ("last epoch", "windows", "mislabelled")
     }

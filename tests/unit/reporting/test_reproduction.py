@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.reporting.efficiency import BERT_FAMILY
-from bioner.reporting.evidence import Evidence
 from bioner.reporting.reproduction import (
     VERDICTS,
     Ours,
@@ -18,14 +17,14 @@ from bioner.reporting.reproduction import (
     reproduction_table,
 )
 from bioner.scoring.table import SCORE_SCHEMA
-from tests.unit.reporting.numbers import cell, counted, scored, timed
+from tests.unit.reporting.numbers import cell, counted, loaded, scored, timed
 
 RUN = {"scorer": "paper", "scheme": "strict", "stratum": "all"}
 
 
 def f1_of(scores: pl.DataFrame, **where) -> dict:
     where = {"table": "III", "dataset": "BC5CDR", "model": "bert-large-cased", "length": "all", "measure": "f1"} | where
-    return cell(reproduction_table(Evidence(scores=scores)), **where)
+    return cell(reproduction_table(loaded(scores=scores)), **where)
 
 
 # The verdict
@@ -121,7 +120,7 @@ def test_counts_pass_where_they_are_equal():
         counted("BC5CDR", "table2_entities", "all", 9809.0),
         counted("BC5CDR", "table2_entities", "1", 7406.0),
     ]
-    table = reproduction_table(Evidence(statistics=pl.concat(statistics)))
+    table = reproduction_table(loaded(statistics=pl.concat(statistics)))
     assert cell(table, table="II", dataset="BC5CDR", length="all")["verdict"] == "pass"
     row = cell(table, table="II", dataset="BC5CDR", length="1")
     assert (row["verdict"], row["reason"]) == ("fail", "the paper's is +1 from ours")
@@ -131,7 +130,7 @@ def test_the_paper_s_chemprot_is_held_against_the_reproduction_of_its_labels():
     """The right ChemProt has the same sentences, and other entities."""
     right = [counted("ChemProt", "table2_entities", "all", 2984.0), counted("ChemProt", "instances", "all", 8179.0)]
     scores = scored("ChemProt", f1=(43.83,))
-    table = reproduction_table(Evidence(pl.concat(right), scores))
+    table = reproduction_table(loaded(statistics=pl.concat(right), scores=scores))
     entities = cell(table, table="II", dataset="ChemProt", length="all")
     assert (entities["verdict"], entities["reason"]) == ("not run", "no entities in statistics of ChemProt-paper")
     instances = cell(table, table="I", dataset="ChemProt", split="test")
@@ -147,7 +146,7 @@ def test_the_paper_s_chemprot_is_held_against_the_reproduction_of_its_labels():
 def test_scores_are_the_paper_s_evaluator_s_and_lengths_its_windows():
     other = scored(f1=(50.0,)).with_columns(scorer=pl.lit("semeval"))
     rows = pl.concat([other, scored(stratum="3+", f1=(79.0,)), scored(scheme="relaxed", f1=(88.0,))])
-    table = reproduction_table(Evidence(scores=rows))
+    table = reproduction_table(loaded(scores=rows))
     where = {"dataset": "BC5CDR", "model": "bert-large-cased", "measure": "f1"}
     overall = cell(table, table="III", length="all", **where)
     assert (overall["verdict"], overall["reason"]) == ("not run", "the scores have no row of the paper's evaluator")
@@ -172,7 +171,7 @@ def test_precision_recall_and_f1_have_bounds_of_their_own():
     bounds = {"precision": 85.0, "recall": 84.0, "f1": 83.0}
     scores = scored().with_columns(pl.lit(low).alias(f"{measure}_ci_low") for measure, low in bounds.items())
     where = {"table": "III", "dataset": "BC5CDR", "model": "bert-large-cased", "length": "all"}
-    table = reproduction_table(Evidence(scores=scores))
+    table = reproduction_table(loaded(scores=scores))
     assert {measure: cell(table, **where, measure=measure)["low"] for measure in bounds} == bounds
 
 
@@ -190,7 +189,7 @@ def test_undefined_scores_are_no_test():
 
 
 def seconds_of(timing: pl.DataFrame, model="deberta-v3-large") -> dict:
-    return cell(reproduction_table(Evidence(timing=timing)), table="IV", dataset="BC5CDR", model=model)
+    return cell(reproduction_table(loaded(timing=timing)), table="IV", dataset="BC5CDR", model=model)
 
 
 def test_seconds_are_judged_by_the_paper_s_protocol_on_its_card_under_several_seeds():
@@ -246,7 +245,7 @@ def test_the_paper_s_protocol_is_taken_where_both_are_there():
 
 def test_the_summary_counts_verdicts_and_names_failures():
     statistics = counted("BC5CDR", "table2_entities", "1", 7406.0)
-    table = reproduction_table(Evidence(statistics, scored("BioRED", f1=(70.0,))))
+    table = reproduction_table(loaded(statistics=statistics, scores=scored("BioRED", f1=(70.0,))))
     text = reproduction_summary(table)
     assert "505 published numbers: 0 pass, 4 fail, 501 not run" in text
     assert "II     BC5CDR              0     1        3" in text
