@@ -7,8 +7,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from bioner.models import IGNORED
-from bioner.models.encoder import batches, cut, gathered, labelled
+from bioner.models.encoder import batches
 from bioner.models.hub import load_tokenizer
+from bioner.models.subword_windows import cut, gathered, labelled
 from bioner.realignment.realign import realign
 from bioner.settings.config import merged
 from bioner.training.scratch import make_pretrained

@@ -15,10 +15,10 @@ from bioner.data.tags import tag_set
 from bioner.errors import InputError
 from bioner.inference.predict import predict
 from bioner.inference.tagging import Text, entry_of, load_tagger
-from bioner.models import encoder
-from bioner.models.encoder import cut
+from bioner.models import subword_windows
 from bioner.models.hub import load_llm_classifier, load_tokenizer
 from bioner.models.llm import SAME
+from bioner.models.subword_windows import cut
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.settings.catalogue import complete_entry, load_catalogue
@@ -122,7 +122,7 @@ def test_a_blank_that_stands_alone_belongs_to_the_word_behind_it():
 
 
 def test_heads_read_words_in_their_text_in_training_and_prediction(mistral, sentences, tmp_path, monkeypatch):
-    monkeypatch.setattr(encoder, "_alone", lambda *_: pytest.fail("words that stand alone"))
+    monkeypatch.setattr(subword_windows, "_alone", lambda *_: pytest.fail("words that stand alone"))
     train(TrainingJob("head", head(mistral, train={"epochs": 1}), sentences, sentences, 7), tmp_path)
     predict("head", head(mistral), sentences, [], tmp_path / "model", "direct")
 
