@@ -85,12 +85,15 @@ def test_dev_is_scored_as_predictions_are(tiny_llm, sentences, tmp_path):
     assert expected["relaxed"] > 0
 
 
-def test_the_best_epoch_by_f1_is_kept_and_ends_training(tiny_llm, sentences, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("keep", "epoch"), [("best", 2), ("last", 4)])
+def test_the_best_or_the_last_epoch_is_kept_and_f1_ends_training(
+    tiny_llm, sentences, tmp_path, monkeypatch, keep, epoch
+):
     scores = iter([10.0, 30.0, 20.0, 25.0])
     monkeypatch.setattr(DevScorer, "scores", lambda *_: {"strict_f1": next(scores), "relaxed_f1": 50.0})
-    train(job_of(tiny_llm, sentences, train={"epochs": 9, "patience": 2}), tmp_path)
+    train(job_of(tiny_llm, sentences, train={"epochs": 9, "patience": 2, "keep_checkpoint": keep}), tmp_path)
     assert pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list() == [10.0, 30.0, 20.0, 25.0]
-    assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == 2
+    assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == epoch
 
 
 def test_a_monitored_epoch_that_does_not_beat_the_best_is_not_decoded_further(
