@@ -114,12 +114,14 @@ def test_pubtator_can_be_read_again(tmp_path):
     assert annotations(read_pubtator(path, Changes())) == [tuple(mention) for mention in MENTIONS]
 
 
-@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"], ids=repr)
-def test_a_line_end_in_a_text_breaks_no_line_of_pubtator(tmp_path, end):
-    path, text = tmp_path / "x.pubtator", f"Gout{end}and renal{end}failure."
+@pytest.mark.parametrize("space", ["\n", "\r", "\r\n", "  "], ids=repr)
+def test_white_space_in_a_text_breaks_no_line_of_pubtator_and_moves_no_offset(tmp_path, space):
+    path, text = tmp_path / "x.pubtator", f"Gout{space}and renal{space}failure."
     start, behind = text.index("renal"), len(text) - 1
     path.write_text(as_pubtator(Text("7", text), [Mention(start, behind, "D", text[start:behind])]), newline="")
-    assert annotations(read_pubtator(path, Changes())) == [(start, behind, "D", "renal failure")]
+    (document,) = read_pubtator(path, Changes())
+    assert annotations([document]) == [(start, behind, "D", "renal failure")]
+    assert document.passages[0].text[start:behind].split() == ["renal", "failure"]
 
 
 def test_brat_can_be_read_again(tmp_path):
