@@ -16,7 +16,7 @@ from bioner.reporting.figures.reliability import reliability
 from bioner.reporting.figures.speed import pareto, speed_against_f1
 from bioner.reporting.figures.styles import assign_styles, families_of
 from tests.unit.reporting import figure_tables as made
-from tests.unit.scoring.test_significance import comparison, judged
+from tests.unit.reporting.test_significance import comparison, judged
 
 LOOKS = assign_styles(families_of(made.strict()))
 PAGE = figures(
