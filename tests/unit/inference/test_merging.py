@@ -53,11 +53,11 @@ def trained(source, folder, sentences, **changes):
     ("verbalizer", "quantization", "precision"),
     [
         ("names", "nf4", "bf16"),
-        ("pieces", "nf4", "bf16"),
+        ("special_tokens", "nf4", "bf16"),
         ("names", None, "fp32"),
-        ("pieces", None, "bf16"),
+        ("special_tokens", None, "bf16"),
         pytest.param("names", None, "bf16", marks=pytest.mark.slow),
-        pytest.param("pieces", None, "fp32", marks=pytest.mark.slow),
+        pytest.param("special_tokens", None, "fp32", marks=pytest.mark.slow),
     ],
 )
 def test_a_merged_model_says_what_the_unmerged_one_says(

@@ -85,7 +85,7 @@ def test_a_tag_that_training_does_not_know_is_learned_as_outside(letters):
     assert [letters.decode([label]) for label in features["labels"] if label != NOT] == ["O"]
 
 
-@pytest.mark.parametrize(("style", "answer"), [("letters", "gene:A\nof:O\nrats:B\nold:b\n"), ("pieces", None)])
+@pytest.mark.parametrize(("style", "answer"), [("letters", "gene:A\nof:O\nrats:B\nold:b\n"), ("special_tokens", None)])
 def test_tags_may_be_spelled_otherwise(letters, style, answer):
     tokenizer = copy.deepcopy(letters)
     verbalizer = Verbalizer(["X", "Yz"], style)
