@@ -1,5 +1,6 @@
 """A run packed as docs/hpc.md says: unpacked elsewhere, Snakemake finds nothing to do."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -13,20 +14,17 @@ SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "i
 
 
 def pack(folder: Path, out: str, *options: str) -> Path:
-    """Pack the run in a folder by the command of docs/hpc.md, for its `out` and with further options."""
-    (command,) = re.findall(r"^tar .*$", (REPOSITORY / "docs/hpc.md").read_text(), flags=re.MULTILINE)
-    command = (
-        command.replace("runs/paper", out)
-        .replace("~/", f"{folder.parent}/")
-        .replace("tar ", f"tar {' '.join(options)} ")
-    )
-    subprocess.run(["bash", "-euc", command], cwd=folder, check=True)
+    """Pack the run in a folder by the commands of docs/hpc.md, for its `out` and with further options."""
+    (commands,) = re.findall(r"^tar [^`]*", (REPOSITORY / "docs/hpc.md").read_text(), flags=re.MULTILINE)
+    commands = commands.replace("runs/paper", out).replace("tar ", f"tar {' '.join(options)} ", 1)
+    subprocess.run(["bash", "-euc", commands], cwd=folder, env=os.environ | {"HOME": str(folder.parent)}, check=True)
     return folder.parent / "run.tar.gz"
 
 
 def unpacked(file: Path, folder: Path) -> Path:
-    """A fresh folder with what `tar` takes out of an archive."""
+    """A fresh folder with what `tar` takes out of an archive that is whole."""
     folder.mkdir()
+    subprocess.run(["sha256sum", "--check", "--quiet", f"{file.name}.sha256"], cwd=file.parent, check=True)
     subprocess.run(["tar", "-xzf", file], cwd=folder, check=True)
     return folder
 
