@@ -109,7 +109,7 @@ def test_without_the_family_they_are_held_against_all_encoders_that_were_timed(l
 
 
 def test_at_their_best_the_family_speaks_for_encoders_where_it_is_whole(llm):
-    """DeBERTa takes a hundred times as long, and is no member."""
+    """DeBERTa takes a hundred times as long and does not belong to the family."""
     for seconds, model in enumerate(BERTS, 1):
         timed(llm, model, at(1, seconds / 100))
     timed(llm, DEBERTA, at(1, 2.0))

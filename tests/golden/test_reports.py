@@ -240,7 +240,7 @@ def test_names_are_escaped_on_the_page(kept):
 
 
 def test_the_summary_holds_every_system_once(kept):
-    """By strict scores one of three is right, by relaxed ones another by half: F1 40 and 60; constrained all right."""
+    """Strictly one of three is right, relaxed another by half: F1 40 and 60. Constrained decoding gets all right."""
     cut = [Prediction("s1", ["B-Disease", "O", "O"]), Prediction("s2", ["O", "B-Disease"])]
     right = [Prediction(item.id, item.tags) for item in GOLD]
     tables = [

@@ -123,7 +123,7 @@ def test_length_in_the_encoder_s_favour_or_untested(verdict, begins):
 
 
 def test_an_answer_is_of_its_own_corpus_by_f1_overall():
-    """Rows of another corpus, by recall and of long entities say the contrary, and stand first."""
+    """Rows of another corpus, of recall and of long entities say the opposite and come first."""
     contrary = {"verdict": "lower", "difference": -8.0, "ci_low": -9.0, "ci_high": -7.0}
     length = PRIMARY | {"family": "length claim", "stratum": "3+ - 1", "difference": 4.0, "ci_low": 1.0, "ci_high": 7.0}
     rows = [PRIMARY | contrary | {"dataset": "JNLPBA"}, length | contrary | {"dataset": "JNLPBA"}]

@@ -26,7 +26,7 @@ CALLED = [
 
 
 def changed(owner: Any, name: str) -> str:
-    """What of which release is not as it was, as the beginning of a sentence."""
+    """Name the release and the interface that changed."""
     library = getattr(owner, "__module__", slurm_plugin.__name__).partition(".")[0]
     return f"{library} {version(library)}: {owner.__name__}.{name}"
 

@@ -2,12 +2,12 @@
 
 import shlex
 
+from bioner.corpora.fetching.sources import identities
+from bioner.io.checksums import sha256_of
 from bioner.ops.snakemake_internals import recorded_params
 from bioner.results import layout
 from bioner.settings.catalogue import from_hub, trials_of
-from bioner.io.checksums import sha256_of
 from bioner.settings.config import REPOSITORY
-from bioner.corpora.fetching.sources import identities
 
 
 def parse_object(text):
@@ -102,7 +102,7 @@ def get_winner(wildcards):
 
 
 def get_weights(wildcards):
-    """The trained model a prediction needs; none for controls. Its record tells whether it was trained again."""
+    """The trained model that a prediction needs; none for controls. Its record shows whether it was retrained."""
     if not MATRIX.is_trained(wildcards.model):
         return []
     return ancient(result(layout.seed_path(layout.WEIGHTS)).format(**wildcards))

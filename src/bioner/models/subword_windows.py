@@ -160,7 +160,7 @@ def _deciders(of_word: Sequence[int], start: int, end: int, own: range, deciding
 
 
 def labelled(window: SubwordWindow, tags: Sequence[str], label2id: dict[str, int]) -> dict[str, list[int]]:
-    """A training example: every deciding subword carries its word's label (the paper's code), the others none."""
+    """Return a training example: deciding subwords carry their word's label (the paper's code), the others none."""
     labels = [IGNORED if word is None else label2id[tags[word]] for word in window.words]
     return {"input_ids": window.input_ids, "attention_mask": [1] * len(labels), "labels": labels}
 

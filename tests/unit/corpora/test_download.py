@@ -128,7 +128,7 @@ def test_a_file_that_changed_meanwhile_is_not_pieced_together(site, tmp_path):
 
 
 def test_a_part_that_was_the_whole_file_is_no_dead_end(site, tmp_path, download_cache):
-    """Ended between the last byte and the name: there is nothing behind it that a server could send."""
+    """Interrupted after the last byte, before the rename: the server has nothing more to send."""
     site.files, site.break_after = {"/train.txt": LONG}, [download.CHUNK] * download.ATTEMPTS
     described = one_file(site, LONG)
     with pytest.raises(InputError, match="a failed download"):

@@ -175,6 +175,6 @@ def test_types_that_training_lacks_are_counted_by_entities():
     ids=str,
 )
 def test_nothing_of_an_instance_changes_without_its_digest(changes):
-    """By this a decoding job knows whether what lies there is of its sentences."""
+    """A decoding job recognises its own shards by this."""
     assert digest(GOLD) == digest(iter(GOLD)) != digest([*GOLD[:2], replace(GOLD[2], **changes)])
     assert digest(GOLD[::-1]) != digest(GOLD) != digest(GOLD[:2])

@@ -114,7 +114,7 @@ def test_what_a_link_stands_for_is_rewritten_and_the_link_stays(tmp_path):
 
 
 def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
-    """Nor is /dev/null, where the user may write to it."""
+    """Nor is /dev/null, even if the user may write to it."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="found a device or pipe"), atomic_text(tmp_path / "pipe"):
         pass

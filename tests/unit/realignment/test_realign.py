@@ -177,7 +177,7 @@ def test_spellings_that_are_one_token(token, same):
 
 
 def test_the_paper_s_matching_finds_words_however_often_a_long_sentence_has_them():
-    """From 200 elements on difflib takes frequent ones for junk, unless it is told not to."""
+    """difflib treats frequent elements as junk in sequences of 200 or more, unless autojunk is off."""
     gold = instance("s1", "a/B-Disease t " * 110)
     prediction, alignment = realign(gold, written(*lines_of(gold.tokens[1:], gold.tags[1:])), LEGAL, "paper")
     assert (prediction.tags, alignment.exact) == (["O", *gold.tags[1:]], 219)

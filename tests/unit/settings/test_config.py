@@ -113,7 +113,7 @@ def test_broken_yaml_is_named_by_file_and_line(overlay, text):
 
 
 def test_a_key_that_stands_twice_is_named_also_where_it_is_nested(tmp_path):
-    """YAML takes the last one without a word."""
+    """YAML silently takes the last one."""
     path = tmp_path / "twice.yaml"
     path.write_text("settings:\n  bert-mini:\n    train: {epochs: 3}\n    train: {patience: 3}\n")
     with pytest.raises(InputError, match=r"twice\.yaml:4: found the key 'train' again"):

@@ -247,7 +247,7 @@ def test_a_new_best_has_the_best_before_it_to_fall_back_to(job, tmp_path, monkey
 
 
 def test_where_the_last_epoch_is_kept_the_best_may_be_gone(job, tmp_path, monkeypatch, caplog):
-    """The first of three epochs was the best: nothing needs it, and the third is gone on from."""
+    """The best of three epochs, the first, is not needed: training resumes from the third."""
     last = replace(job, entry=merged(job.entry, {"train": {"keep_checkpoint": "last"}}))
     scores = iter((50.0, 40.0, 30.0, 20.0))
     monkeypatch.setattr("bioner.training.classifier.ClassifierDevScorer.scores", lambda *_: {"strict_f1": next(scores)})
@@ -378,7 +378,7 @@ def test_checkpoints_from_other_data_are_not_gone_on_from(job, left, caplog, dat
 
 
 def test_another_job_that_is_killed_before_its_first_checkpoint_costs_nothing(job, left, monkeypatch):
-    """kill -9 gives nothing back: the job of before finds its checkpoints where they were put aside."""
+    """After kill -9 the earlier job finds its checkpoints where they were put aside."""
     with monkeypatch.context() as patch, pytest.raises(Crash):
         patch.setattr("bioner.training.workspace._leave", lambda out, done: None)
         with workspace_of(replace(job, seed=8), left):
@@ -391,7 +391,7 @@ def test_another_job_that_is_killed_before_its_first_checkpoint_costs_nothing(jo
 
 
 def test_what_checkpoints_depend_on(job, tmp_path, monkeypatch):
-    """Whatever may change a weight is part of a job's identity; how it is predicted with later is not."""
+    """Anything that may change a weight is part of a job's identity; prediction settings are not."""
 
     def identity(of: TrainingJob) -> str:
         return json.dumps(of.identity(), sort_keys=True)
@@ -415,7 +415,7 @@ def test_what_checkpoints_depend_on(job, tmp_path, monkeypatch):
 
 
 def test_a_signal_to_any_process_lets_all_of_them_leave(monkeypatch):
-    """Those that stayed would wait for the others, at the next step, for ever."""
+    """A process that stayed would wait for the others forever at the next step."""
     monkeypatch.setattr("bioner.training.interrupts.PartialState", lambda: SimpleNamespace(num_processes=2))
     for mine, others, expected in (
         (None, 0, None),

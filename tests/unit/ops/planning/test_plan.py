@@ -133,7 +133,7 @@ def test_weights_that_were_given_up_are_not_trained_again_for_scores_that_are_th
     graph = jobs_of(both(), ["demo"])
     everything = {path for job in graph for path in outputs_of(job)}
     assert to_come(graph, (everything - {"results/demo/small/seed42/model"}).__contains__) == set()
-    # Nor are predictions and scores, as long as the report is there.
+    # Nor are predictions and scores made again while the report is there.
     gone = {"results/demo/small/seed42/model", "results/demo/small/scores.csv"}
     gone |= {f"results/demo/small/seed42/direct/{name}" for name in ("raw.jsonl.gz", "predictions.jsonl", "scores.csv")}
     assert to_come(graph, (everything - gone).__contains__) == set()

@@ -75,7 +75,7 @@ def test_what_runs_is_warned_first_and_what_waits_cancelled(queue, tmp_path):
 
 
 def test_a_job_that_ends_before_it_is_told_to_is_no_failure(queue, tmp_path):
-    """Between question and order: scancel knows it no more."""
+    """The job ends between squeue and scancel, which no longer knows it."""
     error = "scancel: error: Kill job error on job id 1: Invalid job id specified"
     (tmp_path / "bin/scancel").write_text(f"#!/bin/sh\n: > {queue}\necho '{error}' >&2\nexit 1\n")
     queue.write_text(line(1, tmp_path))
