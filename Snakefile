@@ -31,9 +31,7 @@ rule all:
 
 rule data:
     input:
-        lambda wildcards: expand(
-            out("data/{dataset}/stats.csv"), dataset=get_available_datasets()
-        ),
+        lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=get_available_datasets()),
 
 
 onstart:

@@ -1,9 +1,11 @@
-"""How long normalizing takes and how much memory, as whole commands, and how both grow with the size of a corpus.
+"""How long normalizing takes and how much memory, as whole commands, and how both grow with the
+size of a corpus.
 
-Real corpora are taken from BIONER_MIRROR, those whose files it holds (ChemProt by the stand-in for its training split).
-Growth is measured on made-up corpora in three formats, every step twice the size: the second doubling takes twice as
-long as the first where time grows as the corpus does. PubTator waits some two seconds for spaCy before its first
-document. The last line is JSON, ratios first.
+Real corpora are taken from BIONER_MIRROR, those whose files it holds (ChemProt by the stand-in for
+its training split). Growth is measured on made-up corpora in three formats, every step twice the
+size: the second doubling takes twice as long as the first where time grows as the corpus does.
+PubTator waits some two seconds for spaCy before its first document. The last line is JSON, ratios
+first.
 """
 
 import argparse
@@ -24,7 +26,21 @@ from bioner.settings.yaml_files import read_yaml
 REPOSITORY = Path(__file__).resolve().parents[1]
 BIONER = [sys.executable, "-m", "bioner"]
 REAL = ("JNLPBA", "BioRED", "ChemProt-standin", "BC5CDR")
-WORDS = ("IL-2", "expression", "of", "the", "gene", "in", "rats", "(", ")", "was", "not", "N-acetyl-cysteine", "and")
+WORDS = (
+    "IL-2",
+    "expression",
+    "of",
+    "the",
+    "gene",
+    "in",
+    "rats",
+    "(",
+    ")",
+    "was",
+    "not",
+    "N-acetyl-cysteine",
+    "and",
+)
 MEASURE = """
 import resource, subprocess, sys, time
 start = time.perf_counter()
@@ -37,7 +53,9 @@ sys.exit(code)
 
 def measured(command: list[str]) -> tuple[float, float]:
     """Wall seconds and peak memory in GB of a command, in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", MEASURE, *command], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command], capture_output=True, text=True, check=True
+    )
     seconds, gigabytes = map(float, done.stdout.split())
     return seconds, gigabytes
 
@@ -47,20 +65,34 @@ def real(folder: Path) -> dict[str, tuple[float, float]]:
     mirror = os.environ.get("BIONER_MIRROR")
     if not mirror:
         return {}
-    catalogue = load_catalogue("datasets", load_config(read_yaml(REPOSITORY / "config" / "chemprot-standin.yaml")))
+    catalogue = load_catalogue(
+        "datasets", load_config(read_yaml(REPOSITORY / "config" / "chemprot-standin.yaml"))
+    )
     found = {}
     for name in REAL:
         raw = Path(mirror) / (catalogue[name]["mirror_folder"] or name)
         if all((raw / file).exists() for file in catalogue[name]["files"]):
             entry = json.dumps(catalogue[name])
             found[name] = measured(
-                [*BIONER, "normalize", name, "--raw", str(raw), "--out", str(folder / name), "--entry", entry]
+                [
+                    *BIONER,
+                    "normalize",
+                    name,
+                    "--raw",
+                    str(raw),
+                    "--out",
+                    str(folder / name),
+                    "--entry",
+                    entry,
+                ]
             )
     return found
 
 
 def made_up(kind: str, documents: int) -> str:
-    """Documents of a title of 12 words and an abstract of 180, every tenth word an entity; in the given format."""
+    """Documents of a title of 12 words and an abstract of 180, every tenth word an entity; in the
+    given format.
+    """
     draw = random.Random(documents)
     blocks = []
     for number in range(documents):
@@ -73,12 +105,15 @@ def made_up(kind: str, documents: int) -> str:
             blocks.append("\n".join(lines) + "\n")
         elif kind == "dygie":
             spans = [[n, n, "GENE"] for n in marked]
-            blocks.append(json.dumps({"doc_key": str(number), "sentences": [words], "ner": [spans]}))
+            blocks.append(
+                json.dumps({"doc_key": str(number), "sentences": [words], "ner": [spans]})
+            )
         else:
             text = [f"{number}|t|{' '.join(title)}", f"{number}|a|{' '.join(abstract)}"]
             starts = [sum(len(word) + 1 for word in words[:n]) for n in marked]
             text += [
-                f"{number}\t{s}\t{s + len(words[n])}\t{words[n]}\tGene" for n, s in zip(marked, starts, strict=True)
+                f"{number}\t{s}\t{s + len(words[n])}\t{words[n]}\tGene"
+                for n, s in zip(marked, starts, strict=True)
             ]
             blocks.append("\n".join(text) + "\n")
     return "\n".join(blocks) + "\n"
@@ -91,7 +126,9 @@ def growth(folder: Path, kind: str, documents: int) -> tuple[float, float]:
     for split in SPLITS:
         (raw / split).write_text(made_up(kind, documents), encoding="utf-8")
     entry = json.dumps({"format": kind, "splits": {split: split for split in SPLITS}})
-    found = measured([*BIONER, "normalize", "x", "--raw", str(raw), "--out", str(raw / "out"), "--entry", entry])
+    found = measured(
+        [*BIONER, "normalize", "x", "--raw", str(raw), "--out", str(raw / "out"), "--entry", entry]
+    )
     shutil.rmtree(raw)
     return found
 
@@ -117,8 +154,12 @@ def main() -> None:
             taken = [growth(folder, kind, size) for size in sizes]
             for size, (seconds, gigabytes) in zip(sizes, taken, strict=True):
                 print(f"{kind:9} 3 x {size:5} documents {seconds:6.2f} s  {gigabytes:5.2f} GB")
-            ratios[f"{kind}_second_doubling_over_first"] = (taken[2][0] - taken[1][0]) / (taken[1][0] - taken[0][0])
-            figures[f"{kind}_gb_a_1000_documents"] = (taken[2][1] - taken[0][1]) / (9 * smallest) * 1000
+            ratios[f"{kind}_second_doubling_over_first"] = (taken[2][0] - taken[1][0]) / (
+                taken[1][0] - taken[0][0]
+            )
+            figures[f"{kind}_gb_a_1000_documents"] = (
+                (taken[2][1] - taken[0][1]) / (9 * smallest) * 1000
+            )
     print(json.dumps({name: round(value, 3) for name, value in (ratios | figures).items()}))
 
 

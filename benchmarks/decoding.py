@@ -1,16 +1,18 @@
 """Speed of constrained decoding beside the ways it is equal to, and of realignment.
 
-One model (Llama architecture, 8 layers, d=512, random weights, Mistral-7B-v0.3's own tokenizer), the same sentences,
-one process, fp32 on the CPU: transformers' `generate` with a LogitsProcessor; a bare loop, one pass a token;
-constrained decoding one word a pass (skip-constrained), and with a draft that is right on 95 % of the tags. Sentences
-are JNLPBA's where BIONER_MIRROR names a mirror, else the demo corpus's. Times are medians over interleaved repeats.
+One model (Llama architecture, 8 layers, d=512, random weights, Mistral-7B-v0.3's own tokenizer),
+the same sentences, one process, fp32 on the CPU: transformers' `generate` with a LogitsProcessor; a
+bare loop, one pass a token; constrained decoding one word a pass (skip-constrained), and with a
+draft that is right on 95 % of the tags. Sentences are JNLPBA's where BIONER_MIRROR names a mirror,
+else the demo corpus's. Times are medians over interleaved repeats.
 
-The full run goes on with a model that was trained through the pipeline (config/small.yaml, made when it is not there):
-passes a sentence with drafts that need no other neural model and with an encoder's predictions, how passes and time
-grow with sentence length (--plot FILE), and tags that differ in bf16.
+The full run goes on with a model that was trained through the pipeline (config/small.yaml, made
+when it is not there): passes a sentence with drafts that need no other neural model and with an
+encoder's predictions, how passes and time grow with sentence length (--plot FILE), and tags that
+differ in bf16.
 
-With --gpu: a model of Mistral-7B's shape in bf16 on the first GPU, JNLPBA and BioRED, milliseconds a sentence.
-The last line is JSON, ratios first.
+With --gpu: a model of Mistral-7B's shape in bf16 on the first GPU, JNLPBA and BioRED, milliseconds
+a sentence. The last line is JSON, ratios first.
 """
 
 import argparse
@@ -30,10 +32,22 @@ from parts import tokenizers
 from parts.corruption import corrupted
 from parts.references import by_generate, one_by_one
 from parts.sentences import corpus, evenly, seconds
-from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedModel
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
+)
 
 from bioner.cli.options import settings_of
-from bioner.data.instances import Instance, Prediction, entity_types, read_instances, read_predictions
+from bioner.data.instances import (
+    Instance,
+    Prediction,
+    entity_types,
+    read_instances,
+    read_predictions,
+)
 from bioner.data.raw_outputs import Generated
 from bioner.data.tags import spans, tag_set
 from bioner.inference.decoding.constrained import ConstrainedDecoder
@@ -56,7 +70,11 @@ def small_model(vocabulary: int) -> PreTrainedModel:
     """8 layers, d=512, random weights."""
     torch.manual_seed(0)
     config = LlamaConfig(
-        hidden_size=512, num_hidden_layers=8, num_attention_heads=8, intermediate_size=1376, vocab_size=vocabulary
+        hidden_size=512,
+        num_hidden_layers=8,
+        num_attention_heads=8,
+        intermediate_size=1376,
+        vocab_size=vocabulary,
     )
     return LlamaForCausalLM(config).eval()
 
@@ -66,7 +84,9 @@ def large_model(vocabulary: int) -> PreTrainedModel:
     torch.manual_seed(0)
     with torch.device("cuda"):
         torch.set_default_dtype(torch.bfloat16)
-        model = MistralForCausalLM(MistralConfig(vocab_size=vocabulary, sliding_draft_length=None)).eval()
+        model = MistralForCausalLM(
+            MistralConfig(vocab_size=vocabulary, sliding_draft_length=None)
+        ).eval()
         torch.set_default_dtype(torch.float32)
     return model
 
@@ -91,14 +111,24 @@ def apart(outputs: Sequence[Generated], other: Tags) -> int:
     """Sentences tagged otherwise, although no decision up to there was nearer than MARGIN."""
     count = 0
     for output, mine, theirs in zip(outputs, tags_of(outputs), other, strict=True):
-        places = [place for place, pair in enumerate(zip(mine, theirs, strict=True)) if pair[0] != pair[1]]
-        margins = [margin for margin in (output.margin or [])[: places[0] + 1 if places else 0] if margin is not None]
+        places = [
+            place for place, pair in enumerate(zip(mine, theirs, strict=True)) if pair[0] != pair[1]
+        ]
+        margins = [
+            margin
+            for margin in (output.margin or [])[: places[0] + 1 if places else 0]
+            if margin is not None
+        ]
         count += bool(places) and min(margins) >= MARGIN
     return count
 
 
-def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: bool) -> dict[str, Any]:
-    """Seconds a sentence of every way at several batch sizes, ratios to `generate`, and whether all agree."""
+def side_by_side(
+    sentences: Sequence[Instance], types: Sequence[str], quick: bool
+) -> dict[str, Any]:
+    """Seconds a sentence of every way at several batch sizes, ratios to `generate`, and whether all
+    agree.
+    """
     tokenizer = tokenizers.mistral()
     model = small_model(len(tokenizer))
     each: dict[int, dict[str, float]] = {}
@@ -109,7 +139,9 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
         chosen = evenly(sentences, count, lambda item: len(item.tokens))
         skip = ConstrainedDecoder(model, tokenizer, types, all_outside(), draft_length=1)
         answers = tags_of(skip(chosen, batch))  # and warm
-        constrained = ConstrainedDecoder(model, tokenizer, types, right_draft(chosen, answers, types))
+        constrained = ConstrainedDecoder(
+            model, tokenizer, types, right_draft(chosen, answers, types)
+        )
         ways: dict[str, Callable[[], Any]] = {
             "generate": lambda c=chosen, b=batch: by_generate(model, tokenizer, c, types, b),
             "one_by_one": lambda c=chosen, b=batch: one_by_one(model, tokenizer, c, types, b),
@@ -128,12 +160,15 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
                 else:
                     different += apart(found, theirs)
         each[batch] = {name: statistics.median(values) for name, values in times.items()}
-        ratios = [slow / fast for slow, fast in zip(times["generate"], times["constrained"], strict=True)]
+        ratios = [
+            slow / fast for slow, fast in zip(times["generate"], times["constrained"], strict=True)
+        ]
         each[batch]["ratio"] = statistics.median(ratios)
         passes[f"passes_b{batch}"] = round(constrained.counts.passes * min(batch, count) / count, 2)
         for name, value in each[batch].items():
             print(
-                f"batch {batch:<3} {name:<12} {value:>8.4f}" + (" s/sentence" if name != "ratio" else " times"),
+                f"batch {batch:<3} {name:<12} {value:>8.4f}"
+                + (" s/sentence" if name != "ratio" else " times"),
                 file=sys.stderr,
             )
     return {
@@ -141,7 +176,9 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
         "speedup_vs_generate_b16": round(each[16]["ratio"], 2),
         "identical": different == 0,
         "speedup_vs_skip_forced_b1": round(each[1]["skip_constrained"] / each[1]["constrained"], 2),
-        "speedup_vs_skip_forced_b16": round(each[16]["skip_constrained"] / each[16]["constrained"], 2),
+        "speedup_vs_skip_forced_b16": round(
+            each[16]["skip_constrained"] / each[16]["constrained"], 2
+        ),
         "constrained_ms_b1": round(1000 * each[1]["constrained"], 1),
         "constrained_ms_b16": round(1000 * each[16]["constrained"], 1),
         **passes,
@@ -149,16 +186,22 @@ def side_by_side(sentences: Sequence[Instance], types: Sequence[str], quick: boo
 
 
 def realignment(folder: Path) -> dict[str, Any]:
-    """Sentences a second, and entity F1 after realignment of the gold's own answers, corrupted at 3 %."""
+    """Sentences a second, and entity F1 after realignment of the gold's own answers, corrupted at 3
+    %.
+    """
     figures: dict[str, Any] = {}
     taken = count = 0.0
     for name in ("BC5CDR", "JNLPBA"):
         name, _, gold = corpus(folder, name)
         draw = random.Random(0)
         texts = [corrupted(item.tokens, item.tags, CORRUPTED, draw) for item in gold]
-        outputs = [Generated(item.id, text, 0, True) for item, text in zip(gold, texts, strict=True)]
+        outputs = [
+            Generated(item.id, text, 0, True) for item, text in zip(gold, texts, strict=True)
+        ]
         for method in ("paper", "robust"):
-            time, (predictions, _) = seconds(lambda g=gold, o=outputs, m=method: realign_all(g, o, None, m))
+            time, (predictions, _) = seconds(
+                lambda g=gold, o=outputs, m=method: realign_all(g, o, None, m)
+            )
             figures[f"realign_f1_{name}_{method}"] = round(f1(gold, predictions), 2)
             if method == "robust":
                 taken, count = taken + time, count + len(gold)
@@ -167,17 +210,34 @@ def realignment(folder: Path) -> dict[str, Any]:
 
 def f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> float:
     """Strict F1 of entities, in percent."""
-    pairs = [(set(spans(a.tags)), set(spans(b.tags))) for a, b in zip(gold, predictions, strict=True)]
+    pairs = [
+        (set(spans(a.tags)), set(spans(b.tags))) for a, b in zip(gold, predictions, strict=True)
+    ]
     both = sum(len(a & b) for a, b in pairs)
     return 200 * both / sum(len(a) + len(b) for a, b in pairs)
 
 
 def trained(sentences: int, plot: Path | None) -> dict[str, Any]:
     """Passes a sentence of a trained model by draft, growth with length, and what bf16 changes."""
-    weights, encoder = CELL / "llama-mini" / "seed42" / "model", CELL / "bert-mini" / "seed42" / "direct"
+    weights, encoder = (
+        CELL / "llama-mini" / "seed42" / "model",
+        CELL / "bert-mini" / "seed42" / "direct",
+    )
     if not weights.is_dir() or not (encoder / "predictions.jsonl").is_file():
-        targets = [str((CELL / name / "scores.csv").relative_to(REPOSITORY)) for name in ("bert-mini", "llama-mini")]
-        snakemake = [sys.executable, "-m", "snakemake", "--configfile", str(SMALL), "--cores", "2", *targets]
+        targets = [
+            str((CELL / name / "scores.csv").relative_to(REPOSITORY))
+            for name in ("bert-mini", "llama-mini")
+        ]
+        snakemake = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--configfile",
+            str(SMALL),
+            "--cores",
+            "2",
+            *targets,
+        ]
         subprocess.run(snakemake, cwd=REPOSITORY, check=True)
     entry = load_catalogue("models", settings_of([SMALL]))["llama-mini"]
     model, tokenizer, task = load_trained(weights, entry)
@@ -188,7 +248,9 @@ def trained(sentences: int, plot: Path | None) -> dict[str, Any]:
         "all_o": all_outside(),
         "dictionary": draft_of("dictionary", train, test),
         "table": tag_table(train),
-        "encoder": predicted("bert-mini", read_predictions(encoder / "predictions.jsonl", test), tag_table(train)),
+        "encoder": predicted(
+            "bert-mini", read_predictions(encoder / "predictions.jsonl", test), tag_table(train)
+        ),
     }
     figures: dict[str, Any] = {}
     for name, draft in drafts.items():
@@ -204,10 +266,16 @@ def trained(sentences: int, plot: Path | None) -> dict[str, Any]:
     pairs = [list(zip(a, b, strict=True)) for a, b in zip(before, tags_of(rounded), strict=True)]
     firsts = [next((place for place, (a, b) in enumerate(row) if a != b), None) for row in pairs]
     # Behind the first, sentences have other contexts.
-    margins = [output.margin[place] for output, place in zip(outputs, firsts, strict=True) if place is not None]
+    margins = [
+        output.margin[place]
+        for output, place in zip(outputs, firsts, strict=True)
+        if place is not None
+    ]
     differ = sum(a != b for row in pairs for a, b in row)
     return {
-        "passes_per_sentence_self_draft": min(figures[name] for name in ("all_o", "dictionary", "table")),
+        "passes_per_sentence_self_draft": min(
+            figures[name] for name in ("all_o", "dictionary", "table")
+        ),
         "passes_per_sentence": figures,
         "bf16_tags_differing": round(differ / sum(map(len, pairs)), 5),
         "bf16_sentences_differing": len(margins),
@@ -216,9 +284,16 @@ def trained(sentences: int, plot: Path | None) -> dict[str, Any]:
 
 
 def growth(
-    model: PreTrainedModel, tokenizer: Any, types: Sequence[str], test: Sequence[Instance], draft: Draft, plot: Path
+    model: PreTrainedModel,
+    tokenizer: Any,
+    types: Sequence[str],
+    test: Sequence[Instance],
+    draft: Draft,
+    plot: Path,
 ) -> None:
-    """Draw how passes and seconds grow with the words of a sentence; beyond the corpus's, sentences are joined."""
+    """Draw how passes and seconds grow with the words of a sentence; beyond the corpus's, sentences
+    are joined.
+    """
     import matplotlib
 
     matplotlib.use("svg")
@@ -235,7 +310,9 @@ def growth(
             made = Instance(f"{words}-{number}", "", tokens[:words], ["O"] * words)
             taken, _ = seconds(lambda made=made: decoder([made], 1))
             found.append((decoder.counts.passes, taken))
-        rows.append((words, statistics.mean(p for p, _ in found), statistics.median(s for _, s in found)))
+        rows.append(
+            (words, statistics.mean(p for p, _ in found), statistics.median(s for _, s in found))
+        )
     matplotlib.rcParams["svg.hashsalt"] = "bioner"
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3), layout="constrained")
     lengths, passes, times = zip(*rows, strict=True)
@@ -282,9 +359,15 @@ def on_gpu(folder: Path, quick: bool) -> dict[str, Any]:
 def main() -> None:
     """Print a table and, last, one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer sentences, fewer repeats, no trained model")
-    parser.add_argument("--gpu", action="store_true", help="a model of Mistral-7B's shape on the first GPU")
-    parser.add_argument("--plot", type=Path, help="where to draw growth with sentence length (full run)")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer sentences, fewer repeats, no trained model"
+    )
+    parser.add_argument(
+        "--gpu", action="store_true", help="a model of Mistral-7B's shape on the first GPU"
+    )
+    parser.add_argument(
+        "--plot", type=Path, help="where to draw growth with sentence length (full run)"
+    )
     options = parser.parse_args()
     if options.gpu and not torch.cuda.is_available():
         sys.exit("No CUDA GPU here.")

@@ -1,13 +1,16 @@
-"""Speed of encoders beside what a user would pick instead: training and inference of one model in one process.
+"""Speed of encoders beside what a user would pick instead: training and inference of one model in
+one process.
 
-The model is a small BERT (4 layers, d=256, random weights) in fp32 on the CPU. With --gpu it runs in bf16 on the first
-GPU; --shape bert-large or deberta-v3-large gives it those layers, and the vocabulary stays the corpus's, 8,000 pieces.
+The model is a small BERT (4 layers, d=256, random weights) in fp32 on the CPU. With --gpu it runs
+in bf16 on the first GPU; --shape bert-large or deberta-v3-large gives it those layers, and the
+vocabulary stays the corpus's, 8,000 pieces.
 
-Training: the paper's way (every sentence padded to 512 subwords, batch 8), Hugging Face's token-classification recipe
-(the Trainer, padding dynamic, order random, batch 8), ours (the same batch, sentences of one length together).
-Inference: the paper's way (batch 1, padded to 512), `pipeline(..., batch_size=32)`, and ours, to tags on words. Times
-are medians of interleaved repeats; sentences are JNLPBA's where BIONER_MIRROR names a mirror, else the demo corpus's.
-The last line is JSON, ratios first.
+Training: the paper's way (every sentence padded to 512 subwords, batch 8), Hugging Face's
+token-classification recipe (the Trainer, padding dynamic, order random, batch 8), ours (the same
+batch, sentences of one length together).
+Inference: the paper's way (batch 1, padded to 512), `pipeline(..., batch_size=32)`, and ours, to
+tags on words. Times are medians of interleaved repeats; sentences are JNLPBA's where BIONER_MIRROR
+names a mirror, else the demo corpus's. The last line is JSON, ratios first.
 """
 
 import argparse
@@ -51,8 +54,18 @@ from bioner.training.setup import training_arguments
 from bioner.training.trainer import ResumableTrainer, quiet
 
 PADDED, BATCH, MARGIN = 512, 8, 1e-4
-LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
-SMALL = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 1024}
+LARGE = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+}
+SMALL = {
+    "hidden_size": 256,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 1024,
+}
 RELATIVE = {
     "relative_attention": True,
     "position_buckets": 256,
@@ -72,7 +85,11 @@ SHAPES = {
 def entry_of(shape: str, gpu: bool) -> Tree:
     """A catalogue entry of that shape, for the CPU in fp32 or a GPU in bf16."""
     architecture, config = SHAPES[shape]
-    scratch = {"architecture": architecture, "vocabulary": 8000, "config": config | {"max_position_embeddings": PADDED}}
+    scratch = {
+        "architecture": architecture,
+        "vocabulary": 8000,
+        "config": config | {"max_position_embeddings": PADDED},
+    }
     train = {"epochs": 1, "batch_size": BATCH, "learning_rate": 5e-4, "patience": None}
     return complete_entry(
         "models",
@@ -118,7 +135,9 @@ class Training:
     def model(self) -> PreTrainedModel:
         """The same weights every time."""
         set_seed(1)
-        return load_token_classifier(self.source, num_labels=len(self.labels), id2label=dict(enumerate(self.labels)))
+        return load_token_classifier(
+            self.source, num_labels=len(self.labels), id2label=dict(enumerate(self.labels))
+        )
 
     def hugging_face(self, examples: Sequence[dict[str, Any]], padding: Any) -> float:
         """Tokens a second of the plain Trainer: dynamic padding, or everything to 512."""
@@ -136,7 +155,9 @@ class Training:
             report_to="none",
             disable_tqdm=True,
         )
-        collator = DataCollatorForTokenClassification(self.tokenizer, padding=padding, max_length=PADDED)
+        collator = DataCollatorForTokenClassification(
+            self.tokenizer, padding=padding, max_length=PADDED
+        )
         trainer = Trainer(self.model(), arguments, collator, list(examples), callbacks=[clock])
         quiet(trainer).train()
         return tokens_of(examples) / clock.seconds
@@ -180,27 +201,44 @@ def tokens_of(examples: Sequence[dict[str, Any]]) -> int:
 def padded_one_by_one(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
 ) -> list[list[str]]:
-    """The paper's inference: one sentence a pass, padded to 512; subword tags without special tokens."""
+    """The paper's inference: one sentence a pass, padded to 512; subword tags without special
+    tokens.
+    """
     found = []
     for words in sentences:
         encoded = tokenizer(
-            list(words), is_split_into_words=True, padding="max_length", max_length=PADDED, return_tensors="pt"
+            list(words),
+            is_split_into_words=True,
+            padding="max_length",
+            max_length=PADDED,
+            return_tensors="pt",
         )
         best = model(**encoded.to(model.device)).logits.argmax(-1)[0].tolist()
         found.append(
-            [model.config.id2label[best[place]] for place, word in enumerate(encoded.word_ids()) if word is not None]
+            [
+                model.config.id2label[best[place]]
+                for place, word in enumerate(encoded.word_ids())
+                if word is not None
+            ]
         )
     return found
 
 
 def tagged(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance], entry: Tree
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    instances: Sequence[Instance],
+    entry: Tree,
 ) -> list[Tagged]:
-    """Our subword tags; tags on words, which the others do not make, are made too and cost their time."""
+    """Our subword tags; tags on words, which the others do not make, are made too and cost their
+    time.
+    """
     ids, words = [item.id for item in instances], [item.tokens for item in instances]
     size, tokens = (256 if entry["resources"]["gpus"] else 64), entry["predict"]["batch_tokens"]
     # Autocast is on where all three ways are compared in bf16.
-    found = tag(model, tokenizer, ids, words, PADDED, batch_size=size, batch_tokens=tokens, bf16=size == 256)
+    found = tag(
+        model, tokenizer, ids, words, PADDED, batch_size=size, batch_tokens=tokens, bf16=size == 256
+    )
     realign_all(instances, found, None)
     return found
 
@@ -229,7 +267,9 @@ def differences(
             encoded = tokenizer(list(words), is_split_into_words=True, return_tensors="pt")
             first, second = model(**encoded.to(model.device)).logits[0].topk(2).values.T
         margins = [
-            float(first[place] - second[place]) for place, word in enumerate(encoded.word_ids()) if word is not None
+            float(first[place] - second[place])
+            for place, word in enumerate(encoded.word_ids())
+            if word is not None
         ]
         if len(mine) != len(other):
             raise RuntimeError("the two ways see other subwords")
@@ -257,7 +297,9 @@ def main() -> None:
         training = Training(folder, Path(source), train, entry)
         rates: dict[str, list[float]] = {"padded512": [], "hf_dynamic": [], "ours": []}
         for _ in range(repeats):
-            rates["padded512"].append(training.hugging_face(evenly(training.examples, few, subwords_of), "max_length"))
+            rates["padded512"].append(
+                training.hugging_face(evenly(training.examples, few, subwords_of), "max_length")
+            )
             rates["hf_dynamic"].append(training.hugging_face(training.examples, True))
             if options.gpu:
                 torch.cuda.reset_peak_memory_stats()
@@ -265,9 +307,18 @@ def main() -> None:
             memory = torch.cuda.max_memory_allocated() / 2**30 if options.gpu else None
             rates["ours"].append(rate)
 
-        test = [*evenly(test, few, words_of), *test]  # the first of them go through the slowest way, too
+        test = [
+            *evenly(test, few, words_of),
+            *test,
+        ]  # the first of them go through the slowest way, too
         tokenizer, words = training.tokenizer, [item.tokens for item in test]
-        pipe = pipeline("token-classification", model=model, tokenizer=tokenizer, ignore_labels=[], device=model.device)
+        pipe = pipeline(
+            "token-classification",
+            model=model,
+            tokenizer=tokenizer,
+            ignore_labels=[],
+            device=model.device,
+        )
         times: dict[str, list[float]] = {"paper": [], "pipeline": [], "ours": []}
         for _ in range(repeats):
             with torch.autocast(model.device.type, torch.bfloat16, enabled=options.gpu):
@@ -302,7 +353,10 @@ def main() -> None:
         "precision": entry["train"]["precision"],
     }
     if options.gpu:
-        figures |= {"peak_gpu_memory_gb": round(memory or 0, 2), "hardware": torch.cuda.get_device_name()}
+        figures |= {
+            "peak_gpu_memory_gb": round(memory or 0, 2),
+            "hardware": torch.cuda.get_device_name(),
+        }
     print(json.dumps(figures))
 
 

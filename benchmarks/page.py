@@ -1,8 +1,10 @@
-"""`bioner report` for 5 test sets of real size by 9 systems: seconds, the page's size, and how fast it opens.
+"""`bioner report` for 5 test sets of real size by 9 systems: seconds, the page's size, and how fast
+it opens.
 
-Sentences, predictions, scores and comparisons are made up, as many as the real ones, so the benchmark needs no corpus.
-Beside it: displaCy, spaCy's own HTML of entities, for the same sentences and predictions alone. Opening is measured in
-a headless Chromium where one is installed. The last line is JSON, ratios first.
+Sentences, predictions, scores and comparisons are made up, as many as the real ones, so the
+benchmark needs no corpus. Beside it: displaCy, spaCy's own HTML of entities, for the same sentences
+and predictions alone. Opening is measured in a headless Chromium where one is installed. The last
+line is JSON, ratios first.
 """
 
 import argparse
@@ -33,14 +35,27 @@ from bioner.scoring.score import score
 # Test instances, tokens an instance, entities an instance, types; train instances.
 CORPORA = {
     "JNLPBA": (3856, 26, 2.2, ("DNA", "RNA", "cell_line", "cell_type", "protein"), 14690),
-    "BioRED": (270, 240, 33, ("Gene", "Disease", "Chemical", "Variant", "Species", "CellLine"), 300),
+    "BioRED": (
+        270,
+        240,
+        33,
+        ("Gene", "Disease", "Chemical", "Variant", "Species", "CellLine"),
+        300,
+    ),
     "ChemProt": (8179, 27, 2.4, ("CHEMICAL", "GENE-Y", "GENE-N"), 10411),
     "BC5CDR": (4797, 25, 2.0, ("Chemical", "Disease"), 4560),
     "Reddit-Impacts": (278, 150, 0.9, ("Clinical_Impacts", "Social_Impacts"), 842),
 }
 DECODINGS = {"mistral-7b": ("free", "constrained"), "llama-8b": ("free", "constrained")}
 MODELS = (
-    *("oracle", "all-o", "dictionary", "bert-large-uncased", "bert-large-cased", "biomedbert-large"),
+    *(
+        "oracle",
+        "all-o",
+        "dictionary",
+        "bert-large-uncased",
+        "bert-large-cased",
+        "biomedbert-large",
+    ),
     *("deberta-v3-large", "mistral-7b", "llama-8b"),
 )
 SEEDS = (42, 43, 44)
@@ -71,15 +86,21 @@ def made_up(name: str, size: int, draw: random.Random) -> list[Instance]:
             found.append(Span(start, end, draw.choice(types)))
             start = end + draw.randint(1, gap)
         words = [f"{draw.randrange(WORDS):05d}"[: draw.randint(2, 9)] for _ in range(length)]
-        instances.append(Instance(f"{name}-{number}", f"d{number // 10}", words, tags_from_spans(found, length)))
+        instances.append(
+            Instance(f"{name}-{number}", f"d{number // 10}", words, tags_from_spans(found, length))
+        )
     return instances
 
 
 def damaged(gold: Sequence[Instance], model: str, draw: random.Random) -> list[Prediction]:
-    """Predictions with one entity in ten to four missed, of another type or other borders; and some that are none."""
+    """Predictions with one entity in ten to four missed, of another type or other borders; and some
+    that are none.
+    """
     rate = 0.10 + 0.15 * MODELS.index(model) / len(MODELS)
     if model in ("oracle", "all-o"):
-        return [Prediction(i.id, i.tags if model == "oracle" else ["O"] * len(i.tags)) for i in gold]
+        return [
+            Prediction(i.id, i.tags if model == "oracle" else ["O"] * len(i.tags)) for i in gold
+        ]
     predictions = []
     for instance in gold:
         tags = list(instance.tags)
@@ -88,12 +109,21 @@ def damaged(gold: Sequence[Instance], model: str, draw: random.Random) -> list[P
                 tags[span.start : span.end] = ["O"] * span.length
                 what = draw.random()
                 if what < 0.3 and span.length > 1:
-                    tags[span.start + 1 : span.end] = ["B-" + span.type, *["I-" + span.type] * (span.length - 2)]
+                    tags[span.start + 1 : span.end] = [
+                        "B-" + span.type,
+                        *["I-" + span.type] * (span.length - 2),
+                    ]
                 elif what < 0.6:
-                    other = instance.tags[span.start][:2] + draw.choice(["Gene", "Disease", "Chemical"])
+                    other = instance.tags[span.start][:2] + draw.choice(
+                        ["Gene", "Disease", "Chemical"]
+                    )
                     tags[span.start : span.end] = [other, *["I" + other[1:]] * (span.length - 1)]
         for place in range(len(tags)):
-            if tags[place] == "O" and draw.random() < rate / 60 and tags[place + 1 : place + 2] in ([], ["O"]):
+            if (
+                tags[place] == "O"
+                and draw.random() < rate / 60
+                and tags[place + 1 : place + 2] in ([], ["O"])
+            ):
                 tags[place] = "B-Disease"
         predictions.append(Prediction(instance.id, tags))
     return predictions
@@ -109,12 +139,17 @@ def prepared(folder: Path) -> None:
         for split, instances in splits.items():
             write_instances(folder / "data" / name / f"{split}.jsonl", instances)
         numbers = {
-            split: [span.length for i in instances for span in spans(i.tags)] for split, instances in splits.items()
+            split: [span.length for i in instances for span in spans(i.tags)]
+            for split, instances in splits.items()
         }
-        write_table(folder / "data" / name / "stats.csv", corpus_statistics(name, splits, numbers, Changes()))
+        write_table(
+            folder / "data" / name / "stats.csv",
+            corpus_statistics(name, splits, numbers, Changes()),
+        )
         fitted = pl.DataFrame(
             [
-                {key: gold[0].id if kind == pl.String else 1 for key, kind in ALIGNMENT.items()} | {"id": i.id}
+                {key: gold[0].id if kind == pl.String else 1 for key, kind in ALIGNMENT.items()}
+                | {"id": i.id}
                 for i in gold
             ],
             schema_overrides={key: kind for key, kind in ALIGNMENT.items() if kind != pl.Boolean},
@@ -126,18 +161,28 @@ def prepared(folder: Path) -> None:
         for model in MODELS:
             cell = folder / "results" / name / model
             predictions, tables = damaged(gold, model, draw), []
-            rows, f1[model] = with_strict(made_of, gold, predictions)  # the same under every seed and decoding
+            rows, f1[model] = with_strict(
+                made_of, gold, predictions
+            )  # the same under every seed and decoding
             for decoding in DECODINGS.get(model, ("direct",)):
                 for seed in SEEDS:
                     whose = {"dataset": name, "model": model, "seed": seed, "decoding": decoding}
                     bounds = {"f1_ci_low": pl.col("f1") - 1, "f1_ci_high": pl.col("f1") + 1}
-                    tables.append(rows.with_columns(**{key: pl.lit(value) for key, value in whose.items()}, **bounds))
+                    tables.append(
+                        rows.with_columns(
+                            **{key: pl.lit(value) for key, value in whose.items()}, **bounds
+                        )
+                    )
                     part = cell / f"seed{seed}" / decoding
                     if seed == SEEDS[0]:
                         write_predictions(part / "predictions.jsonl", predictions)
                     write_table(part / "alignment.csv", fitted)
-            write_table(cell / "scores.csv", pl.concat(tables).select(rows.columns).cast(dict(rows.schema)))
-        systems = [(model, decoding) for model in MODELS for decoding in DECODINGS.get(model, ("direct",))]
+            write_table(
+                cell / "scores.csv", pl.concat(tables).select(rows.columns).cast(dict(rows.schema))
+            )
+        systems = [
+            (model, decoding) for model in MODELS for decoding in DECODINGS.get(model, ("direct",))
+        ]
         comparisons = pl.DataFrame(list(pairs(name, systems, f1, draw)), schema=COMPARISON)
         write_table(folder / "results" / name / "comparisons.csv", comparisons)
 
@@ -145,8 +190,12 @@ def prepared(folder: Path) -> None:
 def with_strict(
     rows: pl.DataFrame, gold: Sequence[Instance], predictions: Sequence[Prediction]
 ) -> tuple[pl.DataFrame, float]:
-    """A score table with the strict counts of these predictions, which reports hold theirs against, and their F1."""
-    both = [(set(spans(i.tags)), set(spans(p.tags))) for i, p in zip(gold, predictions, strict=True)]
+    """A score table with the strict counts of these predictions, which reports hold theirs against,
+    and their F1.
+    """
+    both = [
+        (set(spans(i.tags)), set(spans(p.tags))) for i, p in zip(gold, predictions, strict=True)
+    ]
     counts = {
         "correct": sum(len(one & other) for one, other in both),
         "possible": sum(len(one) for one, _ in both),
@@ -155,14 +204,19 @@ def with_strict(
     found = {**counts, "f1": 200 * counts["correct"] / (counts["possible"] + counts["actual"])}
     strict = (pl.col("scorer") == "semeval") & (pl.col("scheme") == "strict")
     overall = strict & (pl.col("stratum") == "all") & (pl.col("label") == "all")
-    patched = {name: pl.when(overall).then(pl.lit(value)).otherwise(pl.col(name)) for name, value in found.items()}
+    patched = {
+        name: pl.when(overall).then(pl.lit(value)).otherwise(pl.col(name))
+        for name, value in found.items()
+    }
     return rows.with_columns(**patched).cast(dict(rows.schema)), found["f1"]
 
 
 def pairs(
     name: str, systems: Sequence[tuple[str, str]], f1: Mapping[str, float], draw: random.Random
 ) -> Iterator[dict[str, object]]:
-    """As many rows as `bioner compare-all` writes; but for seeds and F1 their numbers mean nothing."""
+    """As many rows as `bioner compare-all` writes; but for seeds and F1 their numbers mean
+    nothing.
+    """
     for (model, decoding), (versus, baseline_decoding) in combinations(systems, 2):
         for measure in ("f1", "recall"):
             for stratum in ("all", "1", "2", "3+", "3+ - 1"):
@@ -186,7 +240,9 @@ def pairs(
 
 
 def displacy(folder: Path, out: Path) -> None:
-    """Write displaCy's page of every prediction that is not as gold, its sentence's gold above it."""
+    """Write displaCy's page of every prediction that is not as gold, its sentence's gold above
+    it.
+    """
     from spacy import displacy
 
     from bioner.data.instances import read_instances, read_predictions
@@ -196,7 +252,15 @@ def displacy(folder: Path, out: Path) -> None:
         gold = read_instances(folder / "data" / name / "test.jsonl")
         for model in MODELS:
             decoding = DECODINGS.get(model, ("direct",))[-1]
-            path = folder / "results" / name / model / f"seed{SEEDS[0]}" / decoding / "predictions.jsonl"
+            path = (
+                folder
+                / "results"
+                / name
+                / model
+                / f"seed{SEEDS[0]}"
+                / decoding
+                / "predictions.jsonl"
+            )
             for instance, prediction in zip(gold, read_predictions(path, gold), strict=True):
                 if prediction.tags != instance.tags and model != "all-o":
                     shown += [(instance.tokens, instance.tags), (instance.tokens, prediction.tags)]
@@ -205,7 +269,10 @@ def displacy(folder: Path, out: Path) -> None:
         offsets = [0]
         for token in tokens:
             offsets.append(offsets[-1] + len(token) + 1)
-        found = [{"start": offsets[s.start], "end": offsets[s.end] - 1, "label": s.type} for s in spans(tags)]
+        found = [
+            {"start": offsets[s.start], "end": offsets[s.end] - 1, "label": s.type}
+            for s in spans(tags)
+        ]
         documents.append({"text": " ".join(tokens), "ents": found, "title": None})
     html = displacy.render(documents, style="ent", manual=True, page=True, jupyter=False)
     out.write_text(html, encoding="utf-8")
@@ -216,7 +283,12 @@ def opened(page: Path, first: str, asked: str = "() => 0") -> tuple[float, float
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        options = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+        options = [
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ]
         browser = playwright.chromium.launch(executable_path=BROWSER, args=options)
         tab = browser.new_page()
         start = time.perf_counter()
@@ -244,7 +316,9 @@ def main() -> None:
         building = []
         for _ in range(repeats):
             start = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, check=False, env=os.environ | {"BIONER_CLOSED": ""})
+            done = subprocess.run(
+                command, capture_output=True, check=False, env=os.environ | {"BIONER_CLOSED": ""}
+            )
             building.append(time.perf_counter() - start)
             said = done.stderr.decode()
             if done.returncode or "left out" in said or "refused" in said:
@@ -258,7 +332,9 @@ def main() -> None:
         plain_opening = opened(plain, ".entities")[0] if BROWSER else None
     figures = {"displacy_megabytes_vs_page": plain_megabytes / megabytes}
     if plain_opening:
-        figures["displacy_seconds_to_open_vs_page"] = plain_opening / statistics.median(took for took, _ in opening)
+        figures["displacy_seconds_to_open_vs_page"] = plain_opening / statistics.median(
+            took for took, _ in opening
+        )
     figures |= {"seconds_to_build": statistics.median(building), "megabytes": megabytes}
     if opening:
         figures["seconds_to_open"] = statistics.median(took for took, _ in opening)

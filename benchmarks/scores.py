@@ -1,8 +1,9 @@
-"""Scoring and comparing everything: 5 test sets of JNLPBA's size, 9 systems each, 10,000 resamples, all pairs.
+"""Scoring and comparing everything: 5 test sets of JNLPBA's size, 9 systems each, 10,000 resamples,
+all pairs.
 
-The commands run as a user or the workflow runs them, two at a time. Beside them, for one prediction file: nervaluate
-alone, and the bootstrap of one row as a plain Python loop. Sentences are made up, so the benchmark needs no corpus.
-The last line is JSON, ratios first.
+The commands run as a user or the workflow runs them, two at a time. Beside them, for one prediction
+file: nervaluate alone, and the bootstrap of one row as a plain Python loop. Sentences are made up,
+so the benchmark needs no corpus. The last line is JSON, ratios first.
 """
 
 import argparse
@@ -51,7 +52,9 @@ def damaged(instances: Sequence[Instance], seed: int) -> list[Prediction]:
     """Predictions with one tag in twelve changed."""
     draw = random.Random(seed)
     tags = ["O", "O", *(f"{prefix}-{type_}" for type_ in TYPES for prefix in "BI")]
-    changed = [[draw.choice(tags) if draw.random() < 1 / 12 else tag for tag in i.tags] for i in instances]
+    changed = [
+        [draw.choice(tags) if draw.random() < 1 / 12 else tag for tag in i.tags] for i in instances
+    ]
     return [Prediction(i.id, repair(row).tags) for i, row in zip(instances, changed, strict=True)]
 
 
@@ -59,7 +62,9 @@ def timed(commands: Sequence[Sequence[str]]) -> float:
     """Wall time of the commands, two at a time."""
     start = time.perf_counter()
     with ThreadPoolExecutor(2) as pool:
-        for done in pool.map(lambda command: subprocess.run(command, capture_output=True, check=False), commands):
+        for done in pool.map(
+            lambda command: subprocess.run(command, capture_output=True, check=False), commands
+        ):
             if done.returncode:
                 sys.exit(done.stderr.decode())
     return time.perf_counter() - start
@@ -82,11 +87,15 @@ def prepared(folder: Path, datasets: int, systems: int) -> tuple[list[list[str]]
             options = ["--train", str(here / "train.jsonl"), "--bootstrap", str(RESAMPLES)]
             out = ["--out", str(here / f"{system}.csv")]
             scoring.append([str(BIONER), "score", *sources, "--pred", str(path), *options, *out])
-        comparing.append([str(BIONER), "compare-all", *sources, *named, "--out", str(here / "comparisons.csv")])
+        comparing.append(
+            [str(BIONER), "compare-all", *sources, *named, "--out", str(here / "comparisons.csv")]
+        )
     return scoring, comparing
 
 
-def plain_bootstrap(gold: Sequence[Instance], predictions: Sequence[Prediction], resamples: int) -> float:
+def plain_bootstrap(
+    gold: Sequence[Instance], predictions: Sequence[Prediction], resamples: int
+) -> float:
     """Seconds for the resamples of one strict F1 by documents, as a loop."""
     draw = random.Random(0)
     counts: dict[str, list[int]] = {}
@@ -131,7 +140,9 @@ def main() -> None:
     loop = plain_bootstrap(gold, predictions, RESAMPLES // 20) * 20
     lines = {
         f"{datasets * systems} prediction files scored, {RESAMPLES:,} resamples": scored,
-        f"all pairs of {systems} systems on {datasets} test sets, {RESAMPLES:,} resamples": compared,
+        f"all pairs of {systems} systems on {datasets} test sets, {RESAMPLES:,} resamples": (
+            compared
+        ),
         "together": scored + compared,
         "one `bioner score` with intervals": alone,
         "one `bioner score` without": plain,

@@ -1,4 +1,5 @@
-"""How long the CPU stages take on a corpus of JNLPBA's size, and how that grows: normalize, realign, score, compare.
+"""How long the CPU stages take on a corpus of JNLPBA's size, and how that grows: normalize,
+realign, score, compare.
 
 Beside scoring stands bare nervaluate, one of its scorers. Sentences are made up, so the
 benchmark needs no corpus. The last line is JSON, ratios first.
@@ -30,12 +31,17 @@ TAGS = tag_set(["DNA", "RNA", "cell_line", "cell_type", "protein"])
 
 
 def made_up(count: int, seed: int) -> list[Instance]:
-    """Sentences of 10 to 42 words (mean 26, as the paper's) in which a fifth of the words open an entity."""
+    """Sentences of 10 to 42 words (mean 26, as the paper's) in which a fifth of the words open an
+    entity.
+    """
     draw = random.Random(seed)
     instances = []
     for number in range(count):
         length = draw.randint(10, 42)
-        tags = [f"B-{draw.choice(['DNA', 'protein'])}" if draw.random() < 0.2 else "O" for _ in range(length)]
+        tags = [
+            f"B-{draw.choice(['DNA', 'protein'])}" if draw.random() < 0.2 else "O"
+            for _ in range(length)
+        ]
         tokens = [f"w{draw.randrange(5000)}" for _ in range(length)]
         instances.append(Instance(f"s{number}", f"d{number // 10}", tokens, tags))
     return instances
@@ -44,13 +50,19 @@ def made_up(count: int, seed: int) -> list[Instance]:
 def damaged(instances: list[Instance], seed: int) -> list[Prediction]:
     """Predictions with one tag in twenty changed."""
     draw = random.Random(seed)
-    changed = [[("O" if draw.random() < 0.05 else tag) for tag in instance.tags] for instance in instances]
-    return [Prediction(instance.id, tags) for instance, tags in zip(instances, changed, strict=True)]
+    changed = [
+        [("O" if draw.random() < 0.05 else tag) for tag in instance.tags] for instance in instances
+    ]
+    return [
+        Prediction(instance.id, tags) for instance, tags in zip(instances, changed, strict=True)
+    ]
 
 
 def write_conll(folder: Path, instances: list[Instance]) -> None:
     """The same sentences as all three splits of a CoNLL corpus."""
-    text = "\n".join("".join(f"{w}\t{t}\n" for w, t in zip(i.tokens, i.tags, strict=True)) for i in instances)
+    text = "\n".join(
+        "".join(f"{w}\t{t}\n" for w, t in zip(i.tokens, i.tags, strict=True)) for i in instances
+    )
     for split in SPLITS:
         (folder / f"{split}.tsv").write_text(text, encoding="utf-8")
 
@@ -71,18 +83,25 @@ def measure(count: int, repeats: int, folder: Path) -> dict[str, float]:
     predictions, other = damaged(gold, 1), damaged(gold, 2)
     files = {f"{split}.tsv": {"path": None} for split in SPLITS}
     splits = {split: f"{split}.tsv" for split in SPLITS}
-    entry = complete_entry("datasets", "made-up", {"format": "conll", "files": files, "splits": splits})
+    entry = complete_entry(
+        "datasets", "made-up", {"format": "conll", "files": files, "splits": splits}
+    )
     write_conll(folder, gold)
-    texts = ["".join(map(response_line, i.tokens, p.tags)) for i, p in zip(gold, predictions, strict=True)]
+    texts = [
+        "".join(map(response_line, i.tokens, p.tags))
+        for i, p in zip(gold, predictions, strict=True)
+    ]
     outputs = [Generated(i.id, text, 0, True) for i, text in zip(gold, texts, strict=True)]
     true, found = [i.tags for i in gold], [p.tags for p in predictions]
     systems = [System("one", "direct", [predictions]), System("other", "direct", [other])]
     return {
-        "normalize": seconds(lambda: normalize("made-up", entry, folder, folder / "out"), repeats) / 3,
+        "normalize": seconds(lambda: normalize("made-up", entry, folder, folder / "out"), repeats)
+        / 3,
         "realign": seconds(lambda: realign_all(gold, outputs, frozenset(TAGS)), repeats),
         "score": seconds(lambda: score(gold, predictions), repeats),
         "nervaluate": seconds(
-            lambda: Evaluator(true, found, tags=["DNA", "protein"], loader="list").evaluate(), repeats
+            lambda: Evaluator(true, found, tags=["DNA", "protein"], loader="list").evaluate(),
+            repeats,
         ),
         "compare": seconds(lambda: list(compare(gold, systems)), repeats),
     }
@@ -91,7 +110,9 @@ def measure(count: int, repeats: int, folder: Path) -> dict[str, float]:
 def main() -> None:
     """Print a table and, last, one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a quarter of the sentences, one repeat")
+    parser.add_argument(
+        "--quick", action="store_true", help="a quarter of the sentences, one repeat"
+    )
     quick = parser.parse_args().quick
     count, repeats = (1000, 1) if quick else (4000, 3)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Writes tables of the manuals from schemas and code: `make manual`. A test asserts that they are up to date."""
+"""Write the manuals' tables from schemas and code: `make manual`; a test compares them."""
 
 import json
 import re
@@ -10,7 +10,9 @@ from bioner.scoring.subsets import SUBSETS
 from bioner.settings.config import REPOSITORY, SCHEMAS, Tree
 from bioner.settings.yaml_files import read_yaml
 
-MANUALS = tuple(REPOSITORY / name for name in ("config/README.md", "docs/corpora.md", "docs/scores.md"))
+MANUALS = tuple(
+    REPOSITORY / name for name in ("config/README.md", "docs/corpora.md", "docs/scores.md")
+)
 
 
 def rows(schema: Tree, prefix: str = "") -> Iterator[str]:
@@ -54,13 +56,19 @@ def table(name: str) -> str:
 def rules(heading: str, of: Mapping[str, str], kinds: str = "kind") -> str:
     """A table of two columns: kinds, and what is said of each."""
     return "\n".join(
-        [f"| {kinds} | {heading} |", "|---|---|", *(f"| `{kind}` | {rule} |" for kind, rule in of.items())]
+        [
+            f"| {kinds} | {heading} |",
+            "|---|---|",
+            *(f"| `{kind}` | {rule} |" for kind, rule in of.items()),
+        ]
     )
 
 
 def conventions() -> str:
     """The table of scoring conventions."""
-    rows = (f"| `{scorer}` | `{scheme}` | {right} |" for (scorer, scheme), right in CONVENTIONS.items())
+    rows = (
+        f"| `{scorer}` | `{scheme}` | {right} |" for (scorer, scheme), right in CONVENTIONS.items()
+    )
     return "\n".join(["| scorer | scheme | what is right |", "|---|---|---|", *rows])
 
 
@@ -76,7 +84,9 @@ def manual(text: str) -> str:
     for name, made in tables.items():
         begin, end = f"<!-- {name}: made by `make manual` -->", f"<!-- end of {name} -->"
         new = f"{begin}\n{made}\n{end}"
-        text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, new=new: new, text, flags=re.DOTALL)
+        text = re.sub(
+            f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, new=new: new, text, flags=re.DOTALL
+        )
     return text
 
 

@@ -1,8 +1,8 @@
 """Build the environment that .venv links to: `make env`, and before every other target of make.
 
-An environment lies in .venvs/<digest>, named after everything it is made of. It is built there under a lock, marked as
-complete, linked from .venv, and never changed again: a process that runs in it keeps it when .venv links elsewhere.
-Needs Python 3.11 and nothing else.
+An environment lies in .venvs/<digest>, named after everything it is made of. It is built there
+under a lock, marked as complete, linked from .venv, and never changed again: a process that runs in
+it keeps it when .venv links elsewhere. Needs Python 3.11 and nothing else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,15 @@ NEEDED = ("python", "bioner", "snakemake")  # in bin/
 KEEP_DAYS = 30
 DAY = 86400
 # These would make Python or pip work on something other than the environment being built.
-MISLEADING = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "PIP_PREFIX", "PIP_ROOT", "PIP_TARGET")
+MISLEADING = (
+    "VIRTUAL_ENV",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONUSERBASE",
+    "PIP_PREFIX",
+    "PIP_ROOT",
+    "PIP_TARGET",
+)
 
 
 class Refused(Exception):
@@ -50,7 +58,10 @@ def say(text: str) -> None:
 
 def read_requirements(path: Path) -> list[str]:
     """Return the lines of a requirements file without comments and blank lines."""
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (
+        re.sub(r"(^|\s)#.*", "", line).strip()
+        for line in path.read_text(encoding="utf-8").splitlines()
+    )
     return [line for line in lines if line]
 
 
@@ -66,13 +77,17 @@ def list_pins(path: Path) -> set[str]:
 
 
 def compute_digest(repository: Path, kind: str) -> str:
-    """Name an environment after its kind, this Python's version, all pins, and the project's table."""
+    """Name an environment after its kind, this Python's version, all pins, and the project's
+    table.
+    """
     import tomllib  # not in the Pythons that main refuses
 
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = {path.name: read_requirements(path) for path in (repository / "envs").glob("*.txt")}
     content = {"kind": kind, "python": VERSION, "pins": pins, "project": project}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[
+        :12
+    ]
 
 
 # What is there
@@ -103,7 +118,8 @@ def is_complete(repository: Path, folder: Path) -> bool:
     """Tell whether an environment can be used.
 
     Raises:
-        Refused: It is complete but for somewhere else. Others may be using it, so it is not replaced.
+        Refused: It is complete but for somewhere else. Others may be using it, so it is not
+            replaced.
     """
     marker = read_marker(folder)
     if marker is None:
@@ -111,10 +127,15 @@ def is_complete(repository: Path, folder: Path) -> bool:
     remedy = f"Remove it (rm -r {os.path.relpath(folder, repository)}) and run make again."
     for name, here in (("repository", repository), ("folder", folder)):
         if marker[name] != str(here) and not _is_same(marker[name], here):
-            raise Refused(f"{folder} was built as {marker['folder']} for {marker['repository']}. {remedy}")
+            raise Refused(
+                f"{folder} was built as {marker['folder']} for {marker['repository']}. {remedy}"
+            )
     python = folder / "bin/python"
     if not python.exists():
-        raise Refused(f"{python} links to a Python that is not here. Load the module that has it. Or: {remedy}")
+        raise Refused(
+            f"{python} links to a Python that is not here. Load the module that has it. Or:"
+            f" {remedy}"
+        )
     return True
 
 
@@ -147,7 +168,9 @@ def check_foreign(repository: Path, asked: str | None) -> None:
     if asked:
         raise Refused(f"ENV={asked} has no effect on .venv, which make did not build. {remedy}")
     if missing:
-        raise Refused(f".venv is not make's own, and has no bin/{' and no bin/'.join(missing)}. {remedy}")
+        raise Refused(
+            f".venv is not make's own, and has no bin/{' and no bin/'.join(missing)}. {remedy}"
+        )
 
 
 # Building
@@ -170,24 +193,38 @@ def lock(repository: Path, purpose: str) -> Iterator[int]:
             say("Waiting: another make is building an environment here.")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
-            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL):
+            if error.errno not in (
+                errno.ENOSYS,
+                errno.ENOTSUP,
+                errno.EOPNOTSUPP,
+                errno.ENOLCK,
+                errno.EINVAL,
+            ):
                 raise
-            say(f"{folder} is on a file system without locks: start no other make until this one ends.")
+            say(
+                f"{folder} is on a file system without locks: start no other make until this one"
+                " ends."
+            )
         yield descriptor
     finally:
         os.close(descriptor)
 
 
 def get_base_python() -> str:
-    """Return the interpreter that this one comes from, if this one is that of a virtual environment."""
+    """Return the interpreter that this one comes from, if this one is that of a virtual
+    environment.
+    """
     base = getattr(sys, "_base_executable", None)
     return base if base and Path(base).is_file() else os.path.realpath(sys.executable)
 
 
-def run(command: list[str], log: Path, descriptor: int, watch: Callable[[], None] | None = None) -> None:
+def run(
+    command: list[str], log: Path, descriptor: int, watch: Callable[[], None] | None = None
+) -> None:
     """Run a command with its output in a log; call `watch` twice a second meanwhile.
 
-    It inherits the lock: should this process be killed, no other starts to build until the command has ended too.
+    It inherits the lock: should this process be killed, no other starts to build until the command
+    has ended too.
 
     Raises:
         Refused: The command failed. Its output has been shown.
@@ -197,7 +234,12 @@ def run(command: list[str], log: Path, descriptor: int, watch: Callable[[], None
     with log.open("ab") as output:
         start = output.tell()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, pass_fds=[descriptor]
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            pass_fds=[descriptor],
         )
         try:
             while process.poll() is None:
@@ -215,7 +257,9 @@ def run(command: list[str], log: Path, descriptor: int, watch: Callable[[], None
 
 
 class Progress:
-    """How far pip is: it names each package as it finds and downloads it, then installs all of them silently."""
+    """How far pip is: it names each package as it finds and downloads it, then installs all of them
+    silently.
+    """
 
     def __init__(self, folder: Path, log: Path, total: int) -> None:
         self.folder = folder
@@ -235,12 +279,17 @@ class Progress:
         if "\nInstalling collected packages:" in text:
             done, verb = max(0, self._count_installed() - self.already), "installed"
         else:
-            done, verb = len(re.findall(r"^(?:Collecting|Processing) ", text, flags=re.MULTILINE)), "downloaded"
+            done, verb = (
+                len(re.findall(r"^(?:Collecting|Processing) ", text, flags=re.MULTILINE)),
+                "downloaded",
+            )
         done = min(done, self.total)
         return done // 10, f"    {done} of {self.total} {verb}"
 
     def show(self) -> None:
-        """Update a line on a terminal; elsewhere, add one every ten packages and every 30 seconds."""
+        """Update a line on a terminal; elsewhere, add one every ten packages and every 30
+        seconds.
+        """
         tens, text = self.describe()
         now = time.monotonic()
         line = f"{text} ({now - self.start:.0f} s)"
@@ -265,7 +314,10 @@ def install(repository: Path, folder: Path, kind: str, descriptor: int) -> None:
     say(f"1/4 Creating {name} with Python {VERSION} ({base})")
     run([base, "-I", "-m", "venv", "--without-pip", str(folder)], log, descriptor)
     run([python, "-I", "-m", "ensurepip", "--upgrade", "--default-pip"], log, descriptor)
-    say(f"2/4 Installing {len(pins)} pinned packages (envs/{kind}.txt; some minutes, about {SIZES[kind]})")
+    say(
+        f"2/4 Installing {len(pins)} pinned packages (envs/{kind}.txt; some minutes, about"
+        f" {SIZES[kind]})"
+    )
     progress = Progress(folder, log, len(pins))
     command = [*pip, "install", "--progress-bar", "off", "--requirement", str(envs / f"{kind}.txt")]
     try:
@@ -273,10 +325,21 @@ def install(repository: Path, folder: Path, kind: str, descriptor: int) -> None:
     finally:
         progress.end()
     say(f"3/4 Downloading {len(tokenizers)} tokenizers (envs/tokenizers.txt)")
-    download = ["download", "--progress-bar", "off", "--no-deps", "--dest", str(folder / "tokenizers")]
+    download = [
+        "download",
+        "--progress-bar",
+        "off",
+        "--no-deps",
+        "--dest",
+        str(folder / "tokenizers"),
+    ]
     run([*pip, *download, "--requirement", str(envs / "tokenizers.txt")], log, descriptor)
     say("4/4 Installing bioner from this folder")
-    run([*pip, "install", "--no-deps", "--no-build-isolation", "--editable", str(repository)], log, descriptor)
+    run(
+        [*pip, "install", "--no-deps", "--no-build-isolation", "--editable", str(repository)],
+        log,
+        descriptor,
+    )
 
 
 def build(repository: Path, folder: Path, kind: str, descriptor: int) -> None:
@@ -286,7 +349,9 @@ def build(repository: Path, folder: Path, kind: str, descriptor: int) -> None:
         Refused: A step failed, or the pins changed meanwhile.
     """
     if importlib.util.find_spec("ensurepip") is None:
-        raise Refused(f"{get_base_python()} cannot make virtual environments: install python3-venv.")
+        raise Refused(
+            f"{get_base_python()} cannot make virtual environments: install python3-venv."
+        )
     start = time.monotonic()
     if folder.exists():  # cut short: .venv never linked to it
         shutil.rmtree(folder)
@@ -295,7 +360,10 @@ def build(repository: Path, folder: Path, kind: str, descriptor: int) -> None:
     if missing := [name for name in NEEDED if not os.access(folder / "bin" / name, os.X_OK)]:
         raise Refused(f"{folder} was built without bin/{missing[0]}: see {folder / LOG}.")
     if compute_digest(repository, kind) != folder.name:
-        raise Refused("The pins in envs/ or pyproject.toml changed while they were being installed: run make again.")
+        raise Refused(
+            "The pins in envs/ or pyproject.toml changed while they were being installed: run make"
+            " again."
+        )
     marker = {"kind": kind, "folder": str(folder), "repository": str(repository)}
     unfinished = folder / f"{MARKER}.new"
     unfinished.write_text(json.dumps(marker) + "\n", encoding="utf-8")
@@ -328,7 +396,10 @@ def provide(repository: Path, asked: str | None) -> None:
     """
     if is_foreign(repository):
         check_foreign(repository, asked)
-        say("Using .venv as it is: make did not build it and does not update it. Move it away to have make build one.")
+        say(
+            "Using .venv as it is: make did not build it and does not update it. Move it away to"
+            " have make build one."
+        )
         return
 
     def find() -> tuple[str, Path]:
@@ -353,7 +424,10 @@ def provide(repository: Path, asked: str | None) -> None:
 def get_last_use(folder: Path) -> float:
     """Return when an environment was last used, or worked on if it is not complete."""
     times: list[float] = []
-    for name, which in ((MARKER, "st_mtime"), ("pyvenv.cfg", "st_atime")):  # Python reads the latter as it starts
+    for name, which in (
+        (MARKER, "st_mtime"),
+        ("pyvenv.cfg", "st_atime"),
+    ):  # Python reads the latter as it starts
         with suppress(OSError):
             times.append(getattr((folder / name).stat(), which))
     if not (folder / MARKER).exists():
@@ -364,7 +438,9 @@ def get_last_use(folder: Path) -> float:
 def clean(repository: Path) -> bool:
     """List the environments, and remove those that are not linked and were not used for 30 days."""
     ours = repository / ".venvs"
-    folders = [path for path in sorted(ours.glob("[!.]*")) if path.is_dir()] if ours.is_dir() else []
+    folders = (
+        [path for path in sorted(ours.glob("[!.]*")) if path.is_dir()] if ours.is_dir() else []
+    )
     if not folders:
         print("No environments in .venvs.")
         return True
@@ -375,14 +451,19 @@ def clean(repository: Path) -> bool:
             used = get_last_use(folder)
             marker = read_marker(folder)
             kind = marker["kind"] if marker else "incomplete"
-            line = f".venvs/{folder.name}  {kind}  last used {time.strftime('%Y-%m-%d', time.localtime(used))}"
+            line = (
+                f".venvs/{folder.name}  {kind}  last used"
+                f" {time.strftime('%Y-%m-%d', time.localtime(used))}"
+            )
             if folder == linked:
                 print(f"{line}  kept: .venv links to it")
             elif time.time() - used < KEEP_DAYS * DAY:
                 print(f"{line}  kept: used in the last {KEEP_DAYS} days")
             else:
                 try:
-                    (folder / MARKER).unlink(missing_ok=True)  # first, so that a part of it is never taken for complete
+                    (folder / MARKER).unlink(
+                        missing_ok=True
+                    )  # first, so that a part of it is never taken for complete
                     shutil.rmtree(folder)
                     print(f"{line}  removed")
                 except OSError as error:
@@ -402,9 +483,15 @@ def stop_on_signals() -> None:
 
 
 def main(arguments: list[str] | None = None, repository: Path | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Build the environment that .venv links to, if it is not there.")
-    parser.add_argument("kind", nargs="?", choices=KINDS, help="without it, the kind of the linked environment")
-    parser.add_argument("--clean", action="store_true", help="remove environments that nobody used for 30 days")
+    parser = argparse.ArgumentParser(
+        description="Build the environment that .venv links to, if it is not there."
+    )
+    parser.add_argument(
+        "kind", nargs="?", choices=KINDS, help="without it, the kind of the linked environment"
+    )
+    parser.add_argument(
+        "--clean", action="store_true", help="remove environments that nobody used for 30 days"
+    )
     options = parser.parse_args(arguments)
     repository = repository or Path(os.path.realpath(Path(__file__).absolute().parents[1]))
 

@@ -17,7 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from bioner.data.instances import Instance
 from bioner.settings.catalogue import complete_entry
 
-# The same cases in every run, however slow the machine; `--hypothesis-profile default` draws others.
+# The same cases in every run, however slow the machine; `--hypothesis-profile default` draws
+# others.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
@@ -29,11 +30,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def instance(identity: str, text: str) -> Instance:
     """An instance from `token/TAG` words; a word without a slash is outside."""
     words = [word.rpartition("/") if "/" in word else (word, "/", "O") for word in text.split()]
-    return Instance(identity, identity, [word for word, _, _ in words], [tag for _, _, tag in words])
+    return Instance(
+        identity, identity, [word for word, _, _ in words], [tag for _, _, tag in words]
+    )
 
 
 def wait_for(there: Callable[[], object], seconds: float = 300) -> None:
-    """Wait until something is there; the limit is generous, for the machine may be busy with other things."""
+    """Wait until something is there; the limit is generous, for the machine may be busy with other
+    things.
+    """
     end = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < end, f"nothing came of it in {seconds} seconds"
@@ -41,12 +46,16 @@ def wait_for(there: Callable[[], object], seconds: float = 300) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs first: as the last tests, they would keep one process busy while the others wait."""
+    """Whole runs first: as the last tests, they would keep one process busy while the others
+    wait.
+    """
     items.sort(key=lambda item: "workflow" not in item.path.parts)
 
 
 def pytest_collection_finish() -> None:
-    """Imported modules are never garbage: looking through torch's half a million objects costs 0.5 s per training."""
+    """Imported modules are never garbage: looking through torch's half a million objects costs 0.5
+    s per training.
+    """
     gc.collect()
     gc.freeze()
 
@@ -66,9 +75,15 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def sentences() -> list[Instance]:
-    """Three sentences with entities of one to three tokens, a colon inside a token, and a Greek letter."""
+    """Three sentences with entities of one to three tokens, a colon inside a token, and a Greek
+    letter.
+    """
     return [
-        instance("s1", "Oral/O aspirin/B-Chemical worsened/O chronic/B-Disease renal/I-Disease failure/I-Disease ./O"),
+        instance(
+            "s1",
+            "Oral/O aspirin/B-Chemical worsened/O chronic/B-Disease renal/I-Disease"
+            " failure/I-Disease ./O",
+        ),
         instance("s2", "C18:1/B-Chemical raised/O TNF-α/B-Gene (/O 1:4/O )/O ./O"),
         instance("s3", "No/O gout/B-Disease ./O"),
     ]

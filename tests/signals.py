@@ -1,7 +1,8 @@
-"""A signal to pytest ends pytest, as Ctrl-C does, also while the code under test listens to signals itself.
+"""A signal to pytest ends pytest, as Ctrl-C does, also while the code under test listens to signals
+itself.
 
-The code under test would take SIGTERM for its own: one test fails, and the run goes on. A test raises its signals with
-`signal.raise_signal`; every other one comes from outside.
+The code under test would take SIGTERM for its own: one test fails, and the run goes on. A test
+raises its signals with `signal.raise_signal`; every other one comes from outside.
 """
 
 import os
@@ -20,7 +21,9 @@ handlers: dict[int, Handler] = {}  # what the code under test has asked for
 
 
 def install(number: int, handler: Handler) -> Handler:
-    """Stand in for `signal.signal`: signals that a test raises reach the handler, others end the run."""
+    """Stand in for `signal.signal`: signals that a test raises reach the handler, others end the
+    run.
+    """
     before = handlers.get(number, signal.SIG_DFL)
     if number not in ENDING:
         return original_signal(number, handler)
@@ -58,7 +61,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    signal.signal, signal.raise_signal, signal.getsignal = original_signal, original_raise, original_get
+    signal.signal, signal.raise_signal, signal.getsignal = (
+        original_signal,
+        original_raise,
+        original_get,
+    )
 
 
 def pytest_keyboard_interrupt() -> None:

@@ -1,4 +1,6 @@
-"""Answers as models get them wrong: a little, to measure what realignment saves; in every way, to break it."""
+"""Answers as models get them wrong: a little, to measure what realignment saves; in every way, to
+break it.
+"""
 
 import random
 from collections.abc import Sequence
@@ -16,13 +18,38 @@ GARBAGE = (
         "O",
         ":O",
     ),
-    *("I am sorry, I cannot do that", "B-Disease", "a:b:c:d", "\x00\x1b", "\ufeff", "\u2028:O", "🧬:B-Gene", "x" * 300),
+    *(
+        "I am sorry, I cannot do that",
+        "B-Disease",
+        "a:b:c:d",
+        "\x00\x1b",
+        "\ufeff",
+        "\u2028:O",
+        "🧬:B-Gene",
+        "x" * 300,
+    ),
 )
-TAGS = ("b-disease", "B-", "I-", "B", "Disease", "B_Disease", "B-Disease.", "", "O O", "B-Krankheit", "-", "B-B-O", "o")
+TAGS = (
+    "b-disease",
+    "B-",
+    "I-",
+    "B",
+    "Disease",
+    "B_Disease",
+    "B-Disease.",
+    "",
+    "O O",
+    "B-Krankheit",
+    "-",
+    "B-B-O",
+    "o",
+)
 
 
 def corrupted(tokens: Sequence[str], tags: Sequence[str], rate: float, draw: random.Random) -> str:
-    """Lines where each token, at that rate, is dropped, repeated, respelled by a character or merged with the next."""
+    """Lines where each token, at that rate, is dropped, repeated, respelled by a character or
+    merged with the next.
+    """
     lines: list[tuple[str, str]] = []
     place = 0
     while place < len(tokens):
@@ -33,7 +60,9 @@ def corrupted(tokens: Sequence[str], tags: Sequence[str], rate: float, draw: ran
             lines += [(token, tag)] * 2
         elif kind == "respell":
             at = draw.randrange(len(token))
-            lines.append((token[:at] + draw.choice(ALPHABET) + token[at + draw.randrange(2) :], tag))
+            lines.append(
+                (token[:at] + draw.choice(ALPHABET) + token[at + draw.randrange(2) :], tag)
+            )
         elif kind == "merge" and place < len(tokens):
             lines.append((token + tokens[place], tag))
             place += 1

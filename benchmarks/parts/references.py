@@ -13,12 +13,18 @@ Line = tuple[int, ...]
 
 
 class LineConstraint:
-    """The ids allowed next in each row of a batch: one whole `token:TAG` line a token, then end-of-sequence.
+    """The ids allowed next in each row of a batch: one whole `token:TAG` line a token, then
+    end-of-sequence.
 
     Called by `generate` with a row and the ids generated in it so far.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance], types: Sequence[str]) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        instances: Sequence[Instance],
+        types: Sequence[str],
+    ) -> None:
         tags = tag_set(types)
         self._end = [tokenizer.eos_token_id]
         self.lines: list[list[list[Line]]] = [
@@ -49,7 +55,9 @@ class LineConstraint:
         found, start = [], 0
         for lines in self.lines[row]:
             place = next(
-                place for place, line in enumerate(lines) if tuple(generated[start : start + len(line)]) == line
+                place
+                for place, line in enumerate(lines)
+                if tuple(generated[start : start + len(line)]) == line
             )
             found.append(self._tags[place])
             start += len(lines[place])
@@ -57,7 +65,10 @@ class LineConstraint:
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerBase, instances: Sequence[Instance], types: Sequence[str], batch_size: int
+    tokenizer: PreTrainedTokenizerBase,
+    instances: Sequence[Instance],
+    types: Sequence[str],
+    batch_size: int,
 ) -> Iterator[tuple[list[int], LineConstraint, list[list[int]]]]:
     """Sentences of similar length: their numbers, what they may be answered with, their prompts."""
     order = sorted(range(len(instances)), key=lambda index: -len(instances[index].tokens))
@@ -76,7 +87,9 @@ def by_generate(
     types: Sequence[str],
     batch_size: int,
 ) -> list[list[str]]:
-    """Tags by transformers' `generate` with a LogitsProcessor, sentences of similar length in a batch."""
+    """Tags by transformers' `generate` with a LogitsProcessor, sentences of similar length in a
+    batch.
+    """
     found: dict[int, list[str]] = {}
     tokenizer.padding_side = "left"
     for numbers, constraint, prompts in batches(tokenizer, instances, types, batch_size):
@@ -91,7 +104,9 @@ def by_generate(
         output = model.generate(
             **batch,
             generation_config=settings,
-            prefix_allowed_tokens_fn=lambda row, ids, width=width, allow=constraint: allow(row, ids[width:].tolist()),
+            prefix_allowed_tokens_fn=lambda row, ids, width=width, allow=constraint: allow(
+                row, ids[width:].tolist()
+            ),
         )
         for row, (index, ids) in enumerate(zip(numbers, output.tolist(), strict=True)):
             found[index] = constraint.tags(row, ids[width:])
@@ -106,12 +121,18 @@ def one_by_one(
     types: Sequence[str],
     batch_size: int,
 ) -> list[list[str]]:
-    """Tags by a bare loop, a pass a token, keys and values kept: `generate` without what it costs beside the passes."""
+    """Tags by a bare loop, a pass a token, keys and values kept: `generate` without what it costs
+    beside the passes.
+    """
     found: dict[int, list[str]] = {}
     for numbers, constraint, prompts in batches(tokenizer, instances, types, batch_size):
         widest = max(map(len, prompts))
-        ids = torch.tensor([[tokenizer.pad_token_id] * (widest - len(prompt)) + prompt for prompt in prompts])
-        mask = torch.tensor([[0] * (widest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        ids = torch.tensor(
+            [[tokenizer.pad_token_id] * (widest - len(prompt)) + prompt for prompt in prompts]
+        )
+        mask = torch.tensor(
+            [[0] * (widest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        )
         written: list[list[int]] = [[] for _ in numbers]
         cache = DynamicCache()
         while not all(row and row[-1] == tokenizer.eos_token_id for row in written):

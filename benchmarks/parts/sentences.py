@@ -1,4 +1,6 @@
-"""Sentences to measure on: a real corpus where BIONER_MIRROR names a mirror, else the demo corpus."""
+"""Sentences to measure on: a real corpus where BIONER_MIRROR names a mirror, else the demo
+corpus.
+"""
 
 import os
 import time
@@ -16,7 +18,9 @@ Item = TypeVar("Item")
 
 
 def corpus(folder: Path, name: str = "JNLPBA") -> tuple[str, list[Instance], list[Instance]]:
-    """Name, training and test sentences of that corpus, or of the demo's where there is no mirror."""
+    """Name, training and test sentences of that corpus, or of the demo's where there is no
+    mirror.
+    """
     mirror = Path(os.environ["BIONER_MIRROR"]) if "BIONER_MIRROR" in os.environ else None
     name = name if mirror else "demo"
     entry = load_catalogue("datasets", load_config({}))[name]

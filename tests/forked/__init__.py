@@ -1,9 +1,11 @@
-"""`bioner` and `snakemake` for tests, forked from a process that has done their imports: a start takes 0.05 CPU s.
+"""`bioner` and `snakemake` for tests, forked from a process that has done their imports: a start
+takes 0.05 CPU s.
 
-A command runs as it does for users, in a process of its own with its own arguments, folder, environment and streams;
-only the imports are shared. `run` and `start` are for tests; the rules of a workflow that runs this way find a
-`bioner` on their PATH that does the same. Commands that use torch are forked from a second process, since a process
-that has imported torch takes longer to fork.
+A command runs as it does for users, in a process of its own with its own arguments, folder,
+environment and streams; only the imports are shared. `run` and `start` are for tests; the rules of
+a workflow that runs this way find a `bioner` on their PATH that does the same. Commands that use
+torch are forked from a second process, since a process that has imported torch takes longer to
+fork.
 """
 
 import atexit
@@ -21,7 +23,8 @@ import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# What rules call: hands over its arguments, folder, environment and streams, and ends as the command does.
+# What rules call: hands over its arguments, folder, environment and streams, and ends as the
+# command does.
 CLIENT = """#!{python} -IS
 import _socket, array, os, sys
 arguments = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
@@ -34,7 +37,13 @@ server.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array(
 pid, status = int(server.recv(32)), server.recv(32)
 os._exit(int(status) if status else 125)
 """
-TORCH = [["train"], ["time"], ["tag"], ["merge"], ["normalize"]]  # they use torch; others do with --weights
+TORCH = [
+    ["train"],
+    ["time"],
+    ["tag"],
+    ["merge"],
+    ["normalize"],
+]  # they use torch; others do with --weights
 
 
 @dataclass
@@ -65,7 +74,9 @@ class Servers:
 
 @cache
 def servers() -> Servers:
-    """Start them at their first use; should this process die, their standard input ends, and they with it."""
+    """Start them at their first use; should this process die, their standard input ends, and they
+    with it.
+    """
     folder = tempfile.TemporaryDirectory(prefix="bioner-forked-")
     programs = Path(folder.name) / "bin"
     programs.mkdir()
@@ -77,7 +88,9 @@ def servers() -> Servers:
     command = [sys.executable, "-m", "tests.forked.process", folder.name, str(programs / "python")]
     started = Servers(folder, [])
     for kind in ("light", "heavy"):
-        process = subprocess.Popen([*command, kind], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [*command, kind], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         started.processes.append(process)
     atexit.register(started.end)
     for process in started.processes:
@@ -87,7 +100,9 @@ def servers() -> Servers:
 
 
 def cpu_seconds() -> float:
-    """Return the CPU seconds, user and system, of all commands that have ended; their imports cost nothing."""
+    """Return the CPU seconds, user and system, of all commands that have ended; their imports cost
+    nothing.
+    """
     if not servers.cache_info().currsize:
         return 0.0
     times = [psutil.Process(process.pid).cpu_times() for process in servers().processes]
@@ -95,15 +110,25 @@ def cpu_seconds() -> float:
 
 
 def running(program: str) -> list[psutil.Process]:
-    """Return the processes of `bioner` or `snakemake` that rules or tests have started and that still run."""
-    children = [child for process in servers().processes for child in psutil.Process(process.pid).children()]
-    return [child for child in children if child.status() != psutil.STATUS_ZOMBIE and child.name() == program]
+    """Return the processes of `bioner` or `snakemake` that rules or tests have started and that
+    still run.
+    """
+    children = [
+        child for process in servers().processes for child in psutil.Process(process.pid).children()
+    ]
+    return [
+        child
+        for child in children
+        if child.status() != psutil.STATUS_ZOMBIE and child.name() == program
+    ]
 
 
 class Command:
     """A command that has been started."""
 
-    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str], streams: list[int]) -> None:
+    def __init__(
+        self, arguments: list[str], folder: Path, environment: dict[str, str], streams: list[int]
+    ) -> None:
         self.arguments = arguments
         self.connection = servers().connect(arguments)
         request = repr((arguments, str(folder), environment)).encode()
@@ -131,7 +156,10 @@ class Command:
 
 
 def start(
-    arguments: list[str | Path], folder: Path, output: Path, environment: dict[str, str] | None = None
+    arguments: list[str | Path],
+    folder: Path,
+    output: Path,
+    environment: dict[str, str] | None = None,
 ) -> Command:
     """Start `bioner …` or `snakemake …` in a folder; what it prints goes into the file `output`."""
     given = dict(os.environ) if environment is None else environment
@@ -148,7 +176,11 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run `bioner …`, `snakemake …` or `python -c …` to its end."""
     given = dict(os.environ) if environment is None else environment
-    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with (
+        tempfile.TemporaryFile() as source,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+    ):
         source.write(stdin.encode())
         source.seek(0)
         streams = [source.fileno(), out.fileno(), err.fileno()]

@@ -1,4 +1,6 @@
-"""What takes seconds to import: loaded once for all forked commands, and before tests are measured."""
+"""What takes seconds to import: loaded once for all forked commands, and before tests are
+measured.
+"""
 
 import importlib
 import pkgutil
@@ -6,8 +8,24 @@ import pkgutil
 import snakemake.cli
 
 # Without torch; packages of the project with all their modules, and what is imported late.
-LIGHT = ("cli", "corpora", "ops.planning", "ops.slurm", "ops.status", "realignment", "reporting", "results", "scoring")
-LIGHT_LIBRARIES = ("lxml.etree", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "nervaluate", "smart_open")
+LIGHT = (
+    "cli",
+    "corpora",
+    "ops.planning",
+    "ops.slurm",
+    "ops.status",
+    "realignment",
+    "reporting",
+    "results",
+    "scoring",
+)
+LIGHT_LIBRARIES = (
+    "lxml.etree",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.pyplot",
+    "nervaluate",
+    "smart_open",
+)
 LIBRARIES = (
     "peft",
     "spacy.lang.en",  # it imports torch where it can

@@ -1,4 +1,6 @@
-"""The process that tests' commands are forked from: `python -m tests.forked.process FOLDER PYTHON light|heavy`."""
+"""The process that tests' commands are forked from: `python -m tests.forked.process FOLDER PYTHON
+light|heavy`.
+"""
 
 import ast
 import atexit
@@ -32,11 +34,15 @@ Request = tuple[list[str], str, dict[str, str]]
 
 
 def serve(listener: socket.socket) -> tuple[Request, list[int]]:
-    """Answer requests until standard input ends; returns in each fork, with what it was asked and its streams."""
+    """Answer requests until standard input ends; returns in each fork, with what it was asked and
+    its streams.
+    """
     selector = selectors.DefaultSelector()
     selector.register(sys.stdin.fileno(), selectors.EVENT_READ, "parent")
     selector.register(listener, selectors.EVENT_READ, "listener")
-    running: dict[int, tuple[int, socket.socket]] = {}  # process file descriptor: process, who waits for it
+    running: dict[
+        int, tuple[int, socket.socket]
+    ] = {}  # process file descriptor: process, who waits for it
     while True:
         for key, _ in selector.select():
             if key.data == "parent":

@@ -1,7 +1,8 @@
-"""A result tree with every kind of file that reports are made of, and the tables that were once made of it.
+"""A result tree with every kind of file that reports are made of, and the tables that were once
+made of it.
 
-After a change of scores or of what tables hold, run `python -m tests.golden.complete_tree` in an activated environment,
-then read in the difference what users will see.
+After a change of scores or of what tables hold, run `python -m tests.golden.complete_tree` in an
+activated environment, then read in the difference what users will see.
 """
 
 import json
@@ -39,61 +40,104 @@ BC5CDR = {
         instance("s1", "gout/B-Disease after/O aspirin/B-Chemical ./O"),
         instance("s2", "renal/B-Disease failure/I-Disease was/O worse/O"),
         instance(
-            "s3", "lithium/B-Chemical carbonate/I-Chemical and/O chronic/B-Disease renal/I-Disease failure/I-Disease"
+            "s3",
+            "lithium/B-Chemical carbonate/I-Chemical and/O chronic/B-Disease renal/I-Disease"
+            " failure/I-Disease",
         ),
         instance("s4", "no/O pain/B-Disease"),
         instance("s5", "aspirin/B-Chemical helped/O"),
     ],
 }
-JNLPBA = {split: [instance(split, "IL-2/B-DNA gene/I-DNA in/O T/B-cell_type cells/I-cell_type")] for split in BC5CDR}
+JNLPBA = {
+    split: [instance(split, "IL-2/B-DNA gene/I-DNA in/O T/B-cell_type cells/I-cell_type")]
+    for split in BC5CDR
+}
 ENCODER, OTHER, LLM = MODELS = ("bert-large-cased", "deberta-v3-large", "llama-8b")
 FAMILY = {ENCODER: "encoder", OTHER: "encoder", LLM: "llm"}
 SETTINGS = {
     model: complete_entry(
         "models",
         model,
-        {"family": family, "source": {"hub": f"someone/{model}"}, "resources": {"gpus": 1, "predict_gpus": 1}},
+        {
+            "family": family,
+            "source": {"hub": f"someone/{model}"},
+            "resources": {"gpus": 1, "predict_gpus": 1},
+        },
     )
     for model, family in FAMILY.items()
 }
-# What a run (model, seed, decoding) has of the test set where that is not the gold: tags by sentence.
+# What a run (model, seed, decoding) has of the test set where that is not the gold: tags by
+# sentence.
 TAGGED: dict[Run, dict[str, str]] = {
     (ENCODER, 1, "direct"): {"s3": "B-Chemical O O B-Disease I-Disease I-Disease"},  # a border
-    (ENCODER, 2, "direct"): {"s4": "O O", "s5": "B-Chemical B-Chemical"},  # missed, and one that is none
-    (OTHER, 1, "direct"): {"s3": "O O O O B-Disease I-Disease", "s5": "B-Disease O"},  # missed, a border; a type
+    (ENCODER, 2, "direct"): {
+        "s4": "O O",
+        "s5": "B-Chemical B-Chemical",
+    },  # missed, and one that is none
+    (OTHER, 1, "direct"): {
+        "s3": "O O O O B-Disease I-Disease",
+        "s5": "B-Disease O",
+    },  # missed, a border; a type
     (LLM, 1, "constrained"): {"s2": "O B-Disease O O"},
 }
 # What the LLM writes by itself: one token left out, one spelt otherwise, one disease missed.
 WRITTEN = [
     ("s1", "gout:B-Disease after:O aspirin:B-Chemical .:O"),
     ("s2", "renal:B-Disease failure:I-Disease worse:O"),
-    ("s3", "lithum:B-Chemical carbonate:I-Chemical and:O chronic:B-Disease renal:I-Disease failure:I-Disease"),
+    (
+        "s3",
+        (
+            "lithum:B-Chemical carbonate:I-Chemical and:O chronic:B-Disease renal:I-Disease"
+            " failure:I-Disease"
+        ),
+    ),
     ("s4", "no:O pain:O"),
     ("s5", "aspirin:B-Chemical helped:O"),
 ]
 
 
 def complete_tree(folder: Path) -> None:
-    """Write the data and results folders of two corpora: BC5CDR with all models, JNLPBA with one."""
+    """Write the data and results folders of two corpora: BC5CDR with all models, JNLPBA with
+    one.
+    """
     for name, corpus in {"BC5CDR": BC5CDR, "JNLPBA": JNLPBA}.items():
         for split, instances in corpus.items():
             write_instances(folder / "data" / name / f"{split}.jsonl", instances)
-        lengths = {split: [span.length for i in each for span in spans(i.tags)] for split, each in corpus.items()}
-        write_table(folder / "data" / name / "stats.csv", corpus_statistics(name, corpus, lengths, Changes()))
+        lengths = {
+            split: [span.length for i in each for span in spans(i.tags)]
+            for split, each in corpus.items()
+        }
+        write_table(
+            folder / "data" / name / "stats.csv",
+            corpus_statistics(name, corpus, lengths, Changes()),
+        )
     runs = {run: tagged(changes) for run, changes in TAGGED.items()}
     answers = [Generated(name, text.replace(" ", "\n"), len(text), True) for name, text in WRITTEN]
-    runs[LLM, 1, "free"], alignments = realign_all(BC5CDR["test"], answers, frozenset(tag_set(["Chemical", "Disease"])))
+    runs[LLM, 1, "free"], alignments = realign_all(
+        BC5CDR["test"], answers, frozenset(tag_set(["Chemical", "Disease"]))
+    )
     results = folder / "results" / "BC5CDR"
-    write_table(results / LLM / "seed1" / "free" / "alignment.csv", pl.DataFrame(alignments, schema=ALIGNMENT))
+    write_table(
+        results / LLM / "seed1" / "free" / "alignment.csv",
+        pl.DataFrame(alignments, schema=ALIGNMENT),
+    )
     for model in MODELS:
-        scored = [kept(folder, "BC5CDR", run, found) for run, found in runs.items() if run[0] == model]
+        scored = [
+            kept(folder, "BC5CDR", run, found) for run, found in runs.items() if run[0] == model
+        ]
         write_table(results / model / "scores.csv", pl.concat(scored))
     right = [Prediction(each.id, each.tags) for each in JNLPBA["test"]]
     scored = [kept(folder, "JNLPBA", (ENCODER, 1, "direct"), right, gpus=[])]
     write_table(folder / "results" / "JNLPBA" / ENCODER / "scores.csv", pl.concat(scored))
     judge(results, runs)
     searched = [
-        {"trial": trial, "winner": trial == "a", "seconds": 1800.0, "gpu_hours": 1.0, "energy_kwh": 0.25}
+        {
+            "trial": trial,
+            "winner": trial == "a",
+            "seconds": 1800.0,
+            "gpu_hours": 1.0,
+            "energy_kwh": 0.25,
+        }
         for trial in "ab"
     ]
     write_table(results / LLM / "search.csv", pl.DataFrame(searched, schema=SEARCH))
@@ -103,11 +147,14 @@ def complete_tree(folder: Path) -> None:
 def tagged(changes: Mapping[str, str]) -> list[Prediction]:
     """The gold of BC5CDR's test set with these sentences otherwise."""
     return [
-        Prediction(each.id, changes[each.id].split() if each.id in changes else each.tags) for each in BC5CDR["test"]
+        Prediction(each.id, changes[each.id].split() if each.id in changes else each.tags)
+        for each in BC5CDR["test"]
     ]
 
 
-def kept(folder: Path, dataset: str, run: Run, predictions: Sequence[Prediction], **machine: object) -> pl.DataFrame:
+def kept(
+    folder: Path, dataset: str, run: Run, predictions: Sequence[Prediction], **machine: object
+) -> pl.DataFrame:
     """Write what training and prediction of a run leave behind; its scores."""
     (model, seed, decoding), corpus = run, {"BC5CDR": BC5CDR, "JNLPBA": JNLPBA}[dataset]
     data = {split: sha256_of(folder / "data" / dataset / f"{split}.jsonl") for split in corpus}
@@ -149,11 +196,17 @@ def judge(results: Path, runs: Mapping[Run, Sequence[Prediction]]) -> None:
     dev: dict[str, list[Path]] = {"encoder": [], "llm": []}
     for model in MODELS:
         path = results / model / "seed1" / "dev" / "scores.csv"
-        write_table(path, read_scores(results / model / "scores.csv").filter(pl.col("decoding") != "free"))
+        write_table(
+            path, read_scores(results / model / "scores.csv").filter(pl.col("decoding") != "free")
+        )
         dev[FAMILY[model]].append(path)
     write_table(results / "selection.csv", select(dev))
     systems = [
-        System(model, decoding, [each for (name, _, how), each in runs.items() if (name, how) == (model, decoding)])
+        System(
+            model,
+            decoding,
+            [each for (name, _, how), each in runs.items() if (name, how) == (model, decoding)],
+        )
         for model, decoding in ((ENCODER, "direct"), (OTHER, "direct"), (LLM, "constrained"))
     ]
     rows = [{"dataset": "BC5CDR", **row} for row in compare(BC5CDR["test"], systems, resamples=200)]
@@ -162,10 +215,20 @@ def judge(results: Path, runs: Mapping[Run, Sequence[Prediction]]) -> None:
 
 def time(results: Path) -> None:
     """Seconds of an encoder, and of the LLM under two protocols."""
-    same = {"dataset": "BC5CDR", "seed": 1, "hardware": "H100", "others_on_gpu": 0, "sentences": 5, "repeats": 3}
+    same = {
+        "dataset": "BC5CDR",
+        "seed": 1,
+        "hardware": "H100",
+        "others_on_gpu": 0,
+        "sentences": 5,
+        "repeats": 3,
+    }
     same |= {"peak_memory_gb": 3.0, "peak_gpu_memory_gb": 16.0}
     rows = {
-        ENCODER: [("fair", 1, "bf16", "direct", 0.02, 10.0), ("fair", 16, "bf16", "direct", 0.01, 12.0)],
+        ENCODER: [
+            ("fair", 1, "bf16", "direct", 0.02, 10.0),
+            ("fair", 16, "bf16", "direct", 0.01, 12.0),
+        ],
         LLM: [
             ("fair", 1, "bf16", "constrained", 0.8, 500.0),
             ("fair", 16, "bf16", "constrained", 0.1, 600.0),
@@ -180,7 +243,9 @@ def time(results: Path) -> None:
 
 
 def reports_of(folder: Path) -> dict[str, pl.DataFrame]:
-    """The reports of the tree, with a job that failed, cells that never ran, an absent corpus, and prices."""
+    """The reports of the tree, with a job that failed, cells that never ran, an absent corpus, and
+    prices.
+    """
     return report(
         folder / "results",
         folder / "data",
@@ -188,7 +253,8 @@ def reports_of(folder: Path) -> dict[str, pl.DataFrame]:
         ["JNLPBA", "BC5CDR", "Reddit-Impacts"],
         MODELS,
         context=ReportContext(
-            {"Reddit-Impacts": "not at hand"}, {f"train JNLPBA {LLM} 1": "logs/train/JNLPBA/llama-8b/seed1.log"}
+            {"Reddit-Impacts": "not at hand"},
+            {f"train JNLPBA {LLM} 1": "logs/train/JNLPBA/llama-8b/seed1.log"},
         ),
         prices={"gpu_hour": 2.5, "cpu_hour": 0.2, "currency": "EUR"},
     )

@@ -20,7 +20,9 @@ MIRROR = os.environ.get("BIONER_MIRROR")
 
 @pytest.fixture(scope="session")
 def catalogue():
-    """The catalogue with the stand-in for ChemProt's training split; ChemProt-paper borrows it, too."""
+    """The catalogue with the stand-in for ChemProt's training split; ChemProt-paper borrows it,
+    too.
+    """
     config = load_config(read_yaml(REPOSITORY / "config" / "chemprot-standin.yaml"))
     found = load_catalogue("datasets", config)
     standin = {key: found["ChemProt-standin"][key] for key in ("files", "splits", "mirror_folder")}
@@ -37,7 +39,11 @@ def corpora(tmp_path_factory, catalogue):
         if name not in made:
             fetch(name, catalogue[name], out / "raw" / name, Path(MIRROR))
             splits = normalize(name, catalogue[name], out / "raw" / name, out / name)
-            made[name] = splits, pl.read_csv(out / name / "stats.csv"), pl.read_csv(out / name / "changes.csv")
+            made[name] = (
+                splits,
+                pl.read_csv(out / name / "stats.csv"),
+                pl.read_csv(out / name / "changes.csv"),
+            )
         return made[name]
 
     return corpus
@@ -59,15 +65,21 @@ DRAWN: dict[tuple[str, ...], list[Figure]] = {}
 
 @pytest.fixture(autouse=True)
 def drawn_once(monkeypatch):
-    """Figures are drawn once of tables with values in the same places: they are most of what a report costs.
+    """Figures are drawn once of tables with values in the same places: they are most of what a
+    report costs.
 
-    Tests of tables look at none. Notes are not drawn, and of numbers only the sign may make a difference in kind.
+    Tests of tables look at none. Notes are not drawn, and of numbers only the sign may make a
+    difference in kind.
     """
 
     def kind(table: pl.DataFrame | dict[str, str]) -> str:
         if not isinstance(table, pl.DataFrame):
             return repr(table)
-        return table.select(pl.exclude("note")).with_columns(pl.col(pl.Float64, pl.Int64).sign()).write_json()
+        return (
+            table.select(pl.exclude("note"))
+            .with_columns(pl.col(pl.Float64, pl.Int64).sign())
+            .write_json()
+        )
 
     def remembered(*tables: pl.DataFrame | dict[str, str]) -> list[Figure]:
         key = tuple(map(kind, tables))

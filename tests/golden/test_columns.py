@@ -1,4 +1,6 @@
-"""reports/README.md: every report and every column of it is explained, and nothing that is not there."""
+"""reports/README.md: every report and every column of it is explained, and nothing that is not
+there.
+"""
 
 from bioner.reporting.columns import OWN, TITLES, meaning
 from tests.golden.trees import built

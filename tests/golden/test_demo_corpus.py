@@ -1,4 +1,6 @@
-"""The embedded corpus keeps what the demo relies on: size, types, clean splits, and the hard cases of real text."""
+"""The embedded corpus keeps what the demo relies on: size, types, clean splits, and the hard cases
+of real text.
+"""
 
 import unicodedata
 from itertools import combinations
@@ -48,7 +50,9 @@ def test_every_split_has_exactly_the_three_types(corpus, split):
 
 @pytest.mark.parametrize(("one", "other"), combinations(SPLITS, 2))
 def test_no_document_is_in_two_splits(corpus, one, other):
-    assert {instance.doc for instance in corpus[one]} & {instance.doc for instance in corpus[other]} == set()
+    assert {instance.doc for instance in corpus[one]} & {
+        instance.doc for instance in corpus[other]
+    } == set()
 
 
 @pytest.mark.parametrize(("one", "other"), combinations(SPLITS, 2))

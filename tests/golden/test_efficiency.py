@@ -1,4 +1,6 @@
-"""Table IV and costs: medians, ratios under equal conditions, money, each by arithmetic that can be done by head."""
+"""Table IV and costs: medians, ratios under equal conditions, money, each by arithmetic that can be
+done by head.
+"""
 
 import json
 
@@ -22,7 +24,14 @@ LLM, DEBERTA = "llama-8b", "deberta-v3-large"
 
 def timed(kept, model, *rows, family="encoder", **same):
     """A cell's timing.csv."""
-    whose = {"dataset": "BC5CDR", "model": model, "family": family, "seed": 1, "protocol": "fair", "precision": "bf16"}
+    whose = {
+        "dataset": "BC5CDR",
+        "model": model,
+        "family": family,
+        "seed": 1,
+        "protocol": "fair",
+        "precision": "bf16",
+    }
     what = {
         "decoding": "direct" if family == "encoder" else "constrained",
         "hardware": "H100",
@@ -40,7 +49,10 @@ def at(batch, seconds, gflop=None, **more):
 @pytest.fixture
 def llm(kept):
     """The tree with an LLM whose scores are there."""
-    write_table(kept / "results" / "BC5CDR" / LLM / "scores.csv", score(GOLD, WRONG, "BC5CDR", LLM, 1, "constrained"))
+    write_table(
+        kept / "results" / "BC5CDR" / LLM / "scores.csv",
+        score(GOLD, WRONG, "BC5CDR", LLM, 1, "constrained"),
+    )
     return kept
 
 
@@ -50,7 +62,9 @@ def times(kept):
 
 def files_of(kept):
     """What reports are made of; most tests of one table need no whole report."""
-    return load_results(kept / "results", kept / "data", ["BC5CDR"], [*BERTS, DEBERTA, LLM], ReportContext())
+    return load_results(
+        kept / "results", kept / "data", ["BC5CDR"], [*BERTS, DEBERTA, LLM], ReportContext()
+    )
 
 
 def test_the_bert_family_average_is_there_when_all_three_were_timed(kept):
@@ -83,7 +97,10 @@ def test_llms_are_held_against_the_bert_family_at_the_same_batch_and_best_agains
     alone, together = (row(times(llm), model=LLM, batch=batch) for batch in (1, 16))
     # The average encoder takes 0.02 s alone and 0.01 s in batches of 16.
     assert (alone["ratio_time"], alone["ratio_flops"]) == (pytest.approx(40), pytest.approx(50))
-    assert (together["ratio_time"], together["ratio_flops"]) == (pytest.approx(10), pytest.approx(50))
+    assert (together["ratio_time"], together["ratio_flops"]) == (
+        pytest.approx(10),
+        pytest.approx(50),
+    )
     assert (alone["ratio_time_best"], together["ratio_time_best"]) == (None, pytest.approx(10))
     assert (alone["best_batch"], together["best_batch"]) == (False, True)
     assert together["baseline"] == "bert-family-average"
@@ -91,7 +108,9 @@ def test_llms_are_held_against_the_bert_family_at_the_same_batch_and_best_agains
 
 
 def test_encoders_are_each_at_their_own_best(llm):
-    """One is fastest at 16, the other alone; the LLM's 0.3 s are held against the mean of 0.01 and 0.02."""
+    """One is fastest at 16, the other alone; the LLM's 0.3 s are held against the mean of 0.01 and
+    0.02.
+    """
     timed(llm, BERTS[0], at(1, 0.04), at(16, 0.01))
     timed(llm, BERTS[1], at(1, 0.02))
     timed(llm, LLM, at(1, 0.9), at(16, 0.3), family="llm")
@@ -118,7 +137,10 @@ def test_at_their_best_the_family_speaks_for_encoders_where_it_is_whole(llm):
     timed(llm, LLM, at(1, 0.8), family="llm")
     found = row(time_table(files_of(llm)), model=LLM)
     assert (found["ratio_time"], found["baseline"]) == (pytest.approx(40), "bert-family-average")
-    assert (found["ratio_time_best"], found["baseline_best"]) == (pytest.approx(40), "bert-family-average")
+    assert (found["ratio_time_best"], found["baseline_best"]) == (
+        pytest.approx(40),
+        "bert-family-average",
+    )
 
 
 def test_every_decoding_has_its_best_batch_under_every_protocol_and_machine(llm):
@@ -128,25 +150,43 @@ def test_every_decoding_has_its_best_batch_under_every_protocol_and_machine(llm)
         for protocol in ("fair", "paper")
         for hardware in ("H100", "A100")
     ]
-    rows = [at(batch, (place + 1) / batch) | way for place, way in enumerate(ways) for batch in (1, 4)]
+    rows = [
+        at(batch, (place + 1) / batch) | way for place, way in enumerate(ways) for batch in (1, 4)
+    ]
     timed(llm, LLM, *rows, family="llm")
     best = time_table(files_of(llm)).filter("best_batch")
     assert best["batch"].to_list() == [4] * 8
     assert best.select("decoding", "protocol", "hardware").n_unique() == 8
 
 
-def test_times_are_means_over_seeds_and_what_disturbed_or_filled_the_machine_the_most_there_was(kept):
+def test_times_are_means_over_seeds_and_what_disturbed_or_filled_the_machine_the_most_there_was(
+    kept,
+):
     rows = [
-        at(1, seconds, gflop=seconds, seed=seed, others_on_gpu=others, peak_memory_gb=memory, peak_gpu_memory_gb=memory)
+        at(
+            1,
+            seconds,
+            gflop=seconds,
+            seed=seed,
+            others_on_gpu=others,
+            peak_memory_gb=memory,
+            peak_gpu_memory_gb=memory,
+        )
         for seed, seconds, others, memory in ((1, 1.0, 0, 5.0), (2, 2.0, 2, 7.0), (3, 6.0, 1, 6.0))
     ]
     timed(kept, BERTS[0], *rows)
     found = row(time_table(files_of(kept)), model=BERTS[0])
     assert (found["seconds_per_sample"], found["gflop_per_sample"]) == (3, 3)
-    assert (found["others_on_gpu"], found["peak_memory_gb"], found["peak_gpu_memory_gb"]) == (2, 7, 7)
+    assert (found["others_on_gpu"], found["peak_memory_gb"], found["peak_gpu_memory_gb"]) == (
+        2,
+        7,
+        7,
+    )
 
 
-@pytest.mark.parametrize("other", [{"hardware": "A100"}, {"precision": "nf4"}, {"protocol": "paper"}])
+@pytest.mark.parametrize(
+    "other", [{"hardware": "A100"}, {"precision": "nf4"}, {"protocol": "paper"}]
+)
 def test_other_conditions_give_no_ratio(llm, other):
     timed(llm, BERTS[0], at(1, 1.0))
     timed(llm, LLM, at(1, 8.0), family="llm", **other)
@@ -155,7 +195,14 @@ def test_other_conditions_give_no_ratio(llm, other):
 
 
 def test_the_paper_s_seconds_are_held_against_rows_of_its_protocol_where_there_are_any(llm):
-    timed(llm, LLM, at(16, 9.0), at(16, 7.0, protocol="paper", precision="nf4"), family="llm", decoding="free")
+    timed(
+        llm,
+        LLM,
+        at(16, 9.0),
+        at(16, 7.0, protocol="paper", precision="nf4"),
+        family="llm",
+        decoding="free",
+    )
     paper = row(times(llm), model=LLM, protocol="paper")
     assert paper["difference"] == pytest.approx(7 - paper["paper_seconds_per_sample"])
     assert row(times(llm), model=LLM, protocol="fair")["difference"] is None
@@ -169,7 +216,9 @@ def test_the_paper_s_seconds_are_held_against_rows_of_its_protocol_where_there_a
         (LLM, "llm", ("free-paper", 16), [("free-paper", 1), ("constrained", 16)]),
     ],
 )
-def test_by_the_fair_protocol_rows_that_run_as_the_paper_did_are_held_against_it(kept, model, family, like, unlike):
+def test_by_the_fair_protocol_rows_that_run_as_the_paper_did_are_held_against_it(
+    kept, model, family, like, unlike
+):
     scored = score(GOLD, WRONG, "BC5CDR", model, 1, like[0])
     write_table(kept / "results" / "BC5CDR" / model / "scores.csv", scored)
     rows = [at(batch, 5.0, decoding=decoding) for decoding, batch in (like, *unlike)]
@@ -193,8 +242,19 @@ def test_latency_stands_in_rows_of_single_sentences(kept):
 
 def trained(kept, model, /, **changes):
     """The run.json of a cell's first seed: half an hour on two GPUs."""
-    record = {"seed": 1, "trained_parameters": 5, "wall_seconds": 1800.0, "energy_kwh": 0.5, "cpu": "Xeon"}
-    record |= {"peak_memory_gb": 3.0, "peak_gpu_memory_gb": 20.0, "gpus": ["H100", "H100"], "data": {}}
+    record = {
+        "seed": 1,
+        "trained_parameters": 5,
+        "wall_seconds": 1800.0,
+        "energy_kwh": 0.5,
+        "cpu": "Xeon",
+    }
+    record |= {
+        "peak_memory_gb": 3.0,
+        "peak_gpu_memory_gb": 20.0,
+        "gpus": ["H100", "H100"],
+        "data": {},
+    }
     record |= {"settings": {"resources": {"gpus": 2}}} | changes
     path = kept / "results" / "BC5CDR" / model / f"seed{record['seed']}" / "run.json"
     path.parent.mkdir(parents=True)
@@ -204,7 +264,9 @@ def trained(kept, model, /, **changes):
 def test_the_curve_of_a_training_has_the_measured_epochs_and_marks_the_kept_one(kept):
     trained(kept, BERTS[0], kept={"epoch": 2.0})
     cell = kept / "results" / "BC5CDR" / BERTS[0]
-    (cell / "seed1" / "history.csv").write_text("epoch,dev_strict_f1\n1,70.5\n2,80.0\n2.5,\n3,75.0\n")
+    (cell / "seed1" / "history.csv").write_text(
+        "epoch,dev_strict_f1\n1,70.5\n2,80.0\n2.5,\n3,75.0\n"
+    )
     _, curves = read_runs(cell, "BC5CDR", BERTS[0], [1, 2])
     assert curves.rows() == [
         ("BC5CDR", BERTS[0], 1, epoch, f1, kept)
@@ -220,8 +282,17 @@ def test_a_training_costs_its_gpus_for_its_time(kept):
     trained(kept, BERTS[0])
     found = row(costs(kept, gpu_hour=3.0, currency="EUR"), stage="train")
     # Half an hour of two GPUs is one GPU-hour.
-    assert (found["gpus"], found["gpu_hours"], found["money"], found["currency"]) == (2, 1, 3, "EUR")
-    assert (found["energy_kwh"], found["peak_gpu_memory_gb"], found["trained_parameters"]) == (0.5, 20, 5)
+    assert (found["gpus"], found["gpu_hours"], found["money"], found["currency"]) == (
+        2,
+        1,
+        3,
+        "EUR",
+    )
+    assert (found["energy_kwh"], found["peak_gpu_memory_gb"], found["trained_parameters"]) == (
+        0.5,
+        20,
+        5,
+    )
 
 
 def test_a_machine_without_gpus_costs_by_its_own_price_and_without_a_price_nothing_is_said(kept):
@@ -242,13 +313,26 @@ def test_the_command_pays_the_prices_that_it_is_told(kept):
 def test_a_search_costs_all_its_trials_and_its_winner_nothing_more(kept):
     trained(kept, BERTS[0], trial={"name": "a", "over": ["batch_size"]})
     trials = [
-        {"trial": name, "seconds": 1800.0, "gpu_hours": 1.0, "energy_kwh": 0.25, "winner": name == "a"}
+        {
+            "trial": name,
+            "seconds": 1800.0,
+            "gpu_hours": 1.0,
+            "energy_kwh": 0.25,
+            "winner": name == "a",
+        }
         for name in "abc"
     ]
-    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH))
+    write_table(
+        kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH)
+    )
     table = costs(kept, gpu_hour=2.0)
     search, train = row(table, stage="search"), row(table, stage="train")
-    assert (search["trials"], search["gpu_hours"], search["energy_kwh"], search["money"]) == (3, 3, 0.75, 6)
+    assert (search["trials"], search["gpu_hours"], search["energy_kwh"], search["money"]) == (
+        3,
+        3,
+        0.75,
+        6,
+    )
     assert (train["gpu_hours"], train["money"]) == (0, 0)
     assert "best trial" in train["note"]
 
@@ -258,7 +342,9 @@ def test_other_seeds_of_a_searched_cell_cost_what_they_took_and_an_unknown_energ
     trained(kept, BERTS[0], seed=2)
     took = {"seconds": 1800.0, "gpu_hours": 1.0}
     trials = [took | {"trial": "a", "energy_kwh": 0.25}, took | {"trial": "b", "energy_kwh": None}]
-    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH))
+    write_table(
+        kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH)
+    )
     table = cost_table(files_of(kept), {"gpu_hour": 2.0})
     assert table.select("seed", "stage", "gpu_hours", "money").drop_nulls("stage").rows() == [
         *((1, "search", 2, 4), (1, "train", 0, 0), (2, "train", 1, 2)),
@@ -269,12 +355,24 @@ def test_other_seeds_of_a_searched_cell_cost_what_they_took_and_an_unknown_energ
 def test_of_a_machine_s_gpus_those_are_paid_that_a_training_was_given(kept):
     trained(kept, BERTS[0], gpus=["H100"] * 8)
     found = row(cost_table(files_of(kept), {"gpu_hour": 3.0}), stage="train")
-    assert (found["gpus"], found["gpu_hours"], found["money"], found["hardware"]) == (2, 1, 3, "H100, H100")
+    assert (found["gpus"], found["gpu_hours"], found["money"], found["hardware"]) == (
+        2,
+        1,
+        3,
+        "H100, H100",
+    )
 
 
 def test_a_thousand_sentences_cost_what_the_fastest_way_takes(llm):
     gpu = {"peak_gpu_memory_gb": 16.0, "energy_wh_per_sample": 0.2}
-    timed(llm, LLM, at(1, 7.2, **gpu), at(16, 3.6, **gpu), at(16, 1.0, protocol="paper", **gpu), family="llm")
+    timed(
+        llm,
+        LLM,
+        at(1, 7.2, **gpu),
+        at(16, 3.6, **gpu),
+        at(16, 1.0, protocol="paper", **gpu),
+        family="llm",
+    )
     found = row(costs(llm, gpu_hour=2.0), stage="1000 sentences", model=LLM)
     # 1,000 sentences of 3.6 s are one hour.
     assert (found["seconds"], found["gpu_hours"], found["money"]) == (3600, 1, 2)
@@ -282,12 +380,22 @@ def test_a_thousand_sentences_cost_what_the_fastest_way_takes(llm):
     assert (found["note"], found["seed"]) == ("batch 16", 1)
 
 
-def test_a_thousand_sentences_have_a_cost_in_every_decoding_and_without_a_gpu_that_of_the_machine(llm):
-    rows = [at(1, seconds, decoding=decoding) for decoding, seconds in (("constrained", 3.6), ("free", 7.2))]
+def test_a_thousand_sentences_have_a_cost_in_every_decoding_and_without_a_gpu_that_of_the_machine(
+    llm,
+):
+    rows = [
+        at(1, seconds, decoding=decoding)
+        for decoding, seconds in (("constrained", 3.6), ("free", 7.2))
+    ]
     timed(llm, LLM, *rows, family="llm", hardware="Xeon")
-    table = cost_table(files_of(llm), {"gpu_hour": 9.0, "cpu_hour": 0.5}).filter(stage="1000 sentences")
+    table = cost_table(files_of(llm), {"gpu_hour": 9.0, "cpu_hour": 0.5}).filter(
+        stage="1000 sentences"
+    )
     columns = ("decoding", "seconds", "gpus", "gpu_hours", "money")
-    assert table.select(columns).rows() == [("constrained", 3600, 0, 0, 0.5), ("free", 7200, 0, 0, 1.0)]
+    assert table.select(columns).rows() == [
+        ("constrained", 3600, 0, 0, 0.5),
+        ("free", 7200, 0, 0, 1.0),
+    ]
 
 
 def test_a_thousand_sentences_cost_the_mean_of_the_timed_seeds(kept):

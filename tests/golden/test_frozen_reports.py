@@ -1,4 +1,6 @@
-"""Every table of a small fixed result tree is what it was: text and counts exactly, other numbers to nine digits."""
+"""Every table of a small fixed result tree is what it was: text and counts exactly, other numbers
+to nine digits.
+"""
 
 import polars as pl
 import pytest
@@ -19,10 +21,15 @@ def reports(tmp_path_factory):
 def test_every_table_is_frozen(reports):
     frozen = {path.name for path in FROZEN.glob("*.csv")}
     assert frozen == {path.name for path in reports.glob("*.csv")}
-    assert all((FROZEN / name).read_text().count("\n") > 1 for name in frozen), "a table without a row checks nothing"
+    assert all((FROZEN / name).read_text().count("\n") > 1 for name in frozen), (
+        "a table without a row checks nothing"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in TITLES if name != "reproduction"])
 def test_a_table_is_what_it_was(reports, name):
-    now, then = (pl.read_csv(folder / f"{name}.csv", infer_schema_length=None) for folder in (reports, FROZEN))
+    now, then = (
+        pl.read_csv(folder / f"{name}.csv", infer_schema_length=None)
+        for folder in (reports, FROZEN)
+    )
     assert_frame_equal(now, then, rel_tol=1e-9, abs_tol=1e-9)

@@ -1,4 +1,6 @@
-"""Results that are half finished, broken, or of other data or another configuration: named, and not mixed in."""
+"""Results that are half finished, broken, or of other data or another configuration: named, and not
+mixed in.
+"""
 
 import json
 
@@ -26,12 +28,16 @@ from bioner.settings.config import load_config, merged
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
 MODEL = "bert-large-cased"
-ENTRY = complete_entry("models", MODEL, {"family": "encoder", "source": {"hub": "a/b"}, "train": {"epochs": 20}})
+ENTRY = complete_entry(
+    "models", MODEL, {"family": "encoder", "source": {"hub": "a/b"}, "train": {"epochs": 20}}
+)
 
 
 @pytest.fixture
 def recorded(kept):
-    """The tree with the corpus's instances, and with the records of the trainings and predictions of one cell."""
+    """The tree with the corpus's instances, and with the records of the trainings and predictions
+    of one cell.
+    """
     for split in ("train", "dev", "test"):
         write_instances(kept / "data" / "BC5CDR" / f"{split}.jsonl", GOLD)
     for seed in (1, 2):
@@ -40,11 +46,18 @@ def recorded(kept):
 
 
 def record(kept, seed, settings=ENTRY, train=None, dev=None, gold=None, training=None, **machine):
-    """What `bioner train` and `predict` write of a seed, with other checksums where they are given."""
+    """What `bioner train` and `predict` write of a seed, with other checksums where they are
+    given.
+    """
     there = sha256_of(kept / "data" / "BC5CDR" / "test.jsonl")  # all three splits are equal here
     folder = kept / "results" / "BC5CDR" / MODEL / f"seed{seed}"
     (folder / "direct").mkdir(parents=True, exist_ok=True)
-    cost = {"trained_parameters": 1, "wall_seconds": 1.0, "peak_memory_gb": 1.0, "peak_gpu_memory_gb": None}
+    cost = {
+        "trained_parameters": 1,
+        "wall_seconds": 1.0,
+        "peak_memory_gb": 1.0,
+        "peak_gpu_memory_gb": None,
+    }
     trained = {
         "seed": seed,
         "data": {"train": train or there, "dev": dev or there},
@@ -54,7 +67,9 @@ def record(kept, seed, settings=ENTRY, train=None, dev=None, gold=None, training
     }
     (folder / "run.json").write_text(json.dumps(trained | cost | machine))
     known = {"gold": gold or there, "training": training or sha256_of(folder / "run.json")}
-    (folder / "direct" / "run.json").write_text(json.dumps({"data": known, "settings": settings, **machine}))
+    (folder / "direct" / "run.json").write_text(
+        json.dumps({"data": known, "settings": settings, **machine})
+    )
 
 
 def cell(kept, model=MODEL, **told):
@@ -77,8 +92,14 @@ def test_sound_cells_are_done(recorded):
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
-        ({"gold": "0" * 64}, "seed 2, direct: predicted for another test.jsonl (000000000000…) than lies there"),
-        ({"train": "0" * 64}, "seed 2: trained on another train.jsonl (000000000000…) than lies there"),
+        (
+            {"gold": "0" * 64},
+            "seed 2, direct: predicted for another test.jsonl (000000000000…) than lies there",
+        ),
+        (
+            {"train": "0" * 64},
+            "seed 2: trained on another train.jsonl (000000000000…) than lies there",
+        ),
         ({"dev": "0" * 64}, "seed 2: trained on another dev.jsonl (000000000000…) than lies there"),
         ({"training": "0" * 64}, "seed 2, direct: predicted by a training that was replaced since"),
         (
@@ -102,7 +123,10 @@ def test_a_cell_of_another_configuration_is_refused(recorded):
     asked = merged(ENTRY, {"train": {"learning_rate": 3e-5}})
     found, _ = cell(recorded, expected={MODEL: expected_of(asked)})
     ran = ENTRY["train"]["learning_rate"]
-    assert f"seed 1: trained by another configuration (train.learning_rate {ran}, not 3e-05)" in found["reason"]
+    assert (
+        f"seed 1: trained by another configuration (train.learning_rate {ran}, not 3e-05)"
+        in found["reason"]
+    )
 
 
 def test_what_a_search_chose_is_of_its_configuration(recorded):
@@ -112,7 +136,10 @@ def test_what_a_search_chose_is_of_its_configuration(recorded):
     assert cell(recorded, expected={MODEL: expected_of(searching)})[0]["state"] == "done"
     for seed in (1, 2):
         record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 32}}))
-    assert "train.batch_size 32" in cell(recorded, expected={MODEL: expected_of(searching)})[0]["reason"]
+    assert (
+        "train.batch_size 32"
+        in cell(recorded, expected={MODEL: expected_of(searching)})[0]["reason"]
+    )
 
 
 def test_a_branch_is_the_commit_it_stood_for_and_a_commit_is_itself(recorded):
@@ -158,7 +185,9 @@ def test_a_broken_score_file_is_named_and_the_others_are_there(kept):
     assert found["state"] == "broken"
     assert f"{MODEL}/scores.csv: found an unreadable table" in found["reason"]
     strict = tables["table3_strict"].filter(length="all")
-    assert strict.filter(pl.col("f1").is_null()).select("model", "paper_f1").rows() == [(MODEL, 87.05)]
+    assert strict.filter(pl.col("f1").is_null()).select("model", "paper_f1").rows() == [
+        (MODEL, 87.05)
+    ]
     assert "unreadable table" in row(strict, model=MODEL)["note"]
 
 
@@ -173,7 +202,10 @@ def test_a_score_file_that_was_cut_short_is_broken(kept, lines):
 def test_a_run_without_its_strict_score_is_broken(kept):
     path = kept / "results" / "BC5CDR" / MODEL / "scores.csv"
     table = pl.read_csv(path)
-    second, strict = pl.col("seed") == 2, (pl.col("scorer") == "semeval") & (pl.col("scheme") == "strict")
+    second, strict = (
+        pl.col("seed") == 2,
+        (pl.col("scorer") == "semeval") & (pl.col("scheme") == "strict"),
+    )
     write_table(path, table.filter(~(second & strict)))
     assert "found no strict F1 of seed 2, direct" in cell(kept)[0]["reason"]
 
@@ -188,15 +220,21 @@ def test_a_cell_gathered_twice_is_not_two_runs(kept):
 def test_nothing_sound_is_an_error_that_names_the_first_fault(kept):
     for model in BERTS:
         (kept / "results" / "BC5CDR" / model / "scores.csv").write_text("")
-    with pytest.raises(InputError, match=r"no sound cell; BC5CDR × .*scores\.csv: found an unreadable table"):
+    with pytest.raises(
+        InputError, match=r"no sound cell; BC5CDR × .*scores\.csv: found an unreadable table"
+    ):
         built(kept)
     assert not (kept / "reports").exists()
 
 
-@pytest.mark.parametrize(("name", "schema"), [("comparisons", COMPARISON), ("selection", SELECTION)])
+@pytest.mark.parametrize(
+    ("name", "schema"), [("comparisons", COMPARISON), ("selection", SELECTION)]
+)
 def test_tables_of_another_dataset_are_left_out_and_named(kept, name, schema):
     path = kept / "results" / "BC5CDR" / f"{name}.csv"
-    values = {column: "x" if kind == pl.String else 1 for column, kind in schema.items()} | {"dataset": "JNLPBA"}
+    values = {column: "x" if kind == pl.String else 1 for column, kind in schema.items()} | {
+        "dataset": "JNLPBA"
+    }
     values |= {"chosen": True} if name == "selection" else {}
     write_table(path, pl.DataFrame([values], schema=schema))
     assert built(kept)["significance"].is_empty()
@@ -213,9 +251,23 @@ def test_a_broken_timing_costs_the_times_alone(kept):
 
 
 def test_times_of_a_refused_cell_are_left_out(recorded):
-    times = {"dataset": "BC5CDR", "model": MODEL, "family": "encoder", "seed": 1, "protocol": "fair", "batch": 1}
-    times |= {"precision": "bf16", "decoding": "direct", "hardware": "H100", "seconds_per_sample": 0.5}
-    write_table(recorded / "results" / "BC5CDR" / MODEL / "timing.csv", pl.DataFrame([times], schema=TIMING))
+    times = {
+        "dataset": "BC5CDR",
+        "model": MODEL,
+        "family": "encoder",
+        "seed": 1,
+        "protocol": "fair",
+        "batch": 1,
+    }
+    times |= {
+        "precision": "bf16",
+        "decoding": "direct",
+        "hardware": "H100",
+        "seconds_per_sample": 0.5,
+    }
+    write_table(
+        recorded / "results" / "BC5CDR" / MODEL / "timing.csv", pl.DataFrame([times], schema=TIMING)
+    )
     assert row(time_table(files_of(recorded)), model=MODEL)["seconds_per_sample"] == 0.5
     record(recorded, 2, gold="0" * 64)
     assert row(time_table(files_of(recorded)), model=MODEL)["seconds_per_sample"] is None
@@ -248,15 +300,30 @@ def test_comparisons_with_a_refused_system_are_left_out(recorded):
     ],
 )
 def test_comparisons_of_other_predictions_than_were_scored_are_left_out(kept, side, value, told):
-    """Of 3 gold entities in each of two seeds, 2 and 3 are found and none is wrong: 2·5 / (6 + 5) = 90.91."""
-    sound = {"dataset": "BC5CDR", "model": BERTS[0], "decoding": "direct", "seeds": 2, "score": 1000 / 11}
+    """Of 3 gold entities in each of two seeds, 2 and 3 are found and none is wrong: 2·5 / (6 + 5) =
+    90.91.
+    """
+    sound = {
+        "dataset": "BC5CDR",
+        "model": BERTS[0],
+        "decoding": "direct",
+        "seeds": 2,
+        "score": 1000 / 11,
+    }
     sound |= {
         "baseline_model": BERTS[1],
         "baseline_decoding": "direct",
         "baseline_seeds": 2,
         "baseline_score": 1000 / 11,
     }
-    sound |= {"measure": "f1", "stratum": "all", "difference": 0.0, "ci_low": -1.0, "ci_high": 1.0, "p": 1.0}
+    sound |= {
+        "measure": "f1",
+        "stratum": "all",
+        "difference": 0.0,
+        "ci_low": -1.0,
+        "ci_high": 1.0,
+        "p": 1.0,
+    }
     sound |= {"gold_entities": 40, "clusters": 40, "clusters_with_gold": 40}
     path = kept / "results" / "BC5CDR" / "comparisons.csv"
     write_table(path, pl.DataFrame([sound], schema=COMPARISON))
@@ -272,7 +339,9 @@ def test_a_cell_with_a_failed_job_is_incomplete_and_its_scores_are_there(kept):
     assert (found["state"], found["reason"], found["log"]) == ("incomplete", job, "logs/train.log")
     assert row(tables["table3_strict"], model=MODEL, length="all")["f1"] == 90
     assert f"BC5CDR × {MODEL}" in (kept / "reports" / "report.html").read_text()
-    assert cell(kept, failed={"compare BC5CDR": "logs/compare.log"})[0]["state"] == "done", "that is none of its own"
+    assert cell(kept, failed={"compare BC5CDR": "logs/compare.log"})[0]["state"] == "done", (
+        "that is none of its own"
+    )
 
 
 def test_a_cell_scored_in_other_lengths_than_the_first_is_refused(kept):
@@ -299,17 +368,34 @@ def test_without_a_search_nothing_but_the_configured_value_is_of_its_configurati
 
 
 @pytest.mark.parametrize(("search", "state"), [("true", "done"), ("false", "refused")])
-def test_the_command_expects_what_a_search_chose_only_of_a_run_that_searches(recorded, search, state):
-    """Of the catalogue's BERT-large, which is searched over batch sizes, and has one without a search."""
+def test_the_command_expects_what_a_search_chose_only_of_a_run_that_searches(
+    recorded, search, state
+):
+    """Of the catalogue's BERT-large, which is searched over batch sizes, and has one without a
+    search.
+    """
     config = recorded / "run.yaml"
     config.write_text(f"run_search: {search}\n")
     entry = load_catalogue("models", load_config({}))[MODEL]
     chosen = max(entry["search_space"]["batch_size"])
     assert chosen != entry["train"]["batch_size"]
     for seed in (1, 2):
-        record(recorded, seed, settings=merged(training_settings(entry), {"train": {"batch_size": chosen}}))
-    folders = ("--results", recorded / "results", "--data", recorded / "data", "--out", recorded / "reports")
-    done = CliRunner().invoke(app, ["report", *map(str, folders), "--config", str(config), "--model", MODEL])
+        record(
+            recorded,
+            seed,
+            settings=merged(training_settings(entry), {"train": {"batch_size": chosen}}),
+        )
+    folders = (
+        "--results",
+        recorded / "results",
+        "--data",
+        recorded / "data",
+        "--out",
+        recorded / "reports",
+    )
+    done = CliRunner().invoke(
+        app, ["report", *map(str, folders), "--config", str(config), "--model", MODEL]
+    )
     found = pl.read_csv(recorded / "reports" / "cells.csv") if done.exit_code == 0 else None
     assert (found is None) == (state == "refused"), done.output
     assert found is None or row(found, dataset="BC5CDR")["state"] == state
@@ -328,7 +414,9 @@ def test_a_value_of_another_kind_breaks_its_cell_alone(recorded, key, value):
     (path.parent / "direct" / "run.json").unlink()  # it knows the checksum of the record as it was
     found, tables = cell(recorded)
     assert found["state"] == "broken"
-    assert set(tables["table3_strict"].filter(pl.col("f1").is_not_null())["model"]) == {*BERTS} - {MODEL}
+    assert set(tables["table3_strict"].filter(pl.col("f1").is_not_null())["model"]) == {*BERTS} - {
+        MODEL
+    }
 
 
 @pytest.mark.parametrize(
@@ -352,14 +440,21 @@ def test_missing_cells_say_why(kept):
         "snapshot own-model": "logs/download_model/own-model.log",
     }
     told = ReportContext(left_out={"Reddit-Impacts": "left out: ask its authors"}, failed=failed)
-    datasets, models = ["BC5CDR", "JNLPBA", "Reddit-Impacts"], ["llama-8b", "mistral-7b", MODEL, "own-model"]
+    datasets, models = (
+        ["BC5CDR", "JNLPBA", "Reddit-Impacts"],
+        ["llama-8b", "mistral-7b", MODEL, "own-model"],
+    )
     tables = built(kept, datasets=datasets, models=models, context=told)
     states = {(name, model): rest for name, model, *rest in tables["cells"].rows()}
     assert states["BC5CDR", MODEL] == ["done", None, None]
     assert states["BC5CDR", "llama-8b"] == ["failed", *list(failed.items())[1]]
     assert states["BC5CDR", "mistral-7b"] == ["not run", "no scores found", None]
     assert states["JNLPBA", "mistral-7b"] == ["failed", *next(iter(failed.items()))]
-    assert states["BC5CDR", "own-model"] == ["failed", "snapshot own-model", "logs/download_model/own-model.log"]
+    assert states["BC5CDR", "own-model"] == [
+        "failed",
+        "snapshot own-model",
+        "logs/download_model/own-model.log",
+    ]
     assert states["Reddit-Impacts", MODEL] == ["absent", "left out: ask its authors", None]
     assert {state for state, *_ in states.values()} <= STATES.keys()
     for name in ("table3_strict", "table4_inference_time", "table5_relaxed", "cost"):
@@ -369,12 +464,16 @@ def test_missing_cells_say_why(kept):
     # The paper has no such model: its note stands overall, where scores would.
     assert row(tables["table3_strict"], dataset="BC5CDR", model="own-model")["length"] == "all"
     # The paper's number stands there all the same.
-    assert row(tables["table5_relaxed"], dataset="JNLPBA", model="mistral-7b")["paper_f1"] is not None
+    assert (
+        row(tables["table5_relaxed"], dataset="JNLPBA", model="mistral-7b")["paper_f1"] is not None
+    )
 
 
 def test_cells_stand_in_the_order_of_the_configuration(kept):
     models = [BERTS[2], "llama-8b", BERTS[0]]
-    table = report(kept / "results", kept / "data", kept / "reports", ["BC5CDR"], models)["table5_relaxed"]
+    table = report(kept / "results", kept / "data", kept / "reports", ["BC5CDR"], models)[
+        "table5_relaxed"
+    ]
     assert table["model"].to_list() == models
 
 

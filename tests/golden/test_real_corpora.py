@@ -1,4 +1,6 @@
-"""Real corpora from a mirror: the paper's Tables I and II, known counts, and the dictionary control's known score."""
+"""Real corpora from a mirror: the paper's Tables I and II, known counts, and the dictionary
+control's known score.
+"""
 
 import json
 import os
@@ -24,7 +26,9 @@ from bioner.settings.config import REPOSITORY
 MIRROR = os.environ.get("BIONER_MIRROR")
 PAPER = REPOSITORY / "resources" / "paper"
 
-pytestmark = pytest.mark.skipif(not MIRROR, reason="set BIONER_MIRROR to a folder of raw corpora to run this")
+pytestmark = pytest.mark.skipif(
+    not MIRROR, reason="set BIONER_MIRROR to a folder of raw corpora to run this"
+)
 
 
 def paper_row(table, dataset):
@@ -33,7 +37,9 @@ def paper_row(table, dataset):
 
 def counts(stats, statistic, **where):
     return dict(
-        stats.filter(statistic=statistic, **where).select("stratum" if "split" in where else "split", "value").rows()
+        stats.filter(statistic=statistic, **where)
+        .select("stratum" if "split" in where else "split", "value")
+        .rows()
     )
 
 
@@ -61,7 +67,9 @@ def test_plans_know_the_sizes_of_corpora_beforehand(corpora, dataset):
 def test_dev_and_test_instances_of_chemprot_are_those_of_table_1(corpora, dataset):
     expected = paper_row("table1_instances.csv", "ChemProt")
     found = counts(corpora(dataset)[1], "instances", stratum="all")
-    assert {split: found[split] for split in ("dev", "test")} == {split: expected[split] for split in ("dev", "test")}
+    assert {split: found[split] for split in ("dev", "test")} == {
+        split: expected[split] for split in ("dev", "test")
+    }
     assert (found["dev"], found["test"]) == (3360, 8179)
 
 
@@ -104,7 +112,9 @@ def test_documents_of_bc5cdr_hold_the_text_of_their_abstracts(corpora, pubtator)
     abstracts = list(read_pubtator(Path(MIRROR) / "BC5CDR" / pubtator, Changes("repair")))
     assert len(abstracts) in (500, 1000)
     for abstract in abstracts:
-        assert texts[abstract.id] == squeezed("".join(passage.text for passage in abstract.passages))
+        assert texts[abstract.id] == squeezed(
+            "".join(passage.text for passage in abstract.passages)
+        )
 
 
 def test_chemprot_read_as_the_document_offsets_it_holds(corpora):
@@ -121,12 +131,17 @@ def test_chemprot_as_the_paper_read_it_is_scored_after_the_repair_of_123_orphans
     _, stats, changes = corpora("ChemProt-paper")
     assert by_length(stats, "entities") == [3107, 1506, 597, 1004]
     assert len(changes.filter(split="test", kind="orphan")) == 123
-    assert set(changes["kind"]) == {"orphan", "misread"}, "and the spans that its reading lost are listed"
+    assert set(changes["kind"]) == {
+        "orphan",
+        "misread",
+    }, "and the spans that its reading lost are listed"
     assert counts(stats, "annotations_lost", split="test") == {"all": 17924}
 
 
 def test_the_worked_example_of_docs_reproduction_is_in_the_data(corpora):
-    """The second sentence of an abstract of dev: as annotated, and as the paper's reading has it."""
+    """The second sentence of an abstract of dev: as annotated, and as the paper's reading has
+    it.
+    """
     splits, _, _ = corpora("ChemProt-standin")
     text = (REPOSITORY / "docs" / "reproduction.md").read_text(encoding="utf-8")
     misread = read_dygie_misread(Path(MIRROR) / "ChemProt" / "dev.json", Changes("repair"))
@@ -154,7 +169,9 @@ def test_biored_is_as_near_to_the_paper_as_docs_reproduction_says(corpora):
     ]
 
 
-@pytest.mark.parametrize("changed", [{"token_alignment": "widen"}, {"segmentation": "sentences"}], ids=str)
+@pytest.mark.parametrize(
+    "changed", [{"token_alignment": "widen"}, {"segmentation": "sentences"}], ids=str
+)
 def test_every_annotation_of_biored_is_an_entity_or_listed(tmp_path, catalogue, changed):
     entry = catalogue["BioRED"] | changed
     found = normalize("BioRED", entry, Path(MIRROR) / "BioRED", tmp_path)
@@ -181,7 +198,10 @@ def as_bioc_json(documents):
                                 "infons": {"type": annotation.type, "identifier": "-"},
                                 "text": annotation.text,
                                 "locations": [
-                                    {"offset": annotation.start, "length": annotation.end - annotation.start}
+                                    {
+                                        "offset": annotation.start,
+                                        "length": annotation.end - annotation.start,
+                                    }
                                 ],
                             }
                             for number, annotation in enumerate(document.annotations)
@@ -207,10 +227,12 @@ def as_bioc_xml(content):
 
     def passage(item):
         annotations = "".join(map(annotation, item["annotations"]))
-        return f"<passage><offset>{item['offset']}</offset><text>{escape(item['text'])}</text>{annotations}</passage>"
+        text = f"<offset>{item['offset']}</offset><text>{escape(item['text'])}</text>"
+        return f"<passage>{text}{annotations}</passage>"
 
     documents = "".join(
-        f"<document><id>{document['id']}</id>{''.join(map(passage, document['passages']))}</document>\n"
+        f"<document><id>{document['id']}</id>"
+        f"{''.join(map(passage, document['passages']))}</document>\n"
         for document in content["documents"]
     )
     head = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE collection SYSTEM "BioC.dtd">\n'
@@ -232,25 +254,39 @@ def test_biored_is_the_same_from_bioc_xml_and_json(tmp_path, corpora, catalogue)
         described["splits"] = {split: f"{split}.{kind}" for split in SPLITS}
         entry = complete_entry("datasets", "BioRED", described)
         assert normalize("BioRED", entry, tmp_path, tmp_path / "out") == expected
-    assert {len({instance.doc for instance in instances}) for instances in expected.values()} == {60}
+    assert {len({instance.doc for instance in instances}) for instances in expected.values()} == {
+        60
+    }
 
 
 def test_what_readers_of_scores_want_to_know(corpora):
-    """The paper speaks of 26 tokens an instance and of over 100 in BioRED; 103 JNLPBA sentences are in both sets."""
+    """The paper speaks of 26 tokens an instance and of over 100 in BioRED; 103 JNLPBA sentences are
+    in both sets.
+    """
     jnlpba, bc5cdr, biored = (corpora(name)[1] for name in ("JNLPBA", "BC5CDR", "BioRED"))
-    means = [counts(stats, "tokens_per_instance", split="test")["mean"] for stats in (jnlpba, bc5cdr, biored)]
+    means = [
+        counts(stats, "tokens_per_instance", split="test")["mean"]
+        for stats in (jnlpba, bc5cdr, biored)
+    ]
     assert [round(mean, 1) for mean in means] == [26.2, 26.0, 111.3]
     assert counts(jnlpba, "instances_in_train", split="test") == {"all": 108, "distinct": 103}
-    assert counts(bc5cdr, "mentions_seen_in_train", split="test")["text"] == pytest.approx(0.622, abs=0.0005)
+    assert counts(bc5cdr, "mentions_seen_in_train", split="test")["text"] == pytest.approx(
+        0.622, abs=0.0005
+    )
 
 
 @pytest.mark.parametrize(
     ("dataset", "types"),
-    [("JNLPBA", {"DNA", "RNA", "protein", "cell_line", "cell_type"}), ("BC5CDR", {"Chemical", "Disease"})],
+    [
+        ("JNLPBA", {"DNA", "RNA", "protein", "cell_line", "cell_type"}),
+        ("BC5CDR", {"Chemical", "Disease"}),
+    ],
 )
 def test_the_entity_types_are_the_corpus_own(corpora, dataset, types):
     strata = counts(corpora(dataset)[1], "entities", split="test")
-    assert {stratum.removeprefix("type:") for stratum in strata if stratum.startswith("type:")} == types
+    assert {
+        stratum.removeprefix("type:") for stratum in strata if stratum.startswith("type:")
+    } == types
 
 
 @pytest.mark.parametrize("dataset", ["JNLPBA", "BC5CDR", "BioRED", "ChemProt-standin"])
@@ -262,7 +298,9 @@ def test_ids_are_unique_over_the_splits_of_a_corpus(corpora, dataset):
 def test_a_dictionary_of_training_entities_reaches_70_to_71_5_strict_f1_on_bc5cdr(corpora):
     splits, _, _ = corpora("BC5CDR")
     tags = predict_control("dictionary", splits["train"], splits["test"])
-    predictions = [Prediction(gold.id, found) for gold, found in zip(splits["test"], tags, strict=True)]
+    predictions = [
+        Prediction(gold.id, found) for gold, found in zip(splits["test"], tags, strict=True)
+    ]
     table = score(splits["test"], predictions, per_type=False)
     (f1,) = table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")["f1"]
     assert 70.0 <= f1 <= 71.5

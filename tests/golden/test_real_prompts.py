@@ -1,6 +1,8 @@
-"""Prompts and answers of real sentences, by the real tokenizers: line by line they are those of the whole.
+"""Prompts and answers of real sentences, by the real tokenizers: line by line they are those of the
+whole.
 
-Of every sentence in the slow tests; else of those with which every sign stood once at the border of a token.
+Of every sentence in the slow tests; else of those with which every sign stood once at the border of
+a token.
 """
 
 import importlib
@@ -19,7 +21,9 @@ from bioner.settings.config import REPOSITORY
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 
-pytestmark = pytest.mark.skipif(not MIRROR, reason="set BIONER_MIRROR to a folder of raw corpora to run this")
+pytestmark = pytest.mark.skipif(
+    not MIRROR, reason="set BIONER_MIRROR to a folder of raw corpora to run this"
+)
 
 CORPORA = ["JNLPBA", "BC5CDR", "BioRED", "ChemProt-standin"]
 AT_ONCE = 2000
@@ -40,11 +44,15 @@ def splits(corpora, corpus) -> dict[str, list[Instance]]:
 
 
 def telling(instances: list[Instance]) -> list[Instance]:
-    """Those with a sign at the beginning or end of a token that stood there in none before, or a new pair of tags."""
+    """Those with a sign at the beginning or end of a token that stood there in none before, or a
+    new pair of tags.
+    """
     seen: set[tuple[object, ...]] = set()
     chosen = []
     for item in instances:
-        signs = {("first", token[0]) for token in item.tokens} | {("last", token[-1]) for token in item.tokens}
+        signs = {("first", token[0]) for token in item.tokens} | {
+            ("last", token[-1]) for token in item.tokens
+        }
         if not seen >= (new := signs | {("tags", *pair) for pair in pairwise(item.tags)}):
             seen |= new
             chosen.append(item)
@@ -54,7 +62,10 @@ def telling(instances: list[Instance]) -> list[Instance]:
 @pytest.mark.parametrize(
     ("name", "corpus", "which"),
     [
-        *[(name, corpus, telling) for name, corpus in zip(["mistral", "llama"] * 2, CORPORA, strict=True)],
+        *[
+            (name, corpus, telling)
+            for name, corpus in zip(["mistral", "llama"] * 2, CORPORA, strict=True)
+        ],
         *(
             pytest.param(name, corpus, list, marks=pytest.mark.slow)
             for name in ("mistral", "llama")
@@ -71,7 +82,10 @@ def test_ids_of_training_examples_are_those_of_the_whole_text(tokenizers, splits
     examples = Examples(tokenizer, types, lines, "response", 10**6)
     for start in range(0, len(instances), AT_ONCE):
         some = instances[start : start + AT_ONCE]
-        texts = [prompt_text(item.tokens, types) + "".join(map(response_line, item.tokens, item.tags)) for item in some]
+        texts = [
+            prompt_text(item.tokens, types) + "".join(map(response_line, item.tokens, item.tags))
+            for item in some
+        ]
         whole = tokenizer(texts, add_special_tokens=False)["input_ids"]
         made = [features["input_ids"] for features in examples(some)]
         for item, ids, ours in zip(some, whole, made, strict=True):

@@ -1,4 +1,6 @@
-"""Reports from a small tree of kept files: the paper's values and the difference stand beside ours."""
+"""Reports from a small tree of kept files: the paper's values and the difference stand beside
+ours.
+"""
 
 import re
 
@@ -40,10 +42,14 @@ def test_counts_stand_beside_the_paper_s(kept):
 def test_the_paper_s_chemprot_scores_are_held_against_the_reproduction_of_its_data_alone(kept):
     for dataset in ("ChemProt", "ChemProt-paper"):
         folder = kept / "results" / dataset / "deberta-v3-large"
-        write_table(folder / "scores.csv", score(GOLD, WRONG, dataset, "deberta-v3-large", 1, "direct"))
+        write_table(
+            folder / "scores.csv", score(GOLD, WRONG, dataset, "deberta-v3-large", 1, "direct")
+        )
     tables = built(kept, datasets=["ChemProt", "ChemProt-paper"], models=["deberta-v3-large"])
     for name, keys in {"table3_strict": {"length": "all"}, "table5_relaxed": {}}.items():
-        right, wrong = (row(tables[name], dataset=corpus, **keys) for corpus in ("ChemProt", "ChemProt-paper"))
+        right, wrong = (
+            row(tables[name], dataset=corpus, **keys) for corpus in ("ChemProt", "ChemProt-paper")
+        )
         assert right["paper_f1"] == wrong["paper_f1"] is not None
         assert right["f1_difference"] is None
         assert wrong["f1_difference"] == pytest.approx(wrong["f1"] - wrong["paper_f1"])
@@ -51,7 +57,11 @@ def test_the_paper_s_chemprot_scores_are_held_against_the_reproduction_of_its_da
 
 def test_the_corpora_table_says_what_a_reader_of_scores_wants_to_know(kept):
     found = row(built(kept)["corpora"], dataset="BC5CDR")
-    assert (found["documents"], found["instances_in_train"], found["mentions_seen_in_train"]) == (2, 2, 1.0)
+    assert (found["documents"], found["instances_in_train"], found["mentions_seen_in_train"]) == (
+        2,
+        2,
+        1.0,
+    )
     assert found["mean_tokens"] == sum(len(item.tokens) for item in GOLD) / 2
 
 
@@ -84,7 +94,8 @@ def test_rows_by_length_show_the_paper_s_number_and_no_difference(kept):
 
 def test_an_llm_is_held_against_the_paper_as_it_wrote_freely(kept):
     tables = [
-        score(GOLD, WRONG, "BC5CDR", "llama-8b", 1, decoding) for decoding in ("free", "free-paper", "constrained")
+        score(GOLD, WRONG, "BC5CDR", "llama-8b", 1, decoding)
+        for decoding in ("free", "free-paper", "constrained")
     ]
     write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", pl.concat(tables))
     reports = built(kept)
@@ -104,12 +115,16 @@ def test_relaxed_scores_stand_beside_table_v(kept):
 def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
     """Both seeds' bounds are averaged; the deviation says what the seeds differ by."""
     seeds = [
-        score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", bootstrap=50) for seed, found in ((1, WRONG), (2, WRONG))
+        score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", bootstrap=50)
+        for seed, found in ((1, WRONG), (2, WRONG))
     ]
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(seeds))
     strict = seeds[0].filter(scorer="semeval", scheme="strict", stratum="all", label="all")
     found = row(built(kept)["table3_strict"], model=BERTS[0], length="all")
-    assert (found["f1_ci_low"], found["f1_ci_high"]) == (strict["f1_ci_low"].item(), strict["f1_ci_high"].item())
+    assert (found["f1_ci_low"], found["f1_ci_high"]) == (
+        strict["f1_ci_low"].item(),
+        strict["f1_ci_high"].item(),
+    )
     assert found["f1_ci_low"] < found["f1"] <= found["f1_ci_high"]
     assert found["f1_std"] == 0
 
@@ -118,7 +133,8 @@ def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
     right = [Prediction(item.id, item.tags) for item in GOLD]
     options = {"bootstrap": 50, "train": GOLD[1:], "orphans": {"s1": [0]}}
     tables = [
-        score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", **options) for seed, found in ((1, WRONG), (2, right))
+        score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", **options)
+        for seed, found in ((1, WRONG), (2, right))
     ]
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(tables))
     reports = built(kept)
@@ -127,7 +143,9 @@ def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
     found = row(reports["table3_strict"], model=BERTS[0], length="all")
     for name in ("f1_ci_low", "f1_ci_high"):
         assert found[name] == pytest.approx(strict[name].mean())
-    assert found["f1_without_repair"] == pytest.approx(rows.filter(scorer="strict-iob2")["f1"].mean())
+    assert found["f1_without_repair"] == pytest.approx(
+        rows.filter(scorer="strict-iob2")["f1"].mean()
+    )
     found = row(reports["subsets"], model=BERTS[0])
     assert found["unseen_recall"] == 75
     new = rows.filter(scorer="subset", stratum="new", scheme="strict")
@@ -138,7 +156,10 @@ def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
 def test_what_the_paper_s_evaluator_divides_by_is_a_mean_too(kept):
     gold = [instance("s1", "a/B-D b/I-D c/I-D d/I-D")]
     halves = [Prediction("s1", ["B-D", "I-D", "B-D", "I-D"])]
-    tables = [score(gold, found, "BC5CDR", BERTS[0], seed, "direct") for seed, found in ((1, halves), (2, halves))]
+    tables = [
+        score(gold, found, "BC5CDR", BERTS[0], seed, "direct")
+        for seed, found in ((1, halves), (2, halves))
+    ]
     tables[1] = score(gold, [Prediction("s1", gold[0].tags)], "BC5CDR", BERTS[0], 2, "direct")
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(tables))
     found = row(built(kept)["paper_scoring"], model=BERTS[0], scheme="strict", length="all")
@@ -150,7 +171,9 @@ def test_the_headline_of_an_llm_is_forced_decoding_where_it_was_run(kept):
     for model, decodings in {"llama-8b": ("free", "constrained"), "mistral-7b": ("free",)}.items():
         tables = [score(GOLD, WRONG, "BC5CDR", model, 1, decoding) for decoding in decodings]
         write_table(kept / "results" / "BC5CDR" / model / "scores.csv", pl.concat(tables))
-    table = built(kept)["table3_strict"].filter(length="all").select("model", "decoding", "headline")
+    table = (
+        built(kept)["table3_strict"].filter(length="all").select("model", "decoding", "headline")
+    )
     assert sorted(table.rows()) == [
         *((model, "direct", True) for model in sorted(BERTS)),
         ("llama-8b", "constrained", True),
@@ -184,7 +207,15 @@ def test_the_paper_s_way_is_marked_and_held_against_its_tables_row_by_row(kept):
 def test_conventions_stand_side_by_side(kept):
     found = row(built(kept)["conventions"], model="bert-large-cased")
     # Mean of seeds: one finds 2 of 3 by any convention, the other all.
-    for name in ("strict", "relaxed", "string_set", "any_overlap", "one_character", "right_boundary", "overlap"):
+    for name in (
+        "strict",
+        "relaxed",
+        "string_set",
+        "any_overlap",
+        "one_character",
+        "right_boundary",
+        "overlap",
+    ):
         assert found[name] == pytest.approx(90), name
     # Tokens: 3 of 4 found, none wrong: recall 75, F1 600 / 7.
     assert (found["token"], found["token_accuracy"]) == (pytest.approx((600 / 7 + 100) / 2), 87.5)
@@ -203,7 +234,9 @@ def test_subsets_say_how_much_was_known(kept):
 
 
 def test_comparisons_of_the_report_s_models_are_judged(kept):
-    """Of another run's file in the same place, pairs with models that are not asked for stay out."""
+    """Of another run's file in the same place, pairs with models that are not asked for stay
+    out.
+    """
     whose = {
         "dataset": "BC5CDR",
         "model": BERTS[0],
@@ -213,7 +246,10 @@ def test_comparisons_of_the_report_s_models_are_judged(kept):
     }
     found = {"stratum": "all", "difference": 3.0, "ci_low": 1.0, "ci_high": 5.0}
     sizes = {"gold_entities": 40, "clusters": 40, "clusters_with_gold": 40}
-    pairs = [{"baseline_model": other, "p": p} for other, p in ((BERTS[1], 0.01), (BERTS[2], 0.04), ("another", 0.001))]
+    pairs = [
+        {"baseline_model": other, "p": p}
+        for other, p in ((BERTS[1], 0.01), (BERTS[2], 0.04), ("another", 0.001))
+    ]
     pairs.append({"model": "another", "baseline_model": BERTS[1], "p": 0.001})
     write_table(
         kept / "results" / "BC5CDR" / "comparisons.csv",
@@ -240,11 +276,14 @@ def test_names_are_escaped_on_the_page(kept):
 
 
 def test_the_summary_holds_every_system_once(kept):
-    """Strictly one of three is right, relaxed another by half: F1 40 and 60. Constrained decoding gets all right."""
+    """Strictly one of three is right, relaxed another by half: F1 40 and 60. Constrained decoding
+    gets all right.
+    """
     cut = [Prediction("s1", ["B-Disease", "O", "O"]), Prediction("s2", ["O", "B-Disease"])]
     right = [Prediction(item.id, item.tags) for item in GOLD]
     tables = [
-        score(GOLD, found, "BC5CDR", "llama-8b", 1, how) for how, found in (("free", cut), ("constrained", right))
+        score(GOLD, found, "BC5CDR", "llama-8b", 1, how)
+        for how, found in (("free", cut), ("constrained", right))
     ]
     write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", pl.concat(tables))
     built(kept)
@@ -258,7 +297,13 @@ def test_the_summary_holds_every_system_once(kept):
 
 
 def test_reachable_recall_is_the_share_of_gold_entities_that_some_tag_could_have_found(kept):
-    found = {"gold_tokens": 5, "output_tokens": 4, "exact": 3, "dropped": 1, "reachable_entities": 1}
+    found = {
+        "gold_tokens": 5,
+        "output_tokens": 4,
+        "exact": 3,
+        "dropped": 1,
+        "reachable_entities": 1,
+    }
     rows = [
         dict.fromkeys(ALIGNMENT, 0) | {"id": name, "gold_entities": 2} | found | more
         for name, more in (("s1", {}), ("s2", {"reachable_entities": 2}))
@@ -267,7 +312,12 @@ def test_reachable_recall_is_the_share_of_gold_entities_that_some_tag_could_have
     write_table(path, pl.DataFrame(rows, schema=ALIGNMENT))
     files = load_results(kept / "results", kept / "data", ["BC5CDR"], BERTS, ReportContext())
     found = row(alignment_table(files), model=BERTS[0])
-    assert (found["seed"], found["sentences"], found["gold_tokens"], found["dropped"]) == (2, 2, 10, 2)
+    assert (found["seed"], found["sentences"], found["gold_tokens"], found["dropped"]) == (
+        2,
+        2,
+        10,
+        2,
+    )
     assert found["reachable_recall"] == 75
 
 

@@ -21,15 +21,23 @@ BERTS = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
 
 
 def bc5cdr(folder: Path) -> Path:
-    """BC5CDR with three encoders under two seeds each: one finds 2 of 3 entities, its other seed all."""
+    """BC5CDR with three encoders under two seeds each: one finds 2 of 3 entities, its other seed
+    all.
+    """
     for model in BERTS:
         right = [Prediction(item.id, item.tags) for item in GOLD]
-        seeds = [score(GOLD, found, "BC5CDR", model, seed, "direct") for seed, found in ((1, WRONG), (2, right))]
+        seeds = [
+            score(GOLD, found, "BC5CDR", model, seed, "direct")
+            for seed, found in ((1, WRONG), (2, right))
+        ]
         write_table(folder / "results" / "BC5CDR" / model / "scores.csv", pl.concat(seeds))
     splits = {"train": GOLD, "dev": GOLD[:1], "test": GOLD}
     # As if the files' tags had joined two entities that evaluators see apart.
     counted = {name: [3] for name in splits}
-    write_table(folder / "data" / "BC5CDR" / "stats.csv", corpus_statistics("BC5CDR", splits, counted, Changes()))
+    write_table(
+        folder / "data" / "BC5CDR" / "stats.csv",
+        corpus_statistics("BC5CDR", splits, counted, Changes()),
+    )
     return folder
 
 

@@ -63,7 +63,9 @@ class Run:
         (self.folder / "run.yaml").write_text(yaml.safe_dump(MATRIX | changes))
 
     def command(self, *arguments: str, profile: Path = REPOSITORY / "slurm") -> list[str]:
-        """`snakemake --profile slurm` from another folder than the repository's, looking often at its jobs."""
+        """`snakemake --profile slurm` from another folder than the repository's, looking often at
+        its jobs.
+        """
         where = ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(self.folder)]
         often = ["--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10"]
         program = str(Path(sys.executable).parent / "snakemake")
@@ -110,7 +112,11 @@ class Run:
 
     def reports(self) -> dict[str, bytes]:
         """The reports that do not depend on time."""
-        return {path.name: path.read_bytes() for path in self.folder.glob("reports/*.csv") if path.name not in TIMED}
+        return {
+            path.name: path.read_bytes()
+            for path in self.folder.glob("reports/*.csv")
+            if path.name not in TIMED
+        }
 
     def sessions(self) -> int:
         """How many sessions the encoder's training was put together from."""
@@ -118,7 +124,9 @@ class Run:
 
     def log_of(self, rule: str) -> str:
         """The logs of a rule."""
-        return "\n".join(path.read_text() for path in sorted((self.folder / "logs" / rule).rglob("*.log")))
+        return "\n".join(
+            path.read_text() for path in sorted((self.folder / "logs" / rule).rglob("*.log"))
+        )
 
 
 @pytest.fixture

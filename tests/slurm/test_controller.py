@@ -1,4 +1,6 @@
-"""Snakemake itself as a Slurm job, jobs without a network, and what a purge of scratch does to file times."""
+"""Snakemake itself as a Slurm job, jobs without a network, and what a purge of scratch does to file
+times.
+"""
 
 import os
 import subprocess
@@ -16,12 +18,26 @@ def test_snakemake_as_a_job_that_queues_itself_again(run, undisturbed, tmp_path)
     # A repository with an environment: this one may have its own elsewhere.
     repository = tmp_path / "repository"
     repository.mkdir()
-    for name in ("Snakefile", "workflow", "config", "slurm", "profiles", "src", "resources", "envs"):
+    for name in (
+        "Snakefile",
+        "workflow",
+        "config",
+        "slurm",
+        "profiles",
+        "src",
+        "resources",
+        "envs",
+    ):
         (repository / name).symlink_to(REPOSITORY / name)
     bin_ = repository / ".venv/bin"
     bin_.mkdir(parents=True)
     (bin_ / "snakemake").symlink_to(run.command()[0])
-    options = ["--slurm-init-seconds-before-status-checks", "2", "--configfile", str(run.folder / "run.yaml")]
+    options = [
+        "--slurm-init-seconds-before-status-checks",
+        "2",
+        "--configfile",
+        str(run.folder / "run.yaml"),
+    ]
     done = subprocess.run(
         ["sbatch", "--parsable", str(REPOSITORY / "profiles/slurm/controller.sh"), *options],
         cwd=run.folder,
@@ -33,7 +49,9 @@ def test_snakemake_as_a_job_that_queues_itself_again(run, undisturbed, tmp_path)
     job = done.stdout.strip()
     said = lambda: (run.folder / f"bioner-controller-{job}.log").read_text()  # noqa: E731
     until(lambda: len(run.checkpoints()) > 0, said)
-    run.cluster.run("scancel", "--batch", "--signal=USR1", job)  # as Slurm does before the time is up
+    run.cluster.run(
+        "scancel", "--batch", "--signal=USR1", job
+    )  # as Slurm does before the time is up
     show = lambda: run.cluster.run("scontrol", "-o", "show", "job", job)  # noqa: E731
     until(lambda: "Restarts=1" in show(), said)
     until(lambda: "JobState=COMPLETED" in show(), said)
@@ -49,7 +67,9 @@ def test_files_touched_against_a_purge_train_nothing_again(undisturbed):
 
 
 def test_a_model_that_is_not_in_the_cache_fails_before_anything_is_queued(run, cluster):
-    cluster.environ["HF_HUB_OFFLINE"] = "1"  # a login node without a network is one without this model, too
+    cluster.environ["HF_HUB_OFFLINE"] = (
+        "1"  # a login node without a network is one without this model, too
+    )
     try:
         run.configure(models=["bert-small"], model_overrides={})
         said = run.finish(run.start("--retries", "0"), expected=1)
@@ -60,14 +80,18 @@ def test_a_model_that_is_not_in_the_cache_fails_before_anything_is_queued(run, c
 
 
 def test_jobs_on_nodes_may_not_ask_the_hub(run, tmp_path):
-    """A model that is asked for on a node and is not in its cache: one line, at once, though nobody set a variable."""
+    """A model that is asked for on a node and is not in its cache: one line, at once, though nobody
+    set a variable.
+    """
     run.configure(models=["bert-small"], model_overrides={})
     snapshot = run.folder / "models/bert-small.json"
     snapshot.parent.mkdir()
     snapshot.write_text('{"hub": "google/bert_uncased_L-4_H-512_A-8", "commit": "0" , "files": {}}')
     run.cluster.environ["HF_HOME"] = str(tmp_path / "empty")
     try:
-        run.finish(run.start("--retries", "0", "results/demo/bert-small/seed42/run.json"), expected=1)
+        run.finish(
+            run.start("--retries", "0", "results/demo/bert-small/seed42/run.json"), expected=1
+        )
     finally:
         del run.cluster.environ["HF_HOME"]
     assert "hub access is off (HF_HUB_OFFLINE)" in run.log_of("train")

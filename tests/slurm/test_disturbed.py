@@ -19,7 +19,11 @@ def trainer(run):
         for process in psutil.process_iter():
             try:
                 words = process.cmdline()
-                if str(run.folder) == process.cwd() and "train" in words and words[1:2][0].endswith("bioner"):
+                if (
+                    str(run.folder) == process.cwd()
+                    and "train" in words
+                    and words[1:2][0].endswith("bioner")
+                ):
                     found.append(process)
             except (psutil.Error, IndexError):
                 continue
@@ -38,7 +42,9 @@ def running(run, rule="train"):
     jobs = []
 
     def is_there():
-        jobs[:] = [job for job in run.cluster.jobs(rule, "running") if job["WorkDir"] == str(run.folder)]
+        jobs[:] = [
+            job for job in run.cluster.jobs(rule, "running") if job["WorkDir"] == str(run.folder)
+        ]
         return jobs
 
     until(is_there, run.said)
@@ -50,7 +56,9 @@ def same(run, undisturbed):
 
 
 def test_a_training_that_is_cancelled_killed_and_requeued_goes_on(run, undisturbed):
-    """Twice a failure, and a retry; once the same job again: each goes on from the last checkpoint."""
+    """Twice a failure, and a retry; once the same job again: each goes on from the last
+    checkpoint.
+    """
     process = run.start()
     checkpoint(run)
     first = running(run)["JobId"]
@@ -90,7 +98,9 @@ def test_a_job_that_ends_while_nobody_watches_is_known_by_what_it_was_made_with(
     run.finish(run.start("--unlock"))
     planned = lambda: run.finish(run.start("--dry-run")).split("Job stats:")[-1]  # noqa: E731
     assert not re.search(r"^train ", said := planned(), re.MULTILINE), said
-    run.configure(model_overrides={"bert-mini": {"train": {"epochs": 11, "patience": None, "sentences": 250}}})
+    run.configure(
+        model_overrides={"bert-mini": {"train": {"epochs": 11, "patience": None, "sentences": 250}}}
+    )
     assert re.search(r"^train +1$", said := planned(), re.MULTILINE), said
 
 
@@ -138,11 +148,20 @@ def test_out_of_time_after_a_warning(run, cluster, tmp_path_factory):
 
 @pytest.mark.slow
 def test_out_of_memory_asks_for_more(run, undisturbed):
-    short = {"bert-mini": {"train": {"epochs": 12, "patience": None, "sentences": 250}, "resources": {"mem_mb": 500}}}
+    short = {
+        "bert-mini": {
+            "train": {"epochs": 12, "patience": None, "sentences": 250},
+            "resources": {"mem_mb": 500},
+        }
+    }
     run.configure(model_overrides=short)
     run.finish(run.start())
     same(run, undisturbed)
-    asked = [job["MinMemoryNode"] for job in run.cluster.jobs("train") if job["WorkDir"] == str(run.folder)]
+    asked = [
+        job["MinMemoryNode"]
+        for job in run.cluster.jobs("train")
+        if job["WorkDir"] == str(run.folder)
+    ]
     assert asked[:2] == ["500M", "1000M"], asked
 
 

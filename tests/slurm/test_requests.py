@@ -1,4 +1,6 @@
-"""What Slurm is asked for: partition, GPUs, memory, time, nodes of each kind of job, as Slurm itself saw it."""
+"""What Slurm is asked for: partition, GPUs, memory, time, nodes of each kind of job, as Slurm
+itself saw it.
+"""
 
 import shutil
 import signal
@@ -18,7 +20,11 @@ def test_the_matrix_through_slurm_gives_the_reports_of_one_machine(undisturbed):
 
 def test_realigning_and_scoring_a_prediction_is_one_job(undisturbed):
     where = str(undisturbed.folder)
-    rules = [job["Comment"].split("_wildcards")[0] for job in undisturbed.cluster.jobs() if job["WorkDir"] == where]
+    rules = [
+        job["Comment"].split("_wildcards")[0]
+        for job in undisturbed.cluster.jobs()
+        if job["WorkDir"] == where
+    ]
     assert rules.count("rule_train") == 1
     assert "rule_realign" not in rules
     assert rules.count("rule_scores_realign_score") == 2
@@ -28,12 +34,18 @@ def test_realigning_and_scoring_a_prediction_is_one_job(undisturbed):
 def test_small_jobs_ask_for_little_and_no_gpu(undisturbed):
     for rule, limit in (("normalize", "01:00:00"), ("compare", "01:00:00"), ("scores", "02:00:00")):
         job = undisturbed.cluster.jobs(rule)[0]
-        assert (job["Partition"], job["MinMemoryNode"], job["TimeLimit"]) == ("cpu", "4000M", limit), rule
+        assert (job["Partition"], job["MinMemoryNode"], job["TimeLimit"]) == (
+            "cpu",
+            "4000M",
+            limit,
+        ), rule
         assert "TresPerNode" not in job
 
 
 def test_jobs_of_a_model_on_the_cpu_stay_off_the_gpu_partition(undisturbed):
-    assert {undisturbed.cluster.jobs(rule)[0]["Partition"] for rule in ("train", "predict", "time")} == {"cpu"}
+    assert {
+        undisturbed.cluster.jobs(rule)[0]["Partition"] for rule in ("train", "predict", "time")
+    } == {"cpu"}
 
 
 @pytest.fixture
@@ -54,10 +66,17 @@ def test_gpus_memory_and_time_come_from_the_model_s_entry(run, cluster, held, as
     weights.mkdir()  # a folder: nothing is fetched
     names = ["bert-large-uncased", "mistral-7b"]
     run.configure(
-        models=names, run_search=False, model_overrides={name: {"source": {"hub": str(weights)}} for name in names}
+        models=names,
+        run_search=False,
+        model_overrides={name: {"source": {"hub": str(weights)}} for name in names},
     )
     process = run.start(profile=profile)
-    here = lambda: [job for job in cluster.jobs("train", "pending") if job["WorkDir"] == str(run.folder)]  # noqa: E731
+
+    def here():
+        return [
+            job for job in cluster.jobs("train", "pending") if job["WorkDir"] == str(run.folder)
+        ]
+
     until(lambda: len(here()) == 2, run.said)
     jobs = {("mistral" if "mistral" in job["Comment"] else "bert"): job for job in here()}
     key = {"gres": "TresPerNode", "gpus": "TresPerJob"}[asked]
@@ -87,9 +106,16 @@ def test_predictions_timings_and_trials_ask_for_what_they_use(run, cluster, held
     (trained / "model").mkdir(parents=True)
     for name in ("history.csv", "run.json"):
         (trained / name).write_text("")
-    cells = ("mistral-7b/seed42/free/raw.jsonl.gz", "mistral-7b/timing.csv", "bert-large-uncased/search.csv")
+    cells = (
+        "mistral-7b/seed42/free/raw.jsonl.gz",
+        "mistral-7b/timing.csv",
+        "bert-large-uncased/search.csv",
+    )
     process = run.start(*(f"results/demo/{cell}" for cell in cells))
-    here = lambda: [job for job in cluster.jobs("", "pending") if job["WorkDir"] == str(run.folder)]  # noqa: E731
+
+    def here():
+        return [job for job in cluster.jobs("", "pending") if job["WorkDir"] == str(run.folder)]
+
     until(lambda: len(here()) == 3, run.said)
     jobs = {job["Comment"].split("_")[1]: job for job in here()}
     assert set(jobs) == {"predict", "time", "trial"}

@@ -1,7 +1,8 @@
-"""envs/build.py with environments that hold no packages, for tests of all else. For make: PYTHON="python THIS".
+"""envs/build.py with environments that hold no packages, for tests of all else. For make:
+PYTHON="python THIS".
 
-An environment gets a module `late` that names its folder. Each installation is noted in `installs`. If there is a
-shell script `during`, it is run as pip would be.
+An environment gets a module `late` that names its folder. Each installation is noted in `installs`.
+If there is a shell script `during`, it is run as pip would be.
 """
 
 import importlib.util
@@ -21,7 +22,9 @@ def load(repository: Path) -> ModuleType:
             file.write(f"{folder.name}\n")
         fill(folder, Path(build.get_base_python()))
         if (repository / "during").exists():
-            build.run(["sh", str(repository / "during"), str(folder)], folder / build.LOG, descriptor)
+            build.run(
+                ["sh", str(repository / "during"), str(folder)], folder / build.LOG, descriptor
+            )
 
     build.install, build.install_with_pip = install, build.install
     return build

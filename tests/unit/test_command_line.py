@@ -1,5 +1,5 @@
-"""The command line around the commands: one line for what goes wrong, the exit code that tells which kind it is, and
-options that reach what they are for.
+"""The command line around the commands: one line for what goes wrong, the exit code that tells
+which kind it is, and options that reach what they are for.
 """
 
 import errno
@@ -41,17 +41,39 @@ bioner.cli.main()
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "m", "--out", "o"], "train: missing option '--data'. See `bioner train --help`."),
+        (
+            ["train", "m", "--out", "o"],
+            "train: missing option '--data'. See `bioner train --help`.",
+        ),
         (["train"], "train: missing argument 'model'. See `bioner train --help`."),
-        (["train", "m", "--data"], "train: option '--data' requires an argument. See `bioner train --help`."),
-        (["summary", "a", "b"], "summary: got unexpected extra argument(s) (b). See `bioner summary --help`."),
-        (["compare-all", "--nope"], "compare-all: no such option: --nope. See `bioner compare-all --help`."),
+        (
+            ["train", "m", "--data"],
+            "train: option '--data' requires an argument. See `bioner train --help`.",
+        ),
+        (
+            ["summary", "a", "b"],
+            "summary: got unexpected extra argument(s) (b). See `bioner summary --help`.",
+        ),
+        (
+            ["compare-all", "--nope"],
+            "compare-all: no such option: --nope. See `bioner compare-all --help`.",
+        ),
         (["--nope"], "no such option: --nope. See `bioner --help`."),
         (["nope"], "no such command 'nope'. See `bioner --help`."),
         (["", "x"], "no such command ''. See `bioner --help`."),
         (["no\npe"], "no such command"),
     ],
-    ids=["option", "argument", "value", "extra", "unknown option", "before", "unknown command", "empty", "two lines"],
+    ids=[
+        "option",
+        "argument",
+        "value",
+        "extra",
+        "unknown option",
+        "before",
+        "unknown command",
+        "empty",
+        "two lines",
+    ],
 )
 def test_a_usage_error_is_one_line(arguments, said):
     done = bioner(*arguments)
@@ -77,8 +99,16 @@ def test_help_is_shown_when_asked_for_and_where_there_is_no_argument():
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        ("bioner.cli.InputError('a.csv', 'this', 'that', 'Mend it.')", 2, "a.csv: found this; expected that. Mend it."),
-        ("bioner.cli.Interrupted('m', 15, '')", 143, "m: SIGTERM; the same command goes on from there."),
+        (
+            "bioner.cli.InputError('a.csv', 'this', 'that', 'Mend it.')",
+            2,
+            "a.csv: found this; expected that. Mend it.",
+        ),
+        (
+            "bioner.cli.Interrupted('m', 15, '')",
+            143,
+            "m: SIGTERM; the same command goes on from there.",
+        ),
         (
             f"OSError({errno.ENOSPC}, 'No space left on device', '/a/file')",
             2,
@@ -92,10 +122,21 @@ def test_help_is_shown_when_asked_for_and_where_there_is_no_argument():
         (
             "RuntimeError('I/O error: No space left on device (os error 28)')",
             2,
-            "system: I/O error: No space left on device (os error 28). Make room, then run the same again.",
+            (
+                "system: I/O error: No space left on device (os error 28). Make room, then run the"
+                " same again."
+            ),
         ),
-        ("PermissionError(13, 'Permission denied', 'b')", 2, "b: Permission denied. Check the path and who may write"),
-        ("OSError('of a library')", 2, "system: of a library. Check the path and who may write there."),
+        (
+            "PermissionError(13, 'Permission denied', 'b')",
+            2,
+            "b: Permission denied. Check the path and who may write",
+        ),
+        (
+            "OSError('of a library')",
+            2,
+            "system: of a library. Check the path and who may write there.",
+        ),
     ],
 )
 def test_what_ends_a_command_is_told_in_one_line(error, code, said):
@@ -116,7 +157,9 @@ def test_a_fault_of_the_program_itself_shows_where_it_is():
 def test_a_question_that_is_broken_off_writes_nothing(tmp_path, ending):
     ours, theirs = pty.openpty()
     command = [BIONER, "profile", str(tmp_path / "site")]
-    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asked:
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as asked:
         assert asked.stdout.read(len("Partition")) == "Partition", "the first question"
         if ending == "signal":
             asked.send_signal(signal.SIGINT)
@@ -133,7 +176,9 @@ def test_a_question_that_is_broken_off_writes_nothing(tmp_path, ending):
     assert list(tmp_path.iterdir()) == []
 
 
-GOLD = [instance(str(number), "gout/B-D and/O chronic/B-D renal/I-D failure/I-D") for number in range(9)]
+GOLD = [
+    instance(str(number), "gout/B-D and/O chronic/B-D renal/I-D failure/I-D") for number in range(9)
+]
 
 
 def made(out: Path, *arguments: object) -> Path:
@@ -145,11 +190,16 @@ def made(out: Path, *arguments: object) -> Path:
 
 @pytest.fixture
 def systems(tmp_path) -> Path:
-    """A folder with gold and two systems: one finds the long mention in two of three sentences, the other in one."""
+    """A folder with gold and two systems: one finds the long mention in two of three sentences, the
+    other in one.
+    """
     write_instances(tmp_path / "gold.jsonl", GOLD)
     write_instances(tmp_path / "train.jsonl", GOLD[:1])
     for name, rest in (("p", (0, 1)), ("q", (2,))):
-        found = [item.tags if number % 3 in rest else ["B-D", *"OOOO"] for number, item in enumerate(GOLD)]
+        found = [
+            item.tags if number % 3 in rest else ["B-D", *"OOOO"]
+            for number, item in enumerate(GOLD)
+        ]
         told = [Prediction(item.id, tags) for item, tags in zip(GOLD, found, strict=True)]
         write_predictions(tmp_path / f"{name}.jsonl", told)
     return tmp_path
@@ -167,13 +217,23 @@ def test_options_of_scoring_do_what_they_say(systems):
     assert ("D" in plain["label"], "D" in scored("--no-per-type")["label"]) == (True, False)
     assert set(plain["stratum"]) < set(scored("--train", systems / "train.jsonl")["stratum"])
     assert plain["f1_ci_low"].null_count() == len(plain)
-    lows = [scored("--bootstrap", 40, "--bootstrap-seed", seed)["f1_ci_low"].to_list() for seed in (1, 1, 2)]
+    lows = [
+        scored("--bootstrap", 40, "--bootstrap-seed", seed)["f1_ci_low"].to_list()
+        for seed in (1, 1, 2)
+    ]
     assert lows[0] == lows[1] != lows[2]
 
 
 def test_options_of_comparing_do_what_they_say(systems):
     def compared(*options: object) -> bytes:
-        files = ("--gold", systems / "gold.jsonl", "--pred", systems / "p.jsonl", "--versus", systems / "q.jsonl")
+        files = (
+            "--gold",
+            systems / "gold.jsonl",
+            "--pred",
+            systems / "p.jsonl",
+            "--versus",
+            systems / "q.jsonl",
+        )
         return made(systems / "compared.csv", "compare", *files, *options).read_bytes()
 
     settings = [(20, 1, 1), (20, 1, 3), (20, 2, 1), (40, 1, 1)]
@@ -186,8 +246,17 @@ def test_options_of_comparing_do_what_they_say(systems):
 
 
 def test_members_of_an_ensemble_are_combined_as_asked_for(systems):
-    """Each finds `gout` everywhere; of the nine long mentions the first finds six, the second the three others."""
-    files = ("--gold", systems / "gold.jsonl", "--pred", systems / "p.jsonl", "--pred", systems / "q.jsonl")
+    """Each finds `gout` everywhere; of the nine long mentions the first finds six, the second the
+    three others.
+    """
+    files = (
+        "--gold",
+        systems / "gold.jsonl",
+        "--pred",
+        systems / "p.jsonl",
+        "--pred",
+        systems / "q.jsonl",
+    )
     counts = {}
     for combine in ("union", "intersection"):
         out = made(systems / "both.jsonl", "ensemble", *files, "--combine", combine)
@@ -202,11 +271,20 @@ def test_answers_are_realigned_by_the_method_asked_for_and_keep_types_of_gold_or
     texts = ("IL2:B-Gene\ngrows:O\n", "gout:B-Disease\nhurts:B-Drug\n")
     raw = [Generated(item.id, text, 9, True) for item, text in zip(gold, texts, strict=True)]
     write_raw(tmp_path / "raw.jsonl", raw)
-    files = ("--gold", tmp_path / "gold.jsonl", "--raw", tmp_path / "raw.jsonl", "--train", tmp_path / "train.jsonl")
+    files = (
+        "--gold",
+        tmp_path / "gold.jsonl",
+        "--raw",
+        tmp_path / "raw.jsonl",
+        "--train",
+        tmp_path / "train.jsonl",
+    )
     found = {
         method: [
             one.tags
-            for one in read_predictions(made(tmp_path / "p.jsonl", "realign", *files, "--method", method), gold)
+            for one in read_predictions(
+                made(tmp_path / "p.jsonl", "realign", *files, "--method", method), gold
+            )
         ]
         for method in ("robust", "paper")
     }

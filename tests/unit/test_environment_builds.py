@@ -1,4 +1,6 @@
-"""envs/build.py: an environment's name says what it is made of; what is refused; what is cleaned; what pip is told."""
+"""envs/build.py: an environment's name says what it is made of; what is refused; what is cleaned;
+what pip is told.
+"""
 
 import errno
 import json
@@ -25,7 +27,9 @@ def checkout(tmp_path) -> Path:
     folder = tmp_path / "checkout"
     (folder / "envs").mkdir(parents=True)
     shutil.copyfile(REPOSITORY / "envs/build.py", folder / "envs/build.py")
-    (folder / "envs/cpu.txt").write_text("# The pins.\nBig_Package==2.13.0\n\nother==1.0  # of another\n")
+    (folder / "envs/cpu.txt").write_text(
+        "# The pins.\nBig_Package==2.13.0\n\nother==1.0  # of another\n"
+    )
     (folder / "envs/gpu.txt").write_text("-r cpu.txt\nlibrary==1.5\n")
     (folder / "envs/tokenizers.txt").write_text("words==3.0\n")
     (folder / "pyproject.toml").write_text(
@@ -46,7 +50,9 @@ def get_name(checkout: Path) -> str:
 
 def get_tree(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file with what changes when it is written or replaced."""
-    return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in folder.rglob("*")}
+    return {
+        str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in folder.rglob("*")
+    }
 
 
 def replace(path: Path, old: str, new: str) -> None:
@@ -93,7 +99,9 @@ def test_another_python_makes_another_environment(build, checkout, monkeypatch):
         ("envs/build.py", "import", "import"),  # touched
     ],
 )
-def test_comments_settings_of_tools_and_touched_files_build_nothing(build, checkout, file, old, new):
+def test_comments_settings_of_tools_and_touched_files_build_nothing(
+    build, checkout, file, old, new
+):
     build.main([], checkout)
     first = get_name(checkout)
     replace(checkout / file, old, new)
@@ -105,7 +113,9 @@ def test_comments_settings_of_tools_and_touched_files_build_nothing(build, check
 
 def test_a_fragment_of_an_address_is_no_comment(build, tmp_path):
     (tmp_path / "pins.txt").write_text("one @ https://example.org/one.whl#sha256=ab  # why\n")
-    assert build.read_requirements(tmp_path / "pins.txt") == ["one @ https://example.org/one.whl#sha256=ab"]
+    assert build.read_requirements(tmp_path / "pins.txt") == [
+        "one @ https://example.org/one.whl#sha256=ab"
+    ]
 
 
 # cpu and gpu
@@ -180,7 +190,9 @@ def lay(checkout: Path, how: str) -> Path:
 
 
 @pytest.mark.parametrize("how", ["folder", "link"])
-def test_an_environment_that_make_did_not_build_is_used_and_never_changed(build, checkout, refuse, capsys, how):
+def test_an_environment_that_make_did_not_build_is_used_and_never_changed(
+    build, checkout, refuse, capsys, how
+):
     folder = lay(checkout, how)
     before = get_tree(checkout.parent)
     assert build.main([], checkout) == 0
@@ -228,7 +240,9 @@ def test_an_older_python_is_refused(refuse, monkeypatch):
 def test_a_python_without_venv_is_refused(build, checkout, capsys, monkeypatch):
     monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
     assert build.main([], checkout) == 1
-    assert capsys.readouterr().err.endswith("cannot make virtual environments: install python3-venv.\n")
+    assert capsys.readouterr().err.endswith(
+        "cannot make virtual environments: install python3-venv.\n"
+    )
     assert not (checkout / ".venv").exists()
 
 
@@ -246,7 +260,9 @@ def read_only(checkout, monkeypatch) -> Callable[[], None]:
     return turn
 
 
-def test_a_read_only_checkout_serves_what_it_has_and_says_what_it_lacks(build, checkout, refuse, read_only):
+def test_a_read_only_checkout_serves_what_it_has_and_says_what_it_lacks(
+    build, checkout, refuse, read_only
+):
     build.main([], checkout)
     age(checkout / ".venv/.complete", days=40)  # its use would be noted
     read_only()
@@ -272,7 +288,9 @@ def test_a_failed_build_shows_what_failed_and_leaves_the_link(build, checkout, c
     assert get_name(checkout) != first
 
 
-def test_pins_that_change_while_they_are_installed_are_not_taken_for_the_former(build, checkout, capsys):
+def test_pins_that_change_while_they_are_installed_are_not_taken_for_the_former(
+    build, checkout, capsys
+):
     (checkout / "during").write_text(f"echo new==1.0 >> {checkout}/envs/cpu.txt\n")
     assert build.main([], checkout) == 1
     assert "changed while they were being installed: run make again" in capsys.readouterr().err
@@ -328,7 +346,9 @@ def test_how_far_pip_is(build, tmp_path, capsys, monkeypatch):
     (packages / "pip-24.dist-info").mkdir(parents=True)
     progress = build.Progress(tmp_path, log, 30)
     with log.open("a") as file:
-        file.write("".join(f"Collecting one{number}==1.0\n  Downloading one\n" for number in range(9)))
+        file.write(
+            "".join(f"Collecting one{number}==1.0\n  Downloading one\n" for number in range(9))
+        )
     progress.show()
     assert capsys.readouterr().err == ""
     with log.open("a") as file:
@@ -387,18 +407,29 @@ def test_a_real_build_leads_to_the_real_folder(checkout, tmp_path):
         '[project]\nname = "bioner"\nversion = "1.0"\n'
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    environment |= {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+    }
     command = [sys.executable, "-IS", str(checkout / "envs/build.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert [line[:3] for line in done.stderr.splitlines() if "/4 " in line] == ["1/4", "2/4", "3/4", "4/4"]
+    assert [line[:3] for line in done.stderr.splitlines() if "/4 " in line] == [
+        "1/4",
+        "2/4",
+        "3/4",
+        "4/4",
+    ]
     folder = checkout.resolve() / ".venvs" / get_name(checkout)
     for name in ("snakemake", "bioner"):
         command = [checkout / ".venv/bin" / name]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert done.stdout == f"{folder}/bin/python {folder}\n"
     assert f'VIRTUAL_ENV="{folder}"' in (checkout / ".venv/bin/activate").read_text()
-    assert [path.name for path in (folder / "tokenizers").iterdir()] == ["words-1.0-py3-none-any.whl"]
+    assert [path.name for path in (folder / "tokenizers").iterdir()] == [
+        "words-1.0-py3-none-any.whl"
+    ]
 
 
 # Cleaning
@@ -422,10 +453,14 @@ def environments(build, checkout) -> dict[str, Path]:
     return folders
 
 
-def test_environments_are_removed_that_are_neither_linked_nor_used(build, checkout, environments, capsys):
+def test_environments_are_removed_that_are_neither_linked_nor_used(
+    build, checkout, environments, capsys
+):
     age(environments["1"] / ".complete", days=29)
     read, written = time.time() - 29 * DAY, time.time() - 40 * DAY
-    os.utime(environments["2"] / "pyvenv.cfg", (read, written))  # read by each Python that starts there
+    os.utime(
+        environments["2"] / "pyvenv.cfg", (read, written)
+    )  # read by each Python that starts there
     (checkout / ".venvs/cut-short").mkdir()
     (checkout / ".venvs/cut-short-long-ago").mkdir()
     age(checkout / ".venvs/cut-short-long-ago", days=40)
@@ -441,7 +476,9 @@ def test_environments_are_removed_that_are_neither_linked_nor_used(build, checko
     assert "  incomplete  " in lines[".venvs/cut-short"]
 
 
-def test_a_removal_that_is_cut_short_leaves_nothing_that_looks_complete(build, checkout, environments, monkeypatch):
+def test_a_removal_that_is_cut_short_leaves_nothing_that_looks_complete(
+    build, checkout, environments, monkeypatch
+):
     def fail(path):
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(path))
 

@@ -1,4 +1,6 @@
-"""Environment files: conda's pins are those of pip, what the container copies is there. And what make does."""
+"""Environment files: conda's pins are those of pip, what the container copies is there. And what
+make does.
+"""
 
 import os
 import re
@@ -21,7 +23,10 @@ ENVS = REPOSITORY / "envs"
 BUILD = Path(__file__).parent / "build_without_pip.py"
 WITHOUT_PIP = f"PYTHON={sys.executable} {BUILD}"
 # A script for build_without_pip: it says who runs it, and goes on when it may.
-HELD = 'echo $PPID > pid; mv pid started; while [ ! -e go ]; do sleep 0.05; done; touch "$1/written-by-$PPID"\n'
+HELD = (
+    "echo $PPID > pid; mv pid started; while [ ! -e go ]; do sleep 0.05; done; touch"
+    ' "$1/written-by-$PPID"\n'
+)
 
 
 def pins(name: str) -> set[str]:
@@ -41,9 +46,13 @@ def test_conda_installs_what_pip_installs(name):
     python, pip, listed = environment["dependencies"]
     assert (python, pip) == ("python=3.11", "pip")
     difference = set(listed["pip"]) ^ pins(f"{name}.txt")
-    assert not difference, f"write the same into envs/{name}.txt and envs/{name}.yaml: {sorted(difference)}"
+    assert not difference, (
+        f"write the same into envs/{name}.txt and envs/{name}.yaml: {sorted(difference)}"
+    )
     assert listed["pip"] == sorted(listed["pip"], key=str.lower)
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in listed["pip"]), "nothing that leads to another file"
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in listed["pip"]), (
+        "nothing that leads to another file"
+    )
 
 
 def test_the_container_is_made_of_what_is_in_the_repository():
@@ -55,7 +64,9 @@ def test_the_container_is_made_of_what_is_in_the_repository():
         assert target == f"/opt/bioner-bench/{source}"
     project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     needed = {"Snakefile", "src", "envs", "config", "workflow", "resources", "pyproject.toml"}
-    assert needed | set(re.findall(r'"?(README\.md|LICENSE)"', project)) <= {source for source, _ in copied}
+    assert needed | set(re.findall(r'"?(README\.md|LICENSE)"', project)) <= {
+        source for source, _ in copied
+    }
     for name in ("post", "runscript", "test"):
         subprocess.run(["sh", "-n"], input=parts[name], text=True, check=True)
 
@@ -65,7 +76,9 @@ def test_the_modules_example_is_a_script():
 
 
 def prepare(**environment: str) -> dict[str, str]:
-    """The variables for a make: under `make test`, that make's own options and variables would be handed down."""
+    """The variables for a make: under `make test`, that make's own options and variables would be
+    handed down.
+    """
     dropped = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ENV", "PYTHON", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if name not in dropped} | environment
 
@@ -74,7 +87,9 @@ def make(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     """Run make; environments hold no packages."""
     command = ["make", WITHOUT_PIP, *arguments]
     variables = prepare(**environment)
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=False
+    )
 
 
 def planned(folder: Path, *arguments: str, **environment: str) -> str:
@@ -100,7 +115,9 @@ def until(done: Callable[[], object]) -> None:
 class Making:
     """A `make env` that runs."""
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes], log: Path, before: int) -> None:
+    def __init__(
+        self, folder: Path, process: subprocess.Popen[bytes], log: Path, before: int
+    ) -> None:
         self.folder = folder
         self.process = process
         self.log = log
@@ -150,7 +167,12 @@ def checkout(tmp_path) -> Path:
     """What make needs of a repository."""
     folder = tmp_path / "a checkout"
     (folder / "envs").mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", *(f"envs/{path.name}" for path in ENVS.glob("*.txt")), "envs/build.py"):
+    for name in (
+        "Makefile",
+        "pyproject.toml",
+        *(f"envs/{path.name}" for path in ENVS.glob("*.txt")),
+        "envs/build.py",
+    ):
         shutil.copyfile(REPOSITORY / name, folder / name)
     return folder
 
@@ -165,7 +187,12 @@ def get_environment(folder: Path) -> str:
     name = (folder / ".venv").readlink()
     assert name.parent == Path(".venvs")
     python = folder / name / "bin/python"
-    done = subprocess.run([python, "-c", "import late; print(late.FOLDER)"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [python, "-c", "import late; print(late.FOLDER)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == name.name
     return name.name
 
@@ -278,7 +305,9 @@ def test_a_make_that_is_killed_leaves_the_environment_as_it_was(checkout, whole)
         assert killed.process.returncode != 0
         assert get_environment(checkout) == first
         with making(checkout) as second:
-            assert second.waits() == (not whole), "for what build.py had started, which is still at work"
+            assert second.waits() == (not whole), (
+                "for what build.py had started, which is still at work"
+            )
             (checkout / "go").touch()
             said = second.end()
             assert second.process.returncode == 0, said
@@ -320,7 +349,12 @@ def test_make_takes_the_environment_s_python_and_else_one_on_the_path(checkout, 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [shutil.which("make"), *arguments]
         return subprocess.run(
-            command, cwd=checkout, env=prepare(PATH=str(tools)), capture_output=True, text=True, check=False
+            command,
+            cwd=checkout,
+            env=prepare(PATH=str(tools)),
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     none = run("env")
@@ -343,5 +377,7 @@ def test_git_ignores_environments(tmp_path):
     (tmp_path / ".venvs/one").mkdir(parents=True)
     (tmp_path / ".venvs/one/file").touch()
     (tmp_path / ".venv").symlink_to(".venvs/one")
-    found = subprocess.run(["git", "status", "--short"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ["git", "status", "--short"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert found.stdout.split() == ["??", ".gitignore"]

@@ -1,4 +1,6 @@
-"""The message users see: one line, and nothing in it that is to stay secret; and signals that end work."""
+"""The message users see: one line, and nothing in it that is to stay secret; and signals that end
+work.
+"""
 
 import signal
 
@@ -40,7 +42,14 @@ def test_the_token_in_the_environment_is_left_out_wherever_it_stands(monkeypatch
 
 
 @pytest.mark.parametrize(
-    "text", ["hf_home", "/data/hf_checkpoints/run", "https://huggingface.co/a/b@main", "me@home", "http://proxy:80/x"]
+    "text",
+    [
+        "hf_home",
+        "/data/hf_checkpoints/run",
+        "https://huggingface.co/a/b@main",
+        "me@home",
+        "http://proxy:80/x",
+    ],
 )
 def test_what_is_no_secret_stays(text):
     assert said(text) == f"hub: found {text}; expected an answer. Try again."
@@ -53,7 +62,10 @@ def test_ctrl_c_preemption_and_slurm_s_warning_end_work_in_good_order(number):
 
     before = signal.signal(number, unhandled)
     try:
-        with pytest.raises(Interrupted, match=f"predict: {number.name}") as ended, raise_on_signal("predict"):
+        with (
+            pytest.raises(Interrupted, match=f"predict: {number.name}") as ended,
+            raise_on_signal("predict"),
+        ):
             signal.raise_signal(number)
         assert signal.getsignal(number) is unhandled, "the handler of before is back"
     finally:

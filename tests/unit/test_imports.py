@@ -1,4 +1,6 @@
-"""Imports between rooms point one way; what needs no torch does not import it, and what does imports it late."""
+"""Imports between rooms point one way; what needs no torch does not import it, and what does
+imports it late.
+"""
 
 import ast
 import json
@@ -41,8 +43,12 @@ HEAVY = {"torch", "transformers"}
 
 def test_imports_between_rooms_point_one_way():
     package = Path(bioner.__file__).parent
-    rooms = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
-    assert rooms == {*ROOMS, "__init__", "__main__"}, "a room is new or gone: put it into its place in ROOMS"
+    rooms = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    assert rooms == {*ROOMS, "__init__", "__main__"}, (
+        "a room is new or gone: put it into its place in ROOMS"
+    )
     wrong = []
     for path in sorted(package.glob("*/**/*.py")):
         room = path.relative_to(package).parts[0]
@@ -70,7 +76,9 @@ for name in {LIGHT}:
     loaded[name] = sorted({HEAVY} & set(sys.modules))
 print(json.dumps(loaded))"""
     loaded = json.loads(run(code))
-    assert {name: found for name, found in loaded.items() if found} == {}, "the first of these is to blame"
+    assert {name: found for name, found in loaded.items() if found} == {}, (
+        "the first of these is to blame"
+    )
 
 
 def test_a_plan_imports_no_torch():
@@ -94,7 +102,9 @@ print({HEAVY} & set(sys.modules))""").endswith("set()\n")
 def test_train_refuses_bad_input_before_it_imports_transformers(tmp_path, arguments, said):
     """Of torch, which is stood in for here, it asks the number of GPUs alone."""
     for split in ("train", "dev"):
-        (tmp_path / f"{split}.jsonl").write_text('{"id": "a", "doc": "a", "tokens": ["gout"], "tags": ["B-Disease"]}\n')
+        (tmp_path / f"{split}.jsonl").write_text(
+            '{"id": "a", "doc": "a", "tokens": ["gout"], "tags": ["B-Disease"]}\n'
+        )
     arguments = [argument.format(data=tmp_path) for argument in arguments]
     code = f"""
 import sys, types

@@ -1,4 +1,6 @@
-"""Private interfaces of libraries that the code uses: each is where it was, and takes what it took."""
+"""Private interfaces of libraries that the code uses: each is where it was, and takes what it
+took.
+"""
 
 import inspect
 from importlib.metadata import version
@@ -15,13 +17,48 @@ from transformers import Trainer, TrainingArguments
 CALLED = [
     (PersistenceBase, "params", ["self", "path"], "recorded parameters are read with it"),
     (PersistenceBase, "finished", ["self", "job"], "jobs on nodes record themselves in it"),
-    (PersistenceBase, "cleanup_metadata", ["self", "target"], "a report of a failed run is forgotten with it"),
-    (DAG, "needrun_jobs", ["self", "exclude_finished"], "jobs left in Slurm's queue are compared with these"),
-    (slurm_plugin, "query_job_status", ["command", "logger"], "states of jobs are translated in it"),
-    (slurm_plugin, "is_query_tool_available", ["tool_name"], "sacct is hidden in it where there is no accounting"),
-    (Trainer, "_get_train_sampler", ["self", "train_dataset"], "the order of batches comes from it"),
-    (Trainer, "_save_checkpoint", ["self", "model", "trial"], "checkpoints get their manifest in it"),
-    (Trainer, "_load_from_checkpoint", ["self", "resume_from_checkpoint", "model"], "the best weights are taken by it"),
+    (
+        PersistenceBase,
+        "cleanup_metadata",
+        ["self", "target"],
+        "a report of a failed run is forgotten with it",
+    ),
+    (
+        DAG,
+        "needrun_jobs",
+        ["self", "exclude_finished"],
+        "jobs left in Slurm's queue are compared with these",
+    ),
+    (
+        slurm_plugin,
+        "query_job_status",
+        ["command", "logger"],
+        "states of jobs are translated in it",
+    ),
+    (
+        slurm_plugin,
+        "is_query_tool_available",
+        ["tool_name"],
+        "sacct is hidden in it where there is no accounting",
+    ),
+    (
+        Trainer,
+        "_get_train_sampler",
+        ["self", "train_dataset"],
+        "the order of batches comes from it",
+    ),
+    (
+        Trainer,
+        "_save_checkpoint",
+        ["self", "model", "trial"],
+        "checkpoints get their manifest in it",
+    ),
+    (
+        Trainer,
+        "_load_from_checkpoint",
+        ["self", "resume_from_checkpoint", "model"],
+        "the best weights are taken by it",
+    ),
 ]
 
 
@@ -31,16 +68,22 @@ def changed(owner: Any, name: str) -> str:
     return f"{library} {version(library)}: {owner.__name__}.{name}"
 
 
-@pytest.mark.parametrize(("owner", "name", "parameters", "use"), CALLED, ids=[row[1] for row in CALLED])
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters", "use"), CALLED, ids=[row[1] for row in CALLED]
+)
 def test_a_function_takes_what_it_took(owner, name, parameters, use):
     assert hasattr(owner, name), f"{changed(owner, name)} is gone; {use}"
     found = list(inspect.signature(getattr(owner, name)).parameters)
-    assert found == parameters, f"{changed(owner, name)} takes {found}, no longer {parameters}; {use}"
+    assert found == parameters, (
+        f"{changed(owner, name)} takes {found}, no longer {parameters}; {use}"
+    )
 
 
 def test_an_epoch_is_run_by_its_number():
     found = inspect.signature(Trainer._run_epoch).parameters
-    assert "epoch" in found, f"{changed(Trainer, '_run_epoch')} takes no epoch any more; samplers are told of it there"
+    assert "epoch" in found, (
+        f"{changed(Trainer, '_run_epoch')} takes no epoch any more; samplers are told of it there"
+    )
 
 
 def test_what_failed_stands_with_the_scheduler():
@@ -50,12 +93,16 @@ def test_what_failed_stands_with_the_scheduler():
 
 
 def test_jobs_that_nobody_waits_for_record_themselves():
-    assert "remote_execution_settings.immediate_submit" in inspect.getsource(PersistenceBase.finished), (
-        f"{changed(PersistenceBase, 'finished')} looks at something else; jobs on nodes record themselves by it"
+    assert "remote_execution_settings.immediate_submit" in inspect.getsource(
+        PersistenceBase.finished
+    ), (
+        f"{changed(PersistenceBase, 'finished')} looks at something else; jobs on nodes record"
+        " themselves by it"
     )
 
 
 def test_a_process_can_be_kept_to_one_gpu():
     assert "_n_gpu" in inspect.getsource(TrainingArguments), (
-        f"{changed(TrainingArguments, '_n_gpu')} is gone; a process would be spread over every visible GPU"
+        f"{changed(TrainingArguments, '_n_gpu')} is gone; a process would be spread over every"
+        " visible GPU"
     )

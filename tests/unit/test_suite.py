@@ -47,7 +47,12 @@ def test_a_test_that_costs_too_much_fails_the_run_unless_it_is_marked_slow(tmp_p
     """Processes that it starts count."""
     (tmp_path / "test_them.py").write_text(SUITE)
     others = [f"no:{name}" for name in ("cacheprovider", "xdist", "hypothesispytest")]
-    options = [f"-p{name}" for name in ["tests.cpu", *others]] + ["-o", "markers=slow", "--rootdir", str(tmp_path)]
+    options = [f"-p{name}" for name in ["tests.cpu", *others]] + [
+        "-o",
+        "markers=slow",
+        "--rootdir",
+        str(tmp_path),
+    ]
     command = [sys.executable, "-m", "pytest", *options, "--cpu-limit", "0.2", str(tmp_path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 1

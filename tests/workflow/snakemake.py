@@ -1,4 +1,6 @@
-"""Snakemake as a user starts it, in the repository or in an empty folder, but for its imports (tests.forked)."""
+"""Snakemake as a user starts it, in the repository or in an empty folder, but for its imports
+(tests.forked).
+"""
 
 import re
 import subprocess
@@ -10,9 +12,15 @@ from tests import forked
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def snakemake(folder: Path, *arguments: str, in_repository: bool = False) -> subprocess.CompletedProcess[str]:
+def snakemake(
+    folder: Path, *arguments: str, in_repository: bool = False
+) -> subprocess.CompletedProcess[str]:
     """Run the workflow with `folder` as its working directory, or in the repository itself."""
-    where = [] if in_repository else ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
+    where = (
+        []
+        if in_repository
+        else ["--snakefile", str(REPOSITORY / "Snakefile"), "--directory", str(folder)]
+    )
     return forked.run(["snakemake", *where, *arguments], REPOSITORY)
 
 
@@ -28,7 +36,9 @@ def jobs(text: str) -> dict[str, int]:
     if "Nothing to be done" in text:
         return {}
     table = text.split("Job stats:")[1].split("\n\n")[0]
-    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)}
+    return {
+        rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, flags=re.MULTILINE)
+    }
 
 
 def run(folder: Path, *arguments: str) -> dict[str, int]:

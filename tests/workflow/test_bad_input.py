@@ -65,20 +65,69 @@ def test_a_wrong_configuration_is_named_by_snakemake(tmp_path, text, named):
     ("arguments", "named"),
     [
         (["fetch", "BC5CD", "--out", "raw"], ["'BC5CD'", "Did you mean 'BC5CDR'"]),
-        (["fetch", "BC5CDR", "--out", "raw", "--mirror", "empty"], ["empty/BC5CDR/train.tsv", "no such file"]),
-        (["fetch", "Reddit-Impacts", "--out", "raw"], ["no address to download from", "Ask its authors"]),
-        (["fetch", "BC5CDR", "--out", "raw", "--mirror", "wrong"], ["sha256", "damaged or of another version"]),
-        (["normalize", "BioRED", "--raw", "wrong/BC5CDR", "--out", "data"], ["Train.PubTator", "no such file"]),
-        (["normalize", "BC5CDR", "--raw", "wrong/BC5CDR", "--out", "data"], ["train.tsv:1", "an HTML page"]),
-        (["validate", "sound/other.jsonl", "--gold", "sound/test.jsonl"], ["2 broken invariants", "bioner realign"]),
-        (["normalize", "demo", "--raw", "wrong/demo", "--out", "data"], ["train.txt:2", "{Gene|IL-2", "mark-up"]),
-        (["train", "bert-mini", "--data", "data", "--out", "run"], ["train.jsonl", "no such file"]),
-        (["train", "oracle", "--data", "sound", "--out", "run"], ["the family 'control'", "needs no training"]),
-        (["train", "mistral-7b", "--data", "sound", "--out", "run"], ["0 CUDA GPUs", "expected 2", "profile slurm"]),
-        (["predict", "bert-mini", "--gold", "sound/test.jsonl", "--out", "raw.jsonl"], ["folder of a trained model"]),
-        (["score", "--gold", "sound/test.jsonl", "--pred", "sound/test.jsonl.gz", "--out", "s.csv"], ["no such file"]),
         (
-            ["score", "--gold", "sound/test.jsonl", "--pred", "sound/other.jsonl", "--out", "s.csv"],
+            ["fetch", "BC5CDR", "--out", "raw", "--mirror", "empty"],
+            ["empty/BC5CDR/train.tsv", "no such file"],
+        ),
+        (
+            ["fetch", "Reddit-Impacts", "--out", "raw"],
+            ["no address to download from", "Ask its authors"],
+        ),
+        (
+            ["fetch", "BC5CDR", "--out", "raw", "--mirror", "wrong"],
+            ["sha256", "damaged or of another version"],
+        ),
+        (
+            ["normalize", "BioRED", "--raw", "wrong/BC5CDR", "--out", "data"],
+            ["Train.PubTator", "no such file"],
+        ),
+        (
+            ["normalize", "BC5CDR", "--raw", "wrong/BC5CDR", "--out", "data"],
+            ["train.tsv:1", "an HTML page"],
+        ),
+        (
+            ["validate", "sound/other.jsonl", "--gold", "sound/test.jsonl"],
+            ["2 broken invariants", "bioner realign"],
+        ),
+        (
+            ["normalize", "demo", "--raw", "wrong/demo", "--out", "data"],
+            ["train.txt:2", "{Gene|IL-2", "mark-up"],
+        ),
+        (["train", "bert-mini", "--data", "data", "--out", "run"], ["train.jsonl", "no such file"]),
+        (
+            ["train", "oracle", "--data", "sound", "--out", "run"],
+            ["the family 'control'", "needs no training"],
+        ),
+        (
+            ["train", "mistral-7b", "--data", "sound", "--out", "run"],
+            ["0 CUDA GPUs", "expected 2", "profile slurm"],
+        ),
+        (
+            ["predict", "bert-mini", "--gold", "sound/test.jsonl", "--out", "raw.jsonl"],
+            ["folder of a trained model"],
+        ),
+        (
+            [
+                "score",
+                "--gold",
+                "sound/test.jsonl",
+                "--pred",
+                "sound/test.jsonl.gz",
+                "--out",
+                "s.csv",
+            ],
+            ["no such file"],
+        ),
+        (
+            [
+                "score",
+                "--gold",
+                "sound/test.jsonl",
+                "--pred",
+                "sound/other.jsonl",
+                "--out",
+                "s.csv",
+            ],
             ["other.jsonl:1", "'x'"],
         ),
         (
@@ -86,36 +135,98 @@ def test_a_wrong_configuration_is_named_by_snakemake(tmp_path, text, named):
             ["'doc'", "id and tags"],
         ),
         (
-            ["realign", "--gold", "sound/test.jsonl", "--raw", "sound/other.jsonl", "--out", "sound/test.jsonl"],
+            [
+                "realign",
+                "--gold",
+                "sound/test.jsonl",
+                "--raw",
+                "sound/other.jsonl",
+                "--out",
+                "sound/test.jsonl",
+            ],
             ["--out"],
         ),
-        (["predict", "dictionary", "--gold", "sound/test.jsonl", "--out", "raw.jsonl"], ["Give --train"]),
-        (["predict", "all-o", "--gold", "sound/test.jsonl", "--out", "empty"], ["empty", "Check the path"]),
+        (
+            ["predict", "dictionary", "--gold", "sound/test.jsonl", "--out", "raw.jsonl"],
+            ["Give --train"],
+        ),
+        (
+            ["predict", "all-o", "--gold", "sound/test.jsonl", "--out", "empty"],
+            ["empty", "Check the path"],
+        ),
         (
             ["predict", "all-o", *GOLD, "--out", "raw.jsonl", "--decoding", "constrained"],
             ["decoding 'constrained'", "direct"],
         ),
-        (["predict", "all-o", *GOLD, "--out", "raw.jsonl", "--draft", "sound/other.jsonl"], ["--draft", "constrained"]),
-        (["predict", "vote-of-six", *GOLD, "--out", "raw.jsonl"], ["the family 'ensemble'", "bioner ensemble"]),
-        (["predict", "all-o", *GOLD, "--out", "sound/other.jsonl/raw"], ["other.jsonl, which is a file"]),
-        (["predict", "all-o", *GOLD, "--out", "raw.jsonl", "--record", "/dev/null"], ["a device", "--record"]),
-        (["predict", "llama-mini", *GOLD, "--weights", "sound", "--out", "sound/x"], ["sound/x", "an input"]),
-        (["time", "bert-mini", *GOLD, *DIRECT, "--out", "sound/test.jsonl"], ["an input or another output"]),
-        (["time", "bert-mini", *GOLD, *DIRECT, "--out", "t.csv.gz"], ["a compressed table"]),
-        (["time", "bert-mini", *GOLD, *DIRECT, "--draft", "sound/other.jsonl", "--out", "t.csv"], ["--draft"]),
-        (["time", "bert-mini", *GOLD, *DIRECT, "--seed", "-5", "--out", "t.csv"], ["--seed"]),
-        (["time", "bert-mini", *GOLD, *DIRECT, "--seed", "1", "--seed", "2", "--out", "t.csv"], ["1 --weights and 2"]),
         (
-            ["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl", "--alignment", "a.csv.gz"],
+            ["predict", "all-o", *GOLD, "--out", "raw.jsonl", "--draft", "sound/other.jsonl"],
+            ["--draft", "constrained"],
+        ),
+        (
+            ["predict", "vote-of-six", *GOLD, "--out", "raw.jsonl"],
+            ["the family 'ensemble'", "bioner ensemble"],
+        ),
+        (
+            ["predict", "all-o", *GOLD, "--out", "sound/other.jsonl/raw"],
+            ["other.jsonl, which is a file"],
+        ),
+        (
+            ["predict", "all-o", *GOLD, "--out", "raw.jsonl", "--record", "/dev/null"],
+            ["a device", "--record"],
+        ),
+        (
+            ["predict", "llama-mini", *GOLD, "--weights", "sound", "--out", "sound/x"],
+            ["sound/x", "an input"],
+        ),
+        (
+            ["time", "bert-mini", *GOLD, *DIRECT, "--out", "sound/test.jsonl"],
+            ["an input or another output"],
+        ),
+        (["time", "bert-mini", *GOLD, *DIRECT, "--out", "t.csv.gz"], ["a compressed table"]),
+        (
+            ["time", "bert-mini", *GOLD, *DIRECT, "--draft", "sound/other.jsonl", "--out", "t.csv"],
+            ["--draft"],
+        ),
+        (["time", "bert-mini", *GOLD, *DIRECT, "--seed", "-5", "--out", "t.csv"], ["--seed"]),
+        (
+            ["time", "bert-mini", *GOLD, *DIRECT, "--seed", "1", "--seed", "2", "--out", "t.csv"],
+            ["1 --weights and 2"],
+        ),
+        (
+            [
+                "realign",
+                *GOLD,
+                "--raw",
+                "sound/raw.jsonl",
+                "--out",
+                "p.jsonl",
+                "--alignment",
+                "a.csv.gz",
+            ],
             ["a.csv.gz", "a plain .csv"],
         ),
         (
-            ["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl", "--alignment", "p.jsonl"],
+            [
+                "realign",
+                *GOLD,
+                "--raw",
+                "sound/raw.jsonl",
+                "--out",
+                "p.jsonl",
+                "--alignment",
+                "p.jsonl",
+            ],
             ["p.jsonl", "--alignment"],
         ),
-        (["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl"], ["raw.jsonl:1", "new_tokens -3"]),
+        (
+            ["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl"],
+            ["raw.jsonl:1", "new_tokens -3"],
+        ),
         (["fetch", "demo", "--out", "sound"], ["sound: found dev.jsonl", "Choose another folder"]),
-        (["report", "--results", "nowhere", "--data", "data", "--out", "reports"], ["nowhere", "no such folder"]),
+        (
+            ["report", "--results", "nowhere", "--data", "data", "--out", "reports"],
+            ["nowhere", "no such folder"],
+        ),
         (["summary", "nowhere"], ["nowhere/table3_strict.csv", "bioner report"]),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None,
@@ -148,7 +259,9 @@ def test_a_command_names_what_is_wrong_and_leaves_nothing(tmp_path, arguments, n
 
 
 def test_a_failing_stage_stops_the_workflow_with_its_message_and_its_log(tmp_path):
-    done = snakemake(tmp_path, "--config", f"mirror={tmp_path}", "--cores", "1", "data/BC5CDR/test.jsonl")
+    done = snakemake(
+        tmp_path, "--config", f"mirror={tmp_path}", "--cores", "1", "data/BC5CDR/test.jsonl"
+    )
     said = done.stdout + done.stderr
     assert done.returncode != 0
     assert "no such file" in said

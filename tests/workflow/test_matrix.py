@@ -1,4 +1,6 @@
-"""The DAG as users see it: the whole matrix, single cells, profiles; planned without sources, GPUs or network."""
+"""The DAG as users see it: the whole matrix, single cells, profiles; planned without sources, GPUs
+or network.
+"""
 
 import re
 
@@ -13,15 +15,21 @@ CONTROLS = ["oracle", "all-o", "dictionary"]
 
 
 def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
-    # 5 datasets x (4 encoders + 2 LLMs) are searched for under the first of 3 seeds, encoders in 12 trials, LLMs in 2
-    # and trained under the two others. LLMs decode in two ways: 5 x (3 x (4 + 2 x 2) + 3) predictions on test.
-    # Those six are predicted with on dev too, by one decoding: their scores choose whom the main test compares.
+    # 5 datasets x (4 encoders + 2 LLMs) are searched for under the first of 3 seeds, encoders in 12
+    # trials, LLMs in 2 and trained under the two others. LLMs decode in two ways: 5 x (3 x (4 + 2 x
+    # 2) + 3) predictions on test. Those six are predicted with on dev too, by one decoding: their
+    # scores choose whom the main test compares.
     planned = jobs(dry_run(tmp_path))
     assert planned["fetch"] == planned["normalize"] == 5
     assert planned["trial"] == 5 * (4 * 12 + 2 * 2)
     assert planned["search"] == planned["use_winner"] == planned["time"] == 5 * 6
     assert planned["train"] == 2 * 5 * 6
-    assert planned["predict"] == planned["realign"] == planned["score"] == 5 * (3 * (4 + 2 * 2) + 3 + 3 * 6)
+    assert (
+        planned["predict"]
+        == planned["realign"]
+        == planned["score"]
+        == 5 * (3 * (4 + 2 * 2) + 3 + 3 * 6)
+    )
     assert planned["merge_scores"] == 5 * 9
     assert planned["compare"] == planned["select_best"] == 5
     assert planned["report"] == 1
@@ -34,7 +42,9 @@ def test_every_seed_trains_again_and_controls_do_not(tmp_path):
 
 
 def test_hyper_parameters_may_be_fixed(tmp_path):
-    planned = jobs(dry_run(tmp_path, "--config", "run_search=false", "seeds=[1,2]", "datasets=[BC5CDR]"))
+    planned = jobs(
+        dry_run(tmp_path, "--config", "run_search=false", "seeds=[1,2]", "datasets=[BC5CDR]")
+    )
     assert planned["train"] == 2 * 6
     assert not {"trial", "search", "use_winner"} & planned.keys()
 
@@ -42,14 +52,16 @@ def test_hyper_parameters_may_be_fixed(tmp_path):
 def test_the_hyper_parameters_of_one_model_are_fixed_on_the_command_line(tmp_path):
     """`--config` hands over `null` as text."""
     settings = (
-        "model_overrides={biomedbert-large: {search_space: null, train: {batch_size: 16, learning_rate: 2.0e-5}}}"
+        "model_overrides={biomedbert-large: {search_space: null, train: {batch_size: 16,"
+        " learning_rate: 2.0e-5}}}"
     )
     cell = ("results/BC5CDR/biomedbert-large/scores.csv", "--printshellcmds")
     text = dry_run(tmp_path, *cell, "--config", settings)
     planned = jobs(text)
     assert planned["train"] == 3
     assert (
-        re.findall(r"bioner train .*? (--snapshot \S+) 2>&1", text) == ["--snapshot models/biomedbert-large.json"] * 3
+        re.findall(r"bioner train .*? (--snapshot \S+) 2>&1", text)
+        == ["--snapshot models/biomedbert-large.json"] * 3
     )
     assert "trial" not in planned
 
@@ -58,20 +70,38 @@ def test_a_search_is_a_target_of_its_own(tmp_path):
     text = dry_run(tmp_path, "results/BC5CDR/deberta-v3-large/search.csv", "--printshellcmds")
     planned = jobs(text)
     assert (
-        re.findall(r"bioner train .*? (--snapshot \S+) 2>&1", text) == ["--snapshot models/deberta-v3-large.json"] * 12
+        re.findall(r"bioner train .*? (--snapshot \S+) 2>&1", text)
+        == ["--snapshot models/deberta-v3-large.json"] * 12
     )
-    assert planned == {"fetch": 1, "download_model": 1, "normalize": 1, "trial": 12, "search": 1, "total": 16}
+    assert planned == {
+        "fetch": 1,
+        "download_model": 1,
+        "normalize": 1,
+        "trial": 12,
+        "search": 1,
+        "total": 16,
+    }
 
 
 @pytest.mark.parametrize(("seeds", "trained"), [(1, 1), (2, 2), (9, 3)])
 def test_as_many_seeds_are_timed_as_are_asked_for_and_there(tmp_path, seeds, trained):
-    cell = ["results/BC5CDR/biomedbert-large/timing.csv", "--config", "run_search=false", f"timing={{seeds: {seeds}}}"]
+    cell = [
+        "results/BC5CDR/biomedbert-large/timing.csv",
+        "--config",
+        "run_search=false",
+        f"timing={{seeds: {seeds}}}",
+    ]
     assert jobs(dry_run(tmp_path, *cell))["train"] == trained
 
 
 def test_an_encoder_that_drafts_is_predicted_with_first(tmp_path):
     """Its predictions on test, and of the first seed for the timing; not its scores."""
-    cell = ["results/BC5CDR/llama-8b/scores.csv", "results/BC5CDR/llama-8b/timing.csv", "--config", "run_search=false"]
+    cell = [
+        "results/BC5CDR/llama-8b/scores.csv",
+        "results/BC5CDR/llama-8b/timing.csv",
+        "--config",
+        "run_search=false",
+    ]
     alone = jobs(dry_run(tmp_path, *cell, "decodings=[constrained]"))
     assert (alone["train"], alone["predict"], alone["score"]) == (3, 3, 3)
     settings = "model_overrides={llama-8b: {predict: {draft: biomedbert-large}}}"
@@ -82,13 +112,19 @@ def test_an_encoder_that_drafts_is_predicted_with_first(tmp_path):
 
 
 def test_without_an_llm_nobody_is_chosen(tmp_path):
-    planned = jobs(dry_run(tmp_path, "--config", "datasets=[BC5CDR]", "models=[bert-large-cased,biomedbert-large]"))
+    planned = jobs(
+        dry_run(
+            tmp_path, "--config", "datasets=[BC5CDR]", "models=[bert-large-cased,biomedbert-large]"
+        )
+    )
     assert (planned["compare"], planned["predict"]) == (1, 2 * 3)
     assert "select_best" not in planned
 
 
 def test_one_system_is_not_compared(tmp_path):
-    planned = jobs(dry_run(tmp_path, "--config", "datasets=[BC5CDR]", "models=[oracle,all-o,dictionary]"))
+    planned = jobs(
+        dry_run(tmp_path, "--config", "datasets=[BC5CDR]", "models=[oracle,all-o,dictionary]")
+    )
     assert "compare" not in planned
 
 
@@ -110,23 +146,37 @@ def test_settings_reach_the_commands(tmp_path):
     settings = {
         "scoring": "{length_cuts: [1, 4], bootstrap: 77, bootstrap_seed: 78, per_type: false}",
         "compare": "{resamples: 179, seed: 80}",
-        "timing": "{sentences: 81, batch_sizes: [3, 5], repeats: 82, seeds: 2, protocols: [paper], "
-        "llm_weights: as-trained}",
+        "timing": (
+            "{sentences: 81, batch_sizes: [3, 5], repeats: 82, seeds: 2, protocols: [paper], "
+            "llm_weights: as-trained}"
+        ),
         "realign": "{method: paper}",
         "prices": "{gpu_hour: 83}",
     }
     models = "models=[mistral-7b,biomedbert-large]"
     given = [f"{name}={value}" for name, value in settings.items()]
-    plan = ["--printshellcmds", "--config", "datasets=[BC5CDR]", models, "run_search=false", "seeds=[6,7]", *given]
+    plan = [
+        "--printshellcmds",
+        "--config",
+        "datasets=[BC5CDR]",
+        models,
+        "run_search=false",
+        "seeds=[6,7]",
+        *given,
+    ]
     commands: dict[str, set[str]] = {}
     shown = dry_run(tmp_path, *plan)
-    for name, command in re.findall(r"bioner (score|compare-all|time|realign|report) (.*?) 2>&1", shown):
+    for name, command in re.findall(
+        r"bioner (score|compare-all|time|realign|report) (.*?) 2>&1", shown
+    ):
         commands.setdefault(name, set()).add(" ".join(command.split()) + " ")
     wanted = {
         "score": "--length-cut 1 --length-cut 4 --no-per-type --bootstrap 77 --bootstrap-seed 78 ",
         "compare-all": "--length-cut 1 --length-cut 4 --resamples 179 --resampling-seed 80 ",
-        "time": "--batch 3 --batch 5 --protocol paper --llm-weights as-trained --method paper "
-        "--sentences 81 --repeats 82 ",
+        "time": (
+            "--batch 3 --batch 5 --protocol paper --llm-weights as-trained --method paper "
+            "--sentences 81 --repeats 82 "
+        ),
         "realign": "--method paper ",
         "report": '"gpu_hour": 83}\' ',
     }
@@ -135,29 +185,53 @@ def test_settings_reach_the_commands(tmp_path):
         lacking = [command for command in commands[name] if options not in command]
         assert not lacking, f"{options} in {lacking[0]}"
     for command in commands["time"]:
-        assert re.search(r"--weights \S+/seed6/model --seed 6 --weights \S+/seed7/model --seed 7 ", command)
+        assert re.search(
+            r"--weights \S+/seed6/model --seed 6 --weights \S+/seed7/model --seed 7 ", command
+        )
 
 
 def test_predictions_on_dev_lie_under_dev(tmp_path):
-    text = dry_run(tmp_path, "results/BC5CDR/dictionary/seed42/direct/dev/scores.csv", "--printshellcmds")
+    text = dry_run(
+        tmp_path, "results/BC5CDR/dictionary/seed42/direct/dev/scores.csv", "--printshellcmds"
+    )
     gold = re.findall(r"bioner (predict|realign|score) .*?--gold (\S+)", text)
-    assert sorted(gold) == [(name, "data/BC5CDR/dev.jsonl") for name in ("predict", "realign", "score")]
+    assert sorted(gold) == [
+        (name, "data/BC5CDR/dev.jsonl") for name in ("predict", "realign", "score")
+    ]
     planned = jobs(text)
-    assert planned == {"fetch": 1, "normalize": 1, "predict": 1, "realign": 1, "score": 1, "total": 5}
+    assert planned == {
+        "fetch": 1,
+        "normalize": 1,
+        "predict": 1,
+        "realign": 1,
+        "score": 1,
+        "total": 5,
+    }
 
 
 def test_the_slurm_profile_works_as_typed(tmp_path):
-    text = dry_run(tmp_path, "--profile", "slurm", "results/BC5CDR/mistral-7b/scores.csv", in_repository=True)
+    text = dry_run(
+        tmp_path, "--profile", "slurm", "results/BC5CDR/mistral-7b/scores.csv", in_repository=True
+    )
     assert jobs(text)["trial"] == jobs(text)["train"] == 2
 
 
 def test_the_slurm_profile_works_from_another_folder(tmp_path):
-    text = dry_run(tmp_path, "--profile", str(REPOSITORY / "slurm"), "results/BC5CDR/mistral-7b/scores.csv")
+    text = dry_run(
+        tmp_path, "--profile", str(REPOSITORY / "slurm"), "results/BC5CDR/mistral-7b/scores.csv"
+    )
     assert jobs(text)["trial"] == jobs(text)["train"] == 2
 
 
 def test_a_folder_of_its_own_holds_everything_under_out(tmp_path):
-    text = dry_run(tmp_path, "--config", "out=runs/mine", "models=[all-o]", "datasets=[BC5CDR]", in_repository=True)
+    text = dry_run(
+        tmp_path,
+        "--config",
+        "out=runs/mine",
+        "models=[all-o]",
+        "datasets=[BC5CDR]",
+        in_repository=True,
+    )
     assert jobs(text)["report"] == 1
     assert "runs/mine/results/BC5CDR/all-o/scores.csv" in text
 
@@ -176,27 +250,41 @@ def test_an_llm_with_a_head_is_compared_and_is_the_best_of_no_family(tmp_path):
     assert planned["train"] == planned["time"] == planned["merge_scores"] == 3
     assert planned["predict"] == 3 + 2, "on dev those two that stand for encoders and LLMs"
     assert planned["compare"] == planned["select_best"] == 1
-    no_llm = jobs(dry_run(tmp_path, "--config", *options, "models=[bert-large-cased,mistral-7b-head]"))
+    no_llm = jobs(
+        dry_run(tmp_path, "--config", *options, "models=[bert-large-cased,mistral-7b-head]")
+    )
     assert "select_best" not in no_llm
 
 
 def test_the_ablations_and_the_quick_configuration_are_planned(tmp_path):
     for name, trained in (("ablations", 2 * 14), ("quick", 2)):
-        planned = jobs(dry_run(tmp_path, "--configfile", str(REPOSITORY / "config" / f"{name}.yaml")))
+        planned = jobs(
+            dry_run(tmp_path, "--configfile", str(REPOSITORY / "config" / f"{name}.yaml"))
+        )
         assert planned["train"] == planned["time"] == trained
         assert "trial" not in planned
 
 
 def test_all_that_jobs_need_of_the_hub_is_fetched_beforehand(tmp_path):
-    """Members of ensembles and encoders that LLMs draft from, too; once noted, a model is asked for again."""
+    """Members of ensembles and encoders that LLMs draft from, too; once noted, a model is asked for
+    again.
+    """
     overlay = tmp_path / "run.yaml"
     models = {"llama-8b": {"predict": {"draft": "bert-large-uncased"}}}
     overlay.write_text(
-        yaml.safe_dump({"datasets": ["demo"], "models": ["vote-of-six", "llama-8b"], "model_overrides": models})
+        yaml.safe_dump(
+            {"datasets": ["demo"], "models": ["vote-of-six", "llama-8b"], "model_overrides": models}
+        )
     )
     text = dry_run(tmp_path, "prefetch", "--configfile", str(overlay), "--printshellcmds")
     named = set(re.findall(r"bioner download-model (\S+) ", text))
-    assert named >= {"bert-large-uncased", "bert-large-cased", "mistral-7b", "llama-8b", "biomedbert-large"}
+    assert named >= {
+        "bert-large-uncased",
+        "bert-large-cased",
+        "mistral-7b",
+        "llama-8b",
+        "biomedbert-large",
+    }
     assert jobs(text)["download_model"] == len(named)
     for name in named:
         (tmp_path / "models").mkdir(exist_ok=True)

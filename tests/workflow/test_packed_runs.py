@@ -10,21 +10,37 @@ import yaml
 
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, planned, run, snakemake
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
 
 
 def pack(folder: Path, out: str, *options: str) -> Path:
-    """Pack the run in a folder by the commands of docs/hpc.md, for its `out` and with further options."""
-    (commands,) = re.findall(r"^tar [^`]*", (REPOSITORY / "docs/hpc.md").read_text(), flags=re.MULTILINE)
+    """Pack the run in a folder by the commands of docs/hpc.md, for its `out` and with further
+    options.
+    """
+    (commands,) = re.findall(
+        r"^tar [^`]*", (REPOSITORY / "docs/hpc.md").read_text(), flags=re.MULTILINE
+    )
     commands = commands.replace("runs/paper", out).replace("tar ", f"tar {' '.join(options)} ", 1)
-    subprocess.run(["bash", "-euc", commands], cwd=folder, env=os.environ | {"HOME": str(folder.parent)}, check=True)
+    subprocess.run(
+        ["bash", "-euc", commands],
+        cwd=folder,
+        env=os.environ | {"HOME": str(folder.parent)},
+        check=True,
+    )
     return folder.parent / "run.tar.gz"
 
 
 def unpacked(file: Path, folder: Path) -> Path:
     """A fresh folder with what `tar` takes out of an archive that is whole."""
     folder.mkdir()
-    subprocess.run(["sha256sum", "--check", "--quiet", f"{file.name}.sha256"], cwd=file.parent, check=True)
+    subprocess.run(
+        ["sha256sum", "--check", "--quiet", f"{file.name}.sha256"], cwd=file.parent, check=True
+    )
     subprocess.run(["tar", "-xzf", file], cwd=folder, check=True)
     return folder
 
@@ -35,7 +51,11 @@ def below(folder: Path) -> set[str]:
 
 def test_the_demo_s_controls_unpacked_elsewhere_are_not_run_again(tmp_path):
     (tmp_path / "controls.yaml").write_text(yaml.safe_dump({"models": ["oracle", "dictionary"]}))
-    configured = ("--configfile", str(REPOSITORY / "config/demo.yaml"), str(tmp_path / "controls.yaml"))
+    configured = (
+        "--configfile",
+        str(REPOSITORY / "config/demo.yaml"),
+        str(tmp_path / "controls.yaml"),
+    )
     work = tmp_path / "work"
     done = snakemake(work, *configured, "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -56,8 +76,16 @@ def test_the_demo_s_controls_unpacked_elsewhere_are_not_run_again(tmp_path):
 def test_a_trained_model_is_left_behind_and_not_trained_again(folder):
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
     source = {"scratch": {"vocabulary": 300, "config": SMALL}}
-    settings = {"source": source, "train": {"epochs": 1}, "search_space": {"learning_rate": [1.0e-2, 1.0e-3]}}
-    config |= {"models": ["dictionary", "bert-mini"], "seeds": [1, 2], "model_overrides": {"bert-mini": settings}}
+    settings = {
+        "source": source,
+        "train": {"epochs": 1},
+        "search_space": {"learning_rate": [1.0e-2, 1.0e-3]},
+    }
+    config |= {
+        "models": ["dictionary", "bert-mini"],
+        "seeds": [1, 2],
+        "model_overrides": {"bert-mini": settings},
+    }
     config |= {"timing": {"sentences": 1, "batch_sizes": [1], "repeats": 1}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     run(folder)
@@ -72,7 +100,9 @@ def test_a_trained_model_is_left_behind_and_not_trained_again(folder):
         assert not {"trial", "use_winner", "train", "predict", "time"} & changed.keys()
     weights = {name for name in below(whole) if "/model/" in name}
     assert below(whole) - below(bare) == weights
-    assert {name.split("/")[3] for name in weights} == {"seed1", "seed2"}, "the winner's weights are seed 1's"
+    assert {name.split("/")[3] for name in weights} == {"seed1", "seed2"}, (
+        "the winner's weights are seed 1's"
+    )
 
     again = ("--forcerun", "score")
     for fresh in (bare, whole):

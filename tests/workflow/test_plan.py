@@ -1,4 +1,6 @@
-"""`bioner plan` counts what Snakemake's dry-run counts: on an empty folder, and where part of a run is done."""
+"""`bioner plan` counts what Snakemake's dry-run counts: on an empty folder, and where part of a run
+is done.
+"""
 
 from pathlib import Path
 
@@ -58,16 +60,32 @@ def test_the_full_matrix_has_the_jobs_that_snakemake_counts(tmp_path):
 
 
 MATRICES = {
-    # The best of each family chosen on dev, votes, members that the run does not name, and a draft of another model's.
+    # The best of each family chosen on dev, votes, members that the run does not name, and a draft
+    # of another model's.
     "ensembles": {
         "datasets": ["BioRED", "JNLPBA"],
-        "models": ["dictionary", "best-union", "vote-of-six", "bert-large-cased", "llama-8b", "mistral-7b-head"],
+        "models": [
+            "dictionary",
+            "best-union",
+            "vote-of-six",
+            "bert-large-cased",
+            "llama-8b",
+            "mistral-7b-head",
+        ],
         "model_overrides": {"llama-8b": {"predict": {"draft": "biomedbert-large"}}},
         "seeds": [1, 2],
     },
-    "one decoding": {"models": ["mistral-7b", *ENCODERS], "decodings": ["free-paper"], "datasets": ["BC5CDR"]},
+    "one decoding": {
+        "models": ["mistral-7b", *ENCODERS],
+        "decodings": ["free-paper"],
+        "datasets": ["BC5CDR"],
+    },
     "controls": {"models": ["oracle", "all-o", "dictionary"]},
-    "one system": {"models": ["oracle", "deberta-v3-large"], "seeds": [7], "datasets": ["demo", "JNLPBA"]},
+    "one system": {
+        "models": ["oracle", "deberta-v3-large"],
+        "seeds": [7],
+        "datasets": ["demo", "JNLPBA"],
+    },
     "a folder of the user's": {
         "models": ["minilm", "llama-mini"],
         "datasets": ["demo"],

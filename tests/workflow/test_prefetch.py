@@ -1,4 +1,6 @@
-"""Models fetched before a run: one that cannot be had stops no other, and in the end all of these are named."""
+"""Models fetched before a run: one that cannot be had stops no other, and in the end all of these
+are named.
+"""
 
 import json
 
@@ -27,8 +29,15 @@ def test_all_models_are_asked_for_and_those_that_failed_are_named(tmp_path, monk
     catalogue = load_catalogue("models", load_config(read_yaml(DEFAULT_CONFIG), [DEFAULT_CONFIG]))
     sources = {name: catalogue[name]["source"] for name in MODELS}
     (tmp_path / "models").mkdir()
-    for name, source in sources.items():  # noted by a run before, whose cache was cleared; entries name commits
-        record = {"hub": source["hub"], "revision": source["revision"], "commit": source["revision"]}
+    for (
+        name,
+        source,
+    ) in sources.items():  # noted by a run before, whose cache was cleared; entries name commits
+        record = {
+            "hub": source["hub"],
+            "revision": source["revision"],
+            "commit": source["revision"],
+        }
         (tmp_path / f"models/{name}.json").write_text(json.dumps(record))
     cache(tmp_path / "home", sources["minilm"]["hub"], sources["minilm"]["revision"])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -42,6 +51,8 @@ def test_all_models_are_asked_for_and_those_that_failed_are_named(tmp_path, monk
     assert done.returncode != 0
     first, second, third, last = said.splitlines()
     for line, name in ((first, "bert-small"), (third, "smollm2-135m")):
-        assert line.startswith(f"bioner: {sources[name]['hub']}: found no model of this name in the cache")
+        assert line.startswith(
+            f"bioner: {sources[name]['hub']}: found no model of this name in the cache"
+        )
     assert second.startswith("snapshot minilm: {hub} at {revision}, ".format(**sources["minilm"]))
     assert last.startswith("bioner: prefetch: not fetched: bert-small smollm2-135m. ")

@@ -12,7 +12,12 @@ from tests.conftest import wait_for
 from tests.workflow.snakemake import REPOSITORY, run
 
 CELL = "results/tiny/bert-mini/seed42"
-SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
 
 
 def configured(folder: Path) -> None:
@@ -24,7 +29,9 @@ def configured(folder: Path) -> None:
 
 
 def shoot(folder: Path, whom: str) -> None:
-    """Start a run and kill -9, after some epochs, the training, or Snakemake and all that it started."""
+    """Start a run and kill -9, after some epochs, the training, or Snakemake and all that it
+    started.
+    """
     options = ["--directory", folder, "--configfile", folder / "tiny.yaml", "--cores", "1"]
     command = ["snakemake", "--snakefile", REPOSITORY / "Snakefile", *options, f"{CELL}/run.json"]
     run = forked.start(command, folder, folder / "said")
@@ -33,7 +40,9 @@ def shoot(folder: Path, whom: str) -> None:
         wait_for(lambda: len(list(checkpoints.glob("checkpoint-*/manifest.json"))) > 1)
         (training,) = forked.running("bioner")
         family = [] if whom == "training" else psutil.Process(run.pid).children(recursive=True)
-        for victim in [training] if whom == "training" else [psutil.Process(run.pid), training, *family]:
+        for victim in (
+            [training] if whom == "training" else [psutil.Process(run.pid), training, *family]
+        ):
             victim.kill()
         assert run.wait(300) != 0
     finally:
@@ -45,7 +54,8 @@ def test_a_run_that_was_shot_goes_on(folder, whom):
     configured(folder)
     shoot(folder, whom)
     left = sorted(
-        int(path.name.split("-")[1]) for path in (folder / CELL / ".training/checkpoints").glob("checkpoint-*")
+        int(path.name.split("-")[1])
+        for path in (folder / CELL / ".training/checkpoints").glob("checkpoint-*")
     )
     assert not (folder / CELL / "run.json").exists()
     if whom == "everything":
@@ -54,6 +64,10 @@ def test_a_run_that_was_shot_goes_on(folder, whom):
     record = json.loads((folder / CELL / "run.json").read_text())
     assert record["sessions"] == 2
     assert left[0] > 0
-    assert sorted(path.name for path in (folder / CELL).iterdir()) == ["history.csv", "model", "run.json"]
+    assert sorted(path.name for path in (folder / CELL).iterdir()) == [
+        "history.csv",
+        "model",
+        "run.json",
+    ]
     said = (folder / "logs/train/tiny/bert-mini/seed42.log").read_text()
     assert "going on from step" in said

@@ -1,4 +1,6 @@
-"""Real runs of the workflow on a corpus of a few sentences: partial reruns, and the demo cut down to seconds."""
+"""Real runs of the workflow on a corpus of a few sentences: partial reruns, and the demo cut down
+to seconds.
+"""
 
 import json
 import os
@@ -12,7 +14,8 @@ from bioner.io.checksums import sha256_of
 from tests.workflow.snakemake import dry_run, jobs, planned, run, snakemake
 
 SCORES = "results/tiny/dictionary/scores.csv"
-# Resamples and swaps; how many there are changes what intervals are worth, not how they are come by.
+# Resamples and swaps; how many there are changes what intervals are worth, not how they are come
+# by.
 FEW = {"scoring": {"bootstrap": 200}, "compare": {"resamples": 200}}
 
 
@@ -22,9 +25,13 @@ def test_one_cell_from_start_to_finish_and_what_makes_parts_of_it_run_again(fold
     assert planned(folder, SCORES) == {}, "a second call does nothing"
 
     changed = ("--config", "scoring={length_cuts: [1, 2, 3]}")
-    assert planned(folder, SCORES, *changed) == {"score": 1, "merge_scores": 1}, "a scoring option reruns scoring alone"
+    assert planned(folder, SCORES, *changed) == {"score": 1, "merge_scores": 1}, (
+        "a scoring option reruns scoring alone"
+    )
 
-    assert planned(folder, SCORES, "--config", f"mirror={folder}") == {}, "where files come from changes nothing"
+    assert planned(folder, SCORES, "--config", f"mirror={folder}") == {}, (
+        "where files come from changes nothing"
+    )
     catalogue = yaml.safe_load((folder / "datasets.yaml").read_text())
     catalogue["tiny"]["license"] = "another licence line"
     (folder / "datasets.yaml").write_text(yaml.safe_dump(catalogue))
@@ -45,7 +52,9 @@ def test_a_deleted_prediction_is_made_again_when_scoring_is_forced_or_scores_are
     assert (cell / "predictions.jsonl").read_bytes() == before
     assert planned(folder, SCORES) == {}
 
-    scores = pl.read_csv(folder / SCORES).filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    scores = pl.read_csv(folder / SCORES).filter(
+        scorer="semeval", scheme="strict", stratum="all", label="all"
+    )
     # The dictionary knows aspirin, tooth ache and severe head ache: all four test entities.
     assert scores.select("correct", "possible", "actual").row(0) == (4, 4, 4)
 
@@ -77,7 +86,11 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
     assert first.pop("provenance.csv") != again.pop("provenance.csv"), "it has the times"
     assert again == first
     strict = pl.read_csv(folder / "reports" / "table3_strict.csv").filter(length="all")
-    assert dict(strict.select("model", "f1").iter_rows()) == {"oracle": 100, "all-o": 0, "dictionary": 100}
+    assert dict(strict.select("model", "f1").iter_rows()) == {
+        "oracle": 100,
+        "all-o": 0,
+        "dictionary": 100,
+    }
 
 
 @pytest.mark.parametrize(
@@ -90,7 +103,12 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
 )
 def test_learned_models_go_through_every_stage(folder, corpus, models):
     """One epoch each: every stage, not every point of F1. (`make demo` is the whole, with both.)"""
-    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    small = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     train = {"sentences": 40, "epochs": 1}
     settings = {
         "bert-mini": {"source": {"scratch": {"config": small}}, "train": train},
@@ -107,9 +125,13 @@ def test_learned_models_go_through_every_stage(folder, corpus, models):
     run(folder)
     strict = pl.read_csv(folder / "reports" / "table3_strict.csv").filter(length="all")
     assert strict["model"].to_list() == models
-    compared = pl.read_csv(folder / "reports" / "significance.csv").filter(stratum="all", measure="f1")
+    compared = pl.read_csv(folder / "reports" / "significance.csv").filter(
+        stratum="all", measure="f1"
+    )
     both = [("primary", "llama-mini", "bert-mini", "constrained")] if len(models) > 1 else []
-    assert list(compared.select("family", "model", "baseline_model", "decoding").iter_rows()) == both
+    assert (
+        list(compared.select("family", "model", "baseline_model", "decoding").iter_rows()) == both
+    )
     timed = pl.read_csv(folder / "reports" / "table4_inference_time.csv")
     assert set(timed["model"]) == set(models)
     assert (timed["seconds_per_sample"] > 0).all()
@@ -127,22 +149,42 @@ def test_times_that_a_purge_of_scratch_makes_people_touch_are_no_reason_to_run(f
         f"{split}.txt": sha256_of(raw / f"{split}.txt") for split in ("train", "dev", "test")
     }
     later = time.time() + 60
-    for path in (raw, *raw.iterdir(), folder / "data/tiny/raw.json", folder / "data/tiny/train.jsonl"):
+    for path in (
+        raw,
+        *raw.iterdir(),
+        folder / "data/tiny/raw.json",
+        folder / "data/tiny/train.jsonl",
+    ):
         os.utime(path, (later, later))
     assert planned(folder, SCORES) == {}
 
 
 def test_a_training_is_known_by_its_record_and_not_by_the_times_of_its_weights(folder):
-    """Files as an earlier run left them, then the weights touched, then another training in their place."""
+    """Files as an earlier run left them, then the weights touched, then another training in their
+    place.
+    """
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(config | {"models": ["bert-mini"], "seeds": [42]}))
+    (folder / "tiny.yaml").write_text(
+        yaml.safe_dump(config | {"models": ["bert-mini"], "seeds": [42]})
+    )
     data, seed = folder / "data/tiny", folder / "results/tiny/bert-mini/seed42"
     for place in (data / "raw", seed / "model", seed / "direct"):
         place.mkdir(parents=True)
-    instances = [data / name for name in ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")]
+    instances = [
+        data / name
+        for name in ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")
+    ]
     record, raw = seed / "run.json", seed / "direct/raw.jsonl.gz"
     now = time.time()
-    made = [data / "raw", data / "raw.json", *instances, seed / "model", seed / "history.csv", record, raw]
+    made = [
+        data / "raw",
+        data / "raw.json",
+        *instances,
+        seed / "model",
+        seed / "history.csv",
+        record,
+        raw,
+    ]
     for age, path in enumerate(reversed([*made, seed / "direct/run.json"])):
         if not path.is_dir():
             path.write_text(path.name)
@@ -155,7 +197,9 @@ def test_a_training_is_known_by_its_record_and_not_by_the_times_of_its_weights(f
 
 
 def test_what_another_version_recorded_is_no_obstacle(folder):
-    """Files fetched by a workflow whose parameters were others are planned anew, not stumbled over."""
+    """Files fetched by a workflow whose parameters were others are planned anew, not stumbled
+    over.
+    """
     run(folder, "results/tiny/all-o/scores.csv")
     for record in (folder / ".snakemake" / "metadata").iterdir():
         known = json.loads(record.read_text())
@@ -167,20 +211,24 @@ def test_what_another_version_recorded_is_no_obstacle(folder):
 def test_ensembles_are_scored_and_compared_like_any_other_system(folder):
     """All-o has a vote and never wins: two of the other two are the majority."""
     members = ["oracle", "dictionary", "all-o"]
-    (folder / "models.yaml").write_text(yaml.safe_dump({"vote": {"family": "ensemble", "members": members}}))
+    (folder / "models.yaml").write_text(
+        yaml.safe_dump({"vote": {"family": "ensemble", "members": members}})
+    )
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
     config["catalogues"]["models"] = ["config/models.yaml", str(folder / "models.yaml")]
     config |= {"models": ["dictionary", "vote"], "seeds": [1, 2]}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     run(folder)
     scores = pl.read_csv(folder / "reports" / "scores.csv")
-    strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all").select("model", "seed", "f1")
+    strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all").select(
+        "model", "seed", "f1"
+    )
     (dictionary,) = strict.filter(model="dictionary")["f1"]
     assert strict.filter(model="vote").rows() == [("vote", 1, dictionary), ("vote", 2, dictionary)]
     compared = pl.read_csv(folder / "reports" / "significance.csv")
-    assert set(compared.select("model", "baseline_model", "baseline_seeds", "difference").rows()) == {
-        ("dictionary", "vote", 2, 0.0)
-    }
+    assert set(
+        compared.select("model", "baseline_model", "baseline_seeds", "difference").rows()
+    ) == {("dictionary", "vote", 2, 0.0)}
 
 
 def test_the_best_of_dev_are_chosen_for_ensembles_too(tmp_path):
@@ -195,11 +243,20 @@ def test_the_best_of_dev_are_chosen_for_ensembles_too(tmp_path):
         )
     )
     # Both members on dev, to choose them, and on test.
-    assert (planned["train"], planned["predict"], planned["select_best"], planned["ensemble"]) == (2, 4, 1, 1)
+    assert (planned["train"], planned["predict"], planned["select_best"], planned["ensemble"]) == (
+        2,
+        4,
+        1,
+        1,
+    )
 
 
-@pytest.mark.slow  # tests/golden holds tables and scores of these corpora against the paper's, in process
-@pytest.mark.skipif("BIONER_MIRROR" not in os.environ, reason="no real corpora: set BIONER_MIRROR to a mirror folder")
+# tests/golden holds tables and scores of these corpora against the paper's, in process
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "BIONER_MIRROR" not in os.environ,
+    reason="no real corpora: set BIONER_MIRROR to a mirror folder",
+)
 def test_real_corpora_with_the_controls_equal_the_paper_s_tables(tmp_path):
     overlay = {"datasets": ["JNLPBA", "BC5CDR"], "models": ["oracle", "all-o", "dictionary"], **FEW}
     (tmp_path / "real.yaml").write_text(yaml.safe_dump(overlay))
@@ -211,10 +268,20 @@ def test_real_corpora_with_the_controls_equal_the_paper_s_tables(tmp_path):
         assert set(counts["dataset"]) == {"JNLPBA", "BC5CDR"}
     scores = pl.read_csv(tmp_path / "reports" / "scores.csv")
     assert (
-        set(scores.filter(model="oracle")["recall"]) == set(scores.filter(model="oracle")["f1"].drop_nulls()) == {100.0}
+        set(scores.filter(model="oracle")["recall"])
+        == set(scores.filter(model="oracle")["f1"].drop_nulls())
+        == {100.0}
     )
-    assert set(scores.filter(model="all-o")["recall"]) == set(scores.filter(model="all-o")["f1"].drop_nulls()) == {0.0}
-    strict = scores.filter(model="dictionary", scorer="semeval", scheme="strict", stratum="all", label="all")
+    assert (
+        set(scores.filter(model="all-o")["recall"])
+        == set(scores.filter(model="all-o")["f1"].drop_nulls())
+        == {0.0}
+    )
+    strict = scores.filter(
+        model="dictionary", scorer="semeval", scheme="strict", stratum="all", label="all"
+    )
     for row in strict.iter_rows(named=True):
-        assert row["f1_ci_low"] < row["f1"] < row["f1_ci_high"], "both corpora have intervals by document"
+        assert row["f1_ci_low"] < row["f1"] < row["f1_ci_high"], (
+            "both corpora have intervals by document"
+        )
     assert 70 < strict.filter(dataset="BC5CDR")["f1"].item() < 71.5

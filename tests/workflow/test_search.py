@@ -1,4 +1,6 @@
-"""Hyper-parameter search as users meet it: trials, their winner, further seeds, a grid that grows and shrinks."""
+"""Hyper-parameter search as users meet it: trials, their winner, further seeds, a grid that grows
+and shrinks.
+"""
 
 import json
 import shutil
@@ -12,7 +14,12 @@ from tests.workflow.snakemake import planned, run, snakemake
 
 CELL = "results/tiny/bert-mini"
 RATES = [1.0e-3, 1.0e-2, 3.0e-3]
-SMALL = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
 
 
 @pytest.fixture
@@ -32,7 +39,11 @@ def one_trial(request, folder, cell) -> None:
 def with_rates(folder: Path, rates: list[float]) -> None:
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
     source = {"scratch": {"vocabulary": 300, "config": SMALL}}
-    settings = {"source": source, "train": {"epochs": 2, "batch_size": 2}, "search_space": {"learning_rate": rates}}
+    settings = {
+        "source": source,
+        "train": {"epochs": 2, "batch_size": 2},
+        "search_space": {"learning_rate": rates},
+    }
     config |= {"models": ["bert-mini"], "seeds": [1, 2], "model_overrides": {"bert-mini": settings}}
     config["timing"] = {"sentences": 1, "batch_sizes": [1], "repeats": 1}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
@@ -59,16 +70,24 @@ def test_three_trials_one_winner_and_its_values_under_the_other_seed(folder, cel
     (best,) = with_weights(cell)
     assert best == table["trial"][0], "losers lose their weights"
     for name in names:
-        assert pl.read_csv(cell / "trials" / name / "history.csv").height > 0, "and keep their history"
-    trial, first = (part / "model" / "model.safetensors" for part in (cell / "trials" / best, cell / "seed1"))
+        assert pl.read_csv(cell / "trials" / name / "history.csv").height > 0, (
+            "and keep their history"
+        )
+    trial, first = (
+        part / "model" / "model.safetensors" for part in (cell / "trials" / best, cell / "seed1")
+    )
     assert trial.samefile(first), "the winner is not trained again, and lies on the disk once"
 
     runs = [json.loads((cell / f"seed{seed}" / "run.json").read_text()) for seed in (1, 2)]
     assert [record["seed"] for record in runs] == [1, 2]
-    assert {record["settings"]["train"]["learning_rate"] for record in runs} == {table["learning_rate"][0]}
+    assert {record["settings"]["train"]["learning_rate"] for record in runs} == {
+        table["learning_rate"][0]
+    }
     assert (runs[0]["trial"]["name"], runs[1]["trial"]) == (best, None)
     cost = pl.read_csv(folder / "reports" / "cost.csv")
-    assert cost.filter(pl.col("stage") != "1000 sentences").select("seed", "stage", "trials").rows() == [
+    assert cost.filter(pl.col("stage") != "1000 sentences").select(
+        "seed", "stage", "trials"
+    ).rows() == [
         (1, "search", 3),
         (1, "train", None),
         (2, "train", None),
@@ -78,7 +97,9 @@ def test_three_trials_one_winner_and_its_values_under_the_other_seed(folder, cel
 
 
 @pytest.mark.parametrize("one_trial", [1.0e-2], indirect=True)
-@pytest.mark.parametrize("report", [[], pytest.param(["reports/cost.csv"], marks=pytest.mark.slow)], ids=["", "report"])
+@pytest.mark.parametrize(
+    "report", [[], pytest.param(["reports/cost.csv"], marks=pytest.mark.slow)], ids=["", "report"]
+)
 def test_a_grid_that_grows_tries_what_is_new_and_no_more(folder, cell, one_trial, report):
     targets = (f"{CELL}/scores.csv", *report)
     if report:
@@ -101,13 +122,19 @@ def test_a_grid_that_grows_by_a_better_trial_trains_every_seed_again(folder, cel
     with_rates(folder, [1.0e-2, 1.0e-9])
     done = run(folder, f"{CELL}/scores.csv")
     assert {
-        name: done[name] for name in ("trial", "search", "use_winner", "train", "predict", "score", "merge_scores")
+        name: done[name]
+        for name in ("trial", "search", "use_winner", "train", "predict", "score", "merge_scores")
     } == {
         **{"trial": 1, "search": 1, "use_winner": 1, "train": 1},
         **{"predict": 2, "score": 2, "merge_scores": 1},
     }
     for seed in (1, 2):
-        assert json.loads((cell / f"seed{seed}" / "run.json").read_text())["settings"]["train"]["learning_rate"] == 1e-2
+        assert (
+            json.loads((cell / f"seed{seed}" / "run.json").read_text())["settings"]["train"][
+                "learning_rate"
+            ]
+            == 1e-2
+        )
 
 
 def test_what_is_deleted_is_made_again_without_training(folder, cell):
@@ -128,8 +155,14 @@ def test_a_grid_that_shrinks_to_a_beaten_trial_says_what_to_do(folder, cell):
     configured = ("--configfile", str(folder / "tiny.yaml"), "--cores", "2")
     done = snakemake(folder, target, *configured)
     assert done.returncode == 1
-    assert "no weights: a trial that is no longer searched over had beaten it" in done.stdout + done.stderr
-    assert f"Remove this folder and {CELL}/winner.json, and run the same command again" in done.stdout + done.stderr
+    assert (
+        "no weights: a trial that is no longer searched over had beaten it"
+        in done.stdout + done.stderr
+    )
+    assert (
+        f"Remove this folder and {CELL}/winner.json, and run the same command again"
+        in done.stdout + done.stderr
+    )
     shutil.rmtree(cell / "trials" / "lr1e-09")
     (cell / "winner.json").unlink()
     run(folder, target)

@@ -13,9 +13,7 @@ try:
     SITE = site_of(
         {
             name: default.raw
-            for name, default in (
-                workflow.resource_settings.default_resources or {}
-            ).items()
+            for name, default in (workflow.resource_settings.default_resources or {}).items()
         }
     )
 except InputError as error:
@@ -34,9 +32,7 @@ def get_resources(gpus, most=None):
 
     def growing(name):
         base = get_resource(name)
-        return lambda wildcards, attempt: grown(
-            base(wildcards), attempt, SITE.get(f"max_{name}")
-        )
+        return lambda wildcards, attempt: grown(base(wildcards), attempt, SITE.get(f"max_{name}"))
 
     def slurm(name):
         return lambda wildcards: request(SITE, count(wildcards)).get(name)

@@ -41,9 +41,7 @@ ABSENT = {
     if (why := why_absent(name, DATASETS[name], MIRROR, Path(out("data"))))
 }
 NOTICES = {
-    name: DATASETS[name]["notice"]
-    for name in config["datasets"]
-    if DATASETS[name]["notice"]
+    name: DATASETS[name]["notice"] for name in config["datasets"] if DATASETS[name]["notice"]
 }
 if workflow.is_main_process:
     for name, note in [*ABSENT.items(), *NOTICES.items()]:
@@ -65,18 +63,13 @@ os.environ.update(
     # Reports leave out what another configuration trained.
     BIONER_MODELS=json.dumps(
         {
-            name: MODELS[name]
-            | ({} if config["run_search"] else {"search_space": None})
+            name: MODELS[name] | ({} if config["run_search"] else {"search_space": None})
             for name in config["models"]
             if MATRIX.is_trained(name)
         }
     ),
     **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
-    **(
-        {"HF_HOME": str(Path(config["hf_home"]).expanduser())}
-        if config["hf_home"]
-        else {}
-    ),
+    **({"HF_HOME": str(Path(config["hf_home"]).expanduser())} if config["hf_home"] else {}),
 )
 # Jobs on other nodes find models in the cache or fail at once; `prefetch` fills it where there is a network.
 # They need no token then, and Snakemake writes all variables into a job's log where it is to be --verbose.

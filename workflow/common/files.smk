@@ -51,11 +51,7 @@ def get_documents_checksum(wildcards):
 
 def get_snapshot(wildcards):
     """What is known of the model's weights in the cache, where they are the hub's."""
-    return (
-        out(f"models/{wildcards.model}.json")
-        if from_hub(MODELS[wildcards.model])
-        else []
-    )
+    return out(f"models/{wildcards.model}.json") if from_hub(MODELS[wildcards.model]) else []
 
 
 def get_snapshots():
@@ -78,7 +74,9 @@ def get_prefetch_commands():
         f'{get_download_command(name)} || {{ [ $? -lt 128 ] || exit; failed="$failed {name}"; }}'
         for name in MATRIX.downloaded()
     ]
-    message = "bioner: prefetch: not fetched:$failed. The lines above say why; then run the same again."
+    message = (
+        "bioner: prefetch: not fetched:$failed. The lines above say why; then run the same again."
+    )
     ending = f'[ -z "$failed" ] || {{ echo "{message}"; exit 1; }}'
     return "\n".join(["failed=", *asking, ending])
 
@@ -134,16 +132,13 @@ def get_run_scores(wildcards):
 
 def get_headline_file(name, dataset, model, seed, part=""):
     """A file of one seed, under the decoding its model is compared by."""
-    return result(
-        layout.run_path(name, dataset, model, seed, MATRIX.headline(model), part)
-    )
+    return result(layout.run_path(name, dataset, model, seed, MATRIX.headline(model), part))
 
 
 def get_headline_predictions(dataset, model):
     """Test predictions a model is compared by, one file per seed."""
     return [
-        get_headline_file(layout.PREDICTIONS, dataset, model, seed)
-        for seed in MATRIX.seeds(model)
+        get_headline_file(layout.PREDICTIONS, dataset, model, seed) for seed in MATRIX.seeds(model)
     ]
 
 

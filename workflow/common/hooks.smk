@@ -84,9 +84,7 @@ def report_what_is_there():
         *("--prices", job.params.prices),
         *" ".join([*job.params.datasets, *job.params.models]).split(),
     ]
-    done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no word"])[-1]
         logger.error(f"No report of what is there: {said}")

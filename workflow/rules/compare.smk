@@ -20,9 +20,7 @@ rule select_best:
 rule ensemble:
     input:
         gold=get_gold,
-        members=lambda wildcards: [
-            path for *_, path in get_member_predictions(wildcards)
-        ],
+        members=lambda wildcards: [path for *_, path in get_member_predictions(wildcards)],
         selection=lambda wildcards: (
             result(layout.dataset_path(layout.SELECTION))
             if MATRIX.chooses_members(wildcards.model)

@@ -18,9 +18,7 @@ rule predict:
         **get_resources("predict_gpus"),
     params:
         entry=lambda wildcards: to_json(prediction_settings(MODELS[wildcards.model])),
-        weights=lambda wildcards, input: (
-            f"--weights {input.weights}" if input.weights else ""
-        ),
+        weights=lambda wildcards, input: (f"--weights {input.weights}" if input.weights else ""),
         draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
     message:
         "Predicting {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, {wildcards.decoding}"

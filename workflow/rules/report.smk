@@ -20,9 +20,7 @@ REPORTS = [
 
 rule report:
     input:
-        lambda wildcards: expand(
-            out("data/{dataset}/stats.csv"), dataset=get_available_datasets()
-        ),
+        lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=get_available_datasets()),
         lambda wildcards: expand(
             result(layout.cell_path(layout.SCORES)),
             dataset=get_available_datasets(),
@@ -67,11 +65,7 @@ rule report:
         models=[f"--model {name}" for name in config["models"]],
         notices=to_json(NOTICES),
         left_out=lambda wildcards: to_json(
-            {
-                name: note
-                for name, note in ABSENT.items()
-                if name not in get_available_datasets()
-            }
+            {name: note for name, note in ABSENT.items() if name not in get_available_datasets()}
         ),
         prices=to_json(config["prices"]),
     message:

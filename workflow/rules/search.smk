@@ -21,12 +21,9 @@ rule trial:
         entry=lambda wildcards: to_json(
             training_settings(trials_of(MODELS[wildcards.model])[wildcards.trial])
         ),
-        snapshot=lambda wildcards, input: (
-            f"--snapshot {input.snapshot}" if input.snapshot else ""
-        ),
+        snapshot=lambda wildcards, input: (f"--snapshot {input.snapshot}" if input.snapshot else ""),
         over=lambda wildcards: [
-            f"--searched {name}"
-            for name in sorted(MODELS[wildcards.model]["search_space"])
+            f"--searched {name}" for name in sorted(MODELS[wildcards.model]["search_space"])
         ],
         seed=config["seeds"][0],
     message:

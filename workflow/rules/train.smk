@@ -19,12 +19,8 @@ rule train:
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
-        winner=lambda wildcards, input: (
-            f"--winner {input.winner}" if input.winner else ""
-        ),
-        snapshot=lambda wildcards, input: (
-            f"--snapshot {input.snapshot}" if input.snapshot else ""
-        ),
+        winner=lambda wildcards, input: (f"--winner {input.winner}" if input.winner else ""),
+        snapshot=lambda wildcards, input: (f"--snapshot {input.snapshot}" if input.snapshot else ""),
         entry=lambda wildcards: to_json(training_settings(MODELS[wildcards.model])),
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"

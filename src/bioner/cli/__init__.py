@@ -1,4 +1,6 @@
-"""`bioner <stage>`: one command a stage. Reads files, calls the stage's function, writes files; no logic of its own."""
+"""`bioner <stage>`: one command a stage. Reads files, calls the stage's function, writes files; no
+logic of its own.
+"""
 
 import logging
 import os
@@ -25,14 +27,23 @@ from bioner.cli import (
 from bioner.errors import InputError, Interrupted, reason_of, unsecret
 from bioner.io.files import full_disk
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 COMMANDS = {}
 for command in (
     *(corpora.fetch, corpora.normalize, corpora.validate),
     models.download_model,
     *(training.train, training.search, training.use_winner, training.merge),
     *(systems.predict, systems.time, systems.realign, systems.tag),
-    *(scores.score, scores.merge_scores, scores.compare, scores.compare_all, scores.select_best, scores.ensemble),
+    *(
+        scores.score,
+        scores.merge_scores,
+        scores.compare,
+        scores.compare_all,
+        scores.select_best,
+        scores.ensemble,
+    ),
     *(reports.report, reports.summary),
     planning.plan,
     reproduction.verify_reproduction,
@@ -44,7 +55,9 @@ for command in (
 
 
 def main() -> None:
-    """Run a command; bad input or usage ends with one line on stderr and exit code 2, Ctrl-C at a question with 130."""
+    """Run a command; bad input or usage ends with one line on stderr and exit code 2, Ctrl-C at a
+    question with 130.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     _quiet_libraries()
     given = sys.argv[1:]
@@ -68,7 +81,11 @@ def main() -> None:
             getattr(error, "filename", None) or "system",
             getattr(error, "strerror", None) or reason_of(error),
         )
-        remedy = "Make room, then run the same again." if full else "Check the path and who may write there."
+        remedy = (
+            "Make room, then run the same again."
+            if full
+            else "Check the path and who may write there."
+        )
         _end(2, f"{place}: {found.rstrip('.')}. {remedy}")
     if code or not given:
         raise SystemExit(code or 2)
@@ -80,7 +97,9 @@ def _end(code: int, said: str) -> NoReturn:
 
 
 def _usage(error: TyperException, given: list[str]) -> str:
-    """What is wrong with the arguments, on one line, and the command whose help tells what is right."""
+    """What is wrong with the arguments, on one line, and the command whose help tells what is
+    right.
+    """
     command = given[0] if given and given[0] in COMMANDS else ""
     said = " ".join(error.format_message().split()).rstrip(".")
     said = said[:1].lower() + said[1:]

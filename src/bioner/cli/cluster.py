@@ -16,25 +16,40 @@ PROFILE = REPOSITORY / "profiles" / "slurm"
 def doctor(
     config: Config = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder whose file system is tested, in place of the configuration's.")
+        Path | None,
+        typer.Option(help="Folder whose file system is tested, in place of the configuration's."),
     ] = None,
-    gpus: Annotated[int | None, typer.Option(min=0, help="How many GPUs this machine is to have.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="As on a compute node: only the cache.")] = False,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="How many GPUs this machine is to have.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="As on a compute node: only the cache.")
+    ] = False,
     profile: Annotated[Path, typer.Option(help="Folder of the Snakemake profile.")] = PROFILE,
 ) -> None:
-    """What a run needs of this machine, a line a check: ok, FAIL with what to do, or skip with why."""
+    """What a run needs of this machine, a line a check: ok, FAIL with what to do, or skip with
+    why.
+    """
     from bioner.settings.config import DEFAULT_CONFIG
     from bioner.settings.matrix import load_matrix
 
     settings = settings_of(config)
-    load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])  # a name that is unknown is no matter of the machine
+    load_matrix(
+        settings, [DEFAULT_CONFIG, *(config or [])]
+    )  # a name that is unknown is no matter of the machine
     out = out or Path(settings["out"])
     if out.exists() and not out.is_dir():
-        raise InputError("--out", f"{out}, which is a file", "a folder", "Name the folder that results go to.")
+        raise InputError(
+            "--out", f"{out}, which is a file", "a folder", "Name the folder that results go to."
+        )
     if not (profile / "config.yaml").is_file():
-        raise InputError("--profile", f"no config.yaml in {profile}", "a folder with one", "Check the path.")
+        raise InputError(
+            "--profile", f"no config.yaml in {profile}", "a folder with one", "Check the path."
+        )
     if settings["hf_home"]:
-        os.environ["HF_HOME"] = str(Path(settings["hf_home"]).expanduser())  # before anything loads the hub's library
+        os.environ["HF_HOME"] = str(
+            Path(settings["hf_home"]).expanduser()
+        )  # before anything loads the hub's library
     within_job = settings["offline"] is None and "SLURM_JOB_ID" in os.environ
     if offline or settings["offline"] or within_job:
         os.environ["HF_HUB_OFFLINE"] = "1"

@@ -16,7 +16,9 @@ def fetch(
     dataset: str,
     out: Out,
     mirror: Path | None = None,
-    record: Annotated[Path | None, typer.Option(help="Where to note the checksum of every raw file.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Where to note the checksum of every raw file.")
+    ] = None,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
@@ -32,7 +34,9 @@ def fetch(
     if entry is None and dataset in (
         planned := json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
     ):
-        entry = json.dumps(planned[dataset])  # as the workflow has it; where files come from is no parameter of a rule
+        entry = json.dumps(
+            planned[dataset]
+        )  # as the workflow has it; where files come from is no parameter of a rule
     found = entry_of("datasets", dataset, settings, entry)
     files = fetch(dataset, found, out, mirror_of(settings, mirror))
     if record:
@@ -43,7 +47,9 @@ def normalize(
     dataset: str,
     raw: Annotated[Path, typer.Option(help="Folder of the raw files.")],
     out: Out,
-    show_restricted_text: Annotated[bool, typer.Option(help="Messages may show text not to be redistributed.")] = False,
+    show_restricted_text: Annotated[
+        bool, typer.Option(help="Messages may show text not to be redistributed.")
+    ] = False,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
@@ -55,13 +61,21 @@ def normalize(
     # The workflow names them here: its rules hand over nothing that does not change a result.
     closed = is_closed(described) or dataset in os.environ.get("BIONER_CLOSED", "").split(",")
     normalize(
-        dataset, described, raw, out, show_restricted_text or dataset in settings["show_restricted_text"] or not closed
+        dataset,
+        described,
+        raw,
+        out,
+        show_restricted_text or dataset in settings["show_restricted_text"] or not closed,
     )
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(help="Instances or predictions (JSON Lines, plain or .gz).")],
-    gold: Annotated[Path | None, typer.Option(help="Instances that predictions are held against.")] = None,
+    file: Annotated[
+        Path, typer.Argument(help="Instances or predictions (JSON Lines, plain or .gz).")
+    ],
+    gold: Annotated[
+        Path | None, typer.Option(help="Instances that predictions are held against.")
+    ] = None,
 ) -> None:
     """Every broken invariant of an instance or prediction file, with its line."""
     from bioner.data.instances import read_instances
@@ -71,6 +85,8 @@ def validate(
     for fault in faults:
         typer.echo(fault)
     if faults:
-        remedy = f"Remake the file with `bioner {'normalize' if kind == 'instances' else 'realign'}`."
+        remedy = (
+            f"Remake the file with `bioner {'normalize' if kind == 'instances' else 'realign'}`."
+        )
         raise InputError(file, f"{len(faults)} broken invariants in {count} {kind}", "none", remedy)
     typer.echo(f"{file}: {count} {kind}, all sound")

@@ -18,7 +18,9 @@ def download_model(
     config: Config = None,
     entry: Entry = None,
 ) -> None:
-    """Fetch a model of the hub into the cache (HF_HOME), and note the commit that trainings are to use."""
+    """Fetch a model of the hub into the cache (HF_HOME), and note the commit that trainings are to
+    use.
+    """
     from bioner.io.files import write_json
     from bioner.models.snapshots import fetch_again, fetch_snapshot, read_snapshot
 
@@ -36,4 +38,6 @@ def download_model(
     if record != known:
         write_json(out, record)
     size = sum(record["files"].values()) / 2**30
-    log.info("snapshot %s: %s at %s, %.1f GiB in the cache", model, record["hub"], record["commit"], size)
+    log.info(
+        "snapshot %s: %s at %s, %.1f GiB in the cache", model, record["hub"], record["commit"], size
+    )

@@ -13,11 +13,18 @@ from bioner.settings.catalogue import complete_entry, find, load_catalogue
 from bioner.settings.config import DEFAULT_CONFIG, REPOSITORY, Tree, load_config, merged
 from bioner.settings.yaml_files import read_yaml
 
-Config = Annotated[list[Path] | None, typer.Option("--config", help="Overlay of config/config.yaml; may be repeated.")]
-Entry = Annotated[str | None, typer.Option("--entry", help="The catalogue entry as JSON, in place of the catalogue's.")]
+Config = Annotated[
+    list[Path] | None,
+    typer.Option("--config", help="Overlay of config/config.yaml; may be repeated."),
+]
+Entry = Annotated[
+    str | None,
+    typer.Option("--entry", help="The catalogue entry as JSON, in place of the catalogue's."),
+]
 Gold = Annotated[Path, typer.Option(help="Instances (JSON Lines, plain or .gz).")]
 LengthCuts = Annotated[
-    list[int] | None, typer.Option("--length-cut", min=1, help="Upper end of a length bucket; may be repeated.")
+    list[int] | None,
+    typer.Option("--length-cut", min=1, help="Upper end of a length bucket; may be repeated."),
 ]
 Out = Annotated[Path, typer.Option(help="Where to write.")]
 
@@ -35,7 +42,10 @@ def entry_of(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
     """The entry handed over as JSON, or the catalogue's of that name."""
     if entry is None:
         return find(
-            load_catalogue(kind, settings), name, kind.removesuffix("s"), REPOSITORY / "config" / f"{kind}.yaml"
+            load_catalogue(kind, settings),
+            name,
+            kind.removesuffix("s"),
+            REPOSITORY / "config" / f"{kind}.yaml",
         )
     return complete_entry(kind, name, json_object("--entry", entry))
 
@@ -44,27 +54,46 @@ def json_object(option: str, text: str) -> Tree:
     """What an option or environment variable holds as JSON; InputError where it is no object."""
     content = parse_json(text, option)
     if not isinstance(content, dict):
-        raise InputError(option, f"a {type(content).__name__}", "a JSON object", "Quote it for the shell.")
+        raise InputError(
+            option, f"a {type(content).__name__}", "a JSON object", "Quote it for the shell."
+        )
     return content
 
 
 def keep_apart(out: Path, *others: Path | None, option: str = "--out") -> None:
-    """InputError where an output is none to write, or would overwrite what it is made from or another output.
+    """InputError where an output is none to write, or would overwrite what it is made from or
+    another output.
 
     A folder among the others is an input with all that lies in it.
     """
     if out.is_dir():
-        raise InputError(out, "a folder", "a file to write", f"Check the path: {option} names a file in it.")
+        raise InputError(
+            out, "a folder", "a file to write", f"Check the path: {option} names a file in it."
+        )
     if out.exists() and not out.is_file():
-        raise InputError(out, "a device or pipe", "a regular file to write", f"Choose another {option}.")
+        raise InputError(
+            out, "a device or pipe", "a regular file to write", f"Choose another {option}."
+        )
     place = out.resolve()
     if any(place.is_relative_to(path.resolve()) for path in others if path):
-        raise InputError(out, "an input or another output", "a file of its own", f"Choose another {option}.")
+        raise InputError(
+            out, "an input or another output", "a file of its own", f"Choose another {option}."
+        )
     parent = next(folder for folder in place.parents if folder.exists())
     if not parent.is_dir():
-        raise InputError(out, f"{parent.name}, which is a file,", "a folder to write in", f"Choose another {option}.")
+        raise InputError(
+            out,
+            f"{parent.name}, which is a file,",
+            "a folder to write in",
+            f"Choose another {option}.",
+        )
     if not os.access(parent, os.W_OK):
-        raise InputError(out, "a folder that you may not write in", "one that you may", f"Choose another {option}.")
+        raise InputError(
+            out,
+            "a folder that you may not write in",
+            "one that you may",
+            f"Choose another {option}.",
+        )
 
 
 def each_once(option: str, files: Sequence[Path]) -> None:

@@ -13,15 +13,22 @@ from bioner.settings.matrix import load_matrix
 
 def plan(
     config: Config = None,
-    data: Annotated[Path | None, typer.Option(help="Folder DATASET/stats.csv; the configuration's by default.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder DATASET/stats.csv; the configuration's by default.")
+    ] = None,
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs that are busy at once.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Jobs that run at once.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Also write the table, a row a corpus, model and rule (.csv).")
+        Path | None,
+        typer.Option(help="Also write the table, a row a corpus, model and rule (.csv)."),
     ] = None,
-    limit: Annotated[float | None, typer.Option(min=0, help="Exit with 1 where more GPU-hours are expected.")] = None,
+    limit: Annotated[
+        float | None, typer.Option(min=0, help="Exit with 1 where more GPU-hours are expected.")
+    ] = None,
 ) -> None:
-    """What a run would take, before anything runs: jobs, GPU-hours, wall time, space and files, from stated costs."""
+    """What a run would take, before anything runs: jobs, GPU-hours, wall time, space and files,
+    from stated costs.
+    """
     from bioner.corpora.fetching.sources import mirror_of, why_absent
     from bioner.io.tables import check_table, write_table
     from bioner.ops.planning.format import hours, notes, text_of
@@ -33,11 +40,17 @@ def plan(
         check_table(out)
         keep_apart(out, *(config or []))
     if data is not None and not data.is_dir():
-        raise InputError(data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path.")
+        raise InputError(
+            data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path."
+        )
     matrix = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
     folder = Path(settings["out"])
     mirror = mirror_of(settings)
-    absent = [name for name in settings["datasets"] if why_absent(name, matrix.datasets[name], mirror, folder / "data")]
+    absent = [
+        name
+        for name in settings["datasets"]
+        if why_absent(name, matrix.datasets[name], mirror, folder / "data")
+    ]
     # As the workflow's get_available_datasets: before the first report the whole matrix is planned.
     present = [name for name in settings["datasets"] if name not in absent]
     reported = (folder / "reports" / "report.html").exists()
@@ -49,7 +62,10 @@ def plan(
     said = notes(settings, sizes, found, [name for name in absent if name in planned])
     typer.echo("\n".join(["", text_of(found, settings.get("prices")), "", *said]))
     if limit is not None and found.not_stated:
-        typer.echo(f"bioner: --limit: nothing is known of the hours of {', '.join(found.not_stated)}.", err=True)
+        typer.echo(
+            f"bioner: --limit: nothing is known of the hours of {', '.join(found.not_stated)}.",
+            err=True,
+        )
     if limit is not None and found.gpu_hours.expected > limit:
         what = hours(found.gpu_hours, "GPU-hours", bool(found.not_stated))
         typer.echo(f"bioner: --limit: {what}; that is more than {limit:g}.", err=True)

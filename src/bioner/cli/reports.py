@@ -17,11 +17,18 @@ def report(
     out: Out,
     dataset: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
-    notices: Annotated[str | None, typer.Option(help="Notices of corpora as JSON, for those of the catalogue.")] = None,
-    left_out: Annotated[str, typer.Option(help="Corpora that were left out, and why, as JSON.")] = "{}",
+    notices: Annotated[
+        str | None, typer.Option(help="Notices of corpora as JSON, for those of the catalogue.")
+    ] = None,
+    left_out: Annotated[
+        str, typer.Option(help="Corpora that were left out, and why, as JSON.")
+    ] = "{}",
     failed: Annotated[str, typer.Option(help="Jobs that failed, and their logs, as JSON.")] = "{}",
     prices: Annotated[
-        str | None, typer.Option(help="gpu_hour, cpu_hour and currency as JSON, for those of the configuration.")
+        str | None,
+        typer.Option(
+            help="gpu_hour, cpu_hour and currency as JSON, for those of the configuration."
+        ),
     ] = None,
     config: Config = None,
 ) -> None:
@@ -42,26 +49,38 @@ def report(
         told = json_object("--notices", notices)
     left, broken = json_object("--left-out", left_out), json_object("--failed", failed)
     if not all(isinstance(log, str) for log in broken.values()):
-        raise InputError("--failed", "a log that is no text", "paths, by job", "Quote it for the shell.")
+        raise InputError(
+            "--failed", "a log that is no text", "paths, by job", "Quote it for the shell."
+        )
     paid = settings["prices"] if prices is None else json_object("--prices", prices)
     made = json_object("BIONER_MODELS", os.environ.get("BIONER_MODELS", "{}"))
     if config:
         searching = {} if settings["run_search"] else {"search_space": None}
-        made = {name: entry | searching for name, entry in load_catalogue("models", settings).items()}
-    expected = {name: expected_of(complete_entry("models", name, entry)) for name, entry in made.items()}
+        made = {
+            name: entry | searching for name, entry in load_catalogue("models", settings).items()
+        }
+    expected = {
+        name: expected_of(complete_entry("models", name, entry)) for name, entry in made.items()
+    }
 
     def may_show(name: str) -> bool:
         """Where the workflow has not said which corpora are closed, one of unknown terms is."""
         if closed is not None:
             return name not in closed.split(",")
-        return name in settings["show_restricted_text"] or (name in catalogue and not is_closed(catalogue[name]))
+        return name in settings["show_restricted_text"] or (
+            name in catalogue and not is_closed(catalogue[name])
+        )
 
     about = ReportContext(left, broken, expected)
     report(results, data, out, dataset or [], model or [], told, about, paid, may_show)
 
 
-def summary(reports: Annotated[Path, typer.Argument(help="Folder that `bioner report` wrote.")]) -> None:
+def summary(
+    reports: Annotated[Path, typer.Argument(help="Folder that `bioner report` wrote.")],
+) -> None:
     """Strict and relaxed scores of a finished report, on the terminal."""
     from bioner.reporting.summary import summary
 
-    typer.echo(f"\n{summary(reports)}\n\nReports: {reports}/ (start with {reports / 'report.html'})")
+    typer.echo(
+        f"\n{summary(reports)}\n\nReports: {reports}/ (start with {reports / 'report.html'})"
+    )

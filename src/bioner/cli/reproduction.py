@@ -12,17 +12,31 @@ from bioner.errors import InputError
 def verify_reproduction(
     results: Annotated[Path, typer.Option(help="Folder DATASET/MODEL/….")],
     data: Annotated[Path, typer.Option(help="Folder DATASET/stats.csv and test.jsonl.")],
-    out: Annotated[Path | None, typer.Option(help="A CSV file for every number with its verdict.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where any number fails.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="A CSV file for every number with its verdict.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where any number fails.")
+    ] = False,
 ) -> None:
     """Pass, fail or not run for every number of the paper's tables; from kept files alone."""
     from bioner.io.tables import check_table, write_table
-    from bioner.reporting.reproduction import DATASETS, MODELS, reproduction_summary, reproduction_table
+    from bioner.reporting.reproduction import (
+        DATASETS,
+        MODELS,
+        reproduction_summary,
+        reproduction_table,
+    )
     from bioner.results.load import ReportContext, load_results
 
-    for folder, what in ((results, "results folder DATASET/MODEL/…"), (data, "data folder DATASET/…")):
+    for folder, what in (
+        (results, "results folder DATASET/MODEL/…"),
+        (data, "data folder DATASET/…"),
+    ):
         if not folder.is_dir():
-            raise InputError(folder, "no such folder", f"a {what}", "Check the path, or run the pipeline first.")
+            raise InputError(
+                folder, "no such folder", f"a {what}", "Check the path, or run the pipeline first."
+            )
     if out is not None:
         keep_apart(out, results, data)
         check_table(out)

@@ -13,7 +13,9 @@ from bioner.errors import InputError
 log = logging.getLogger(__name__)
 
 MOST = 1_000_000  # resamples; every one is kept until the percentiles are taken
-Resamples = Annotated[int, typer.Option(min=1, max=MOST, help="Of the bootstrap and of approximate randomisation.")]
+Resamples = Annotated[
+    int, typer.Option(min=1, max=MOST, help="Of the bootstrap and of approximate randomisation.")
+]
 ResamplingSeed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
 
 
@@ -32,12 +34,19 @@ def score(
         typer.Option(help="Training instances: adds seen and unseen mentions, and new sentences."),
     ] = None,
     alignment: Annotated[
-        Path | None, typer.Option(help="What `realign` wrote beside the predictions: adds scores without its repair.")
+        Path | None,
+        typer.Option(
+            help="What `realign` wrote beside the predictions: adds scores without its repair."
+        ),
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, max=MOST, help="Resamples for the intervals of F1.")] = 0,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, max=MOST, help="Resamples for the intervals of F1.")
+    ] = 0,
     bootstrap_seed: ResamplingSeed = 0,
 ) -> None:
-    """One prediction file scored in every way: official, by length, the paper's, other conventions."""
+    """One prediction file scored in every way: official, by length, the paper's, other
+    conventions.
+    """
     from bioner.data.instances import read_instances, read_predictions
     from bioner.io.tables import write_table
     from bioner.realignment.realign import read_orphans
@@ -66,7 +75,9 @@ def score(
     write_table(out, table)
 
 
-def merge_scores(scores: Annotated[list[Path], typer.Argument(help="Score files.")], out: Out) -> None:
+def merge_scores(
+    scores: Annotated[list[Path], typer.Argument(help="Score files.")], out: Out
+) -> None:
     """The score files of a cell as one."""
     from bioner.io.tables import write_table
     from bioner.scoring.score import concat_scores, read_scores
@@ -78,8 +89,12 @@ def merge_scores(scores: Annotated[list[Path], typer.Argument(help="Score files.
 
 def compare(
     gold: Gold,
-    pred: Annotated[list[Path], typer.Option(help="Predictions of one system; again for each seed.")],
-    versus: Annotated[list[Path], typer.Option(help="Predictions of the other; again for each seed.")],
+    pred: Annotated[
+        list[Path], typer.Option(help="Predictions of one system; again for each seed.")
+    ],
+    versus: Annotated[
+        list[Path], typer.Option(help="Predictions of the other; again for each seed.")
+    ],
     out: Out,
     dataset: str | None = None,
     model: str | None = None,
@@ -98,7 +113,10 @@ def compare(
 def compare_all(
     gold: Gold,
     system: Annotated[
-        list[str], typer.Option(help="MODEL:DECODING=predictions; again for each system and each of its seeds.")
+        list[str],
+        typer.Option(
+            help="MODEL:DECODING=predictions; again for each system and each of its seeds."
+        ),
     ],
     out: Out,
     dataset: str | None = None,
@@ -113,7 +131,9 @@ def compare_all(
         model, colon, decoding = name.partition(":")
         if not (model and colon and decoding):
             expected = "MODEL:DECODING=FILE"
-            raise InputError("--system", repr(text), expected, "For example bert-mini:direct=predictions.jsonl.")
+            raise InputError(
+                "--system", repr(text), expected, "For example bert-mini:direct=predictions.jsonl."
+            )
         systems.setdefault((model, decoding), []).append(path)
     if len(systems) < 2:
         raise InputError("--system", f"{len(systems)} system", "at least two", "Name another.")
@@ -123,8 +143,12 @@ def compare_all(
 
 def select_best(
     out: Out,
-    encoder: Annotated[list[Path] | None, typer.Option(help="Dev scores of an encoder; again for each.")] = None,
-    llm: Annotated[list[Path] | None, typer.Option(help="Dev scores of an LLM; again for each.")] = None,
+    encoder: Annotated[
+        list[Path] | None, typer.Option(help="Dev scores of an encoder; again for each.")
+    ] = None,
+    llm: Annotated[
+        list[Path] | None, typer.Option(help="Dev scores of an LLM; again for each.")
+    ] = None,
 ) -> None:
     """The best encoder and the best LLM by strict F1 on dev."""
     from bioner.io.tables import write_table
@@ -132,7 +156,9 @@ def select_best(
 
     candidates = {family: paths for family, paths in (("encoder", encoder), ("llm", llm)) if paths}
     if not candidates:
-        raise InputError("select-best", "no score file", "--encoder or --llm", "Name dev/scores.csv files.")
+        raise InputError(
+            "select-best", "no score file", "--encoder or --llm", "Name dev/scores.csv files."
+        )
     files = [path for paths in candidates.values() for path in paths]
     keep_apart(out, *files)
     each_once("select-best", files)
@@ -142,10 +168,15 @@ def select_best(
 def ensemble(
     gold: Gold,
     out: Out,
-    combine: Annotated[Literal["vote", "union", "intersection"], typer.Option(help="What becomes of the spans.")],
-    pred: Annotated[list[Path] | None, typer.Option(help="Predictions of a member; again for each.")] = None,
+    combine: Annotated[
+        Literal["vote", "union", "intersection"], typer.Option(help="What becomes of the spans.")
+    ],
+    pred: Annotated[
+        list[Path] | None, typer.Option(help="Predictions of a member; again for each.")
+    ] = None,
     candidate: Annotated[
-        list[str] | None, typer.Option(help="MODEL=predictions: a member where --selection has it chosen.")
+        list[str] | None,
+        typer.Option(help="MODEL=predictions: a member where --selection has it chosen."),
     ] = None,
     selection: Annotated[Path | None, typer.Option(help="What `select` wrote.")] = None,
 ) -> None:
@@ -163,21 +194,29 @@ def ensemble(
     each_once("ensemble", files)
     if (selection is None) != (not candidates):
         expected = "--selection with --candidate"
-        raise InputError("ensemble", "one of them alone", expected, "Give both, or members by --pred.")
+        raise InputError(
+            "ensemble", "one of them alone", expected, "Give both, or members by --pred."
+        )
     members = list(pred or [])
     if selection is not None:
         chosen = chosen_of(read_selection(selection), candidates, selection)
         members += [candidates[model] for model in chosen]
     if len(members) < 2:
-        raise InputError("ensemble", f"{len(members)} member", "at least two", "Name more predictions.")
+        raise InputError(
+            "ensemble", f"{len(members)} member", "at least two", "Name more predictions."
+        )
     instances = read_instances(gold)
-    write_predictions(out, combined(instances, [read_predictions(path, instances) for path in members], combine))
+    write_predictions(
+        out, combined(instances, [read_predictions(path, instances) for path in members], combine)
+    )
 
 
 def _named(option: str, text: str) -> tuple[str, Path]:
     name, equals, path = text.partition("=")
     if not (name and equals and path):
-        raise InputError(option, repr(text), "NAME=FILE", f"For example {option} bert-mini=predictions.jsonl.")
+        raise InputError(
+            option, repr(text), "NAME=FILE", f"For example {option} bert-mini=predictions.jsonl."
+        )
     return name, Path(path)
 
 
@@ -198,10 +237,13 @@ def _compare(
 
     keep_apart(out, gold, *(path for _, _, paths in systems for path in paths))
     for _, _, paths in systems:
-        each_once("compare", paths)  # a run twice would count as two seeds; both sides may share one
+        each_once(
+            "compare", paths
+        )  # a run twice would count as two seeds; both sides may share one
     instances = read_instances(gold)
     read = [
-        System(model, decoding, [read_predictions(p, instances) for p in paths]) for model, decoding, paths in systems
+        System(model, decoding, [read_predictions(p, instances) for p in paths])
+        for model, decoding, paths in systems
     ]
     rows = compare(instances, read, sorted(set(length_cut or [1, 2])), resamples, resampling_seed)
     write_table(out, pl.DataFrame([{"dataset": dataset, **row} for row in rows], schema=COMPARISON))

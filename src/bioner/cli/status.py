@@ -12,14 +12,17 @@ from bioner.errors import InputError
 def status(
     config: Config = None,
     out: Annotated[
-        Path | None, typer.Option(help="The run's output folder, in place of the configuration's `out`.")
+        Path | None,
+        typer.Option(help="The run's output folder, in place of the configuration's `out`."),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Also write a row a seed to this file.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Also write a row a seed to this file.")
+    ] = None,
 ) -> None:
     """How far a run is: done, running, failed or waiting, with dev F1 so far and the time left.
 
-    It reads what lies in the run's folders, at any time and from any machine that has them. The configuration is that
-    of the run: name the same overlays.
+    It reads what lies in the run's folders, at any time and from any machine that has them. The
+    configuration is that of the run: name the same overlays.
     """
     from bioner.corpora.fetching.sources import mirror_of
     from bioner.io.tables import check_table, write_table
@@ -34,7 +37,9 @@ def status(
     matrix = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
     folder = out or Path(settings["out"])
     if folder.exists() and not folder.is_dir():
-        raise InputError("--out", f"{folder}, which is a file", "a run's output folder", "Check the path.")
+        raise InputError(
+            "--out", f"{folder}, which is a file", "a run's output folder", "Check the path."
+        )
     if csv:
         keep_apart(csv, folder / "results", folder / "data", option="--csv")
         check_table(csv)

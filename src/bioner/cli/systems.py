@@ -15,7 +15,10 @@ from bioner.errors import InputError
 log = logging.getLogger(__name__)
 
 DraftOption = Annotated[
-    Path | None, typer.Option(help="Predictions of another system on the same gold, to draft from (constrained).")
+    Path | None,
+    typer.Option(
+        help="Predictions of another system on the same gold, to draft from (constrained)."
+    ),
 ]
 
 
@@ -23,16 +26,28 @@ def predict(
     model: str,
     gold: Gold,
     out: Out,
-    train: Annotated[Path | None, typer.Option(help="Training instances (controls; drafts of LLMs).")] = None,
-    weights: Annotated[Path | None, typer.Option(help="Folder `model/` of a trained model.")] = None,
-    decoding: Annotated[str, typer.Option(help="direct, free, free-paper or constrained.")] = "direct",
+    train: Annotated[
+        Path | None, typer.Option(help="Training instances (controls; drafts of LLMs).")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder `model/` of a trained model.")
+    ] = None,
+    decoding: Annotated[
+        str, typer.Option(help="direct, free, free-paper or constrained.")
+    ] = "direct",
     draft: DraftOption = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Where tokens are drawn (free-paper).")] = 42,
-    record: Annotated[Path | None, typer.Option(help="Also write how it was made, as JSON.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Where tokens are drawn (free-paper).")
+    ] = 42,
+    record: Annotated[
+        Path | None, typer.Option(help="Also write how it was made, as JSON.")
+    ] = None,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
-    """Raw outputs of a model for every gold instance; an LLM that is cut short goes on where it was."""
+    """Raw outputs of a model for every gold instance; an LLM that is cut short goes on where it
+    was.
+    """
     from bioner.data.instances import read_instances, unseen_types
     from bioner.inference.predict import predict_to
     from bioner.io.checksums import sha256_of
@@ -47,12 +62,21 @@ def predict(
         launch(model, settings["resources"]["predict_gpus"])
     instances, known = read_instances(gold), read_instances(train) if train else []
     for type_, count in (unseen_types(known, instances) if known else {}).items():
-        told = "predict %s: %s has %d entities of type %s, training has none: they can only be missed"
+        told = (
+            "predict %s: %s has %d entities of type %s, training has none: they can only be missed"
+        )
         log.warning(told, model, gold, count, type_)
     job = (model, settings, instances, known, weights, decoding)
     # The training's record stands for its weights: these may be gigabytes.
-    files = {"gold": gold, "train": train, "training": weights and weights.parent / "run.json", "draft": draft}
-    data = {name: sha256_of(path) if path and path.is_file() else None for name, path in files.items()}
+    files = {
+        "gold": gold,
+        "train": train,
+        "training": weights and weights.parent / "run.json",
+        "draft": draft,
+    }
+    data = {
+        name: sha256_of(path) if path and path.is_file() else None for name, path in files.items()
+    }
     predict_to(out, *job, seed=seed, data=data, draft=draft, record=record)
 
 
@@ -61,13 +85,22 @@ def time(
     gold: Gold,
     out: Out,
     weights: Annotated[
-        list[Path], typer.Option(help="Folder `model/` of a trained model; several: one a --seed, in their order.")
+        list[Path],
+        typer.Option(
+            help="Folder `model/` of a trained model; several: one a --seed, in their order."
+        ),
     ],
-    decoding: Annotated[list[str], typer.Option(help="direct, free, free-paper or constrained; may be repeated.")],
-    train: Annotated[Path | None, typer.Option(help="Training instances, for the drafts of LLMs.")] = None,
+    decoding: Annotated[
+        list[str], typer.Option(help="direct, free, free-paper or constrained; may be repeated.")
+    ],
+    train: Annotated[
+        Path | None, typer.Option(help="Training instances, for the drafts of LLMs.")
+    ] = None,
     draft: DraftOption = None,
     sentences: Annotated[int, typer.Option(min=1)] = 100,
-    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; may be repeated.")] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Batch size; may be repeated.")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     protocol: Annotated[
         list[str] | None,
@@ -75,12 +108,20 @@ def time(
     ] = None,
     llm_weights: Annotated[
         Literal["merged", "as-trained"],
-        typer.Option(help="An LLM's, by the fair protocol: in the encoders' precision, or in 4 bits with its adapter."),
+        typer.Option(
+            help=(
+                "An LLM's, by the fair protocol: in the encoders' precision, or in 4 bits with its"
+                " adapter."
+            )
+        ),
     ] = "merged",
-    method: Annotated[Literal["robust", "paper"], typer.Option(help="Of realignment, which is timed, too.")] = "robust",
+    method: Annotated[
+        Literal["robust", "paper"], typer.Option(help="Of realignment, which is timed, too.")
+    ] = "robust",
     dataset: str = "",
     seed: Annotated[
-        list[int] | None, typer.Option(min=0, max=2**32 - 1, help="Of these weights; may be repeated.")
+        list[int] | None,
+        typer.Option(min=0, max=2**32 - 1, help="Of these weights; may be repeated."),
     ] = None,
     config: Config = None,
     entry: Entry = None,
@@ -97,15 +138,22 @@ def time(
     seeds: list[int | None] = [*seed] if seed else [None]
     if len(seeds) != len(weights) or len({*seeds}) != len(seeds):
         found = f"{len(weights)} --weights and {len({*seeds} - {None})} different --seed"
-        raise InputError("--seed", found, "one of its own for each --weights", "Name them in the same order.")
+        raise InputError(
+            "--seed", found, "one of its own for each --weights", "Name them in the same order."
+        )
     settings = entry_of("models", model, settings_of(config), entry)
     if draft and "constrained" not in decoding:
         raise InputError(
-            "--draft", " and ".join(decoding), "constrained, which alone is drafted for", "Leave --draft out."
+            "--draft",
+            " and ".join(decoding),
+            "constrained, which alone is drafted for",
+            "Leave --draft out.",
         )
     instances, known = read_instances(gold), read_instances(train) if train else []
     sample = sample_of(instances, sentences)
-    protocols = [Protocol(name, llm_weights == "merged") for name in dict.fromkeys(protocol or ["fair"])]
+    protocols = [
+        Protocol(name, llm_weights == "merged") for name in dict.fromkeys(protocol or ["fair"])
+    ]
     rows = [
         {"dataset": dataset, "model": model, "seed": number, **row}
         for number, folder in zip(seeds, weights, strict=True)
@@ -123,9 +171,12 @@ def tag(
     input: Annotated[
         Literal["text", "jsonl"], typer.Option(help="A text a line, or records with id and text.")
     ] = "text",
-    format: Annotated[Literal["jsonl", "pubtator", "brat"], typer.Option(help="Of the output.")] = "jsonl",
+    format: Annotated[
+        Literal["jsonl", "pubtator", "brat"], typer.Option(help="Of the output.")
+    ] = "jsonl",
     out: Annotated[
-        Path | None, typer.Option(help="Where to write, in place of standard output; brat: a folder.")
+        Path | None,
+        typer.Option(help="Where to write, in place of standard output; brat: a folder."),
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Sentences a batch.")] = None,
     segmentation: Annotated[
@@ -137,11 +188,16 @@ def tag(
     from bioner.io.files import atomic_text, decoded
 
     if format == "brat" and (out is None or out.is_file()):
-        raise InputError("--format brat", "no folder to write to", "--out FOLDER", "brat has two files a text.")
+        raise InputError(
+            "--format brat", "no folder to write to", "--out FOLDER", "brat has two files a text."
+        )
     if format != "brat" and out is not None:
         keep_apart(out)
     tagger = load_tagger(model, batch, segmentation)
-    lines = ((number, decoded(Path("input"), number, line)) for number, line in enumerate(sys.stdin.buffer, 1))
+    lines = (
+        (number, decoded(Path("input"), number, line))
+        for number, line in enumerate(sys.stdin.buffer, 1)
+    )
     tagged = tagger(read_texts(lines, input))
     if format == "brat" and out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -159,10 +215,13 @@ def realign(
     raw: Annotated[Path, typer.Option(help="Raw outputs (JSON Lines, plain or .gz).")],
     out: Out,
     train: Annotated[
-        Path | None, typer.Option(help="Training instances: tags of types in neither file become O.")
+        Path | None,
+        typer.Option(help="Training instances: tags of types in neither file become O."),
     ] = None,
     method: Literal["robust", "paper"] = "robust",
-    alignment: Annotated[Path | None, typer.Option(help="Also write how each output fitted.")] = None,
+    alignment: Annotated[
+        Path | None, typer.Option(help="Also write how each output fitted.")
+    ] = None,
 ) -> None:
     """Raw outputs to valid tags on the gold tokens."""
     import polars as pl
@@ -178,13 +237,23 @@ def realign(
         keep_apart(alignment, gold, raw, train, out, option="--alignment")
         check_table(alignment)
     instances = read_instances(gold)
-    legal = frozenset(tag_set(entity_types([*instances, *read_instances(train)]))) if train else None
+    legal = (
+        frozenset(tag_set(entity_types([*instances, *read_instances(train)]))) if train else None
+    )
     predictions, alignments = realign_all(instances, read_raw(raw, instances), legal, method)
     write_predictions(out, predictions)
     if alignment:
         write_table(alignment, pl.DataFrame([asdict(row) for row in alignments], schema=ALIGNMENT))
     if entities := sum(row.gold_entities for row in alignments):
-        told = "realign: %.2f %% of %d entities reachable; %d tokens dropped, %d tags illegal, %d sentences over budget"
+        told = (
+            "realign: %.2f %% of %d entities reachable; %d tokens dropped, %d tags illegal, %d"
+            " sentences over budget"
+        )
         reachable = 100 * sum(row.reachable_entities for row in alignments) / entities
-        dropped, illegal = sum(row.dropped for row in alignments), sum(row.illegal_tags for row in alignments)
-        log.info(told, reachable, entities, dropped, illegal, sum(row.truncated for row in alignments))
+        dropped, illegal = (
+            sum(row.dropped for row in alignments),
+            sum(row.illegal_tags for row in alignments),
+        )
+        log.info(
+            told, reachable, entities, dropped, illegal, sum(row.truncated for row in alignments)
+        )

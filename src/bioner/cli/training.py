@@ -19,20 +19,33 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder with train.jsonl and dev.jsonl.")],
     out: Out,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 42,
-    dataset: Annotated[str | None, typer.Option(help="The corpus's name, for the model card.")] = None,
-    winner: Annotated[Path | None, typer.Option(help="winner.json of a search: train with its values.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="The corpus's name, for the model card.")
+    ] = None,
+    winner: Annotated[
+        Path | None, typer.Option(help="winner.json of a search: train with its values.")
+    ] = None,
     snapshot: Annotated[
         Path | None, typer.Option(help="What `bioner download-model` wrote: train at its commit.")
     ] = None,
     searched: Annotated[
         list[str] | None,
-        typer.Option(help="A trial of a search over this setting; again for each. Weights stay with the best so far."),
+        typer.Option(
+            help=(
+                "A trial of a search over this setting; again for each. Weights stay with the best"
+                " so far."
+            )
+        ),
     ] = None,
-    deterministic: Annotated[bool, typer.Option(help="Deterministic kernels on GPUs: the same bytes again.")] = False,
+    deterministic: Annotated[
+        bool, typer.Option(help="Deterministic kernels on GPUs: the same bytes again.")
+    ] = False,
     config: Config = None,
     entry: Entry = None,
 ) -> None:
-    """Train a model: model/, history.csv, run.json; cut short, the same command goes on from the last checkpoint."""
+    """Train a model: model/, history.csv, run.json; cut short, the same command goes on from the
+    last checkpoint.
+    """
     from bioner.data.instances import read_instances
     from bioner.io.checksums import sha256_of
     from bioner.training.job import TrainingJob
@@ -49,11 +62,16 @@ def train(
         noted, hub = read_snapshot(snapshot), settings["source"]["hub"]
         if noted["hub"] != hub:
             remedy = "Leave --snapshot out, or name the model's own."
-            raise InputError(snapshot, f"a snapshot of {noted['hub']}", f"one of {hub or 'a hub model'}", remedy)
+            raise InputError(
+                snapshot, f"a snapshot of {noted['hub']}", f"one of {hub or 'a hub model'}", remedy
+            )
         settings = merged(settings, {"source": {"revision": noted["commit"]}})
     if unknown := set(searched or []) - set(settings["train"]):
         raise InputError(
-            "--searched", repr(min(unknown)), f"one of {', '.join(settings['train'])}", "Correct the name."
+            "--searched",
+            repr(min(unknown)),
+            f"one of {', '.join(settings['train'])}",
+            "Correct the name.",
         )
     if deterministic:
         settings = merged(settings, {"train": {"deterministic": True}})
@@ -61,7 +79,15 @@ def train(
     splits = {split: data / f"{split}.jsonl" for split in ("train", "dev")}
     instances = {split: read_instances(path) for split, path in splits.items()}
     known = {"dataset": dataset, **{split: sha256_of(path) for split, path in splits.items()}}
-    job = TrainingJob(model, settings, instances["train"], instances["dev"], seed, data=known, searched=searched or ())
+    job = TrainingJob(
+        model,
+        settings,
+        instances["train"],
+        instances["dev"],
+        seed,
+        data=known,
+        searched=searched or (),
+    )
     from bioner.training.run import train  # now that the input is sound: it takes seconds to import
 
     train(job, out)
@@ -72,7 +98,9 @@ def search(
     out: Out,
     winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
 ) -> None:
-    """Rank the trials of a hyper-parameter search by dev; trials of it that are not named lose their weights."""
+    """Rank the trials of a hyper-parameter search by dev; trials of it that are not named lose
+    their weights.
+    """
     from bioner.io.files import write_json
     from bioner.io.tables import write_table
     from bioner.training.search import rank, read_trial, retire, search_table, winner_of
@@ -101,7 +129,9 @@ def use_winner(
 def merge(
     model: Annotated[Path, typer.Option(help="Folder `model/` of a trained LLM with an adapter.")],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
-    gold: Annotated[Path | None, typer.Option(help="Dev instances to compare with the unmerged model on.")] = None,
+    gold: Annotated[
+        Path | None, typer.Option(help="Dev instances to compare with the unmerged model on.")
+    ] = None,
     sentences: Annotated[int, typer.Option(min=1, help="How many of them, evenly drawn.")] = 100,
 ) -> None:
     """An adapter and its base as one bf16 model, and how it agrees with the unmerged one."""
@@ -110,7 +140,9 @@ def merge(
     from bioner.inference.tagging import entry_of as entry_of_folder
 
     if out.exists() or out.is_symlink():
-        raise InputError(out, "a file or folder", "a name that is free", "Choose another --out, or move it away.")
+        raise InputError(
+            out, "a file or folder", "a name that is free", "Choose another --out, or move it away."
+        )
     keep_apart(out, model, gold)
     instances = read_instances(gold) if gold else []
     count = min(sentences, len(instances))
@@ -118,7 +150,8 @@ def merge(
     agreement = merged_model(model, entry_of_folder(model), out, sample)
     if agreement.answer is not None and agreement.tags is not None:
         told = (
-            "merge: the same piece as unmerged at %.2f %% of %d places, of those that decide on tags at %.2f %% of %d"
+            "merge: the same piece as unmerged at %.2f %% of %d places, of those that decide on"
+            " tags at %.2f %% of %d"
         )
         pieces, tags = agreement.answer_pieces, agreement.tag_pieces
         log.info(told, 100 * agreement.answer, pieces, 100 * agreement.tags, tags)

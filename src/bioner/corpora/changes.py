@@ -1,4 +1,6 @@
-"""What reading a corpus came across: faults stop it or are repaired by a strict rule, and every change is listed."""
+"""What reading a corpus came across: faults stop it or are repaired by a strict rule, and every
+change is listed.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,20 +18,28 @@ REPAIRS: Mapping[str, str] = {
     "orphan": "a tag that continues no entity of its type begins one",
     "unknown-tag": "a tag that the scheme does not know becomes O",
     "unclosed": "an entity without its last tag ends where it ends",
-    "overlap": "of overlapping annotations the longer one stays, then the leftmost, then the first in the file",
+    "overlap": (
+        "of overlapping annotations the longer one stays, then the leftmost, then the first in the"
+        " file"
+    ),
     "discontinuous": "an annotation in several pieces is left out",
     "text-mismatch": "an annotation whose offsets do not give its text is left out",
     "outside": "an annotation outside the text is left out",
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
 }
-# What becomes of sound annotations on the way to flat tags on tokens: never an error, always listed.
+# What becomes of sound annotations on the way to flat tags on tokens: never an error, always
+# listed.
 ARTEFACTS: Mapping[str, str] = {
     "widened": "begins or ends inside a token: the whole token is taken",
-    "shared-token": "shares a token with an annotation that is longer, or as long and before it: left out",
+    "shared-token": (
+        "shares a token with an annotation that is longer, or as long and before it: left out"
+    ),
     "split-token": "ends inside a token: the token is split there",
     "inside-token": "begins inside a token: left out",
-    "misread": "behind the end of its sentence, cut there or written over, as the paper's reading has it",
+    "misread": (
+        "behind the end of its sentence, cut there or written over, as the paper's reading has it"
+    ),
 }
 # Kinds after which an annotation of the files is in no instance.
 LOSSES = {
@@ -39,7 +49,9 @@ LOSSES = {
 
 
 class Subject(NamedTuple):
-    """What a change is about; offsets in characters of the document, or in tokens where the file counts tokens."""
+    """What a change is about; offsets in characters of the document, or in tokens where the file
+    counts tokens.
+    """
 
     document: str = ""
     type: str = ""
@@ -65,11 +77,14 @@ class Change(NamedTuple):
 class Changes:
     """Faults and changes of one corpus, split by split.
 
-    `quote`: whether messages may show the corpus's text; they may not where its terms forbid redistribution. `folder`:
-    where the raw files lie; the list names places from there on, so that a corpus gives the same bytes anywhere.
+    `quote`: whether messages may show the corpus's text; they may not where its terms forbid
+    redistribution. `folder`: where the raw files lie; the list names places from there on, so that
+    a corpus gives the same bytes anywhere.
     """
 
-    def __init__(self, on_error: OnError = "fail", quote: bool = True, folder: Path | None = None) -> None:
+    def __init__(
+        self, on_error: OnError = "fail", quote: bool = True, folder: Path | None = None
+    ) -> None:
         self.on_error = on_error
         self._folder = f"{folder}/" if folder else ""
         self.listed: list[Change] = []
@@ -86,10 +101,15 @@ class Changes:
         """A document's id as messages show it: it may be somebody's name."""
         return document if self._quote else otherwise
 
-    def fault(self, kind: str, where: str, found: str, expected: str, subject: Subject, hint: str = "") -> None:
+    def fault(
+        self, kind: str, where: str, found: str, expected: str, subject: Subject, hint: str = ""
+    ) -> None:
         """A fault of the file: InputError, or the repair that REPAIRS names, listed."""
         if self.on_error == "fail":
-            remedy = f"Mend the file, or set `on_error: repair` in the catalogue: {REPAIRS[kind]}. {hint}"
+            remedy = (
+                f"Mend the file, or set `on_error: repair` in the catalogue: {REPAIRS[kind]}."
+                f" {hint}"
+            )
             raise InputError(where, found, expected, remedy.strip())
         self._list(kind, where, subject, REPAIRS[kind])
 
@@ -104,9 +124,13 @@ class Changes:
 
     def table(self) -> pl.DataFrame:
         """All changes in file order."""
-        schema = {name: pl.Int64 if name in ("start", "end") else pl.String for name in Change._fields}
+        schema = {
+            name: pl.Int64 if name in ("start", "end") else pl.String for name in Change._fields
+        }
         return pl.DataFrame(self.listed, schema=schema, orient="row")
 
     def _list(self, kind: str, where: str, subject: Subject, result: str) -> None:
         place = where.removeprefix(self._folder)
-        self.listed.append(Change(split=self.split, where=place, kind=kind, result=result, **subject._asdict()))
+        self.listed.append(
+            Change(split=self.split, where=place, kind=kind, result=result, **subject._asdict())
+        )

@@ -1,4 +1,6 @@
-"""The formats of the catalogue, each with its reader: raw file to sentences, in the order of the file."""
+"""The formats of the catalogue, each with its reader: raw file to sentences, in the order of the
+file.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +29,12 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
         for document in read(path, changes):
             if document.id in seen:
                 remedy = "Remove one of the two, or give it an id of its own."
-                raise InputError(document.where, f"{changes.named(document.id)} again", "each document once", remedy)
+                raise InputError(
+                    document.where,
+                    f"{changes.named(document.id)} again",
+                    "each document once",
+                    remedy,
+                )
             seen.add(document.id)
             yield from segment(document, rules, changes)
 
@@ -40,7 +47,9 @@ def _conll(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
 
 def _conll_or_lists(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
     reads_lists = list_delimiter(path) is not None
-    return read_lists(path, entry["labels"], changes) if reads_lists else _conll(path, entry, changes)
+    return (
+        read_lists(path, entry["labels"], changes) if reads_lists else _conll(path, entry, changes)
+    )
 
 
 READERS: dict[str, Reader] = {

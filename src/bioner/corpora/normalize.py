@@ -1,4 +1,6 @@
-"""Raw files of a corpus to instances: one reader a format, one form for all, every change on the way listed."""
+"""Raw files of a corpus to instances: one reader a format, one form for all, every change on the
+way listed.
+"""
 
 import itertools
 import logging
@@ -23,11 +25,14 @@ from bioner.settings.config import Tree
 log = logging.getLogger(__name__)
 
 
-def normalize(dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = True) -> dict[str, list[Instance]]:
-    """Read the three splits from `raw`, write `{train,dev,test}.jsonl`, `stats.csv` and `changes.csv` into `out`.
+def normalize(
+    dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = True
+) -> dict[str, list[Instance]]:
+    """Read the three splits from `raw`, write `{train,dev,test}.jsonl`, `stats.csv` and
+    `changes.csv` into `out`.
 
-    Nothing is written unless every split is sound, or mended by the rules of `on_error: repair`. Messages show the
-    corpus's text only with `quote`. Raises InputError for the first fault.
+    Nothing is written unless every split is sound, or mended by the rules of `on_error: repair`.
+    Messages show the corpus's text only with `quote`. Raises InputError for the first fault.
     """
     changes = Changes(entry["on_error"], quote, raw)
     for split in SPLITS:
@@ -39,13 +44,17 @@ def normalize(dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = Tru
         path = raw_path(entry, split, raw)
         splits[split], counted[split] = read_split(dataset, split, entry, path, scheme, changes)
         if reserved := sorted({*RESERVED} & {*entity_types(splits[split])}):
-            remedy = "Rename it in the file: tables of scores have rows of that name over all types."
+            remedy = (
+                "Rename it in the file: tables of scores have rows of that name over all types."
+            )
             raise InputError(path, f"the entity type {reserved[0]!r}", "another name", remedy)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
         for split, instances in splits.items():
             write_instances(Path(scratch) / f"{split}.jsonl", instances)
-        write_table(Path(scratch) / "stats.csv", corpus_statistics(dataset, splits, counted, changes))
+        write_table(
+            Path(scratch) / "stats.csv", corpus_statistics(dataset, splits, counted, changes)
+        )
         write_table(Path(scratch) / "changes.csv", changes.table())
         for path in sorted(Path(scratch).iterdir()):
             path.replace(out / path.name)
@@ -61,7 +70,8 @@ def normalize(dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = Tru
 def read_split(
     dataset: str, split: str, entry: Tree, path: Path, scheme: str, changes: Changes
 ) -> tuple[list[Instance], list[int]]:
-    """Instances of one raw file, and the lengths of their entities as the paper's Table II counts them.
+    """Instances of one raw file, and the lengths of their entities as the paper's Table II counts
+    them.
 
     Ids are `{split}-{number}`, in file order.
     """
@@ -78,11 +88,14 @@ def read_split(
         if problem := fault(instance, changes.quoted):
             raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
         instances.append(instance)
-        # Table II of the paper counts before any repair; that asks for the tags of the file where they are IOB2.
+        # Table II of the paper counts before any repair; that asks for the tags of the file where
+        # they are IOB2.
         lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
     _refuse_unread_tags(path, scheme, changes.counts(split).get("unknown-tag", 0), instances)
     if not instances:
-        raise InputError(path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?")
+        raise InputError(
+            path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?"
+        )
     return instances, lengths
 
 
@@ -93,16 +106,24 @@ def _refuse_html(path: Path, expected: str) -> None:
                 raise InputError(f"{path}:1", "an HTML page", expected, "Fetch the file again.")
 
 
-def _refuse_unread_tags(path: Path, scheme: str, unknown: int, instances: Sequence[Instance]) -> None:
-    """Repair mends single tags; InputError where most are unknown, since it would empty the corpus."""
+def _refuse_unread_tags(
+    path: Path, scheme: str, unknown: int, instances: Sequence[Instance]
+) -> None:
+    """Repair mends single tags; InputError where most are unknown, since it would empty the
+    corpus.
+    """
     known = sum(tag != OUTSIDE for instance in instances for tag in instance.tags)
     if unknown > known:
         found = f"{unknown} tags that {scheme} does not know, and {known} that it does"
-        raise InputError(path, found, f"tags in {scheme}", "State the right `tag_scheme` or `tag_column`.")
+        raise InputError(
+            path, found, f"tags in {scheme}", "State the right `tag_scheme` or `tag_column`."
+        )
 
 
 def raw_path(entry: Tree, split: str, raw: Path) -> Path:
-    """The file of a split in `raw`: under its name in the catalogue, or one that it has where it comes from."""
+    """The file of a split in `raw`: under its name in the catalogue, or one that it has where it
+    comes from.
+    """
     name = entry["splits"][split]
     file = entry["files"][name]
     origin = [Path(file["path"]).name] if file["path"] else []

@@ -1,4 +1,6 @@
-"""Tag schemes of the field, and what each of them is in IOB2: IOB1, IO, BIOES (also IOBES, BILOU, BMEWO)."""
+"""Tag schemes of the field, and what each of them is in IOB2: IOB1, IO, BIOES (also IOBES, BILOU,
+BMEWO).
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
@@ -8,12 +10,21 @@ from bioner.data.tags import OUTSIDE
 Scheme = Literal["IOB2", "IOB1", "IO", "BIOES"]
 SCHEMES: tuple[str, ...] = get_args(Scheme)
 
-# The roles of prefixes; the families of BIOES write the end and the entity of one token with other letters.
+# The roles of prefixes; the families of BIOES write the end and the entity of one token with other
+# letters.
 ROLES: dict[str, dict[str, str]] = {
     "IOB2": {"B": "begin", "I": "inside"},
     "IOB1": {"B": "begin", "I": "loose"},
     "IO": {"B": "begin", "I": "loose"},
-    "BIOES": {"B": "begin", "I": "inside", "M": "inside", "E": "end", "L": "end", "S": "single", "U": "single"}
+    "BIOES": {
+        "B": "begin",
+        "I": "inside",
+        "M": "inside",
+        "E": "end",
+        "L": "end",
+        "S": "single",
+        "U": "single",
+    }
     | {"W": "single"},
 }
 
@@ -27,11 +38,15 @@ class TagFault(NamedTuple):
     expected: str
 
 
-def to_iob2(tags: Sequence[str], scheme: str, quoted: Callable[[str], str] = repr) -> tuple[list[str], list[TagFault]]:
-    """The sequence as valid IOB2, and every fault on the way, left to right; `quoted` shows a tag, or does not.
+def to_iob2(
+    tags: Sequence[str], scheme: str, quoted: Callable[[str], str] = repr
+) -> tuple[list[str], list[TagFault]]:
+    """The sequence as valid IOB2, and every fault on the way, left to right; `quoted` shows a tag,
+    or does not.
 
-    A fault is mended as evaluators read it: an orphan opens an entity, an unknown tag is O, an unclosed entity ends.
-    Under IO touching entities of one type are one entity: the scheme cannot tell them apart.
+    A fault is mended as evaluators read it: an orphan opens an entity, an unknown tag is O, an
+    unclosed entity ends. Under IO touching entities of one type are one entity: the scheme cannot
+    tell them apart.
     """
     faults: list[TagFault] = []
     result: list[str] = []
@@ -41,14 +56,24 @@ def to_iob2(tags: Sequence[str], scheme: str, quoted: Callable[[str], str] = rep
         prefix, _, type_ = tag.partition("-")
         role = ROLES[scheme].get(prefix, "") if type_ else ""
         if role in ("inside", "end") and continuing != type_:
-            found = f"{quoted(tag)} after {quoted(tags[position - 1]) if position else 'the start of the sentence'}"
-            faults.append(TagFault(position, "orphan", found, "a B- or I- of the same type before it"))
+            found = (
+                f"{quoted(tag)} after"
+                f" {quoted(tags[position - 1]) if position else 'the start of the sentence'}"
+            )
+            faults.append(
+                TagFault(position, "orphan", found, "a B- or I- of the same type before it")
+            )
             role = "begin" if role == "inside" else "single"
         if unfinished and role not in ("inside", "end"):
             found = f"{quoted(tags[position - 1])} as the last tag of an entity"
-            faults.append(TagFault(position - 1, "unclosed", found, "its end marked E- (S- for one token)"))
+            faults.append(
+                TagFault(position - 1, "unclosed", found, "its end marked E- (S- for one token)")
+            )
         if not role and tag != OUTSIDE:
-            expected = f"O or a prefix of {scheme} ({', '.join(f'{known}-' for known in ROLES[scheme])}) and a type"
+            expected = (
+                f"O or a prefix of {scheme} ({', '.join(f'{known}-' for known in ROLES[scheme])})"
+                " and a type"
+            )
             faults.append(TagFault(position, "unknown-tag", quoted(tag), expected))
         opens = role in ("begin", "single") or (role == "loose" and continuing != type_)
         result.append(f"{'B' if opens else 'I'}-{type_}" if role else OUTSIDE)
@@ -58,7 +83,9 @@ def to_iob2(tags: Sequence[str], scheme: str, quoted: Callable[[str], str] = rep
 
 
 def detect(sequences: Iterator[Sequence[str]]) -> Scheme:
-    """What tags without a note follow: BIOES where any marks an end or a single token, IOB2 where any B-, else IO."""
+    """What tags without a note follow: BIOES where any marks an end or a single token, IOB2 where
+    any B-, else IO.
+    """
     prefixes = {tag.partition("-")[0] for tags in sequences for tag in tags if "-" in tag}
     if prefixes & {prefix for prefix, role in ROLES["BIOES"].items() if role in ("end", "single")}:
         return "BIOES"
@@ -66,7 +93,9 @@ def detect(sequences: Iterator[Sequence[str]]) -> Scheme:
 
 
 def type_blind_lengths(tags: Sequence[str]) -> list[int]:
-    """Lengths of entities as the paper's Table II counts them: B- starts one, any I- goes on with it."""
+    """Lengths of entities as the paper's Table II counts them: B- starts one, any I- goes on with
+    it.
+    """
     lengths: list[int] = []
     inside = False
     for tag in tags:

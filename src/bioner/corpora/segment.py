@@ -1,4 +1,6 @@
-"""Text with stand-off annotations to sentences: tokens, annotations laid on them, borders between instances."""
+"""Text with stand-off annotations to sentences: tokens, annotations laid on them, borders between
+instances.
+"""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -18,7 +20,9 @@ FULL_STOP = "."
 
 
 class Token(NamedTuple):
-    """A token and the characters of its document that it takes; `opens` where a sentence begins with it."""
+    """A token and the characters of its document that it takes; `opens` where a sentence begins
+    with it.
+    """
 
     start: int
     end: int
@@ -35,18 +39,31 @@ class Rules(NamedTuple):
 
 
 def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sentence]:
-    """Instances of a document: each passage, cut where it is longer than `max_tokens`, or each sentence.
+    """Instances of a document: each passage, cut where it is longer than `max_tokens`, or each
+    sentence.
 
-    Annotations that flat tags on these tokens cannot represent go to `changes`. No border falls inside an annotation.
+    Annotations that flat tags on these tokens cannot represent go to `changes`. No border falls
+    inside an annotation.
     """
-    passages = [(passage, tokenize(passage, rules.segmentation == "sentences")) for passage in document.passages]
+    passages = [
+        (passage, tokenize(passage, rules.segmentation == "sentences"))
+        for passage in document.passages
+    ]
     if not any(tokens for _, tokens in passages):
-        changes.fault("empty-document", document.where, "a document without text", "text", Subject(document.id))
+        changes.fault(
+            "empty-document",
+            document.where,
+            "a document without text",
+            "text",
+            Subject(document.id),
+        )
         _by_passage(document, changes)  # its annotations are lost, each for a reason of its own
         return
     lay = {"widen": widened, "split": split}[rules.borders]
     for (_, tokens), annotations in zip(passages, _by_passage(document, changes), strict=True):
-        tokens, entities = lay(tokens, _without_overlaps(document, annotations, changes), document, changes)
+        tokens, entities = lay(
+            tokens, _without_overlaps(document, annotations, changes), document, changes
+        )
         tags = tags_from_spans(entities, len(tokens))
         for start, end in borders(tokens, tags, rules):
             words = [token.text for token in tokens[start:end]]
@@ -54,7 +71,8 @@ def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sent
 
 
 def tokenize(passage: Passage, sentences: bool = False) -> list[Token]:
-    """Tokens of spaCy's rules for English, which need no model, and with `sentences` where one begins.
+    """Tokens of spaCy's rules for English, which need no model, and with `sentences` where one
+    begins.
 
     A line end ends a sentence, too.
     """
@@ -66,7 +84,11 @@ def tokenize(passage: Passage, sentences: bool = False) -> list[Token]:
         opens = opens or bool(sentences and token.is_sent_start)
         if not token.is_space:
             start = passage.offset + token.idx
-            opens |= sentences and bool(found) and "\n" in passage.text[found[-1].end - passage.offset : token.idx]
+            opens |= (
+                sentences
+                and bool(found)
+                and "\n" in passage.text[found[-1].end - passage.offset : token.idx]
+            )
             found.append(Token(start, start + len(token), token.text, opens))
             opens = False
     return found
@@ -83,18 +105,35 @@ def _english() -> "Language":
 
 
 def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
-    """The sound annotations of each passage: inside its text, and with the text that their offsets give."""
+    """The sound annotations of each passage: inside its text, and with the text that their offsets
+    give.
+    """
     homes: list[list[Annotation]] = [[] for _ in document.passages]
     for annotation in document.annotations:
         # A type is part of a tag, which is one word.
         annotation = annotation._replace(type="_".join(annotation.type.split()))
         start, end, subject = annotation.start, annotation.end, _subject(document, annotation)
         if not annotation.type:
-            raise InputError(annotation.where, "an annotation without a type", "a type", "Add it to the file.")
-        touched = [n for n, passage in enumerate(document.passages) if start < passage.end and passage.offset < end]
+            raise InputError(
+                annotation.where, "an annotation without a type", "a type", "Add it to the file."
+            )
+        touched = [
+            n
+            for n, passage in enumerate(document.passages)
+            if start < passage.end and passage.offset < end
+        ]
         if len(touched) > 1:
-            found = f"the annotation {start} to {end} over {len(touched)} passages of {changes.named(document.id)}"
-            changes.fault("crosses-passages", annotation.where, found, "an annotation inside a passage", subject)
+            found = (
+                f"the annotation {start} to {end} over {len(touched)} passages of"
+                f" {changes.named(document.id)}"
+            )
+            changes.fault(
+                "crosses-passages",
+                annotation.where,
+                found,
+                "an annotation inside a passage",
+                subject,
+            )
             continue
         passage = document.passages[touched[0]] if touched else None
         if passage is None or not passage.offset <= start < end <= passage.end:
@@ -105,26 +144,45 @@ def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
         there = passage.text[start - passage.offset : end - passage.offset]
         if annotation.text.split() != there.split() or not there.strip():
             found = (
-                f"the annotation {changes.quoted(annotation.text)} at {start} to {end} of {changes.named(document.id)}"
+                f"the annotation {changes.quoted(annotation.text)} at {start} to {end} of"
+                f" {changes.named(document.id)}"
             )
-            changes.fault("text-mismatch", annotation.where, found, f"{changes.quoted(there)}, its text there", subject)
+            changes.fault(
+                "text-mismatch",
+                annotation.where,
+                found,
+                f"{changes.quoted(there)}, its text there",
+                subject,
+            )
             continue
         # White space at its edges is no part of a mention.
-        start, end = start + len(there) - len(there.lstrip()), end - len(there) + len(there.rstrip())
+        start, end = (
+            start + len(there) - len(there.lstrip()),
+            end - len(there) + len(there.rstrip()),
+        )
         homes[touched[0]].append(annotation._replace(start=start, end=end))
     return homes
 
 
-def _without_overlaps(document: Document, annotations: Sequence[Annotation], changes: Changes) -> list[Annotation]:
+def _without_overlaps(
+    document: Document, annotations: Sequence[Annotation], changes: Changes
+) -> list[Annotation]:
     by_span: dict[Span, list[Annotation]] = {}
     for annotation in annotations:
-        by_span.setdefault(Span(annotation.start, annotation.end, annotation.type), []).append(annotation)
+        by_span.setdefault(Span(annotation.start, annotation.end, annotation.type), []).append(
+            annotation
+        )
     kept, dropped = resolve_overlaps([span for span, same in by_span.items() for _ in same])
     for loser, winner in dropped:
         annotation = by_span[loser].pop()
         shown = [f"{span.start} to {span.end} ({span.type})" for span in (loser, winner)]
-        found = f"the annotations {shown[0]} and {shown[1]} of {changes.named(document.id)}, which overlap"
-        changes.fault("overlap", annotation.where, found, "flat annotations", _subject(document, annotation))
+        found = (
+            f"the annotations {shown[0]} and {shown[1]} of {changes.named(document.id)}, which"
+            " overlap"
+        )
+        changes.fault(
+            "overlap", annotation.where, found, "flat annotations", _subject(document, annotation)
+        )
     return [by_span[span][0] for span in kept]
 
 
@@ -154,11 +212,13 @@ def widened(
 def split(
     tokens: list[Token], annotations: Sequence[Annotation], document: Document, changes: Changes
 ) -> tuple[list[Token], list[Span]]:
-    """Entities as the converter behind the paper's BioRED seems to have made them: tokens end where annotations end.
+    """Entities as the converter behind the paper's BioRED seems to have made them: tokens end where
+    annotations end.
 
-    A token belongs to an annotation that holds its first character; one that runs on behind the annotation is split
-    there, and its rest belongs to none. So tokens depend on the gold, where they begin an annotation and run over its
-    end. An annotation that begins inside a token is left out. See docs/reproduction.md.
+    A token belongs to an annotation that holds its first character; one that runs on behind the
+    annotation is split there, and its rest belongs to none. So tokens depend on the gold, where
+    they begin an annotation and run over its end. An annotation that begins inside a token is left
+    out. See docs/reproduction.md.
     """
     starts = [token.start for token in tokens]
     parts: list[Token] = []
@@ -184,20 +244,32 @@ def split(
     return parts + tokens[done:], entities
 
 
-def borders(tokens: Sequence[Token], tags: Sequence[str], rules: Rules) -> Iterator[tuple[int, int]]:
+def borders(
+    tokens: Sequence[Token], tags: Sequence[str], rules: Rules
+) -> Iterator[tuple[int, int]]:
     """First token and the one behind the last of each instance.
 
-    A passage over `max_tokens` is cut after full stops outside of annotations, and the sentences are put together up to
-    that length; a longer one stays whole.
+    A passage over `max_tokens` is cut after full stops outside of annotations, and the sentences
+    are put together up to that length; a longer one stays whole.
     """
     if rules.segmentation == "sentences":
-        cuts = [n for n, token in enumerate(tokens) if n and token.opens and not tags[n].startswith("I-")]
+        cuts = [
+            n
+            for n, token in enumerate(tokens)
+            if n and token.opens and not tags[n].startswith("I-")
+        ]
     elif len(tokens) > rules.max_tokens:
-        ends = [n + 1 for n, token in enumerate(tokens) if token.text == FULL_STOP and tags[n] == "O"]
+        ends = [
+            n + 1 for n, token in enumerate(tokens) if token.text == FULL_STOP and tags[n] == "O"
+        ]
         cuts = _merged([*(n for n in ends if n < len(tokens)), len(tokens)], rules.max_tokens)[:-1]
     else:
         cuts = []
-    return ((start, end) for start, end in zip([0, *cuts], [*cuts, len(tokens)], strict=True) if start < end)
+    return (
+        (start, end)
+        for start, end in zip([0, *cuts], [*cuts, len(tokens)], strict=True)
+        if start < end
+    )
 
 
 def _merged(ends: Sequence[int], longest: int) -> list[int]:

@@ -1,4 +1,6 @@
-"""Counts of a normalized corpus: the paper's Tables I and II and what a reader of scores wants to know beside them."""
+"""Counts of a normalized corpus: the paper's Tables I and II and what a reader of scores wants to
+know beside them.
+"""
 
 import math
 from collections import Counter
@@ -37,12 +39,15 @@ class Mention(NamedTuple):
 
 
 def corpus_statistics(
-    dataset: str, splits: Mapping[str, Sequence[Instance]], counted: Mapping[str, Sequence[int]], changes: Changes
+    dataset: str,
+    splits: Mapping[str, Sequence[Instance]],
+    counted: Mapping[str, Sequence[int]],
+    changes: Changes,
 ) -> pl.DataFrame:
     """Long form `dataset,split,statistic,stratum,value`; docs/corpora.md explains each statistic.
 
-    `counted` are the lengths of each split's entities as Table II counts them, on the tags of the files: B- begins an
-    entity and any I- goes on with it.
+    `counted` are the lengths of each split's entities as Table II counts them, on the tags of the
+    files: B- begins an entity and any I- goes on with it.
     """
     mentions = {name: _mentions(instances) for name, instances in splits.items()}
     # As text: counts are whole numbers, shares and means are not.
@@ -56,10 +61,16 @@ def corpus_statistics(
             *(_duplicates(instances, splits["train"]) if name != "train" else ()),
             *(_seen(mentions[name], mentions["train"]) if name != "train" else ()),
             *(("changes", kind, count) for kind, count in changes.counts(name).items()),
-            ("annotations_lost", "all", sum(n for kind, n in changes.counts(name).items() if kind in LOSSES)),
+            (
+                "annotations_lost",
+                "all",
+                sum(n for kind, n in changes.counts(name).items() if kind in LOSSES),
+            ),
         )
     ]
-    return pl.DataFrame(rows, schema=["dataset", "split", "statistic", "stratum", "value"], orient="row")
+    return pl.DataFrame(
+        rows, schema=["dataset", "split", "statistic", "stratum", "value"], orient="row"
+    )
 
 
 def _counts(instances: Sequence[Instance], mentions: Sequence[Mention]) -> Iterator[StatisticsRow]:
@@ -84,10 +95,16 @@ def _lengths(instances: Sequence[Instance]) -> Iterator[StatisticsRow]:
     lengths = sorted(len(instance.tokens) for instance in instances)
     yield "tokens_per_instance", "mean", sum(lengths) / len(lengths)
     for percent in PERCENTILES:
-        yield "tokens_per_instance", f"p{percent}", lengths[math.ceil(percent / 100 * len(lengths)) - 1]
+        yield (
+            "tokens_per_instance",
+            f"p{percent}",
+            lengths[math.ceil(percent / 100 * len(lengths)) - 1],
+        )
 
 
-def _duplicates(instances: Sequence[Instance], train: Sequence[Instance]) -> Iterator[StatisticsRow]:
+def _duplicates(
+    instances: Sequence[Instance], train: Sequence[Instance]
+) -> Iterator[StatisticsRow]:
     """Instances whose tokens are those of a training instance, and how many texts they are."""
     known = {tuple(instance.tokens) for instance in train}
     found = [tokens for instance in instances if (tokens := tuple(instance.tokens)) in known]
@@ -96,9 +113,14 @@ def _duplicates(instances: Sequence[Instance], train: Sequence[Instance]) -> Ite
 
 
 def _seen(mentions: Sequence[Mention], train: Sequence[Mention]) -> Iterator[StatisticsRow]:
-    """Share of mentions that are in train, lower-cased: by their text alone, and with the same type."""
+    """Share of mentions that are in train, lower-cased: by their text alone, and with the same
+    type.
+    """
     if mentions:
-        texts, typed = {mention.text for mention in train}, {(mention.text, mention.type) for mention in train}
+        texts, typed = (
+            {mention.text for mention in train},
+            {(mention.text, mention.type) for mention in train},
+        )
         by_text = sum(mention.text in texts for mention in mentions)
         by_both = sum((mention.text, mention.type) in typed for mention in mentions)
         yield "mentions_seen_in_train", "text", by_text / len(mentions)
@@ -117,5 +139,7 @@ def read_statistics(path: Path) -> pl.DataFrame:
     """A corpus's stats.csv, with its columns checked; every value is a number."""
     table = read_table(path, STATISTICS)
     if not table["value"].drop_nulls().is_finite().all():
-        raise InputError(path, "a value that is no number", "counts and shares", "Normalize the corpus again.")
+        raise InputError(
+            path, "a value that is no number", "counts and shares", "Normalize the corpus again."
+        )
     return table

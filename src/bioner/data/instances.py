@@ -1,4 +1,6 @@
-"""Instances (gold) and predictions: the two JSON Lines contracts, read with every invariant checked."""
+"""Instances (gold) and predictions: the two JSON Lines contracts, read with every invariant
+checked.
+"""
 
 import hashlib
 import json
@@ -21,7 +23,9 @@ REMAKE_PREDICTIONS = "Predictions are made by `bioner realign` from the same gol
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One tokenized sentence (or passage) with its gold tags; `doc` groups the instances of a document."""
+    """One tokenized sentence (or passage) with its gold tags; `doc` groups the instances of a
+    document.
+    """
 
     id: str
     doc: str
@@ -63,7 +67,9 @@ def fault(instance: Instance, quoted: Callable[[str], str] = hidden) -> str | No
 
 
 def read_instances(path: Path) -> list[Instance]:
-    """Instances of a file, plain or `.gz`; raises InputError at the first line that breaks the contract."""
+    """Instances of a file, plain or `.gz`; raises InputError at the first line that breaks the
+    contract.
+    """
     instances: list[Instance] = []
     seen: set[str] = set()
     for where, record in read_records(path, INSTANCE_KEYS):
@@ -72,7 +78,12 @@ def read_instances(path: Path) -> list[Instance]:
         if instance.id in seen:
             raise InputError(where, f"the id {instance.id!r} again", "unique ids", REMAKE_INSTANCES)
         if problem := fault(instance):
-            raise InputError(where, problem, "as many tokens as tags, no empty token, valid IOB2", REMAKE_INSTANCES)
+            raise InputError(
+                where,
+                problem,
+                "as many tokens as tags, no empty token, valid IOB2",
+                REMAKE_INSTANCES,
+            )
         seen.add(instance.id)
         instances.append(instance)
     if not instances:
@@ -82,13 +93,19 @@ def read_instances(path: Path) -> list[Instance]:
 
 def write_instances(path: Path, instances: Iterable[Instance]) -> None:
     """Write instances, whole or not at all."""
-    write_records(path, ({"id": i.id, "doc": i.doc, "tokens": i.tokens, "tags": i.tags} for i in instances))
+    write_records(
+        path, ({"id": i.id, "doc": i.doc, "tokens": i.tokens, "tags": i.tags} for i in instances)
+    )
 
 
-def read_predictions(path: Path, gold: Sequence[Instance], train: Sequence[Instance] | None = None) -> list[Prediction]:
-    """Predictions of a file, checked against `gold`: same ids in the same order, same lengths, valid IOB2.
+def read_predictions(
+    path: Path, gold: Sequence[Instance], train: Sequence[Instance] | None = None
+) -> list[Prediction]:
+    """Predictions of a file, checked against `gold`: same ids in the same order, same lengths,
+    valid IOB2.
 
-    With `train`, types are checked too: those of neither train nor gold are no labels of the corpus.
+    With `train`, types are checked too: those of neither train nor gold are no labels of the
+    corpus.
     """
     predictions: list[Prediction] = []
     types = None if train is None else {*entity_types(train), *entity_types(gold)}
@@ -99,14 +116,23 @@ def read_predictions(path: Path, gold: Sequence[Instance], train: Sequence[Insta
         _check_types(record, where, strings=(), lists=("tags",))
         prediction = Prediction(record["id"], record["tags"])
         if len(prediction.tags) != len(expected.tokens):
-            found, wanted = f"{len(prediction.tags)} tags for {prediction.id!r}", f"{len(expected.tokens)}"
+            found, wanted = (
+                f"{len(prediction.tags)} tags for {prediction.id!r}",
+                f"{len(expected.tokens)}",
+            )
             raise InputError(where, found, wanted, REMAKE_PREDICTIONS)
         # The gold's own tags were checked, and most predictions are equal to them.
         if prediction.tags != expected.tags and (broken := violation(prediction.tags)):
-            raise InputError(where, f"tag {broken[0]}: {broken[1]}", "valid IOB2", REMAKE_PREDICTIONS)
-        if types is not None and (foreign := [tag for tag in prediction.tags if split_tag(tag)[1] not in {"", *types}]):
+            raise InputError(
+                where, f"tag {broken[0]}: {broken[1]}", "valid IOB2", REMAKE_PREDICTIONS
+            )
+        if types is not None and (
+            foreign := [tag for tag in prediction.tags if split_tag(tag)[1] not in {"", *types}]
+        ):
             found = f"the tag {foreign[0]!r} for {prediction.id!r}"
-            raise InputError(where, found, f"types of the corpus: {', '.join(sorted(types))}", REMAKE_PREDICTIONS)
+            raise InputError(
+                where, found, f"types of the corpus: {', '.join(sorted(types))}", REMAKE_PREDICTIONS
+            )
         predictions.append(prediction)
     return predictions
 
@@ -114,7 +140,8 @@ def read_predictions(path: Path, gold: Sequence[Instance], train: Sequence[Insta
 def pair_with_gold(
     gold: Sequence[Instance], path: Path, keys: frozenset[str], remedy: str
 ) -> Iterator[tuple[str, dict[str, Any], Instance]]:
-    """Records of a file, each with its place and its gold instance: one for each, in the gold's order.
+    """Records of a file, each with its place and its gold instance: one for each, in the gold's
+    order.
 
     InputError names the first id that is missing, doubled, too early, or none of the gold's.
     """
@@ -124,7 +151,13 @@ def pair_with_gold(
         _check_types(record, where, strings=("id",), lists=())
         place = places.get(record["id"], -1)
         if place != count:
-            why = "not in the gold" if place < 0 else "a second time" if place < count else "too early"
+            why = (
+                "not in the gold"
+                if place < 0
+                else "a second time"
+                if place < count
+                else "too early"
+            )
             wanted = (
                 f"the gold's next id {gold[count].id!r}"
                 if count < len(gold)
@@ -134,15 +167,21 @@ def pair_with_gold(
         yield where, record, gold[count]
         count += 1
     if count < len(gold):
-        raise InputError(where, f"{count} lines", f"{len(gold)}: {gold[count].id!r} is missing", remedy)
+        raise InputError(
+            where, f"{count} lines", f"{len(gold)}: {gold[count].id!r} is missing", remedy
+        )
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write predictions, whole or not at all."""
-    write_records(path, ({"id": prediction.id, "tags": prediction.tags} for prediction in predictions))
+    write_records(
+        path, ({"id": prediction.id, "tags": prediction.tags} for prediction in predictions)
+    )
 
 
-def type_faults(record: dict[str, Any], strings: Sequence[str], lists: Sequence[str]) -> Iterator[tuple[str, str]]:
+def type_faults(
+    record: dict[str, Any], strings: Sequence[str], lists: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     """Every field of a record that is not of its type: what was found, what was expected."""
     for key in strings:
         if not isinstance(record[key], str):
@@ -154,13 +193,17 @@ def type_faults(record: dict[str, Any], strings: Sequence[str], lists: Sequence[
             yield f"a list with other things than strings under {key}", "a list of strings"
 
 
-def _check_types(record: dict[str, Any], where: str, strings: Sequence[str], lists: Sequence[str]) -> None:
+def _check_types(
+    record: dict[str, Any], where: str, strings: Sequence[str], lists: Sequence[str]
+) -> None:
     for found, expected in type_faults(record, strings, lists):
         raise InputError(where, found, expected, "Is this the right kind of file?")
 
 
 def unseen_types(train: Iterable[Instance], other: Iterable[Instance]) -> dict[str, int]:
-    """Entity types of `other` that no training sentence holds, with their numbers of entities: all will be missed."""
+    """Entity types of `other` that no training sentence holds, with their numbers of entities: all
+    will be missed.
+    """
     known = set(entity_types(train))
     counts = Counter(tag[2:] for item in other for tag in item.tags if tag.startswith("B-"))
     return {type_: count for type_, count in sorted(counts.items()) if type_ not in known}
@@ -168,7 +211,9 @@ def unseen_types(train: Iterable[Instance], other: Iterable[Instance]) -> dict[s
 
 def entity_types(instances: Iterable[Instance]) -> list[str]:
     """Entity types that occur, in alphabetical order."""
-    return sorted({type_ for instance in instances for tag in instance.tags if (type_ := split_tag(tag)[1])})
+    return sorted(
+        {type_ for instance in instances for tag in instance.tags if (type_ := split_tag(tag)[1])}
+    )
 
 
 def digest(instances: Iterable[Instance]) -> str:

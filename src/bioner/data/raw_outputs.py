@@ -1,6 +1,7 @@
 """Raw outputs: what a model itself emitted, kept before any interpretation.
 
-Generators write text; encoders write one tag a subword with the index of its word; controls one tag a word.
+Generators write text; encoders write one tag a subword with the index of its word; controls one tag
+a word.
 """
 
 import sys
@@ -20,8 +21,9 @@ REMAKE = "Raw outputs are made by `bioner predict` from the same gold file."
 class Generated:
     """Text of a generator; `stopped` says that it ended by itself, not at its token budget.
 
-    Constrained decoding adds, per token, the probability of its tag among the legal ones, and by how much (of logits)
-    the narrowest decision on the way to it was won (null where nothing was to decide).
+    Constrained decoding adds, per token, the probability of its tag among the legal ones, and by
+    how much (of logits) the narrowest decision on the way to it was won (null where nothing was to
+    decide).
     """
 
     id: str
@@ -55,7 +57,9 @@ def as_record(output: RawOutput) -> dict[str, object]:
 
 
 def read_raw(path: Path, gold: Sequence[Instance]) -> Iterator[RawOutput]:
-    """Raw outputs, one for each gold instance in the gold's order; InputError names the first id that is amiss."""
+    """Raw outputs, one for each gold instance in the gold's order; InputError names the first id
+    that is amiss.
+    """
     for where, record, instance in pair_with_gold(gold, path, frozenset({"id"}), REMAKE):
         yield check_output(record, where, len(instance.tokens))
 
@@ -72,29 +76,49 @@ def check_output(record: dict[str, object], where: str, length: int) -> RawOutpu
         raise InputError(where, f"the keys {', '.join(record)}", expected, REMAKE)
     if isinstance(output, Generated):
         count = output.new_tokens
-        if not (isinstance(output.text, str) and isinstance(output.stopped, bool) and _is_number(count, int)):
-            raise InputError(where, "values of another kind", "text, a number of tokens, true or false", REMAKE)
+        if not (
+            isinstance(output.text, str)
+            and isinstance(output.stopped, bool)
+            and _is_number(count, int)
+        ):
+            raise InputError(
+                where, "values of another kind", "text, a number of tokens, true or false", REMAKE
+            )
         if count < 0:
             raise InputError(where, f"new_tokens {count}", "0 or more", REMAKE)
         for values, most in ((output.confidence, 1.0), (output.margin, sys.float_info.max)):
             if values is not None and not _within(values, most, length):
-                raise InputError(where, "other confidence or margin", f"{length} numbers, one a token", REMAKE)
+                raise InputError(
+                    where, "other confidence or margin", f"{length} numbers, one a token", REMAKE
+                )
     else:
         if not _list_of(output.words, int) or not _list_of(output.tags, str):
-            raise InputError(where, "words or tags of another kind", "lists of word indices and of tags", REMAKE)
+            raise InputError(
+                where, "words or tags of another kind", "lists of word indices and of tags", REMAKE
+            )
         if len(output.words) != len(output.tags):
-            raise InputError(where, f"{len(output.words)} word indices and {len(output.tags)} tags", "as many", REMAKE)
+            raise InputError(
+                where,
+                f"{len(output.words)} word indices and {len(output.tags)} tags",
+                "as many",
+                REMAKE,
+            )
         if bad := [word for word in output.words if not 0 <= word < length]:
             raise InputError(where, f"word index {bad[0]}", f"0 to {length - 1}", REMAKE)
     return output
 
 
 def _within(values: object, most: float, length: int) -> bool:
-    """Whether these are numbers from 0 to `most`, one a token; where nothing was decided there may be none."""
+    """Whether these are numbers from 0 to `most`, one a token; where nothing was decided there may
+    be none.
+    """
     return (
         isinstance(values, list)
         and len(values) == length
-        and all(value is None or (_is_number(value, int | float) and 0 <= value <= most) for value in values)
+        and all(
+            value is None or (_is_number(value, int | float) and 0 <= value <= most)
+            for value in values
+        )
     )
 
 
@@ -103,4 +127,6 @@ def _is_number(value: object, kind: Any) -> bool:
 
 
 def _list_of(values: object, kind: type) -> bool:
-    return isinstance(values, list) and all(isinstance(value, kind) and not isinstance(value, bool) for value in values)
+    return isinstance(values, list) and all(
+        isinstance(value, kind) and not isinstance(value, bool) for value in values
+    )

@@ -23,11 +23,15 @@ class Span(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
-    """`B-Gene` -> (`B`, `Gene`); `O` -> (`O`, ``); anything else, white space included, has an empty prefix."""
+    """`B-Gene` -> (`B`, `Gene`); `O` -> (`O`, ``); anything else, white space included, has an
+    empty prefix.
+    """
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, dash, type_ = tag.partition("-")
-    return (prefix, type_) if prefix in ("B", "I") and dash and type_.split() == [type_] else ("", tag)
+    return (
+        (prefix, type_) if prefix in ("B", "I") and dash and type_.split() == [type_] else ("", tag)
+    )
 
 
 def violations(tags: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -81,10 +85,14 @@ def resolve_overlaps(entities: Sequence[Span]) -> tuple[list[Span], list[tuple[S
     kept: list[Span] = []  # left to right
     dropped: list[tuple[Span, Span]] = []
     for span in sorted(entities, key=lambda span: (-span.length, span.start)):
-        # Those kept do not overlap, so only the neighbours of where the span would stand can overlap it.
+        # Those kept do not overlap, so only the neighbours of where the span would stand can
+        # overlap it.
         place = bisect_left(kept, span)
         neighbours = kept[max(place - 1, 0) : place + 1]
-        winner = next((other for other in neighbours if span.start < other.end and other.start < span.end), None)
+        winner = next(
+            (other for other in neighbours if span.start < other.end and other.start < span.end),
+            None,
+        )
         if winner:
             dropped.append((span, winner))
         else:
@@ -93,7 +101,9 @@ def resolve_overlaps(entities: Sequence[Span]) -> tuple[list[Span], list[tuple[S
 
 
 class Repair(NamedTuple):
-    """Valid IOB2 tags and what it took to get them: how many became O, and where an I- became B-."""
+    """Valid IOB2 tags and what it took to get them: how many became O, and where an I- became
+    B-.
+    """
 
     tags: list[str]
     illegal: int
@@ -103,8 +113,9 @@ class Repair(NamedTuple):
 def repair(tags: Sequence[str], legal: frozenset[str] | None = None) -> Repair:
     """Make any tag sequence valid IOB2, keeping account of what was changed.
 
-    A tag that is malformed, or outside `legal` where that is given, becomes O (`illegal`); an I- that continues
-    no entity of its type becomes B- (`orphans`), which is how nervaluate, conlleval and seqeval read it.
+    A tag that is malformed, or outside `legal` where that is given, becomes O (`illegal`); an I-
+    that continues no entity of its type becomes B- (`orphans`), which is how nervaluate, conlleval
+    and seqeval read it.
     """
     repaired: list[str] = []
     orphans: list[int] = []

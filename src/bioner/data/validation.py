@@ -1,4 +1,6 @@
-"""Every broken invariant of an instance or prediction file, where reading for a stage stops at the first."""
+"""Every broken invariant of an instance or prediction file, where reading for a stage stops at the
+first.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -6,16 +8,24 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bioner.data.instances import INSTANCE_KEYS, PREDICTION_KEYS, Instance, faults, tag_faults, type_faults
+from bioner.data.instances import (
+    INSTANCE_KEYS,
+    PREDICTION_KEYS,
+    Instance,
+    faults,
+    tag_faults,
+    type_faults,
+)
 from bioner.errors import InputError
 from bioner.io.files import byte_lines, decoded, read_record
 
 
 def validate(path: Path, gold: Sequence[Instance] | None = None) -> tuple[str, int, list[str]]:
-    """What the file holds (`instances` or `predictions`), how many lines, and each fault as `file:line: reason`.
+    """What the file holds (`instances` or `predictions`), how many lines, and each fault as
+    `file:line: reason`.
 
-    The first sound record tells which of the two it is. Predictions are also held against `gold` where it is given:
-    its ids, each once and in its order, and as many tags as tokens.
+    The first sound record tells which of the two it is. Predictions are also held against `gold`
+    where it is given: its ids, each once and in its order, and as many tags as tokens.
     """
     lines = list(byte_lines(path))  # undecoded: one that is not UTF-8 is one fault among others
     if not lines:
@@ -29,13 +39,17 @@ def _holds_instances(path: Path, lines: Sequence[tuple[int, bytes]]) -> bool:
     for number, line in lines:
         with suppress(InputError):
             return "tokens" in read_record(decoded(path, number, line), str(path))
-    raise InputError(path, "no JSON object in any line", "instances or predictions", "Is this the right file?")
+    raise InputError(
+        path, "no JSON object in any line", "instances or predictions", "Is this the right file?"
+    )
 
 
 def _records(
     path: Path, lines: Sequence[tuple[int, bytes]], keys: frozenset[str], faulty: list[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Records with their places; a line that holds none, or an id that was there before, goes to `faulty`."""
+    """Records with their places; a line that holds none, or an id that was there before, goes to
+    `faulty`.
+    """
     seen: set[str] = set()
     for number, line in lines:
         where = f"{path}:{number}"
@@ -62,14 +76,19 @@ def _instance_faults(path: Path, lines: Sequence[tuple[int, bytes]]) -> list[str
     return found
 
 
-def _prediction_faults(path: Path, lines: Sequence[tuple[int, bytes]], gold: Sequence[Instance] | None) -> list[str]:
+def _prediction_faults(
+    path: Path, lines: Sequence[tuple[int, bytes]], gold: Sequence[Instance] | None
+) -> list[str]:
     found: list[str] = []
     lengths = {instance.id: len(instance.tokens) for instance in gold or ()}
     order = {identity: position for position, identity in enumerate(lengths)}
     ids: list[str] = []
     for where, record in _records(path, lines, PREDICTION_KEYS, found):
         if foreign := sorted(record.keys() - PREDICTION_KEYS):
-            found.append(f"{where}: the key {foreign[0]!r}, expected id and tags alone (is this a gold file?)")
+            found.append(
+                f"{where}: the key {foreign[0]!r}, expected id and tags alone (is this a gold"
+                " file?)"
+            )
         wrong = list(type_faults(record, ("id",), ("tags",)))
         found += [f"{where}: {problem}, expected {expected}" for problem, expected in wrong]
         if wrong:
@@ -81,10 +100,21 @@ def _prediction_faults(path: Path, lines: Sequence[tuple[int, bytes]], gold: Seq
         if record["id"] not in lengths:
             found.append(f"{where}: the id {record['id']!r} is not in the gold")
         elif len(record["tags"]) != lengths[record["id"]]:
-            found.append(f"{where}: {len(record['tags'])} tags, expected {lengths[record['id']]}, one a gold token")
+            found.append(
+                f"{where}: {len(record['tags'])} tags, expected {lengths[record['id']]}, one a gold"
+                " token"
+            )
     there = set(ids)
-    found += [f"{path}: the gold's id {identity!r} is missing" for identity in lengths if identity not in there]
+    found += [
+        f"{path}: the gold's id {identity!r} is missing"
+        for identity in lengths
+        if identity not in there
+    ]
     known = [identity for identity in ids if identity in order]
-    if late := next((after for before, after in pairwise(known) if order[after] < order[before]), None):
-        found.append(f"{path}: {late!r} is behind ids that follow it in the gold: not in the gold's order")
+    if late := next(
+        (after for before, after in pairwise(known) if order[after] < order[before]), None
+    ):
+        found.append(
+            f"{path}: {late!r} is behind ids that follow it in the gold: not in the gold's order"
+        )
     return found

@@ -37,11 +37,14 @@ class Decoder(Protocol):
     settings: dict[str, object]
     took: dict[str, float]
 
-    def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
+    def __call__(
+        self, instances: Sequence[Instance], batch_size: int, part: int = 0
+    ) -> list[Generated]:
         """Outputs of the instances of a shard, in order, given its number."""
 
 
-# Sentences a shard: what a killed job loses at most. Constrained decoding refills its places within a shard.
+# Sentences a shard: what a killed job loses at most. Constrained decoding refills its places within
+# a shard.
 SHARD = {"constrained": 256, "free": 32, "free-paper": 32}
 # No process gives up on the others while these decode.
 PROCESS_TIMEOUT = timedelta(days=7)
@@ -61,27 +64,38 @@ def predict_to(
     draft: Path | None = None,
     record: Path | None = None,
 ) -> None:
-    """Write the raw outputs of every instance to `out`, and to `record` how they were made, with `data`: which files.
+    """Write the raw outputs of every instance to `out`, and to `record` how they were made, with
+    `data`: which files.
 
-    An LLM keeps what it has finished in shards beside `out`: a job that was cut short goes on with those it lacks,
-    unless anything is other now that its answers depend on. In several processes each makes its part, and the first
-    writes. `draft` is another system's predictions. Raises Interrupted on SIGINT, SIGTERM or SIGUSR1.
+    An LLM keeps what it has finished in shards beside `out`: a job that was cut short goes on with
+    those it lacks, unless anything is other now that its answers depend on. In several processes
+    each makes its part, and the first writes. `draft` is another system's predictions. Raises
+    Interrupted on SIGINT, SIGTERM or SIGUSR1.
     """
     start = time.perf_counter()
     _check_decoding(name, entry, decoding, draft)
-    made: dict[str, Any] = {"model": name, "decoding": decoding, "seed": seed, "sentences": len(gold)}
+    made: dict[str, Any] = {
+        "model": name,
+        "decoding": decoding,
+        "seed": seed,
+        "sentences": len(gold),
+    }
     made |= {"data": dict(data or {})}
     if entry["family"] != "llm":
         write_raw(out, predict(name, entry, gold, train, weights, decoding))
         if record:
-            write_record(record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry)
+            write_record(
+                record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry
+            )
         return
     constrained = decoding == "constrained"
     source = draft_of(entry["predict"]["draft"], train, gold, draft) if constrained else None
     decoder = cast(Decoder, load_predictor(name, entry, weights, decoding, draft=source, seed=seed))
     size = entry["predict"]["batch_size"]
 
-    def decode(instances: Sequence[Instance], number: int) -> tuple[list[Generated], dict[str, float]]:
+    def decode(
+        instances: Sequence[Instance], number: int
+    ) -> tuple[list[Generated], dict[str, float]]:
         began = time.perf_counter()
         with _explain_out_of_memory(name, size):
             outputs = decoder(instances, size, number)
@@ -91,7 +105,9 @@ def predict_to(
 
     depends = prediction_settings(entry)
     # Fewer sentences at once, for want of memory, are no reason to start over.
-    depends["predict"] = {key: value for key, value in depends["predict"].items() if key != "batch_size"}
+    depends["predict"] = {
+        key: value for key, value in depends["predict"].items() if key != "batch_size"
+    }
     identity = {
         "settings": depends,
         "decoding": decoding,
@@ -100,15 +116,22 @@ def predict_to(
         "train": digest(train) if constrained else None,
         "draft": sha256_of(draft) if constrained and draft else None,
         "weights": listing(weights),
-        "versions": {package: version(package) for package in ("bioner-bench", "torch", "transformers")},
+        "versions": {
+            package: version(package) for package in ("bioner-bench", "torch", "transformers")
+        },
     }
     work = Shards(shards_folder(out), identity, gold, SHARD[decoding])
     process, processes, wait = _processes(entry)
-    with raise_on_signal(f"predict {name}") as raise_if_signalled, work.owned() if process == 0 else nullcontext():
+    with (
+        raise_on_signal(f"predict {name}") as raise_if_signalled,
+        work.owned() if process == 0 else nullcontext(),
+    ):
         wait()
         missing = work.missing()
         if process == 0 and len(missing) < len(work):
-            log.info("predict: going on; %d of %d shards are there", len(work) - len(missing), len(work))
+            log.info(
+                "predict: going on; %d of %d shards are there", len(work) - len(missing), len(work)
+            )
         wait()
         mine = missing[process::processes]
         with Meter(f"predict {name}", "sentences", work.sentences(mine)) as meter:
@@ -120,7 +143,9 @@ def predict_to(
         write_raw(out, outputs)
         if record:
             made |= decoder.settings | took | {"processes": processes}
-            write_record(record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry)
+            write_record(
+                record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry
+            )
 
 
 def _check_decoding(name: str, entry: Tree, decoding: str, draft: Path | None) -> None:
@@ -128,12 +153,19 @@ def _check_decoding(name: str, entry: Tree, decoding: str, draft: Path | None) -
     expected = DECODINGS.get(entry["family"], ())
     if not expected:
         remedy = "An ensemble is put together by `bioner ensemble`, of its members' predictions."
-        raise InputError(name, f"the family {entry['family']!r}", "a control, an encoder or an LLM", remedy)
+        raise InputError(
+            name, f"the family {entry['family']!r}", "a control, an encoder or an LLM", remedy
+        )
     if decoding not in expected:
-        raise InputError(name, f"decoding {decoding!r}", " or ".join(expected), "Change --decoding.")
+        raise InputError(
+            name, f"decoding {decoding!r}", " or ".join(expected), "Change --decoding."
+        )
     if draft and decoding != "constrained":
         raise InputError(
-            "--draft", f"decoding {decoding!r}", "constrained, which alone is drafted for", "Leave --draft out."
+            "--draft",
+            f"decoding {decoding!r}",
+            "constrained, which alone is drafted for",
+            "Leave --draft out.",
         )
 
 
@@ -146,16 +178,25 @@ def predict(
     decoding: str,
     draft: Draft | None = None,
 ) -> Sequence[RawOutput]:
-    """Raw outputs for every instance, in order. Controls need `train`, trained models the folder `weights`."""
+    """Raw outputs for every instance, in order. Controls need `train`, trained models the folder
+    `weights`.
+    """
     if entry["family"] == "control":
         if entry["control"] == "dictionary" and not train:
-            raise InputError(name, "no training instances", "those it takes its entities from", "Give --train.")
+            raise InputError(
+                name, "no training instances", "those it takes its entities from", "Give --train."
+            )
         tags = predict_control(entry["control"], train, gold)
-        return [Tagged(instance.id, list(range(len(row))), row) for instance, row in zip(gold, tags, strict=True)]
+        return [
+            Tagged(instance.id, list(range(len(row))), row)
+            for instance, row in zip(gold, tags, strict=True)
+        ]
     size = entry["predict"]["batch_size"]
     meter = Meter(f"predict {name}", "sentences", len(gold))
     with _explain_out_of_memory(name, size):
-        predictor = load_predictor(name, entry, weights, decoding, draft=draft, on_progress=meter.advance)
+        predictor = load_predictor(
+            name, entry, weights, decoding, draft=draft, on_progress=meter.advance
+        )
         with meter:
             return predictor(gold, size)
 
@@ -174,13 +215,17 @@ def load_predictor(
 ) -> Predictor:
     """A trained model as a function of instances and batch size; loads torch and the weights once.
 
-    `draft` (constrained decoding) and `seed` (drawn tokens) are for LLMs; so is `merged`: the adapter and its base
-    as one model in the precision of training, which is faster and not quite the model that was trained. `padded` is for
+    `draft` (constrained decoding) and `seed` (drawn tokens) are for LLMs; so is `merged`: the
+    adapter and its base as one model in the precision of training, which is faster and not quite
+    the model that was trained. `padded` is for
     encoders: in fp32, and filled up to the window, as the paper ran them. An encoder
     tells how many sentences more it has tagged.
     """
     if entry["family"] not in TRAINED:
-        remedy = "Only models with weights are loaded and timed; members of ensembles have predictions of their own."
+        remedy = (
+            "Only models with weights are loaded and timed; members of ensembles have predictions"
+            " of their own."
+        )
         raise InputError(name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
     _check_decoding(name, entry, decoding, None)
     if weights is None or not weights.is_dir():
@@ -195,7 +240,9 @@ def load_predictor(
     return _classifier(name, entry, weights, padded, on_progress)
 
 
-def _classifier(name: str, entry: Tree, weights: Path, padded: bool, on_progress: Callable[[int], None]) -> Predictor:
+def _classifier(
+    name: str, entry: Tree, weights: Path, padded: bool, on_progress: Callable[[int], None]
+) -> Predictor:
     from bioner.models.devices import device_of
     from bioner.models.encoder import tag
     from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
@@ -204,13 +251,19 @@ def _classifier(name: str, entry: Tree, weights: Path, padded: bool, on_progress
     if entry["family"] == "llm-head":
         model, tokenizer, _ = load_trained(weights, entry)
     elif (weights / TASK_FILE).is_file():
-        raise InputError(weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name.")
+        raise InputError(
+            weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name."
+        )
     else:
         tokenizer = load_tokenizer(weights)
-        model = load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
+        model = (
+            load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
+        )
     check_window(name, entry, model)
     if strange := [
-        label for label in model.config.id2label.values() if label != OUTSIDE and not label.startswith(("B-", "I-"))
+        label
+        for label in model.config.id2label.values()
+        if label != OUTSIDE and not label.startswith(("B-", "I-"))
     ]:
         remedy = "Name the `model/` of a finished training: this one has no trained head."
         raise InputError(weights, f"the label {strange[0]!r}", "IOB2 tags", remedy)
@@ -237,7 +290,9 @@ def _classifier(name: str, entry: Tree, weights: Path, padded: bool, on_progress
     return classifier
 
 
-def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int, merged: bool) -> Predictor:
+def _llm(
+    entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int, merged: bool
+) -> Predictor:
     from bioner.inference.decoding.constrained import ConstrainedDecoder
     from bioner.inference.decoding.free import FreeDecoder
     from bioner.inference.merging import load_merged
@@ -248,10 +303,18 @@ def _llm(entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int, mer
     if decoding == "constrained":
         legal, draft_length = options["legal_transitions"], options["draft_length"]
         return ConstrainedDecoder(
-            model, tokenizer, task.types, draft, draft_length=draft_length, legal=legal, verbalizer=verbalizer
+            model,
+            tokenizer,
+            task.types,
+            draft,
+            draft_length=draft_length,
+            legal=legal,
+            verbalizer=verbalizer,
         )
     budget, inherit = options["tokens_per_word"], decoding == "free-paper"
-    return FreeDecoder(model, tokenizer, task.types, budget, inherit=inherit, seed=seed, verbalizer=verbalizer)
+    return FreeDecoder(
+        model, tokenizer, task.types, budget, inherit=inherit, seed=seed, verbalizer=verbalizer
+    )
 
 
 @contextmanager
@@ -263,7 +326,9 @@ def _explain_out_of_memory(name: str, sentences: int) -> Iterator[None]:
         if type(error).__name__ != "OutOfMemoryError":
             raise
         found = f"no memory left on the GPU for {sentences} sentences at once"
-        raise InputError(name, found, "room for them", "Lower predict.batch_size, and start it again.") from None
+        raise InputError(
+            name, found, "room for them", "Lower predict.batch_size, and start it again."
+        ) from None
 
 
 def _processes(entry: Tree) -> tuple[int, int, Callable[[], None]]:

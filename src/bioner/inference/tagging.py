@@ -1,4 +1,6 @@
-"""Using a trained model: texts in, entities with character offsets out, as JSON Lines, PubTator or brat."""
+"""Using a trained model: texts in, entities with character offsets out, as JSON Lines, PubTator or
+brat.
+"""
 
 import json
 import re
@@ -54,19 +56,31 @@ def read_texts(lines: Iterable[tuple[int, str]], kind: str) -> Iterator[Text]:
             continue
         where = f"input:{number}"
         record = parse_json(line, where)
-        if not isinstance(record, dict) or not all(isinstance(record.get(key), str) for key in Text._fields):
-            raise InputError(where, "no such record", '{"id": "…", "text": "…"}', "Or give plain text, --input text.")
+        if not isinstance(record, dict) or not all(
+            isinstance(record.get(key), str) for key in Text._fields
+        ):
+            raise InputError(
+                where,
+                "no such record",
+                '{"id": "…", "text": "…"}',
+                "Or give plain text, --input text.",
+            )
         yield Text(record["id"], record["text"])
 
 
-def load_tagger(folder: Path, batch_size: int | None = None, segmentation: str = "sentences") -> Tagger:
+def load_tagger(
+    folder: Path, batch_size: int | None = None, segmentation: str = "sentences"
+) -> Tagger:
     """A trained model as a function of texts.
 
-    `folder` is a `model/` that training wrote, or an encoder with a token-classification head in Hugging Face form.
-    It runs on a GPU where it was trained for one and there is one. LLMs decode with constrained decoding.
+    `folder` is a `model/` that training wrote, or an encoder with a token-classification head in
+    Hugging Face form. It runs on a GPU where it was trained for one and there is one. LLMs decode
+    with constrained decoding.
     """
     entry = entry_of(folder)
-    predictor = load_predictor(folder.name, entry, folder, "constrained" if entry["family"] == "llm" else "direct")
+    predictor = load_predictor(
+        folder.name, entry, folder, "constrained" if entry["family"] == "llm" else "direct"
+    )
     size = batch_size or entry["predict"]["batch_size"]
 
     def tagger(texts: Iterable[Text]) -> Iterator[tuple[Text, list[Mention]]]:
@@ -77,16 +91,30 @@ def load_tagger(folder: Path, batch_size: int | None = None, segmentation: str =
 
 
 def entry_of(folder: Path) -> Tree:
-    """The catalogue entry of a trained model: that of the run it came out of, or what its own files say."""
+    """The catalogue entry of a trained model: that of the run it came out of, or what its own files
+    say.
+    """
     if not folder.is_dir():
-        raise InputError(folder, "no such folder", "the folder of a trained model", "Check the path, or train one.")
+        raise InputError(
+            folder,
+            "no such folder",
+            "the folder of a trained model",
+            "Check the path, or train one.",
+        )
     import torch
 
     run = folder.parent / "run.json"
-    if run.is_file() and folder.resolve().name == "model":  # not of another model beside it, as a merged one
+    if (
+        run.is_file() and folder.resolve().name == "model"
+    ):  # not of another model beside it, as a merged one
         record = parse_json(read_text(run), str(run), whole_file=True)
         if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
-            raise InputError(run, "no settings", "what `bioner train` wrote", "Move the file away, or train again.")
+            raise InputError(
+                run,
+                "no settings",
+                "what `bioner train` wrote",
+                "Move the file away, or train again.",
+            )
         entry = complete_entry("models", folder.name, record["settings"])
     elif (folder / TASK_FILE).is_file():
         from bioner.models.llm import read_task
@@ -96,7 +124,11 @@ def entry_of(folder: Path) -> Tree:
     else:
         positions = _configuration(folder).get("max_position_embeddings")
         window = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW
-        described = {"family": "encoder", "source": {"hub": str(folder)}, "max_length": max(window, 16)}
+        described = {
+            "family": "encoder",
+            "source": {"hub": str(folder)},
+            "max_length": max(window, 16),
+        }
         entry = complete_entry("models", "model", described)
     gpus = min(1, entry["resources"]["predict_gpus"], torch.cuda.device_count())
     return entry | {"resources": entry["resources"] | {"predict_gpus": gpus}}
@@ -125,11 +157,18 @@ def _mentions(
     """Each text's mentions, left to right."""
     pieces = [list(_pieces(text, segmentation)) for text in texts]
     instances = [
-        Instance(f"{number}-{place}", str(number), [token.text for token in tokens], [OUTSIDE] * len(tokens))
+        Instance(
+            f"{number}-{place}",
+            str(number),
+            [token.text for token in tokens],
+            [OUTSIDE] * len(tokens),
+        )
         for number, of_text in enumerate(pieces)
         for place, tokens in enumerate(of_text)
     ]
-    outputs = iter(zip(instances, predictor(instances, batch_size) if instances else [], strict=True))
+    outputs = iter(
+        zip(instances, predictor(instances, batch_size) if instances else [], strict=True)
+    )
     for text, of_text in zip(texts, pieces, strict=True):
         found: list[Mention] = []
         for tokens, (instance, output) in zip(of_text, outputs, strict=False):
@@ -149,22 +188,35 @@ def _pieces(text: Text, segmentation: str) -> Iterator[list[Token]]:
 
 def as_jsonl(text: Text, mentions: Sequence[Mention]) -> str:
     """{"id", "text", "entities": [{"start", "end", "type", "text"}]} on one line."""
-    record = {"id": text.id, "text": text.text, "entities": [mention._asdict() for mention in mentions]}
+    record = {
+        "id": text.id,
+        "text": text.text,
+        "entities": [mention._asdict() for mention in mentions],
+    }
     return json.dumps(record, ensure_ascii=False) + "\n"
 
 
 def as_pubtator(text: Text, mentions: Sequence[Mention]) -> str:
-    """The text as a title without an abstract, its mentions by offsets; line ends in the text become spaces."""
+    """The text as a title without an abstract, its mentions by offsets; line ends in the text
+    become spaces.
+    """
     flat = re.sub(r"[\r\n]", " ", text.text)
     lines = [f"{text.id}|t|{flat}", f"{text.id}|a|"]
-    lines += [f"{text.id}\t{m.start}\t{m.end}\t{' '.join(m.text.split())}\t{m.type}" for m in mentions]
+    lines += [
+        f"{text.id}\t{m.start}\t{m.end}\t{' '.join(m.text.split())}\t{m.type}" for m in mentions
+    ]
     return "\n".join(lines) + "\n\n"
 
 
 def write_brat(folder: Path, text: Text, mentions: Sequence[Mention]) -> None:
     """`ID.txt` and `ID.ann`."""
     if not text.id or text.id != Path(text.id).name or text.id.startswith("."):
-        raise InputError("input", f"the id {text.id!r}", "a name that a file may have", "Rename it.")
-    lines = [f"T{n}\t{m.type} {m.start} {m.end}\t{' '.join(m.text.split())}\n" for n, m in enumerate(mentions, 1)]
+        raise InputError(
+            "input", f"the id {text.id!r}", "a name that a file may have", "Rename it."
+        )
+    lines = [
+        f"T{n}\t{m.type} {m.start} {m.end}\t{' '.join(m.text.split())}\n"
+        for n, m in enumerate(mentions, 1)
+    ]
     (folder / f"{text.id}.txt").write_text(text.text, encoding="utf-8", newline="")
     (folder / f"{text.id}.ann").write_text("".join(lines), encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Inference time: seconds a sentence alone and in batches, and the arithmetic behind them, on a fixed sample."""
+"""Inference time: seconds a sentence alone and in batches, and the arithmetic behind them, on a
+fixed sample.
+"""
 
 import sys
 import time
@@ -42,12 +44,24 @@ TIMING: Schema = {
     "peak_memory_gb": pl.Float64,
     "peak_gpu_memory_gb": pl.Float64,
 }
-TIMED = ("dataset", "model", "family", "protocol", "batch", "precision", "decoding", "hardware", "seconds_per_sample")
+TIMED = (
+    "dataset",
+    "model",
+    "family",
+    "protocol",
+    "batch",
+    "precision",
+    "decoding",
+    "hardware",
+    "seconds_per_sample",
+)
 Tagger = Callable[[Sequence[Instance], int], Sequence[object]]
 PROTOCOLS = ("fair", "paper")
-COUNTED = 20  # sentences whose operations are counted: that takes several times as long as calculating
-# How the paper timed (its section IV, and its code): encoders one sentence a pass, in fp32, padded to the window; LLMs
-# by free generation, with the adapter beside 4-bit weights.
+COUNTED = (
+    20  # sentences whose operations are counted: that takes several times as long as calculating
+)
+# How the paper timed (its section IV, and its code): encoders one sentence a pass, in fp32, padded
+# to the window; LLMs by free generation, with the adapter beside 4-bit weights.
 PAPER_BATCH = {"encoder": 1, "llm-head": 1, "llm": 16}
 
 
@@ -60,7 +74,9 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if self.name not in PROTOCOLS:
-            raise InputError("--protocol", repr(self.name), " or ".join(PROTOCOLS), "Correct the name.")
+            raise InputError(
+                "--protocol", repr(self.name), " or ".join(PROTOCOLS), "Correct the name."
+            )
 
     @property
     def is_paper(self) -> bool:
@@ -80,7 +96,9 @@ class Protocol:
         return family == "llm" and self.merged and not self.is_paper
 
     def precision(self, entry: Tree) -> str:
-        """The number format of weights and passes: what makes times comparable, beside the hardware."""
+        """The number format of weights and passes: what makes times comparable, beside the
+        hardware.
+        """
         if self.is_paper and entry["family"] == "encoder":
             return "fp32"
         if entry["quantization"] and not self.merges(entry["family"]):
@@ -90,7 +108,9 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A trained model and what it is timed on: a sample of the test set, all of it and train (for drafts and types)."""
+    """A trained model and what it is timed on: a sample of the test set, all of it and train (for
+    drafts and types).
+    """
 
     name: str
     entry: Tree
@@ -103,9 +123,16 @@ class Timed:
 
 
 def time_model(
-    timed: Timed, protocol: Protocol, decodings: Sequence[str], batches: Sequence[int], repeats: int, seed: int = 0
+    timed: Timed,
+    protocol: Protocol,
+    decodings: Sequence[str],
+    batches: Sequence[int],
+    repeats: int,
+    seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """A row of TIMING for each decoding and batch size, but for whose it is; from tokens to tags on gold tokens."""
+    """A row of TIMING for each decoding and batch size, but for whose it is; from tokens to tags on
+    gold tokens.
+    """
     entry = timed.entry
     gpus, family = entry["resources"]["predict_gpus"], entry["family"]
     types = entity_types([*timed.gold, *timed.train])
@@ -122,7 +149,9 @@ def time_model(
             padded=protocol.is_paper and family == "encoder",
         )
 
-        def tagged(part: Sequence[Instance], batch: int, predict: Predictor = predictor) -> list[Prediction]:
+        def tagged(
+            part: Sequence[Instance], batch: int, predict: Predictor = predictor
+        ) -> list[Prediction]:
             return realign_all(part, predict(part, batch), legal, timed.realignment)[0]
 
         machine = provenance()
@@ -149,7 +178,9 @@ def time_model(
 def sample_of(instances: Sequence[Instance], sentences: int) -> list[Instance]:
     """So many instances, drawn evenly over the test set: the same for all systems."""
     if not instances:
-        raise InputError("--gold", "no instance", "at least one", "Remake it with `bioner normalize`.")
+        raise InputError(
+            "--gold", "no instance", "at least one", "Remake it with `bioner normalize`."
+        )
     count = min(sentences, len(instances))
     return [instances[position * len(instances) // count] for position in range(count)]
 
@@ -162,12 +193,18 @@ def read_timing(path: Path) -> pl.DataFrame:
 def time_batch(
     predictor: Tagger, sample: Sequence[Instance], batch: int, repeats: int, gpus: int = 0
 ) -> dict[str, Any]:
-    """Seconds a sentence, at a batch size: the median of `repeats` passes over the sample after a warm-up.
+    """Seconds a sentence, at a batch size: the median of `repeats` passes over the sample after a
+    warm-up.
 
-    With batches of one, every sentence is a call of its own, and the median and 95th percentile of a sentence's seconds
-    are given, too (latency). The clock waits for the device. Watt-hours of `gpus` are of the same passes.
+    With batches of one, every sentence is a call of its own, and the median and 95th percentile of
+    a sentence's seconds are given, too (latency). The clock waits for the device. Watt-hours of
+    `gpus` are of the same passes.
     """
-    parts = [sample[start : start + batch] for start in range(0, len(sample), batch)] if batch == 1 else [sample]
+    parts = (
+        [sample[start : start + batch] for start in range(0, len(sample), batch)]
+        if batch == 1
+        else [sample]
+    )
     for part in parts[: 1 if batch > 1 else 3]:  # whatever is made at the first call is made now
         predictor(part[:batch], batch)
     before = energy_kwh(gpus)
@@ -188,10 +225,11 @@ def time_batch(
 
 
 def gflop_per_sample(predictor: Tagger, sample: Sequence[Instance], batch: int) -> float:
-    """Billions of multiplications and additions of matrices a sentence takes, on an even part of the sample.
+    """Billions of multiplications and additions of matrices a sentence takes, on an even part of
+    the sample.
 
-    Counted where they are dispatched (torch's FlopCounterMode), so padding, prompts and drafts are in it; what is done
-    an element at a time is not.
+    Counted where they are dispatched (torch's FlopCounterMode), so padding, prompts and drafts are
+    in it; what is done an element at a time is not.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -203,16 +241,29 @@ def gflop_per_sample(predictor: Tagger, sample: Sequence[Instance], batch: int) 
 
 
 def _uncounted(ops: Any) -> dict[Any, Callable[..., int]]:
-    """Formulas for operations that torch dispatches and does not count: attention on the CPU, products in 4 bits."""
+    """Formulas for operations that torch dispatches and does not count: attention on the CPU,
+    products in 4 bits.
+    """
     from torch.utils.flop_counter import sdpa_flop_count
 
-    def attention(query: Any, key: Any, value: Any, *rest: Any, out_shape: Any = None, **named: Any) -> int:
+    def attention(
+        query: Any, key: Any, value: Any, *rest: Any, out_shape: Any = None, **named: Any
+    ) -> int:
         return int(sdpa_flop_count(query, key, value))
 
-    def product(rows: Any, weights: Any, shape: Sequence[int], *rest: Any, out_shape: Any = None, **named: Any) -> int:
+    def product(
+        rows: Any,
+        weights: Any,
+        shape: Sequence[int],
+        *rest: Any,
+        out_shape: Any = None,
+        **named: Any,
+    ) -> int:
         return 2 * int(np.prod(rows)) * int(shape[0])
 
-    known: dict[Any, Callable[..., int]] = {ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    known: dict[Any, Callable[..., int]] = {
+        ops.aten._scaled_dot_product_flash_attention_for_cpu: attention
+    }
     if "bitsandbytes" in sys.modules:
         known[ops.bitsandbytes.gemv_4bit] = product
     return known

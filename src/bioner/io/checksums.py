@@ -30,7 +30,9 @@ def sha256_of(path: Path) -> str:
 
 
 def listing(folder: Path | str | None) -> list[list[Any]]:
-    """Sizes and times of a folder's files: what tells another model under the same name, and takes no time."""
+    """Sizes and times of a folder's files: what tells another model under the same name, and takes
+    no time.
+    """
     files = sorted(Path(folder).rglob("*")) if folder and Path(folder).is_dir() else []
     return [
         [str(path.relative_to(str(folder))), path.stat().st_size, path.stat().st_mtime_ns]

@@ -19,7 +19,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the disk, or none left of a qu
 
 
 def full_disk(error: BaseException) -> int | None:
-    """Which of FULL an error says, also one of a library in Rust (polars, safetensors), which says it in words."""
+    """Which of FULL an error says, also one of a library in Rust (polars, safetensors), which says
+    it in words.
+    """
     told = re.search(r"\(os error (\d+)\)", str(error))
     number = int(told[1]) if told else getattr(error, "errno", None)
     return number if number in FULL else None
@@ -27,35 +29,54 @@ def full_disk(error: BaseException) -> int | None:
 
 def is_html(content: bytes) -> bool:
     """Whether a file begins as a web page: what servers send in place of data."""
-    return content[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+    return (
+        content[:200]
+        .lstrip(b"\xef\xbb\xbf \t\r\n")
+        .lower()
+        .startswith((b"<!doctype html", b"<html"))
+    )
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines (from 1, with their ends) of a file, plain or `.gz`; InputError where it cannot be read."""
+    """Numbered lines (from 1, with their ends) of a file, plain or `.gz`; InputError where it
+    cannot be read.
+    """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             yield from enumerate(stream, 1)
     except FileNotFoundError:
-        raise InputError(path, "no such file", "a readable file", "Check the path, or run the stage before.") from None
+        raise InputError(
+            path, "no such file", "a readable file", "Check the path, or run the stage before."
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(path, f"a broken gzip file ({error})", "a whole one", "Make the file again.") from None
+        raise InputError(
+            path, f"a broken gzip file ({error})", "a whole one", "Make the file again."
+        ) from None
     except OSError as error:
         raise InputError(path, str(error.strerror), "a readable file", "Check the path.") from None
 
 
 def decoded(path: Path, number: int, line: bytes) -> str:
-    """A line as text without its end; InputError where it is not UTF-8, or several lines to those who wrote it."""
+    """A line as text without its end; InputError where it is not UTF-8, or several lines to those
+    who wrote it.
+    """
     try:
         # Editors on Windows put a byte order mark first; it is no part of the text.
         text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         if line.startswith(b"\x1f\x8b"):
-            raise InputError(path, "gzipped content", "plain text", "Let its name end in .gz.") from None
+            raise InputError(
+                path, "gzipped content", "plain text", "Let its name end in .gz."
+            ) from None
         bad = f"bytes that are not UTF-8 ({error.reason})"
-        raise InputError(f"{path}:{number}", bad, "UTF-8 text", "Convert the file, for example with iconv.") from None
+        raise InputError(
+            f"{path}:{number}", bad, "UTF-8 text", "Convert the file, for example with iconv."
+        ) from None
     if "\r" in text:
         remedy = "Convert the line ends, for example with tr '\\r' '\\n'."
-        raise InputError(f"{path}:{number}", "a carriage return inside a line", "LF or CRLF ends", remedy)
+        raise InputError(
+            f"{path}:{number}", "a carriage return inside a line", "LF or CRLF ends", remedy
+        )
     return text
 
 
@@ -74,14 +95,17 @@ def read_text(path: Path) -> str:
 
 
 def read_records(path: Path, keys: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """JSON objects of a JSON Lines file, each with its place `file:line`; every one must hold `keys`."""
+    """JSON objects of a JSON Lines file, each with its place `file:line`; every one must hold
+    `keys`.
+    """
     for number, line in read_lines(path):
         where = f"{path}:{number}"
         yield where, read_record(line, where, keys)
 
 
 def parse_json(text: str, where: str, whole_file: bool = False) -> Any:
-    """The value that JSON text holds; InputError also for half a surrogate pair, which no UTF-8 file can hold.
+    """The value that JSON text holds; InputError also for half a surrogate pair, which no UTF-8
+    file can hold.
 
     With `whole_file` the place of a fault is its line in `where`.
     """
@@ -90,7 +114,9 @@ def parse_json(text: str, where: str, whole_file: bool = False) -> Any:
         if "\\ud" in text.lower():
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise InputError(where, "half a surrogate pair", "whole characters", "Mend or remake the file.") from None
+        raise InputError(
+            where, "half a surrogate pair", "whole characters", "Mend or remake the file."
+        ) from None
     except (ValueError, RecursionError) as error:
         found = f"broken JSON ({error})" if text.strip() else "an empty line"
         place = f"{where}:{getattr(error, 'lineno', 1)}" if whole_file else where
@@ -99,26 +125,35 @@ def parse_json(text: str, where: str, whole_file: bool = False) -> Any:
 
 
 def read_record(line: str, where: str, keys: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The JSON object in a line that stands at `where`. No message shows the line: it may not be anybody's to see."""
+    """The JSON object in a line that stands at `where`. No message shows the line: it may not be
+    anybody's to see.
+    """
     record = parse_json(line, where)
     wanted = "an object" + (f" with the keys {', '.join(sorted(keys))}" if keys else "")
     if not isinstance(record, dict):
-        raise InputError(where, f"a {type(record).__name__}", wanted, "Is this the right kind of file?")
+        raise InputError(
+            where, f"a {type(record).__name__}", wanted, "Is this the right kind of file?"
+        )
     if not keys <= record.keys():
         lacks = ", ".join(sorted(keys - set(record)))
-        raise InputError(where, f"a record without {lacks}", wanted, "Is this the right kind of file?")
+        raise InputError(
+            where, f"a record without {lacks}", wanted, "Is this the right kind of file?"
+        )
     return record
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` (file or folder) that takes its name when the block ends well, else vanishes.
+    """A temporary path beside `path` (file or folder) that takes its name when the block ends well,
+    else vanishes.
 
     So do folders made for it. Where the disk is full, an OSError names `path`.
     """
     path = path.resolve()  # through links; and `.` has no name of its own
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(path, "a device or pipe", "a regular file or folder to write", "Choose another path.")
+        raise InputError(
+            path, "a device or pipe", "a regular file or folder to write", "Choose another path."
+        )
     new = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +168,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
             with suppress(OSError):  # another's file is in it by now
                 folder.rmdir()
         where = getattr(error, "filename", None)
-        if (number := full_disk(error)) and (where is None or Path(str(where)).is_relative_to(path.parent)):
+        if (number := full_disk(error)) and (
+            where is None or Path(str(where)).is_relative_to(path.parent)
+        ):
             raise OSError(number, os.strerror(number), str(path)) from None  # writing names no file
         raise
 

@@ -21,16 +21,30 @@ def ignore(count: float) -> None:
 
 
 class Meter:
-    """Counts what of `total` is done, and shows it while the block lasts: `train bert: 30 of 120 steps, …`.
+    """Counts what of `total` is done, and shows it while the block lasts: `train bert: 30 of 120
+    steps, …`.
 
-    Without a total (None) it shows the count alone. With `at_most` the time left is a bound, since work may end before.
-    Of the processes of a job only the first one shows anything.
+    Without a total (None) it shows the count alone. With `at_most` the time left is a bound, since
+    work may end before. Of the processes of a job only the first one shows anything.
     """
 
     def __init__(
-        self, task: str, unit: str, total: float | None, *, done: float = 0, at_most: bool = False, scale: float = 1
+        self,
+        task: str,
+        unit: str,
+        total: float | None,
+        *,
+        done: float = 0,
+        at_most: bool = False,
+        scale: float = 1,
     ) -> None:
-        self.task, self.unit, self.total, self.at_most, self.scale = task, unit, total, at_most, scale
+        self.task, self.unit, self.total, self.at_most, self.scale = (
+            task,
+            unit,
+            total,
+            at_most,
+            scale,
+        )
         self.done, self._before = done, done
         self._began = self._said = time.monotonic()
         self._shown = os.environ.get("RANK", "0") == "0"  # as accelerate and torchrun number them
@@ -42,7 +56,10 @@ class Meter:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -92,7 +109,11 @@ class Meter:
     def _line(self, now: float) -> str:
         done, left = f"{self.done / self.scale:,.0f}", self._left(now)
         of = "" if self.total is None else f" of {self.total / self.scale:,.0f}"
-        rest = "" if left is None else f", {'at most' if self.at_most else 'about'} {duration(left)} left"
+        rest = (
+            ""
+            if left is None
+            else f", {'at most' if self.at_most else 'about'} {duration(left)} left"
+        )
         return f"{self.task}: {done}{of} {self.unit}{rest}"
 
 

@@ -11,9 +11,11 @@ from bioner.errors import Interrupted
 
 @contextmanager
 def raise_on_signal(name: str) -> Iterator[Callable[[], None]]:
-    """Raise Interrupted at once if a signal comes that ends a job: whatever is worth keeping is on the disk by then.
+    """Raise Interrupted at once if a signal comes that ends a job: whatever is worth keeping is on
+    the disk by then.
 
-    Python drops what is raised inside some callbacks: the function that is handed out raises it again.
+    Python drops what is raised inside some callbacks: the function that is handed out raises it
+    again.
     """
     came: list[int] = []
 

@@ -12,20 +12,32 @@ Schema = dict[str, type[pl.DataType]]
 
 
 def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.DataFrame:
-    """A CSV file of exactly these columns, those of `required` filled in every row; empty fields are null."""
+    """A CSV file of exactly these columns, those of `required` filled in every row; empty fields
+    are null.
+    """
     if path.is_dir():
         raise InputError(path, "a folder", "a CSV table", "Name the file in it.")
     try:
         table = pl.read_csv(path, schema=schema, glob=False)
     except FileNotFoundError:
-        raise InputError(path, "no such file", "a CSV table", "Run the stage that makes it.") from None
+        raise InputError(
+            path, "no such file", "a CSV table", "Run the stage that makes it."
+        ) from None
     except (pl.exceptions.PolarsError, OSError) as error:
-        # Not the library's words: they quote the file, which may be any, with text that is not to be shown.
+        # Not the library's words: they quote the file, which may be any, with text that is not to
+        # be shown.
         column = next((name for name in schema if f"'{name}'" in str(error)), None)
         found = f"an unreadable table (column {column})" if column else "an unreadable table"
-        raise InputError(path, found, f"the columns {', '.join(schema)}", "Remake the file.") from None
+        raise InputError(
+            path, found, f"the columns {', '.join(schema)}", "Remake the file."
+        ) from None
     if not path.read_bytes().endswith(b"\n"):
-        raise InputError(path, "a table that ends within a line", "a whole one", "It was cut short: copy it again.")
+        raise InputError(
+            path,
+            "a table that ends within a line",
+            "a whole one",
+            "It was cut short: copy it again.",
+        )
     for name in required:
         if table[name].null_count():
             line = table[name].is_null().arg_true()[0] + 2

@@ -1,6 +1,8 @@
-"""The lines an answer may consist of: `token:TAG` for every legal tag, as ids, and where the choice between them falls.
+"""The lines an answer may consist of: `token:TAG` for every legal tag, as ids, and where the choice
+between them falls.
 
-Branches on whole lines, never on ":", since tokenizers merge across the border of word and tag (`:B`, `(:`).
+Branches on whole lines, never on ":", since tokenizers merge across the border of word and tag
+(`:B`, `(:`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,9 +20,11 @@ Line = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A place in a line where the model decides: how many ids stand before it, and the tags behind each id.
+    """A place in a line where the model decides: how many ids stand before it, and the tags behind
+    each id.
 
-    `choices` has the ids in ascending order: the first of equal ones is the answer, as `argmax` has it.
+    `choices` has the ids in ascending order: the first of equal ones is the answer, as `argmax` has
+    it.
     """
 
     depth: int
@@ -28,7 +32,9 @@ class Branch:
 
 
 class TokenAnswers:
-    """One token with a line for every tag; none is the beginning of another, for each ends with a line end."""
+    """One token with a line for every tag; none is the beginning of another, for each ends with a
+    line end.
+    """
 
     def __init__(self, lines: dict[str, Line]) -> None:
         self.lines = lines
@@ -36,7 +42,9 @@ class TokenAnswers:
         self._branches: dict[tuple[tuple[str, ...], str], list[Branch]] = {}
 
     def distinct(self, tags: tuple[str, ...]) -> tuple[str, ...]:
-        """Those tags without any whose line is that of an earlier one (an id may stand for anything unknown)."""
+        """Those tags without any whose line is that of an earlier one (an id may stand for anything
+        unknown).
+        """
         if tags not in self._distinct:
             first = {self.lines[tag]: tag for tag in reversed(tags)}
             self._distinct[tags] = tuple(tag for tag in tags if first[self.lines[tag]] == tag)
@@ -61,7 +69,9 @@ class TokenAnswers:
 
 
 class AnswerTrie:
-    """All tokens' lines, each made once; `legal` leaves out the tags that continue nothing (I- after another type)."""
+    """All tokens' lines, each made once; `legal` leaves out the tags that continue nothing (I-
+    after another type).
+    """
 
     def __init__(
         self,
@@ -71,7 +81,10 @@ class AnswerTrie:
         verbalizer: Verbalizer | None = None,
     ) -> None:
         if "\n" not in tokenizer.decode(line_ids(tokenizer, "x", OUTSIDE)):
-            found, expected = "a tokenizer that drops line ends", "one that keeps them: an answer is a line a token"
+            found, expected = (
+                "a tokenizer that drops line ends",
+                "one that keeps them: an answer is a line a token",
+            )
             raise InputError(tokenizer.name_or_path, found, expected, "Choose another model.")
         self._tokenizer, self._tags = tokenizer, tuple(tags)
         self._written = {tag: verbalizer[tag] if verbalizer else tag for tag in tags}
@@ -80,7 +93,9 @@ class AnswerTrie:
         if legal:
             for before in self._after:
                 type_ = split_tag(before)[1]
-                self._after[before] = tuple(tag for tag in tags if not tag.startswith("I-") or tag[2:] == type_)
+                self._after[before] = tuple(
+                    tag for tag in tags if not tag.startswith("I-") or tag[2:] == type_
+                )
 
     def learn(self, tokens: Iterable[str]) -> None:
         """Make the lines of tokens not seen yet, in one call of the tokenizer."""

@@ -1,4 +1,6 @@
-"""Controls: oracle (the gold itself), all-o, and a dictionary of training entities. They frame every score."""
+"""Controls: oracle (the gold itself), all-o, and a dictionary of training entities. They frame
+every score.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,7 +11,9 @@ from bioner.data.tags import OUTSIDE, Span, spans, tags_from_spans
 TokenSequence = tuple[str, ...]
 
 
-def predict_control(control: str, train: Sequence[Instance], gold: Sequence[Instance]) -> list[list[str]]:
+def predict_control(
+    control: str, train: Sequence[Instance], gold: Sequence[Instance]
+) -> list[list[str]]:
     """Tags of a control for every instance of `gold`; only `oracle` looks at the gold tags."""
     match control:
         case "oracle":
@@ -26,7 +30,8 @@ def predict_control(control: str, train: Sequence[Instance], gold: Sequence[Inst
 def entity_dictionary(train: Sequence[Instance]) -> dict[TokenSequence, str]:
     """Lower-cased training entities and their most frequent type.
 
-    A string is kept where more than half of its occurrences in `train`, as a sequence of whole tokens, are entities.
+    A string is kept where more than half of its occurrences in `train`, as a sequence of whole
+    tokens, are entities.
     """
     types: dict[TokenSequence, Counter[str]] = defaultdict(Counter)
     for instance in train:

@@ -1,4 +1,6 @@
-"""GPUs: whether a model's are there, and which one this process computes on; torch is imported when it is asked."""
+"""GPUs: whether a model's are there, and which one this process computes on; torch is imported when
+it is asked.
+"""
 
 import os
 from typing import TYPE_CHECKING

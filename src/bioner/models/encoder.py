@@ -29,11 +29,13 @@ def tag(
     pad_to: int = 0,
     on_progress: Callable[[int], None] = ignore,
 ) -> list[Tagged]:
-    """Tags of every sentence's deciding subwords, in order; `on_progress` hears how many more sentences are tagged.
+    """Tags of every sentence's deciding subwords, in order; `on_progress` hears how many more
+    sentences are tagged.
 
-    A batch holds windows of similar length: at most `batch_size` of them, and `batch_tokens` subwords with the padding.
-    `bf16` runs under autocast, as the Trainer evaluates on dev: the weights stay as they were trained. Shorter windows
-    are filled up to `pad_to`, which only takes time (the paper did it).
+    A batch holds windows of similar length: at most `batch_size` of them, and `batch_tokens`
+    subwords with the padding. `bf16` runs under autocast, as the Trainer evaluates on dev: the
+    weights stay as they were trained. Shorter windows are filled up to `pad_to`, which only takes
+    time (the paper did it).
     """
     made = cut(tokenizer, sentences, max_length, deciding, in_text=in_text).windows
     windows = [window for of_sentence in made for window in of_sentence]
@@ -44,9 +46,14 @@ def tag(
         padded = pad_sequence(ids_of, batch_first=True, padding_value=tokenizer.pad_token_id)
         mask = pad_sequence([torch.ones_like(row) for row in ids_of], batch_first=True)
         if lacking := max(0, pad_to - padded.shape[1]):
-            padded, mask = pad(padded, (0, lacking), value=tokenizer.pad_token_id), pad(mask, (0, lacking))
+            padded, mask = (
+                pad(padded, (0, lacking), value=tokenizer.pad_token_id),
+                pad(mask, (0, lacking)),
+            )
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            logits = model(input_ids=padded.to(model.device), attention_mask=mask.to(model.device)).logits
+            logits = model(
+                input_ids=padded.to(model.device), attention_mask=mask.to(model.device)
+            ).logits
         for number, row in zip(batch, logits.argmax(-1).tolist(), strict=True):
             best[number] = row
         on_progress(sum(number in ends for number in batch))
@@ -59,7 +66,8 @@ def tag(
 
 
 def batches(lengths: Sequence[int], most: int, tokens: int) -> Iterator[list[int]]:
-    """Numbers of sequences, longest first, in batches of at most `most` and, padded, at most `tokens` subwords.
+    """Numbers of sequences, longest first, in batches of at most `most` and, padded, at most
+    `tokens` subwords.
 
     A sequence longer than `tokens` is a batch of its own.
     """

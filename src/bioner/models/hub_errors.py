@@ -32,22 +32,45 @@ def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, s
     if Path(source).is_dir():
         reason = reason_of(error)
         expected = "a folder in Hugging Face form: config.json, weights, tokenizer"
-        return f"no loadable model or tokenizer in this folder ({reason})", expected, "Make or copy the folder again."
+        return (
+            f"no loadable model or tokenizer in this folder ({reason})",
+            expected,
+            "Make or copy the folder again.",
+        )
     if source.startswith(("/", ".", "~")) or source.count("/") > 1:
-        return "no such folder", "the folder of a model, or a hub id OWNER/NAME", "Correct the path."
+        return (
+            "no such folder",
+            "the folder of a model, or a hub id OWNER/NAME",
+            "Correct the path.",
+        )
     if any(isinstance(reason, GatedRepoError) for reason in reasons):
-        remedy = f"Accept its terms at https://huggingface.co/{source}, then `hf auth login`, or set HF_TOKEN."
+        remedy = (
+            f"Accept its terms at https://huggingface.co/{source}, then `hf auth login`, or set"
+            " HF_TOKEN."
+        )
         return "a gated model, and no leave to read it", "leave to read it", remedy
     if any(isinstance(reason, RevisionNotFoundError) for reason in reasons):
-        return f"no revision {revision!r} of this model", "a branch, tag or commit", "Correct source.revision."
+        return (
+            f"no revision {revision!r} of this model",
+            "a branch, tag or commit",
+            "Correct source.revision.",
+        )
     if any(isinstance(reason, RepositoryNotFoundError) for reason in reasons):
         remedy = "Correct the name; for a private model log in with `hf auth login`."
-        return "no model of this name on the hub, or a private one", "a hub id or a local folder", remedy
+        return (
+            "no model of this name on the hub, or a private one",
+            "a hub id or a local folder",
+            remedy,
+        )
     away = next((said for said in map(_away, reasons) if said), None)
-    if any(isinstance(reason, LocalEntryNotFoundError | OfflineModeIsEnabled) for reason in reasons):
+    if any(
+        isinstance(reason, LocalEntryNotFoundError | OfflineModeIsEnabled) for reason in reasons
+    ):
         unreachable = "the hub cannot be reached" + (f" ({away})" if away else "")
         where = "hub access is off (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else unreachable
-        remedy = f"Where there is a connection, {fetch} with the same HF_HOME; or name a local folder."
+        remedy = (
+            f"Where there is a connection, {fetch} with the same HF_HOME; or name a local folder."
+        )
         return f"no model of this name in the cache, and {where}", "a model at hand", remedy
     if away:
         remedy = (
@@ -59,11 +82,17 @@ def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, s
         remedy = "Make room there, or set HF_HOME to a folder that you may write in."
         return f"{reason_of(error)} in {HF_HUB_CACHE}", "a cache that can be written to", remedy
     reason = reason_of(error)
-    return f"no loadable model or tokenizer ({reason})", "a hub id or a local folder", f"Check the name; try {fetch}."
+    return (
+        f"no loadable model or tokenizer ({reason})",
+        "a hub id or a local folder",
+        f"Check the name; try {fetch}.",
+    )
 
 
 def _away(error: BaseException) -> str | None:
-    """Why there is no answer of the hub, where that is what an error says: none, a proxy's, or a log-in page."""
+    """Why there is no answer of the hub, where that is what an error says: none, a proxy's, or a
+    log-in page.
+    """
     if isinstance(error, OfflineModeIsEnabled):
         return None
     if isinstance(error, HfHubHTTPError):
@@ -75,9 +104,18 @@ def _away(error: BaseException) -> str | None:
         return "a page in place of its answer" if page else None
     if isinstance(error, UnicodeEncodeError):
         return "a token that is not ASCII" if error.encoding == "ascii" else None
-    if isinstance(error, ValueError | ImportError) and "proxy" in str(error):  # of another scheme; SOCKS
+    if isinstance(error, ValueError | ImportError) and "proxy" in str(
+        error
+    ):  # of another scheme; SOCKS
         return reason_of(error)
-    lost = (httpx2.TransportError, httpx2.InvalidURL, ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
+    lost = (
+        httpx2.TransportError,
+        httpx2.InvalidURL,
+        ConnectionError,
+        TimeoutError,
+        socket.gaierror,
+        ssl.SSLError,
+    )
     return reason_of(error) if isinstance(error, lost) else None
 
 

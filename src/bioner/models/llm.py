@@ -1,4 +1,6 @@
-"""Trained LLMs on disk: adapter or weights, tokenizer, and what the model must be asked with; saved and loaded."""
+"""Trained LLMs on disk: adapter or weights, tokenizer, and what the model must be asked with; saved
+and loaded.
+"""
 
 import json
 import shutil
@@ -22,8 +24,17 @@ BASE = "base"  # folder of a base model that lives in no hub
 ADAPTER, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-# What of an entry a trained model is asked with, and what of that must be the same in the entry that it is used under.
-ASKED = ("family", "max_length", "label_subwords", "attention", "verbalizer", "quantization", "lora")
+# What of an entry a trained model is asked with, and what of that must be the same in the entry
+# that it is used under.
+ASKED = (
+    "family",
+    "max_length",
+    "label_subwords",
+    "attention",
+    "verbalizer",
+    "quantization",
+    "lora",
+)
 SAME = ("family", "label_subwords", "attention", "verbalizer", "quantization", "lora")
 
 
@@ -31,8 +42,8 @@ SAME = ("family", "label_subwords", "attention", "verbalizer", "quantization", "
 class Task:
     """What a trained LLM must be asked with, and its base model.
 
-    `types` in the prompt's order; `settings` are those of its catalogue entry that make a difference to answers, so
-    that a folder that was moved is used as it was trained.
+    `types` in the prompt's order; `settings` are those of its catalogue entry that make a
+    difference to answers, so that a folder that was moved is used as it was trained.
     """
 
     types: list[str]
@@ -47,7 +58,9 @@ class Task:
 
 
 def task_of(entry: Tree, types: list[str], source: str | Path, model: PreTrainedModel) -> Task:
-    """The task of a model that is trained from `source`; the revision is the commit, where the hub named one."""
+    """The task of a model that is trained from `source`; the revision is the commit, where the hub
+    named one.
+    """
     base = BASE if entry["source"]["scratch"] else str(source)
     revision = getattr(model.config, "_commit_hash", None) or entry["source"]["revision"]
     settings = {name: entry[name] for name in ASKED}
@@ -57,14 +70,23 @@ def task_of(entry: Tree, types: list[str], source: str | Path, model: PreTrained
 
 
 def save_trained(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, source: str | Path, out: Path
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    source: str | Path,
+    out: Path,
 ) -> None:
-    """Write a trained model, its tokenizer and its task to `out`; beside an adapter the base that no hub has."""
+    """Write a trained model, its tokenizer and its task to `out`; beside an adapter the base that
+    no hub has.
+    """
     if isinstance(model, PeftModel):
         if task.base == BASE:
             shutil.copytree(source, out / BASE)
         settings = model.peft_config["default"]
-        settings.base_model_name_or_path, settings.revision = task.base, None if task.base == BASE else task.revision
+        settings.base_model_name_or_path, settings.revision = (
+            task.base,
+            None if task.base == BASE else task.revision,
+        )
     model.save_pretrained(str(out))
     tokenizer.save_pretrained(str(out))
     (out / TASK_FILE).write_text(json.dumps(asdict(task), indent=2) + "\n", encoding="utf-8")
@@ -77,7 +99,11 @@ def read_task(folder: Path) -> Task:
     try:
         task = Task(**json.loads((folder / TASK_FILE).read_text(encoding="utf-8")))
         described = {"source": {"hub": task.base}, **task.settings}
-        sound = task.types and all(type(name) is str for name in task.types) and task.settings.keys() >= set(ASKED)
+        sound = (
+            task.types
+            and all(type(name) is str for name in task.types)
+            and task.settings.keys() >= set(ASKED)
+        )
     except OSError:
         raise InputError(folder, f"no {TASK_FILE}", "the folder of a trained LLM", remedy) from None
     except (ValueError, TypeError, AttributeError):
@@ -88,7 +114,9 @@ def read_task(folder: Path) -> Task:
     return task
 
 
-def load_trained(folder: Path, entry: Tree) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Task]:
+def load_trained(
+    folder: Path, entry: Tree
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Task]:
     """Model, tokenizer and task of a folder that training wrote; adapters sit on their base.
 
     InputError where it was trained otherwise than the entry says.
@@ -101,7 +129,9 @@ def load_trained(folder: Path, entry: Tree) -> tuple[PreTrainedModel, PreTrained
     return attached(load_base(folder, entry, task, tokenizer), folder).eval(), tokenizer, task
 
 
-def load_base(folder: Path, entry: Tree, task: Task, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def load_base(
+    folder: Path, entry: Tree, task: Task, tokenizer: PreTrainedTokenizerBase
+) -> PreTrainedModel:
     """What the adapter of a folder sits on."""
     source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)
     base = _load(source, revision, task, entry)
@@ -112,14 +142,28 @@ def load_base(folder: Path, entry: Tree, task: Task, tokenizer: PreTrainedTokeni
 
 def attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """The base with the adapter of a folder."""
-    expected, remedy = f"one for {base.config.name_or_path}", "Check that the folder is whole, and its base the same."
+    expected, remedy = (
+        f"one for {base.config.name_or_path}",
+        "Check that the folder is whole, and its base the same.",
+    )
     if not (folder / WEIGHTS).is_file():
         raise InputError(folder, f"no {WEIGHTS}", "the weights of an adapter", remedy)
     try:
         model = PeftModel.from_pretrained(base, str(folder))
         with safe_open(folder / WEIGHTS, "pt") as saved:
-            apart = sorted(set(saved.keys()) ^ get_peft_model_state_dict(model, save_embedding_layers=False).keys())
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            apart = sorted(
+                set(saved.keys())
+                ^ get_peft_model_state_dict(model, save_embedding_layers=False).keys()
+            )
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
         found = f"an adapter that does not fit ({reason_of(error)})"
         raise InputError(folder, found, expected, remedy) from None
     if apart:  # peft leaves out what is too much, and draws at random what lacks
@@ -128,9 +172,15 @@ def attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
 
 
 def _load(
-    source: str | Path, revision: str | None, task: Task, entry: Tree, dtype: Literal["auto"] | None = None
+    source: str | Path,
+    revision: str | None,
+    task: Task,
+    entry: Tree,
+    dtype: Literal["auto"] | None = None,
 ) -> PreTrainedModel:
-    """With `auto` in the number format in which it was saved: weights that were trained themselves."""
+    """With `auto` in the number format in which it was saved: weights that were trained
+    themselves.
+    """
     gpus = entry["resources"]["predict_gpus"]
     if task.settings["family"] == "llm-head":
         return load_llm_classifier(source, entry, gpus, tag_set(task.types), revision, dtype)
@@ -141,10 +191,16 @@ def check_task(folder: Path, entry: Tree, task: Task) -> None:
     """InputError where a model was trained from another base, or otherwise, than the entry says."""
     hub, remedy = entry["source"]["hub"], "Correct --weights, or the model's name or entry."
     if hub and task.base not in (BASE, hub):
-        found, expected = f"a model trained from {task.base}", f"one trained from {hub}, as the entry says"
+        found, expected = (
+            f"a model trained from {task.base}",
+            f"one trained from {hub}, as the entry says",
+        )
         raise InputError(folder, found, expected, remedy)
     for name in SAME:
         trained, asked = (json.dumps(settings[name]) for settings in (task.settings, entry))
         if json.loads(trained) != json.loads(asked):
-            found, expected = f"a model trained with {name} {trained}", f"{asked}, as the entry says"
+            found, expected = (
+                f"a model trained with {name} {trained}",
+                f"{asked}, as the entry says",
+            )
             raise InputError(folder, found, expected, remedy)

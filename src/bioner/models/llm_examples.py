@@ -1,4 +1,6 @@
-"""Training examples of LLMs: prompt and answer as ids, which of them carry the loss, and what is too long."""
+"""Training examples of LLMs: prompt and answer as ids, which of them carry the loss, and what is
+too long.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -22,7 +24,9 @@ SENTENCE_ENDS = (".", "!", "?")
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the sentences: examples, ids of the longest; over the limit, and words that fit in no example."""
+    """What became of the sentences: examples, ids of the longest; over the limit, and words that
+    fit in no example.
+    """
 
     examples: int = 0
     longest: int = 0
@@ -33,13 +37,18 @@ class Counts:
 class Examples:
     """Sentences as training examples of at most `max_length` ids.
 
-    The loss is on `tags` (the ids that decide between tags, given what stands before them), on the `response`, or on
-    `all`, prompt among it, as in the paper's code. A longer sentence is split, behind a full stop if that will do, and
-    each part has a prompt of its own.
+    The loss is on `tags` (the ids that decide between tags, given what stands before them), on the
+    `response`, or on `all`, prompt among it, as in the paper's code. A longer sentence is split,
+    behind a full stop if that will do, and each part has a prompt of its own.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, types: Sequence[str], lines: AnswerTrie, loss: Loss, max_length: int
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        types: Sequence[str],
+        lines: AnswerTrie,
+        loss: Loss,
+        max_length: int,
     ) -> None:
         self._tokenizer, self._types, self._lines = tokenizer, types, lines
         self._loss, self._max_length = loss, max_length
@@ -90,7 +99,10 @@ class Examples:
             line = word.lines[known]
             deciding = {branch.depth for branch in word.branches(self._lines.after(""), known)}
             ids += line
-            labels += [id_ if self._loss != "tags" or depth in deciding else IGNORED for depth, id_ in enumerate(line)]
+            labels += [
+                id_ if self._loss != "tags" or depth in deciding else IGNORED
+                for depth, id_ in enumerate(line)
+            ]
         end = self._tokenizer.eos_token_id
         ids.append(end)
         labels.append(IGNORED if self._loss == "tags" else end)
@@ -111,7 +123,9 @@ def _part(instance: Instance, start: int, end: int) -> Instance:
 
 
 def _cut(instance: Instance, most: int) -> int:
-    """How many words to take of the `most` that fit: up to a full stop, else to the end of an entity, else all."""
+    """How many words to take of the `most` that fit: up to a full stop, else to the end of an
+    entity, else all.
+    """
     if most == len(instance.tokens):
         return most
     outside = [n for n in range(1, most + 1) if not instance.tags[n].startswith("I-")]

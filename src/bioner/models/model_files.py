@@ -5,7 +5,14 @@ from pathlib import Path
 
 from bioner.errors import reason_of
 
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "spm.model", "vocab.txt", "vocab.json")
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "spm.model",
+    "vocab.txt",
+    "vocab.json",
+)
 WEIGHTS = {  # whole, or the index of its shards; in the order in which transformers looks for them
     "model.safetensors": "model.safetensors.index.json",
     "pytorch_model.bin": "pytorch_model.bin.index.json",
@@ -18,18 +25,29 @@ def find_problem(folder: Path) -> str | None:
         return fault
     if not any((folder / name).is_file() for name in TOKENIZERS):
         return "no tokenizer (tokenizer.json or another of its forms)"
-    index = next((folder / index for whole, index in WEIGHTS.items() if _has_index_alone(folder, whole, index)), None)
+    index = next(
+        (
+            folder / index
+            for whole, index in WEIGHTS.items()
+            if _has_index_alone(folder, whole, index)
+        ),
+        None,
+    )
     if index and (fault := _broken_json(index)) is not None:
         return fault
     weights = weights_of(folder)
     if not weights:
-        return "no weights (model.safetensors, pytorch_model.bin or an index that names their parts)"
+        return (
+            "no weights (model.safetensors, pytorch_model.bin or an index that names their parts)"
+        )
     faults = (_broken_weights(folder / name) for name in weights)
     return next((fault for fault in faults if fault is not None), None)
 
 
 def weights_of(folder: Path) -> list[str]:
-    """Names of the files that hold a model's weights, whether or not all are there; empty where there are none."""
+    """Names of the files that hold a model's weights, whether or not all are there; empty where
+    there are none.
+    """
     for whole, index in WEIGHTS.items():
         if (folder / whole).is_file():
             return [whole]

@@ -11,12 +11,14 @@ Layer = Callable[[torch.Tensor], torch.Tensor]
 
 @contextmanager
 def output_layer(
-    model: PreTrainedModel, instead: Callable[[torch.Tensor, Layer, torch.nn.Linear | None], torch.Tensor]
+    model: PreTrainedModel,
+    instead: Callable[[torch.Tensor, Layer, torch.nn.Linear | None], torch.Tensor],
 ) -> Iterator[None]:
     """Within, the model's logits are what `instead` makes of the hidden states.
 
-    It is given the layer as a function and, where that is nothing but its weights (no adapter, no 4-bit form), itself.
-    For any architecture: `logits_to_keep` of transformers knows columns of a batch, not places in its rows.
+    It is given the layer as a function and, where that is nothing but its weights (no adapter, no
+    4-bit form), itself. For any architecture: `logits_to_keep` of transformers knows columns of a
+    batch, not places in its rows.
     """
     head = model.get_output_embeddings()
     whole, before = head.forward, head.__dict__.get("forward")

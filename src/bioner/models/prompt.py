@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 INSTRUCTION = (
-    "Below is an instruction that describes a task, paired with an input that provides further context. "
-    "Write a response that appropriately completes the request.\n\n"
-    "### Instruction:\n"
-    "Your task is to identify entities within the text and apply the BIO labeling scheme. "
-    "Use the following labels to categorize each entity: {types}.\n\n"
+    "Below is an instruction that describes a task, paired with an input that provides further"
+    " context. Write a response that appropriately completes the request.\n\n### Instruction:\nYour"
+    " task is to identify entities within the text and apply the BIO labeling scheme. Use the"
+    " following labels to categorize each entity: {types}.\n\n"
 )
 FRAME = "### Input:\n{text}\n\n### Response:\n"
 
@@ -19,11 +18,15 @@ class Tokenizer(Protocol):
     bos_token_id: int | None
     eos_token_id: int
 
-    def __call__(self, text: Any, add_special_tokens: bool = ..., split_special_tokens: bool = ...) -> Any: ...
+    def __call__(
+        self, text: Any, add_special_tokens: bool = ..., split_special_tokens: bool = ...
+    ) -> Any: ...
 
 
 def prompt_text(tokens: Sequence[str], types: Sequence[str]) -> str:
-    """The prompt for one instance; `types` in the order given (the pipeline sorts them: one order everywhere)."""
+    """The prompt for one instance; `types` in the order given (the pipeline sorts them: one order
+    everywhere).
+    """
     return INSTRUCTION.format(types=", ".join(types)) + FRAME.format(text=" ".join(tokens))
 
 
@@ -46,8 +49,9 @@ def line_ids(tokenizer: Tokenizer, token: str, tag: str) -> list[int]:
 def lines_ids(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[list[int]]:
     """Token ids of response lines, each as it is inside a response, in one call of the tokenizer.
 
-    A line is tokenized behind a line end, whose ids are then removed: tokenizers treat the start of a text and the
-    middle of it differently, and pieces such as `:B` cross the border of word and tag.
+    A line is tokenized behind a line end, whose ids are then removed: tokenizers treat the start of
+    a text and the middle of it differently, and pieces such as `:B` cross the border of word and
+    tag.
     """
     if not pairs:
         return []
@@ -57,7 +61,9 @@ def lines_ids(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[li
 
 
 def response_ids(tokenizer: Tokenizer, tokens: Sequence[str], tags: Sequence[str]) -> list[int]:
-    """Token ids of the whole response, end-of-sequence last; training and constrained decoding use the same lines."""
+    """Token ids of the whole response, end-of-sequence last; training and constrained decoding use
+    the same lines.
+    """
     lines = lines_ids(tokenizer, list(zip(tokens, tags, strict=True)))
     return [*(piece for line in lines for piece in line), tokenizer.eos_token_id]
 
@@ -68,5 +74,7 @@ def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
 
 def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     """Ids of texts; a word that looks like a special token (`</s>`) is text."""
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)[
+        "input_ids"
+    ]
     return ids

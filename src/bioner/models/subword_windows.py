@@ -1,4 +1,6 @@
-"""Sentences as windows of subwords that fit a model, and back to words: no word is lost on the way."""
+"""Sentences as windows of subwords that fit a model, and back to words: no word is lost on the
+way.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -19,8 +21,9 @@ Deciding = Literal["all", "first", "last"]
 class SubwordWindow:
     """Part of a sentence that fits the model.
 
-    `words` holds the word index of each subword that decides about its word's tag: None for special tokens, for
-    subwords that another window decides about, and with `first` or `last` for all but that of a word.
+    `words` holds the word index of each subword that decides about its word's tag: None for special
+    tokens, for subwords that another window decides about, and with `first` or `last` for all but
+    that of a word.
     """
 
     input_ids: list[int]
@@ -29,7 +32,9 @@ class SubwordWindow:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Sentences as windows, and what it took; every subword is decided about in exactly one of them."""
+    """Sentences as windows, and what it took; every subword is decided about in exactly one of
+    them.
+    """
 
     windows: list[list[SubwordWindow]]
     sentences_cut: int
@@ -56,10 +61,11 @@ def cut(
 ) -> Cut:
     """Sentences as windows of at most `max_length` subwords, special tokens among them.
 
-    Longer sentences, and words longer than a window, become windows that overlap by a quarter; in the overlap each
-    window decides about its half. A word that the tokenizer maps to nothing (control characters) becomes the unknown
-    subword; a word that looks like a special token is text. With `in_text` subwords are those of the words joined by
-    blanks, as LLMs have read them in pretraining.
+    Longer sentences, and words longer than a window, become windows that overlap by a quarter; in
+    the overlap each window decides about its half. A word that the tokenizer maps to nothing
+    (control characters) becomes the unknown subword; a word that looks like a special token is
+    text. With `in_text` subwords are those of the words joined by blanks, as LLMs have read them in
+    pretraining.
     """
     if not sentences:
         return Cut([], 0, 0, 0)
@@ -76,18 +82,26 @@ def cut(
         windows = [
             SubwordWindow(
                 [*before, *ids[start:end], *after],
-                [None] * len(before) + _deciders(of_word, start, end, own, deciding) + [None] * len(after),
+                [None] * len(before)
+                + _deciders(of_word, start, end, own, deciding)
+                + [None] * len(after),
             )
             for start, end, own in _spans(of_word, room)
         ]
-        # The middle of a word of hundreds of subwords decides about nothing where the first one does.
-        found.append([window for window in windows if any(word is not None for word in window.words)])
+        # The middle of a word of hundreds of subwords decides about nothing where the first one
+        # does.
+        found.append(
+            [window for window in windows if any(word is not None for word in window.words)]
+        )
     return Cut(found, sum(len(windows) > 1 for windows in found), unknown, lost)
 
 
-def _alone(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> Iterator[Subwords]:
+def _alone(
+    tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
+) -> Iterator[Subwords]:
     """Subwords of words that stand alone, and the word of each."""
-    # A tokenizer drops what it has no subword for, and would take a word "[SEP]" for the end of the text.
+    # A tokenizer drops what it has no subword for, and would take a word "[SEP]" for the end of the
+    # text.
     encoded = tokenizer(
         [list(words) for words in sentences],
         is_split_into_words=True,
@@ -98,16 +112,24 @@ def _alone(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]
         yield ids, encoded.word_ids(number)
 
 
-def _in_text(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]) -> Iterator[Subwords]:
-    """Subwords of a text, and the word of each: that of its last character, since blanks go with the word behind."""
+def _in_text(
+    tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
+) -> Iterator[Subwords]:
+    """Subwords of a text, and the word of each: that of its last character, since blanks go with
+    the word behind.
+    """
     encoded = tokenizer(
         [" ".join(words) for words in sentences],
         add_special_tokens=False,
         split_special_tokens=True,
         return_offsets_mapping=True,
     )
-    for words, ids, offsets in zip(sentences, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-        ends = [end - 1 for end in accumulate(len(word) + 1 for word in words)]  # the blank behind belongs to the next
+    for words, ids, offsets in zip(
+        sentences, encoded["input_ids"], encoded["offset_mapping"], strict=True
+    ):
+        ends = [
+            end - 1 for end in accumulate(len(word) + 1 for word in words)
+        ]  # the blank behind belongs to the next
         yield ids, [min(bisect_right(ends, max(end - 1, 0)), len(words) - 1) for _, end in offsets]
 
 
@@ -145,22 +167,32 @@ def _spans(of_word: Sequence[int], room: int) -> Iterator[tuple[int, int, range]
 
 
 def _border(of_word: Sequence[int], start: int, end: int) -> int:
-    """Where one window's say ends and the next one's begins: at the word's start next to the overlap's middle."""
+    """Where one window's say ends and the next one's begins: at the word's start next to the
+    overlap's middle.
+    """
     middle = (start + end) // 2
     begins = [place for place in range(start + 1, end) if of_word[place] != of_word[place - 1]]
     return min(begins, key=lambda place: abs(place - middle), default=middle)
 
 
-def _deciders(of_word: Sequence[int], start: int, end: int, own: range, deciding: Deciding) -> list[int | None]:
+def _deciders(
+    of_word: Sequence[int], start: int, end: int, own: range, deciding: Deciding
+) -> list[int | None]:
     def decides(place: int) -> bool:
         beside = {"all": -1, "first": place - 1, "last": place + 1}[deciding]
-        return place in own and (not 0 <= beside < len(of_word) or of_word[place] != of_word[beside])
+        return place in own and (
+            not 0 <= beside < len(of_word) or of_word[place] != of_word[beside]
+        )
 
     return [of_word[place] if decides(place) else None for place in range(start, end)]
 
 
-def labelled(window: SubwordWindow, tags: Sequence[str], label2id: dict[str, int]) -> dict[str, list[int]]:
-    """Return a training example: deciding subwords carry their word's label (the paper's code), the others none."""
+def labelled(
+    window: SubwordWindow, tags: Sequence[str], label2id: dict[str, int]
+) -> dict[str, list[int]]:
+    """Return a training example: deciding subwords carry their word's label (the paper's code), the
+    others none.
+    """
     labels = [IGNORED if word is None else label2id[tags[word]] for word in window.words]
     return {"input_ids": window.input_ids, "attention_mask": [1] * len(labels), "labels": labels}
 

@@ -1,4 +1,6 @@
-"""How an LLM writes tags: by their names as in the paper, by one letter, or by special tokens made for them."""
+"""How an LLM writes tags: by their names as in the paper, by one letter, or by special tokens made
+for them.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -14,9 +16,11 @@ LETTERS = "ABCDEFGHIJKLMNPQRSTUVWXYZ"  # without O, which is a tag
 
 
 class Verbalizer:
-    """What is written for each tag: its name, a letter (capital for B-, small for I-), or a piece of its own.
+    """What is written for each tag: its name, a letter (capital for B-, small for I-), or a piece
+    of its own.
 
-    The paper explains its slowness on BioRED by the many pieces that `SequenceVariant` takes (section IV.D).
+    The paper explains its slowness on BioRED by the many pieces that `SequenceVariant` takes
+    (section IV.D).
     """
 
     def __init__(self, types: Sequence[str], style: Style = "names") -> None:
@@ -24,7 +28,12 @@ class Verbalizer:
         self.style = style
         if style == "letters":
             if len(types) > len(LETTERS):
-                raise InputError("verbalizer", f"{len(types)} entity types", f"at most {len(LETTERS)}", "Take names.")
+                raise InputError(
+                    "verbalizer",
+                    f"{len(types)} entity types",
+                    f"at most {len(LETTERS)}",
+                    "Take names.",
+                )
             letters = dict(zip(types, LETTERS, strict=False))
             self._written = {f"B-{type_}": letter for type_, letter in letters.items()}
             self._written |= {f"I-{type_}": letter.lower() for type_, letter in letters.items()}
@@ -52,24 +61,41 @@ class Verbalizer:
         if self.style != "special_tokens":
             return {}
         tokenizer.add_tokens([AddedToken(written, normalized=False) for written in self._names])
-        return {tokenizer.convert_tokens_to_ids(written): tag for written, tag in self._names.items()}
+        return {
+            tokenizer.convert_tokens_to_ids(written): tag for written, tag in self._names.items()
+        }
 
 
-def resize_for_tags(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pieces: Mapping[int, str]) -> None:
-    """Room in the model for new pieces; each begins as the mean of the pieces of the tag it stands for.
+def resize_for_tags(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pieces: Mapping[int, str]
+) -> None:
+    """Room in the model for new pieces; each begins as the mean of the pieces of the tag it stands
+    for.
 
     Made of the base model alone, so that an adapter finds the same rows again.
     """
     before = model.get_input_embeddings().weight.shape[0]
     if before < len(tokenizer) - len(pieces):
-        found = f"{before} rows of embeddings for the {len(tokenizer) - len(pieces)} pieces of its tokenizer"
-        raise InputError(model.config.name_or_path, found, "a row a piece", "Take model and tokenizer of one release.")
+        found = (
+            f"{before} rows of embeddings for the {len(tokenizer) - len(pieces)} pieces of its"
+            " tokenizer"
+        )
+        raise InputError(
+            model.config.name_or_path,
+            found,
+            "a row a piece",
+            "Take model and tokenizer of one release.",
+        )
     if not pieces:
         return
     model.resize_token_embeddings(max(before, len(tokenizer)), mean_resizing=False)
-    layers = {id(layer): layer for layer in (model.get_input_embeddings(), model.get_output_embeddings())}
+    layers = {
+        id(layer): layer for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+    }
     tables = {id(layer.weight): layer.weight for layer in layers.values()}
     with torch.no_grad():
         for weight in tables.values():
             for number, text in pieces.items():
-                weight[number] = weight[tokenizer(text, add_special_tokens=False)["input_ids"]].float().mean(0)
+                weight[number] = (
+                    weight[tokenizer(text, add_special_tokens=False)["input_ids"]].float().mean(0)
+                )

@@ -18,7 +18,9 @@ SECTION = re.compile(r"^ *# --- SITE\b.*?^ *# --- ---$", re.DOTALL | re.MULTILIN
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A key of the profile that sites change: its option, what is asked, and what its value may look like."""
+    """A key of the profile that sites change: its option, what is asked, and what its value may
+    look like.
+    """
 
     option: str
     question: str
@@ -34,13 +36,18 @@ ONE = re.compile(r"\w[\w.+@:/-]*", re.ASCII)
 FEATURES = re.compile(r"[\w(\[][\w.+:&|,*()\[\]-]*", re.ASCII)
 NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 WHOLE = "a whole number from 1 to 999999999"
-GPU_NAME = "letters, digits, _ and . (the executor plugin takes no others; say any, and --gpu-constraint)"
+GPU_NAME = (
+    "letters, digits, _ and . (the executor plugin takes no others; say any, and --gpu-constraint)"
+)
 
 SETTINGS = {
     "slurm_partition": Setting("--cpu-partition", "Partition of jobs without GPU", NAME, PARTITION),
     "gpu_partition": Setting("--gpu-partition", "Partition of jobs with GPUs", NAME, PARTITION),
     "gpu_type": Setting(
-        "--gpu-type", "GPU type, as `sinfo -o %G` names it (any: whatever the partition has)", GPU_NAME, GPU_TYPE
+        "--gpu-type",
+        "GPU type, as `sinfo -o %G` names it (any: whatever the partition has)",
+        GPU_NAME,
+        GPU_TYPE,
     ),
     "gpu_request": Setting(
         "--gpu-request",
@@ -55,10 +62,18 @@ SETTINGS = {
     "constraint": Setting("--constraint", "Constraint", NAME, FEATURES),
     "gpu_constraint": Setting("--gpu-constraint", "Constraint of jobs with GPUs", NAME, FEATURES),
     "max_runtime": Setting(
-        "--max-runtime", "Longest time that the partitions allow, minutes", WHOLE, NUMBER, is_name=False
+        "--max-runtime",
+        "Longest time that the partitions allow, minutes",
+        WHOLE,
+        NUMBER,
+        is_name=False,
     ),
-    "max_mem_mb": Setting("--max-mem-mb", "Most memory that a node has, MB", WHOLE, NUMBER, is_name=False),
-    "jobs": Setting("--jobs", "Most jobs in the queue at once", WHOLE, NUMBER, is_name=False, top=True),
+    "max_mem_mb": Setting(
+        "--max-mem-mb", "Most memory that a node has, MB", WHOLE, NUMBER, is_name=False
+    ),
+    "jobs": Setting(
+        "--jobs", "Most jobs in the queue at once", WHOLE, NUMBER, is_name=False, top=True
+    ),
     "slurm-status-command": Setting(
         "--status-command",
         "What is asked after jobs (sacct where there is accounting, else squeue)",
@@ -81,19 +96,29 @@ def check_option(key: str, value: str) -> str:
 def defaults_of(template: Path = TEMPLATE) -> dict[str, str]:
     """What the profile says as it stands; keys behind a comment sign say nothing."""
     text = _text(template)
-    return {key: _value(line["value"]) for key in SETTINGS if not (line := _line(key, text, template))["off"]}
+    return {
+        key: _value(line["value"])
+        for key in SETTINGS
+        if not (line := _line(key, text, template))["off"]
+    }
 
 
 def profile_text(values: Mapping[str, str], template: Path = TEMPLATE) -> str:
-    """The profile with these values in place of its own; a key behind a comment sign comes to the fore."""
+    """The profile with these values in place of its own; a key behind a comment sign comes to the
+    fore.
+    """
     text, known = _text(template), defaults_of(template)
     for key, value in values.items():
         if check_option(key, value) == known.get(key):
             continue
         line = _line(key, text, template)
-        # A name like min, any or 1-2 would be evaluated: the inner quotes are Python's, the outer ones YAML's.
+        # A name like min, any or 1-2 would be evaluated: the inner quotes are Python's, the outer
+        # ones YAML's.
         written = f"\"'{value}'\"" if SETTINGS[key].is_name else value
-        text = f"{text[: line.start()]}{line['indent']}{key}: {written}{line['note'] or ''}{text[line.end() :]}"
+        text = (
+            f"{text[: line.start()]}{line['indent']}{key}:"
+            f" {written}{line['note'] or ''}{text[line.end() :]}"
+        )
     return text
 
 
@@ -111,9 +136,13 @@ def _line(key: str, text: str, template: Path) -> re.Match[str]:
     if SETTINGS[key].top:
         found = re.compile(form, re.MULTILINE).search(text)
     else:
-        found = section and re.compile(form, re.MULTILINE).search(text, section.start(), section.end())
+        found = section and re.compile(form, re.MULTILINE).search(
+            text, section.start(), section.end()
+        )
     if not found:
-        raise InputError(template, f"no {key}", "the keys that a site changes", "Restore it with git.")
+        raise InputError(
+            template, f"no {key}", "the keys that a site changes", "Restore it with git."
+        )
     return found
 
 

@@ -1,4 +1,5 @@
-"""Every private interface of Snakemake that the workflow uses; `pyproject.toml` names the versions they are known in.
+"""Every private interface of Snakemake that the workflow uses; `pyproject.toml` names the versions
+they are known in.
 
 tests/unit/test_private_interfaces.py says what has changed upstream if one is not as it was.
 """
@@ -12,7 +13,9 @@ from snakemake.persistence import PersistenceBase
 
 
 def recorded_params(workflow: Any, path: str) -> list[str]:
-    """Return the parameters, those that are text, that Snakemake recorded a file to be made with."""
+    """Return the parameters, those that are text, that Snakemake recorded a file to be made
+    with.
+    """
     values = workflow.persistence.params(IOFile(path)) or []
     return [ast.literal_eval(value) for value in values if value.startswith(("'", '"'))]
 
@@ -20,13 +23,15 @@ def recorded_params(workflow: Any, path: str) -> list[str]:
 def record_in_jobs(workflow: Any) -> None:
     """Have jobs on other nodes record themselves what they were made with.
 
-    Snakemake leaves that to the process that submitted the job. If that is killed, the outputs appear without metadata,
-    and a later run does not notice that they were made with other settings.
+    Snakemake leaves that to the process that submitted the job. If that is killed, the outputs
+    appear without metadata, and a later run does not notice that they were made with other
+    settings.
     """
     finished = PersistenceBase.finished
 
     async def finished_and_recorded(self: PersistenceBase, job: Any) -> None:
-        # The condition under which Snakemake has jobs record themselves: when nobody waits for them.
+        # The condition under which Snakemake has jobs record themselves: when nobody waits for
+        # them.
         settings = workflow.remote_execution_settings
         before, settings.immediate_submit = settings.immediate_submit, True
         try:

@@ -11,12 +11,15 @@ from functools import lru_cache
 from rapidfuzz.distance import Levenshtein
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|\\x([0-9a-fA-F]{2})")
-SHARED = 0.5  # of the shorter one's characters: what a token written otherwise must share with the gold's
+# of the shorter one's characters: what a token written otherwise must share with the gold's
+SHARED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """For every gold token the written tokens that stand for it, with weights, and whether it is written as it is."""
+    """For every gold token the written tokens that stand for it, with weights, and whether it is
+    written as it is.
+    """
 
     links: list[list[tuple[int, int]]]
     exact: int
@@ -38,10 +41,11 @@ def match_equal(tokens: Sequence[str], written: Sequence[str]) -> Matching:
 
 
 def match_robust(tokens: Sequence[str], written: Sequence[str]) -> Matching:
-    """Equal tokens, up to case, escapes and compatibility forms, by least edits; between them, by characters.
+    """Equal tokens, up to case, escapes and compatibility forms, by least edits; between them, by
+    characters.
 
-    Tokens that are split, merged or respelled share characters with the gold's; those left over between the same
-    neighbours, as many as gold tokens, were substituted one for one.
+    Tokens that are split, merged or respelled share characters with the gold's; those left over
+    between the same neighbours, as many as gold tokens, were substituted one for one.
     """
     if list(tokens) == list(written):
         return Matching([[(place, 1)] for place in range(len(tokens))], len(tokens))
@@ -51,22 +55,31 @@ def match_robust(tokens: Sequence[str], written: Sequence[str]) -> Matching:
     for operation in Levenshtein.opcodes(gold, other):
         if operation.tag != "equal":
             continue
-        _match_gap(gold, other, (start, operation.src_start), (other_start, operation.dest_start), links)
+        _match_gap(
+            gold, other, (start, operation.src_start), (other_start, operation.dest_start), links
+        )
         for place in range(operation.src_end - operation.src_start):
             links[operation.src_start + place] = [(operation.dest_start + place, 1)]
         start, other_start = operation.src_end, operation.dest_end
     _match_gap(gold, other, (start, len(gold)), (other_start, len(other)), links)
-    return Matching(links, sum(len(to) == 1 and written[to[0][0]] == tokens[place] for place, to in enumerate(links)))
+    return Matching(
+        links,
+        sum(len(to) == 1 and written[to[0][0]] == tokens[place] for place, to in enumerate(links)),
+    )
 
 
 @lru_cache(maxsize=100_000)
 def plain(token: str) -> str:
-    """A token without what does not tell tokens apart: case, escapes, compatibility forms, white space."""
+    """A token without what does not tell tokens apart: case, escapes, compatibility forms, white
+    space.
+    """
     if "\\" in token:
         token = _ESCAPE.sub(_unescaped, token)
     if "&" in token:
         token = html.unescape(token)
-    return "".join((token if token.isascii() else unicodedata.normalize("NFKC", token)).casefold().split())
+    return "".join(
+        (token if token.isascii() else unicodedata.normalize("NFKC", token)).casefold().split()
+    )
 
 
 def _unescaped(found: re.Match[str]) -> str:

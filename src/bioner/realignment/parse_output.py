@@ -1,4 +1,6 @@
-"""Reading what a generator wrote: tokens and tags of its lines, whatever else stands between them."""
+"""Reading what a generator wrote: tokens and tags of its lines, whatever else stands between
+them.
+"""
 
 from collections.abc import Sequence
 
@@ -8,13 +10,17 @@ Pair = tuple[str, str]
 
 
 def parse_lines(text: str) -> list[Pair]:
-    """Token and tag of every line with a colon; the tag is what follows the last one, since tokens may hold colons."""
+    """Token and tag of every line with a colon; the tag is what follows the last one, since tokens
+    may hold colons.
+    """
     pairs = (line.rpartition(":") for line in text.split("\n"))
     return [(token.strip(), tag.strip()) for token, colon, tag in pairs if colon]
 
 
 def parse_answers(text: str) -> list[list[Pair]]:
-    """As `parse_lines`, in runs that lines without an answer set apart; of a line with blanks, all answers in it."""
+    """As `parse_lines`, in runs that lines without an answer set apart; of a line with blanks, all
+    answers in it.
+    """
     runs: list[list[Pair]] = [[]]
     for line in text.split("\n"):
         token, colon, tag = line.rpartition(":")
@@ -29,7 +35,9 @@ def parse_answers(text: str) -> list[list[Pair]]:
 
 
 def _answers(words: Sequence[str]) -> list[Pair]:
-    """The answers in a line: each ends with a colon and a well-formed tag, blanks or not between them."""
+    """The answers in a line: each ends with a colon and a well-formed tag, blanks or not between
+    them.
+    """
     found: list[Pair] = []
     before: list[str] = []
     for word in words:
@@ -48,9 +56,11 @@ def _answers(words: Sequence[str]) -> list[Pair]:
 
 
 def restarts(tokens: Sequence[str], run: Sequence[Pair], length: int = 3) -> list[int]:
-    """Where a run begins anew: where the sentence's first tokens stand again, or those the model began with.
+    """Where a run begins anew: where the sentence's first tokens stand again, or those the model
+    began with.
 
-    Half a sentence at least lies between two of them, for a sentence may hold its own opening again.
+    Half a sentence at least lies between two of them, for a sentence may hold its own opening
+    again.
     """
     written = [token for token, _ in run]
     openings = [list(tokens[:length]), written[:length]]

@@ -1,4 +1,6 @@
-"""Tags through a matching: from the tokens that were written to the gold tokens, and the gold's own the other way."""
+"""Tags through a matching: from the tokens that were written to the gold tokens, and the gold's own
+the other way.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,8 +9,12 @@ from bioner.data.tags import OUTSIDE, split_tag
 from bioner.realignment.matching import Matching
 
 
-def robust_tags(matching: Matching, written: Sequence[str], legal: frozenset[str] | None) -> list[str]:
-    """The tags of all that is matched; a token left out before a legal I- belongs to the entity that goes on there."""
+def robust_tags(
+    matching: Matching, written: Sequence[str], legal: frozenset[str] | None
+) -> list[str]:
+    """The tags of all that is matched; a token left out before a legal I- belongs to the entity
+    that goes on there.
+    """
     tags = output_to_gold(matching, written)
     before = ""
     for place, links in enumerate(matching.links):
@@ -21,7 +27,8 @@ def robust_tags(matching: Matching, written: Sequence[str], legal: frozenset[str
 
 
 def output_to_gold(matching: Matching, written: Sequence[str]) -> list[str]:
-    """Each gold token's tag from those of the written tokens that stand for it, the heaviest deciding.
+    """Each gold token's tag from those of the written tokens that stand for it, the heaviest
+    deciding.
 
     A written token that stands for several begins its entity in the first of them only.
     """
@@ -37,7 +44,9 @@ def output_to_gold(matching: Matching, written: Sequence[str]) -> list[str]:
             mine = [place for place, _ in links if split_tag(written[place])[1] == type_]
             tag = written[mine[0]]
             if split_tag(tag)[0] in ("B", "I"):
-                begins = any(written[place].startswith("B-") and place not in begun for place in mine)
+                begins = any(
+                    written[place].startswith("B-") and place not in begun for place in mine
+                )
                 tag = f"B-{type_}" if begins else f"I-{type_}"
         elif tag.startswith("B-") and links[0][0] in begun:
             tag = f"I-{tag[2:]}"
@@ -46,7 +55,9 @@ def output_to_gold(matching: Matching, written: Sequence[str]) -> list[str]:
     return tags
 
 
-def equal_tags(matching: Matching, written: Sequence[str], legal: frozenset[str] | None) -> list[str]:
+def equal_tags(
+    matching: Matching, written: Sequence[str], legal: frozenset[str] | None
+) -> list[str]:
     """The tags of equal tokens; O for all others."""
     return [written[links[0][0]] if links else OUTSIDE for links in matching.links]
 

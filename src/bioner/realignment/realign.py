@@ -1,4 +1,6 @@
-"""Model output to valid IOB2 tags on the gold tokens: exactly one tag a token, whatever the model wrote."""
+"""Model output to valid IOB2 tags on the gold tokens: exactly one tag a token, whatever the model
+wrote.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -28,11 +30,12 @@ COLUMN_TYPES = {str: pl.String, int: pl.Int64, bool: pl.Boolean}
 class Alignment:
     """How one output fitted its gold tokens; one row of `alignment.csv`.
 
-    `exact` gold tokens were written as they are, `substituted` ones otherwise (respelled, split, merged), `dropped`
-    ones not at all; these three add up to `gold_tokens`. `added` output tokens stand for no gold token.
-    `illegal_tags` became O and `orphan_tags` (I- that continued nothing) became B-; `orphan_positions` are the tokens
-    of these, counted from 0 and set apart by spaces. Of `gold_entities`, `reachable_entities` would have been found had
-    the model given the right tag to every token that it wrote.
+    `exact` gold tokens were written as they are, `substituted` ones otherwise (respelled, split,
+    merged), `dropped` ones not at all; these three add up to `gold_tokens`. `added` output tokens
+    stand for no gold token. `illegal_tags` became O and `orphan_tags` (I- that continued nothing)
+    became B-; `orphan_positions` are the tokens of these, counted from 0 and set apart by spaces.
+    Of `gold_entities`, `reachable_entities` would have been found had the model given the right tag
+    to every token that it wrote.
     """
 
     id: str
@@ -58,9 +61,10 @@ def realign(
 ) -> tuple[Prediction, Alignment]:
     """Tags of one raw output on the gold tokens of its instance.
 
-    A generator's tokens are matched to the gold tokens: `robust` keeps the tags of tokens that are written otherwise,
-    split or merged; `paper` those of equal tokens alone, as the paper's code does. A tagger's pieces vote, the
-    majority naming the word's tag, the first piece deciding a tie. Tags outside `legal` become O; see tags.repair.
+    A generator's tokens are matched to the gold tokens: `robust` keeps the tags of tokens that are
+    written otherwise, split or merged; `paper` those of equal tokens alone, as the paper's code
+    does. A tagger's pieces vote, the majority naming the word's tag, the first piece deciding a
+    tie. Tags outside `legal` become O; see tags.repair.
     """
     count = len(instance.tokens)
     if isinstance(output, Tagged):
@@ -100,7 +104,8 @@ def realign(
 def read_answer(tokens: Sequence[str], text: str, method: Method) -> tuple[list[Pair], Matching]:
     """Tokens and tags of a generator's text, and which gold tokens they stand for.
 
-    With `robust`, where more is written than one answer, the first that is about as good as any is taken.
+    With `robust`, where more is written than one answer, the first that is about as good as any is
+    taken.
     """
     if method == "paper":
         pairs = parse_lines(text)
@@ -111,10 +116,14 @@ def read_answer(tokens: Sequence[str], text: str, method: Method) -> tuple[list[
         return pairs, match_robust(tokens, [token for token, _ in pairs])
     borders = sorted({0, *restarts(tokens, pairs), *accumulate(map(len, runs))})
     parts = [*pairwise(borders), (0, len(pairs))]
-    answers = [match_robust(tokens, [token for token, _ in pairs[start:end]]) for start, end in parts]
+    answers = [
+        match_robust(tokens, [token for token, _ in pairs[start:end]]) for start, end in parts
+    ]
     most = max(answer.found for answer in answers)
     answer, start = next(
-        (answer, start) for answer, (start, _) in zip(answers, parts, strict=True) if answer.found >= WHOLE * most
+        (answer, start)
+        for answer, (start, _) in zip(answers, parts, strict=True)
+        if answer.found >= WHOLE * most
     )
     links = [[(place + start, weight) for place, weight in to] for to in answer.links]
     return pairs, Matching(links, answer.exact)
@@ -134,17 +143,25 @@ def _pieces(output: Tagged, count: int) -> list[list[int]]:
 
 
 def realign_all(
-    gold: Sequence[Instance], outputs: Iterable[RawOutput], legal: frozenset[str] | None, method: Method = "robust"
+    gold: Sequence[Instance],
+    outputs: Iterable[RawOutput],
+    legal: frozenset[str] | None,
+    method: Method = "robust",
 ) -> tuple[list[Prediction], list[Alignment]]:
     """Realign every output; the outputs stand in the gold's order."""
-    pairs = [realign(instance, output, legal, method) for instance, output in zip(gold, outputs, strict=True)]
+    pairs = [
+        realign(instance, output, legal, method)
+        for instance, output in zip(gold, outputs, strict=True)
+    ]
     return [prediction for prediction, _ in pairs], [alignment for _, alignment in pairs]
 
 
 def read_orphans(path: Path, predictions: Sequence[Prediction]) -> dict[str, list[int]]:
-    """From an alignment file, the tokens of each prediction whose B- was an I- that continued nothing.
+    """From an alignment file, the tokens of each prediction whose B- was an I- that continued
+    nothing.
 
-    Raises InputError where the file was not written with these predictions: other ids, or no B- at such a token.
+    Raises InputError where the file was not written with these predictions: other ids, or no B- at
+    such a token.
     """
     table = read_table(path, ALIGNMENT, ["id"])
     remedy = "Name the alignment.csv that `bioner realign` wrote beside these predictions."
@@ -154,9 +171,13 @@ def read_orphans(path: Path, predictions: Sequence[Prediction]) -> dict[str, lis
     rows = table.select(pl.col("orphan_positions").fill_null(""), "orphan_tags").iter_rows()
     for line, (prediction, (positions, count)) in enumerate(zip(predictions, rows, strict=True), 2):
         words = positions.split()
-        begun = {str(place): place for place, tag in enumerate(prediction.tags) if tag.startswith("B-")}
+        begun = {
+            str(place): place for place, tag in enumerate(prediction.tags) if tag.startswith("B-")
+        }
         if len(words) != count or not begun.keys() >= set(words):
             found = f"orphan_positions {positions!r} with {count} orphan_tags for {prediction.id!r}"
-            raise InputError(f"{path}:{line}", found, "as many tokens that begin a predicted entity", remedy)
+            raise InputError(
+                f"{path}:{line}", found, "as many tokens that begin a predicted entity", remedy
+            )
         orphans[prediction.id] = [begun[word] for word in words]
     return orphans

@@ -1,4 +1,6 @@
-"""What the error browser of the page reads: disagreements as JSON inside HTML, cut to a size where they are many."""
+"""What the error browser of the page reads: disagreements as JSON inside HTML, cut to a size where
+they are many.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,15 +9,16 @@ from typing import Any
 from bioner.reporting.disagreements import KINDS, Disagreements
 
 MOST_BYTES = 8_000_000  # of sentences, in a page of at most 15 MB
-# In a script element, `</script` and `<!--` would end or swallow what follows, whatever stands between quotes.
+# In a script element, `</script` and `<!--` would end or swallow what follows, whatever stands
+# between quotes.
 ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def browser_data(datasets: Sequence[Disagreements], most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """Datasets as the script of the page (`errors.js`) reads them.
 
-    Where all sentences together take more than `most_bytes`, every dataset keeps the same share of its own, evenly
-    from first to last; `of` says how many there are.
+    Where all sentences together take more than `most_bytes`, every dataset keeps the same share of
+    its own, evenly from first to last; `of` says how many there are.
     """
     sizes = [[len(embedded(sentence).encode()) for sentence in each.sentences] for each in datasets]
     total = sum(map(sum, sizes))

@@ -6,27 +6,48 @@ import polars as pl
 
 TITLES = {
     "table1_instances": "Table I. Instances a split",
-    "table2_test_entities": "Table II. Test entities by length as the paper counts; scored: as evaluators see them",
+    "table2_test_entities": (
+        "Table II. Test entities by length as the paper counts; scored: as evaluators see them"
+    ),
     "corpora": "Test sets: documents, tokens an instance, and what they share with train",
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
     "table4_inference_time": "Table IV. Inference seconds a sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
-    "alignment": "How outputs fitted the gold tokens; reachable recall is what no better tag could have raised",
-    "conventions": "F1 of the same predictions by other conventions: see docs/scores.md; intervals stand in the CSV",
-    "subsets": "Recall of mentions seen in train, unseen and repeated; F1 on sentences that train does not have",
-    "paper_scoring": "Tables III and V by the paper's own evaluator and length windows: for comparison only",
-    "significance": "Differences between systems in strict F1 and recall, with 95 % intervals and p-values",
+    "alignment": (
+        "How outputs fitted the gold tokens; reachable recall is what no better tag could have"
+        " raised"
+    ),
+    "conventions": (
+        "F1 of the same predictions by other conventions: see docs/scores.md; intervals stand in"
+        " the CSV"
+    ),
+    "subsets": (
+        "Recall of mentions seen in train, unseen and repeated; F1 on sentences that train does not"
+        " have"
+    ),
+    "paper_scoring": (
+        "Tables III and V by the paper's own evaluator and length windows: for comparison only"
+    ),
+    "significance": (
+        "Differences between systems in strict F1 and recall, with 95 % intervals and p-values"
+    ),
     "errors": "Errors by kind; gold entities by their own length, predictions by theirs",
     "cost": "Cost of searches, trainings, and 1,000 test sentences",
     "cells": "Cells of the matrix: what became of them",
-    "provenance": "Where every result comes from: data, weights, code, configuration, machine, time",
+    "provenance": (
+        "Where every result comes from: data, weights, code, configuration, machine, time"
+    ),
     "scores": "Every score of every cell, one long table (docs/scores.md)",
 }
-# Columns that mean the same wherever they stand; what a table means otherwise by a name stands in OWN.
+# Columns that mean the same wherever they stand; what a table means otherwise by a name stands in
+# OWN.
 COLUMNS = {
     "dataset": "corpus",
     "model": "system, by its name in the catalogue of models",
-    "decoding": "`direct` (encoders, controls), `free`, `free-paper` or `constrained` (LLMs); docs/decoding.md",
+    "decoding": (
+        "`direct` (encoders, controls), `free`, `free-paper` or `constrained` (LLMs);"
+        " docs/decoding.md"
+    ),
     "seed": "seed of the training",
     "seeds": "how many seeds the means are over",
     "headline": "whether this is the decoding that the model is compared by",
@@ -39,13 +60,17 @@ COLUMNS = {
     "precision": "percent; mean over seeds",
     "recall": "percent; mean over seeds",
     "f1": "percent; mean over seeds",
-    "f1_ci_low": "lower end of the 95 % bootstrap interval of F1 over test documents; mean over seeds",
+    "f1_ci_low": (
+        "lower end of the 95 % bootstrap interval of F1 over test documents; mean over seeds"
+    ),
     "f1_ci_high": "its upper end",
     "f1_std": "standard deviation of F1 over seeds; empty for one seed",
     "f1_without_repair": "strict F1 where an entity must begin with B-, as strict IOB2 has it",
     **{f"paper_{name}": "the published value, percent" for name in ("precision", "recall", "f1")},
     **{
-        f"{name}_difference": "ours less the paper's, where they are comparable; of LLMs, as they wrote freely"
+        f"{name}_difference": (
+            "ours less the paper's, where they are comparable; of LLMs, as they wrote freely"
+        )
         for name in ("precision", "recall", "f1")
     },
     "note": "why a cell has no values here, and the log that says more",
@@ -56,7 +81,9 @@ COLUMNS = {
     "scheme": "what counts as right: strict, relaxed, exact, type (docs/scores.md)",
 }
 OWN = {
-    "table2_test_entities": {"scored": "entities that evaluators see, once faulty tags are repaired"},
+    "table2_test_entities": {
+        "scored": "entities that evaluators see, once faulty tags are repaired"
+    },
     "corpora": {
         "documents": "documents of the test set",
         "mean_tokens": "tokens an instance, mean",
@@ -64,12 +91,16 @@ OWN = {
         "longest": "tokens of the longest instance",
         "instances_in_train": "test instances whose tokens are those of a training instance",
         "mentions_seen_in_train": "share of test mentions whose text and type are in train",
-        "annotations_lost": "annotations of the raw files that are no entity of the instances (changes.csv)",
+        "annotations_lost": (
+            "annotations of the raw files that are no entity of the instances (changes.csv)"
+        ),
     },
     "table4_inference_time": {
         "protocol": "`fair`: one precision, no needless padding; `paper`: as the paper timed",
         "batch": "sentences at once",
-        "seconds_per_sample": "seconds a sentence, from tokens to tags on gold tokens; median of the repeats",
+        "seconds_per_sample": (
+            "seconds a sentence, from tokens to tags on gold tokens; median of the repeats"
+        ),
         "paper_seconds_per_sample": "the published value",
         "difference": "ours less the paper's, in the row that runs as the paper's did, on an H100",
         "precision": "number format of weights and passes",
@@ -77,9 +108,15 @@ OWN = {
         "draft": "where constrained decoding drafts from",
         "seconds_median": "seconds of a single sentence, median (batch 1)",
         "seconds_p95": "its 95th percentile",
-        "gflop_per_sample": "billions of additions and multiplications of matrices a sentence, as dispatched, of 20",
-        "energy_wh_per_sample": "watt-hours of the GPU a sentence, without the warm-up; empty where it does not say",
-        "others_on_gpu": "processes of others on the GPU: 0 where it was exclusive; empty without GPU",
+        "gflop_per_sample": (
+            "billions of additions and multiplications of matrices a sentence, as dispatched, of 20"
+        ),
+        "energy_wh_per_sample": (
+            "watt-hours of the GPU a sentence, without the warm-up; empty where it does not say"
+        ),
+        "others_on_gpu": (
+            "processes of others on the GPU: 0 where it was exclusive; empty without GPU"
+        ),
         "best_batch": "whether this is the system's fastest batch size",
         "peak_memory_gb": "GB of memory that the timing job had had at most, up to here",
         "peak_gpu_memory_gb": "GB of the fullest GPU in these passes; empty without GPU",
@@ -119,8 +156,14 @@ OWN = {
         "strict_macro": "mean of strict F1 over entity types",
     },
     "subsets": {
-        **{f"{name}_mentions": f"gold mentions that are {name}" for name in ("seen", "unseen", "repeated")},
-        **{f"{name}_recall": "percent of them found, strictly" for name in ("seen", "unseen", "repeated")},
+        **{
+            f"{name}_mentions": f"gold mentions that are {name}"
+            for name in ("seen", "unseen", "repeated")
+        },
+        **{
+            f"{name}_recall": "percent of them found, strictly"
+            for name in ("seen", "unseen", "repeated")
+        },
         "entities_in_new_sentences": "gold entities of sentences that are not in train",
         "new_f1": "strict F1 on these sentences",
         "new_f1_ci_low": "lower end of its 95 % interval",
@@ -128,7 +171,9 @@ OWN = {
     },
     "paper_scoring": {
         "use": "what these rows are for",
-        "divided_by": "what the paper's evaluator divides recall by, which depends on the predictions",
+        "divided_by": (
+            "what the paper's evaluator divides recall by, which depends on the predictions"
+        ),
     },
     "significance": {
         "family": "primary, length claim, exploratory: tests adjusted together (docs/scores.md)",
@@ -206,7 +251,10 @@ OWN = {
         "precision": "percent, unrounded",
         "recall": "percent, unrounded",
         "f1": "percent, unrounded",
-        **{f"{name}_ci_low": "lower end of its 95 % bootstrap interval" for name in ("precision", "recall", "f1")},
+        **{
+            f"{name}_ci_low": "lower end of its 95 % bootstrap interval"
+            for name in ("precision", "recall", "f1")
+        },
         **{f"{name}_ci_high": "upper end" for name in ("precision", "recall", "f1")},
     },
 }
@@ -214,8 +262,8 @@ BOUNDS = {"_ci_low": "lower end of its 95 % interval, mean over seeds", "_ci_hig
 LEAD = """\
 # Reports
 
-Made by `bioner report` from kept files; nothing here is written by hand. Numbers are unrounded, empty fields have no
-value. `report.html` shows the same tables on one page.
+Made by `bioner report` from the files of a run; nothing here is written by hand. Numbers are
+unrounded, empty fields have no value. `report.html` shows the same tables on one page.
 """
 
 
@@ -223,7 +271,9 @@ def meaning(table: str, column: str) -> str | None:
     """What a column of a report holds."""
     told = OWN.get(table, {}).get(column) or COLUMNS.get(column)
     if told is None and table == "conventions":
-        return next((told for end, told in BOUNDS.items() if column.removesuffix(end) in OWN[table]), None)
+        return next(
+            (told for end, told in BOUNDS.items() if column.removesuffix(end) in OWN[table]), None
+        )
     return told
 
 
@@ -232,5 +282,9 @@ def readme(tables: Mapping[str, pl.DataFrame]) -> str:
     parts = [LEAD]
     for name, table in tables.items():
         lines = [f"| `{column}` | {meaning(name, column) or ''} |" for column in table.columns]
-        parts.append("\n".join([f"## `{name}.csv`\n\n{TITLES[name]}.\n", "| column | |", "|---|---|", *lines, ""]))
+        parts.append(
+            "\n".join(
+                [f"## `{name}.csv`\n\n{TITLES[name]}.\n", "| column | |", "|---|---|", *lines, ""]
+            )
+        )
     return "\n".join(parts)

@@ -1,4 +1,6 @@
-"""How far the confidences of constrained decoding can be trusted: kept raw outputs beside what was right."""
+"""How far the confidences of constrained decoding can be trusted: kept raw outputs beside what was
+right.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,15 +18,20 @@ from bioner.scoring.reliability import RELIABILITY, confidence_pairs, reliabilit
 CONFIDENCES: Schema = {"dataset": pl.String, "model": pl.String, **RELIABILITY}
 
 
-def read_confidences(results: Path, data: Path, cells: Mapping[str, Sequence[ReportedSystem]]) -> pl.DataFrame:
-    """Reliability bins of the systems that were decoded with constrained decoding, by dataset; one file a system.
+def read_confidences(
+    results: Path, data: Path, cells: Mapping[str, Sequence[ReportedSystem]]
+) -> pl.DataFrame:
+    """Reliability bins of the systems that were decoded with constrained decoding, by dataset; one
+    file a system.
 
     What is missing or broken is left out: other tables are about that.
     """
     tables = [pl.DataFrame(schema=CONFIDENCES)]
     for dataset, systems in cells.items():
         for system in systems:
-            folder = results / layout.run_path("", dataset, system.model, system.seed, system.decoding)
+            folder = results / layout.run_path(
+                "", dataset, system.model, system.seed, system.decoding
+            )
             if system.decoding == "constrained":
                 tables += _of(folder, data / dataset / "test.jsonl", dataset, system.model)
     return pl.concat(tables)

@@ -1,7 +1,8 @@
-"""Where systems disagree with gold: the kind of every error, counts of all of them, and the sentences to read.
+"""Where systems disagree with gold: the kind of every error, counts of all of them, and the
+sentences to read.
 
-An entity that gold and prediction share, borders and type, is `correct`. Every other gold entity and every other
-prediction has exactly one kind:
+An entity that gold and prediction share, borders and type, is `correct`. Every other gold entity
+and every other prediction has exactly one kind:
 
 - `missed`: a gold entity that no prediction overlaps;
 - `spurious`: a prediction that overlaps no gold entity;
@@ -9,8 +10,9 @@ prediction has exactly one kind:
 - `boundary`: it overlaps an entity of its type on the other side, which has other borders;
 - `both`: what it overlaps on the other side has other borders and other types.
 
-One error is one gold entity that was not found as it is, or one spurious prediction. Predictions of the kinds `type`,
-`boundary` and `both` are no errors of their own: the gold entities that they overlap are.
+One error is one gold entity that was not found as it is, or one spurious prediction. Predictions of
+the kinds `type`, `boundary` and `both` are no errors of their own: the gold entities that they
+overlap are.
 """
 
 from collections import Counter
@@ -28,7 +30,12 @@ from bioner.scoring.pairs import text_of
 
 KINDS = ("missed", "spurious", "boundary", "type", "both")
 CORRECT, MISSED, SPURIOUS = "correct", "missed", "spurious"
-OVERLAPPING = (CORRECT, "type", "boundary", "both")  # of what overlaps several, the first of these is the kind
+OVERLAPPING = (
+    CORRECT,
+    "type",
+    "boundary",
+    "both",
+)  # of what overlaps several, the first of these is the kind
 OF_GOLD = (CORRECT, MISSED, "boundary", "type", "both")
 ERRORS: Schema = {
     "dataset": pl.String,
@@ -57,13 +64,15 @@ class ReportedSystem(NamedTuple):
 class Disagreements:
     """What the systems of one dataset have otherwise than gold.
 
-    `counts` has a row a system and length, and one of all lengths (ERRORS): gold entities by their own length,
-    predictions by theirs. `sentences` are those in which a system errs, as `[id, text, gold, answers]`: tokens with
-    spaces between; four numbers a gold entity (start, end, type, known). An answer is `[systems, errors, predictions]`:
-    systems that answer the same share it; two numbers an entity not found (its place in `gold`, kind), and five a wrong
-    prediction (start, end, type, known, kind). Types, kinds and systems are places in `types`, KINDS and `systems`;
-    `known` is 1 where train holds the mention. A closed corpus has no sentence here. `silent` are places of systems
-    that predict nothing in the whole test set: they miss all there is, which takes no sentence to show.
+    `counts` has a row a system and length, and one of all lengths (ERRORS): gold entities by their
+    own length, predictions by theirs. `sentences` are those in which a system errs, as `[id, text,
+    gold, answers]`: tokens with spaces between; four numbers a gold entity (start, end, type,
+    known). An answer is `[systems, errors, predictions]`: systems that answer the same share it;
+    two numbers an entity not found (its place in `gold`, kind), and five a wrong prediction (start,
+    end, type, known, kind). Types, kinds and systems are places in `types`, KINDS and `systems`;
+    `known` is 1 where train holds the mention. A closed corpus has no sentence here. `silent` are
+    places of systems that predict nothing in the whole test set: they miss all there is, which
+    takes no sentence to show.
     """
 
     dataset: str
@@ -87,10 +96,18 @@ class _Tally:
     def row(self, length: str, buckets: Sequence[str]) -> dict[str, int | str]:
         """The row of some buckets together."""
         of_gold = {kind: sum(self.gold[kind, bucket] for bucket in buckets) for kind in OF_GOLD}
-        predictions = sum(count for (_, bucket), count in self.predicted.items() if bucket in buckets)
+        predictions = sum(
+            count for (_, bucket), count in self.predicted.items() if bucket in buckets
+        )
         spurious = sum(self.predicted[SPURIOUS, bucket] for bucket in buckets)
         entities = sum(of_gold.values())
-        return {"length": length, "gold_entities": entities, **of_gold, "predictions": predictions, SPURIOUS: spurious}
+        return {
+            "length": length,
+            "gold_entities": entities,
+            **of_gold,
+            "predictions": predictions,
+            SPURIOUS: spurious,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +125,9 @@ class _Numbers:
 
 def mentions(instances: Sequence[Instance]) -> frozenset[Mention]:
     """The mentions that a training set holds."""
-    return frozenset((text_of(item.tokens, span), span.type) for item in instances for span in spans(item.tags))
+    return frozenset(
+        (text_of(item.tokens, span), span.type) for item in instances for span in spans(item.tags)
+    )
 
 
 def disagreements(
@@ -133,10 +152,14 @@ def disagreements(
             found = gold if same else spans(prediction.tags)
             of_gold, of_found = kinds(gold, found)
             tallies[place].gold.update(zip(of_gold, lengths, strict=True))
-            tallies[place].predicted.update(zip(of_found, lengths if same else _lengths(found, cuts), strict=True))
+            tallies[place].predicted.update(
+                zip(of_found, lengths if same else _lengths(found, cuts), strict=True)
+            )
             if same or closed or place in silent:
                 continue
-            errors = [(left, KINDS.index(kind)) for left, kind in enumerate(of_gold) if kind != CORRECT]
+            errors = [
+                (left, KINDS.index(kind)) for left, kind in enumerate(of_gold) if kind != CORRECT
+            ]
             wrong = [
                 (*numbers.of(instance.tokens, span), KINDS.index(kind))
                 for span, kind in zip(found, of_found, strict=True)
@@ -168,13 +191,18 @@ def disagreements(
 
 
 def kinds(gold: Sequence[Span], predicted: Sequence[Span]) -> tuple[list[str], list[str]]:
-    """The kind of every gold entity, and that of every prediction; both stand left to right, without overlaps."""
+    """The kind of every gold entity, and that of every prediction; both stand left to right,
+    without overlaps.
+    """
     if gold == predicted:
         return [CORRECT] * len(gold), [CORRECT] * len(gold)
     of_gold, of_predicted = [MISSED] * len(gold), [SPURIOUS] * len(predicted)
     for left, right in _overlaps(gold, predicted):
         kind = _kind(gold[left], predicted[right])
-        of_gold[left], of_predicted[right] = _first(of_gold[left], kind), _first(of_predicted[right], kind)
+        of_gold[left], of_predicted[right] = (
+            _first(of_gold[left], kind),
+            _first(of_predicted[right], kind),
+        )
     return of_gold, of_predicted
 
 

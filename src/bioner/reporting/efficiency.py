@@ -1,4 +1,6 @@
-"""What systems take: Table IV beside the paper's, and the costs of training and of 1,000 sentences."""
+"""What systems take: Table IV beside the paper's, and the costs of training and of 1,000
+sentences.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +17,13 @@ AVERAGE = "bert-family-average"
 # What must be equal for two times to be compared.
 CONDITIONS = ["dataset", "protocol", "precision", "hardware"]
 KEYS = [*CONDITIONS, "family", "decoding", "draft", "batch"]
-MEANS = ["seconds_per_sample", "seconds_median", "seconds_p95", "gflop_per_sample", "energy_wh_per_sample"]
+MEANS = [
+    "seconds_per_sample",
+    "seconds_median",
+    "seconds_p95",
+    "gflop_per_sample",
+    "energy_wh_per_sample",
+]
 SENTENCES = 1000
 PAPER_HARDWARE = "H100"
 
@@ -41,38 +49,65 @@ COST: Schema = {
 
 
 def time_table(results: Results) -> pl.DataFrame:
-    """Table IV: inference seconds a sample, with the average row of the BERT family where all three were timed.
+    """Table IV: inference seconds a sample, with the average row of the BERT family where all three
+    were timed.
 
-    `seconds_median` and `seconds_p95` are of single sentences (batch 1). Ratios are held against the encoders of one
-    dataset, protocol, precision and hardware: the BERT family's average, else that of all encoders. `ratio_time` and
-    `ratio_flops` are at the same batch size (against `baseline`); `ratio_time_best` is best batch against the mean of
-    each encoder's own best (`baseline_best`). The difference to the paper is given in the rows that run as its did, on
-    an H100: by its protocol where they were timed by it, else encoders at batch 1, free generation at batch 16.
+    `seconds_median` and `seconds_p95` are of single sentences (batch 1). Ratios are held against
+    the encoders of one dataset, protocol, precision and hardware: the BERT family's average, else
+    that of all encoders. `ratio_time` and `ratio_flops` are at the same batch size (against
+    `baseline`); `ratio_time_best` is best batch against the mean of each encoder's own best
+    (`baseline_best`). The difference to the paper is given in the rows that run as its did, on an
+    H100: by its protocol where they were timed by it, else encoders at batch 1, free generation at
+    batch 16.
     """
     ours = results.timing.group_by([*KEYS, "model"], maintain_order=True).agg(
         pl.col(MEANS).mean(), pl.col("others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb").max()
     )
     family = _average(ours.filter(pl.col("model").is_in(BERT_FAMILY)), len(BERT_FAMILY))
-    rows = pl.concat([ours, family.with_columns(pl.lit(AVERAGE).alias("model")).select(ours.columns)])
+    rows = pl.concat(
+        [ours, family.with_columns(pl.lit(AVERAGE).alias("model")).select(ours.columns)]
+    )
     fastest = pl.col("seconds_per_sample").min().over([*CONDITIONS, "model", "decoding"])
-    rows = _with_ratios(rows.with_columns(best_batch=pl.col("seconds_per_sample") == fastest), family)
-    paper = paper_table("table4_inference_seconds").rename({"seconds_per_sample": "paper_seconds_per_sample"})
-    table = rows.join(paper, on=["dataset", "model"], how="left", maintain_order="left").with_columns(
+    rows = _with_ratios(
+        rows.with_columns(best_batch=pl.col("seconds_per_sample") == fastest), family
+    )
+    paper = paper_table("table4_inference_seconds").rename(
+        {"seconds_per_sample": "paper_seconds_per_sample"}
+    )
+    table = rows.join(
+        paper, on=["dataset", "model"], how="left", maintain_order="left"
+    ).with_columns(
         difference=pl.when(_like_the_paper(rows)).then(
             pl.col("seconds_per_sample") - pl.col("paper_seconds_per_sample")
         )
     )
-    first = ["dataset", "model", "decoding", "protocol", "batch", "seconds_per_sample", "paper_seconds_per_sample"]
+    first = [
+        "dataset",
+        "model",
+        "decoding",
+        "protocol",
+        "batch",
+        "seconds_per_sample",
+        "paper_seconds_per_sample",
+    ]
     table = table.select(*first, "difference", pl.exclude(*first, "difference"))
-    untimed = _untimed(results).join(table, on=["dataset", "model"], how="anti", maintain_order="left")
+    untimed = _untimed(results).join(
+        table, on=["dataset", "model"], how="anti", maintain_order="left"
+    )
     missing = untimed.join(paper, on=["dataset", "model"], how="left", maintain_order="left")
     return _in_order(pl.concat([table, missing], how="diagonal_relaxed"), results.cells)
 
 
 def _untimed(results: Results) -> pl.DataFrame:
-    """Cells, and averages of the BERT family, as if none of them had a time, and why: `dataset`, `model`, `note`."""
+    """Cells, and averages of the BERT family, as if none of them had a time, and why: `dataset`,
+    `model`, `note`.
+    """
     trained = results.runs.select("dataset", "model").unique(maintain_order=True)
-    family = results.cells.filter(pl.col("model").is_in(BERT_FAMILY)).select("dataset").unique(maintain_order=True)
+    family = (
+        results.cells.filter(pl.col("model").is_in(BERT_FAMILY))
+        .select("dataset")
+        .unique(maintain_order=True)
+    )
     alike = f"no average: of {', '.join(BERT_FAMILY)} not all were timed alike"
     return pl.concat(
         [
@@ -86,17 +121,28 @@ def _untimed(results: Results) -> pl.DataFrame:
 def _in_order(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     """Rows in the order of the cells, an average after those that it is of."""
     places = cells.select("dataset", "model").with_row_index("place")
-    averages = places.filter(pl.col("model").is_in(BERT_FAMILY)).group_by("dataset").agg(pl.col("place").max())
+    averages = (
+        places.filter(pl.col("model").is_in(BERT_FAMILY))
+        .group_by("dataset")
+        .agg(pl.col("place").max())
+    )
     averages = averages.select("place", "dataset", pl.lit(AVERAGE).alias("model"))
-    ordered = table.join(pl.concat([places, averages]), on=["dataset", "model"], how="left", maintain_order="left")
+    ordered = table.join(
+        pl.concat([places, averages]), on=["dataset", "model"], how="left", maintain_order="left"
+    )
     return ordered.sort("place", pl.col("model") == AVERAGE, maintain_order=True).drop("place")
 
 
 def _average(rows: pl.DataFrame, members: int | None = None) -> pl.DataFrame:
-    """Mean times of several models that were timed alike; with `members`, only where so many were."""
+    """Mean times of several models that were timed alike; with `members`, only where so many
+    were.
+    """
     sizes = ["others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb"]
     table = rows.group_by(KEYS, maintain_order=True).agg(
-        pl.col(MEANS).mean(), pl.col(sizes).max(), pl.len().alias("members"), pl.col("model").sort().str.join(", ")
+        pl.col(MEANS).mean(),
+        pl.col(sizes).max(),
+        pl.len().alias("members"),
+        pl.col("model").sort().str.join(", "),
     )
     return (table.filter(members=members) if members else table).drop("members")
 
@@ -121,7 +167,9 @@ def _with_ratios(rows: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
         .with_columns(
             ratio_time=pl.when(llm).then(pl.col("seconds_per_sample") / pl.col("baseline_seconds")),
             ratio_flops=pl.when(llm).then(pl.col("gflop_per_sample") / pl.col("baseline_gflop")),
-            ratio_time_best=pl.when(best).then(pl.col("seconds_per_sample") / pl.col("best_seconds")),
+            ratio_time_best=pl.when(best).then(
+                pl.col("seconds_per_sample") / pl.col("best_seconds")
+            ),
             baseline=pl.when(llm).then(pl.col("baseline")),
             baseline_best=pl.when(best).then(pl.col("baseline_best")),
         )
@@ -130,8 +178,12 @@ def _with_ratios(rows: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
 
 
 def _at_their_best(encoders: pl.DataFrame) -> pl.DataFrame:
-    """Mean seconds of encoders, each at its own best batch size: of the BERT family where it is whole, else of all."""
-    own = encoders.group_by([*CONDITIONS, "model"], maintain_order=True).agg(pl.col("seconds_per_sample").min())
+    """Mean seconds of encoders, each at its own best batch size: of the BERT family where it is
+    whole, else of all.
+    """
+    own = encoders.group_by([*CONDITIONS, "model"], maintain_order=True).agg(
+        pl.col("seconds_per_sample").min()
+    )
 
     def mean_of(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.group_by(CONDITIONS, maintain_order=True).agg(
@@ -140,7 +192,9 @@ def _at_their_best(encoders: pl.DataFrame) -> pl.DataFrame:
             pl.len().alias("members"),
         )
 
-    family = mean_of(own.filter(pl.col("model").is_in(BERT_FAMILY))).filter(members=len(BERT_FAMILY))
+    family = mean_of(own.filter(pl.col("model").is_in(BERT_FAMILY))).filter(
+        members=len(BERT_FAMILY)
+    )
     family = family.with_columns(baseline_best=pl.lit(AVERAGE))
     return pl.concat([family, mean_of(own).join(family, on=CONDITIONS, how="anti")]).drop("members")
 
@@ -150,17 +204,23 @@ def _like_the_paper(rows: pl.DataFrame) -> pl.Expr:
     encoders = (pl.col("family") == "encoder") & (pl.col("batch") == 1)
     near = encoders | (pl.col("decoding").is_in(["free", "free-paper"]) & (pl.col("batch") == 16))
     by_the_paper = rows.filter(protocol="paper")["model"].unique().implode()
-    like = pl.when(pl.col("model").is_in(by_the_paper)).then(pl.col("protocol") == "paper").otherwise(near)
+    like = (
+        pl.when(pl.col("model").is_in(by_the_paper))
+        .then(pl.col("protocol") == "paper")
+        .otherwise(near)
+    )
     return like & pl.col("hardware").str.contains(PAPER_HARDWARE, literal=True)
 
 
 def cost_table(results: Results, prices: Mapping[str, Any]) -> pl.DataFrame:
-    """What each cell and seed took (`stage`): its `search`, its training (`train`), and `1000 sentences` of test.
+    """What each cell and seed took (`stage`): its `search`, its training (`train`), and `1000
+    sentences` of test.
 
-    The search stands with the seed whose weights are its best trial's, this trial included; that seed's training is a
-    part of it and costs nothing more. 1,000 sentences are the fastest timed way of each decoding, in the mean of the
-    timed seeds (`seed` where it is one). `money` is GPU-hours
-    at `prices["gpu_hour"]`, or hours of a machine without GPUs at `cpu_hour`, where the price is known.
+    The search stands with the seed whose weights are its best trial's, this trial included; that
+    seed's training is a part of it and costs nothing more. 1,000 sentences are the fastest timed
+    way of each decoding, in the mean of the timed seeds (`seed` where it is one). `money` is
+    GPU-hours at `prices["gpu_hour"]`, or hours of a machine without GPUs at `cpu_hour`, where the
+    price is known.
     """
     rows = [row for run in results.runs.iter_rows(named=True) for row in _trained(run)]
     rows += [_predicted(row) for row in _fastest(results.timing).iter_rows(named=True)]
@@ -168,9 +228,14 @@ def cost_table(results: Results, prices: Mapping[str, Any]) -> pl.DataFrame:
         gpu = bool(row["gpus"])
         price = prices.get("gpu_hour" if gpu else "cpu_hour")
         hours = row["gpu_hours"] if gpu else (row["seconds"] or 0.0) / 3600
-        row |= {"money": None if price is None else hours * price, "currency": prices.get("currency")}
+        row |= {
+            "money": None if price is None else hours * price,
+            "currency": prices.get("currency"),
+        }
     table = pl.DataFrame(rows, schema=COST)
-    return _in_order(pl.concat([table, notes(results.cells)], how="diagonal_relaxed"), results.cells)
+    return _in_order(
+        pl.concat([table, notes(results.cells)], how="diagonal_relaxed"), results.cells
+    )
 
 
 def _trained(run: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -191,7 +256,10 @@ def _trained(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     searched = {name: run[f"search_{name}"] for name in training} | {"trials": run["trials"]}
     note = "the best trial of its search, which has its cost"
     nothing = dict.fromkeys(training, 0.0)
-    return [whose | searched | {"stage": "search"}, whose | nothing | {"stage": "train", "note": note}]
+    return [
+        whose | searched | {"stage": "search"},
+        whose | nothing | {"stage": "train", "note": note},
+    ]
 
 
 def _fastest(timing: pl.DataFrame) -> pl.DataFrame:

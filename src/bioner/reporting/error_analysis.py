@@ -1,4 +1,6 @@
-"""The predictions that a report shows errors of: which these are, and what they have otherwise than gold."""
+"""The predictions that a report shows errors of: which these are, and what they have otherwise than
+gold.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +11,13 @@ import polars as pl
 
 from bioner.data.instances import Instance, Prediction, read_instances, read_predictions
 from bioner.errors import InputError
-from bioner.reporting.disagreements import ERRORS, Disagreements, ReportedSystem, disagreements, mentions
+from bioner.reporting.disagreements import (
+    ERRORS,
+    Disagreements,
+    ReportedSystem,
+    disagreements,
+    mentions,
+)
 from bioner.results import layout
 from bioner.scoring.labels import PAPER_CUTS
 from bioner.settings.catalogue import HEADLINE
@@ -19,7 +27,9 @@ NOT_SCORED = "the kept predictions are not those that were scored: score them ag
 
 @dataclass(frozen=True, slots=True)
 class ErrorReport:
-    """The disagreements of every dataset, and which predictions are not among them: dataset, model, why."""
+    """The disagreements of every dataset, and which predictions are not among them: dataset, model,
+    why.
+    """
 
     datasets: Sequence[Disagreements]
     skipped: Sequence[tuple[str, str, str]]
@@ -33,7 +43,9 @@ class ErrorReport:
 def headline_systems(scores: pl.DataFrame) -> dict[str, list[ReportedSystem]]:
     """By dataset, one prediction file a scored model: its headline decoding, the first seed."""
     cells: dict[tuple[str, str], ReportedSystem] = {}
-    for dataset, *whose in scores.select("dataset", "model", "decoding", "seed").unique(maintain_order=True).rows():
+    for dataset, *whose in (
+        scores.select("dataset", "model", "decoding", "seed").unique(maintain_order=True).rows()
+    ):
         system = ReportedSystem(*whose)
         cell = dataset, system.model
         cells[cell] = min(cells.get(cell, system), system, key=_headline_first)
@@ -51,7 +63,9 @@ def length_cuts(scores: pl.DataFrame) -> list[int]:
     """The length buckets that score tables have, as cuts: rows `1`, `2` and `3+` say 1 and 2."""
     names = scores.filter(scorer="semeval", label="all")["stratum"].unique()
     uppers = [name.rpartition("-")[2] for name in names]
-    return sorted(int(upper) for upper in uppers if upper.isascii() and upper.isdigit()) or list(PAPER_CUTS)
+    return sorted(int(upper) for upper in uppers if upper.isascii() and upper.isdigit()) or list(
+        PAPER_CUTS
+    )
 
 
 def read_disagreements(
@@ -62,10 +76,11 @@ def read_disagreements(
     cuts: Sequence[int] = PAPER_CUTS,
     scores: pl.DataFrame | None = None,
 ) -> ErrorReport:
-    """The errors in kept prediction files; those that are missing or broken are skipped, and the reason is kept.
+    """The errors in kept prediction files; those that are missing or broken are skipped, and the
+    reason is kept.
 
-    So are those that are not what was scored, where `scores` are given. `may_show` says whether the text of a dataset
-    may be shown; of the others there are counts alone.
+    So are those that are not what was scored, where `scores` are given. `may_show` says whether the
+    text of a dataset may be shown; of the others there are counts alone.
     """
     datasets: list[Disagreements] = []
     skipped: list[tuple[str, str, str]] = []
@@ -79,17 +94,23 @@ def read_disagreements(
         for system in systems:
             run = dataset, system.model, system.seed, system.decoding
             try:
-                predictions[system] = read_predictions(results / layout.run_path(layout.PREDICTIONS, *run), gold)
+                predictions[system] = read_predictions(
+                    results / layout.run_path(layout.PREDICTIONS, *run), gold
+                )
             except InputError as error:
                 skipped.append((dataset, system.model, str(error)))
         if predictions:
             train = _read_train(data / dataset / "train.jsonl")
             known = None if train is None else mentions(train)
-            examine = partial(disagreements, dataset, gold, closed=not may_show(dataset), cuts=cuts, train=known)
+            examine = partial(
+                disagreements, dataset, gold, closed=not may_show(dataset), cuts=cuts, train=known
+            )
             found = examine(predictions)
             if scores is not None and (others := _not_scored(found.counts, scores)):
                 skipped += [(dataset, system.model, NOT_SCORED) for system in others]
-                found = examine({system: each for system, each in predictions.items() if system not in others})
+                found = examine(
+                    {system: each for system, each in predictions.items() if system not in others}
+                )
             datasets.append(found)
     return ErrorReport(datasets, skipped)
 
@@ -98,10 +119,15 @@ def _not_scored(counts: pl.DataFrame, scores: pl.DataFrame) -> set[ReportedSyste
     """Systems whose predictions have other counts than their scores."""
     keys = ["dataset", "model", "decoding", "seed"]
     strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    both = counts.filter(length="all").join(strict.select(*keys, "possible", "actual", found="correct"), on=keys)
+    both = counts.filter(length="all").join(
+        strict.select(*keys, "possible", "actual", found="correct"), on=keys
+    )
     pairs = (("correct", "found"), ("gold_entities", "possible"), ("predictions", "actual"))
     differs = pl.any_horizontal(pl.col(one).ne_missing(pl.col(other)) for one, other in pairs)
-    return {ReportedSystem(*row) for row in both.filter(differs).select("model", "decoding", "seed").iter_rows()}
+    return {
+        ReportedSystem(*row)
+        for row in both.filter(differs).select("model", "decoding", "seed").iter_rows()
+    }
 
 
 def _read_train(path: Path) -> Sequence[Instance] | None:

@@ -1,4 +1,6 @@
-"""The report as one HTML page: everything in one text, no request leaves it, and every value is escaped."""
+"""The report as one HTML page: everything in one text, no request leaves it, and every value is
+escaped.
+"""
 
 import base64
 import datetime
@@ -50,9 +52,9 @@ class PageFigure(Protocol):
 class Content:
     """Everything that stands on the page.
 
-    `tables` by name, which is that of the CSV file; a title's first part, up to `:` or `;`, is the heading. `missing`
-    (columns MISSING) are cells without results, and why; `notes` go with datasets; `failed` are jobs and their logs.
-    `answers` are a dataset's headline sentences.
+    `tables` by name, which is that of the CSV file; a title's first part, up to `:` or `;`, is the
+    heading. `missing` (columns MISSING) are cells without results, and why; `notes` go with
+    datasets; `failed` are jobs and their logs. `answers` are a dataset's headline sentences.
     """
 
     tables: Mapping[str, pl.DataFrame]
@@ -104,7 +106,12 @@ def page(content: Content) -> str:
 @cache
 def _environment() -> Environment:
     loader = PackageLoader("bioner.reporting")
-    return Environment(loader=loader, autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=loader,
+        autoescape=select_autoescape(default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _template(name: str) -> str:
@@ -135,7 +142,9 @@ def _column(column: pl.Series) -> Iterator[str]:
 
 
 def _number(value: float, digits: int) -> str:
-    """With so many digits behind the point; where these would be few or none, with two that count."""
+    """With so many digits behind the point; where these would be few or none, with two that
+    count.
+    """
     return f"{value:.2g}" if 1e-9 < abs(value) < 10 ** (1 - digits) else f"{value:.{digits}f}"
 
 

@@ -29,7 +29,9 @@ NOISE = 1e-9  # equal values come out of other sums of floats
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that stands between a published number and ours; `where` are the cells, no entry being all."""
+    """Something that stands between a published number and ours; `where` are the cells, no entry
+    being all.
+    """
 
     name: str
     why: str
@@ -43,7 +45,9 @@ class Difference:
 
 def published() -> pl.DataFrame:
     """Every number of Tables I to V once, in the tables' order; no row where the paper has none."""
-    counts = _paper("table1_instances").unpivot(index="dataset", variable_name="split", value_name="paper")
+    counts = _paper("table1_instances").unpivot(
+        index="dataset", variable_name="split", value_name="paper"
+    )
     sizes = _paper("table2_test_entities").rename(LENGTHS)
     sizes = sizes.unpivot(index="dataset", variable_name="length", value_name="paper")
     seconds = _paper("table4_inference_seconds").rename({"seconds_per_sample": "paper"})
@@ -55,14 +59,26 @@ def published() -> pl.DataFrame:
         seconds.with_columns(on_test, table=pl.lit("IV"), measure=pl.lit("seconds")),
         _scores("table5_relaxed").with_columns(on_test, table=pl.lit("V"), length=pl.lit("all")),
     ]
-    rows = pl.concat((part.with_columns(pl.col("paper").cast(pl.Float64)) for part in parts), how="diagonal")
+    rows = pl.concat(
+        (part.with_columns(pl.col("paper").cast(pl.Float64)) for part in parts), how="diagonal"
+    )
     return rows.select(pl.col(name).cast(kind) for name, kind in CELL.items()).drop_nulls("paper")
 
 
 def differences() -> list[Difference]:
-    """What is known to stand between the paper's numbers and ours (resources/paper/differences.csv)."""
-    table = read_table(PAPER / "differences.csv", DIFFERENCES, ["difference", "tables", "why", "source"])
-    keys = {"tables": "table", "datasets": "dataset", "models": "model", "splits": "split", "lengths": "length"}
+    """What is known to stand between the paper's numbers and ours
+    (resources/paper/differences.csv).
+    """
+    table = read_table(
+        PAPER / "differences.csv", DIFFERENCES, ["difference", "tables", "why", "source"]
+    )
+    keys = {
+        "tables": "table",
+        "datasets": "dataset",
+        "models": "model",
+        "splits": "split",
+        "lengths": "length",
+    }
     return [
         Difference(
             row["difference"],
@@ -75,9 +91,13 @@ def differences() -> list[Difference]:
 
 
 def contradictions(cells: pl.DataFrame) -> dict[tuple[str, str, str, str], str]:
-    """Published F1 that no precision and recall that print like theirs give, by table, dataset, model and length."""
+    """Published F1 that no precision and recall that print like theirs give, by table, dataset,
+    model and length.
+    """
     keys = ["table", "dataset", "model", "length"]
-    rows = cells.filter(pl.col("table").is_in(["III", "V"])).pivot("measure", index=keys, values="paper")
+    rows = cells.filter(pl.col("table").is_in(["III", "V"])).pivot(
+        "measure", index=keys, values="paper"
+    )
     return dict(_contradictions(rows))
 
 
@@ -85,10 +105,15 @@ def _contradictions(rows: pl.DataFrame) -> Iterator[tuple[tuple[str, str, str, s
     for table, dataset, model, length, *scores in rows.iter_rows():
         precision, recall, f1 = scores
         half = HALF_UNIT[table]
-        low, high = (harmonic(precision + off, recall + off) for off in (-half, half))  # it grows with both
+        low, high = (
+            harmonic(precision + off, recall + off) for off in (-half, half)
+        )  # it grows with both
         if not low - half - NOISE <= f1 <= high + half + NOISE:
             given = harmonic(precision, recall)
-            yield (table, dataset, model, length), f"printed F1 does not follow from P and R, which give {given:.2f}"
+            yield (
+                (table, dataset, model, length),
+                f"printed F1 does not follow from P and R, which give {given:.2f}",
+            )
 
 
 def harmonic(precision: float, recall: float) -> float:

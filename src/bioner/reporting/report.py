@@ -15,7 +15,12 @@ from bioner.io.tables import write_table
 from bioner.reporting.columns import TITLES, readme
 from bioner.reporting.confidences import read_confidences
 from bioner.reporting.efficiency import cost_table, time_table
-from bioner.reporting.error_analysis import ErrorReport, headline_systems, length_cuts, read_disagreements
+from bioner.reporting.error_analysis import (
+    ErrorReport,
+    headline_systems,
+    length_cuts,
+    read_disagreements,
+)
 from bioner.reporting.page import Content, page
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
@@ -50,21 +55,30 @@ def report(
 ) -> Tables:
     """Build every report from kept files; without names, of every cell found under `results`.
 
-    What is broken, or belongs to other data or another configuration, is left out and named. `notices` say what scores
-    on a corpus mean, for those that are in the report; `prices` are `gpu_hour`, `cpu_hour` and `currency`; `may_show`
-    says of which datasets the page may hold sentences. Raises InputError where nothing is sound.
+    What is broken, or belongs to other data or another configuration, is left out and named.
+    `notices` say what scores on a corpus mean, for those that are in the report; `prices` are
+    `gpu_hour`, `cpu_hour` and `currency`; `may_show` says of which datasets the page may hold
+    sentences. Raises InputError where nothing is sound.
     """
     context = context or ReportContext()
     _check_folders(results, data, out)
-    datasets = list(dict.fromkeys(datasets)) or sorted(path.name for path in results.iterdir() if path.is_dir())
+    datasets = list(dict.fromkeys(datasets)) or sorted(
+        path.name for path in results.iterdir() if path.is_dir()
+    )
     models = list(dict.fromkeys(models)) or sorted(
-        {path.parent.name for dataset in datasets for path in (results / dataset).glob("*/scores.csv")}
+        {
+            path.parent.name
+            for dataset in datasets
+            for path in (results / dataset).glob("*/scores.csv")
+        }
     )
     loaded = load_results(results, data, datasets, models, context)
     lacking = loaded.cells.filter(pl.col("state") != "done")
     _tell(results, loaded, lacking)
     systems = headline_systems(loaded.scores)
-    examined = read_disagreements(results, data, systems, may_show, length_cuts(loaded.scores), loaded.scores)
+    examined = read_disagreements(
+        results, data, systems, may_show, length_cuts(loaded.scores), loaded.scores
+    )
     tables = _tables(loaded, prices or {}, examined)
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += context.left_out.items()
@@ -98,18 +112,35 @@ def _check_folders(results: Path, data: Path, out: Path) -> None:
     if not results.is_dir():
         raise InputError(results, "no such folder", "a results folder", "Run the pipeline first.")
     if not data.is_dir():
-        raise InputError(data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path.")
+        raise InputError(
+            data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path."
+        )
 
 
 def _tell(folder: Path, results: Results, lacking: pl.DataFrame) -> None:
     """Warn of what is left out; InputError where nothing is left."""
-    unsound = lacking.filter(~pl.col("state").is_in(["not run", "absent"]))  # corpora have been told, each once
+    unsound = lacking.filter(
+        ~pl.col("state").is_in(["not run", "absent"])
+    )  # corpora have been told, each once
     if results.scores.is_empty():
         first = next(unsound.iter_rows(named=True), None)
-        found = f"no sound cell; {first['dataset']} × {first['model']}: {first['reason']}" if first else "no score file"
-        raise InputError(folder, f"{found} of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first.")
+        found = (
+            f"no sound cell; {first['dataset']} × {first['model']}: {first['reason']}"
+            if first
+            else "no score file"
+        )
+        raise InputError(
+            folder, f"{found} of these cells", "DATASET/MODEL/scores.csv", "Run the pipeline first."
+        )
     for dataset, model, state, reason, where in unsound.iter_rows():
-        log.warning("report: %s × %s %s: %s%s", dataset, model, state, reason, f" ({where})" if where else "")
+        log.warning(
+            "report: %s × %s %s: %s%s",
+            dataset,
+            model,
+            state,
+            reason,
+            f" ({where})" if where else "",
+        )
     for fault in results.faults.values():
         log.warning("report: left out: %s", fault)
 
@@ -142,18 +173,26 @@ def _grouped(lacking: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shown(tables: Tables) -> Tables:
-    """What the page shows: its own parts tell of cells, every score is too much, and so are forty columns."""
+    """What the page shows: its own parts tell of cells, every score is too much, and so are forty
+    columns.
+    """
     narrow = tables["conventions"].select(pl.exclude("^.*_(low|high)$"))
-    return {name: table for name, table in tables.items() if name not in ("scores", "cells")} | {"conventions": narrow}
+    return {name: table for name, table in tables.items() if name not in ("scores", "cells")} | {
+        "conventions": narrow
+    }
 
 
 def _answers(datasets: Sequence[str], tables: Tables) -> Sequence[Any]:
     there = set(tables["scores"]["dataset"])
     names = [name for name in datasets if name in there]
-    return write_verdicts(names, tables["significance"], tables["table3_strict"], tables["table4_inference_time"])
+    return write_verdicts(
+        names, tables["significance"], tables["table3_strict"], tables["table4_inference_time"]
+    )
 
 
-def _figures(results: Results, tables: Tables, context: ReportContext, bins: pl.DataFrame) -> Sequence[Any]:
+def _figures(
+    results: Results, tables: Tables, context: ReportContext, bins: pl.DataFrame
+) -> Sequence[Any]:
     from bioner.reporting.figures import figures  # matplotlib takes a second to load
 
     families = {name: expected.settings["family"] for name, expected in context.expected.items()}

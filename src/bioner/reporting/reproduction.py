@@ -10,17 +10,26 @@ import polars as pl
 
 from bioner.io.tables import Schema
 from bioner.reporting.efficiency import BERT_FAMILY, PAPER_HARDWARE
-from bioner.reporting.published import CELL, HALF_UNIT, NOISE, contradictions, differences, published
+from bioner.reporting.published import (
+    CELL,
+    HALF_UNIT,
+    NOISE,
+    contradictions,
+    differences,
+    published,
+)
 from bioner.reporting.tables import LIKE_THE_PAPER, PAPER_CHEMPROT, REPRODUCTION
 from bioner.results.load import Results
 from bioner.scoring.paper import SCORER
 
-# What is read: the mislabelled ChemProt has the paper's rows of ChemProt; for the right one, instances are compared.
+# What is read: the mislabelled ChemProt has the paper's rows of ChemProt; for the right one,
+# instances are compared.
 DATASETS = ("JNLPBA", "BioRED", PAPER_CHEMPROT, REPRODUCTION, "BC5CDR", "Reddit-Impacts")
 MODELS = (*BERT_FAMILY, "deberta-v3-large", "mistral-7b", "llama-8b")
 VERDICTS = ("pass", "fail", "not run")
 NORMAL = 1.96  # standard deviations that hold 95 %
-TOO_FAR = 5.0  # points that seeds may deviate by: a system that fails under some would let any number pass
+# points that seeds may deviate by: a system that fails under some would let any number pass
+TOO_FAR = 5.0
 REPRODUCED: Schema = {
     **CELL,
     "ours": pl.Float64,
@@ -43,7 +52,9 @@ PublishedNumber = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What our runs have for a published number; with a `reason`, why it cannot be judged by that."""
+    """What our runs have for a published number; with a `reason`, why it cannot be judged by
+    that.
+    """
 
     ours: float | None = None
     low: float | None = None
@@ -59,11 +70,12 @@ class Ours:
 def reproduction_table(results: Results) -> pl.DataFrame:
     """Every number of Tables I to V once, with a verdict.
 
-    `low` and `high`: counts, our count; scores, the means of the seeds' 95 % intervals over documents; seconds, the
-    least and the greatest. `allowed_low` and `allowed_high` widen these by the spread over seeds (`allowed`). `pass`:
-    the published number, to its last digit, is between them. `fail`: it is not, and `reason` says by how much. `not
-    run`: nothing of ours can say so, and `reason` says what is missing. `known` has what is known to
-    stand between the two, whatever the verdict (resources/paper/differences.csv has it at length).
+    `low` and `high`: counts, our count; scores, the means of the seeds' 95 % intervals over
+    documents; seconds, the least and the greatest. `allowed_low` and `allowed_high` widen these by
+    the spread over seeds (`allowed`). `pass`: the published number, to its last digit, is between
+    them. `fail`: it is not, and `reason` says by how much. `not run`: nothing of ours can say so,
+    and `reason` says what is missing. `known` has what is known to stand between the two, whatever
+    the verdict (resources/paper/differences.csv has it at length).
     """
     cells = published()
     odd = contradictions(cells)
@@ -73,26 +85,41 @@ def reproduction_table(results: Results) -> pl.DataFrame:
     rows = []
     for cell in cells.iter_rows(named=True):
         names = [difference.name for difference in known if difference.concerns(cell)]
-        if cell["measure"] == "f1" and (key := (cell["table"], cell["dataset"], cell["model"], cell["length"])) in odd:
+        if (
+            cell["measure"] == "f1"
+            and (key := (cell["table"], cell["dataset"], cell["model"], cell["length"])) in odd
+        ):
             names.append(odd[key])
-        row = cell | judge(cell["paper"], find[cell["table"]](results, cell), HALF_UNIT[cell["table"]])
+        row = cell | judge(
+            cell["paper"], find[cell["table"]](results, cell), HALF_UNIT[cell["table"]]
+        )
         rows.append(row | {"known": "; ".join(names) or None})
     return pl.DataFrame(rows, schema=REPRODUCED)
 
 
-def allowed(ours: float, low: float, high: float, seed_std: float | None, seeds: int) -> tuple[float, float]:
-    """Where a single run of the same system may lie: the interval over documents, widened by the spread over seeds.
+def allowed(
+    ours: float, low: float, high: float, seed_std: float | None, seeds: int
+) -> tuple[float, float]:
+    """Where a single run of the same system may lie: the interval over documents, widened by the
+    spread over seeds.
 
-    A run differs from the mean of n others by a standard deviation of sd·√(1 + 1/n); 1.96 of these and the distance
-    from `ours` to the interval's bound are independent, so they add in quadrature. One seed has no spread to add.
+    A run differs from the mean of n others by a standard deviation of sd·√(1 + 1/n); 1.96 of these
+    and the distance from `ours` to the interval's bound are independent, so they add in quadrature.
+    One seed has no spread to add.
     """
     spread = 0.0 if seed_std is None else NORMAL * seed_std * (1 + 1 / seeds) ** 0.5
     return ours - hypot(max(0.0, ours - low), spread), ours + hypot(max(0.0, high - ours), spread)
 
 
 def judge(paper: float, found: Ours, half_unit: float) -> PublishedNumber:
-    """The verdict on a published number that was rounded by at most `half_unit`, with what it is made of."""
-    row: PublishedNumber = asdict(found) | {"allowed_low": None, "allowed_high": None, "verdict": "not run"}
+    """The verdict on a published number that was rounded by at most `half_unit`, with what it is
+    made of.
+    """
+    row: PublishedNumber = asdict(found) | {
+        "allowed_low": None,
+        "allowed_high": None,
+        "verdict": "not run",
+    }
     if found.reason is not None:
         return row
     if found.ours is None or found.low is None or found.high is None or not isfinite(found.ours):
@@ -105,36 +132,53 @@ def judge(paper: float, found: Ours, half_unit: float) -> PublishedNumber:
     if beyond <= NOISE:
         return row | {"verdict": "pass"}
     side = "above" if paper > high else "below"
-    reason = f"the paper's is {paper - found.ours:+.10g} from ours" if half_unit == 0 else _far(beyond, side, found)
+    reason = (
+        f"the paper's is {paper - found.ours:+.10g} from ours"
+        if half_unit == 0
+        else _far(beyond, side, found)
+    )
     return row | {"verdict": "fail", "reason": reason}
 
 
 def reproduction_summary(table: pl.DataFrame) -> str:
-    """Verdicts counted by table and dataset, then every failure, then why the rest was not run; plain text."""
+    """Verdicts counted by table and dataset, then every failure, then why the rest was not run;
+    plain text.
+    """
     lines = ["table  dataset          pass  fail  not run"]
     for (name, dataset), rows in table.group_by("table", "dataset", maintain_order=True):
         counts = [rows.filter(verdict=verdict).height for verdict in VERDICTS]
-        lines.append(f"{name!s:<5}  {dataset!s:<15}  {counts[0]:>4}  {counts[1]:>4}  {counts[2]:>7}")
+        lines.append(
+            f"{name!s:<5}  {dataset!s:<15}  {counts[0]:>4}  {counts[1]:>4}  {counts[2]:>7}"
+        )
     totals = ", ".join(f"{table.filter(verdict=verdict).height} {verdict}" for verdict in VERDICTS)
     lines.append(f"{table.height} published numbers: {totals}")
     failed = table.filter(verdict="fail")
     lines += ["", "Failed:"] if len(failed) else []
     lines += map(_failure, failed.iter_rows(named=True))
     failures = failed.to_dicts()
-    why = [f"  {each.name}: {each.why}" for each in differences() if any(map(each.concerns, failures))]
+    why = [
+        f"  {each.name}: {each.why}" for each in differences() if any(map(each.concerns, failures))
+    ]
     lines += ["", "What is known (docs/reproduction.md):", *why] if why else []
     missing = table.filter(verdict="not run")["reason"].value_counts(sort=True)
     lines += ["", "Not run:"] if len(missing) else []
     lines += [
-        f"  {count:>4}  {reason}" for reason, count in missing.sort("count", "reason", descending=[True, False]).rows()
+        f"  {count:>4}  {reason}"
+        for reason, count in missing.sort("count", "reason", descending=[True, False]).rows()
     ]
     return "\n".join(lines)
 
 
 def _failure(row: PublishedNumber) -> str:
-    what = " ".join(str(row[key]) for key in ("dataset", "model", "split", "length", "measure") if row[key] is not None)
+    what = " ".join(
+        str(row[key])
+        for key in ("dataset", "model", "split", "length", "measure")
+        if row[key] is not None
+    )
     digits = {"I": 0, "II": 0, "IV": 4}.get(row["table"], 2)
-    ours, low, high, paper = (f"{row[key]:.{digits}f}" for key in ("ours", "allowed_low", "allowed_high", "paper"))
+    ours, low, high, paper = (
+        f"{row[key]:.{digits}f}" for key in ("ours", "allowed_low", "allowed_high", "paper")
+    )
     between = "" if low == high else f" ({low} to {high})"
     found = f"ours {ours}{between}, paper {paper}; {row['reason']}"
     return f"  {row['table']} {what}: {found}; known: {row['known'] or 'nothing'}"
@@ -150,7 +194,9 @@ def _corpus(dataset: str) -> str:
 
 
 def _count(results: Results, cell: PublishedNumber) -> Ours:
-    """Of Tables I and II. ChemProt's sentences are the same however its labels are read; its entities are not."""
+    """Of Tables I and II. ChemProt's sentences are the same however its labels are read; its
+    entities are not.
+    """
     statistic = {"instances": "instances", "entities": "table2_entities"}[cell["measure"]]
     corpora = [_corpus(cell["dataset"])] + ([cell["dataset"]] if statistic == "instances" else [])
     where = {"split": cell["split"], "statistic": statistic, "stratum": cell["length"] or "all"}
@@ -160,7 +206,9 @@ def _count(results: Results, cell: PublishedNumber) -> Ours:
             count = values.item()
             return Ours(count, count, count, compared_on=corpus)
     faults = (results.fault("statistics", corpus) for corpus in corpora)
-    return Ours(reason=next(filter(None, faults), f"no {cell['measure']} in statistics of {corpora[0]}"))
+    return Ours(
+        reason=next(filter(None, faults), f"no {cell['measure']} in statistics of {corpora[0]}")
+    )
 
 
 def _score(results: Results, cell: PublishedNumber) -> Ours:
@@ -171,8 +219,14 @@ def _score(results: Results, cell: PublishedNumber) -> Ours:
         return Ours(reason=results.fault("scores", corpus, model) or f"no scores on {corpus}")
     decoding = next((name for name in LIKE_THE_PAPER if name in set(rows["decoding"])), None)
     if decoding is None:
-        return Ours(compared_on=corpus, reason="no scores of free decoding, in which the paper's LLMs wrote")
-    where = {"scorer": SCORER, "scheme": {"III": "strict", "V": "relaxed"}[cell["table"]], "stratum": cell["length"]}
+        return Ours(
+            compared_on=corpus, reason="no scores of free decoding, in which the paper's LLMs wrote"
+        )
+    where = {
+        "scorer": SCORER,
+        "scheme": {"III": "strict", "V": "relaxed"}[cell["table"]],
+        "stratum": cell["length"],
+    }
     mine = rows.filter(decoding=decoding, label="all", **where)
     runs = mine.select("seed", pl.col(cell["measure"]).alias("value")).drop_nulls("value")
     found = Ours(compared_on=corpus, scorer=SCORER, decoding=decoding)
@@ -182,7 +236,12 @@ def _score(results: Results, cell: PublishedNumber) -> Ours:
         return replace(found, reason="our value is not defined: neither gold nor prediction")
     found = _over_seeds(found, runs["value"].to_list())
     if (found.seed_std or 0) > TOO_FAR:
-        return replace(found, reason=f"our seeds differ by more than {TOO_FAR:g} points (standard deviation): no test")
+        return replace(
+            found,
+            reason=(
+                f"our seeds differ by more than {TOO_FAR:g} points (standard deviation): no test"
+            ),
+        )
     low, high = (pl.col(f"{cell['measure']}_ci_{end}").alias(end) for end in ("low", "high"))
     near = mine.select(low, high, value=cell["measure"]).drop_nulls()
     if near.is_empty():
@@ -193,7 +252,9 @@ def _score(results: Results, cell: PublishedNumber) -> Ours:
 
 
 def _seconds(results: Results, cell: PublishedNumber) -> Ours:
-    """Of Table IV: only timings by the paper's protocol and on its kind of card can be held against it."""
+    """Of Table IV: only timings by the paper's protocol and on its kind of card can be held against
+    it.
+    """
     corpus, model = _corpus(cell["dataset"]), cell["model"]
     members = BERT_FAMILY if model == "bert-family-average" else (model,)
     for member in members:
@@ -206,12 +267,19 @@ def _seconds(results: Results, cell: PublishedNumber) -> Ours:
     llms = pl.col("decoding").is_in(["free", "free-paper"]) & (pl.col("batch") == 16)
     like = rows.filter(encoders | llms)
     best: Ours | None = None
-    for (hardware, protocol, decoding), group in like.group_by("hardware", "protocol", "decoding", maintain_order=True):
+    for (hardware, protocol, decoding), group in like.group_by(
+        "hardware", "protocol", "decoding", maintain_order=True
+    ):
         seconds = _by_seed(group, members)
         if not seconds:
             continue
         found = _over_seeds(Ours(compared_on=corpus, decoding=str(decoding)), seconds)
-        found = replace(found, low=min(seconds), high=max(seconds), reason=_not_like(hardware, protocol, len(seconds)))
+        found = replace(
+            found,
+            low=min(seconds),
+            high=max(seconds),
+            reason=_not_like(hardware, protocol, len(seconds)),
+        )
         if best is None or (best.reason is not None and found.reason is None):
             best = found
     if best is not None:
@@ -219,7 +287,8 @@ def _seconds(results: Results, cell: PublishedNumber) -> Ours:
     if rows.is_empty():
         return Ours(reason=f"no timing on {corpus}")
     return Ours(
-        compared_on=corpus, reason="no timing like the paper's: encoders at batch 1, free generation at batch 16"
+        compared_on=corpus,
+        reason="no timing like the paper's: encoders at batch 1, free generation at batch 16",
     )
 
 
@@ -236,7 +305,12 @@ def _by_seed(rows: pl.DataFrame, members: Sequence[str]) -> list[float]:
     """Mean seconds of the members, under every seed that all of them were timed with."""
     each = rows.group_by("seed", "model").agg(pl.col("seconds_per_sample").mean())
     whole = each.group_by("seed").agg(pl.col("seconds_per_sample").mean(), pl.len())
-    return whole.filter(len=len(members)).drop_nulls("seconds_per_sample").sort("seed")["seconds_per_sample"].to_list()
+    return (
+        whole.filter(len=len(members))
+        .drop_nulls("seconds_per_sample")
+        .sort("seed")["seconds_per_sample"]
+        .to_list()
+    )
 
 
 def _over_seeds(found: Ours, values: Sequence[float]) -> Ours:

@@ -1,4 +1,6 @@
-"""What the comparisons say: the primary family, the paper's length claim, everything else as exploration."""
+"""What the comparisons say: the primary family, the paper's length claim, everything else as
+exploration.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -35,17 +37,21 @@ SystemName = tuple[str, str]  # model and decoding
 def significance_table(comparisons: pl.DataFrame, selection: pl.DataFrame) -> pl.DataFrame:
     """Every comparison with the family of tests it belongs to, its adjusted p-value and a verdict.
 
-    `primary`: the best LLM against the best encoder, both chosen on dev, by strict F1 overall and in the last length
-    bucket; Holm over the datasets of a stratum. `length claim`: the same two, last bucket minus first, by F1 and by
-    recall; Holm over the datasets. `exploratory`: all else; Holm over all of a dataset. The reproduction of the paper's
-    mislabelled ChemProt is no dataset of a claim.
+    `primary`: the best LLM against the best encoder, both chosen on dev, by strict F1 overall and
+    in the last length bucket; Holm over the datasets of a stratum. `length claim`: the same two,
+    last bucket minus first, by F1 and by recall; Holm over the datasets. `exploratory`: all else;
+    Holm over all of a dataset. The reproduction of the paper's mislabelled ChemProt is no dataset
+    of a claim.
 
-    `tests` are those adjusted together. A stratum with fewer than 30 gold entities, or documents that hold one, is
-    `too_few`: no verdict, no part in an adjustment. `higher` and `lower` need an adjusted p of at most 0.05 and an
-    interval without 0. `n_higher` and `n_lower` say in how many datasets of its family at least a claim holds.
+    `tests` are those adjusted together. A stratum with fewer than 30 gold entities, or documents
+    that hold one, is `too_few`: no verdict, no part in an adjustment. `higher` and `lower` need an
+    adjusted p of at most 0.05 and an interval without 0. `n_higher` and `n_lower` say in how many
+    datasets of its family at least a claim holds.
     """
     chosen = _chosen(selection)
-    rows = [_placed(row, chosen.get(row["dataset"], {})) for row in comparisons.iter_rows(named=True)]
+    rows = [
+        _placed(row, chosen.get(row["dataset"], {})) for row in comparisons.iter_rows(named=True)
+    ]
     families: defaultdict[tuple[str, ...], list[JudgedComparison]] = defaultdict(list)
     for row in rows:
         if not row["too_few"] and row["p"] is not None:
@@ -65,7 +71,9 @@ def _chosen(selection: pl.DataFrame) -> dict[str, dict[str, SystemName]]:
 
 
 def _placed(row: JudgedComparison, chosen: Mapping[str, SystemName]) -> JudgedComparison:
-    """The row in its family; of the chosen pair the LLM stands first: a positive difference is in its favour."""
+    """The row in its family; of the chosen pair the LLM stands first: a positive difference is in
+    its favour.
+    """
     pair = chosen.get("encoder"), chosen.get("llm")
     if _systems(row) == pair:
         row = _turned(row)
@@ -89,7 +97,11 @@ def _turned(row: JudgedComparison) -> JudgedComparison:
     sides = {name: row[f"baseline_{name}"] for name in ("model", "decoding", "seeds", "score")}
     sides |= {f"baseline_{name}": row[name] for name in sides}
     numbers = {"difference": row["difference"], "ci_low": row["ci_high"], "ci_high": row["ci_low"]}
-    return row | sides | {name: None if value is None else 0.0 - value for name, value in numbers.items()}
+    return (
+        row
+        | sides
+        | {name: None if value is None else 0.0 - value for name, value in numbers.items()}
+    )
 
 
 def _adjusted_with(row: JudgedComparison) -> tuple[str, ...]:

@@ -12,8 +12,12 @@ MEASURES = ("precision", "recall", "f1")
 
 
 def summary(folder: Path) -> str:
-    """Strict and relaxed scores of a report folder as a plain text table; cells without scores are left out."""
-    strict, relaxed = (_existing_table(folder / f"{name}.csv") for name in ("table3_strict", "table5_relaxed"))
+    """Strict and relaxed scores of a report folder as a plain text table; cells without scores are
+    left out.
+    """
+    strict, relaxed = (
+        _existing_table(folder / f"{name}.csv") for name in ("table3_strict", "table5_relaxed")
+    )
     scored = strict.filter(pl.col("length") == "all", pl.col("decoding").is_not_null())
     joined = scored.select(*KEY, *(pl.col(name).alias(f"strict {name}") for name in MEASURES)).join(
         relaxed.select(*KEY, *(pl.col(name).alias(f"relaxed {name}") for name in MEASURES)),

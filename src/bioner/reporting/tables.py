@@ -10,23 +10,28 @@ from bioner.settings.config import REPOSITORY
 PAPER = REPOSITORY / "resources" / "paper"
 CELL = ["dataset", "model", "decoding"]
 MEASURES = ("precision", "recall", "f1")
-# The paper's LLMs write freely, by the settings they came with; the first of these that a cell has is like it.
+# The paper's LLMs write freely, by the settings they came with; the first of these that a cell has
+# is like it.
 LIKE_THE_PAPER = ("direct", "free-paper", "free")
 ENDS = ("", "_ci_low", "_ci_high")  # of the columns of a score and of its interval
 F1 = [f"f1{end}" for end in ENDS]
 GOLD_ENTITIES = pl.col("possible").first().alias("gold_entities")  # the same for all seeds
-# The paper's rows of ChemProt were made on mislabelled data (docs/reproduction.md). They stand beside both corpora,
-# and scores are held against them on the reproduction of that data alone.
+# The paper's rows of ChemProt were made on mislabelled data (docs/reproduction.md). They stand
+# beside both corpora, and scores are held against them on the reproduction of that data alone.
 PAPER_CHEMPROT, REPRODUCTION = "ChemProt", "ChemProt-paper"
 
 
 def instances_table(results: Results) -> pl.DataFrame:
     """Table I: instances a split."""
-    return _counts(results, pl.col("statistic") == "instances", "split", paper_table("table1_instances"))
+    return _counts(
+        results, pl.col("statistic") == "instances", "split", paper_table("table1_instances")
+    )
 
 
 def entities_table(results: Results) -> pl.DataFrame:
-    """Table II: test entities by length in tokens; `scored` are those evaluators see, once faulty tags are repaired."""
+    """Table II: test entities by length in tokens; `scored` are those evaluators see, once faulty
+    tags are repaired.
+    """
     paper = paper_table("table2_test_entities").rename(
         {"total": "all", "length_1": "1", "length_2": "2", "length_3_plus": "3+"}
     )
@@ -42,7 +47,9 @@ def entities_table(results: Results) -> pl.DataFrame:
 
 
 def corpora_table(results: Results) -> pl.DataFrame:
-    """What a reader of scores wants to know of each test set: its size, its sentences, what it shares with train."""
+    """What a reader of scores wants to know of each test set: its size, its sentences, what it
+    shares with train.
+    """
     columns = {
         ("documents", "all"): "documents",
         ("tokens_per_instance", "mean"): "mean_tokens",
@@ -55,7 +62,9 @@ def corpora_table(results: Results) -> pl.DataFrame:
     test = results.statistics.filter(pl.col("split") == "test")
     table = test.select(pl.col("dataset").unique(maintain_order=True))
     for (statistic, stratum), name in columns.items():
-        value = test.filter(statistic=statistic, stratum=stratum).select("dataset", pl.col("value").alias(name))
+        value = test.filter(statistic=statistic, stratum=stratum).select(
+            "dataset", pl.col("value").alias(name)
+        )
         table = table.join(value, on="dataset", how="left", maintain_order="left")
     whole = ["documents", "p95_tokens", "longest", "instances_in_train", "annotations_lost"]
     return table.with_columns(pl.col(whole).cast(pl.Int64))
@@ -63,23 +72,36 @@ def corpora_table(results: Results) -> pl.DataFrame:
 
 def _counts(results: Results, chosen: pl.Expr, by: str, paper: pl.DataFrame) -> pl.DataFrame:
     counts = paper.unpivot(index="dataset", variable_name=by, value_name="paper")
-    ours = results.statistics.filter(chosen).select("dataset", by, pl.col("value").cast(pl.Int64).alias("ours"))
+    ours = results.statistics.filter(chosen).select(
+        "dataset", by, pl.col("value").cast(pl.Int64).alias("ours")
+    )
     return ours.join(counts, on=["dataset", by], how="left", maintain_order="left").with_columns(
         difference=pl.col("ours") - pl.col("paper")
     )
 
 
 def strict_table(results: Results) -> pl.DataFrame:
-    """Table III: strict scores, overall and by entity length, mean over seeds; `note` says why a cell has none.
+    """Table III: strict scores, overall and by entity length, mean over seeds; `note` says why a
+    cell has none.
 
-    The paper's numbers stand beside ours. The difference is given overall only: its length rows score windows cut
-    around gold entities, ours additive buckets; the table `paper_scoring` has like with like.
+    The paper's numbers stand beside ours. The difference is given overall only: its length rows
+    score windows cut around gold entities, ours additive buckets; the table `paper_scoring` has
+    like with like.
     """
     rows = results.scores.filter(scorer="semeval", scheme="strict", label="all")
-    unrepaired = results.scores.filter(scorer="strict-iob2").group_by(CELL).agg(f1_without_repair=pl.col("f1").mean())
+    unrepaired = (
+        results.scores.filter(scorer="strict-iob2")
+        .group_by(CELL)
+        .agg(f1_without_repair=pl.col("f1").mean())
+    )
     ours = (
         _means(rows)
-        .join(unrepaired.with_columns(stratum=pl.lit("all")), on=[*CELL, "stratum"], how="left", maintain_order="left")
+        .join(
+            unrepaired.with_columns(stratum=pl.lit("all")),
+            on=[*CELL, "stratum"],
+            how="left",
+            maintain_order="left",
+        )
         .rename({"stratum": "length"})
     )
     paper = paper_table("table3_strict")
@@ -88,7 +110,9 @@ def strict_table(results: Results) -> pl.DataFrame:
 
 
 def relaxed_table(results: Results) -> pl.DataFrame:
-    """Table V: relaxed scores (SemEval partial), mean over seeds; `note` says why a cell has none."""
+    """Table V: relaxed scores (SemEval partial), mean over seeds; `note` says why a cell has
+    none.
+    """
     rows = results.scores.filter(scorer="semeval", scheme="relaxed", label="all", stratum="all")
     paper = paper_table("table5_relaxed")
     table = _beside(_means(rows).drop("stratum"), paper, ["dataset", "model"], pl.lit(True))
@@ -96,24 +120,33 @@ def relaxed_table(results: Results) -> pl.DataFrame:
 
 
 def paper_scoring_table(results: Results) -> pl.DataFrame:
-    """Tables III and V as the paper's evaluator and its length windows have them: for comparison only."""
+    """Tables III and V as the paper's evaluator and its length windows have them: for comparison
+    only.
+    """
     paper = pl.concat(
         [
             paper_table("table3_strict").with_columns(scheme=pl.lit("strict")),
-            paper_table("table5_relaxed").with_columns(scheme=pl.lit("relaxed"), length=pl.lit("all")),
+            paper_table("table5_relaxed").with_columns(
+                scheme=pl.lit("relaxed"), length=pl.lit("all")
+            ),
         ],
         how="diagonal",
     )
     ours = pl.concat(
         # What the paper's evaluator divides by depends on the predictions.
         _means(
-            results.scores.filter(scorer="paper", scheme=scheme), pl.col("possible").mean().alias("divided_by")
+            results.scores.filter(scorer="paper", scheme=scheme),
+            pl.col("possible").mean().alias("divided_by"),
         ).with_columns(scheme=pl.lit(scheme))
         for scheme in ("strict", "relaxed")
     )
-    shown = ours.rename({"stratum": "length"}).filter((pl.col("scheme") == "strict") | (pl.col("length") == "all"))
+    shown = ours.rename({"stratum": "length"}).filter(
+        (pl.col("scheme") == "strict") | (pl.col("length") == "all")
+    )
     table = _beside(shown, paper, ["dataset", "model", "scheme", "length"], pl.lit(True))
-    return table.select(pl.lit("comparison only").alias("use"), *CELL, "scheme", pl.exclude("use", *CELL, "scheme"))
+    return table.select(
+        pl.lit("comparison only").alias("use"), *CELL, "scheme", pl.exclude("use", *CELL, "scheme")
+    )
 
 
 def conventions_table(results: Results) -> pl.DataFrame:
@@ -121,23 +154,37 @@ def conventions_table(results: Results) -> pl.DataFrame:
 
     `token_accuracy` is a recall.
     """
-    overall = results.scores.filter(pl.col("label") == "all", pl.col("stratum") == "all", pl.col("scorer") != "paper")
+    overall = results.scores.filter(
+        pl.col("label") == "all", pl.col("stratum") == "all", pl.col("scorer") != "paper"
+    )
     named = overall.with_columns(
-        convention=pl.when(pl.col("scorer").is_in(["semeval", "lenient"])).then("scheme").otherwise("scorer")
+        convention=pl.when(pl.col("scorer").is_in(["semeval", "lenient"]))
+        .then("scheme")
+        .otherwise("scorer")
     )
     macro = results.scores.filter(scorer="semeval", scheme="strict", label="macro").with_columns(
         convention=pl.lit("strict macro")
     )
     recall = [pl.col(f"recall{end}").alias(f"f1{end}") for end in ENDS]
-    tokens = overall.filter(scorer="token").with_columns(*recall, convention=pl.lit("token accuracy"))
-    rows = pl.concat([named, macro, tokens]).with_columns(pl.col("convention").str.replace_all("[- ]", "_"))
-    table = rows.pivot("convention", index=CELL, values=F1, aggregate_function="mean", maintain_order=True)
+    tokens = overall.filter(scorer="token").with_columns(
+        *recall, convention=pl.lit("token accuracy")
+    )
+    rows = pl.concat([named, macro, tokens]).with_columns(
+        pl.col("convention").str.replace_all("[- ]", "_")
+    )
+    table = rows.pivot(
+        "convention", index=CELL, values=F1, aggregate_function="mean", maintain_order=True
+    )
     names = rows["convention"].unique(maintain_order=True)
-    return table.select(*CELL, *(pl.col(f"f1{end}_{name}").alias(f"{name}{end}") for name in names for end in ENDS))
+    return table.select(
+        *CELL, *(pl.col(f"f1{end}_{name}").alias(f"{name}{end}") for name in names for end in ENDS)
+    )
 
 
 def subsets_table(results: Results) -> pl.DataFrame:
-    """Strict recall of seen, unseen and repeated mentions, and F1 on sentences that are new; mean over seeds."""
+    """Strict recall of seen, unseen and repeated mentions, and F1 on sentences that are new; mean
+    over seeds.
+    """
     rows = results.scores.filter(scorer="subset", scheme="strict")
     table = results.scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
     table = table.group_by(CELL, maintain_order=True).agg(pl.col(F1).mean())
@@ -163,15 +210,20 @@ def subsets_table(results: Results) -> pl.DataFrame:
 
 
 def alignment_table(results: Results) -> pl.DataFrame:
-    """How outputs fitted the gold tokens, and the recall that no tag could have raised: what realignment has lost."""
+    """How outputs fitted the gold tokens, and the recall that no tag could have raised: what
+    realignment has lost.
+    """
     reachable = 100 * pl.col("reachable_entities") / pl.col("gold_entities")
-    return results.alignments.with_columns(reachable_recall=pl.when(pl.col("gold_entities") > 0).then(reachable))
+    return results.alignments.with_columns(
+        reachable_recall=pl.when(pl.col("gold_entities") > 0).then(reachable)
+    )
 
 
 def _means(rows: pl.DataFrame, size: pl.Expr = GOLD_ENTITIES) -> pl.DataFrame:
     """Means over seeds; intervals over the test set and the deviation over seeds stay apart.
 
-    `headline` is the decoding that a model is compared by: `constrained` where an LLM was run with it, else `free`.
+    `headline` is the decoding that a model is compared by: `constrained` where an LLM was run with
+    it, else `free`.
     """
     means = rows.group_by([*CELL, "stratum"], maintain_order=True).agg(
         pl.len().alias("seeds"),
@@ -180,16 +232,24 @@ def _means(rows: pl.DataFrame, size: pl.Expr = GOLD_ENTITIES) -> pl.DataFrame:
         # Over seeds; with one seed there is none.
         pl.col("f1").std().alias("f1_std"),
     )
-    rank = pl.col("decoding").replace_strict(HEADLINE, range(len(HEADLINE)), default=-1, return_dtype=pl.Int64)
+    rank = pl.col("decoding").replace_strict(
+        HEADLINE, range(len(HEADLINE)), default=-1, return_dtype=pl.Int64
+    )
     headline = rank == rank.max().over("dataset", "model")
     return means.select(*CELL, headline.alias("headline"), pl.exclude(*CELL))
 
 
-def _beside(ours: pl.DataFrame, paper: pl.DataFrame, keys: list[str], comparable: pl.Expr) -> pl.DataFrame:
+def _beside(
+    ours: pl.DataFrame, paper: pl.DataFrame, keys: list[str], comparable: pl.Expr
+) -> pl.DataFrame:
     beside = paper.rename({name: f"paper_{name}" for name in MEASURES})
     like = range(len(LIKE_THE_PAPER))
-    rank = pl.col("decoding").replace_strict(LIKE_THE_PAPER, like, default=None, return_dtype=pl.Int64)
-    comparable &= (pl.col("dataset") != PAPER_CHEMPROT) & (rank == rank.min().over("dataset", "model"))
+    rank = pl.col("decoding").replace_strict(
+        LIKE_THE_PAPER, like, default=None, return_dtype=pl.Int64
+    )
+    comparable &= (pl.col("dataset") != PAPER_CHEMPROT) & (
+        rank == rank.min().over("dataset", "model")
+    )
     return ours.join(beside, on=keys, how="left", maintain_order="left").with_columns(
         pl.when(comparable).then(pl.col(name) - pl.col(f"paper_{name}")).alias(f"{name}_difference")
         for name in MEASURES
@@ -197,18 +257,30 @@ def _beside(ours: pl.DataFrame, paper: pl.DataFrame, keys: list[str], comparable
 
 
 def _with_missing(table: pl.DataFrame, results: Results, paper: pl.DataFrame) -> pl.DataFrame:
-    """The table with the cells that have no scores: the paper's numbers, and why ours are not beside them."""
+    """The table with the cells that have no scores: the paper's numbers, and why ours are not
+    beside them.
+    """
     beside = paper.rename({name: f"paper_{name}" for name in MEASURES})
-    lacking = notes(results.cells).join(beside, on=["dataset", "model"], how="left", maintain_order="left")
+    lacking = notes(results.cells).join(
+        beside, on=["dataset", "model"], how="left", maintain_order="left"
+    )
     if "length" in table.columns:
         lacking = lacking.with_columns(pl.col("length").fill_null("all"))
     whole = pl.concat([table, lacking.select(pl.exclude("note"), "note")], how="diagonal_relaxed")
     place = results.cells.select("dataset", "model").with_row_index("place")
-    return whole.join(place, on=["dataset", "model"], how="left").sort("place", maintain_order=True).drop("place")
+    return (
+        whole.join(place, on=["dataset", "model"], how="left")
+        .sort("place", maintain_order=True)
+        .drop("place")
+    )
 
 
 def paper_table(name: str) -> pl.DataFrame:
-    """A table of the paper; the rows of its ChemProt stand for the reproduction of its data, too."""
+    """A table of the paper; the rows of its ChemProt stand for the reproduction of its data,
+    too.
+    """
     table = pl.read_csv(PAPER / f"{name}.csv")
-    again = table.filter(pl.col("dataset") == PAPER_CHEMPROT).with_columns(dataset=pl.lit(REPRODUCTION))
+    again = table.filter(pl.col("dataset") == PAPER_CHEMPROT).with_columns(
+        dataset=pl.lit(REPRODUCTION)
+    )
     return pl.concat([table, again])

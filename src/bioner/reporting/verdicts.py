@@ -1,4 +1,6 @@
-"""The question answered in words, a corpus at a time: only what the tests and their intervals support."""
+"""The question answered in words, a corpus at a time: only what the tests and their intervals
+support.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ ALL = "All corpora"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a run says about one corpus, or about all of them: sentences of plain text, the verdict first."""
+    """What a run says about one corpus, or about all of them: sentences of plain text, the verdict
+    first.
+    """
 
     about: str
     sentences: tuple[str, ...]
@@ -25,22 +29,32 @@ def write_verdicts(
 ) -> list[Verdict]:
     """The answer of every corpus, and of all together where there are several.
 
-    From `significance.csv` (the primary family: the best LLM against the best encoder, both chosen on dev; the length
-    claim), Table III and Table IV. A difference is one where the adjusted p-value is at most 0.05 and the 95 % interval
-    is on one side of 0; all else is told as not shown, with the interval. Where a side has one seed, the test knows
-    nothing of how far seeds scatter, and the answer is of these very weights.
+    From `significance.csv` (the primary family: the best LLM against the best encoder, both chosen
+    on dev; the length claim), Table III and Table IV. A difference is one where the adjusted
+    p-value is at most 0.05 and the 95 % interval is on one side of 0; all else is told as not
+    shown, with the interval. Where a side has one seed, the test knows nothing of how far seeds
+    scatter, and the answer is of these very weights.
     """
     primary = significance.filter(family="primary", stratum="all", measure="f1")
-    found = [Verdict(name, tuple(_of(name, primary, significance, strict, time))) for name in datasets]
+    found = [
+        Verdict(name, tuple(_of(name, primary, significance, strict, time))) for name in datasets
+    ]
     overall = tuple(_overall(primary))
     return [Verdict(ALL, overall), *found] if overall else found
 
 
 def _of(
-    dataset: str, primary: pl.DataFrame, significance: pl.DataFrame, strict: pl.DataFrame, time: pl.DataFrame
+    dataset: str,
+    primary: pl.DataFrame,
+    significance: pl.DataFrame,
+    strict: pl.DataFrame,
+    time: pl.DataFrame,
 ) -> Iterator[str]:
     if dataset == REPRODUCTION:
-        yield "No answer: this is the paper's mislabelled reading of ChemProt, here to be compared with its rows."
+        yield (
+            "No answer: this is the paper's mislabelled reading of ChemProt, here to be compared"
+            " with its rows."
+        )
         return
     row = next(primary.filter(dataset=dataset).iter_rows(named=True), None)
     if row is None:
@@ -56,14 +70,16 @@ def _verdict(row: ComparisonRow) -> str:
     llm, encoder = _named(row, ""), _named(row, "baseline_")
     if row["verdict"] == "too few":
         return (
-            f"Too little text for an answer: {row['gold_entities']:,} gold entities in {row['clusters_with_gold']:,} "
-            f"{row['cluster']}s; the best LLM, {llm}, has {_f1(row['score'])} strict F1, the best encoder, {encoder}, "
-            f"{_f1(row['baseline_score'])}."
+            f"Too little text for an answer: {row['gold_entities']:,} gold entities in"
+            f" {row['clusters_with_gold']:,} {row['cluster']}s; the best LLM, {llm}, has"
+            f" {_f1(row['score'])} strict F1, the best encoder, {encoder},"
+            f" {_f1(row['baseline_score'])}."
         )
     what = (
-        f"the best LLM, {llm}, has {_f1(row['score'])} strict F1, {_apart(row['difference'])} the best encoder, "
-        f"{encoder}, with {_f1(row['baseline_score'])} (difference {_signed(row['difference'])}, 95 % interval "
-        f"{_signed(row['ci_low'])} to {_signed(row['ci_high'])}, {_p(row['p_holm'])} after Holm)."
+        f"the best LLM, {llm}, has {_f1(row['score'])} strict F1, {_apart(row['difference'])} the"
+        f" best encoder, {encoder}, with {_f1(row['baseline_score'])} (difference"
+        f" {_signed(row['difference'])}, 95 % interval {_signed(row['ci_low'])} to"
+        f" {_signed(row['ci_high'])}, {_p(row['p_holm'])} after Holm)."
     )
     lead = {
         "higher": "Yes, the LLM surpasses the encoder",
@@ -85,12 +101,16 @@ def _of_one_seed(row: ComparisonRow) -> bool:
 def _length(row: ComparisonRow) -> str:
     last, first = row["stratum"].split(" - ")
     gain = (
-        f"{_signed(row['difference'])} F1, 95 % interval {_signed(row['ci_low'])} to {_signed(row['ci_high'])}"
+        f"{_signed(row['difference'])} F1, 95 % interval {_signed(row['ci_low'])} to"
+        f" {_signed(row['ci_high'])}"
         if row["ci_low"] is not None
         else "no interval"
     )
     gain += "" if row["p_holm"] is None else f", {_p(row['p_holm'])} after Holm"
-    lead = f"The LLM's lead for entities of {last} tokens less that for those of {first} token is {gain}"
+    lead = (
+        f"The LLM's lead for entities of {last} tokens less that for those of {first} token is"
+        f" {gain}"
+    )
     return {
         "higher": f"Longer entities favour the LLM. {lead}.",
         "lower": f"Longer entities favour the encoder. {lead}.",
@@ -99,9 +119,9 @@ def _length(row: ComparisonRow) -> str:
 
 
 def _price(row: ComparisonRow, time: pl.DataFrame) -> Iterator[str]:
-    timed = time.filter(pl.col("dataset") == row["dataset"], pl.col("model") == row["model"]).filter(
-        pl.col("decoding") == row["decoding"], pl.col("ratio_time_best").is_not_null()
-    )
+    timed = time.filter(
+        pl.col("dataset") == row["dataset"], pl.col("model") == row["model"]
+    ).filter(pl.col("decoding") == row["decoding"], pl.col("ratio_time_best").is_not_null())
     for found in timed.head(1).iter_rows(named=True):
         ratio = found["ratio_flops"]
         flops = f", and {_times(ratio)} the arithmetic at the same batch size" if ratio else ""
@@ -115,10 +135,16 @@ def _price(row: ComparisonRow, time: pl.DataFrame) -> Iterator[str]:
 
 
 def _without(dataset: str, strict: pl.DataFrame) -> Iterator[str]:
-    """Where no LLM and encoder were both chosen on dev there is no answer; the scores are there all the same."""
+    """Where no LLM and encoder were both chosen on dev there is no answer; the scores are there all
+    the same.
+    """
     yield "No answer: this run did not compare an LLM and an encoder here, both chosen on dev."
-    rows = strict.filter(pl.col("dataset") == dataset, pl.col("length") == "all", pl.col("headline"))
-    scored = rows.filter(pl.col("f1").is_not_null(), pl.col("model") != "oracle").sort("f1", descending=True)
+    rows = strict.filter(
+        pl.col("dataset") == dataset, pl.col("length") == "all", pl.col("headline")
+    )
+    scored = rows.filter(pl.col("f1").is_not_null(), pl.col("model") != "oracle").sort(
+        "f1", descending=True
+    )
     for best in scored.head(1).iter_rows(named=True):
         within = (
             f" (95 % interval {_f1(best['f1_ci_low'])} to {_f1(best['f1_ci_high'])})"
@@ -129,22 +155,36 @@ def _without(dataset: str, strict: pl.DataFrame) -> Iterator[str]:
 
 
 def _overall(primary: pl.DataFrame) -> Iterator[str]:
-    """In how many corpora at least a difference is there (partial conjunction), where more than one was tested."""
+    """In how many corpora at least a difference is there (partial conjunction), where more than one
+    was tested.
+    """
     tested = primary.filter(pl.col("tests").is_not_null())
     for row in tested.head(1).iter_rows(named=True) if len(tested) > 1 else ():
-        verdicts = {name: tested.filter(verdict=name)["dataset"].to_list() for name in ("higher", "lower", "not shown")}
+        verdicts = {
+            name: tested.filter(verdict=name)["dataset"].to_list()
+            for name in ("higher", "lower", "not shown")
+        }
         yield (
             f"Of {row['tests']} corpora with enough entities the LLM surpasses the encoder in "
             f"{_listed(verdicts['higher'])}, the encoder the LLM in {_listed(verdicts['lower'])}"
-            + (f"; neither is shown in {_listed(verdicts['not shown'])}." if verdicts["not shown"] else ".")
+            + (
+                f"; neither is shown in {_listed(verdicts['not shown'])}."
+                if verdicts["not shown"]
+                else "."
+            )
         )
         yield (
-            f"With 95 % confidence the LLM is ahead in at least {row['n_higher']} of them, the encoder in at least "
-            f"{row['n_lower']}."
+            f"With 95 % confidence the LLM is ahead in at least {row['n_higher']} of them, the"
+            f" encoder in at least {row['n_lower']}."
         )
-        if alone := [other["dataset"] for other in tested.iter_rows(named=True) if _of_one_seed(other)]:
+        if alone := [
+            other["dataset"] for other in tested.iter_rows(named=True) if _of_one_seed(other)
+        ]:
             which = "all of them" if len(alone) == len(tested) else ", ".join(alone)
-            yield f"What is said of {which} is of these very weights: one seed a side tells nothing of other trainings."
+            yield (
+                f"What is said of {which} is of these very weights: one seed a side tells nothing"
+                " of other trainings."
+            )
 
 
 def _named(row: ComparisonRow, side: str) -> str:

@@ -1,4 +1,6 @@
-"""What became of every cell of the matrix: done, or why it is not among the scores, and which log says more."""
+"""What became of every cell of the matrix: done, or why it is not among the scores, and which log
+says more.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -38,8 +40,12 @@ class CellOutcome:
     log: str | None = None
 
 
-def missing(dataset: str, model: str, left_out: Mapping[str, str], failed: Mapping[str, str]) -> CellOutcome:
-    """What is known of a cell without scores: its corpus was left out, a job of it failed, or neither."""
+def missing(
+    dataset: str, model: str, left_out: Mapping[str, str], failed: Mapping[str, str]
+) -> CellOutcome:
+    """What is known of a cell without scores: its corpus was left out, a job of it failed, or
+    neither.
+    """
     if dataset in left_out:
         return CellOutcome(dataset, model, "absent", left_out[dataset])
     shared = {job: log for job, log in failed.items() if job.split(" ")[1:] in ([dataset], [model])}
@@ -51,9 +57,13 @@ def missing(dataset: str, model: str, left_out: Mapping[str, str], failed: Mappi
 def failure_of(dataset: str, model: str, failed: Mapping[str, str]) -> tuple[str, str] | None:
     """The first failed job of a cell's own, and its log.
 
-    `failed` holds logs by job; a job is written as its rule and wildcards, `train demo bert-mini 42`.
+    `failed` holds logs by job; a job is written as its rule and wildcards, `train demo bert-mini
+    42`.
     """
-    return next((failure for failure in failed.items() if failure[0].split(" ")[1:3] == [dataset, model]), None)
+    return next(
+        (failure for failure in failed.items() if failure[0].split(" ")[1:3] == [dataset, model]),
+        None,
+    )
 
 
 def cells_table(cells: Sequence[CellOutcome]) -> pl.DataFrame:
@@ -70,5 +80,7 @@ def notes(cells: pl.DataFrame) -> pl.DataFrame:
 
 def _note() -> Iterator[pl.Expr]:
     yield pl.col("state")
-    yield pl.lit(": ") + pl.when(pl.col("state") == "absent").then(pl.lit(STATES["absent"])).otherwise("reason")
+    yield pl.lit(": ") + pl.when(pl.col("state") == "absent").then(
+        pl.lit(STATES["absent"])
+    ).otherwise("reason")
     yield pl.lit(" (") + pl.col("log") + pl.lit(")")

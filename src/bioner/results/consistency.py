@@ -1,4 +1,6 @@
-"""Whether a cell's files belong to this data and configuration: by checksums and settings, with the reason if not."""
+"""Whether a cell's files belong to this data and configuration: by checksums and settings, with the
+reason if not.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +24,9 @@ MACHINE = ("resources",)  # what of the settings says how a result is come by, a
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """How a model of the configuration is trained: its settings, and the values that a search may choose."""
+    """How a model of the configuration is trained: its settings, and the values that a search may
+    choose.
+    """
 
     settings: Tree
     search: Mapping[str, Sequence[Any]]
@@ -45,7 +49,9 @@ def read_run(path: Path) -> Tree | None:
         return None
     record = parse_json(read_text(path), str(path), whole_file=True)
     if not isinstance(record, dict):
-        raise InputError(path, "something else", "what `bioner train` or `predict` wrote", "Make it again.")
+        raise InputError(
+            path, "something else", "what `bioner train` or `predict` wrote", "Make it again."
+        )
     return record
 
 
@@ -54,8 +60,9 @@ def find_mismatches(
 ) -> Iterator[str]:
     """Why runs (seed, decoding) of a cell must not stand beside the others; nothing where they may.
 
-    `data` are the checksums of the corpus as it lies there; `expected` is how the configuration trains the model, where
-    that is known. Records of earlier versions, which say less, are held against what they say.
+    `data` are the checksums of the corpus as it lies there; `expected` is how the configuration
+    trains the model, where that is known. Records of earlier versions, which say less, are held
+    against what they say.
     """
     first: tuple[int, Tree] | None = None
     for seed in dict.fromkeys(seed for seed, _ in runs):
@@ -65,7 +72,9 @@ def find_mismatches(
         if trained.get("seed") not in (None, seed):
             yield f"seed {seed}: its run.json is of seed {trained['seed']}"
         for split in ("train", "dev"):
-            yield from _other_data(f"seed {seed}: trained on", split, _data(trained).get(split), data)
+            yield from _other_data(
+                f"seed {seed}: trained on", split, _data(trained).get(split), data
+            )
         settings = trained.get("settings")
         if not isinstance(settings, dict):
             continue
@@ -81,26 +90,41 @@ def find_mismatches(
         known, where = _data(predicted), f"seed {seed}, {decoding}"
         yield from _other_data(f"{where}: predicted for", "test", known.get("gold"), data)
         training = cell / f"seed{seed}" / "run.json"
-        if known.get("training") and training.is_file() and known["training"] != sha256_of(training):
+        if (
+            known.get("training")
+            and training.is_file()
+            and known["training"] != sha256_of(training)
+        ):
             yield f"{where}: predicted by a training that was replaced since"
 
 
 def buckets_of(scores: pl.DataFrame) -> tuple[str, ...]:
     """The buckets of entity length that a score table has, in its order."""
-    return tuple(scores.filter(scorer="semeval", scheme="strict", label="all")["stratum"].unique(maintain_order=True))
+    return tuple(
+        scores.filter(scorer="semeval", scheme="strict", label="all")["stratum"].unique(
+            maintain_order=True
+        )
+    )
 
 
 def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None:
-    """The first system that was compared with another strict F1, or with other seeds, than its scores have.
+    """The first system that was compared with another strict F1, or with other seeds, than its
+    scores have.
 
     Both are of one dataset. A comparison's F1 is of the counts of all seeds together.
     """
     counts = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    systems = counts.group_by("model", "decoding").agg(pl.len(), pl.col("correct", "possible", "actual").sum())
+    systems = counts.group_by("model", "decoding").agg(
+        pl.len(), pl.col("correct", "possible", "actual").sum()
+    )
     now = {(model, decoding): rest for model, decoding, *rest in systems.iter_rows()}
     for row in comparisons.filter(measure="f1", stratum="all").iter_rows(named=True):
         for side in ("", "baseline_"):
-            whose, f1, seeds = (row[f"{side}model"], row[f"{side}decoding"]), row[f"{side}score"], row[f"{side}seeds"]
+            whose, f1, seeds = (
+                (row[f"{side}model"], row[f"{side}decoding"]),
+                row[f"{side}score"],
+                row[f"{side}seeds"],
+            )
             if whose not in now:
                 continue
             there, correct, possible, actual = now[whose]
@@ -113,7 +137,9 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
 
 
 def comparable(settings: Tree) -> Tree:
-    """What results depend on of the settings that a run records: not on how the machine was used."""
+    """What results depend on of the settings that a run records: not on how the machine was
+    used.
+    """
     try:
         kept = training_settings(settings)
     except (KeyError, TypeError, AttributeError):
@@ -133,7 +159,9 @@ def difference(one: object, other: object, path: str = "") -> str | None:
 
 
 def _apart(settings: Tree, expected: Expected) -> str | None:
-    """The first setting that the configuration has otherwise; searched ones may be any that it lists."""
+    """The first setting that the configuration has otherwise; searched ones may be any that it
+    lists.
+    """
     found, wanted = comparable(settings), comparable(expected.settings)
     train = dict(found.get("train") or {})
     for name, values in expected.search.items():
@@ -141,7 +169,9 @@ def _apart(settings: Tree, expected: Expected) -> str | None:
             train[name] = (wanted.get("train") or {}).get(name)
     source, asked = dict(found.get("source") or {}), wanted.get("source") or {}
     if not COMMIT.fullmatch(str(asked.get("revision"))):
-        source["revision"] = asked.get("revision")  # a branch, which stood for the commit that the run names
+        source["revision"] = asked.get(
+            "revision"
+        )  # a branch, which stood for the commit that the run names
     return difference({**found, "train": train, "source": source}, wanted)
 
 
@@ -152,4 +182,7 @@ def _data(record: Tree) -> Mapping[str, Any]:
 
 def _other_data(what: str, split: str, found: object, data: Mapping[str, str]) -> Iterator[str]:
     if found and split in data and found != data[split]:
-        yield f"{what} another {split}.jsonl ({str(found)[:SHOWN]}…) than lies there ({data[split][:SHOWN]}…)"
+        yield (
+            f"{what} another {split}.jsonl ({str(found)[:SHOWN]}…) than lies there"
+            f" ({data[split][:SHOWN]}…)"
+        )

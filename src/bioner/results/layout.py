@@ -1,9 +1,11 @@
-"""Where every file of a result tree lies, relative to `results/`; left out, names are Snakemake's wildcards.
+"""Where every file of a result tree lies, relative to `results/`; left out, names are Snakemake's
+wildcards.
 
 {dataset}/{model}/scores.csv, search.csv, timing.csv       a cell: all seeds and decodings
 {dataset}/{model}/trials/{trial}/history.csv, run.json     a trial of its hyper-parameter search
 {dataset}/{model}/seed{seed}/model, history.csv, run.json  a training
-{dataset}/{model}/seed{seed}/{decoding}/predictions.jsonl  a run on test; the same below dev/ for the dev set
+{dataset}/{model}/seed{seed}/{decoding}/predictions.jsonl  a run on test; the same below dev/ for
+the dev set
 """
 
 WEIGHTS = "model"  # the folder of a trained model
@@ -30,12 +32,16 @@ def cell_path(name: str, dataset: str = "{dataset}", model: str = "{model}") -> 
     return f"{dataset}/{model}/{name}"
 
 
-def trial_path(name: str, dataset: str = "{dataset}", model: str = "{model}", trial: str = "{trial}") -> str:
+def trial_path(
+    name: str, dataset: str = "{dataset}", model: str = "{model}", trial: str = "{trial}"
+) -> str:
     """Return the path of a file of one trial of a search."""
     return cell_path(f"trials/{trial}/{name}", dataset, model)
 
 
-def seed_path(name: str, dataset: str = "{dataset}", model: str = "{model}", seed: int | str = "{seed}") -> str:
+def seed_path(
+    name: str, dataset: str = "{dataset}", model: str = "{model}", seed: int | str = "{seed}"
+) -> str:
     """Return the path of a file of one training."""
     return cell_path(f"seed{seed}/{name}", dataset, model)
 

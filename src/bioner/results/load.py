@@ -1,4 +1,6 @@
-"""The files that reports are made of: what is sound is read and put together, what is not is named with the reason."""
+"""The files that reports are made of: what is sound is read and put together, what is not is named
+with the reason.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +15,13 @@ from bioner.inference.timing import TIMING, read_timing
 from bioner.io.tables import Schema, read_table
 from bioner.realignment.realign import ALIGNMENT
 from bioner.results.cells import SOUND, CellOutcome, cells_table, failure_of, missing
-from bioner.results.consistency import Expected, buckets_of, checksums_of, find_mismatches, find_outdated
+from bioner.results.consistency import (
+    Expected,
+    buckets_of,
+    checksums_of,
+    find_mismatches,
+    find_outdated,
+)
 from bioner.results.provenance import PROVENANCE, read_provenance
 from bioner.results.runs import CURVES, RUNS, read_runs
 from bioner.scoring.compare import COMPARISON, read_comparisons
@@ -52,8 +60,8 @@ SCHEMAS = {
 class Results:
     """Everything reports are made of, read from results and data folders.
 
-    `cells` says of every cell whether its files are among the others (results/cells). `faults` say which other files
-    are not, and why, by kind, dataset and, if they are of one, model.
+    `cells` says of every cell whether its files are among the others (results/cells). `faults` say
+    which other files are not, and why, by kind, dataset and, if they are of one, model.
     """
 
     scores: pl.DataFrame
@@ -69,8 +77,12 @@ class Results:
     faults: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
     def fault(self, kind: str, dataset: str, model: str = "") -> str | None:
-        """Return why a file is not among the others; None if nothing is wrong with it, or if there is none."""
-        unsound = self.cells.filter(pl.col("state").is_in(["refused", "broken"]), dataset=dataset, model=model)
+        """Return why a file is not among the others; None if nothing is wrong with it, or if there
+        is none.
+        """
+        unsound = self.cells.filter(
+            pl.col("state").is_in(["refused", "broken"]), dataset=dataset, model=model
+        )
         return next(iter(unsound["reason"]), None) or self.faults.get((kind, dataset, model))
 
 
@@ -78,8 +90,9 @@ class Results:
 class ReportContext:
     """What a report needs to know besides its files.
 
-    `left_out` are corpora, and why they are; `failed`, jobs and their logs; `expected`, how the configuration trains
-    its models: without it a cell of another configuration is known only where its seeds are at odds.
+    `left_out` are corpora, and why they are; `failed`, jobs and their logs; `expected`, how the
+    configuration trains its models: without it a cell of another configuration is known only where
+    its seeds are at odds.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -91,13 +104,23 @@ Tables = dict[str, pl.DataFrame]
 
 
 def load_results(
-    results: Path, data: Path, datasets: Sequence[str], models: Sequence[str], context: ReportContext
+    results: Path,
+    data: Path,
+    datasets: Sequence[str],
+    models: Sequence[str],
+    context: ReportContext,
 ) -> Results:
-    """Read the files of these cells, in this order; what is broken, or made for other data, is named and left out."""
-    found: dict[str, list[pl.DataFrame]] = {name: [pl.DataFrame(schema=schema)] for name, schema in SCHEMAS.items()}
+    """Read the files of these cells, in this order; what is broken, or made for other data, is
+    named and left out.
+    """
+    found: dict[str, list[pl.DataFrame]] = {
+        name: [pl.DataFrame(schema=schema)] for name, schema in SCHEMAS.items()
+    }
     cells: list[CellOutcome] = []
     unread: dict[tuple[str, str, str], str] = {}
-    buckets: tuple[str, tuple[str, ...]] | None = None  # of entity length, and the first cell that has them
+    buckets: tuple[str, tuple[str, ...]] | None = (
+        None  # of entity length, and the first cell that has them
+    )
 
     def add(name: str, path: Path, read: Callable[[Path], pl.DataFrame], model: str = "") -> None:
         if path.is_file():
@@ -115,18 +138,38 @@ def load_results(
                 mine = f"{dataset} × {model}", buckets_of(tables["scores"])
                 buckets = buckets or mine
                 if mine[1] != buckets[1]:
-                    reason = f"scored in lengths {', '.join(mine[1])}, not {', '.join(buckets[1])} as {buckets[0]}"
+                    reason = (
+                        f"scored in lengths {', '.join(mine[1])}, not {', '.join(buckets[1])} as"
+                        f" {buckets[0]}"
+                    )
                     cell, tables = CellOutcome(dataset, model, "refused", reason), {}
             cells.append(cell)
             for name, table in tables.items():
                 found[name].append(table)
             if cell.state in SOUND:
                 sound.append(model)
-                add("timing", folder / "timing.csv", partial(_of, dataset, read_timing, [model]), model)
-        add("statistics", data / dataset / "stats.csv", partial(_of, dataset, read_statistics, sound))
+                add(
+                    "timing",
+                    folder / "timing.csv",
+                    partial(_of, dataset, read_timing, [model]),
+                    model,
+                )
+        add(
+            "statistics",
+            data / dataset / "stats.csv",
+            partial(_of, dataset, read_statistics, sound),
+        )
         compared = partial(_comparisons, pl.concat(found["scores"]).filter(dataset=dataset))
-        add("comparisons", results / dataset / "comparisons.csv", partial(_of, dataset, compared, sound))
-        add("selection", results / dataset / "selection.csv", partial(_of, dataset, read_selection, sound))
+        add(
+            "comparisons",
+            results / dataset / "comparisons.csv",
+            partial(_of, dataset, compared, sound),
+        )
+        add(
+            "selection",
+            results / dataset / "selection.csv",
+            partial(_of, dataset, read_selection, sound),
+        )
     return Results(
         **{name: pl.concat(tables) for name, tables in found.items()},
         cells=cells_table(cells),
@@ -143,7 +186,10 @@ def _cell(
         return missing(dataset, model, context.left_out, context.failed), {}
     try:
         scores = _scores_of(dataset, model, path)
-        runs = [(seed, decoding) for seed, decoding in scores.select("seed", "decoding").unique().sort(pl.all()).rows()]
+        runs = [
+            (seed, decoding)
+            for seed, decoding in scores.select("seed", "decoding").unique().sort(pl.all()).rows()
+        ]
         if reasons := list(find_mismatches(folder, runs, checksums, context.expected.get(model))):
             return CellOutcome(dataset, model, "refused", "; ".join(reasons)), {}
         trained, curves = read_runs(folder, dataset, model, sorted({seed for seed, _ in runs}))
@@ -152,7 +198,11 @@ def _cell(
     except InputError as error:
         return CellOutcome(dataset, model, "broken", str(error)), {}
     failure = failure_of(dataset, model, context.failed)
-    return CellOutcome(dataset, model, "incomplete", *failure) if failure else CellOutcome(dataset, model, "done"), {
+    return (
+        CellOutcome(dataset, model, "incomplete", *failure)
+        if failure
+        else CellOutcome(dataset, model, "done")
+    ), {
         "scores": scores,
         "runs": trained,
         "curves": curves,
@@ -165,7 +215,12 @@ def _comparisons(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Comparisons of the very predictions that were scored."""
     table = read_comparisons(path)
     if found := find_outdated(table, scores):
-        raise InputError(path, found, "comparisons of what is scored now", "Compare again with `bioner compare-all`.")
+        raise InputError(
+            path,
+            found,
+            "comparisons of what is scored now",
+            "Compare again with `bioner compare-all`.",
+        )
     return table
 
 
@@ -174,12 +229,18 @@ def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
     for found in table.select("dataset", "model").unique().iter_rows():
         if found != (dataset, model):
             remedy = "Score the cell again, with --dataset and --model."
-            raise InputError(path, f"scores of {found[0]} by {found[1]}", f"{dataset} by {model}", remedy)
+            raise InputError(
+                path, f"scores of {found[0]} by {found[1]}", f"{dataset} by {model}", remedy
+            )
     strict = table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
     runs = table.select("seed", "decoding").unique(maintain_order=True)
-    for seed, decoding in runs.join(strict, on=["seed", "decoding"], how="anti", nulls_equal=True).iter_rows():
+    for seed, decoding in runs.join(
+        strict, on=["seed", "decoding"], how="anti", nulls_equal=True
+    ).iter_rows():
         remedy = "The file was cut short, perhaps: score the cell again."
-        raise InputError(path, f"no strict F1 of seed {seed}, {decoding}", "every score of every run", remedy)
+        raise InputError(
+            path, f"no strict F1 of seed {seed}, {decoding}", "every score of every run", remedy
+        )
     return table
 
 
@@ -190,16 +251,27 @@ def _alignments(cell: Path, scores: pl.DataFrame) -> Iterator[pl.DataFrame]:
         path = cell / f"seed{whose[2]}" / whose[3] / "alignment.csv"
         if path.is_file():
             names = [name for name in ALIGNED if name in ALIGNMENT]
-            sums = read_table(path, ALIGNMENT, ["id"]).select(pl.len().alias("sentences"), pl.col(names).sum())
-            row = sums.with_columns(pl.lit(value).alias(name) for name, value in zip(keys, whose, strict=True))
+            sums = read_table(path, ALIGNMENT, ["id"]).select(
+                pl.len().alias("sentences"), pl.col(names).sum()
+            )
+            row = sums.with_columns(
+                pl.lit(value).alias(name) for name, value in zip(keys, whose, strict=True)
+            )
             yield row.select(pl.col(name).cast(kind) for name, kind in ALIGNED.items())
 
 
-def _of(dataset: str, read: Callable[[Path], pl.DataFrame], models: Sequence[str], path: Path) -> pl.DataFrame:
+def _of(
+    dataset: str, read: Callable[[Path], pl.DataFrame], models: Sequence[str], path: Path
+) -> pl.DataFrame:
     """A table about one dataset; of its systems those that are in the report."""
     table = read(path)
     for (found,) in table.select("dataset").unique().iter_rows():
         if found != dataset:
-            raise InputError(path, f"rows of {found}", f"of {dataset} alone", "Remake it with --dataset, or move it.")
+            raise InputError(
+                path,
+                f"rows of {found}",
+                f"of {dataset} alone",
+                "Remake it with --dataset, or move it.",
+            )
     columns = [name for name in ("model", "baseline_model") if name in table.columns]
     return table.filter(pl.col(name).is_in(models) for name in columns) if columns else table

@@ -1,4 +1,6 @@
-"""Where every result comes from: data by checksums, weights by commit, code, configuration, machine, start and end."""
+"""Where every result comes from: data by checksums, weights by commit, code, configuration,
+machine, start and end.
+"""
 
 import hashlib
 import json
@@ -23,20 +25,28 @@ PROVENANCE: Schema = {
 }
 
 
-def read_provenance(cell: Path, dataset: str, model: str, runs: Sequence[tuple[int, str]]) -> pl.DataFrame:
+def read_provenance(
+    cell: Path, dataset: str, model: str, runs: Sequence[tuple[int, str]]
+) -> pl.DataFrame:
     """A row a training and a prediction (seed, decoding) of a cell whose run.json is kept."""
     rows = [{"dataset": dataset, "model": model, **row} for row in _rows(cell, runs)]
     try:
         return pl.DataFrame(rows, schema=PROVENANCE)
     except (TypeError, pl.exceptions.PolarsError):
         remedy = "Train the cell again, or predict with it again."
-        raise InputError(cell, "a run.json with a value of another kind", "what bioner wrote", remedy) from None
+        raise InputError(
+            cell, "a run.json with a value of another kind", "what bioner wrote", remedy
+        ) from None
 
 
 def _rows(cell: Path, runs: Sequence[tuple[int, str]]) -> Iterator[dict[str, Any]]:
     for seed in dict.fromkeys(seed for seed, _ in runs):
         if record := read_run(cell / f"seed{seed}" / "run.json"):
-            yield {"seed": seed, "stage": "train", **_origin(record, {"train": "train", "dev": "dev"}, "gpus")}
+            yield {
+                "seed": seed,
+                "stage": "train",
+                **_origin(record, {"train": "train", "dev": "dev"}, "gpus"),
+            }
     for seed, decoding in runs:
         if record := read_run(cell / f"seed{seed}" / decoding / "run.json"):
             known = _origin(record, {"train": "train", "test": "gold"}, "predict_gpus")
@@ -47,18 +57,27 @@ def _origin(record: Mapping[str, Any], files: Mapping[str, str], asked: str) -> 
     settings, data = (_object(record.get(name)) for name in ("settings", "data"))
     source, versions = _object(settings.get("source")), _object(record.get("versions"))
     return {
-        **{name: record.get(name) for name in ("started", "ended", "commit", "uncommitted_changes", "python")},
+        **{
+            name: record.get(name)
+            for name in ("started", "ended", "commit", "uncommitted_changes", "python")
+        },
         **{name: source.get(name) for name in (("hub", "revision") if source.get("hub") else ())},
         **{f"{split}_sha256": data.get(key) for split, key in files.items()},
         "configuration": _digest(comparable(dict(settings))) if settings else None,
         "hardware": ", ".join(_gpus(record, asked)) or record.get("cpu"),
-        "versions": ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions) or None,
+        "versions": ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions)
+        or None,
     }
 
 
 def _gpus(record: Mapping[str, Any], asked: str) -> list[str]:
-    """The GPUs that the run was given, `asked` for by its settings; all that were there, where these do not say."""
-    gpus, wanted = record.get("gpus"), _object(_object(record.get("settings")).get("resources")).get(asked)
+    """The GPUs that the run was given, `asked` for by its settings; all that were there, where
+    these do not say.
+    """
+    gpus, wanted = (
+        record.get("gpus"),
+        _object(_object(record.get("settings")).get("resources")).get(asked),
+    )
     names = [str(name) for name in gpus] if isinstance(gpus, list) else []
     return names[:wanted] if isinstance(wanted, int) else names
 

@@ -38,8 +38,12 @@ CURVES: Schema = {
 }
 
 
-def read_runs(cell: Path, dataset: str, model: str, seeds: Sequence[int]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What the trainings of a cell took (RUNS), and their dev scores by epoch (CURVES); controls have neither."""
+def read_runs(
+    cell: Path, dataset: str, model: str, seeds: Sequence[int]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """What the trainings of a cell took (RUNS), and their dev scores by epoch (CURVES); controls
+    have neither.
+    """
     rows, curves = [pl.DataFrame(schema=RUNS)], [pl.DataFrame(schema=CURVES)]
     for seed in seeds:
         path = cell / f"seed{seed}" / "run.json"
@@ -63,7 +67,8 @@ def _record(path: Path) -> dict[str, Any]:
 def _run(path: Path, record: dict[str, Any], whose: dict[str, str]) -> pl.DataFrame:
     try:
         gpus = gpus_of(record)
-        # The first seed's training is the best trial of a search, and the others took their time, too.
+        # The first seed's training is the best trial of a search, and the others took their time,
+        # too.
         searched = record.get("trial") is not None and (path.parents[1] / "search.csv").is_file()
         trials = read_table(path.parents[1] / "search.csv", SEARCH, ["trial"]) if searched else None
         row = whose | {
@@ -93,7 +98,9 @@ def _broken(path: Path, error: Exception) -> InputError:
     return InputError(path, found, "what `bioner train` wrote", "Train the cell again.")
 
 
-def _curve(path: Path, dataset: str, model: str, seed: int, record: dict[str, Any]) -> Iterator[pl.DataFrame]:
+def _curve(
+    path: Path, dataset: str, model: str, seed: int, record: dict[str, Any]
+) -> Iterator[pl.DataFrame]:
     """Dev F1 by epoch, where it was measured, with the epoch whose weights were kept."""
     if not path.is_file():
         return
@@ -102,10 +109,15 @@ def _curve(path: Path, dataset: str, model: str, seed: int, record: dict[str, An
         table = pl.read_csv(path, glob=False, columns=names).select(pl.col(names).cast(pl.Float64))
     except (pl.exceptions.PolarsError, OSError):
         remedy = "Train the cell again."
-        raise InputError(path, "an unreadable table", "the history that `bioner train` wrote", remedy) from None
+        raise InputError(
+            path, "an unreadable table", "the history that `bioner train` wrote", remedy
+        ) from None
     kept = record.get("kept")
     epoch = kept.get("epoch") if isinstance(kept, dict) else None
-    whose = (pl.lit(value).alias(name) for name, value in (("dataset", dataset), ("model", model), ("seed", seed)))
+    whose = (
+        pl.lit(value).alias(name)
+        for name, value in (("dataset", dataset), ("model", model), ("seed", seed))
+    )
     yield (
         table.drop_nulls()
         .with_columns(*whose, kept=pl.col("epoch") == epoch if epoch is not None else pl.lit(False))

@@ -1,4 +1,6 @@
-"""Is a difference between two systems real? Paired resampling by document (by sentence where unknown)."""
+"""Is a difference between two systems real? Paired resampling by document (by sentence where
+unknown).
+"""
 
 import itertools
 import logging
@@ -16,7 +18,14 @@ from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
 from bioner.scoring.labels import bucket_names, bucket_of
 from bioner.scoring.pairs import pair_up
-from bioner.scoring.resampling import Clusters, bootstrap_weights, clusters_of, drawn_runs, interval, swaps
+from bioner.scoring.resampling import (
+    Clusters,
+    bootstrap_weights,
+    clusters_of,
+    drawn_runs,
+    interval,
+    swaps,
+)
 from bioner.scoring.tally import Array, divided, prf
 
 log = logging.getLogger(__name__)
@@ -58,17 +67,23 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """What is compared: strict F1 and recall overall, by entity length, and the longest against the shortest."""
+    """What is compared: strict F1 and recall overall, by entity length, and the longest against the
+    shortest.
+    """
 
     names: list[str]
 
     @property
     def contrast(self) -> str:
-        """The stratum of the paper's length claim: how much better a system is on long entities than on short ones."""
+        """The stratum of the paper's length claim: how much better a system is on long entities
+        than on short ones.
+        """
         return f"{self.names[-1]} - {self.names[1]}"
 
     def statistics(self, totals: Array) -> Array:
-        """Every measure in every stratum and in the contrast, in percent; `totals` are … x (strata x 3 counts)."""
+        """Every measure in every stratum and in the contrast, in percent; `totals` are … x (strata
+        x 3 counts).
+        """
         correct, possible, actual = np.moveaxis(totals.reshape(*totals.shape[:-1], -1, 3), -1, 0)
         f1 = prf(correct, possible, correct, actual)[2]
         recall = divided(100 * correct, possible, np.nan)
@@ -86,17 +101,22 @@ def compare(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Every pair of systems: a row a measure (strict F1, recall) and stratum, without the dataset's name.
+    """Every pair of systems: a row a measure (strict F1, recall) and stratum, without the dataset's
+    name.
 
-    Strata are `all`, the length buckets, and the last bucket minus the first, in which `difference` is a difference
-    in differences. Scores are of the counts of all runs together. `low` and `high` are the 95 % percentile interval of
-    a paired bootstrap that draws documents, and the runs of each side; `p` is the two-sided p-value of approximate
-    randomisation that swaps whole documents, (r + 1) / (N + 1). Swapped documents know nothing of other runs: where a
-    side has several, p is at least the bootstrap's. A single document has neither.
+    Strata are `all`, the length buckets, and the last bucket minus the first, in which `difference`
+    is a difference in differences. Scores are of the counts of all runs together. `low` and `high`
+    are the 95 % percentile interval of a paired bootstrap that draws documents, and the runs of
+    each side; `p` is the two-sided p-value of approximate randomisation that swaps whole documents,
+    (r + 1) / (N + 1). Swapped documents know nothing of other runs: where a side has several, p is
+    at least the bootstrap's. A single document has neither.
     """
     strata = Strata(["all", *bucket_names(cuts)])
     clusters = clusters_of(gold)
-    runs = [[_cluster_counts(gold, run, clusters, strata, cuts) for run in system.runs] for system in systems]
+    runs = [
+        [_cluster_counts(gold, run, clusters, strata, cuts) for run in system.runs]
+        for system in systems
+    ]
     means = [np.mean(counts, axis=0) for counts in runs]
     possible = means[0].reshape(clusters.count, -1, 3)[:, :, 1]
     sizes = [_sizes(counts) for counts in (possible.sum(0), (possible > 0).sum(0))]
@@ -104,9 +124,14 @@ def compare(
     pairs = list(itertools.combinations(range(len(systems)), 2))
     p_values = _p_values(means, pairs, clusters, strata, resamples, seed)
     if clusters.count == 1:
-        log.warning("compare: one %s alone: no interval and no test can be had by resampling", clusters.kind)
+        log.warning(
+            "compare: one %s alone: no interval and no test can be had by resampling", clusters.kind
+        )
     for pair, p in zip(pairs, p_values, strict=True):
-        (one, other), (mine, theirs) = (systems[i] for i in pair), (strata.statistics(means[i].sum(0)) for i in pair)
+        (one, other), (mine, theirs) = (
+            (systems[i] for i in pair),
+            (strata.statistics(means[i].sum(0)) for i in pair),
+        )
         drawn = resampled[pair[0]] - resampled[pair[1]]
         drawn[np.abs(drawn) < NOISE] = 0.0
         differences = mine - theirs
@@ -139,19 +164,32 @@ def compare(
 
 def read_comparisons(path: Path) -> pl.DataFrame:
     """A comparison file, with its columns checked."""
-    table = read_table(path, COMPARISON, [*PAIR, "measure", "stratum", "gold_entities", "clusters_with_gold"])
+    table = read_table(
+        path, COMPARISON, [*PAIR, "measure", "stratum", "gold_entities", "clusters_with_gold"]
+    )
     if table.select("dataset", *PAIR, "measure", "stratum").is_duplicated().any():
-        raise InputError(path, "a comparison twice", "each once", "Remake it by `bioner compare-all`.")
-    untested = pl.col("p").is_not_null() & pl.any_horizontal(pl.col("difference", "ci_low", "ci_high").is_null())
+        raise InputError(
+            path, "a comparison twice", "each once", "Remake it by `bioner compare-all`."
+        )
+    untested = pl.col("p").is_not_null() & pl.any_horizontal(
+        pl.col("difference", "ci_low", "ci_high").is_null()
+    )
     if len(table.filter(untested | (pl.col("p") < 0) | pl.col("p").is_nan())):
         raise InputError(
-            path, "a p-value without its interval", "both or neither", "Remake it by `bioner compare-all`."
+            path,
+            "a p-value without its interval",
+            "both or neither",
+            "Remake it by `bioner compare-all`.",
         )
     return table
 
 
 def _cluster_counts(
-    gold: Sequence[Instance], run: Sequence[Prediction], clusters: Clusters, strata: Strata, cuts: Sequence[int]
+    gold: Sequence[Instance],
+    run: Sequence[Prediction],
+    clusters: Clusters,
+    strata: Strata,
+    cuts: Sequence[int],
 ) -> Array:
     """Strict counts, clusters x (strata x (correct, possible, actual))."""
     table = np.zeros((len(gold), len(strata.names), 3))
@@ -173,21 +211,31 @@ def _bootstrap(
     resamples: int,
     seed: int,
 ) -> list[Array]:
-    """Statistics of each system in every resample: all systems see the same documents, each draws its own runs."""
+    """Statistics of each system in every resample: all systems see the same documents, each draws
+    its own runs.
+    """
     collected: list[list[Array]] = [[] for _ in runs]
-    shares = [drawn_runs(len(counts), resamples, seed, key) for key, counts in zip(keys, runs, strict=True)]
+    shares = [
+        drawn_runs(len(counts), resamples, seed, key)
+        for key, counts in zip(keys, runs, strict=True)
+    ]
     start = 0
     for weights in bootstrap_weights(clusters.count, resamples, seed):
         rows = slice(start, start + len(weights))
         start = rows.stop
         for system, counts in enumerate(runs):
-            totals = sum(shares[system][rows, run, None] * (weights @ count) for run, count in enumerate(counts))
+            totals = sum(
+                shares[system][rows, run, None] * (weights @ count)
+                for run, count in enumerate(counts)
+            )
             collected[system].append(strata.statistics(np.asarray(totals)))
     return [np.concatenate(parts) for parts in collected]
 
 
 def _keys(systems: Sequence[System]) -> Iterator[list[int]]:
-    """What a system draws its runs by: its name, so that a pair does not depend on who else is compared."""
+    """What a system draws its runs by: its name, so that a pair does not depend on who else is
+    compared.
+    """
     names = [f"{system.model}:{system.decoding}" for system in systems]
     for place, name in enumerate(names):
         yield [crc32(name.encode()), names[:place].count(name)]
@@ -203,13 +251,17 @@ def _p_values(
 ) -> list[Array]:
     """Two-sided p-values of each pair's statistics."""
     totals = [counts.sum(0) for counts in means]
-    observed = [np.abs(strata.statistics(totals[a]) - strata.statistics(totals[b])) for a, b in pairs]
+    observed = [
+        np.abs(strata.statistics(totals[a]) - strata.statistics(totals[b])) for a, b in pairs
+    ]
     extreme = [np.zeros(len(each)) for each in observed]
     for swapped in swaps(clusters.count, resamples, seed):
         moved = [swapped @ counts for counts in means]
         for pair, (a, b) in enumerate(pairs):
             change = moved[b] - moved[a]
-            difference = strata.statistics(totals[a] + change) - strata.statistics(totals[b] - change)
+            difference = strata.statistics(totals[a] + change) - strata.statistics(
+                totals[b] - change
+            )
             extreme[pair] += (np.abs(difference) >= observed[pair] - NOISE).sum(0)
     return [
         np.where(np.isnan(seen), np.nan, (count + 1) / (resamples + 1))

@@ -1,4 +1,6 @@
-"""What others call NER F1, from the same predictions: to place published numbers, not to report ours."""
+"""What others call NER F1, from the same predictions: to place published numbers, not to report
+ours.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -11,28 +13,48 @@ CONVENTIONS = {
     (
         "string-set",
         "strict",
-    ): "sets of lower-cased texts and types: each counts once a sentence (UniversalNER, GNER, B2NER)",
-    ("any-overlap", "type"): "any overlap with an entity of the same type, on either side (GLiNER-BioMed's default)",
-    ("one-character", "strict"): "the same type, each boundary at most one character off (HunFlair2)",
-    ("strict-iob2", "strict"): "strict, but an I- that continues nothing is dropped instead of repaired to B-",
+    ): (
+        "sets of lower-cased texts and types: each counts once a sentence (UniversalNER, GNER,"
+        " B2NER)"
+    ),
+    (
+        "any-overlap",
+        "type",
+    ): "any overlap with an entity of the same type, on either side (GLiNER-BioMed's default)",
+    (
+        "one-character",
+        "strict",
+    ): "the same type, each boundary at most one character off (HunFlair2)",
+    (
+        "strict-iob2",
+        "strict",
+    ): "strict, but an I- that continues nothing is dropped instead of repaired to B-",
     ("token", "strict"): "tokens that are not O: its recall is token accuracy without O",
-    ("lenient", "right-boundary"): "the same type and the same last token, which in English is mostly the head word",
+    (
+        "lenient",
+        "right-boundary",
+    ): "the same type and the same last token, which in English is mostly the head word",
     ("lenient", "overlap"): "relaxed with full credit for any overlap",
 }
 
 Orphans = Mapping[str, Collection[int]]
 
 
-def convention_tallies(pairs: Sequence[Pair], relaxed: Tally, orphans: Orphans | None = None) -> Iterator[Tally]:
+def convention_tallies(
+    pairs: Sequence[Pair], relaxed: Tally, orphans: Orphans | None = None
+) -> Iterator[Tally]:
     """A row a convention; `relaxed` is the overall relaxed row of the same pairs.
 
-    `orphans` are the tokens, by instance id, whose B- was an I- that continued nothing before it was repaired. Without
-    them there is no row of strict IOB2: predictions alone do not say what was repaired.
+    `orphans` are the tokens, by instance id, whose B- was an I- that continued nothing before it
+    was repaired. Without them there is no row of strict IOB2: predictions alone do not say what was
+    repaired.
     """
     possible = counted(pairs, lambda pair: len(pair.gold))
     actual = counted(pairs, lambda pair: len(pair.predicted))
 
-    gold_texts, predicted_texts = ([_texts(pair, side) for pair in pairs] for side in ("gold", "predicted"))
+    gold_texts, predicted_texts = (
+        [_texts(pair, side) for pair in pairs] for side in ("gold", "predicted")
+    )
     both = [gold & predicted for gold, predicted in zip(gold_texts, predicted_texts, strict=True)]
     yield matched("string-set", "strict", sizes(both), sizes(gold_texts), sizes(predicted_texts))
 
@@ -43,20 +65,37 @@ def convention_tallies(pairs: Sequence[Pair], relaxed: Tally, orphans: Orphans |
     yield matched("one-character", "strict", counted(pairs, _within_a_character), possible, actual)
 
     if orphans is not None:
-        kept = [{s for s in pair.predicted if s.start not in orphans.get(pair.instance.id, ())} for pair in pairs]
+        kept = [
+            {s for s in pair.predicted if s.start not in orphans.get(pair.instance.id, ())}
+            for pair in pairs
+        ]
         hits = [spans & set(pair.gold) for pair, spans in zip(pairs, kept, strict=True)]
         yield matched("strict-iob2", "strict", sizes(hits), possible, sizes(kept))
 
     yield matched(
         *("token", "strict"),
-        counted(pairs, lambda pair: sum(a == b != OUTSIDE for a, b in zip(pair.instance.tags, pair.tags, strict=True))),
+        counted(
+            pairs,
+            lambda pair: sum(
+                a == b != OUTSIDE for a, b in zip(pair.instance.tags, pair.tags, strict=True)
+            ),
+        ),
         counted(pairs, lambda pair: sum(tag != OUTSIDE for tag in pair.instance.tags)),
         counted(pairs, lambda pair: sum(tag != OUTSIDE for tag in pair.tags)),
     )
 
-    ends = counted(pairs, lambda pair: len({span[1:] for span in pair.gold} & {span[1:] for span in pair.predicted}))
+    ends = counted(
+        pairs,
+        lambda pair: len({span[1:] for span in pair.gold} & {span[1:] for span in pair.predicted}),
+    )
     yield matched("lenient", "right-boundary", ends, possible, actual)
-    yield matched("lenient", "overlap", relaxed.counts["correct"] + relaxed.counts["partial"], possible, actual)
+    yield matched(
+        "lenient",
+        "overlap",
+        relaxed.counts["correct"] + relaxed.counts["partial"],
+        possible,
+        actual,
+    )
 
 
 def _texts(pair: Pair, side: str) -> set[tuple[str, str]]:
@@ -65,13 +104,18 @@ def _texts(pair: Pair, side: str) -> set[tuple[str, str]]:
 
 def _met(entities: Sequence[Span], others: Sequence[Span]) -> int:
     """Entities that any of the others overlaps, of the same type."""
-    return sum(any(e.type == o.type and e.start < o.end and o.start < e.end for o in others) for e in entities)
+    return sum(
+        any(e.type == o.type and e.start < o.end and o.start < e.end for o in others)
+        for e in entities
+    )
 
 
 def _within_a_character(pair: Pair) -> int:
-    """Pairs of entities whose starts and ends are at most one character apart each, exact ones first.
+    """Pairs of entities whose starts and ends are at most one character apart each, exact ones
+    first.
 
-    Tokens do not keep white space: a space is taken to stand between two tokens that meet in letters or digits.
+    Tokens do not keep white space: a space is taken to stand between two tokens that meet in
+    letters or digits.
     """
     starts, ends = _places(pair.instance.tokens)
     exact = set(pair.gold) & set(pair.predicted)

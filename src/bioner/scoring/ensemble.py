@@ -16,9 +16,9 @@ def combine(
 ) -> list[Prediction]:
     """Predictions of the members, which stand in the gold's order, put together.
 
-    `vote`: spans that more than half of the members predict. `union`: all spans; of those that overlap the longer
-    stays, then the leftmost, then the earlier member's. `intersection`: spans that all members predict. A span is its
-    boundaries and its type.
+    `vote`: spans that more than half of the members predict. `union`: all spans; of those that
+    overlap the longer stays, then the leftmost, then the earlier member's. `intersection`: spans
+    that all members predict. A span is its boundaries and its type.
     """
     combined = []
     for instance, *predictions in zip(gold, *members, strict=True):
@@ -31,7 +31,9 @@ def combine(
 def _kept(found: Sequence[Span], members: int, combination: Combination) -> list[Span]:
     votes = Counter(found)
     match combination:
-        case "vote":  # no two of them overlap: a member that predicts one does not predict the other
+        case (
+            "vote"
+        ):  # no two of them overlap: a member that predicts one does not predict the other
             return [span for span, count in votes.items() if 2 * count > members]
         case "union":
             return resolve_overlaps(list(votes))[0]

@@ -16,9 +16,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def holds_in(differences: Sequence[float], p_values: Sequence[float], level: float) -> int:
     """In how many datasets at least a positive difference is shown (partial conjunction).
 
-    The largest u for which "fewer than u datasets have a positive difference" is rejected, by Bonferroni's
-    combination of one-sided p-values, at half the level since the opposite claim is tested too (Benjamini and Heller
-    2008; Dror et al. 2017, "Replicability analysis for natural language processing"). `p_values` are two-sided.
+    The largest u for which "fewer than u datasets have a positive difference" is rejected, by
+    Bonferroni's combination of one-sided p-values, at half the level since the opposite claim is
+    tested too (Benjamini and Heller 2008; Dror et al. 2017, "Replicability analysis for natural
+    language processing"). `p_values` are two-sided.
     """
-    one_sided = [p / 2 if difference > 0 else 1 - p / 2 for difference, p in zip(differences, p_values, strict=True)]
+    one_sided = [
+        p / 2 if difference > 0 else 1 - p / 2
+        for difference, p in zip(differences, p_values, strict=True)
+    ]
     return sum(p <= level / 2 for p in holm(one_sided))

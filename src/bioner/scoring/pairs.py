@@ -9,7 +9,9 @@ from bioner.data.tags import Span, spans
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An instance, its gold entities and those predicted, both left to right and without overlaps."""
+    """An instance, its gold entities and those predicted, both left to right and without
+    overlaps.
+    """
 
     instance: Instance
     tags: list[str]

@@ -1,7 +1,9 @@
-"""The paper's own scoring, rebuilt so that its Tables III and V have something like beside them. For comparison only.
+"""The paper's own scoring, rebuilt so that its Tables III and V have something like beside them.
+For comparison only.
 
-Its evaluator, an old script, differs from nervaluate in two rules, here two switches; its length rows do not score
-entities by length but windows cut around gold entities. Neither is a sound score: see docs/reproduction.md.
+Its evaluator, an old script, differs from nervaluate in two rules, here two switches; its length
+rows do not score entities by length but windows cut around gold entities. Neither is a sound score:
+see docs/reproduction.md.
 """
 
 from collections import defaultdict
@@ -28,12 +30,15 @@ class Match(NamedTuple):
     spurious: int = 0
 
 
-def match(gold: Sequence[Span], predicted: Sequence[Span], half_open: bool = True, reuse: bool = True) -> Match:
+def match(
+    gold: Sequence[Span], predicted: Sequence[Span], half_open: bool = True, reuse: bool = True
+) -> Match:
     """Match flat spans, left to right.
 
-    `half_open`: an overlap does not see the last token of either span, so that single tokens overlap nothing.
-    `reuse`: a gold entity may be matched by several predictions, each of which counts as one that was possible.
-    Both are the old evaluator's; with neither the counts are nervaluate's.
+    `half_open`: an overlap does not see the last token of either span, so that single tokens
+    overlap nothing. `reuse`: a gold entity may be matched by several predictions, each of which
+    counts as one that was possible. Both are the old evaluator's; with neither the counts are
+    nervaluate's.
     """
     used: set[int] = set()
     correct = other_type = overlapping = spurious = 0
@@ -56,7 +61,9 @@ def match(gold: Sequence[Span], predicted: Sequence[Span], half_open: bool = Tru
 
 
 def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
-    """Strict and relaxed rows as the paper computed them, overall and by its length windows 1, 2 and 3+."""
+    """Strict and relaxed rows as the paper computed them, overall and by its length windows 1, 2
+    and 3+.
+    """
     matches: dict[str, list[Match]] = {"all": [match(pair.gold, pair.predicted) for pair in pairs]}
     by_window = [_by_window(pair) for pair in pairs]
     matches |= {name: [windows[name] for windows in by_window] for name in bucket_names(PAPER_CUTS)}
@@ -66,9 +73,11 @@ def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
 
 
 def _by_window(pair: Pair) -> dict[str, Match]:
-    """The paper's length buckets: each gold entity's window is scored alone, as is every token outside gold.
+    """The paper's length buckets: each gold entity's window is scored alone, as is every token
+    outside gold.
 
-    Predictions are cut at a window's borders. A token outside gold is a sentence of one token in the first bucket.
+    Predictions are cut at a window's borders. A token outside gold is a sentence of one token in
+    the first bucket.
     """
     totals: defaultdict[str, Match] = defaultdict(Match)
     outside = sum(span.length for span in pair.predicted)
@@ -95,4 +104,6 @@ def _tally(scheme: str, stratum: str, matches: Array, credit: float) -> Tally:
         right, incorrect, partial = correct + other_type, none, overlapping
     counts = dict(zip(COUNTS, (right, incorrect, partial, missed, spurious), strict=True))
     met, credits = right + incorrect + partial, right + credit * partial
-    return Tally(SCORER, scheme, stratum, "all", credits, met + missed, credits, met + spurious, counts)
+    return Tally(
+        SCORER, scheme, stratum, "all", credits, met + missed, credits, met + spurious, counts
+    )

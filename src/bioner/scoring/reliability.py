@@ -1,4 +1,6 @@
-"""How far confidences can be trusted: right tags by confidence, and the expected calibration error."""
+"""How far confidences can be trusted: right tags by confidence, and the expected calibration
+error.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,19 +22,22 @@ RELIABILITY: Schema = {
 
 
 def confidence_pairs(
-    confidences: Iterable[Sequence[float | None]], predicted: Iterable[Sequence[str]], gold: Iterable[Sequence[str]]
+    confidences: Iterable[Sequence[float | None]],
+    predicted: Iterable[Sequence[str]],
+    gold: Iterable[Sequence[str]],
 ) -> tuple[Array, Array]:
     """Confidences of the tokens tagged as part of an entity, and whether each tag is the gold one.
 
-    All three hold one list per instance, in the same order, of one value per token: what constrained decoding says of
-    its tag (`raw_outputs.Generated.confidence`, 0 to 1), the tag that was scored, the gold tag. ValueError if they do
-    not match.
+    All three hold one list per instance, in the same order, of one value per token: what
+    constrained decoding says of its tag (`raw_outputs.Generated.confidence`, 0 to 1), the tag that
+    was scored, the gold tag. ValueError if they do not match.
 
-    Tokens tagged O are left out: they are nine in ten or more, nearly all of them right and nearly all sure, so with
-    them every model would look calibrated, whatever it thinks of entities. The choice is by prediction and not by gold,
-    because who uses a prediction knows no gold. Missed entities are therefore not in it: this says how far to trust
-    what was found, recall says what was not. Right is the whole tag: a wrong border or type is wrong. Tokens where
-    nothing was decided have no confidence and are left out, too.
+    Tokens tagged O are left out: they are nine in ten or more, nearly all of them right and nearly
+    all sure, so with them every model would look calibrated, whatever it thinks of entities. The
+    choice is by prediction and not by gold, because who uses a prediction knows no gold. Missed
+    entities are therefore not in it: this says how far to trust what was found, recall says what
+    was not. Right is the whole tag: a wrong border or type is wrong. Tokens where nothing was
+    decided have no confidence and are left out, too.
     """
     kept, right = [], []
     for sure, tags, expected in zip(confidences, predicted, gold, strict=True):
@@ -44,10 +49,11 @@ def confidence_pairs(
 
 
 def reliability_bins(confidence: Array, right: Array, bins: int = BINS) -> pl.DataFrame:
-    """Mean confidence and share of right ones in bins of equal width from 0 to 1; bins without any are left out.
+    """Mean confidence and share of right ones in bins of equal width from 0 to 1; bins without any
+    are left out.
 
-    A bin holds what is above its lower bound and at most its upper one, the first also 0 (Guo et al. 2017). ValueError
-    for confidences outside 0 to 1 or not as many as `right`.
+    A bin holds what is above its lower bound and at most its upper one, the first also 0 (Guo et
+    al. 2017). ValueError for confidences outside 0 to 1 or not as many as `right`.
     """
     confidence, right = np.asarray(confidence, dtype=float), np.asarray(right, dtype=bool)
     if confidence.shape != right.shape:
@@ -56,7 +62,9 @@ def reliability_bins(confidence: Array, right: Array, bins: int = BINS) -> pl.Da
         raise ValueError("confidences outside 0 to 1")
     bounds = np.arange(bins + 1) / bins
     index = np.clip(np.searchsorted(bounds, confidence, side="left") - 1, 0, bins - 1)
-    counts, sure, hits = (np.bincount(index, weights, bins) for weights in (None, confidence, right))
+    counts, sure, hits = (
+        np.bincount(index, weights, bins) for weights in (None, confidence, right)
+    )
     filled = counts > 0
     return pl.DataFrame(
         {
@@ -71,11 +79,14 @@ def reliability_bins(confidence: Array, right: Array, bins: int = BINS) -> pl.Da
 
 
 def calibration_error(bins: pl.DataFrame) -> float:
-    """The expected calibration error: how far accuracy is from confidence, mean over bins weighted by their counts.
+    """The expected calibration error: how far accuracy is from confidence, mean over bins weighted
+    by their counts.
 
     NaN where there is nothing in any bin.
     """
-    counts, accuracy, confidence = (bins[name].to_numpy() for name in ("count", "accuracy", "confidence"))
+    counts, accuracy, confidence = (
+        bins[name].to_numpy() for name in ("count", "accuracy", "confidence")
+    )
     if not counts.sum():
         return float("nan")
     return float((counts * np.abs(accuracy - confidence)).sum() / counts.sum())

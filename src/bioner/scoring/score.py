@@ -42,8 +42,9 @@ def score(
 ) -> pl.DataFrame:
     """The long score table of one prediction file; columns without a source are null.
 
-    `train` adds what was seen in training; `orphans`, by instance id the tokens whose B- was repaired from an I-,
-    adds strict IOB2; `bootstrap` resamples by document (by sentence where unknown) add intervals of F1.
+    `train` adds what was seen in training; `orphans`, by instance id the tokens whose B- was
+    repaired from an I-, adds strict IOB2; `bootstrap` resamples by document (by sentence where
+    unknown) add intervals of F1.
     """
     rows = list(all_rows(gold, predictions, length_cuts, train, orphans))
     clusters = clusters_of(gold)
@@ -64,7 +65,11 @@ def all_rows(
     """Every row of every scorer, SemEval's first."""
     pairs = pair_up(gold, predictions)
     semeval = list(semeval_tallies(pairs, length_cuts))
-    overall = {row.scheme: row for row in semeval if isinstance(row, Tally) and row.stratum == row.label == "all"}
+    overall = {
+        row.scheme: row
+        for row in semeval
+        if isinstance(row, Tally) and row.stratum == row.label == "all"
+    }
     yield from semeval
     yield from subset_tallies(pairs, [overall["strict"], overall["relaxed"]], train)
     yield from paper_tallies(pairs)
@@ -72,7 +77,9 @@ def all_rows(
 
 
 def headline_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Strict and relaxed F1 in percent over all types, as `semeval` has them; 0 where neither has an entity."""
+    """Strict and relaxed F1 in percent over all types, as `semeval` has them; 0 where neither has
+    an entity.
+    """
     found = {}
     for row in semeval_tallies(pair_up(gold, predictions), []):
         if isinstance(row, Tally) and (row.stratum, row.label) == ("all", "all"):
@@ -87,12 +94,17 @@ def read_scores(path: Path) -> pl.DataFrame:
 
 
 def concat_scores(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Score tables as one; InputError where a row is in it twice, which would count as another run."""
+    """Score tables as one; InputError where a row is in it twice, which would count as another
+    run.
+    """
     table = pl.concat(tables)
     twice = table.filter(table.select(RUN + ROW).is_duplicated())
     if len(twice):
         whose = ", ".join(f"{name} {twice[name][0]}" for name in RUN)
         raise InputError(
-            "score files", f"rows twice ({whose})", "each run once", "Leave one out, or name runs by --seed."
+            "score files",
+            f"rows twice ({whose})",
+            "each run once",
+            "Leave one out, or name runs by --seed.",
         )
     return table

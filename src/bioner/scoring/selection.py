@@ -1,4 +1,6 @@
-"""The best encoder and the best LLM of a dataset, chosen on dev: the test set has no say in what is compared on it."""
+"""The best encoder and the best LLM of a dataset, chosen on dev: the test set has no say in what is
+compared on it.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -21,9 +23,11 @@ SELECTION: Schema = {
 
 
 def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
-    """Mean strict F1 on dev of every candidate, by family, from score files of dev predictions; one a family is chosen.
+    """Mean strict F1 on dev of every candidate, by family, from score files of dev predictions; one
+    a family is chosen.
 
-    The highest mean over seeds is; of equal ones the first by name. F1 in percent; undefined counts as 0.
+    The highest mean over seeds is; of equal ones the first by name. F1 in percent; undefined counts
+    as 0.
     """
     rows = []
     strict_row = {"scorer": "semeval", "scheme": "strict", "stratum": "all", "label": "all"}
@@ -32,7 +36,10 @@ def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
         for path, table in zip(paths, tables, strict=True):
             if table.is_empty():
                 raise InputError(
-                    path, "no strict score", "what `bioner score` wrote", "Score the dev predictions again."
+                    path,
+                    "no strict score",
+                    "what `bioner score` wrote",
+                    "Score the dev predictions again.",
                 )
         strict = concat_scores(tables)
         means = strict.group_by("dataset", "model", "decoding").agg(
@@ -45,7 +52,12 @@ def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
     table = pl.concat(rows).select(list(SELECTION))
     if (datasets := table["dataset"].unique().sort()).len() > 1:
         found = f"scores of {', '.join(map(str, datasets))}"
-        raise InputError("select-best", found, "dev scores of one dataset", "Name the dev/scores.csv of one dataset.")
+        raise InputError(
+            "select-best",
+            found,
+            "dev scores of one dataset",
+            "Name the dev/scores.csv of one dataset.",
+        )
     return table
 
 
@@ -55,17 +67,29 @@ def read_selection(path: Path) -> pl.DataFrame:
     counts = table.group_by("family", maintain_order=True).agg(pl.col("chosen").sum())
     for family, chosen in counts.rows():
         if chosen != 1:
-            raise InputError(path, f"{chosen} chosen of the family {family}", "one", "Make it by `bioner select-best`.")
+            raise InputError(
+                path,
+                f"{chosen} chosen of the family {family}",
+                "one",
+                "Make it by `bioner select-best`.",
+            )
     return table
 
 
 def chosen_of(selection: pl.DataFrame, candidates: Collection[str], path: Path) -> list[str]:
-    """Those of the candidates that a selection has chosen, in its order; InputError for one that it does not know."""
+    """Those of the candidates that a selection has chosen, in its order; InputError for one that it
+    does not know.
+    """
     known = selection["model"].to_list()
     if strangers := [name for name in candidates if name not in known]:
         remedy = "Name models that dev scores were given for."
         raise InputError(path, f"no {strangers[0]!r}", f"one of {', '.join(known)}", remedy)
     chosen = [model for model in selection.filter("chosen")["model"] if model in candidates]
     if not chosen:
-        raise InputError(path, "none of the candidates chosen", "at least one", "Name the family's other models too.")
+        raise InputError(
+            path,
+            "none of the candidates chosen",
+            "at least one",
+            "Name the family's other models too.",
+        )
     return chosen

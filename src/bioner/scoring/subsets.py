@@ -1,4 +1,6 @@
-"""Strict scores on parts of the test set: mentions known from train or not, repeated ones, sentences that are new."""
+"""Strict scores on parts of the test set: mentions known from train or not, repeated ones,
+sentences that are new.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +16,9 @@ SCORER = "subset"
 SUBSETS = {
     "seen": "gold mentions whose lower-cased text and type occur in train: recall",
     "unseen": "the other gold mentions: recall",
-    "repeated": "gold mentions whose lower-cased text and type occur more than once in the sentence: recall",
+    "repeated": (
+        "gold mentions whose lower-cased text and type occur more than once in the sentence: recall"
+    ),
     "new": "sentences whose tokens are those of no sentence of train: strict and relaxed",
 }
 
@@ -24,8 +28,12 @@ Asked = Callable[[Pair, Span], bool]
 def subset_tallies(
     pairs: Sequence[Pair], overall: Sequence[Tally], train: Sequence[Instance] | None
 ) -> Iterator[Tally]:
-    """Recall of repeated mentions; with `train` also of seen and unseen ones, and `overall` rows on new sentences."""
-    yield _recall("repeated", pairs, lambda pair, span: _key(pair.instance, span) in _repeated(pair))
+    """Recall of repeated mentions; with `train` also of seen and unseen ones, and `overall` rows on
+    new sentences.
+    """
+    yield _recall(
+        "repeated", pairs, lambda pair, span: _key(pair.instance, span) in _repeated(pair)
+    )
     if train is None:
         return
     known = {_key(instance, span) for instance in train for span in spans(instance.tags)}

@@ -36,12 +36,17 @@ SCORE_SCHEMA: Schema = {
 
 
 def score_table(
-    rows: Sequence[ScoreRow], clusters: Clusters, bootstrap: int, seed: int, whose: Mapping[str, object]
+    rows: Sequence[ScoreRow],
+    clusters: Clusters,
+    bootstrap: int,
+    seed: int,
+    whose: Mapping[str, object],
 ) -> pl.DataFrame:
-    """The score table of these rows, with 95 % intervals of each ratio if `bootstrap` resamples are asked for.
+    """The score table of these rows, with 95 % intervals of each ratio if `bootstrap` resamples are
+    asked for.
 
-    Undefined values are null: recall without gold in a row that has a recall alone, everything where there is neither
-    gold nor prediction, intervals of a single cluster.
+    Undefined values are null: recall without gold in a row that has a recall alone, everything
+    where there is neither gold nor prediction, intervals of a single cluster.
     """
     bounds = _intervals(rows, clusters, bootstrap, seed) if bootstrap and clusters.count > 1 else {}
     records = []
@@ -51,9 +56,16 @@ def score_table(
 
 
 def _record(row: ScoreRow) -> Record:
-    key: Record = {"scorer": row.scorer, "scheme": row.scheme, "stratum": row.stratum, "label": row.label}
+    key: Record = {
+        "scorer": row.scorer,
+        "scheme": row.scheme,
+        "stratum": row.stratum,
+        "label": row.label,
+    }
     if isinstance(row, Macro):
-        of_types = np.array([[values.sum() for values in part.arrays()] for part in row.parts]).reshape(-1, 4)
+        of_types = np.array(
+            [[values.sum() for values in part.arrays()] for part in row.parts]
+        ).reshape(-1, 4)
         return key | _measures(_mean(np.array(prf(*of_types.T))))
     key |= {name: round(row.counts[name].sum()) for name in COUNTS if name in row.counts}
     key["possible"] = round(row.possible.sum())
@@ -68,15 +80,30 @@ def _measures(values: Iterable[Array]) -> Record:
     return dict(zip(MEASURES, map(_defined, values), strict=True))
 
 
-def _intervals(rows: Sequence[ScoreRow], clusters: Clusters, resamples: int, seed: int) -> dict[int, Record]:
-    """Bounds of precision, recall and F1 by the number of a row; rows that only have a recall have none."""
-    single = [(number, row) for number, row in enumerate(rows) if isinstance(row, Tally) and row.actual is not None]
+def _intervals(
+    rows: Sequence[ScoreRow], clusters: Clusters, resamples: int, seed: int
+) -> dict[int, Record]:
+    """Bounds of precision, recall and F1 by the number of a row; rows that only have a recall have
+    none.
+    """
+    single = [
+        (number, row)
+        for number, row in enumerate(rows)
+        if isinstance(row, Tally) and row.actual is not None
+    ]
     place = {id(row): position for position, (_, row) in enumerate(single)}
-    table = np.stack([np.stack(row.arrays(), axis=-1) for _, row in single], axis=1)  # instances x rows x 4
+    table = np.stack(
+        [np.stack(row.arrays(), axis=-1) for _, row in single], axis=1
+    )  # instances x rows x 4
     by_cluster = clusters.sums(table).reshape(clusters.count, -1)
-    drawn = [_resampled(weights @ by_cluster) for weights in bootstrap_weights(clusters.count, resamples, seed)]
+    drawn = [
+        _resampled(weights @ by_cluster)
+        for weights in bootstrap_weights(clusters.count, resamples, seed)
+    ]
     values = np.concatenate(drawn, axis=1)  # 3 measures x resamples x rows
-    bounds = {number: _bounds(values[:, :, position]) for position, (number, _) in enumerate(single)}
+    bounds = {
+        number: _bounds(values[:, :, position]) for position, (number, _) in enumerate(single)
+    }
     for number, row in enumerate(rows):
         if isinstance(row, Macro) and row.parts:
             bounds[number] = _bounds(_mean(values[:, :, [place[id(part)] for part in row.parts]]))

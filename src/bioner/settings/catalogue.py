@@ -8,11 +8,22 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from bioner.errors import InputError
-from bioner.settings.config import REPOSITORY, Tree, check_and_complete, fill_defaults, merged, schema_of
+from bioner.settings.config import (
+    REPOSITORY,
+    Tree,
+    check_and_complete,
+    fill_defaults,
+    merged,
+    schema_of,
+)
 from bioner.settings.yaml_files import read_yaml
 
 TRAINED = ("encoder", "llm", "llm-head")  # families with weights
-LEXICAL = ("table", "dictionary", "all-o")  # drafts of constrained decoding that need no other model
+LEXICAL = (
+    "table",
+    "dictionary",
+    "all-o",
+)  # drafts of constrained decoding that need no other model
 # A model is compared by the last of these that it was run with.
 HEADLINE = ("direct", "free-paper", "free", "constrained")
 DECODINGS = {
@@ -32,7 +43,9 @@ BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles th
 
 
 def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
-    """All entries of `datasets` or `models`, later files over earlier ones, checked and completed."""
+    """All entries of `datasets` or `models`, later files over earlier ones, checked and
+    completed.
+    """
     catalogue: dict[str, Tree] = {}
     files = [REPOSITORY / name for name in config["catalogues"][kind]]
     for path in files:
@@ -44,9 +57,18 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
         else:
             known, changes = _changed(catalogue, name, changes)
         entry = merged(known, changes)
-        if kind == "datasets" and known and isinstance(changes.get("splits"), dict) and "files" not in changes:
+        if (
+            kind == "datasets"
+            and known
+            and isinstance(changes.get("splits"), dict)
+            and "files" not in changes
+        ):
             entry = _with_new_files(entry)
-        if kind == "models" and known["source"]["hub"] and "revision" not in (changes.get("source") or {}):
+        if (
+            kind == "models"
+            and known["source"]["hub"]
+            and "revision" not in (changes.get("source") or {})
+        ):
             entry = _at_its_own_revision(entry, known)
         catalogue[name] = check_and_complete({name: entry}, kind, [f"{key} of {name}"])[name]
     for name, entry in catalogue.items():
@@ -59,12 +81,16 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
 
 def complete_entry(kind: str, name: str, entry: Tree, where: object = None) -> Tree:
     """One catalogue entry checked and completed (an entry handed over on a command line)."""
-    completed: Tree = check_and_complete({name: entry}, kind, [str(where or f"the entry of {name}")])[name]
+    completed: Tree = check_and_complete(
+        {name: entry}, kind, [str(where or f"the entry of {name}")]
+    )[name]
     _check_entry(kind, name, completed)
     return completed
 
 
-def find(catalogue: Mapping[str, Tree], name: str, kind: str, where: object = "configuration") -> Tree:
+def find(
+    catalogue: Mapping[str, Tree], name: str, kind: str, where: object = "configuration"
+) -> Tree:
     """The catalogue's entry of that name; InputError with the nearest name where there is none."""
     if name in catalogue:
         return catalogue[name]
@@ -74,7 +100,9 @@ def find(catalogue: Mapping[str, Tree], name: str, kind: str, where: object = "c
     )
     hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
     remedy = f"Correct the name or add it to config/{kind}s.yaml.{hint}"
-    raise InputError(where, f"the unknown {kind} {name!r}", f"one of {', '.join(catalogue)}", remedy)
+    raise InputError(
+        where, f"the unknown {kind} {name!r}", f"one of {', '.join(catalogue)}", remedy
+    )
 
 
 def is_closed(entry: Tree) -> bool:
@@ -83,13 +111,17 @@ def is_closed(entry: Tree) -> bool:
 
 
 def from_hub(entry: Tree) -> bool:
-    """Whether a model's weights are fetched from the hub: not made here, nor in a folder of the user's."""
+    """Whether a model's weights are fetched from the hub: not made here, nor in a folder of the
+    user's.
+    """
     hub = entry["source"]["hub"] if entry["family"] in TRAINED else None
     return bool(hub and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub) and not Path(hub).is_dir())
 
 
 def trials_of(entry: Tree) -> dict[str, Tree]:
-    """The entries of a model's hyper-parameter search, by name: every combination of what `search` lists."""
+    """The entries of a model's hyper-parameter search, by name: every combination of what `search`
+    lists.
+    """
     search = entry["search_space"] or {}
     trials = {}
     for values in product(*(search[key] for key in sorted(search))) if search else ():
@@ -100,8 +132,12 @@ def trials_of(entry: Tree) -> dict[str, Tree]:
 
 
 def training_settings(entry: Tree) -> Tree:
-    """What of an entry a trained model depends on; a change of anything else must not train it again."""
-    settings = _single(entry) | {"resources": {name: entry["resources"][name] for name in ("gpus", "threads")}}
+    """What of an entry a trained model depends on; a change of anything else must not train it
+    again.
+    """
+    settings = _single(entry) | {
+        "resources": {name: entry["resources"][name] for name in ("gpus", "threads")}
+    }
     if entry["family"] == "llm":  # decoded on dev after every epoch
         settings["predict"] = {"legal_transitions": entry["predict"]["legal_transitions"]}
     return settings
@@ -123,19 +159,24 @@ def _single(entry: Tree) -> Tree:
 
 
 def _changed(catalogue: Mapping[str, Tree], name: str, changes: Tree) -> tuple[Tree, Tree]:
-    """A model's entry and the changes to it; with `like`, those that make a new model of another one."""
+    """A model's entry and the changes to it; with `like`, those that make a new model of another
+    one.
+    """
     changes = dict(changes)
     like = changes.pop("like", None)
     if like is None:
         return find(catalogue, name, "model", "model_overrides"), changes
     if name in catalogue:
         where, found = f"model_overrides.{name}", f"`like` and a model {name!r} of the catalogue"
-        raise InputError(where, found, "a name that is free", "Choose another, or leave `like` out.")
+        raise InputError(
+            where, found, "a name that is free", "Choose another, or leave `like` out."
+        )
     return find(catalogue, str(like), "model", f"model_overrides.{name}.like"), changes
 
 
 def _with_new_files(entry: Tree) -> Tree:
-    """A known corpus some of whose splits come from elsewhere: files that no split names, and its documents, go.
+    """A known corpus some of whose splits come from elsewhere: files that no split names, and its
+    documents, go.
 
     A bare name that is new is a file of the mirror.
     """
@@ -147,7 +188,9 @@ def _with_new_files(entry: Tree) -> Tree:
 
 
 def _at_its_own_revision(entry: Tree, known: Tree) -> Tree:
-    """A model whose weights come from elsewhere: the commit of the model it was is none of that one's."""
+    """A model whose weights come from elsewhere: the commit of the model it was is none of that
+    one's.
+    """
     source = entry["source"]
     if not isinstance(source, dict) or source.get("hub") == known["source"]["hub"]:
         return entry
@@ -155,7 +198,9 @@ def _at_its_own_revision(entry: Tree, known: Tree) -> Tree:
 
 
 def _check_entry(kind: str, name: str, entry: Tree) -> None:
-    """What no schema says well: a model without one source, splits without files or that share one: InputError."""
+    """What no schema says well: a model without one source, splits without files or that share one:
+    InputError.
+    """
     if kind == "models" and entry["family"] in TRAINED:
         given = [key for key in ("hub", "scratch") if entry["source"][key] is not None]
         if len(given) != 1:
@@ -165,7 +210,10 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
         if entry["quantization"] and not entry["lora"]:
             expected = "adapters beside them: weights in 4 bits cannot be trained themselves"
             raise InputError(
-                f"{name}.quantization", "4-bit weights without lora", expected, "Set lora, or leave it out."
+                f"{name}.quantization",
+                "4-bit weights without lora",
+                expected,
+                "Set lora, or leave it out.",
             )
     if kind == "datasets":
         _expand_splits(entry)
@@ -175,7 +223,9 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
             raise InputError(f"{name}.splits", found, expected, "Add it or correct `splits`.")
         sources = [_source(file, entry["files"][file]) for file in names]
         if twice := [source for source in sources if sources.count(source) > 1]:
-            raise InputError(f"{name}.splits", f"{twice[0]} for two splits", "three files", "Correct `splits`.")
+            raise InputError(
+                f"{name}.splits", f"{twice[0]} for two splits", "three files", "Correct `splits`."
+            )
         if entry["documents"] and not all(entry["files"][file]["sha256"] for file in names):
             expected = "a sha256 of every split's file"
             remedy = "State it under `files`: the table holds for the very files it was made from."
@@ -191,26 +241,40 @@ def _check_drafts(models: Mapping[str, Tree]) -> None:
         family = models[source]["family"] if source in models else "unknown draft"
         if family != "encoder":
             expected = f"an encoder of the catalogue, or {', '.join(LEXICAL)}"
-            raise InputError(f"{name}.predict.draft", f"the {family} {source!r}", expected, "Choose another draft.")
+            raise InputError(
+                f"{name}.predict.draft",
+                f"the {family} {source!r}",
+                expected,
+                "Choose another draft.",
+            )
 
 
 def _check_members(models: Mapping[str, Tree]) -> None:
-    """Members of ensembles are models of the catalogue, no ensembles, or chosen by dev scores: InputError."""
+    """Members of ensembles are models of the catalogue, no ensembles, or chosen by dev scores:
+    InputError.
+    """
     for name, entry in models.items():
         for member in entry["members"]:
-            if member not in BEST and find(models, member, "model", f"{name}.members")["family"] == "ensemble":
+            if (
+                member not in BEST
+                and find(models, member, "model", f"{name}.members")["family"] == "ensemble"
+            ):
                 found, expected = f"the ensemble {member!r}", "models and controls"
                 raise InputError(f"{name}.members", found, expected, "Name its members instead.")
 
 
 def _expand_splits(entry: Tree) -> None:
-    """The short form of an entry: splits that name addresses or paths themselves, in place of `files`."""
+    """The short form of an entry: splits that name addresses or paths themselves, in place of
+    `files`.
+    """
     bare = not entry["files"]
     for split, source in entry["splits"].items():
         if source in entry["files"] or not (bare or "/" in source):
             continue
         if "://" in source and not source.startswith(("http://", "https://")):
-            raise InputError(f"splits.{split}", source, "a path, or an address https://…", "Correct `splits`.")
+            raise InputError(
+                f"splits.{split}", source, "a path, or an address https://…", "Correct `splits`."
+            )
         *_, last = PurePosixPath(urlsplit(source).path).suffixes or [""]
         if "://" in source and entry["format"] == "brat":
             name, file = split, {"url": [source], "member": "."}

@@ -33,7 +33,9 @@ def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
 
 
 def load_config(tree: Tree, files: Sequence[Path] = (DEFAULT_CONFIG,)) -> Tree:
-    """A merged configuration checked and completed; `files` are searched for the line of a fault, last first."""
+    """A merged configuration checked and completed; `files` are searched for the line of a fault,
+    last first.
+    """
     for file in files:
         if file.is_file():
             read_yaml(file)  # Snakemake reads them itself and lets doubled keys pass
@@ -63,17 +65,30 @@ def fill_defaults(schema: Tree, value: Any) -> None:
 
 
 def check_and_complete(tree: Tree, schema_name: str, files: Sequence[Path | str]) -> Tree:
-    """A tree checked against a schema, what `--config` hands over as text coerced, and completed; else InputError."""
+    """A tree checked against a schema, what `--config` hands over as text coerced, and completed;
+    else InputError.
+    """
     schema = schema_of(schema_name)
     if wrong := [key for key in tree if not isinstance(key, str)]:
-        raise InputError(place_of([wrong[0]], files), f"the key {wrong[0]!r}", "a name", "Put it in quotes.")
+        raise InputError(
+            place_of([wrong[0]], files), f"the key {wrong[0]!r}", "a name", "Put it in quotes."
+        )
     try:
         tree = _coerced(schema, tree)
     except RecursionError:
-        raise InputError(files[-1], "a value that holds itself", "plain values", "Remove the alias.") from None
+        raise InputError(
+            files[-1], "a value that holds itself", "plain values", "Remove the alias."
+        ) from None
     if odd := _not_finite(tree):
-        raise InputError(place_of(odd, files), f"{'.'.join(map(str, odd))} is no finite number", "one", "Correct it.")
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(tree))
+        raise InputError(
+            place_of(odd, files),
+            f"{'.'.join(map(str, odd))} is no finite number",
+            "one",
+            "Correct it.",
+        )
+    error = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema).iter_errors(tree)
+    )
     if error is not None:
         raise _input_error(error, files)
     tree = copy.deepcopy(tree)
@@ -82,10 +97,18 @@ def check_and_complete(tree: Tree, schema_name: str, files: Sequence[Path | str]
 
 
 def _not_finite(value: Any) -> list[Any]:
-    """The path to a number that is infinite or none, which no comparison of a schema finds; empty without one."""
+    """The path to a number that is infinite or none, which no comparison of a schema finds; empty
+    without one.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return [value]
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in items:
         if isinstance(item, float) and not math.isfinite(item):
             return [key]
@@ -95,7 +118,9 @@ def _not_finite(value: Any) -> list[Any]:
 
 
 def _coerced(schema: Tree, value: Any) -> Any:
-    """What `--config` hands over as strings (`seeds="[1,2]"`) or alone (`models=oracle`), as the schema has it."""
+    """What `--config` hands over as strings (`seeds="[1,2]"`) or alone (`models=oracle`), as the
+    schema has it.
+    """
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if "array" in kinds and isinstance(value, str | int) and not isinstance(value, bool):
@@ -106,7 +131,11 @@ def _coerced(schema: Tree, value: Any) -> Any:
         known, rest = schema.get("properties", {}), schema.get("additionalProperties")
         rest = rest if isinstance(rest, dict) else {}
         return {key: _coerced(known.get(key, rest), item) for key, item in value.items()}
-    if isinstance(value, str) and {"integer", "number", "boolean", "null"} & set(kinds) and "string" not in kinds:
+    if (
+        isinstance(value, str)
+        and {"integer", "number", "boolean", "null"} & set(kinds)
+        and "string" not in kinds
+    ):
         if "number" in kinds and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", value):
             return float(value)  # to YAML 2e-5 is text, and 2.0e-5 a number
         return yaml.safe_load(value)
@@ -131,14 +160,26 @@ def _input_error(error: jsonschema.ValidationError, files: Sequence[Path | str])
         )
     if error.validator == "required":
         lacking = ", ".join(name for name in error.validator_value if name not in error.instance)
-        return InputError(place_of(path, files), f"{key or 'the file'} without {lacking}", "all required keys", remedy)
+        return InputError(
+            place_of(path, files),
+            f"{key or 'the file'} without {lacking}",
+            "all required keys",
+            remedy,
+        )
     wanted = _wanted(error) + (f" ({expected})" if expected else "")
-    return InputError(place_of(path, files, error.instance), f"{key} = {error.instance!r}", wanted, remedy)
+    return InputError(
+        place_of(path, files, error.instance), f"{key} = {error.instance!r}", wanted, remedy
+    )
 
 
 def _wanted(error: jsonschema.ValidationError) -> str:
     rule, value = error.validator, error.validator_value
-    words = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than", "minItems": "at least"}
+    words = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "more than",
+        "minItems": "at least",
+    }
     if rule == "uniqueItems":
         return "no value twice"
     if rule == "pattern":

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bioner.errors import InputError
-from bioner.settings.catalogue import BEST, HEADLINE, LEXICAL, TRAINED, find, from_hub, load_catalogue, trials_of
+from bioner.settings.catalogue import (
+    BEST,
+    HEADLINE,
+    LEXICAL,
+    TRAINED,
+    find,
+    from_hub,
+    load_catalogue,
+    trials_of,
+)
 from bioner.settings.config import Tree
 from bioner.settings.yaml_files import place_of
 
@@ -33,7 +42,11 @@ class Matrix:
     @property
     def compared(self) -> list[str]:
         """The systems that are compared in pairs; what oracle and all-o score is no finding."""
-        return [name for name in self.settings["models"] if self.models[name]["control"] not in ("oracle", "all-o")]
+        return [
+            name
+            for name in self.settings["models"]
+            if self.models[name]["control"] not in ("oracle", "all-o")
+        ]
 
     @property
     def has_comparisons(self) -> bool:
@@ -46,7 +59,9 @@ class Matrix:
 
         An LLM with a head is neither: it is compared with both.
         """
-        return [name for name in self.settings["models"] if self.models[name]["family"] in BEST.values()]
+        return [
+            name for name in self.settings["models"] if self.models[name]["family"] in BEST.values()
+        ]
 
     @property
     def has_selection(self) -> bool:
@@ -71,29 +86,47 @@ class Matrix:
         return [self.first_seed] if is_control else list(self.settings["seeds"])
 
     def seed_beside(self, model: str, seed: int) -> int:
-        """Return the seed under which another system's job with this seed takes a model's predictions."""
+        """Return the seed under which another system's job with this seed takes a model's
+        predictions.
+        """
         return seed if self.is_trained(model) else self.first_seed
 
     def decodings(self, model: str) -> list[str]:
-        """Return the decodings a model is run with: LLMs those configured, everything else `direct`."""
-        return list(self.settings["decodings"]) if self.models[model]["family"] == "llm" else ["direct"]
+        """Return the decodings a model is run with: LLMs those configured, everything else
+        `direct`.
+        """
+        return (
+            list(self.settings["decodings"])
+            if self.models[model]["family"] == "llm"
+            else ["direct"]
+        )
 
     def headline(self, model: str) -> str:
-        """Return the decoding a model is compared by: `constrained` if an LLM is run with it, as it loses nothing."""
+        """Return the decoding a model is compared by: `constrained` if an LLM is run with it, as it
+        loses nothing.
+        """
         return max(self.decodings(model), key=HEADLINE.index)
 
     def draft(self, model: str) -> str | None:
-        """Return the model whose predictions an LLM's constrained decoding drafts from; None if it needs none."""
+        """Return the model whose predictions an LLM's constrained decoding drafts from; None if it
+        needs none.
+        """
         entry = self.models[model]
         source: str = entry["predict"]["draft"]
         return None if entry["family"] != "llm" or source in LEXICAL else source
 
     def members(self, ensemble: str) -> list[tuple[str, bool]]:
-        """Return the models that an ensemble may take predictions of, and whether dev scores choose among them."""
+        """Return the models that an ensemble may take predictions of, and whether dev scores choose
+        among them.
+        """
         found: list[tuple[str, bool]] = []
         for member in self.models[ensemble]["members"]:
             if member in BEST:
-                found += [(name, True) for name in self.candidates if self.models[name]["family"] == BEST[member]]
+                found += [
+                    (name, True)
+                    for name in self.candidates
+                    if self.models[name]["family"] == BEST[member]
+                ]
             else:
                 found.append((member, False))
         return found
@@ -103,7 +136,9 @@ class Matrix:
         return bool(BEST.keys() & set(self.models[ensemble]["members"]))
 
     def required(self) -> dict[str, Tree]:
-        """Return the trained models of a run: those it names, members of its ensembles, and models drafted from."""
+        """Return the trained models of a run: those it names, members of its ensembles, and models
+        drafted from.
+        """
         found: dict[str, Tree] = {}
         names = list(self.settings["models"])
         while names:
@@ -137,19 +172,38 @@ def load_matrix(config: Tree, files: Sequence[Path]) -> Matrix:
             find(catalogue, name, kind.removesuffix("s"), place_of([kind, position], files, name))
     _check_choices(config["models"], catalogues["models"])
     for position, name in enumerate(config["show_restricted_text"]):
-        find(catalogues["datasets"], name, "dataset", place_of(["show_restricted_text", position], files, name))
+        find(
+            catalogues["datasets"],
+            name,
+            "dataset",
+            place_of(["show_restricted_text", position], files, name),
+        )
     return Matrix(config, catalogues["datasets"], catalogues["models"])
 
 
 def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
-    """Where an ensemble of the run has the best of a family, the run has one of that family: InputError."""
+    """Where an ensemble of the run has the best of a family, the run has one of that family:
+    InputError.
+    """
     for name in names:
         members = models[name]["members"]
         for best in BEST.keys() & set(members):
             family = BEST[best]
             if not any(models[other]["family"] == family for other in names):
                 found, expected = f"{best!r} and no {family} among the models", "one to choose from"
-                raise InputError(f"{name}.members", found, expected, "Add a model to `models`, or name the member.")
-            if named := [other for other in members if other not in BEST and models[other]["family"] == family]:
-                found, expected = f"{best!r} and {named[0]!r}", "one or the other: they may be the same"
+                raise InputError(
+                    f"{name}.members",
+                    found,
+                    expected,
+                    "Add a model to `models`, or name the member.",
+                )
+            if named := [
+                other
+                for other in members
+                if other not in BEST and models[other]["family"] == family
+            ]:
+                found, expected = (
+                    f"{best!r} and {named[0]!r}",
+                    "one or the other: they may be the same",
+                )
                 raise InputError(f"{name}.members", found, expected, "Remove one of them.")

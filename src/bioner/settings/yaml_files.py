@@ -9,7 +9,9 @@ import yaml
 from bioner.errors import InputError
 
 ANY: Any = object()
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast; not every build has it
+LOADER = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # libyaml's is ten times as fast; not every build has it
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -26,18 +28,29 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else path
         problem = getattr(error, "problem", None) or "broken YAML"
-        raise InputError(where, f"broken YAML ({problem})", "valid YAML", "Check indentation and quotes.") from None
+        raise InputError(
+            where, f"broken YAML ({problem})", "valid YAML", "Check indentation and quotes."
+        ) from None
     if duplicate:
-        raise InputError(duplicate[0], f"the key {duplicate[1]!r} again", "each key once", "Remove one of the two.")
+        raise InputError(
+            duplicate[0],
+            f"the key {duplicate[1]!r} again",
+            "each key once",
+            "Remove one of the two.",
+        )
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise InputError(path, f"a {type(content).__name__}", "a mapping of keys", "See config/README.md.")
+        raise InputError(
+            path, f"a {type(content).__name__}", "a mapping of keys", "See config/README.md."
+        )
     return content
 
 
 def place_of(path: Sequence[str | int], files: Sequence[Path | str], value: Any = ANY) -> str:
-    """`file:line` of a key (with this value) in the last file that holds it; else where it can only have come from."""
+    """`file:line` of a key (with this value) in the last file that holds it; else where it can only
+    have come from.
+    """
     for file in reversed(files):
         if isinstance(file, Path) and (line := _line(file, path, value)):
             return f"{file}:{line}"
@@ -63,7 +76,9 @@ def _line(file: Path, path: Iterable[str | int], value: Any) -> int | None:
 
 
 def _compose(file: Path) -> Any:
-    """Return the nodes of a file, read by libyaml; where that finds a fault Python's parser says it more clearly."""
+    """Return the nodes of a file, read by libyaml; where that finds a fault Python's parser says it
+    more clearly.
+    """
     text = file.read_text(encoding="utf-8")
     try:
         return yaml.compose(text, Loader=LOADER)
@@ -72,12 +87,16 @@ def _compose(file: Path) -> Any:
 
 
 def _value(node: Any) -> Any:
-    """What a node stands for; the node is not to be looked at afterwards: merged keys are written into it."""
+    """What a node stands for; the node is not to be looked at afterwards: merged keys are written
+    into it.
+    """
     return yaml.SafeLoader("").construct_document(node)
 
 
 def _children(node: Any) -> Iterator[tuple[str | int, int, Any]]:
-    """Keys (or positions) of a YAML node with the line they stand in; merged keys (`<<: *anchor`) come last."""
+    """Keys (or positions) of a YAML node with the line they stand in; merged keys (`<<: *anchor`)
+    come last.
+    """
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value != "<<":
@@ -91,18 +110,30 @@ def _children(node: Any) -> Iterator[tuple[str | int, int, Any]]:
 
 
 def _duplicate_key(file: Path, node: Any) -> tuple[str, str] | None:
-    """Place and name of a key that a mapping holds twice; YAML would let the last one win without a word."""
+    """Place and name of a key that a mapping holds twice; YAML would let the last one win without a
+    word.
+    """
     nodes, visited = [node], set()
     while nodes:
         node = nodes.pop()
         if id(node) in visited:
             continue
         visited.add(id(node))
-        own = [(key, value) for key, value in node.value] if isinstance(node, yaml.MappingNode) else []
+        own = (
+            [(key, value) for key, value in node.value]
+            if isinstance(node, yaml.MappingNode)
+            else []
+        )
         seen: set[str] = set()
         for key, _ in own:
             if key.value in seen:
                 return f"{file}:{key.start_mark.line + 1}", key.value
             seen.add(key.value)
-        nodes += [value for _, value in own] if own else node.value if isinstance(node, yaml.SequenceNode) else []
+        nodes += (
+            [value for _, value in own]
+            if own
+            else node.value
+            if isinstance(node, yaml.SequenceNode)
+            else []
+        )
     return None

@@ -1,1 +1,3 @@
-"""Training: one Trainer set-up for encoders and LLMs, what it reports, and what it leaves behind."""
+"""Training: one Trainer set-up for encoders and LLMs, what it reports, and what it leaves
+behind.
+"""

@@ -1,4 +1,6 @@
-"""Checkpoints that can be relied on: sealed when whole, checked before use, the newest and the best of them kept."""
+"""Checkpoints that can be relied on: sealed when whole, checked before use, the newest and the best
+of them kept.
+"""
 
 import hashlib
 import json
@@ -13,7 +15,9 @@ from bioner.io.files import atomic_path
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"  # written last: sizes and checksums of all files, and how far training was
+MANIFEST = (
+    "manifest.json"  # written last: sizes and checksums of all files, and how far training was
+)
 
 
 def folder_of(checkpoints: Path, step: int) -> Path:
@@ -74,7 +78,11 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def _by_step(checkpoints: Path) -> Iterator[Path]:
-    found = [path for path in checkpoints.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
+    found = [
+        path
+        for path in checkpoints.glob("checkpoint-*")
+        if path.name.removeprefix("checkpoint-").isdigit()
+    ]
     yield from sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-")))
 
 

@@ -1,7 +1,8 @@
-"""Fine-tuning for token classification: encoders (paper, section II.C.2), and LLMs with a head in place of words.
+"""Fine-tuning for token classification: encoders (paper, section II.C.2), and LLMs with a head in
+place of words.
 
-An LLM with a head is trained as one that writes lines is, and answers as an encoder does: what is left of a difference
-between it and either is the writing, or the model.
+An LLM with a head is trained as one that writes lines is, and answers as an encoder does: what is
+left of a difference between it and either is the writing, or the model.
 """
 
 import logging
@@ -17,7 +18,12 @@ from bioner.data.instances import Instance, entity_types
 from bioner.data.tags import tag_set
 from bioner.models import IGNORED
 from bioner.models.adapters import trained_parameters, with_adapter
-from bioner.models.hub import check_window, load_llm_classifier, load_token_classifier, load_tokenizer
+from bioner.models.hub import (
+    check_window,
+    load_llm_classifier,
+    load_token_classifier,
+    load_tokenizer,
+)
 from bioner.models.llm import save_trained, task_of
 from bioner.models.subword_windows import Cut, cut, gathered, labelled
 from bioner.realignment.realign import realign_all
@@ -31,13 +37,18 @@ from bioner.training.trainer import ResumableTrainer
 
 log = logging.getLogger(__name__)
 
-EVAL_BATCH = {"encoder": 64, "llm-head": 16}  # no gradients are kept, and windows of one length stand side by side
+EVAL_BATCH = {
+    "encoder": 64,
+    "llm-head": 16,
+}  # no gradients are kept, and windows of one length stand side by side
 
 
 def train_classifier(
     job: TrainingJob, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts
 ) -> Trained:
-    """Train on the job's data from `source` and write model and tokenizer to `out` (Hugging Face form)."""
+    """Train on the job's data from `source` and write model and tokenizer to `out` (Hugging Face
+    form).
+    """
     entry, settings = job.entry, job.entry["train"]
     types = entity_types(job.train)
     labels = tag_set(types)
@@ -51,7 +62,9 @@ def train_classifier(
 
     def cut_up(instances: Sequence[Instance]) -> Cut:
         sentences = [item.tokens for item in instances]
-        return cut(tokenizer, sentences, entry["max_length"], entry["label_subwords"], in_text=is_llm)
+        return cut(
+            tokenizer, sentences, entry["max_length"], entry["label_subwords"], in_text=is_llm
+        )
 
     train = cut_up(job.train)
     examples = [
@@ -61,7 +74,11 @@ def train_classifier(
     ]
     dev = ClassifierDevScorer(job, cut_up(job.dev), labels)
     if train.words_lost:
-        log.warning("train %s: %d words have no subword, and cannot be learned from", job.name, train.words_lost)
+        log.warning(
+            "train %s: %d words have no subword, and cannot be learned from",
+            job.name,
+            train.words_lost,
+        )
     trainer = ResumableTrainer(
         checkpoints=checkpoints,
         progress=Progress(
@@ -94,7 +111,11 @@ def train_classifier(
         else:
             trained.save_pretrained(str(out))
             tokenizer.save_pretrained(str(out))
-    facts = {"types": types, "labels": labels, "subwords": {"train": train.counts(), "dev": dev.cut.counts()}}
+    facts = {
+        "types": types,
+        "labels": labels,
+        "subwords": {"train": train.counts(), "dev": dev.cut.counts()},
+    }
     facts |= {"base_revision": task.revision} if task else {}
     return Trained(trainer.progress, kept, facts, trained_parameters(model))
 
@@ -103,13 +124,20 @@ def _base(job: TrainingJob, source: str | Path, labels: Sequence[str]) -> PreTra
     """The model with a head that knows nothing yet."""
     entry, revision = job.entry, job.entry["source"]["revision"]
     if entry["family"] == "llm-head":
-        return load_llm_classifier(source, entry, entry["resources"]["gpus"], labels, revision, weights_format(entry))
-    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+        return load_llm_classifier(
+            source, entry, entry["resources"]["gpus"], labels, revision, weights_format(entry)
+        )
+    names = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
     return load_token_classifier(source, revision, num_labels=len(labels), **names)
 
 
 class ClassifierDevScorer:
-    """The dev split as a Trainer evaluates it: longest windows first, scored as test predictions are."""
+    """The dev split as a Trainer evaluates it: longest windows first, scored as test predictions
+    are.
+    """
 
     def __init__(self, job: TrainingJob, made: Cut, labels: Sequence[str]) -> None:
         self.instances, self.cut, self.labels = job.dev, made, labels
@@ -117,15 +145,23 @@ class ClassifierDevScorer:
         self.order = sorted(range(len(windows)), key=lambda number: -len(windows[number].input_ids))
         label2id = {label: index for index, label in enumerate(labels)}
         tags = [
-            _within(item.tags, label2id) for item, of_one in zip(job.dev, made.windows, strict=True) for _ in of_one
+            _within(item.tags, label2id)
+            for item, of_one in zip(job.dev, made.windows, strict=True)
+            for _ in of_one
         ]
         self.examples = [labelled(windows[number], tags[number], label2id) for number in self.order]
 
     def scores(self, output: EvalPrediction) -> dict[str, float]:
-        """Strict and relaxed F1 in percent, through the same realignment as the test predictions."""
+        """Strict and relaxed F1 in percent, through the same realignment as the test
+        predictions.
+        """
         rows = {
-            number: [self.labels[label] for label in row[: len(example["input_ids"])]]  # without the padding
-            for number, row, example in zip(self.order, np.asarray(output.predictions), self.examples, strict=True)
+            number: [
+                self.labels[label] for label in row[: len(example["input_ids"])]
+            ]  # without the padding
+            for number, row, example in zip(
+                self.order, np.asarray(output.predictions), self.examples, strict=True
+            )
         }
         tags = (rows[number] for number in range(len(rows)))
         outputs = [
@@ -133,19 +169,26 @@ class ClassifierDevScorer:
             for item, windows in zip(self.instances, self.cut.windows, strict=True)
         ]
         predictions, _ = realign_all(self.instances, outputs, frozenset(self.labels))
-        return {f"{scheme}_f1": f1 for scheme, f1 in headline_f1(self.instances, predictions).items()}
+        return {
+            f"{scheme}_f1": f1 for scheme, f1 in headline_f1(self.instances, predictions).items()
+        }
 
 
 def token_loss(
-    outputs: TokenClassifierOutput, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    outputs: TokenClassifierOutput,
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
 ) -> torch.Tensor:
-    """Cross-entropy a labelled subword of the whole optimiser step, however many passes and processes it is split over.
+    """Cross-entropy a labelled subword of the whole optimiser step, however many passes and
+    processes it is split over.
 
-    transformers takes encoders for models that divide by `num_items_in_batch` themselves, which they do not: their own
-    loss would be multiplied by the accumulation steps and by the processes.
+    transformers takes encoders for models that divide by `num_items_in_batch` themselves, which
+    they do not: their own loss would be multiplied by the accumulation steps and by the processes.
     """
     logits = outputs.logits.flatten(0, 1).float()
-    total = torch.nn.functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    total = torch.nn.functional.cross_entropy(
+        logits, labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
     count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
     return total / torch.as_tensor(count, device=total.device).clamp(min=1)
 

@@ -1,4 +1,6 @@
-"""The dev split as an LLM in training is scored on it: by constrained decoding, shared among the processes."""
+"""The dev split as an LLM in training is scored on it: by constrained decoding, shared among the
+processes.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -26,11 +28,14 @@ BATCH = 32  # sentences decoded at once
 class DevScorer:
     """Scores of a model on dev, as test predictions are made and scored.
 
-    With `train.monitor_sentences` a fixed sample, every so many sentences, is decoded first. What does not beat there
-    the best epoch so far is not decoded further: it has no score on dev, and cannot be chosen.
+    With `train.monitor_sentences` a fixed sample, every so many sentences, is decoded first. What
+    does not beat there the best epoch so far is not decoded further: it has no score on dev, and
+    cannot be chosen.
     """
 
-    def __init__(self, job: TrainingJob, tokenizer: PreTrainedTokenizerBase, verbalizer: Verbalizer) -> None:
+    def __init__(
+        self, job: TrainingJob, tokenizer: PreTrainedTokenizerBase, verbalizer: Verbalizer
+    ) -> None:
         self._job, self._tokenizer, self._spelling = job, tokenizer, verbalizer
         self._types = entity_types(job.train)
         self._draft = tag_table(job.train)
@@ -50,7 +55,9 @@ class DevScorer:
             found["monitor_f1"] = self._f1(answers)["strict"]
             if best_monitored is not None and found["monitor_f1"] <= best_monitored:
                 return found
-        answers |= self._decoded(model, [number for number in range(len(self._job.dev)) if number not in answers])
+        answers |= self._decoded(
+            model, [number for number in range(len(self._job.dev)) if number not in answers]
+        )
         return found | {f"{scheme}_f1": f1 for scheme, f1 in self._f1(answers).items()}
 
     def _decoded(self, model: PreTrainedModel, numbers: Sequence[int]) -> dict[int, Generated]:
@@ -63,7 +70,9 @@ class DevScorer:
         pairs = list(zip(mine, outputs, strict=True))
         return dict(gather_object(pairs) if state.num_processes > 1 else pairs)
 
-    def _within_memory(self, model: PreTrainedModel, instances: Sequence[Instance]) -> list[Generated]:
+    def _within_memory(
+        self, model: PreTrainedModel, instances: Sequence[Instance]
+    ) -> list[Generated]:
         """Answers, with as many sentences at once as have room beside what training holds."""
         while True:
             try:
@@ -73,13 +82,20 @@ class DevScorer:
                     raise
             self._batch //= 2
             torch.cuda.empty_cache()
-            log.warning("train %s: out of memory on dev; %d sentences at once", self._job.name, self._batch)
+            log.warning(
+                "train %s: out of memory on dev; %d sentences at once", self._job.name, self._batch
+            )
 
     def _decode(self, model: PreTrainedModel) -> ConstrainedDecoder:
         if self._decoder is None:
             legal = self._job.entry["predict"]["legal_transitions"]
             self._decoder = ConstrainedDecoder(
-                model, self._tokenizer, self._types, self._draft, legal=legal, verbalizer=self._spelling
+                model,
+                self._tokenizer,
+                self._types,
+                self._draft,
+                legal=legal,
+                verbalizer=self._spelling,
             )
         return self._decoder
 

@@ -12,7 +12,9 @@ from accelerate.utils import reduce
 
 
 class Interrupts:
-    """Which signal came, if any: SIGTERM (preemption, scancel) or SIGUSR1 (Slurm's warning before the time is up)."""
+    """Which signal came, if any: SIGTERM (preemption, scancel) or SIGUSR1 (Slurm's warning before
+    the time is up).
+    """
 
     SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -21,7 +23,9 @@ class Interrupts:
 
     @contextmanager
     def watched(self) -> Iterator["Interrupts"]:
-        """Note these signals instead of dying of them; what they did before is restored at the end."""
+        """Note these signals instead of dying of them; what they did before is restored at the
+        end.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield self  # only the main thread may
             return
@@ -36,7 +40,9 @@ class Interrupts:
         """The signal that came to any process of the job: all must leave after the same step."""
         if PartialState().num_processes == 1:
             return self.came  # and the device need not be waited for
-        anywhere = reduce(torch.tensor(float(self.came is not None), device=device), "sum").item() > 0
+        anywhere = (
+            reduce(torch.tensor(float(self.came is not None), device=device), "sum").item() > 0
+        )
         return (self.came or signal.SIGTERM) if anywhere else None
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -33,33 +33,49 @@ class TrainingJob:
         """Raise InputError if there is nothing to train, or nothing to train it on."""
         if self.entry["family"] not in TRAINED:
             remedy = "It needs no training; go on with `bioner predict` or `bioner ensemble`."
-            raise InputError(self.name, f"the family {self.entry['family']!r}", "an encoder or an LLM", remedy)
+            raise InputError(
+                self.name, f"the family {self.entry['family']!r}", "an encoder or an LLM", remedy
+            )
         for split, instances in (("train", self.train), ("dev", self.dev)):
             if not instances:
                 remedy = "Remake it with `bioner normalize`."
-                raise InputError(f"{self.name}: {split} split", "no instance", "at least one", remedy)
+                raise InputError(
+                    f"{self.name}: {split} split", "no instance", "at least one", remedy
+                )
 
     def batches(self) -> tuple[int, int]:
-        """Sentences a forward pass and passes an optimiser step, in each process; InputError where they do not fit."""
+        """Sentences a forward pass and passes an optimiser step, in each process; InputError where
+        they do not fit.
+        """
         train = self.entry["train"]
         micro = train["micro_batch_size"] or max(1, train["batch_size"] // self.processes)
         accumulation, rest = divmod(train["batch_size"], micro * self.processes)
         if rest or not accumulation:
-            found = f"batch_size {train['batch_size']} with micro_batch_size {micro} on {self.processes} processes"
+            found = (
+                f"batch_size {train['batch_size']} with micro_batch_size {micro} on"
+                f" {self.processes} processes"
+            )
             raise InputError(
-                "train settings", found, "a whole number of accumulation steps", "Change one of the three."
+                "train settings",
+                found,
+                "a whole number of accumulation steps",
+                "Change one of the three.",
             )
         return micro, accumulation
 
     def halved(self) -> "TrainingJob | None":
-        """The same job with half as many sentences a forward pass, the batch as it is; None where that cannot be."""
+        """The same job with half as many sentences a forward pass, the batch as it is; None where
+        that cannot be.
+        """
         micro, _ = self.batches()
         if micro % 2:
             return None
         return replace(self, entry=merged(self.entry, {"train": {"micro_batch_size": micro // 2}}))
 
     def identity(self) -> dict[str, Any]:
-        """Everything that a checkpoint of this job depends on; that of another job is no use to it."""
+        """Everything that a checkpoint of this job depends on; that of another job is no use to
+        it.
+        """
         return {
             "model": self.name,
             "settings": training_settings(self.entry),

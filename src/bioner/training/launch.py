@@ -1,4 +1,6 @@
-"""One process a GPU: a job that needs several hands over to accelerate, once the GPUs are known to be there."""
+"""One process a GPU: a job that needs several hands over to accelerate, once the GPUs are known to
+be there.
+"""
 
 import logging
 import os
@@ -13,8 +15,9 @@ log = logging.getLogger(__name__)
 
 ACCELERATE_CONFIG = REPOSITORY / "envs" / "accelerate.yaml"
 
-# Signals that torchrun hands on to its processes: else Slurm's warning would kill it and leave them behind. They have
-# not torchrun's 30 seconds for their checkpoint, but nearly all between the profile's warning and the end.
+# Signals that torchrun hands on to its processes: else Slurm's warning would kill it and leave them
+# behind. They have not torchrun's 30 seconds for their checkpoint, but nearly all between the
+# profile's warning and the end.
 ENVIRONMENT = {
     "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
     "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "170",
@@ -22,7 +25,8 @@ ENVIRONMENT = {
 
 
 def launch(name: str, gpus: int) -> None:
-    """Return where this process can do the work; else replace it by accelerate with the same command in N processes.
+    """Return where this process can do the work; else replace it by accelerate with the same
+    command in N processes.
 
     Raises InputError where GPUs are missing, or somebody launched another number of processes.
     """
@@ -35,20 +39,26 @@ def launch(name: str, gpus: int) -> None:
         os.execv(sys.executable, launch_command(count, sys.argv[1:]))
     if int(os.environ["WORLD_SIZE"]) != count:
         remedy = "Start `bioner` itself; it launches as many as it needs."
-        raise InputError(name, f"{os.environ['WORLD_SIZE']} processes", f"one a GPU: {count}", remedy)
+        raise InputError(
+            name, f"{os.environ['WORLD_SIZE']} processes", f"one a GPU: {count}", remedy
+        )
 
 
 def processes_for(name: str, gpus: int) -> int:
-    """How many processes train a model that is to have so many GPUs: one for each that a Slurm job was given.
+    """How many processes train a model that is to have so many GPUs: one for each that a Slurm job
+    was given.
 
-    With fewer than the entry asks for the batch stays as it is, in more parts; more are left alone, since a cell is
-    trained alike everywhere. Outside Slurm missing GPUs are an error.
+    With fewer than the entry asks for the batch stays as it is, in more parts; more are left alone,
+    since a cell is trained alike everywhere. Outside Slurm missing GPUs are an error.
     """
     given = count_devices() if gpus else 0
     if "SLURM_JOB_ID" in os.environ and 0 < given < gpus:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             log.warning(
-                "train %s: Slurm gave %d of %d GPUs; the batch stays as it is, in more parts", name, given, gpus
+                "train %s: Slurm gave %d of %d GPUs; the batch stays as it is, in more parts",
+                name,
+                given,
+                gpus,
             )
         return given
     require_devices(name, gpus)
@@ -56,7 +66,9 @@ def processes_for(name: str, gpus: int) -> int:
 
 
 def launch_command(processes: int, arguments: list[str]) -> list[str]:
-    """`accelerate launch` of `bioner` with these arguments; the user's own accelerate settings do not get in."""
+    """`accelerate launch` of `bioner` with these arguments; the user's own accelerate settings do
+    not get in.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

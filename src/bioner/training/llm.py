@@ -1,4 +1,6 @@
-"""Fine-tuning an LLM to write a token:TAG line a token, with QLoRA where the entry says so (paper, section II.C.1)."""
+"""Fine-tuning an LLM to write a token:TAG line a token, with QLoRA where the entry says so (paper,
+section II.C.1).
+"""
 
 import logging
 from collections.abc import Mapping
@@ -34,14 +36,23 @@ log = logging.getLogger(__name__)
 EVAL_BATCH = 4
 
 
-def train_llm(job: TrainingJob, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts) -> Trained:
-    """Train on the job's data from `source` and write adapter (or model), tokenizer and task to `out`."""
+def train_llm(
+    job: TrainingJob, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts
+) -> Trained:
+    """Train on the job's data from `source` and write adapter (or model), tokenizer and task to
+    `out`.
+    """
     entry, settings = job.entry, job.entry["train"]
     revision = entry["source"]["revision"]
     types = entity_types(job.train)
     if colons := [name for name in types if ":" in name]:
-        found, remedy = f"the entity type {colons[0]!r}", "Rename it in the corpus (`labels` of its entry)."
-        raise InputError(job.name, found, "types without a colon, behind which a line has its tag", remedy)
+        found, remedy = (
+            f"the entity type {colons[0]!r}",
+            "Rename it in the corpus (`labels` of its entry).",
+        )
+        raise InputError(
+            job.name, found, "types without a colon, behind which a line has its tag", remedy
+        )
     tokenizer = load_tokenizer(source, revision)
     verbalizer = Verbalizer(types, entry["verbalizer"])
     pieces = verbalizer.add_to(tokenizer)
@@ -53,9 +64,13 @@ def train_llm(job: TrainingJob, source: str | Path, checkpoints: Path, out: Path
         entry["max_length"],
     )
     dev_examples = examples(job.dev)
-    train_examples = examples(job.train)  # after dev: from here on `examples.counts` are the training split's
+    train_examples = examples(
+        job.train
+    )  # after dev: from here on `examples.counts` are the training split's
     _tell(job.name, examples, len(job.train), entry["max_length"])
-    base = load_causal_lm(source, entry, entry["resources"]["gpus"], revision, weights_format(entry))
+    base = load_causal_lm(
+        source, entry, entry["resources"]["gpus"], revision, weights_format(entry)
+    )
     check_window(job.name, entry, base)
     collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8)
     shortest = min(train_examples, key=lambda features: len(features["input_ids"]))
@@ -94,22 +109,41 @@ def _tell(name: str, examples: Examples, sentences: int, max_length: int) -> Non
     """What was too long; InputError where nothing is left."""
     counts = examples.counts
     if counts.over_length:
-        message = "train %s: %d of %d sentences exceed %d ids and are split: %d examples; %d words fit in none"
-        log.warning(message, name, counts.over_length, sentences, max_length, counts.examples, counts.words_left_out)
+        message = (
+            "train %s: %d of %d sentences exceed %d ids and are split: %d examples; %d words fit in"
+            " none"
+        )
+        log.warning(
+            message,
+            name,
+            counts.over_length,
+            sentences,
+            max_length,
+            counts.examples,
+            counts.words_left_out,
+        )
     if not counts.examples:
-        found, expected = f"no word within max_length {max_length}", "room for a prompt and an answer"
+        found, expected = (
+            f"no word within max_length {max_length}",
+            "room for a prompt and an answer",
+        )
         raise InputError(name, found, expected, "Raise max_length.")
 
 
 class LineTrainer(ResumableTrainer):
-    """The loss at the ids that carry one, a mean over the whole optimiser step; dev by constrained decoding."""
+    """The loss at the ids that carry one, a mean over the whole optimiser step; dev by constrained
+    decoding.
+    """
 
     def __init__(self, *, dev: DevScorer, **kwargs: Any) -> None:
-        kwargs["eval_dataset"] = pad_to_full_batches(kwargs["eval_dataset"], EVAL_BATCH, kwargs["args"].world_size)
+        kwargs["eval_dataset"] = pad_to_full_batches(
+            kwargs["eval_dataset"], EVAL_BATCH, kwargs["args"].world_size
+        )
         super().__init__(**kwargs)
         self.dev = dev
         self.dev_loss = torch.zeros(2)  # a sum, and of how many ids
-        # For any architecture: the labels of the step are counted, each predicted from what stands before it.
+        # For any architecture: the labels of the step are counted, each predicted from what stands
+        # before it.
         self.model_accepts_loss_kwargs = self._loss_shifts_labels = True
 
     def compute_loss(
@@ -119,7 +153,9 @@ class LineTrainer(ResumableTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """The mean over all labels of the optimiser step, however many passes and processes it is split over."""
+        """The mean over all labels of the optimiser step, however many passes and processes it is
+        split over.
+        """
         total, labels = summed_loss(model, self.accelerator.unwrap_model(model), inputs)
         if not model.training:
             self.dev_loss = self.dev_loss.to(total.device) + torch.stack([total.detach(), labels])

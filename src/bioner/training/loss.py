@@ -11,7 +11,8 @@ from bioner.errors import InputError
 from bioner.models import IGNORED
 from bioner.models.output_layer import Layer, output_layer
 
-LOGITS_AT_ONCE = 1024  # rows of [vocabulary] numbers; Llama's has 128,256 of them, so that a row takes half a megabyte
+# rows of [vocabulary] numbers; Llama's has 128,256 of them, so that a row takes half a megabyte
+LOGITS_AT_ONCE = 1024
 
 
 TOLERANCE = 0.02  # of the loss, in half precision
@@ -19,7 +20,8 @@ TOLERANCE = 0.02  # of the loss, in half precision
 
 @torch.no_grad()
 def check_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> None:
-    """InputError for an architecture that scales or caps logits behind its output layer (Gemma 2, Granite, Cohere).
+    """InputError for an architecture that scales or caps logits behind its output layer (Gemma 2,
+    Granite, Cohere).
 
     `summed_loss` would leave that out. Shown by a batch: one short example.
     """
@@ -27,11 +29,18 @@ def check_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> Non
     total, count = summed_loss(model.eval(), model, batch)
     whole = {name: value for name, value in batch.items() if name != "labels"}
     logits = model(**whole, use_cache=False).logits[:, :-1].flatten(0, 1).float()
-    expected = cross_entropy(logits, batch["labels"][:, 1:].flatten(), ignore_index=IGNORED, reduction="sum")
+    expected = cross_entropy(
+        logits, batch["labels"][:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+    )
     model.train(training)
     if not torch.isclose(total, expected, rtol=TOLERANCE, atol=TOLERANCE * float(count)):
         found = f"logits that {type(model).__name__} changes behind its output layer"
-        raise InputError(model.config.name_or_path, found, "the layer's own, as most have them", "Take another model.")
+        raise InputError(
+            model.config.name_or_path,
+            found,
+            "the layer's own, as most have them",
+            "Take another model.",
+        )
 
 
 def summed_loss(
@@ -39,9 +48,10 @@ def summed_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy summed over the labels of a batch, and how many these are.
 
-    `inner` is the model without what processes wrap around it. Logits of many labels are made part by part, and again
-    in the backward pass: all at once they would take more memory than the model (the paper's loss on 8,192 ids: 4 GB,
-    times four). A batch without a label has a loss of 0 and gradients of zeros.
+    `inner` is the model without what processes wrap around it. Logits of many labels are made part
+    by part, and again in the backward pass: all at once they would take more memory than the model
+    (the paper's loss on 8,192 ids: 4 GB, times four). A batch without a label has a loss of 0 and
+    gradients of zeros.
     """
     targets = inputs["labels"][:, 1:]
     labelled = targets != IGNORED
@@ -52,7 +62,13 @@ def summed_loss(
         def of(part: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             return cross_entropy(layer(part).float(), labels, ignore_index=IGNORED, reduction="sum")
 
-        pairs = list(zip(hidden[rows, places].split(LOGITS_AT_ONCE), wanted.split(LOGITS_AT_ONCE), strict=True))
+        pairs = list(
+            zip(
+                hidden[rows, places].split(LOGITS_AT_ONCE),
+                wanted.split(LOGITS_AT_ONCE),
+                strict=True,
+            )
+        )
         if len(pairs) == 1 or not torch.is_grad_enabled():
             return torch.stack([of(*pair) for pair in pairs]).sum()
         return torch.stack([checkpoint(of, *pair, use_reentrant=False) for pair in pairs]).sum()

@@ -1,4 +1,6 @@
-"""The model card beside the weights: what the model is for, on which data it was trained, what it scored on dev."""
+"""The model card beside the weights: what the model is for, on which data it was trained, what it
+scored on dev.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -12,9 +14,11 @@ METRICS = {"dev_strict_f1": "strict F1", "dev_relaxed_f1": "relaxed F1"}
 
 
 def write_card(folder: Path, record: dict[str, Any]) -> None:
-    """Write `folder/README.md` from what run.json is to hold, with the dev scores as a `model-index`.
+    """Write `folder/README.md` from what run.json is to hold, with the dev scores as a
+    `model-index`.
 
-    It names the corpus and its checksums and holds none of its text. F1 as a share, as model indices have it.
+    It names the corpus and its checksums and holds none of its text. F1 as a share, as model
+    indices have it.
     """
     settings, data, kept = record["settings"], record["data"], record["kept"]
     family = settings["family"]

@@ -1,4 +1,6 @@
-"""How far a training is: the rows of history.csv, when to stop, what others see of it; kept with every checkpoint."""
+"""How far a training is: the rows of history.csv, when to stop, what others see of it; kept with
+every checkpoint.
+"""
 
 import contextlib
 import json
@@ -49,7 +51,9 @@ class Diverged(InputError):
 
 
 def best_of(rows: Sequence[Record], metric: Metric) -> Record:
-    """The epoch with the best value on dev; the first of equal ones. One without a value is never the best."""
+    """The epoch with the best value on dev; the first of equal ones. One without a value is never
+    the best.
+    """
     sign = -1 if metric.endswith("loss") else 1
     return max(rows, key=lambda row: -math.inf if row[metric] is None else sign * row[metric])
 
@@ -57,7 +61,8 @@ def best_of(rows: Sequence[Record], metric: Metric) -> Record:
 def step_to_keep(rows: Sequence[Record], newest: int, metric: Metric) -> int | None:
     """Return the step of the checkpoint to keep beside the newest.
 
-    That is the best; if the newest is itself the best, the best before it, which training could fall back to.
+    That is the best; if the newest is itself the best, the best before it, which training could
+    fall back to.
 
     Args:
         rows: The history so far, one row per epoch.
@@ -77,16 +82,33 @@ def step_to_keep(rows: Sequence[Record], newest: int, metric: Metric) -> int | N
 
 def is_stale(rows: Sequence[Record], metric: Metric, patience: int | None) -> bool:
     """Whether the last `patience` epochs brought no gain on dev."""
-    return bool(rows) and patience is not None and len(rows) - 1 - rows.index(best_of(rows, metric)) >= patience
+    return (
+        bool(rows)
+        and patience is not None
+        and len(rows) - 1 - rows.index(best_of(rows, metric)) >= patience
+    )
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """Rows of the history, one an epoch, the loss since the last one, and the time it all took, resumed or not."""
+    """Rows of the history, one an epoch, the loss since the last one, and the time it all took,
+    resumed or not.
+    """
 
     def __init__(
-        self, name: str, metric: Metric = "dev_loss", patience: int | None = None, tokens: int = 0, gpus: int = 0
+        self,
+        name: str,
+        metric: Metric = "dev_loss",
+        patience: int | None = None,
+        tokens: int = 0,
+        gpus: int = 0,
     ) -> None:
-        self.name, self.metric, self.patience, self.tokens, self.gpus = name, metric, patience, tokens, gpus
+        self.name, self.metric, self.patience, self.tokens, self.gpus = (
+            name,
+            metric,
+            patience,
+            tokens,
+            gpus,
+        )
         self.rows: list[Record] = []
         self.max_steps: int | None = None
         self.sessions = 1
@@ -117,12 +139,21 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def restore(self, record: Record) -> None:
         """Go on from a checkpoint's record."""
-        self.rows, self.max_steps, self.sessions = record["rows"], record["max_steps"], record["sessions"] + 1
+        self.rows, self.max_steps, self.sessions = (
+            record["rows"],
+            record["max_steps"],
+            record["sessions"] + 1,
+        )
         self.loss, self.losses = torch.tensor(record["loss"]), record["losses"]
-        self._before, self._training, self._energy_before = record["seconds"], record["training"], record["energy_kwh"]
+        self._before, self._training, self._energy_before = (
+            record["seconds"],
+            record["training"],
+            record["energy_kwh"],
+        )
 
     def keep_time(self, heartbeat: Path) -> None:
-        """From now on write time and energy to a file, and count what an earlier session wrote there: none is lost.
+        """From now on write time and energy to a file, and count what an earlier session wrote
+        there: none is lost.
 
         It is also the training's heartbeat (bioner.io.heartbeat): it says how far the training is.
         """
@@ -135,12 +166,18 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def is_over(self) -> bool:
         """Whether nothing is left to train: every step is done, or early stopping holds."""
-        done = bool(self.rows) and self.max_steps is not None and self.rows[-1]["step"] >= self.max_steps
+        done = (
+            bool(self.rows)
+            and self.max_steps is not None
+            and self.rows[-1]["step"] >= self.max_steps
+        )
         return done or is_stale(self.rows, self.metric, self.patience)
 
     def best_monitored(self) -> float | None:
         """The highest F1 so far on the sample that monitors; None where there is none."""
-        return max((row["monitor_f1"] for row in self.rows if row["monitor_f1"] is not None), default=None)
+        return max(
+            (row["monitor_f1"] for row in self.rows if row["monitor_f1"] is not None), default=None
+        )
 
     def seconds(self) -> float:
         """Since the start of training, over all sessions."""
@@ -154,9 +191,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         return self._energy_before + now - self._energy_start
 
     def peak_memory(self) -> tuple[float, float | None]:
-        """GB of the machine and of a GPU, the most of all sessions as far as the history knows them."""
+        """GB of the machine and of a GPU, the most of all sessions as far as the history knows
+        them.
+        """
         memory, gpu_memory = peak_memory(self.gpus)
-        before = [row["peak_gpu_memory_gb"] for row in self.rows if row["peak_gpu_memory_gb"] is not None]
+        before = [
+            row["peak_gpu_memory_gb"] for row in self.rows if row["peak_gpu_memory_gb"] is not None
+        ]
         memory = max([memory, *(row["peak_memory_gb"] for row in self.rows)])
         return memory, max([*before, gpu_memory]) if gpu_memory is not None else None
 
@@ -173,19 +214,27 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """One row an epoch; `seconds` since the start of training."""
         return pl.DataFrame(self.rows, schema=HISTORY)
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Start the clock of the epoch, and know how long it will take."""
         self.max_steps = state.max_steps
         self._epoch_start = time.monotonic()
-        self._meter = Meter(f"train {self.name}", "steps", state.max_steps, done=state.global_step, at_most=True)
+        self._meter = Meter(
+            f"train {self.name}", "steps", state.max_steps, done=state.global_step, at_most=True
+        )
         self._meter.show()
         self._tell(args, state, now=True)
 
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Start the clock of the epoch."""
         self._epoch_start = time.monotonic()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Say how far it is; now and then, look at the loss."""
         self.losses += 1
         if self._meter is not None:
@@ -201,7 +250,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Live on while dev is evaluated."""
         self._tell(args, state)
 
-    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Stop the clock before dev is evaluated."""
         self.check_loss(state.global_step)
         self._training += time.monotonic() - self._epoch_start
@@ -226,7 +277,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             "dev_relaxed_f1": metrics.get("eval_relaxed_f1"),
             "monitor_f1": metrics.get("eval_monitor_f1"),
             "seconds": round(self.seconds(), 3),
-            "tokens_per_second": round(self.tokens * ((state.epoch or 0.0) - before) / max(self._training, 1e-9), 1),
+            "tokens_per_second": round(
+                self.tokens * ((state.epoch or 0.0) - before) / max(self._training, 1e-9), 1
+            ),
             "peak_memory_gb": memory,
             "peak_gpu_memory_gb": gpu_memory,
         }
@@ -234,11 +287,23 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.loss, self.losses, self._training = torch.zeros_like(self.loss), 0, 0.0
         self._epoch_start = time.monotonic()
         if not math.isfinite(row["dev_loss"]):
-            raise Diverged(self.name, f"a dev loss of {row['dev_loss']} after epoch {row['epoch']:g}")
+            raise Diverged(
+                self.name, f"a dev loss of {row['dev_loss']} after epoch {row['epoch']:g}"
+            )
         if state.is_world_process_zero:
             f1 = "" if row["monitor_f1"] is None else f", monitor F1 {row['monitor_f1']:.2f}"
-            f1 += "" if row["dev_strict_f1"] is None else f", dev strict F1 {row['dev_strict_f1']:.2f}"
-            log.info("train %s: epoch %.4g, dev loss %.4f%s", self.name, row["epoch"], row["dev_loss"], f1)
+            f1 += (
+                ""
+                if row["dev_strict_f1"] is None
+                else f", dev strict F1 {row['dev_strict_f1']:.2f}"
+            )
+            log.info(
+                "train %s: epoch %.4g, dev loss %.4f%s",
+                self.name,
+                row["epoch"],
+                row["dev_loss"],
+                f1,
+            )
         if is_stale(self.rows, self.metric, self.patience):
             control.should_training_stop = True
         self._tell(args, state, now=True)
@@ -278,8 +343,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 class Trained:
     """What training leaves besides weights.
 
-    `kept` is the row of the history whose weights are kept, None for a trial that diverged; `facts` go into run.json as
-    they are.
+    `kept` is the row of the history whose weights are kept, None for a trial that diverged; `facts`
+    go into run.json as they are.
     """
 
     progress: Progress

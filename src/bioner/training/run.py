@@ -34,16 +34,19 @@ from bioner.training.workspace import WORKSPACE, claimed_at, workspace_of
 
 log = logging.getLogger(__name__)
 
-# How long processes wait for each other: for the slowest part of dev, not for ever. One that dies ends all at once.
+# How long processes wait for each other: for the slowest part of dev, not for ever. One that dies
+# ends all at once.
 PROCESS_TIMEOUT = timedelta(hours=2)
 
 
 def train(job: TrainingJob, out: Path) -> None:
-    """Train one model and write `out/model/`, `out/history.csv` and `out/run.json`, the last one last.
+    """Train one model and write `out/model/`, `out/history.csv` and `out/run.json`, the last one
+    last.
 
-    A training that was cut short goes on from its last checkpoint. Runs in every process that accelerate or torchrun
-    started; the main one writes. Raises InputError before anything is loaded where the entry asks for GPUs that are
-    missing, Interrupted after a checkpoint on SIGTERM or SIGUSR1.
+    A training that was cut short goes on from its last checkpoint. Runs in every process that
+    accelerate or torchrun started; the main one writes. Raises InputError before anything is loaded
+    where the entry asks for GPUs that are missing, Interrupted after a checkpoint on SIGTERM or
+    SIGUSR1.
     """
     entry = job.entry
     processes_for(job.name, entry["resources"]["gpus"])
@@ -68,7 +71,9 @@ def train(job: TrainingJob, out: Path) -> None:
         family = train_llm if entry["family"] == "llm" else train_classifier
 
         def run(job: TrainingJob) -> Trained:
-            transformers.set_seed(job.seed)  # for the new head, whether or not a source was made before
+            transformers.set_seed(
+                job.seed
+            )  # for the new head, whether or not a source was made before
             return family(job, source, workspace / "checkpoints", model, interrupts)
 
         trained, ran = _within_memory(run, job, workspace / "out-of-memory")
@@ -80,7 +85,9 @@ def train(job: TrainingJob, out: Path) -> None:
 @contextmanager
 def _shared_workspace(job: TrainingJob, out: Path, processes: PartialState) -> Iterator[Path]:
     """The job's workspace, for all its processes; the main one makes and removes it."""
-    with workspace_of(job, out) if processes.is_main_process else nullcontext(out / WORKSPACE) as workspace:
+    with (
+        workspace_of(job, out) if processes.is_main_process else nullcontext(out / WORKSPACE)
+    ) as workspace:
         processes.wait_for_everyone()
         yield workspace
 
@@ -102,10 +109,14 @@ def _source(job: TrainingJob, workspace: Path, processes: PartialState) -> str |
     return made
 
 
-def _within_memory(run: Callable[[TrainingJob], Trained], job: TrainingJob, note: Path) -> tuple[Trained, TrainingJob]:
-    """Run the job; out of memory, once more with half as many sentences a forward pass, and the batch as it is.
+def _within_memory(
+    run: Callable[[TrainingJob], Trained], job: TrainingJob, note: Path
+) -> tuple[Trained, TrainingJob]:
+    """Run the job; out of memory, once more with half as many sentences a forward pass, and the
+    batch as it is.
 
-    `note` remembers it: a later session begins with the half. Several processes cannot agree to try again, and end.
+    `note` remembers it: a later session begins with the half. Several processes cannot agree to try
+    again, and end.
     """
     smaller = job.halved() if job.processes == 1 else None
     ways = [job] if smaller is None else [smaller] if note.exists() else [job, smaller]
@@ -119,7 +130,11 @@ def _within_memory(run: Callable[[TrainingJob], Trained], job: TrainingJob, note
         gc.collect()
         torch.cuda.empty_cache()
         if number < len(ways):
-            log.warning("train %s: out of memory; half as many sentences a forward pass, the batch as it is", job.name)
+            log.warning(
+                "train %s: out of memory; half as many sentences a forward pass, the batch as"
+                " it is",
+                job.name,
+            )
             note.touch()
     tried = ", nor for ".join(str(way.batches()[0]) for way in ways)
     found = f"no memory for {tried} sentences a forward pass"
@@ -134,7 +149,9 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
     micro, accumulation = ran.batches()
     record = {
         "model": job.name,
-        "trial": {"name": out.resolve().name, "over": sorted(job.searched)} if job.searched else None,
+        "trial": (
+            {"name": out.resolve().name, "over": sorted(job.searched)} if job.searched else None
+        ),
         "seed": job.seed,
         "data": dict(job.data),
         "processes": job.processes,

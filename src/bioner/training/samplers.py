@@ -1,6 +1,8 @@
-"""In what order examples are trained on: by seed and epoch alone, the same however many processes share a step.
+"""In what order examples are trained on: by seed and epoch alone, the same however many processes
+share a step.
 
-transformers' own samplers draw from the global generator: resumed inside an epoch, a training would see other batches.
+transformers' own samplers draw from the global generator: resumed inside an epoch, a training would
+see other batches.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,30 +45,38 @@ class EpochSampler(Sampler[int]):
 class ShuffledSampler(EpochSampler):
     """Random steps, their examples sorted by length.
 
-    So a pass over a part of a step has little padding, and the parts that processes take are of one length. What is
-    learned is the same as in any order within the step, for the loss is a mean over it.
+    So a pass over a part of a step has little padding, and the parts that processes take are of one
+    length. What is learned is the same as in any order within the step, for the loss is a mean over
+    it.
     """
 
     def _order(self, generator: torch.Generator) -> Iterator[int]:
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
         for start in range(0, len(order), self.step):
-            yield from sorted(order[start : start + self.step], key=lambda number: -self.lengths[number])
+            yield from sorted(
+                order[start : start + self.step], key=lambda number: -self.lengths[number]
+            )
 
 
 class LengthGroupedSampler(EpochSampler):
     """Steps of one length each: no padding even where a step is one pass.
 
-    For classifiers, which learn as well from it; for a small LLM it is another training (docs/training.md).
+    For classifiers, which learn as well from it; for a small LLM it is another training
+    (docs/training.md).
     """
 
     def _order(self, generator: torch.Generator) -> Iterator[int]:
         yield from get_length_grouped_indices(list(self.lengths), self.step, generator=generator)
 
 
-def pad_to_full_batches(examples: Sequence[Example], batch_size: int, processes: int) -> list[Example]:
-    """The examples and, so that batches go round in several processes, some of one or two ids without a label.
+def pad_to_full_batches(
+    examples: Sequence[Example], batch_size: int, processes: int
+) -> list[Example]:
+    """The examples and, so that batches go round in several processes, some of one or two ids
+    without a label.
 
-    accelerate would repeat examples instead: several processes would train, or be scored, on other data than one.
+    accelerate would repeat examples instead: several processes would train, or be scored, on other
+    data than one.
     """
     lacking = -len(examples) % (batch_size * processes) if processes > 1 else 0
     return [*examples, *(_without_label(examples[0]) for _ in range(lacking))]

@@ -1,7 +1,9 @@
-"""Small models from random weights, saved in the form of a pretrained one so that everything after is the real code.
+"""Small models from random weights, saved in the form of a pretrained one so that everything after
+is the real code.
 
-The tokenizer is trained on the training split. A pretrained LLM can copy its input, a random one cannot, and learns it
-slowly from few sentences: a scratch LLM therefore first practises on random words.
+The tokenizer is trained on the training split. A pretrained LLM can copy its input, a random one
+cannot, and learns it slowly from few sentences: a scratch LLM therefore first practises on random
+words.
 """
 
 import math
@@ -12,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from torch.utils.data import DataLoader
 from transformers import (
     AutoConfig,
@@ -40,7 +51,9 @@ UNDECLARED = {"position_buckets", "share_att_key", "norm_rel_ebd"}
 
 
 def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: Path) -> str | Path:
-    """The hub id or folder to load from: the entry's own, or `folder` with a model made from its configuration."""
+    """The hub id or folder to load from: the entry's own, or `folder` with a model made from its
+    configuration.
+    """
     source = entry["source"]
     if source["scratch"] is None:
         return str(source["hub"])
@@ -48,17 +61,25 @@ def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: P
     make = {"bert": _encoder, "deberta-v2": _encoder, "llama": _llama}[scratch["architecture"]]
     known = AutoConfig.for_model(scratch["architecture"]).to_dict().keys() | UNDECLARED
     if unknown := sorted(scratch["config"].keys() - known):
-        raise InputError("source.scratch.config", f"the key {unknown[0]!r}", "keys of the configuration", "Correct it.")
+        raise InputError(
+            "source.scratch.config",
+            f"the key {unknown[0]!r}",
+            "keys of the configuration",
+            "Correct it.",
+        )
     try:
         make(scratch, train, seed, folder, entry["resources"]["gpus"])
     except (ValueError, KeyError) as error:
         found = f"values that make no model ({error})"
-        raise InputError("source.scratch.config", found, "sizes that fit each other", "Correct them.") from None
+        raise InputError(
+            "source.scratch.config", found, "sizes that fit each other", "Correct them."
+        ) from None
     return folder
 
 
 def _encoder(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpus: int) -> None:
-    # Not WordPiece: its trainer numbers pieces in the order of a hash table, another in every process.
+    # Not WordPiece: its trainer numbers pieces in the order of a hash table, another in every
+    # process.
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     if scratch["architecture"] == "bert":
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -67,7 +88,9 @@ def _encoder(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, 
         tokenizer.normalizer = normalizers.NFKC()
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.BpeTrainer(vocab_size=scratch["vocabulary"], special_tokens=specials, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=scratch["vocabulary"], special_tokens=specials, show_progress=False
+    )
     tokenizer.train_from_iterator((" ".join(instance.tokens) for instance in train), trainer)
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     fast = PreTrainedTokenizerFast(
@@ -78,7 +101,9 @@ def _encoder(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, 
         sep_token="[SEP]",
         mask_token="[MASK]",
     )
-    config = AutoConfig.for_model(scratch["architecture"], vocab_size=len(fast), **scratch["config"])
+    config = AutoConfig.for_model(
+        scratch["architecture"], vocab_size=len(fast), **scratch["config"]
+    )
     AutoModel.from_config(config).save_pretrained(folder)
     fast.save_pretrained(folder)
 
@@ -86,8 +111,8 @@ def _encoder(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, 
 def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpus: int) -> None:
     types = entity_types(train)
     tokenizer = Tokenizer(models.BPE())
-    # A word has the same ids wherever it stands (the space is dropped, not joined to it), and a tag is one chunk, so
-    # that few sentences suffice to see that the response repeats the input.
+    # A word has the same ids wherever it stands (the space is dropped, not joined to it), and a tag
+    # is one chunk, so that few sentences suffice to see that the response repeats the input.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(" ", "removed"),
@@ -103,14 +128,17 @@ def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gp
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(train, types), trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
     config = AutoConfig.for_model(
         "llama",
         vocab_size=len(fast),
         bos_token_id=fast.bos_token_id,
         eos_token_id=fast.eos_token_id,
         pad_token_id=fast.pad_token_id,
-        # Nearly orthogonal tied embeddings: copying an id is then close to the identity, and is learned far sooner.
+        # Nearly orthogonal tied embeddings: copying an id is then close to the identity, and is
+        # learned far sooner.
         tie_word_embeddings=True,
         initializer_range=1 / math.sqrt(scratch["config"].get("hidden_size", 4096)),
         **scratch["config"],
@@ -124,7 +152,10 @@ def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gp
 
 def _texts(train: Sequence[Instance], types: Sequence[str]) -> Iterator[str]:
     for instance in train:
-        lines = "".join(response_line(token, tag) for token, tag in zip(instance.tokens, instance.tags, strict=True))
+        lines = "".join(
+            response_line(token, tag)
+            for token, tag in zip(instance.tokens, instance.tags, strict=True)
+        )
         yield prompt_text(instance.tokens, types) + lines
 
 
@@ -140,7 +171,9 @@ def _practise_copying(
     seed: int,
     gpus: int,
 ) -> None:
-    """Train on copying, in every process alike: a Trainer would share the batches out, and end with other weights."""
+    """Train on copying, in every process alike: a Trainer would share the batches out, and end with
+    other weights.
+    """
     examples = _copy_examples(tokenizer, train, types, steps * COPY_BATCH, seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.95), weight_decay=0.0)
     schedule = get_constant_schedule_with_warmup(optimizer, math.ceil(0.1 * steps))
@@ -158,12 +191,17 @@ def _practise_copying(
 
 
 def _copy_examples(
-    tokenizer: PreTrainedTokenizerFast, train: Sequence[Instance], types: Sequence[str], size: int, seed: int
+    tokenizer: PreTrainedTokenizerFast,
+    train: Sequence[Instance],
+    types: Sequence[str],
+    size: int,
+    seed: int,
 ) -> list[dict[str, list[int]]]:
     """Random words with random tags: nothing to learn but copying.
 
-    First come bare ids, which grow from 2 to COPY_WORDS words, then two in five are whole prompts with words
-    of the training split in random order. A model that starts with the whole prompts takes many times longer.
+    First come bare ids, which grow from 2 to COPY_WORDS words, then two in five are whole prompts
+    with words of the training split in random order. A model that starts with the whole prompts
+    takes many times longer.
     """
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"]
     tags = tag_set(types)
@@ -177,11 +215,16 @@ def _copy_examples(
         length = draw.randint(2, 3 + (COPY_WORDS - 3) * position // bare)
         words = draw.choices(pieces, k=length)
         prompt = [tokenizer.bos_token_id, *words, *newline]
-        response = [*chain.from_iterable([word, *draw.choice(lines)] for word in words), tokenizer.eos_token_id]
+        response = [
+            *chain.from_iterable([word, *draw.choice(lines)] for word in words),
+            tokenizer.eos_token_id,
+        ]
         examples.append(features_of(prompt + response, [IGNORED] * len(prompt) + response))
     whole = Examples(tokenizer, types, AnswerTrie(tokenizer, tags), "response", 10_000)
     for _ in range(size - bare):
         length = draw.randint(2, COPY_WORDS)
-        shuffled = Instance("", "", draw.choices(vocabulary, k=length), draw.choices(tags, k=length))
+        shuffled = Instance(
+            "", "", draw.choices(vocabulary, k=length), draw.choices(tags, k=length)
+        )
         examples.append(whole.example(shuffled))
     return examples

@@ -1,4 +1,6 @@
-"""Hyper-parameter search on dev: trials ranked, the winner's weights taken over, the losers' given up."""
+"""Hyper-parameter search on dev: trials ranked, the winner's weights taken over, the losers' given
+up.
+"""
 
 import contextlib
 import json
@@ -87,10 +89,14 @@ class Trial:
     def common(self) -> str:
         """What trials of one search have in common: everything but what they search over."""
         settings, over = dict(self.record["settings"]), self.record["trial"]["over"]
-        settings["train"] = {name: value for name, value in settings["train"].items() if name not in over}
+        settings["train"] = {
+            name: value for name, value in settings["train"].items() if name not in over
+        }
         for beside in ("predict", "search_space"):
             settings.pop(beside, None)
-        return json.dumps([settings, sorted(over), self.record["seed"], self.record["data"]], sort_keys=True)
+        return json.dumps(
+            [settings, sorted(over), self.record["seed"], self.record["data"]], sort_keys=True
+        )
 
 
 def read_trial(folder: Path) -> Trial:
@@ -100,9 +106,16 @@ def read_trial(folder: Path) -> Trial:
     remedy = "Remove its folder and run the same command again."
     try:
         about, kept, train = record["trial"], record["kept"], record["settings"]["train"]
-        numbers = [kept[name] for name in KEPT] + [train[name] for name in HYPERPARAMETERS] + [record["energy_kwh"]]
+        numbers = (
+            [kept[name] for name in KEPT]
+            + [train[name] for name in HYPERPARAMETERS]
+            + [record["energy_kwh"]]
+        )
         sound = (
-            all(value is None or (type(value) in (int, float) and math.isfinite(value)) for value in numbers)
+            all(
+                value is None or (type(value) in (int, float) and math.isfinite(value))
+                for value in numbers
+            )
             and isinstance(about["over"], list)
             and {"seed", "data"} <= record.keys()
             and gpu_hours(record) >= 0
@@ -111,14 +124,19 @@ def read_trial(folder: Path) -> Trial:
     except (KeyError, TypeError, AttributeError):
         sound, name = False, None
     if not sound:
-        raise InputError(path, "no record of a trial", "what `bioner train --searched` wrote", remedy)
+        raise InputError(
+            path, "no record of a trial", "what `bioner train --searched` wrote", remedy
+        )
     if name != path.parent.name:
-        raise InputError(path, f"the trial {name!r}", f"one named as its folder, {path.parent.name!r}", remedy)
+        raise InputError(
+            path, f"the trial {name!r}", f"one named as its folder, {path.parent.name!r}", remedy
+        )
     return Trial(path.parent, record)
 
 
 def rank(trials: Iterable[Trial]) -> list[Trial]:
-    """Trials from the best on: higher strict F1 on dev, then lower dev loss, then name; without scores last.
+    """Trials from the best on: higher strict F1 on dev, then lower dev loss, then name; without
+    scores last.
 
     InputError where trials differ in more than they search over, or none has a score.
     """
@@ -126,19 +144,24 @@ def rank(trials: Iterable[Trial]) -> list[Trial]:
     for other in ranked[1:]:
         if other.common != ranked[0].common:
             found = f"other settings, data or seeds in {ranked[0].name} and {other.name}"
-            raise InputError("search", found, "trials that differ in what is searched over", "Train both again.")
+            raise InputError(
+                "search", found, "trials that differ in what is searched over", "Train both again."
+            )
     if ranked[0].kept["dev_loss"] is None:
         found = f"no trial that did not diverge among {', '.join(trial.name for trial in ranked)}"
-        raise InputError("search", found, "a finite loss in one of them", "Search lower learning rates.")
+        raise InputError(
+            "search", found, "a finite loss in one of them", "Search lower learning rates."
+        )
     return ranked
 
 
 def search_table(ranked: Sequence[Trial]) -> pl.DataFrame:
     """`search.csv`: a row a trial, the winner first.
 
-    Beside them the expected best dev F1 of `trials` trials drawn without replacement from these: the row tells what a
-    budget of so many would have given on average (after Dodge et al. 2019, "Show Your Work"; unbiased as in Tang et
-    al. 2020). A trial that diverged counts as 0 there. Empty where trials have no F1.
+    Beside them the expected best dev F1 of `trials` trials drawn without replacement from these:
+    the row tells what a budget of so many would have given on average (after Dodge et al. 2019,
+    "Show Your Work"; unbiased as in Tang et al. 2020). A trial that diverged counts as 0 there.
+    Empty where trials have no F1.
     """
     scores = [trial.kept["dev_strict_f1"] for trial in ranked]
     scored = any(score is not None for score in scores)
@@ -169,7 +192,8 @@ def expected_best(scores: Sequence[float]) -> list[float]:
     """
     ascending, count = sorted(scores), len(scores)
     return [
-        sum(comb(place, drawn - 1) * score for place, score in enumerate(ascending)) / comb(count, drawn)
+        sum(comb(place, drawn - 1) * score for place, score in enumerate(ascending))
+        / comb(count, drawn)
         for drawn in range(1, count + 1)
     ]
 
@@ -177,25 +201,35 @@ def expected_best(scores: Sequence[float]) -> list[float]:
 def winner_of(ranked: Sequence[Trial]) -> Tree:
     """`winner.json`: which trial won, the values it won with, and what by."""
     best = ranked[0]
-    values = {name: best.record["settings"]["train"][name] for name in sorted(best.record["trial"]["over"])}
+    values = {
+        name: best.record["settings"]["train"][name]
+        for name in sorted(best.record["trial"]["over"])
+    }
     return {"trial": best.name, "seed": best.record["seed"], "train": values, "kept": best.kept}
 
 
 def read_winner(path: Path) -> Tree:
     """What `bioner search` wrote about the winner."""
     winner = parse_json(read_text(path), str(path), whole_file=True)
-    sound = isinstance(winner, dict) and isinstance(winner.get("train"), dict) and isinstance(winner.get("trial"), str)
+    sound = (
+        isinstance(winner, dict)
+        and isinstance(winner.get("train"), dict)
+        and isinstance(winner.get("trial"), str)
+    )
     if not sound or Path(winner["trial"]).name != winner["trial"]:
-        raise InputError(path, "no winner", "what `bioner search` wrote", "Remake it with `bioner search`.")
+        raise InputError(
+            path, "no winner", "what `bioner search` wrote", "Remake it with `bioner search`."
+        )
     return dict(winner)
 
 
 def drop_losers(latest: Path) -> None:
-    """Remove the weights of every finished trial that another one beats; `latest` has just finished.
+    """Remove the weights of every finished trial that another one beats; `latest` has just
+    finished.
 
-    Each trial does so when it ends, in whatever order they end, so one model a search lies on the disk and not twelve.
-    Trials that were trained otherwise, and wait to be trained again, have no say and lose nothing; trials without
-    weights were beaten, or retired, and have no say either.
+    Each trial does so when it ends, in whatever order they end, so one model a search lies on the
+    disk and not twelve. Trials that were trained otherwise, and wait to be trained again, have no
+    say and lose nothing; trials without weights were beaten, or retired, and have no say either.
     """
     comparable = [trial for trial in _beside(read_trial(latest)) if trial.weights.is_dir()]
     for loser in sorted(comparable, key=lambda trial: trial.merit)[1:]:
@@ -203,7 +237,9 @@ def drop_losers(latest: Path) -> None:
 
 
 def retire(trials: Sequence[Trial]) -> None:
-    """Remove the weights of trials beside these that belong to the same search and are searched over no longer."""
+    """Remove the weights of trials beside these that belong to the same search and are searched
+    over no longer.
+    """
     named = {trial.folder for trial in trials}
     for trial in _beside(trials[0]):
         if trial.folder not in named and trial.weights.is_dir():
@@ -212,7 +248,9 @@ def retire(trials: Sequence[Trial]) -> None:
 
 
 def _beside(trial: Trial) -> list[Trial]:
-    """The finished trials of a trial's search, itself among them; what else lies in the folder is none of them."""
+    """The finished trials of a trial's search, itself among them; what else lies in the folder is
+    none of them.
+    """
     found = []
     for path in sorted(trial.folder.parent.glob("*/run.json")):
         with contextlib.suppress(InputError):
@@ -221,7 +259,9 @@ def _beside(trial: Trial) -> list[Trial]:
 
 
 def use_winner(winner: Path, trials: Path, out: Path) -> None:
-    """The winning trial as the first seed's training; weights are linked, not copied, where the file system can."""
+    """The winning trial as the first seed's training; weights are linked, not copied, where the
+    file system can.
+    """
     trial = read_trial(trials / read_winner(winner)["trial"])
     if not trial.weights.is_dir():
         found = "no weights: a trial that is no longer searched over had beaten it"

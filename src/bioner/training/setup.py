@@ -17,12 +17,23 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
     entry, train = job.entry, job.entry["train"]
     if train["optimizer"] not in set(OptimizerNames):
         names = ", ".join(OptimizerNames)
-        raise InputError("train settings", f"the optimizer {train['optimizer']!r}", f"one of {names}", "Correct it.")
+        raise InputError(
+            "train settings",
+            f"the optimizer {train['optimizer']!r}",
+            f"one of {names}",
+            "Correct it.",
+        )
     micro, accumulation = job.batches()
     on_gpu = torch.cuda.is_available() and entry["resources"]["gpus"] > 0
-    if on_gpu and train["precision"] == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if (
+        on_gpu
+        and train["precision"] == "bf16"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
         found = f"bf16 on a {torch.cuda.get_device_name()}, which has none"
-        raise InputError("train settings", found, "a GPU from Ampere on", "Set train.precision to fp32.")
+        raise InputError(
+            "train settings", found, "a GPU from Ampere on", "Set train.precision to fp32."
+        )
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=train["epochs"],
@@ -36,12 +47,15 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
         optim=train["optimizer"],
         bf16=train["precision"] == "bf16",
         activation_checkpointing=train["activation_checkpointing"],
-        activation_checkpointing_kwargs={"use_reentrant": False} if train["activation_checkpointing"] else None,
+        activation_checkpointing_kwargs={"use_reentrant": False}
+        if train["activation_checkpointing"]
+        else None,
         ddp_find_unused_parameters=False if job.processes > 1 else None,
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_strategy="no",
-        logging_nan_inf_filter=False,  # it would hide a loss that is no number; Progress looks for one
+        # it would hide a loss that is no number; Progress looks for one
+        logging_nan_inf_filter=False,
         full_determinism=train["deterministic"],
         seed=job.seed,
         use_cpu=not on_gpu,
@@ -54,15 +68,17 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
     except (ImportError, ValueError, NotImplementedError) as error:
         reason = reason_of(error)
         found = f"the optimizer {train['optimizer']!r}, which cannot be used here ({reason})"
-        raise InputError("train settings", found, "one that can", "Take adamw_torch, or install it.") from None
+        raise InputError(
+            "train settings", found, "one that can", "Take adamw_torch, or install it."
+        ) from None
     return one_gpu_per_process(arguments)
 
 
 def weights_format(entry: Tree) -> torch.dtype:
     """The number format of an LLM's weights in training.
 
-    Weights that stay as they are may be held in the precision of the passes; of those that are trained, steps would get
-    lost in it. Adapters are fp32 beside them.
+    Weights that stay as they are may be held in the precision of the passes; of those that are
+    trained, steps would get lost in it. Adapters are fp32 beside them.
     """
     held = entry["train"]["precision"] if entry["lora"] else entry["train"]["param_dtype"]
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[held]

@@ -1,6 +1,8 @@
-"""The Trainer of encoders and LLMs: steps with little padding, and a training that can resume where it stopped.
+"""The Trainer of encoders and LLMs: steps with little padding, and a training that can resume where
+it stopped.
 
-Every private interface of transformers that is overridden or set stands here (tests/unit/test_private_interfaces.py).
+Every private interface of transformers that is overridden or set stands here
+(tests/unit/test_private_interfaces.py).
 """
 
 import logging
@@ -14,7 +16,14 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from bioner.errors import Interrupted
 from bioner.io.heartbeat import HEARTBEAT_FILE
-from bioner.training.checkpoints import folder_of, newest, read_manifest, remove_broken, rotate, write_manifest
+from bioner.training.checkpoints import (
+    folder_of,
+    newest,
+    read_manifest,
+    remove_broken,
+    rotate,
+    write_manifest,
+)
 from bioner.training.interrupts import Interrupts
 from bioner.training.progress import Diverged, Progress, best_of, step_to_keep
 from bioner.training.samplers import EpochSampler, ShuffledSampler, pad_to_full_batches
@@ -23,7 +32,9 @@ log = logging.getLogger(__name__)
 
 
 class ResumableTrainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose checkpoints are sealed and hold everything: resumed, it ends as it would have undisturbed."""
+    """A Trainer whose checkpoints are sealed and hold everything: resumed, it ends as it would have
+    undisturbed.
+    """
 
     def __init__(
         self,
@@ -38,28 +49,46 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         self.checkpoints, self.progress, self.keep = checkpoints, progress, keep
-        self.head_learning_rate, self.may_diverge, self.kind_of_order = head_learning_rate, may_diverge, order
+        self.head_learning_rate, self.may_diverge, self.kind_of_order = (
+            head_learning_rate,
+            may_diverge,
+            order,
+        )
         examples, args = kwargs["train_dataset"], kwargs["args"]
         self.lengths = [len(example["input_ids"]) for example in examples]
-        kwargs["train_dataset"] = pad_to_full_batches(examples, args.per_device_train_batch_size, args.world_size)
+        kwargs["train_dataset"] = pad_to_full_batches(
+            examples, args.per_device_train_batch_size, args.world_size
+        )
         self.fillers = len(kwargs["train_dataset"]) - len(examples)
-        super().__init__(**kwargs, callbacks=[progress, StopOnSignalCallback(progress.name, interrupts)])
+        super().__init__(
+            **kwargs, callbacks=[progress, StopOnSignalCallback(progress.name, interrupts)]
+        )
         quiet(self)
 
     def fit(self) -> dict[str, Any] | None:
-        """Train, or go on from the last sound checkpoint, and end with the weights that the settings ask for.
+        """Train, or go on from the last sound checkpoint, and end with the weights that the
+        settings ask for.
 
-        Returns the row of the history whose weights the model holds; None where training diverged and may.
+        Returns the row of the history whose weights the model holds; None where training diverged
+        and may.
         """
         if self.is_world_process_zero():
             remove_broken(self.checkpoints)
             while (last := newest(self.checkpoints)) and (lost := self._lacks(last)):
-                log.warning("%s is of no use without %s, the best so far: going on without it", last, lost.name)
+                log.warning(
+                    "%s is of no use without %s, the best so far: going on without it",
+                    last,
+                    lost.name,
+                )
                 shutil.rmtree(last)
         self.accelerator.wait_for_everyone()
         if last := newest(self.checkpoints):
             self.progress.restore(read_manifest(last))
-            log.info("train %s: going on from step %s", self.progress.name, last.name.removeprefix("checkpoint-"))
+            log.info(
+                "train %s: going on from step %s",
+                self.progress.name,
+                last.name.removeprefix("checkpoint-"),
+            )
         self.progress.keep_time(self.checkpoints / HEARTBEAT_FILE)
         try:
             if not self.progress.is_over():
@@ -88,11 +117,17 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         return wanted
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """The optimiser, with a learning rate of its own for the new head where the settings have one."""
+        """The optimiser, with a learning rate of its own for the new head where the settings have
+        one.
+        """
         fresh = self.optimizer is None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         if fresh and self.head_learning_rate is not None:
-            head = {id(values) for name, values in self.model.named_parameters() if self._is_of_head(name)}
+            head = {
+                id(values)
+                for name, values in self.model.named_parameters()
+                if self._is_of_head(name)
+            }
             for group in list(optimizer.param_groups):
                 own = [values for values in group["params"] if id(values) in head]
                 group["params"] = [values for values in group["params"] if id(values) not in head]
@@ -100,7 +135,9 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         return optimizer
 
     def _is_of_head(self, parameter: str) -> bool:
-        if isinstance(self.model, PeftModel):  # the head is what is trained whole beside the adapters
+        if isinstance(
+            self.model, PeftModel
+        ):  # the head is what is trained whole beside the adapters
             return ".modules_to_save." in parameter
         return not parameter.startswith(f"{self.model.base_model_prefix}.")
 
@@ -111,12 +148,17 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         return loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        batch = (
+            self.args.train_batch_size
+            * self.args.gradient_accumulation_steps
+            * self.args.world_size
+        )
         self.order = self.kind_of_order(self.lengths, batch, self.args.seed, self.fillers)
         return self.order
 
     def _run_epoch(self, *args: Any, epoch: int, **kwargs: Any) -> None:
-        # Resumed inside an epoch in several processes, accelerate's wrappers do not hand the epoch on.
+        # Resumed inside an epoch in several processes, accelerate's wrappers do not hand the epoch
+        # on.
         self.order.set_epoch(epoch)
         super()._run_epoch(*args, epoch=epoch, **kwargs)
 
@@ -133,19 +175,27 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
 
 
 class StopOnSignalCallback(TrainerCallback):  # type: ignore[misc]
-    """After a signal: a checkpoint at the next step, or at the epoch's end where that is next, then out."""
+    """After a signal: a checkpoint at the next step, or at the epoch's end where that is next, then
+    out.
+    """
 
     def __init__(self, name: str, interrupts: Interrupts) -> None:
         self.name, self.interrupts = name, interrupts
         self.signal: int | None = None
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Ask for a checkpoint; the last step of an epoch is followed by its evaluation and a checkpoint anyway."""
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Ask for a checkpoint; the last step of an epoch is followed by its evaluation and a
+        checkpoint anyway.
+        """
         self.signal = self.interrupts.anywhere(args.device)
         if self.signal and state.epoch != int(state.epoch) and state.global_step < state.max_steps:
             control.should_save = True
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Leave, now that the checkpoint is sealed."""
         number = self.signal or self.interrupts.anywhere(args.device)
         if number and not control.should_training_stop:
@@ -154,7 +204,9 @@ class StopOnSignalCallback(TrainerCallback):  # type: ignore[misc]
 
 
 def one_gpu_per_process(arguments: TrainingArguments) -> TrainingArguments:
-    """Keep a process to one GPU: transformers would spread it over every visible one and multiply the batch."""
+    """Keep a process to one GPU: transformers would spread it over every visible one and multiply
+    the batch.
+    """
     arguments._n_gpu = min(1, arguments.n_gpu)
     return arguments
 

@@ -1,4 +1,6 @@
-"""Where a training works, beside its outputs: claimed for one job, kept when it is cut short, gone when it is done."""
+"""Where a training works, beside its outputs: claimed for one job, kept when it is cut short, gone
+when it is done.
+"""
 
 import json
 import logging
@@ -29,14 +31,19 @@ OUTPUTS = ("model", "history.csv", "run.json")
 def workspace_of(job: TrainingJob, out: Path) -> Iterator[Path]:
     """The workspace of a job that writes to `out`; what an equal job left there is gone on from.
 
-    It goes when the block ends well, and where nothing in it is worth keeping. InputError where another process trains
-    here, or where something lies in the way of an output.
+    It goes when the block ends well, and where nothing in it is worth keeping. InputError where
+    another process trains here, or where something lies in the way of an output.
     """
     for name, is_wrong, expected in zip(
-        OUTPUTS, (Path.is_file, Path.is_dir, Path.is_dir), ("a folder", "a file", "a file"), strict=True
+        OUTPUTS,
+        (Path.is_file, Path.is_dir, Path.is_dir),
+        ("a folder", "a file", "a file"),
+        strict=True,
     ):
         if is_wrong(out / name):
-            raise InputError(out / name, "something else than a training leaves", expected, "Move it away.")
+            raise InputError(
+                out / name, "something else than a training leaves", expected, "Move it away."
+            )
     made = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / LOCK)
@@ -44,7 +51,9 @@ def workspace_of(job: TrainingJob, out: Path) -> Iterator[Path]:
         lock.acquire(timeout=LOCK_TIMEOUT)
     except Timeout:
         remedy = "Wait for it, end it, or choose another --out."
-        raise InputError(out, "another process that trains here", "a folder of its own", remedy) from None
+        raise InputError(
+            out, "another process that trains here", "a folder of its own", remedy
+        ) from None
     done = False
     try:
         _claim(job, out)
@@ -67,7 +76,9 @@ def _claim(job: TrainingJob, out: Path) -> None:
         for left in out.glob(f".{name}.*"):
             shutil.rmtree(left, ignore_errors=True)
     if workspace.is_file():
-        raise InputError(workspace, "a file", "a folder that training makes and removes", "Move it away.")
+        raise InputError(
+            workspace, "a file", "a folder that training makes and removes", "Move it away."
+        )
     identity = json.loads(json.dumps(job.identity()))
     if _identity(workspace) == identity:
         if _has_checkpoints(workspace):

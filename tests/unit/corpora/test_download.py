@@ -1,4 +1,6 @@
-"""Downloading raw files from a local web server: archives, broken connections, several addresses, nothing twice."""
+"""Downloading raw files from a local web server: archives, broken connections, several addresses,
+nothing twice.
+"""
 
 import io
 import logging
@@ -47,12 +49,18 @@ def site(monkeypatch):
             if self.path not in site.files:
                 return self.send_error(404)
             content, start = site.files[self.path], 0
-            if site.ranges and self.headers.get("Range") and self.headers.get("If-Range") == site.etag:
+            if (
+                site.ranges
+                and self.headers.get("Range")
+                and self.headers.get("If-Range") == site.etag
+            ):
                 start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
                 if start >= len(content):
                     return self.send_error(416)
                 self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+                self.send_header(
+                    "Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}"
+                )
             else:
                 self.send_response(200)
             self.send_header("Content-Length", str(len(content) - start))
@@ -76,7 +84,9 @@ def site(monkeypatch):
 
 def one_file(site, content, *addresses, checksum=True):
     """An entry whose training file comes from these addresses; the others lie with the project."""
-    file = {"url": list(addresses) or [f"{site.address}/train.txt"]} | ({"sha256": sha256(content)} if checksum else {})
+    file = {"url": list(addresses) or [f"{site.address}/train.txt"]} | (
+        {"sha256": sha256(content)} if checksum else {}
+    )
     dev, test = ({"path": f"resources/demo/{split}.txt"} for split in ("dev", "test"))
     return entry(train=file, dev=dev, test=test)
 
@@ -87,7 +97,10 @@ def fetched(tmp_path, described):
 
 def test_a_plain_file_is_downloaded_verified_and_nothing_else_is_left(site, tmp_path):
     site.files = {f"/{name}": text for name, text in TEXTS.items()}
-    files = {n.split(".")[0]: {"url": f"{site.address}/{n}", "sha256": sha256(text)} for n, text in TEXTS.items()}
+    files = {
+        n.split(".")[0]: {"url": f"{site.address}/{n}", "sha256": sha256(text)}
+        for n, text in TEXTS.items()
+    }
     fetch("toy", entry(**files), tmp_path / "raw", None)
     assert names(tmp_path / "raw") == sorted(TEXTS)
     assert (tmp_path / "raw" / "test.txt").read_bytes() == b"test content\n"
@@ -98,9 +111,16 @@ LONG = bytes(range(256)) * 256  # eight chunks
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(site, tmp_path):
-    site.files, site.break_after = {"/train.txt": LONG}, [3 * download.CHUNK + 100, 2 * download.CHUNK]
+    site.files, site.break_after = (
+        {"/train.txt": LONG},
+        [3 * download.CHUNK + 100, 2 * download.CHUNK],
+    )
     assert fetched(tmp_path, one_file(site, LONG)) == LONG
-    assert site.of("/train.txt") == [None, f"bytes={3 * download.CHUNK}-", f"bytes={5 * download.CHUNK}-"]
+    assert site.of("/train.txt") == [
+        None,
+        f"bytes={3 * download.CHUNK}-",
+        f"bytes={5 * download.CHUNK}-",
+    ]
 
 
 def test_a_later_fetch_goes_on_with_what_an_earlier_one_left(site, tmp_path):
@@ -111,7 +131,9 @@ def test_a_later_fetch_goes_on_with_what_an_earlier_one_left(site, tmp_path):
     assert site.of("/train.txt")[-1] == f"bytes={download.ATTEMPTS * download.CHUNK}-"
 
 
-@pytest.mark.parametrize("change", [{"ranges": False}, {"etag": 'W/"weak"'}], ids=["no ranges", "weak ETag"])
+@pytest.mark.parametrize(
+    "change", [{"ranges": False}, {"etag": 'W/"weak"'}], ids=["no ranges", "weak ETag"]
+)
 def test_a_download_begins_again_where_the_server_cannot_go_on(site, tmp_path, change):
     site.files, site.break_after = {"/train.txt": LONG}, [3 * download.CHUNK]
     vars(site).update(change)
@@ -120,7 +142,10 @@ def test_a_download_begins_again_where_the_server_cannot_go_on(site, tmp_path, c
 
 
 def test_a_file_that_changed_meanwhile_is_not_pieced_together(site, tmp_path):
-    site.files, site.break_after = {"/train.txt": b"old " * len(LONG)}, [download.CHUNK] * download.ATTEMPTS
+    site.files, site.break_after = (
+        {"/train.txt": b"old " * len(LONG)},
+        [download.CHUNK] * download.ATTEMPTS,
+    )
     with pytest.raises(InputError):
         fetched(tmp_path, one_file(site, LONG))
     site.files, site.etag = {"/train.txt": LONG}, '"two"'
@@ -151,11 +176,18 @@ def test_a_server_that_stays_busy_is_given_up(site, tmp_path):
     assert len(site.asked) == download.ATTEMPTS
 
 
-@pytest.mark.parametrize("first", [None, b"damaged\n", b"<!DOCTYPE html><p>Sign in"], ids=["gone", "damaged", "HTML"])
+@pytest.mark.parametrize(
+    "first", [None, b"damaged\n", b"<!DOCTYPE html><p>Sign in"], ids=["gone", "damaged", "HTML"]
+)
 def test_the_next_address_is_tried_where_one_fails(site, tmp_path, caplog, first):
     site.files = {"/second": LONG} | ({"/first": first} if first else {})
     with caplog.at_level(logging.WARNING):
-        assert fetched(tmp_path, one_file(site, LONG, f"{site.address}/first", f"{site.address}/second")) == LONG
+        assert (
+            fetched(
+                tmp_path, one_file(site, LONG, f"{site.address}/first", f"{site.address}/second")
+            )
+            == LONG
+        )
     assert "Trying the next address" in caplog.text
 
 
@@ -172,7 +204,9 @@ def test_without_a_checksum_nothing_vouches_for_an_old_download(site, tmp_path, 
     site.files = {"/train.txt": old}
     with caplog.at_level(logging.INFO):
         assert fetched(tmp_path, one_file(site, b"", checksum=False)) == old
-    assert f"unverified, since the catalogue states no checksum; its sha256 is {sha256(old)}" in (caplog.text)
+    assert f"unverified, since the catalogue states no checksum; its sha256 is {sha256(old)}" in (
+        caplog.text
+    )
     site.files = {"/train.txt": b"new\n"}
     assert fetched(tmp_path, one_file(site, b"", checksum=False)) == b"new\n"
 
@@ -199,7 +233,9 @@ def test_two_fetches_at_once_take_turns_and_download_once(site, tmp_path):
 
 def test_a_truncated_download_is_refused(site, tmp_path):
     site.files = {"/train.txt": LONG[:-1]}
-    with pytest.raises(InputError, match=r"toy: train\.txt from .*/train\.txt: found sha256 [0-9a-f]{64}; expected"):
+    with pytest.raises(
+        InputError, match=r"toy: train\.txt from .*/train\.txt: found sha256 [0-9a-f]{64}; expected"
+    ):
         fetched(tmp_path, one_file(site, LONG))
     assert_nothing_left(tmp_path / "raw")
 
@@ -259,8 +295,12 @@ def test_without_checksums_too_an_archive_of_three_files_is_downloaded_once(site
 
 
 def test_a_member_is_its_exact_path_not_a_prefix(site, tmp_path):
-    decoys = {f"corpus/{name}.{ending}": b"decoy\n" for name in TEXTS for ending in ("1", "bak", "orig")}
-    site.files = {"/corpus.zip": zipped(decoys | {f"corpus/{name}": text for name, text in TEXTS.items()})}
+    decoys = {
+        f"corpus/{name}.{ending}": b"decoy\n" for name in TEXTS for ending in ("1", "bak", "orig")
+    }
+    site.files = {
+        "/corpus.zip": zipped(decoys | {f"corpus/{name}": text for name, text in TEXTS.items()})
+    }
     fetch("toy", entry(**members(site)), tmp_path / "raw", None)
     assert (tmp_path / "raw" / "train.txt").read_bytes() == b"train\n"
 
@@ -278,7 +318,10 @@ def test_archives_of_one_name_at_two_addresses_are_two_archives(site, tmp_path):
 
 def test_an_unpacked_file_at_a_second_address_stands_in_for_the_archive(site, tmp_path):
     site.files = {"/plain.txt": TEXTS["train.txt"]}
-    file = {"url": [f"{site.address}/corpus.zip", f"{site.address}/plain.txt"], "member": "corpus/train.txt"}
+    file = {
+        "url": [f"{site.address}/corpus.zip", f"{site.address}/plain.txt"],
+        "member": "corpus/train.txt",
+    }
     described = one_file(site, b"")
     described["files"]["train.txt"] |= file | {"sha256": sha256(TEXTS["train.txt"])}
     assert fetched(tmp_path, described) == TEXTS["train.txt"]
@@ -297,22 +340,33 @@ def test_an_archive_without_the_member_is_bad_input(site, tmp_path):
 )
 def test_a_download_that_is_no_sound_archive_is_bad_input(site, tmp_path, content, checksum):
     site.files = {"/corpus.zip": content}
-    files = {split: file | ({} if checksum else {"sha256": None}) for split, file in members(site).items()}
+    files = {
+        split: file | ({} if checksum else {"sha256": None})
+        for split, file in members(site).items()
+    }
     with pytest.raises(InputError, match=r"corpus\.zip"):
         fetch("toy", entry(**files), tmp_path / "raw", None)
     assert_nothing_left(tmp_path / "raw")
 
 
-@pytest.mark.parametrize("packed", [zipped, tarred, partial(tarred, packing="xz")], ids=["zip", "tar.gz", "tar.xz"])
+@pytest.mark.parametrize(
+    "packed", [zipped, tarred, partial(tarred, packing="xz")], ids=["zip", "tar.gz", "tar.xz"]
+)
 def test_a_damaged_archive_is_bad_input_and_never_data(site, tmp_path, packed):
-    """Each byte flipped in turn: refused in one line, or (bytes that mean nothing) the very content."""
+    """Each byte flipped in turn: refused in one line, or (bytes that mean nothing) the very
+    content.
+    """
     draw = random.Random(0)
     content = {f"corpus/{split}.txt": draw.randbytes(300) for split in ("train", "dev", "test")}
     whole = packed(content)
     files = {split: file | {"sha256": None} for split, file in members(site).items()}
     refused = 0
     for number, position in enumerate(draw.sample(range(len(whole)), 60)):
-        site.files = {"/corpus.zip": whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :]}
+        site.files = {
+            "/corpus.zip": whole[:position]
+            + bytes([whole[position] ^ 0x55])
+            + whole[position + 1 :]
+        }
         out = tmp_path / str(number) / "raw"
         try:
             paths = fetch("toy", entry(**files), out, None)
@@ -325,24 +379,39 @@ def test_a_damaged_archive_is_bad_input_and_never_data(site, tmp_path, packed):
 
 def brat(site, name):
     """A corpus whose splits are folders of an archive."""
-    files = {split: {"url": f"{site.address}/{name}", "member": f"all/{split}"} for split in ("train", "dev", "test")}
+    files = {
+        split: {"url": f"{site.address}/{name}", "member": f"all/{split}"}
+        for split in ("train", "dev", "test")
+    }
     splits = {split: split for split in files}
     return complete_entry("datasets", "toy", {"format": "brat", "splits": splits, "files": files})
 
 
-FOLDERS = {f"all/{split}/deep/a.{kind}": kind.encode() for split in ("train", "dev", "test") for kind in ("txt", "ann")}
+FOLDERS = {
+    f"all/{split}/deep/a.{kind}": kind.encode()
+    for split in ("train", "dev", "test")
+    for kind in ("txt", "ann")
+}
 
 
 @pytest.mark.parametrize("packed", [zipped, tarred])
 def test_folders_of_an_archive_keep_their_files_in_place(site, tmp_path, packed):
-    site.files = {"/all.tgz": packed(FOLDERS | {"all/train.txt": b"beside", "other/b.txt": b"outside"})}
+    site.files = {
+        "/all.tgz": packed(FOLDERS | {"all/train.txt": b"beside", "other/b.txt": b"outside"})
+    }
     fetch("toy", brat(site, "all.tgz"), tmp_path / "raw", None)
-    held = {str(path.relative_to(tmp_path / "raw")) for path in (tmp_path / "raw").rglob("*") if path.is_file()}
+    held = {
+        str(path.relative_to(tmp_path / "raw"))
+        for path in (tmp_path / "raw").rglob("*")
+        if path.is_file()
+    }
     assert held == {name.removeprefix("all/") for name in FOLDERS}
 
 
 @pytest.mark.parametrize("packed", [zipped, tarred])
-@pytest.mark.parametrize("evil", ["all/train/../../../evil.txt", "all/train/deep/../../../../../evil.txt"])
+@pytest.mark.parametrize(
+    "evil", ["all/train/../../../evil.txt", "all/train/deep/../../../../../evil.txt"]
+)
 def test_no_member_leaves_its_folder(site, tmp_path, packed, evil):
     site.files = {"/all.tgz": packed(FOLDERS | {evil: b"evil"})}
     with pytest.raises(InputError, match="members inside their folder"):
@@ -353,7 +422,9 @@ def test_no_member_leaves_its_folder(site, tmp_path, packed, evil):
 def test_links_in_an_archive_are_passed_over(site, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    site.files = {"/all.tgz": tarred(FOLDERS, [("all/train/link.txt", str(secret)), ("all/train/up", "..")])}
+    site.files = {
+        "/all.tgz": tarred(FOLDERS, [("all/train/link.txt", str(secret)), ("all/train/up", "..")])
+    }
     fetch("toy", brat(site, "all.tgz"), tmp_path / "raw", None)
     assert names(tmp_path / "raw" / "train") == ["deep"]
 

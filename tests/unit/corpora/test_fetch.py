@@ -30,7 +30,9 @@ def entry(obtain="", **files):
     described |= {f"{stem}.txt": file for stem, file in files.items()}
     splits = {split: f"{split}.txt" for split in ("train", "dev", "test")}
     return complete_entry(
-        "datasets", "toy", {"format": "conll", "splits": splits, "files": described, "obtain": obtain}
+        "datasets",
+        "toy",
+        {"format": "conll", "splits": splits, "files": described, "obtain": obtain},
     )
 
 
@@ -88,7 +90,10 @@ def test_a_wrong_sha256_is_refused_and_the_old_folder_kept(mirror, tmp_path):
     (mirror / "toy" / "dev.txt").write_bytes(b"abc")
     with pytest.raises(InputError) as caught:
         fetch("toy", entry(), tmp_path / "raw", mirror)
-    assert f"toy: dev.txt: found sha256 {ABC_SHA256}; expected {sha256(b'dev' + bytes([10]))}" in str(caught.value)
+    assert (
+        f"toy: dev.txt: found sha256 {ABC_SHA256}; expected {sha256(b'dev' + bytes([10]))}"
+        in str(caught.value)
+    )
     assert (tmp_path / "raw" / "dev.txt").read_bytes() == TEXTS["dev.txt"]
 
 
@@ -111,7 +116,9 @@ def test_each_stated_checksum_is_verified(tmp_path):
 def test_a_file_shipped_with_the_project_needs_no_mirror(mirror, tmp_path):
     shipped = {split: {"path": f"resources/demo/{split}.txt"} for split in SPLITS}
     fetch("toy", entry(**shipped), tmp_path / "raw", None)
-    assert (tmp_path / "raw" / "dev.txt").read_bytes() == (REPOSITORY / "resources/demo/dev.txt").read_bytes()
+    assert (tmp_path / "raw" / "dev.txt").read_bytes() == (
+        REPOSITORY / "resources/demo/dev.txt"
+    ).read_bytes()
 
 
 def test_line_ends_are_not_content(mirror, tmp_path):
@@ -159,7 +166,8 @@ def test_a_folder_is_copied_whole(tmp_path, at_home):
         folder.mkdir(parents=True)
         (folder / "a.txt").write_text(split)
     splits = {
-        split: str(tmp_path / "mirror" / "toy" / split) if at_home else split for split in ("train", "dev", "test")
+        split: str(tmp_path / "mirror" / "toy" / split) if at_home else split
+        for split in ("train", "dev", "test")
     }
     described = complete_entry("datasets", "toy", {"format": "brat", "splits": splits})
     fetch("toy", described, tmp_path / "raw", None if at_home else tmp_path / "mirror")
@@ -174,7 +182,9 @@ def test_an_html_page_in_a_mirror_is_told_even_without_a_checksum(mirror, tmp_pa
 
 
 def test_only_files_that_a_user_has_to_supply_are_lacking(mirror, tmp_path):
-    described = entry(train={}, dev={"url": "https://example.org/dev.txt"}, test={"names": ["test.csv"]})
+    described = entry(
+        train={}, dev={"url": "https://example.org/dev.txt"}, test={"names": ["test.csv"]}
+    )
     assert lacking("toy", described, None) == ["train.txt", "test.txt"]
     assert lacking("toy", described, mirror) == []
     (mirror / "toy" / "test.txt").rename(mirror / "toy" / "test.csv")
@@ -185,11 +195,17 @@ def test_only_files_that_a_user_has_to_supply_are_lacking(mirror, tmp_path):
 
 def test_a_corpus_is_left_out_while_its_files_are_not_at_hand_and_were_not_before(mirror, tmp_path):
     told = entry(
-        "Ask its authors.", **{split: {"url": f"https://example.org/{split}.txt"} for split in ("dev", "test")}
+        "Ask its authors.",
+        **{split: {"url": f"https://example.org/{split}.txt"} for split in ("dev", "test")},
     )
-    assert why_absent("toy", told, None, tmp_path / "data") == "train.txt not at hand. Ask its authors."
+    assert (
+        why_absent("toy", told, None, tmp_path / "data")
+        == "train.txt not at hand. Ask its authors."
+    )
     assert why_absent("toy", told, mirror, tmp_path / "data") is None
-    assert why_absent("toy", told | {"obtain": ""}, None, tmp_path / "data") is None, "its absence is a fault"
+    assert why_absent("toy", told | {"obtain": ""}, None, tmp_path / "data") is None, (
+        "its absence is a fault"
+    )
     (tmp_path / "data" / "toy" / "raw").mkdir(parents=True)
     assert why_absent("toy", told, None, tmp_path / "data") is None, "an earlier run had them"
 
@@ -249,7 +265,9 @@ def identified(described, mirror, raw=Path("nowhere"), before=None):
 
 def test_a_file_is_known_by_its_checksum_its_content_or_its_address(mirror):
     here = {"path": str(mirror / "toy" / "dev.txt")}
-    found = identified(entry(train={"sha256": "0" * 64}, dev=here, test={"url": "https://example.org/a"}), None)
+    found = identified(
+        entry(train={"sha256": "0" * 64}, dev=here, test={"url": "https://example.org/a"}), None
+    )
     assert found == {
         "train.txt": f"sha256 {'0' * 64}",
         "dev.txt": f"sha256 {sha256(TEXTS['dev.txt'])}",
@@ -263,7 +281,9 @@ def test_a_folder_is_known_by_all_that_it_holds(tmp_path):
     for split in SPLITS:
         (tmp_path / split / "part").mkdir(parents=True)
     brat = complete_entry(
-        "datasets", "toy", {"format": "brat", "splits": {split: str(tmp_path / split) for split in SPLITS}}
+        "datasets",
+        "toy",
+        {"format": "brat", "splits": {split: str(tmp_path / split) for split in SPLITS}},
     )
     empty = identified(brat, None)
     (tmp_path / "dev" / "part" / "a.txt").write_text("new")
@@ -278,19 +298,26 @@ def test_what_was_fetched_stays_known_as_it_was_while_nothing_says_otherwise(mir
     again = identified(described, None, tmp_path / "raw", before)
     assert again == before, "the mirror is not named this time"
     stated = entry(dev={"sha256": sha256(TEXTS["dev.txt"])}, test={"git_blob": TEST_BLOB})
-    assert identified(stated, None, tmp_path / "raw", before) == before, "checksums that are true of what is there"
+    assert identified(stated, None, tmp_path / "raw", before) == before, (
+        "checksums that are true of what is there"
+    )
     wrong = entry(dev={"sha256": "0" * 64}, test={})
     assert identified(wrong, None, tmp_path / "raw", before)["dev.txt"] == f"sha256 {'0' * 64}"
     downloaded = before | {"dev.txt": "from https://example.org/dev.txt"}
     moved = entry(dev={"url": "https://example.org/new.txt"}, test={})
-    assert identified(moved, None, tmp_path / "raw", downloaded)["dev.txt"] == "from https://example.org/new.txt"
+    assert (
+        identified(moved, None, tmp_path / "raw", downloaded)["dev.txt"]
+        == "from https://example.org/new.txt"
+    )
 
 
 def test_a_folder_has_no_checksum(tmp_path):
     for split in SPLITS:
         (tmp_path / split).mkdir()
     files = {split: {"path": str(tmp_path / split), "sha256": "0" * 64} for split in SPLITS}
-    brat = complete_entry("datasets", "toy", {"format": "brat", "splits": {s: s for s in SPLITS}, "files": files})
+    brat = complete_entry(
+        "datasets", "toy", {"format": "brat", "splits": {s: s for s in SPLITS}, "files": files}
+    )
     with pytest.raises(InputError, match="found a folder with a checksum"):
         fetch("toy", brat, tmp_path / "raw", None)
 

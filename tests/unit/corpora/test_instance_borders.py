@@ -1,4 +1,6 @@
-"""Where one instance of a text ends and the next begins: at full stops or sentences, never inside an annotation."""
+"""Where one instance of a text ends and the next begins: at full stops or sentences, never inside
+an annotation.
+"""
 
 import pytest
 from hypothesis import given
@@ -31,7 +33,9 @@ STOPS = "a a . b b . c c c ."  # sentences of 3, 3 and 4 tokens
         ("a 2.5 e.g. b", 3, [4]),
     ],
 )
-def test_a_long_passage_is_cut_after_full_stops_and_put_together_up_to_max_tokens(text, longest, lengths):
+def test_a_long_passage_is_cut_after_full_stops_and_put_together_up_to_max_tokens(
+    text, longest, lengths
+):
     instances, changes = laid(text, max_tokens=longest)
     assert [len(instance.split()) for instance in instances] == lengths
     assert " ".join(instances) == text
@@ -50,7 +54,12 @@ def test_each_passage_is_measured_on_its_own():
         ((6, 9, "X"), ["a a .", "b/B-X b/I-X .", "c c c ."]),
         ((0, 19, "X"), ["a/B-X a/I-X ./I-X b/I-X b/I-X ./I-X c/I-X c/I-X c/I-X ./I-X"]),
     ],
-    ids=["over a full stop", "with a full stop at its end", "behind a full stop", "over everything"],
+    ids=[
+        "over a full stop",
+        "with a full stop at its end",
+        "behind a full stop",
+        "over everything",
+    ],
 )
 def test_no_cut_falls_on_an_annotation(annotation, instances):
     assert laid(STOPS, annotation, max_tokens=3) == (instances, [])
@@ -82,7 +91,9 @@ def test_no_sentence_begins_inside_an_annotation(annotation, instances):
 
 
 def test_a_split_token_opens_one_sentence_not_two():
-    assert laid("So it . BRCA1/2 it .", (8, 13, "X"), borders="split", segmentation="sentences")[0] == [
+    assert laid("So it . BRCA1/2 it .", (8, 13, "X"), borders="split", segmentation="sentences")[
+        0
+    ] == [
         "So it .",
         "BRCA1/B-X /2 it .",
     ]
@@ -94,4 +105,6 @@ def test_an_instance_is_over_max_tokens_only_where_it_is_one_sentence(text, long
     assert all(len(s.tokens) <= longest or "." not in s.tokens[:-1] for s in sentences)
     words = [sentence.tokens for sentence in sentences]
     first = [tokens.index(".") + 1 if "." in tokens else len(tokens) for tokens in words]
-    assert all(len(left) + following > longest for left, following in zip(words, first[1:], strict=False))
+    assert all(
+        len(left) + following > longest for left, following in zip(words, first[1:], strict=False)
+    )

@@ -1,4 +1,6 @@
-"""Normalizing: raw files to instances with ids and documents, statistics, and nothing written unless all is sound."""
+"""Normalizing: raw files to instances with ids and documents, statistics, and nothing written
+unless all is sound.
+"""
 
 from hashlib import sha256
 
@@ -16,7 +18,9 @@ SPLITS = {"train": "train.txt", "dev": "dev.txt", "test": "test.txt"}
 
 def entry(**changes):
     files = {name: {} for name in SPLITS.values()}
-    return complete_entry("datasets", "toy", {"format": "conll", "splits": SPLITS, "files": files} | changes)
+    return complete_entry(
+        "datasets", "toy", {"format": "conll", "splits": SPLITS, "files": files} | changes
+    )
 
 
 def write(path, text):
@@ -25,7 +29,10 @@ def write(path, text):
     return path
 
 
-TRAIN = "-DOCSTART-\tO\n\nx\tB-A\ny\tI-A\n.\tO\n\nz\tB-B\n\n-DOCSTART-\tO\n\nu\tB-A\nv\tI-A\nw\tI-A\ny\tB-A\n"
+TRAIN = (
+    "-DOCSTART-\tO\n\nx\tB-A\ny\tI-A\n.\tO\n\nz\tB-B\n\n"
+    "-DOCSTART-\tO\n\nu\tB-A\nv\tI-A\nw\tI-A\ny\tB-A\n"
+)
 
 
 def raw_folder(tmp_path, **texts):
@@ -38,7 +45,11 @@ def test_ids_number_the_split_and_docs_group_its_sentences(tmp_path):
     normalize("toy", entry(), raw_folder(tmp_path, train=TRAIN), tmp_path / "out")
     train = read_instances(tmp_path / "out" / "train.jsonl")
     assert [instance.id for instance in train] == ["train-00001", "train-00002", "train-00003"]
-    assert [instance.doc for instance in train] == ["train-doc0001", "train-doc0001", "train-doc0002"]
+    assert [instance.doc for instance in train] == [
+        "train-doc0001",
+        "train-doc0001",
+        "train-doc0002",
+    ]
 
 
 def test_doc_is_the_id_where_documents_are_unknown_and_the_name_where_they_are_named(tmp_path):
@@ -46,7 +57,9 @@ def test_doc_is_the_id_where_documents_are_unknown_and_the_name_where_they_are_n
     assert [i.doc for i in normalize("toy", entry(), raw, tmp_path / "a")["dev"]] == ["dev-00001"]
     for name in SPLITS.values():
         write(raw / name, "# cardio-1\n{A|x} .\n")
-    assert [i.doc for i in normalize("toy", entry(format="inline"), raw, tmp_path / "b")["dev"]] == ["cardio-1"]
+    assert [
+        i.doc for i in normalize("toy", entry(format="inline"), raw, tmp_path / "b")["dev"]
+    ] == ["cardio-1"]
 
 
 def statistics(folder, split):
@@ -114,7 +127,8 @@ def test_table_two_counts_the_tags_of_the_file_and_entities_those_of_the_instanc
 
 
 @pytest.mark.parametrize(
-    ("scheme", "test"), [("IOB1", "a\tI-A\nb\tI-A\nc\tI-B\n"), ("BIOES", "a\tB-A\nb\tE-A\nc\tS-B\n")]
+    ("scheme", "test"),
+    [("IOB1", "a\tI-A\nb\tI-A\nc\tI-B\n"), ("BIOES", "a\tB-A\nb\tE-A\nc\tS-B\n")],
 )
 def test_table_two_counts_entities_of_other_schemes_too(tmp_path, scheme, test):
     normalize("toy", entry(tag_scheme=scheme), raw_folder(tmp_path, test=test), tmp_path / "out")
@@ -123,10 +137,14 @@ def test_table_two_counts_entities_of_other_schemes_too(tmp_path, scheme, test):
 
 
 def test_every_change_is_listed_with_its_place(tmp_path):
-    raw = raw_folder(tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART-\n\nd\tX-A\ne\tB-A\n")
+    raw = raw_folder(
+        tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART-\n\nd\tX-A\ne\tB-A\n"
+    )
     normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
     changes = pl.read_csv(tmp_path / "out" / "changes.csv")
-    assert changes.select("split", "where", "document", "kind", "type", "start", "end", "text").rows() == [
+    assert changes.select(
+        "split", "where", "document", "kind", "type", "start", "end", "text"
+    ).rows() == [
         ("dev", "dev.txt:4", "dev-00002", "orphan", "B", 1, 2, "c"),
         ("test", "test.txt:3", "test-doc0001", "unknown-tag", "A", 0, 1, "d"),
     ]
@@ -152,8 +170,15 @@ def test_the_scheme_of_a_corpus_is_found_out_over_all_its_files(tmp_path, train,
 
 def test_csv_with_lists_and_two_columns_are_told_apart(tmp_path):
     lists = "tokens,ner_tags\n\"['so', 'tired']\",\"['O', 'I-Clinical_Impacts']\"\n"
-    raw = raw_folder(tmp_path, train=lists, dev="so O\ntired I-Clinical_Impacts\n", test="well\tI-Social_Impacts\n")
-    found = normalize("toy", entry(format="conll-or-lists", tag_scheme="auto"), raw, tmp_path / "out")
+    raw = raw_folder(
+        tmp_path,
+        train=lists,
+        dev="so O\ntired I-Clinical_Impacts\n",
+        test="well\tI-Social_Impacts\n",
+    )
+    found = normalize(
+        "toy", entry(format="conll-or-lists", tag_scheme="auto"), raw, tmp_path / "out"
+    )
     assert found["train"][0].tags == found["dev"][0].tags == ["O", "B-Clinical_Impacts"]
     assert found["test"][0].tags == ["B-Social_Impacts"]
 
@@ -164,9 +189,15 @@ def test_documents_of_a_table_hold_for_the_very_file(tmp_path, caplog):
         tmp_path / "documents.csv",
         "split,first,sentences,document\ntrain,1,1,9\ndev,1,1,8\ntest,1,2,101\ntest,3,1,7\n",
     )
-    files = {name: {"sha256": sha256((raw / name).read_bytes()).hexdigest()} for name in SPLITS.values()}
+    files = {
+        name: {"sha256": sha256((raw / name).read_bytes()).hexdigest()} for name in SPLITS.values()
+    }
     described = entry(documents=str(table), files=files)
-    assert [i.doc for i in normalize("toy", described, raw, tmp_path / "a")["test"]] == ["101", "101", "7"]
+    assert [i.doc for i in normalize("toy", described, raw, tmp_path / "a")["test"]] == [
+        "101",
+        "101",
+        "7",
+    ]
     assert caplog.text == ""
     write(raw / "test.txt", "b\tO\n\na\tO\n\nc\tO\n")
     found = normalize("toy", described, raw, tmp_path / "b")["test"]
@@ -207,7 +238,9 @@ def test_nothing_is_written_when_the_last_split_is_broken(tmp_path, test, found)
 def test_repair_does_not_empty_a_corpus_whose_tags_it_cannot_read(tmp_path):
     """A trailing tab makes an empty column the last one."""
     raw = raw_folder(tmp_path, dev="a\tB-A\t\nb\tO\t\n")
-    with pytest.raises(InputError, match=r"dev\.txt: found 2 tags that IOB2 does not know, and 0 that it does"):
+    with pytest.raises(
+        InputError, match=r"dev\.txt: found 2 tags that IOB2 does not know, and 0 that it does"
+    ):
         normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -222,13 +255,21 @@ def test_raw_files_may_still_have_the_names_they_came_with(tmp_path):
     raw = raw_folder(tmp_path)
     (raw / "dev.txt").rename(raw / "valid.csv")
     (raw / "test.txt").rename(raw / "final.tsv")
-    files = {"train.txt": {}, "dev.txt": {"names": ["valid.tsv", "valid.csv"]}, "test.txt": {"path": "mine/final.tsv"}}
+    files = {
+        "train.txt": {},
+        "dev.txt": {"names": ["valid.tsv", "valid.csv"]},
+        "test.txt": {"path": "mine/final.tsv"},
+    }
     assert len(normalize("toy", entry(files=files), raw, tmp_path / "out")) == 3
 
 
 @pytest.mark.parametrize("type_", ["all", "macro"])
-def test_a_type_that_bears_the_name_of_a_score_row_is_refused_before_anything_is_trained(tmp_path, type_):
+def test_a_type_that_bears_the_name_of_a_score_row_is_refused_before_anything_is_trained(
+    tmp_path, type_
+):
     raw = raw_folder(tmp_path, dev=f"x\tB-{type_}\n")
-    with pytest.raises(InputError, match=rf"dev\.txt: found the entity type '{type_}'; expected another name"):
+    with pytest.raises(
+        InputError, match=rf"dev\.txt: found the entity type '{type_}'; expected another name"
+    ):
         normalize("toy", entry(), raw, tmp_path / "out")
     assert not (tmp_path / "out").exists()

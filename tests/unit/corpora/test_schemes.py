@@ -1,4 +1,6 @@
-"""Tag schemes to IOB2: worked examples of each, every kind of fault, and the way from spans to tags and back."""
+"""Tag schemes to IOB2: worked examples of each, every kind of fault, and the way from spans to tags
+and back.
+"""
 
 from itertools import pairwise
 
@@ -90,9 +92,19 @@ def test_another_type_inside_an_entity_leaves_one_unclosed_and_makes_an_orphan(s
     ("tags", "scheme", "found", "expected"),
     [
         (["O", "I-A"], "IOB2", "'I-A' after 'O'", "a B- or I- of the same type before it"),
-        (["I-A"], "IOB2", "'I-A' after the start of the sentence", "a B- or I- of the same type before it"),
+        (
+            ["I-A"],
+            "IOB2",
+            "'I-A' after the start of the sentence",
+            "a B- or I- of the same type before it",
+        ),
         (["E-A"], "IO", "'E-A'", "O or a prefix of IO (B-, I-) and a type"),
-        (["B-A"], "BIOES", "'B-A' as the last tag of an entity", "its end marked E- (S- for one token)"),
+        (
+            ["B-A"],
+            "BIOES",
+            "'B-A' as the last tag of an entity",
+            "its end marked E- (S- for one token)",
+        ),
     ],
 )
 def test_a_fault_says_what_was_found_and_what_was_expected(tags, scheme, found, expected):
@@ -193,7 +205,10 @@ def test_spans_survive_every_scheme_without_a_fault(name, data):
 
 JUNK = st.lists(
     st.builds(
-        "{}{}{}".format, st.sampled_from(["", *"BIOESLUMWX0b"]), st.sampled_from(["", "-"]), st.sampled_from("AB")
+        "{}{}{}".format,
+        st.sampled_from(["", *"BIOESLUMWX0b"]),
+        st.sampled_from(["", "-"]),
+        st.sampled_from("AB"),
     )
     | st.sampled_from(["O", "", "-", "--", "B-", "I-cell-line"])
     | st.text(max_size=4)
@@ -225,7 +240,11 @@ def test_mending_is_the_repair_that_predictions_get(tags):
     """Gold and predictions are read by one rule."""
     result, faults = to_iob2(tags, "IOB2")
     illegal = sum(fault.kind == "unknown-tag" for fault in faults)
-    assert repair(tags) == (result, illegal, [fault.position for fault in faults if fault.kind == "orphan"])
+    assert repair(tags) == (
+        result,
+        illegal,
+        [fault.position for fault in faults if fault.kind == "orphan"],
+    )
 
 
 @pytest.mark.parametrize("tags", ["B-A E-A", "S-A", "B-A L-A", "U-A", "W-A"])

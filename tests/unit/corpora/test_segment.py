@@ -1,4 +1,6 @@
-"""Text with stand-off annotations to instances: tokens, borders, overlaps, cuts; every loss is listed."""
+"""Text with stand-off annotations to instances: tokens, borders, overlaps, cuts; every loss is
+listed.
+"""
 
 import subprocess
 import sys
@@ -17,7 +19,9 @@ from tests.unit.corpora.readers import words_and_tags
 
 
 def document(*texts, annotations=()):
-    """A document of passages one character apart; annotations as (start, end, type), or also with their text."""
+    """A document of passages one character apart; annotations as (start, end, type), or also with
+    their text.
+    """
     passages, offset = [], 0
     for text in texts:
         passages.append(Passage(offset, text))
@@ -34,14 +38,22 @@ def laid(text, *annotations, borders="widen", on_error="fail", **rules):
     """Instances as `word/TAG` words, and the changes listed as (kind, type, line)."""
     changes = Changes(on_error)
     texts = [text] if isinstance(text, str) else text
-    sentences = segment(document(*texts, annotations=annotations), Rules(borders=borders, **rules), changes)
+    sentences = segment(
+        document(*texts, annotations=annotations), Rules(borders=borders, **rules), changes
+    )
     instances = [words_and_tags(sentence) for sentence in sentences]
-    return instances, [(change.kind, change.type, int(change.where.rpartition(":")[2])) for change in changes.listed]
+    return instances, [
+        (change.kind, change.type, int(change.where.rpartition(":")[2]))
+        for change in changes.listed
+    ]
 
 
 def test_the_module_can_be_the_first_to_be_imported():
     code = "import bioner.corpora.segment"
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode
+        == 0
+    )
 
 
 # Tokens are those of spaCy's rules.
@@ -65,20 +77,33 @@ SPACES = " \t\n\r\u00a0\u2003\u2028\u3000\u0085\x1c"
 
 @pytest.mark.parametrize("space", SPACES)
 def test_every_kind_of_white_space_divides_tokens_and_is_in_none(space):
-    assert [token.text for token in tokenize(Passage(0, f"{space}so{space}{space}ill{space}"))] == ["so", "ill"]
+    assert [token.text for token in tokenize(Passage(0, f"{space}so{space}{space}ill{space}"))] == [
+        "so",
+        "ill",
+    ]
 
 
 WORDS = st.sampled_from(
     ["TNF-alpha", "BRCA1/2", "p53", ".", "(", "mice", "don't", "IL-2's", "5mg", "ill.", "α", "e.g."]
 )
 SPACE = st.sampled_from(["", " ", "  ", "\u00a0", "\n", "\t "])
-TEXTS = st.lists(st.tuples(WORDS, SPACE), min_size=1, max_size=12).map(lambda parts: "".join(map("".join, parts)))
+TEXTS = st.lists(st.tuples(WORDS, SPACE), min_size=1, max_size=12).map(
+    lambda parts: "".join(map("".join, parts))
+)
 
 
-@given(text=TEXTS | st.text(f"abAB01-./'(){SPACES}"), offset=st.integers(0, 1000), sentences=st.booleans())
-def test_tokens_are_the_text_at_their_offsets_in_order_and_hold_all_but_white_space(text, offset, sentences):
+@given(
+    text=TEXTS | st.text(f"abAB01-./'(){SPACES}"),
+    offset=st.integers(0, 1000),
+    sentences=st.booleans(),
+)
+def test_tokens_are_the_text_at_their_offsets_in_order_and_hold_all_but_white_space(
+    text, offset, sentences
+):
     tokens = tokenize(Passage(offset, text), sentences)
-    assert [token.text for token in tokens] == [text[token.start - offset : token.end - offset] for token in tokens]
+    assert [token.text for token in tokens] == [
+        text[token.start - offset : token.end - offset] for token in tokens
+    ]
     assert all(left.end <= right.start for left, right in pairwise(tokens))
     assert all(token.text.split() == [token.text] for token in tokens)
     assert "".join(token.text for token in tokens) == "".join(text.split())
@@ -93,16 +118,25 @@ GENE, TWO, VARIANT = (0, 5, "Gene"), (6, 7, "Two"), (6, 14, "Variant")
 @pytest.mark.parametrize("borders", ["widen", "split"])
 def test_an_annotation_of_whole_tokens_is_an_entity_and_nothing_is_listed(borders):
     whole = [(0, 7, "Gene"), (8, 19, "Animal")]
-    assert laid(MICE, *whole, borders=borders) == (["BRCA1/2/B-Gene mutant/B-Animal mice/I-Animal"], [])
+    assert laid(MICE, *whole, borders=borders) == (
+        ["BRCA1/2/B-Gene mutant/B-Animal mice/I-Animal"],
+        [],
+    )
 
 
 def test_widen_takes_whole_tokens():
     assert laid(MICE, GENE) == (["BRCA1/2/B-Gene mutant mice"], [("widened", "Gene", 2)])
-    assert laid(MICE, VARIANT) == (["BRCA1/2/B-Variant mutant/I-Variant mice"], [("widened", "Variant", 2)])
+    assert laid(MICE, VARIANT) == (
+        ["BRCA1/2/B-Variant mutant/I-Variant mice"],
+        [("widened", "Variant", 2)],
+    )
 
 
 def test_split_ends_a_token_where_an_annotation_ends():
-    assert laid(MICE, GENE, borders="split") == (["BRCA1/B-Gene /2 mutant mice"], [("split-token", "Gene", 2)])
+    assert laid(MICE, GENE, borders="split") == (
+        ["BRCA1/B-Gene /2 mutant mice"],
+        [("split-token", "Gene", 2)],
+    )
     late = (8, 17, "Animal")
     assert laid(MICE, late, borders="split") == (
         ["BRCA1/2 mutant/B-Animal mi/I-Animal ce"],
@@ -111,8 +145,13 @@ def test_split_ends_a_token_where_an_annotation_ends():
 
 
 def test_split_leaves_out_what_begins_inside_a_token():
-    """Also where another annotation has ended the token just there: borders are those of the text alone."""
-    assert laid(MICE, VARIANT, borders="split") == (["BRCA1/2 mutant mice"], [("inside-token", "Variant", 2)])
+    """Also where another annotation has ended the token just there: borders are those of the text
+    alone.
+    """
+    assert laid(MICE, VARIANT, borders="split") == (
+        ["BRCA1/2 mutant mice"],
+        [("inside-token", "Variant", 2)],
+    )
     touching = (5, 7, "Rest")
     assert laid(MICE, GENE, touching, borders="split") == (
         ["BRCA1/B-Gene /2 mutant mice"],
@@ -216,7 +255,14 @@ TWO_PASSAGES = ["Ill mice .", "They fell ."]  # 0 to 10, 11 to 22
             "the annotation 'renals' at 8 to 13 of d; expected 'renal', its text there.",
             [RENAL],
         ),
-        (RENAL, [(7, 8, "A")], "text-mismatch", 2, "the annotation ' ' at 7 to 8 of d; expected ' '", [RENAL]),
+        (
+            RENAL,
+            [(7, 8, "A")],
+            "text-mismatch",
+            2,
+            "the annotation ' ' at 7 to 8 of d; expected ' '",
+            [RENAL],
+        ),
         (
             RENAL,
             [(22, 26, "A")],
@@ -259,19 +305,25 @@ TWO_PASSAGES = ["Ill mice .", "They fell ."]  # 0 to 10, 11 to 22
         "no text in them",
     ],
 )
-def test_a_fault_is_refused_with_its_place_or_listed_once(text, annotations, kind, place, found, instances):
+def test_a_fault_is_refused_with_its_place_or_listed_once(
+    text, annotations, kind, place, found, instances
+):
     with pytest.raises(InputError) as caught:
         laid(text, *annotations)
     message = str(caught.value)
     assert message.startswith(f"raw:{place}: found {found}")
-    assert message.endswith(f"Mend the file, or set `on_error: repair` in the catalogue: {REPAIRS[kind]}.")
+    assert message.endswith(
+        f"Mend the file, or set `on_error: repair` in the catalogue: {REPAIRS[kind]}."
+    )
     mended, changes = laid(text, *annotations, on_error="repair")
     assert mended == instances
     assert [(listed, line) for listed, _, line in changes] == [(kind, place)]
 
 
 def test_of_three_in_a_row_the_outer_ones_stay_where_the_middle_one_is_not_longer():
-    """chronic renal (13) and failure now (11) against renal failure (13): the tie goes to the left."""
+    """chronic renal (13) and failure now (11) against renal failure (13): the tie goes to the
+    left.
+    """
     row = [(0, 13, "A"), (8, 21, "B"), (14, 25, "C")]
     instances, changes = laid(RENAL, *row, on_error="repair")
     assert instances == ["chronic/B-A renal/I-A failure/B-C now/I-C"]
@@ -302,7 +354,9 @@ def test_annotations_stay_in_their_passage_and_empty_passages_vanish():
 
 
 def test_sentences_are_divided_where_they_begin_also_at_an_entity_and_never_inside_one():
-    """Full stop, capital: spaCy's rule divides in front of `Pain` and `Gout`, and inside `St. Anthony`."""
+    """Full stop, capital: spaCy's rule divides in front of `Pain` and `Gout`, and inside `St.
+    Anthony`.
+    """
     text = "Pain stays . Pain goes . Gout comes . St . Anthony's fire , too ."
     fire = text.index("St")
     assert laid(text, (13, 17, "A"), (fire, len(text) - 7, "B"), segmentation="sentences")[0] == [
@@ -326,7 +380,9 @@ def test_annotations_at_token_borders_are_entities_of_just_these_characters(text
     tokens = tokenize(Passage(offset, text))
     borders = sorted(data.draw(st.sets(st.integers(0, len(tokens)), max_size=8)))
     annotations = [
-        Annotation("f:1", tokens[first].start, tokens[behind - 1].end, data.draw(st.sampled_from("AB")), "")
+        Annotation(
+            "f:1", tokens[first].start, tokens[behind - 1].end, data.draw(st.sampled_from("AB")), ""
+        )
         for first, behind in zip(borders[::2], borders[1::2], strict=False)
     ]
     whole = Document("f:1", "d", [Passage(offset, text)])
@@ -343,14 +399,20 @@ def test_annotations_at_token_borders_are_entities_of_just_these_characters(text
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3), data=st.data())
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_every_annotation_is_an_entity_or_a_listed_loss(texts, data):
-    """Annotations may overlap, repeat, cross passages or leave the text; only one in seven has another text."""
+    """Annotations may overlap, repeat, cross passages or leave the text; only one in seven has
+    another text.
+    """
     whole = " ".join(texts)
     spot = st.integers(-2, len(whole) + 2)
     drawn = data.draw(
-        st.lists(st.tuples(spot, st.integers(0, 12), st.sampled_from("AB"), st.integers(0, 6)), max_size=8)
+        st.lists(
+            st.tuples(spot, st.integers(0, 12), st.sampled_from("AB"), st.integers(0, 6)),
+            max_size=8,
+        )
     )
     annotations = [
-        (start, start + length, type_, *([] if other else ["something else"])) for start, length, type_, other in drawn
+        (start, start + length, type_, *([] if other else ["something else"]))
+        for start, length, type_, other in drawn
     ]
     rules = Rules(
         data.draw(st.sampled_from(["passages", "sentences"])),
@@ -365,4 +427,6 @@ def test_every_annotation_is_an_entity_or_a_listed_loss(texts, data):
     assert entities + len(losses) == len(annotations)
     assert all(change.kind in {*REPAIRS, *ARTEFACTS} for change in changes.listed)
     assert len({(change.where, change.kind) for change in changes.listed}) == len(changes.listed)
-    assert "".join(word for sentence in sentences for word in sentence.tokens) == "".join(whole.split())
+    assert "".join(word for sentence in sentences for word in sentence.tokens) == "".join(
+        whole.split()
+    )

@@ -1,4 +1,6 @@
-"""The two JSON Lines contracts, instances and predictions: what is accepted, and what each fault is told as."""
+"""The two JSON Lines contracts, instances and predictions: what is accepted, and what each fault is
+told as.
+"""
 
 import json
 from dataclasses import replace
@@ -20,7 +22,9 @@ from bioner.errors import InputError
 from tests.conftest import instance
 
 GOLD = [
-    Instance("t-1", "doc1", ["TNF-α", "(", "NAD(P)H:quinone", ")"], ["B-Gene", "O", "B-Chemical", "O"]),
+    Instance(
+        "t-1", "doc1", ["TNF-α", "(", "NAD(P)H:quinone", ")"], ["B-Gene", "O", "B-Chemical", "O"]
+    ),
     Instance("t-2", "doc1", ['"', "\\"], ["O", "O"]),
     Instance("t-3", "t-3", ["heart", "attack"], ["B-Disease", "I-Disease"]),
 ]
@@ -68,7 +72,16 @@ def test_an_instance_is_one_json_object_a_line_with_four_keys(tmp_path):
         ({"tags": ["Gene", "O"]}, "tag 0: 'Gene' is neither"),
         ({"id": "t-8"}, "the id 't-8' again"),
     ],
-    ids=["empty", "lengths", "empty token", "space", "no-break space", "orphan", "malformed tag", "doubled id"],
+    ids=[
+        "empty",
+        "lengths",
+        "empty token",
+        "space",
+        "no-break space",
+        "orphan",
+        "malformed tag",
+        "doubled id",
+    ],
 )
 def test_a_broken_instance_is_named_by_file_and_line(tmp_path, change, found):
     path = write_lines(tmp_path / "test.jsonl", GOOD | {"id": "t-8"}, GOOD | change)
@@ -102,7 +115,9 @@ def test_a_value_of_another_type_is_bad_input_at_its_line(tmp_path, change):
 
 @pytest.mark.parametrize("key", ["id", "doc", "tokens", "tags"])
 def test_every_key_is_required(tmp_path, key):
-    path = write_lines(tmp_path / "test.jsonl", {name: value for name, value in GOOD.items() if name != key})
+    path = write_lines(
+        tmp_path / "test.jsonl", {name: value for name, value in GOOD.items() if name != key}
+    )
     with pytest.raises(InputError, match=rf"test\.jsonl:1: found a record without {key}; "):
         read_instances(path)
 
@@ -116,15 +131,42 @@ ALL_O = [("t-1", ["O"] * 4), ("t-2", ["O"] * 2), ("t-3", ["O"] * 2)]
         ([ALL_O[0], ALL_O[2]], 2, "'t-2'"),
         (ALL_O[:2], 2, "'t-3' is missing"),
         ([*ALL_O, ("t-4", ["O"])], 4, "no more than the gold's 3 lines"),
-        ([ALL_O[0], ALL_O[0], *ALL_O[1:]], 2, "found id 't-1', a second time; expected the gold's next id 't-2'"),
-        ([ALL_O[1], ALL_O[0], ALL_O[2]], 1, "found id 't-2', too early; expected the gold's next id 't-1'"),
-        ([ALL_O[0], ("t-9", ["O"])], 2, "found id 't-9', not in the gold; expected the gold's next id 't-2'"),
+        (
+            [ALL_O[0], ALL_O[0], *ALL_O[1:]],
+            2,
+            "found id 't-1', a second time; expected the gold's next id 't-2'",
+        ),
+        (
+            [ALL_O[1], ALL_O[0], ALL_O[2]],
+            1,
+            "found id 't-2', too early; expected the gold's next id 't-1'",
+        ),
+        (
+            [ALL_O[0], ("t-9", ["O"])],
+            2,
+            "found id 't-9', not in the gold; expected the gold's next id 't-2'",
+        ),
         ([ALL_O[0], ("t-2", ["O"]), ALL_O[2]], 2, "found 1 tags for 't-2'; expected 2"),
-        ([*ALL_O[:2], ("t-3", ["O", "I-Disease"])], 3, "tag 1: 'I-Disease' continues no Disease entity"),
+        (
+            [*ALL_O[:2], ("t-3", ["O", "I-Disease"])],
+            3,
+            "tag 1: 'I-Disease' continues no Disease entity",
+        ),
     ],
-    ids=["missing inside", "missing at the end", "extra", "doubled", "out of order", "unknown", "length", "IOB2"],
+    ids=[
+        "missing inside",
+        "missing at the end",
+        "extra",
+        "doubled",
+        "out of order",
+        "unknown",
+        "length",
+        "IOB2",
+    ],
 )
-def test_predictions_that_do_not_fit_the_gold_are_named_by_file_and_line(tmp_path, predictions, line, found):
+def test_predictions_that_do_not_fit_the_gold_are_named_by_file_and_line(
+    tmp_path, predictions, line, found
+):
     path = write_lines(tmp_path / "predictions.jsonl", *lines_of(*predictions))
     with pytest.raises(InputError) as caught:
         read_predictions(path, GOLD)
@@ -138,15 +180,26 @@ def test_a_type_that_neither_gold_nor_train_has_is_no_label_of_the_corpus(tmp_pa
     drug, cell = (lines_of(("t-1", [tag, *["O"] * 3])) for tag in ("B-Drug", "B-Cell"))
     foreign = write_lines(tmp_path / "predictions.jsonl", *drug)
     assert read_predictions(foreign, gold)[0].tags[0] == "B-Drug"
-    with pytest.raises(InputError, match=r"predictions\.jsonl:1: found the tag 'B-Drug' for 't-1'; expected types of"):
+    with pytest.raises(
+        InputError,
+        match=r"predictions\.jsonl:1: found the tag 'B-Drug' for 't-1'; expected types of",
+    ):
         read_predictions(foreign, gold, train)
-    assert read_predictions(write_lines(tmp_path / "p.jsonl", *cell), gold, train)[0].tags[0] == "B-Cell"
+    assert (
+        read_predictions(write_lines(tmp_path / "p.jsonl", *cell), gold, train)[0].tags[0]
+        == "B-Cell"
+    )
     gene = lines_of(("t-1", GOLD[0].tags))
-    assert read_predictions(write_lines(tmp_path / "p.jsonl", *gene), gold, train)[0].tags == GOLD[0].tags
+    assert (
+        read_predictions(write_lines(tmp_path / "p.jsonl", *gene), gold, train)[0].tags
+        == GOLD[0].tags
+    )
 
 
 def test_an_empty_prediction_file_lacks_the_first_id(tmp_path):
-    with pytest.raises(InputError, match=r"predictions\.jsonl: found 0 lines; expected 3: 't-1' is missing"):
+    with pytest.raises(
+        InputError, match=r"predictions\.jsonl: found 0 lines; expected 3: 't-1' is missing"
+    ):
         read_predictions(write_lines(tmp_path / "predictions.jsonl"), GOLD)
 
 
@@ -164,14 +217,22 @@ def test_entity_types_are_those_that_occur_by_alphabet():
 
 
 def test_types_that_training_lacks_are_counted_by_entities():
-    other = [instance("a-1", "a/B-Cell line/I-Cell and/O cells/B-Cell"), instance("a-2", "gout/B-Disease")]
+    other = [
+        instance("a-1", "a/B-Cell line/I-Cell and/O cells/B-Cell"),
+        instance("a-2", "gout/B-Disease"),
+    ]
     assert unseen_types(GOLD, other) == {"Cell": 2}
     assert unseen_types(GOLD, GOLD) == {}
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"id": "t-4"}, {"doc": "doc2"}, {"tokens": ["heart", "attac"]}, {"tags": ["B-Disease", "B-Disease"]}],
+    [
+        {"id": "t-4"},
+        {"doc": "doc2"},
+        {"tokens": ["heart", "attac"]},
+        {"tags": ["B-Disease", "B-Disease"]},
+    ],
     ids=str,
 )
 def test_nothing_of_an_instance_changes_without_its_digest(changes):

@@ -17,7 +17,9 @@ from bioner.data.tags import (
 )
 
 TYPES = ("Chemical", "Disease", "cell-line")
-TAGS = st.sampled_from([*tag_set(TYPES), "", "B", "I-", "B-", "E-Disease", "S-Chemical", "b-Disease", "o"])
+TAGS = st.sampled_from(
+    [*tag_set(TYPES), "", "B", "I-", "B-", "E-Disease", "S-Chemical", "b-Disease", "o"]
+)
 
 
 @st.composite
@@ -25,7 +27,9 @@ def sentences_with_spans(draw):
     """Non-overlapping spans, possibly adjacent, and the length of their sentence."""
     entities, position = [], 0
     for gap, length, type_ in draw(
-        st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.sampled_from(TYPES)), max_size=8)
+        st.lists(
+            st.tuples(st.integers(0, 3), st.integers(1, 4), st.sampled_from(TYPES)), max_size=8
+        )
     ):
         entities.append(Span(position + gap, position + gap + length, type_))
         position += gap + length
@@ -181,7 +185,9 @@ def test_of_two_types_on_one_span_the_first_given_wins():
         max_size=10,
     )
 )
-def test_flat_spans_do_not_overlap_and_every_one_dropped_overlaps_one_kept_that_is_as_long(entities):
+def test_flat_spans_do_not_overlap_and_every_one_dropped_overlaps_one_kept_that_is_as_long(
+    entities,
+):
     kept, dropped = resolve_overlaps(entities)
     assert spans(tags_from_spans(kept, 20)) == kept
     assert sorted([*kept, *(loser for loser, _ in dropped)]) == sorted(entities)

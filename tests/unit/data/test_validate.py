@@ -64,7 +64,10 @@ def test_every_fault_of_predictions_is_named_and_held_against_the_gold(tmp_path)
         f"{path}:1: 3 tags, expected 2, one a gold token",
         f"{path}: the gold's id 'b' is missing",
     ]
-    more = write(tmp_path / "more.jsonl", *({"id": i.id, "tags": ["O"] * len(i.tokens)} for i in [*GOLD, GOLD[0]]))
+    more = write(
+        tmp_path / "more.jsonl",
+        *({"id": i.id, "tags": ["O"] * len(i.tokens)} for i in [*GOLD, GOLD[0]]),
+    )
     assert validate(more, GOLD)[2] == [
         f"{more}:4: the id 'a' again",
         f"{more}: 'a' is behind ids that follow it in the gold: not in the gold's order",
@@ -96,7 +99,9 @@ def test_the_first_sound_record_tells_the_kind(tmp_path):
 
 
 def test_one_fault_hides_no_other(tmp_path):
-    """A field of the wrong type, a line that is not UTF-8, an id the gold does not have, another order."""
+    """A field of the wrong type, a line that is not UTF-8, an id the gold does not have, another
+    order.
+    """
     path = tmp_path / "predictions.jsonl"
     lines = [
         {"id": "c", "tags": ["O"]},
@@ -106,11 +111,14 @@ def test_one_fault_hides_no_other(tmp_path):
         {"id": "z", "tags": []},
     ]
     path.write_bytes(
-        b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines) + b"\n"
+        b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+        + b"\n"
     )
     kind, count, faults = validate(path, GOLD)
     assert (kind, count) == ("predictions", 5)
-    assert sorted(fault.removeprefix(str(path)).partition("; expected")[0] for fault in faults) == sorted(
+    assert sorted(
+        fault.removeprefix(str(path)).partition("; expected")[0] for fault in faults
+    ) == sorted(
         [
             ":2: id = 7, expected a string",
             ":2: no list under tags, expected a list of strings",
@@ -125,7 +133,9 @@ def test_one_fault_hides_no_other(tmp_path):
 
 
 def test_an_id_that_is_no_text_is_a_fault_like_others(tmp_path):
-    path = write(tmp_path / "predictions.jsonl", {"id": ["a"], "tags": []}, {"id": ["a"], "tags": []})
+    path = write(
+        tmp_path / "predictions.jsonl", {"id": ["a"], "tags": []}, {"id": ["a"], "tags": []}
+    )
     assert validate(path)[2] == [f"{path}:{line}: id = ['a'], expected a string" for line in (1, 2)]
 
 

@@ -1,4 +1,6 @@
-"""An adapter merged into its base: a model that stands alone and says what the unmerged one says."""
+"""An adapter merged into its base: a model that stands alone and says what the unmerged one
+says.
+"""
 
 import json
 import shutil
@@ -42,7 +44,13 @@ def trained(source, folder, sentences, **changes):
         "source": {"hub": str(source)},
         "quantization": "nf4",
         "lora": LORA,
-        "train": {"epochs": 4, "batch_size": 1, "learning_rate": 1e-2, "precision": "bf16", "patience": None},
+        "train": {
+            "epochs": 4,
+            "batch_size": 1,
+            "learning_rate": 1e-2,
+            "precision": "bf16",
+            "patience": None,
+        },
     }
     entry = complete_entry("models", "tiny", merged(described, changes))
     train(TrainingJob("tiny", entry, sentences, sentences, 7), folder / "run")
@@ -64,14 +72,21 @@ def test_a_merged_model_says_what_the_unmerged_one_says(
     source, adapted, sentences, tmp_path, verbalizer, quantization, precision
 ):
     folder, entry = adapted
-    changes = {"verbalizer": verbalizer, "quantization": quantization, "train": {"precision": precision}}
+    changes = {
+        "verbalizer": verbalizer,
+        "quantization": quantization,
+        "train": {"precision": precision},
+    }
     if merged(entry, changes) != entry:
         folder, entry = trained(source, tmp_path, sentences, **changes)
     agreement = merge(folder, entry, tmp_path / "merged", sentences)
     assert (agreement.sentences, agreement.tag_pieces >= 17) == (3, True)
     assert agreement.answer > 0.9
     assert agreement.tags > 0.9
-    assert json.loads((tmp_path / "merged" / "merge.json").read_text())["agreement"]["answer"] == agreement.answer
+    assert (
+        json.loads((tmp_path / "merged" / "merge.json").read_text())["agreement"]["answer"]
+        == agreement.answer
+    )
     alone = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     assert {parameter.dtype for parameter in alone.parameters()} == {torch.bfloat16}
     assert not hasattr(alone.config, "quantization_config")
@@ -93,18 +108,30 @@ def test_the_faithful_route_is_not_to_merge_into_the_original_weights(source, ad
     ours = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     untouched = "model.layers.0.self_attn.k_proj.weight"  # has no adapter
     assert not torch.equal(ours.get_parameter(untouched), base.get_parameter(untouched))
-    assert torch.equal(ours.get_parameter("model.norm.weight"), base.get_parameter("model.norm.weight"))
+    assert torch.equal(
+        ours.get_parameter("model.norm.weight"), base.get_parameter("model.norm.weight")
+    )
 
 
 def test_the_command_tells_how_they_agree_and_overwrites_nothing(adapted, sentences, tmp_path):
     folder = shutil.copytree(adapted[0].parent, tmp_path / "run") / "model"
     write_instances(tmp_path / "dev.jsonl", sentences)
-    options = ["merge", "--model", str(folder), "--gold", str(tmp_path / "dev.jsonl"), "--out", str(tmp_path / "m")]
+    options = [
+        "merge",
+        "--model",
+        str(folder),
+        "--gold",
+        str(tmp_path / "dev.jsonl"),
+        "--out",
+        str(tmp_path / "m"),
+    ]
     assert CliRunner().invoke(app, options).exit_code == 0
     assert (tmp_path / "m" / "model.safetensors").is_file()
     beside = tmp_path / "run" / "merged"
     assert CliRunner().invoke(app, [*options[:-1], str(beside)]).exit_code == 0
-    assert list(load_tagger(beside)([Text("1", "No gout .")])), "not by the adapter's run.json, which lies beside it"
+    assert list(load_tagger(beside)([Text("1", "No gout .")])), (
+        "not by the adapter's run.json, which lies beside it"
+    )
     inside = CliRunner().invoke(app, [*options[:-1], str(folder / "merged")])
     assert "an input or another output" in str(inside.exception)
     again = CliRunner().invoke(app, options)
@@ -113,9 +140,14 @@ def test_the_command_tells_how_they_agree_and_overwrites_nothing(adapted, senten
 
 
 def test_agreement_is_counted_over_the_answers_and_over_what_decides():
-    """Two answers of four pieces and of two behind their prompts; three of the six decide on tags."""
+    """Two answers of four pieces and of two behind their prompts; three of the six decide on
+    tags.
+    """
     labels = [[IGNORED, IGNORED, IGNORED, 5, IGNORED, 6], [IGNORED, 7, IGNORED]]
-    deciding = [{"input_ids": [1] * len(row), "attention_mask": [1] * len(row), "labels": row} for row in labels]
+    deciding = [
+        {"input_ids": [1] * len(row), "attention_mask": [1] * len(row), "labels": row}
+        for row in labels
+    ]
     found = _agreement([[1, 2, 3, 4], [5, 6]], [[1, 2, 0, 0], [5, 6]], deciding)
     assert found == Agreement(2, 6, 4 / 6, 3, 2 / 3)
     assert _agreement([], [], []) == Agreement(0, 0, None, 0, None)

@@ -13,7 +13,16 @@ from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.data.raw_outputs import Tagged
 from bioner.errors import InputError
 from bioner.inference import tagging
-from bioner.inference.tagging import Mention, Text, as_jsonl, as_pubtator, entry_of, load_tagger, read_texts, write_brat
+from bioner.inference.tagging import (
+    Mention,
+    Text,
+    as_jsonl,
+    as_pubtator,
+    entry_of,
+    load_tagger,
+    read_texts,
+    write_brat,
+)
 from tests.workflow.test_bad_input import bioner
 
 DISEASES = {"gout", "renal", "failure"}
@@ -24,7 +33,9 @@ def diseases(instances, batch_size):
     outputs = []
     for instance in instances:
         hits = [token in DISEASES for token in instance.tokens]
-        tags = [("I-D" if n and hits[n - 1] else "B-D") if hit else "O" for n, hit in enumerate(hits)]
+        tags = [
+            ("I-D" if n and hits[n - 1] else "B-D") if hit else "O" for n, hit in enumerate(hits)
+        ]
         outputs.append(Tagged(instance.id, list(range(len(tags))), tags))
     return outputs
 
@@ -63,14 +74,20 @@ def test_texts_keep_their_order_however_many_are_taken_at_once(tagger, monkeypat
     monkeypatch.setattr(tagging, "TEXTS_AT_ONCE", 2)
     assert list(tagger(texts)) == once
     assert [text for text, _ in once] == texts
-    assert [len(mentions) for _, mentions in once] == [int(bool(number % 3)) for number in range(11)]
+    assert [len(mentions) for _, mentions in once] == [
+        int(bool(number % 3)) for number in range(11)
+    ]
 
 
 @pytest.mark.parametrize(("segmentation", "counts"), [("sentences", [3, 3]), ("passages", [6])])
 def test_a_text_is_tagged_by_sentences_or_whole(monkeypatch, tmp_path, segmentation, counts):
     seen = []
     (tmp_path / "config.json").write_text("{}")
-    monkeypatch.setattr(tagging, "load_predictor", lambda *_: lambda some, size: seen.extend(some) or diseases(some, 1))
+    monkeypatch.setattr(
+        tagging,
+        "load_predictor",
+        lambda *_: lambda some, size: seen.extend(some) or diseases(some, 1),
+    )
     list(load_tagger(tmp_path, segmentation=segmentation)([Text("x", "Some gout. No gout.")]))
     assert [len(instance.tokens) for instance in seen] == counts
 
@@ -80,11 +97,16 @@ def test_no_text_has_no_mention(tagger):
 
 
 def test_lines_are_texts_named_by_their_number_and_empty_ones_are_none():
-    assert list(read_texts([(1, "gout"), (2, " "), (3, "none")], "text")) == [Text("1", "gout"), Text("3", "none")]
+    assert list(read_texts([(1, "gout"), (2, " "), (3, "none")], "text")) == [
+        Text("1", "gout"),
+        Text("3", "none"),
+    ]
 
 
 def test_records_bring_their_names():
-    assert list(read_texts([(1, '{"id": "a", "text": "gout", "more": 1}')], "jsonl")) == [Text("a", "gout")]
+    assert list(read_texts([(1, '{"id": "a", "text": "gout", "more": 1}')], "jsonl")) == [
+        Text("a", "gout")
+    ]
 
 
 @pytest.mark.parametrize("line", ["gout", "[]", '{"id": 1, "text": "gout"}', '{"text": "gout"}'])
@@ -118,7 +140,9 @@ def test_pubtator_can_be_read_again(tmp_path):
 def test_white_space_in_a_text_breaks_no_line_of_pubtator_and_moves_no_offset(tmp_path, space):
     path, text = tmp_path / "x.pubtator", f"Gout{space}and renal{space}failure."
     start, behind = text.index("renal"), len(text) - 1
-    path.write_text(as_pubtator(Text("7", text), [Mention(start, behind, "D", text[start:behind])]), newline="")
+    path.write_text(
+        as_pubtator(Text("7", text), [Mention(start, behind, "D", text[start:behind])]), newline=""
+    )
     (document,) = read_pubtator(path, Changes())
     assert annotations([document]) == [(start, behind, "D", "renal failure")]
     assert document.passages[0].text[start:behind].split() == ["renal", "failure"]
@@ -158,7 +182,11 @@ def test_of_another_model_the_window_is_what_it_has_positions_for(tmp_path, posi
     """DeBERTa may have relative positions alone; its tokenizer's limit is 512 too."""
     (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": positions}))
     entry = entry_of(tmp_path)
-    assert (entry["family"], entry["max_length"], entry["resources"]["predict_gpus"]) == ("encoder", window, 0)
+    assert (entry["family"], entry["max_length"], entry["resources"]["predict_gpus"]) == (
+        "encoder",
+        window,
+        0,
+    )
 
 
 @pytest.fixture
@@ -180,7 +208,12 @@ def test_the_command_tags_what_is_on_standard_input(model, tmp_path):
     arguments = ["tag", "--model", str(model), "--format", "brat", "--out", str(tmp_path / "out")]
     written = CliRunner().invoke(app, arguments, input=STDIN)
     assert written.exit_code == 0, written.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1.ann", "1.txt", "3.ann", "3.txt"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "1.ann",
+        "1.txt",
+        "3.ann",
+        "3.txt",
+    ]
 
 
 @pytest.mark.slow

@@ -1,4 +1,6 @@
-"""Inference time: what is inside of the clock, what is counted, and how the two protocols differ."""
+"""Inference time: what is inside of the clock, what is counted, and how the two protocols
+differ.
+"""
 
 import time
 from dataclasses import replace
@@ -14,7 +16,15 @@ from bioner.data.raw_outputs import Tagged
 from bioner.errors import InputError
 from bioner.inference import timing
 from bioner.inference.predict import load_predictor
-from bioner.inference.timing import TIMING, Protocol, Timed, gflop_per_sample, sample_of, time_batch, time_model
+from bioner.inference.timing import (
+    TIMING,
+    Protocol,
+    Timed,
+    gflop_per_sample,
+    sample_of,
+    time_batch,
+    time_model,
+)
 from bioner.io.files import write_json
 from bioner.io.tables import read_table
 from bioner.settings.catalogue import complete_entry
@@ -26,7 +36,9 @@ from tests.conftest import instance
 
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder, trained_encoder, sentences):
-    return Timed("tiny-bert", tiny_encoder, trained_encoder / "model", sentences, sentences, sentences)
+    return Timed(
+        "tiny-bert", tiny_encoder, trained_encoder / "model", sentences, sentences, sentences
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +89,9 @@ def test_seconds_are_those_of_a_sentence(monkeypatch):
 
 
 def test_of_passes_the_median_counts_and_of_sentences_those_of_all_passes(monkeypatch):
-    """Each of two sentences takes 1 s in the first pass, 2 in the second and, as it was disturbed, 12 in the third."""
+    """Each of two sentences takes 1 s in the first pass, 2 in the second and, as it was disturbed,
+    12 in the third.
+    """
     clock, left = [0.0], iter([9, 9, 1, 1, 2, 2, 12, 12])
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
 
@@ -107,7 +121,9 @@ def test_arithmetic_of_many_sentences_is_that_of_one_on_an_even_part():
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Models that tag nothing, on a machine with a GPU: with what they are loaded, and a sample of one sentence."""
+    """Models that tag nothing, on a machine with a GPU: with what they are loaded, and a sample of
+    one sentence.
+    """
     loaded = []
 
     def load(*whose, **how):
@@ -143,7 +159,11 @@ def test_models_are_loaded_as_the_protocol_says(asked, encoder, llm):
 
 def test_a_row_is_of_the_sample_and_names_what_it_ran_on(asked, encoder):
     _, row = asked(encoder, Protocol("fair"))
-    assert (row["sentences"], row["gflop_per_sample"], row["hardware"]) == (1, 1, "Xeon"), "it was given no GPU"
+    assert (row["sentences"], row["gflop_per_sample"], row["hardware"]) == (
+        1,
+        1,
+        "Xeon",
+    ), "it was given no GPU"
     _, row = asked(encoder, Protocol("fair"), gpus=1)
     assert row["hardware"] == "H100"
 
@@ -159,7 +179,9 @@ def test_energy_is_that_of_the_timed_passes_without_the_warm_up(monkeypatch):
         return []
 
     sample = [instance(str(number), "a") for number in range(4)]
-    assert time_batch(predictor, sample, 1, repeats=3, gpus=1)["energy_wh_per_sample"] == pytest.approx(1.0)
+    assert time_batch(predictor, sample, 1, repeats=3, gpus=1)[
+        "energy_wh_per_sample"
+    ] == pytest.approx(1.0)
     assert time_batch(predictor, sample, 1, repeats=3)["energy_wh_per_sample"] is None
 
 
@@ -172,13 +194,21 @@ def test_the_sample_is_drawn_evenly_and_is_the_same_for_all():
 
 
 def test_arithmetic_is_that_of_the_model_s_matrices(encoder):
-    """Two FLOPs a weight of a linear layer and token, and twice a product of queries, keys and values a layer."""
+    """Two FLOPs a weight of a linear layer and token, and twice a product of queries, keys and
+    values a layer.
+    """
     predictor = load_predictor(encoder.name, encoder.entry, encoder.weights, "direct")
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     model = AutoModelForTokenClassification.from_pretrained(encoder.weights)
-    tokens = len(AutoTokenizer.from_pretrained(encoder.weights)(" ".join(encoder.sample[2].tokens))["input_ids"])
-    linear = sum(layer.weight.numel() for layer in model.modules() if type(layer).__name__ == "Linear")
+    tokens = len(
+        AutoTokenizer.from_pretrained(encoder.weights)(" ".join(encoder.sample[2].tokens))[
+            "input_ids"
+        ]
+    )
+    linear = sum(
+        layer.weight.numel() for layer in model.modules() if type(layer).__name__ == "Linear"
+    )
     attention = model.config.num_hidden_layers * 4 * tokens**2 * model.config.hidden_size
     assert gflop_per_sample(predictor, encoder.sample[2:], 1) == pytest.approx(
         (2 * linear * tokens + attention) / 1e9, rel=1e-9
@@ -189,7 +219,9 @@ def test_padding_is_counted_and_changes_no_tag(encoder):
     whose = (encoder.name, encoder.entry, encoder.weights, "direct")
     plain, padded = (load_predictor(*whose, padded=padded) for padded in (False, True))
     assert list(plain(encoder.sample, 1)) == list(padded(encoder.sample, 1))
-    assert gflop_per_sample(padded, encoder.sample, 1) > 1.5 * gflop_per_sample(plain, encoder.sample, 1)
+    assert gflop_per_sample(padded, encoder.sample, 1) > 1.5 * gflop_per_sample(
+        plain, encoder.sample, 1
+    )
 
 
 def test_a_row_a_decoding_and_batch_size(llm):
@@ -214,7 +246,9 @@ def test_both_families_are_timed_in_one_precision_unless_asked_otherwise(llm, en
     assert precision(llm, Protocol("fair", merged=False)) == "nf4"
 
 
-def test_the_paper_s_protocol_is_free_generation_by_sixteens_beside_4_bits_and_encoders_alone_in_fp32(llm, encoder):
+def test_the_paper_s_protocol_is_free_generation_by_sixteens_in_4_bits_and_encoders_alone_in_fp32(
+    llm, encoder
+):
     paper = Protocol("paper")
     rows = list(time_model(llm, paper, ["free", "constrained"], [1, 4], repeats=1))
     assert [(row["protocol"], row["decoding"], row["batch"], row["precision"]) for row in rows] == [
@@ -237,7 +271,18 @@ def test_the_command_writes_a_row_a_protocol_whole(encoder, sentences, tmp_path)
         "--batch",
         "2",
     ]
-    arguments += ["--protocol", "fair", "--protocol", "paper", "--dataset", "demo", "--seed", "7", "--repeats", "1"]
+    arguments += [
+        "--protocol",
+        "fair",
+        "--protocol",
+        "paper",
+        "--dataset",
+        "demo",
+        "--seed",
+        "7",
+        "--repeats",
+        "1",
+    ]
     out = tmp_path / "timing.csv"
     done = CliRunner().invoke(app, [*arguments, "--out", str(out)])
     assert done.exit_code == 0, done.output
@@ -251,4 +296,6 @@ def test_the_command_writes_a_row_a_protocol_whole(encoder, sentences, tmp_path)
     assert CliRunner().invoke(app, again).exit_code == 0
     assert read_table(out, TIMING)["seed"].to_list() == [7, 7, 8, 8]
     with pytest.raises(InputError, match="'slow'; expected fair or paper"):
-        CliRunner().invoke(app, [*arguments, "--protocol", "slow", "--out", str(out)], catch_exceptions=False)
+        CliRunner().invoke(
+            app, [*arguments, "--protocol", "slow", "--out", str(out)], catch_exceptions=False
+        )

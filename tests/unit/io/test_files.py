@@ -1,4 +1,6 @@
-"""Files: plain or gzipped reading, writing that is whole or not at all, messages that name file and line."""
+"""Files: plain or gzipped reading, writing that is whole or not at all, messages that name file and
+line.
+"""
 
 import errno
 import gzip
@@ -10,7 +12,15 @@ import pytest
 
 from bioner.errors import InputError
 from bioner.io.checksums import listing, sha256_of
-from bioner.io.files import atomic_path, atomic_text, full_disk, read_lines, read_records, read_text, write_records
+from bioner.io.files import (
+    atomic_path,
+    atomic_text,
+    full_disk,
+    read_lines,
+    read_records,
+    read_text,
+    write_records,
+)
 
 KEYS = frozenset({"id", "tags"})
 
@@ -127,7 +137,9 @@ def full(number=errno.ENOSPC, *names):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_names_the_file_to_write_and_leaves_no_folder(tmp_path, number):
-    """What is raised by a write names no file; what is raised by opening the temporary one names that."""
+    """What is raised by a write names no file; what is raised by opening the temporary one names
+    that.
+    """
     target = tmp_path / "new" / "deep" / "file"
     for names in ([], [tmp_path / "new/deep/.file.x/file"]):
         with pytest.raises(OSError, match=os.strerror(number)) as caught, atomic_path(target):
@@ -137,7 +149,11 @@ def test_a_full_disk_names_the_file_to_write_and_leaves_no_folder(tmp_path, numb
 
 
 def test_a_full_disk_elsewhere_and_other_errors_keep_their_names(tmp_path):
-    for error in (full(errno.ENOSPC, "/elsewhere/file"), full(errno.EIO), full(errno.ENOENT, "input")):
+    for error in (
+        full(errno.ENOSPC, "/elsewhere/file"),
+        full(errno.EIO),
+        full(errno.ENOENT, "input"),
+    ):
         names = error.filename
         with pytest.raises(OSError, match="Errno") as caught, atomic_path(tmp_path / "file"):
             raise error
@@ -149,7 +165,10 @@ def test_a_library_in_rust_says_in_words_that_the_disk_is_full(tmp_path):
     assert full_disk(told) == errno.ENOSPC
     assert full_disk(Exception("Permission denied (os error 13)")) is None
     assert full_disk(Exception("28")) is None
-    with pytest.raises(OSError, match="No space left") as caught, atomic_path(tmp_path / "table.csv"):
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        atomic_path(tmp_path / "table.csv"),
+    ):
         raise told
     assert caught.value.filename == str(tmp_path / "table.csv")
 
@@ -208,7 +227,9 @@ def _wrong_checksum(whole):
     return whole[:-8] + b"\0\0\0\0" + whole[-4:]
 
 
-@pytest.mark.parametrize("damage", [lambda _: b"plain text\n", _truncated, _scrambled, _wrong_checksum])
+@pytest.mark.parametrize(
+    "damage", [lambda _: b"plain text\n", _truncated, _scrambled, _wrong_checksum]
+)
 def test_a_broken_gzip_file_is_named(tmp_path, damage):
     path = tmp_path / "records.jsonl.gz"
     lines = "".join(json.dumps({"id": str(number), "tags": ["O"]}) + "\n" for number in range(500))
@@ -262,7 +283,10 @@ def test_a_folder_s_checksum_is_that_of_every_name_and_content(tmp_path):
         return sha256_of(folder)
 
     assert of(a="x", b="y") == of(b="y", a="x")
-    assert len({of(a="x", b="y"), of(a="y", b="x"), of(a="x", c="y"), of(a="x"), of(a="xy", b="")}) == 5
+    assert (
+        len({of(a="x", b="y"), of(a="y", b="x"), of(a="x", c="y"), of(a="x"), of(a="xy", b="")})
+        == 5
+    )
 
 
 def test_a_folder_s_listing_tells_files_that_were_written_again(tmp_path):

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from bioner.io.heartbeat import FRESH, LOCK_TIMEOUT, Heartbeat, lock_is_held, read_heartbeat, write_heartbeat
+from bioner.io.heartbeat import (
+    FRESH,
+    LOCK_TIMEOUT,
+    Heartbeat,
+    lock_is_held,
+    read_heartbeat,
+    write_heartbeat,
+)
 
 NOW = 1_000_000.0
 
@@ -26,13 +33,19 @@ def test_what_is_left_is_read_with_who_left_it(tmp_path, monkeypatch):
     write_heartbeat(tmp_path / "progress.json", {"step": 3, "late": True})
     found = read_heartbeat(tmp_path / "progress.json")
     assert found is not None
-    assert (found.host, found.slurm_job, found.facts["process"]) == (socket.gethostname(), "77", os.getpid())
+    assert (found.host, found.slurm_job, found.facts["process"]) == (
+        socket.gethostname(),
+        "77",
+        os.getpid(),
+    )
     assert 0 <= found.age(time.time()) < 60
     assert [found.number(name) for name in ("step", "late", "epoch")] == [3.0, None, None]
     assert [path.name for path in tmp_path.iterdir()] == ["progress.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"host": "a", "at": 1', b"[1]", b'{"host": "a", "at": "noon"}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b'{"host": "a", "at": 1', b"[1]", b'{"host": "a", "at": "noon"}', b"\xff"]
+)
 def test_half_a_file_is_no_sign_and_no_error(tmp_path, content):
     (tmp_path / "progress.json").write_bytes(content)
     assert read_heartbeat(tmp_path / "progress.json") is None
@@ -54,7 +67,8 @@ def test_a_lock_is_held_until_it_is_let_go(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("host", "age", "held"), [("elsewhere", FRESH - 1, True), ("elsewhere", FRESH + 1, False), (None, 1, False)]
+    ("host", "age", "held"),
+    [("elsewhere", FRESH - 1, True), ("elsewhere", FRESH + 1, False), (None, 1, False)],
 )
 def test_where_a_lock_seems_free_a_fresh_sign_of_another_machine_counts(tmp_path, host, age, held):
     (tmp_path / "lock").touch()

@@ -1,4 +1,6 @@
-"""Progress of long stages: a bar on a terminal, lines in a log, and nothing from the second process."""
+"""Progress of long stages: a bar on a terminal, lines in a log, and nothing from the second
+process.
+"""
 
 import io
 import logging
@@ -22,7 +24,9 @@ def clock(monkeypatch) -> list[float]:
 
 
 def lines(caplog) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "bioner.io.progress_bars"]
+    return [
+        record.getMessage() for record in caplog.records if record.name == "bioner.io.progress_bars"
+    ]
 
 
 def test_a_log_gets_a_line_now_and_then(clock, caplog):
@@ -36,7 +40,9 @@ def test_a_log_gets_a_line_now_and_then(clock, caplog):
 
 
 def test_what_was_done_before_does_not_count_as_pace(clock, caplog):
-    """Ten of 110 in eleven seconds, after ninety of an earlier session: the last ten take eleven seconds, too."""
+    """Ten of 110 in eleven seconds, after ninety of an earlier session: the last ten take eleven
+    seconds, too.
+    """
     with caplog.at_level("INFO"), Meter("predict llama", "sentences", 110, done=90) as meter:
         clock[0] += 11
         meter.advance(10)
@@ -84,7 +90,8 @@ def test_only_the_first_process_shows_anything(clock, caplog, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0, "0 s"), (90, "90 s"), (91, "2 min"), (2400, "40 min"), (5400, "90 min"), (12600, "3.5 h")]
+    ("seconds", "told"),
+    [(0, "0 s"), (90, "90 s"), (91, "2 min"), (2400, "40 min"), (5400, "90 min"), (12600, "3.5 h")],
 )
 def test_times_are_told_as_people_tell_them(seconds, told):
     assert duration(seconds) == told

@@ -1,4 +1,6 @@
-"""What a run records of its machine: the energy and the company of its GPUs, as their driver tells."""
+"""What a run records of its machine: the energy and the company of its GPUs, as their driver
+tells.
+"""
 
 import datetime
 import json
@@ -15,7 +17,9 @@ from bioner.io.run_record import energy_kwh, others_on_gpu, peak_memory, provena
 
 @pytest.fixture
 def driver(monkeypatch):
-    """A driver of two GPUs, told by uuid: 3.6 and 7.2 MJ taken; this process and another one work on the first."""
+    """A driver of two GPUs, told by uuid: 3.6 and 7.2 MJ taken; this process and another one work
+    on the first.
+    """
     taken = {"GPU-a": 3_600_000_000, "GPU-b": 7_200_000_000}  # millijoules
     working = {"GPU-a": ["this", "another"], "GPU-b": []}
     told = SimpleNamespace(
@@ -25,7 +29,9 @@ def driver(monkeypatch):
         nvmlDeviceGetComputeRunningProcesses=working.__getitem__,
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ab"[index]))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ab"[index])
+    )
     monkeypatch.setitem(sys.modules, "pynvml", told)
     return told
 
@@ -52,17 +58,24 @@ def test_a_driver_that_does_not_even_list_this_process_does_not_tell_of_others(d
 
 
 def test_peak_memory_is_in_gb_and_that_of_the_fullest_gpu(driver, monkeypatch):
-    usage = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda who: SimpleNamespace(ru_maxrss=3 * 2**20))  # in kB
+    usage = SimpleNamespace(
+        RUSAGE_SELF=0, getrusage=lambda who: SimpleNamespace(ru_maxrss=3 * 2**20)
+    )  # in kB
     monkeypatch.setattr("bioner.io.run_record.resource", usage)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda index: (5 * 2**30, 7 * 2**30)[index])
+    monkeypatch.setattr(
+        torch.cuda, "max_memory_allocated", lambda index: (5 * 2**30, 7 * 2**30)[index]
+    )
     assert peak_memory(2) == (3, 7)
     assert peak_memory(0) == (3, None)
 
 
 @pytest.mark.parametrize(("told", "changed"), [("", False), (" M src/bioner/tags.py", True)])
 def test_changes_are_uncommitted_where_git_tells_of_any(monkeypatch, told, changed):
-    monkeypatch.setattr("bioner.io.run_record._git", lambda *arguments: told if arguments[0] == "status" else "c" * 40)
+    monkeypatch.setattr(
+        "bioner.io.run_record._git",
+        lambda *arguments: told if arguments[0] == "status" else "c" * 40,
+    )
     assert (provenance()["commit"], provenance()["uncommitted_changes"]) == ("c" * 40, changed)
 
 
@@ -71,7 +84,9 @@ def test_a_record_begins_with_its_process_and_ends_when_it_is_written(tmp_path):
     write_record(tmp_path / "run.json", {"seed": 7}, {"resources": {"predict_gpus": 0}})
     record = json.loads((tmp_path / "run.json").read_text())
     began = psutil.Process(os.getpid()).create_time()
-    started, ended = (datetime.datetime.fromisoformat(record[name]) for name in ("started", "ended"))
+    started, ended = (
+        datetime.datetime.fromisoformat(record[name]) for name in ("started", "ended")
+    )
     assert (record["seed"], started.timestamp()) == (7, pytest.approx(began, abs=1))
     assert before <= ended <= datetime.datetime.now(datetime.UTC)
 

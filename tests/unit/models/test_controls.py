@@ -16,12 +16,16 @@ def instances(*lines):
 
 def test_a_string_is_kept_where_more_than_half_of_its_occurrences_are_entities():
     train = instances("{Gene|CAT} and {Gene|CAT} , the cat", "{Gene|ER} of the er")
-    assert entity_dictionary(train) == {("cat",): "Gene"}, "CAT 2 of 3; ER 1 of 2, which is not more than half"
+    assert entity_dictionary(train) == {("cat",): "Gene"}, (
+        "CAT 2 of 3; ER 1 of 2, which is not more than half"
+    )
 
 
 def test_occurrences_inside_longer_entities_count_as_occurrences():
     train = instances("{Disease|heart failure}", "{Disease|heart failure} of the {Part|heart}")
-    assert entity_dictionary(train) == {("heart", "failure"): "Disease"}, "heart is an entity in 1 of 3"
+    assert entity_dictionary(train) == {("heart", "failure"): "Disease"}, (
+        "heart is an entity in 1 of 3"
+    )
 
 
 def test_occurrences_are_whole_tokens():
@@ -97,7 +101,10 @@ def test_all_o_finds_nothing():
 
 
 def test_the_dictionary_looks_at_training_instances_only():
-    assert predict_control("dictionary", instances("{Chemical|rose}"), GOLD) == [["O", "B-Chemical"], ["O"] * 3]
+    assert predict_control("dictionary", instances("{Chemical|rose}"), GOLD) == [
+        ["O", "B-Chemical"],
+        ["O"] * 3,
+    ]
 
 
 def test_an_unknown_control_is_refused():

@@ -1,4 +1,6 @@
-"""Encoders: no word is lost between words and subwords, whatever the window, the tokenizer or the word."""
+"""Encoders: no word is lost between words and subwords, whatever the window, the tokenizer or the
+word.
+"""
 
 import pytest
 from hypothesis import given, settings
@@ -19,23 +21,35 @@ from tests.conftest import instance
 @pytest.fixture(scope="module", params=["bert", "deberta-v2"])
 def tokenizer(request, tiny_encoder, sentences, tmp_path_factory):
     entry = merged(tiny_encoder, {"source": {"scratch": {"architecture": request.param}}})
-    return load_tokenizer(make_pretrained(entry, sentences, 1, tmp_path_factory.mktemp("encoder") / "model"))
+    return load_tokenizer(
+        make_pretrained(entry, sentences, 1, tmp_path_factory.mktemp("encoder") / "model")
+    )
 
 
 @pytest.fixture(scope="module")
 def poor_tokenizer():
-    """Lower-cases, drops control characters, and knows five words; the quotation mark is not among them."""
+    """Lower-cases, drops control characters, and knows five words; the quotation mark is not among
+    them.
+    """
     return of_pieces("renal", "failure", "gout", "a", "##a")
 
 
 def of_pieces(*pieces):
-    """A tokenizer of BERT's kind with these pieces, their ids from 4 on; control characters have none."""
+    """A tokenizer of BERT's kind with these pieces, their ids from 4 on; control characters have
+    none.
+    """
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *pieces]
-    tokenizer = Tokenizer(models.WordPiece({name: number for number, name in enumerate(names)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordPiece({name: number for number, name in enumerate(names)}, unk_token="[UNK]")
+    )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
     )
 
 
@@ -67,26 +81,38 @@ def test_every_word_is_decided_about_once_whatever_the_window(tokenizer, words, 
 def test_windows_decide_about_the_subwords_of_the_whole_sentence(tokenizer, words):
     (whole,) = cut(tokenizer, [words], 10_000).windows[0]
     windows = cut(tokenizer, [words], 16).windows[0]
-    deciding = [pair for window in windows for pair in zip(window.input_ids, window.words, strict=True)]
+    deciding = [
+        pair for window in windows for pair in zip(window.input_ids, window.words, strict=True)
+    ]
     expected = list(zip(whole.input_ids, whole.words, strict=True))
-    assert [pair for pair in deciding if pair[1] is not None] == [pair for pair in expected if pair[1] is not None]
+    assert [pair for pair in deciding if pair[1] is not None] == [
+        pair for pair in expected if pair[1] is not None
+    ]
 
 
 def test_windows_overlap_by_a_quarter_and_share_the_overlap_between_words(poor_tokenizer):
-    # 14 subwords fit beside [CLS] and [SEP]; the second window begins where the 20 words leave it 14.
+    # 14 subwords fit beside [CLS] and [SEP]; the second window begins where the 20 words leave it
+    # 14.
     tokenizer = poor_tokenizer
     tokenizer.backend_tokenizer.post_processor = None
     first, second = cut(tokenizer, [["gout"] * 20], 14).windows[0]
     assert [word for word in first.words if word is not None] == list(range(10))
     assert [word for word in second.words if word is not None] == list(range(10, 20))
-    assert (first.words.count(None), second.words.count(None)) == (4, 4), "seen, and decided about by the other"
+    assert (first.words.count(None), second.words.count(None)) == (4, 4), (
+        "seen, and decided about by the other"
+    )
 
 
-def test_each_window_starts_three_quarters_after_the_one_before_and_the_last_one_ends_the_sentence(poor_tokenizer):
-    # Windows of 14 at 0, 11, 22 and 26 of 40; borders in the middle of what two of them see: 12, 23, 31.
+def test_each_window_starts_three_quarters_after_the_one_before_and_the_last_one_ends_the_sentence(
+    poor_tokenizer,
+):
+    # Windows of 14 at 0, 11, 22 and 26 of 40; borders in the middle of what two of them see: 12,
+    # 23, 31.
     windows = cut(poor_tokenizer, [["gout"] * 40], 14).windows[0]
     decided = [[word for word in window.words if word is not None] for window in windows]
-    assert decided == [list(range(start, end)) for start, end in ((0, 12), (12, 23), (23, 31), (31, 40))]
+    assert decided == [
+        list(range(start, end)) for start, end in ((0, 12), (12, 23), (23, 31), (31, 40))
+    ]
 
 
 def test_no_border_runs_through_a_word(poor_tokenizer):
@@ -100,7 +126,9 @@ def test_a_word_longer_than_the_window_is_decided_about_by_several(poor_tokenize
     word = "a" * 40
     windows = cut(poor_tokenizer, [["gout", word]], 16).windows[0]
     assert len(windows) > 2
-    assert [number for window in windows for number in window.words if number is not None] == [0] + [1] * 40
+    assert [number for window in windows for number in window.words if number is not None] == [
+        0
+    ] + [1] * 40
     assert [
         number
         for window in cut(poor_tokenizer, [["gout", word]], 16, "first").windows[0]
@@ -123,7 +151,9 @@ def test_beside_a_word_without_subwords_the_others_keep_theirs_in_order():
 
 
 def test_a_word_without_subwords_or_unknown_one_is_lost_and_counted(poor_tokenizer):
-    bare = PreTrainedTokenizerFast(tokenizer_object=poor_tokenizer.backend_tokenizer, pad_token="[PAD]")
+    bare = PreTrainedTokenizerFast(
+        tokenizer_object=poor_tokenizer.backend_tokenizer, pad_token="[PAD]"
+    )
     assert cut(bare, [["renal", "\x01", "failure"]], 32).counts()["words_lost"] == 1
 
 
@@ -140,7 +170,10 @@ def test_a_word_that_looks_like_a_special_token_is_text(tokenizer):
 
 def test_a_sentence_that_fits_is_one_window_with_special_tokens_around(tokenizer):
     (window,) = cut(tokenizer, [["chronic", "gout"]], 32).windows[0]
-    assert (window.input_ids[0], window.input_ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    assert (window.input_ids[0], window.input_ids[-1]) == (
+        tokenizer.cls_token_id,
+        tokenizer.sep_token_id,
+    )
     assert window.input_ids == tokenizer(["chronic", "gout"], is_split_into_words=True)["input_ids"]
     assert (window.words[0], window.words[-1]) == (None, None)
 
@@ -169,7 +202,11 @@ def test_all_subwords_vote_or_the_first_decides(poor_tokenizer, deciding, expect
     assert alignment.orphan_tags == (expected == "I-Disease")
 
 
-@given(lengths=st.lists(st.integers(1, 60), max_size=40), most=st.integers(1, 8), tokens=st.integers(1, 200))
+@given(
+    lengths=st.lists(st.integers(1, 60), max_size=40),
+    most=st.integers(1, 8),
+    tokens=st.integers(1, 200),
+)
 def test_batches_hold_everything_once_within_their_limits(lengths, most, tokens):
     made = list(batches(lengths, most, tokens))
     assert sorted(number for batch in made for number in batch) == list(range(len(lengths)))

@@ -42,13 +42,21 @@ def because(cause: Exception) -> OSError:
             "no model of this name on the hub",
             "Correct the name",
         ),
-        (errors.RevisionNotFoundError("404", response=answer(404)), "no revision 'v9'", "Correct source.revision"),
+        (
+            errors.RevisionNotFoundError("404", response=answer(404)),
+            "no revision 'v9'",
+            "Correct source.revision",
+        ),
         (
             errors.LocalEntryNotFoundError("none"),
             "in the cache, and hub access is off",
             "`hf download a/b --revision v9`",
         ),
-        (errors.OfflineModeIsEnabled("off"), "in the cache, and hub access is off", "with the same HF_HOME"),
+        (
+            errors.OfflineModeIsEnabled("off"),
+            "in the cache, and hub access is off",
+            "with the same HF_HOME",
+        ),
         (ValueError("odd"), "something long about the connection", "Check the name"),
     ],
 )
@@ -100,11 +108,17 @@ def test_a_hub_that_does_not_answer_is_not_taken_for_a_wrong_name(cause, found):
     ],
 )
 def test_what_the_hub_does_not_have_and_broken_files_are_no_lack_of_a_network(cause):
-    assert hub_errors.why_not("a/b", None, because(cause))[2] == "Check the name; try `hf download a/b`."
+    assert (
+        hub_errors.why_not("a/b", None, because(cause))[2]
+        == "Check the name; try `hf download a/b`."
+    )
 
 
 def test_a_cache_without_room_or_leave_is_told():
-    for number, said in ((errno.ENOSPC, "No space left on device"), (errno.EACCES, "Permission denied")):
+    for number, said in (
+        (errno.ENOSPC, "No space left on device"),
+        (errno.EACCES, "Permission denied"),
+    ):
         what, expected, remedy = hub_errors.why_not("a/b", None, OSError(number, said))
         assert what == f"[Errno {number}] {said} in {hub_errors.HF_HUB_CACHE}"
         assert expected == "a cache that can be written to"
@@ -123,5 +137,7 @@ def test_a_folder_without_a_model_is_told(tmp_path):
 
 
 def test_an_id_that_is_not_in_the_cache_is_told_offline():
-    with pytest.raises(InputError, match="no model of this name in the cache, and hub access is off"):
+    with pytest.raises(
+        InputError, match="no model of this name in the cache, and hub access is off"
+    ):
         hub.load_tokenizer("nobody/no-such-model")

@@ -1,4 +1,6 @@
-"""Training examples of LLMs, id by id: which of them carry the loss, and what becomes of what is too long."""
+"""Training examples of LLMs, id by id: which of them carry the loss, and what becomes of what is
+too long.
+"""
 
 import copy
 
@@ -20,7 +22,9 @@ NOT = -100
 @pytest.fixture(scope="module")
 def letters() -> PreTrainedTokenizerFast:
     """A tokenizer of bytes, a piece each: the ids of a text can be written down by hand."""
-    vocabulary = {letter: index for index, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    vocabulary = {
+        letter: index for index, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))
+    }
     vocabulary |= {"<s>": 256, "</s>": 257}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -30,19 +34,32 @@ def letters() -> PreTrainedTokenizerFast:
 
 def examples(tokenizer, types, loss, max_length=10_000, style="names") -> Examples:
     verbalizer = Verbalizer(types, style)
-    return Examples(tokenizer, types, AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer), loss, max_length)
+    return Examples(
+        tokenizer,
+        types,
+        AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer),
+        loss,
+        max_length,
+    )
 
 
 def carrying(tokenizer, features) -> str:
     """The example with what carries no loss as dots."""
     shown = [
-        "." if label == NOT else "$" if label == tokenizer.eos_token_id else tokenizer.decode([label])
+        (
+            "."
+            if label == NOT
+            else "$"
+            if label == tokenizer.eos_token_id
+            else tokenizer.decode([label])
+        )
         for label in features["labels"]
     ]
     return "".join(shown)
 
 
-# Two types, X and Yz: O, B or I is decided at the first letter of a tag, the type at the third; the rest follows.
+# Two types, X and Yz: O, B or I is decided at the first letter of a tag, the type at the third; the
+# rest follows.
 SENTENCE = instance("s", "gene/B-X of/O rats/B-Yz old/I-Yz")
 
 
@@ -85,7 +102,9 @@ def test_a_tag_that_training_does_not_know_is_learned_as_outside(letters):
     assert [letters.decode([label]) for label in features["labels"] if label != NOT] == ["O"]
 
 
-@pytest.mark.parametrize(("style", "answer"), [("letters", "gene:A\nof:O\nrats:B\nold:b\n"), ("special_tokens", None)])
+@pytest.mark.parametrize(
+    ("style", "answer"), [("letters", "gene:A\nof:O\nrats:B\nold:b\n"), ("special_tokens", None)]
+)
 def test_tags_may_be_spelled_otherwise(letters, style, answer):
     tokenizer = copy.deepcopy(letters)
     verbalizer = Verbalizer(["X", "Yz"], style)
@@ -93,7 +112,9 @@ def test_tags_may_be_spelled_otherwise(letters, style, answer):
     features = examples(tokenizer, ["X", "Yz"], "tags", style=style).example(SENTENCE)
     decided = [label for label in features["labels"] if label != NOT]
     assert len(decided) == len(SENTENCE.tokens), "a tag is one piece"
-    text = tokenizer.decode(features["input_ids"], skip_special_tokens=True).rpartition("### Response:\n")[2]
+    text = tokenizer.decode(features["input_ids"], skip_special_tokens=True).rpartition(
+        "### Response:\n"
+    )[2]
     assert text == (answer or "gene:<B-X>\nof:<O>\nrats:<B-Yz>\nold:<I-Yz>\n")
     assert verbalizer.read(text) == "gene:B-X\nof:O\nrats:B-Yz\nold:I-Yz\n"
     assert [pieces[label] for label in decided] == SENTENCE.tags if pieces else True
@@ -101,15 +122,17 @@ def test_tags_may_be_spelled_otherwise(letters, style, answer):
 
 LONG = instance(
     "long",
-    "The/O first/O gene/B-X is/O here/O ./O A/O second/O one/B-X is/O there/O ./O And/O a/O third/O protein/B-X "
-    "complex/I-X ./O",
+    "The/O first/O gene/B-X is/O here/O ./O A/O second/O one/B-X is/O there/O ./O And/O a/O third/O"
+    " protein/B-X complex/I-X ./O",
 )
 
 
 def test_a_long_sentence_is_split_behind_full_stops_and_nothing_is_lost(letters):
     types = entity_types([LONG])
     make = examples(letters, types, "response")
-    two = instance("", "The/O first/O gene/B-X is/O here/O ./O A/O second/O one/B-X is/O there/O ./O")
+    two = instance(
+        "", "The/O first/O gene/B-X is/O here/O ./O A/O second/O one/B-X is/O there/O ./O"
+    )
     limit = len(make.example(two)["input_ids"])
     capped = examples(letters, types, "response", limit + 20)  # room for two words more
     made = capped([LONG, SENTENCE])
@@ -118,7 +141,9 @@ def test_a_long_sentence_is_split_behind_full_stops_and_nothing_is_lost(letters)
     assert capped.counts == Counts(examples=3, longest=limit, over_length=1, words_left_out=0)
 
 
-def test_without_full_stops_entities_are_not_cut_and_without_borders_they_go_on_as_a_beginning(letters):
+def test_without_full_stops_entities_are_not_cut_and_without_borders_they_go_on_as_a_beginning(
+    letters,
+):
     def parts(text, longest):
         make = examples(letters, ["X"], "response")
         whole = instance("s", text)
@@ -127,8 +152,15 @@ def test_without_full_stops_entities_are_not_cut_and_without_borders_they_go_on_
         texts = [letters.decode(part["input_ids"], skip_special_tokens=True) for part in made]
         return [text.rpartition("### Response:\n")[2].splitlines() for text in texts]
 
-    assert parts("aa/O bb/B-X cc/I-X dd/O", "bb/B-X cc/I-X") == [["aa:O"], ["bb:B-X", "cc:I-X"], ["dd:O"]]
-    assert parts("aa/B-X bb/I-X cc/I-X dd/I-X", "aa/B-X bb/I-X") == [["aa:B-X", "bb:I-X"], ["cc:B-X", "dd:I-X"]]
+    assert parts("aa/O bb/B-X cc/I-X dd/O", "bb/B-X cc/I-X") == [
+        ["aa:O"],
+        ["bb:B-X", "cc:I-X"],
+        ["dd:O"],
+    ]
+    assert parts("aa/B-X bb/I-X cc/I-X dd/I-X", "aa/B-X bb/I-X") == [
+        ["aa:B-X", "bb:I-X"],
+        ["cc:B-X", "dd:I-X"],
+    ]
 
 
 def test_a_word_that_fits_nowhere_is_left_out_and_counted(letters):

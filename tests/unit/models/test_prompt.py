@@ -11,18 +11,24 @@ from bioner.training.scratch import make_pretrained
 def tokenizer(tiny_llm, sentences, tmp_path_factory):
     entry = {
         **tiny_llm,
-        "source": {**tiny_llm["source"], "scratch": {**tiny_llm["source"]["scratch"], "copy_steps": 0}},
+        "source": {
+            **tiny_llm["source"],
+            "scratch": {**tiny_llm["source"]["scratch"], "copy_steps": 0},
+        },
     }
-    return load_tokenizer(make_pretrained(entry, sentences, 1, tmp_path_factory.mktemp("llm") / "model"))
+    return load_tokenizer(
+        make_pretrained(entry, sentences, 1, tmp_path_factory.mktemp("llm") / "model")
+    )
 
 
 def test_the_prompt_is_the_paper_s_template():
-    assert prompt_text(["IL-2", "gene", "."], ["DNA", "protein"]) == (
-        "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
-        "response that appropriately completes the request.\n\n### Instruction:\nYour task is to identify entities "
-        "within the text and apply the BIO labeling scheme. Use the following labels to categorize each entity: "
-        "DNA, protein.\n\n"
-        "### Input:\nIL-2 gene .\n\n### Response:\n"
+    assert (
+        prompt_text(["IL-2", "gene", "."], ["DNA", "protein"])
+        == "Below is an instruction that describes a task, paired with an input that provides"
+        " further context. Write a response that appropriately completes the request.\n\n###"
+        " Instruction:\nYour task is to identify entities within the text and apply the BIO"
+        " labeling scheme. Use the following labels to categorize each entity: DNA,"
+        " protein.\n\n### Input:\nIL-2 gene .\n\n### Response:\n"
     )
 
 
@@ -34,8 +40,12 @@ def test_ids_of_prompt_and_lines_are_the_ids_of_the_whole_text(tokenizer, senten
     types = ["Chemical", "Disease", "Gene"]
     for instance in sentences:
         lines = "".join(map(response_line, instance.tokens, instance.tags))
-        whole = tokenizer(prompt_text(instance.tokens, types) + lines, add_special_tokens=False)["input_ids"]
-        pieces = prompt_ids(tokenizer, instance.tokens, types) + response_ids(tokenizer, instance.tokens, instance.tags)
+        whole = tokenizer(prompt_text(instance.tokens, types) + lines, add_special_tokens=False)[
+            "input_ids"
+        ]
+        pieces = prompt_ids(tokenizer, instance.tokens, types) + response_ids(
+            tokenizer, instance.tokens, instance.tags
+        )
         assert pieces == [tokenizer.bos_token_id, *whole, tokenizer.eos_token_id]
 
 

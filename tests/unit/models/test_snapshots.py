@@ -31,7 +31,9 @@ FILES = {
 
 
 class Hub(BaseHTTPRequestHandler):
-    """The part of the hub's interface that a download asks for: files of OWNER/NAME; OWNER/gated is closed."""
+    """The part of the hub's interface that a download asks for: files of OWNER/NAME; OWNER/gated is
+    closed.
+    """
 
     def do_HEAD(self):
         self.answer(body=False)
@@ -48,15 +50,24 @@ class Hub(BaseHTTPRequestHandler):
         if "/gated" in path:
             return self.send(403, b"closed", {"X-Error-Code": "GatedRepo"}, body)
         if path.startswith("/api/models/OWNER/NAME/tree/"):
-            tree = [{"type": "file", "path": name, "size": len(text), "oid": "0"} for name, text in FILES.items()]
+            tree = [
+                {"type": "file", "path": name, "size": len(text), "oid": "0"}
+                for name, text in FILES.items()
+            ]
             return self.send(200, json.dumps(tree).encode(), {}, body)
         if path.startswith("/api/models/OWNER/NAME"):
             if path.endswith("/nowhere"):
                 return self.send(404, b"none", {"X-Error-Code": "RevisionNotFound"}, body)
             sha = COMMIT[::-1] if path.endswith(COMMIT[::-1]) else COMMIT
-            info = {"id": "OWNER/NAME", "sha": sha, "siblings": [{"rfilename": name} for name in FILES]}
+            info = {
+                "id": "OWNER/NAME",
+                "sha": sha,
+                "siblings": [{"rfilename": name} for name in FILES],
+            }
             return self.send(200, json.dumps(info).encode(), {}, body)
-        text = FILES.get(path.split(f"/{COMMIT}/")[-1].split(f"/{COMMIT[::-1]}/")[-1].split("/main/")[-1])
+        text = FILES.get(
+            path.split(f"/{COMMIT}/")[-1].split(f"/{COMMIT[::-1]}/")[-1].split("/main/")[-1]
+        )
         if not path.startswith("/OWNER/NAME/resolve/") or text is None:
             return self.send(404, b"none", {"X-Error-Code": "EntryNotFound"}, body)
         asked.append(path)
@@ -91,12 +102,27 @@ def hub():
 
 def snapshot(folder, hub, name="OWNER/NAME", revision="main", **environ):
     entry = json.dumps({"family": "encoder", "source": {"hub": name, "revision": revision}})
-    known = {"HF_ENDPOINT": hub, "HF_HOME": str(folder / "cache"), "HF_TOKEN": "hf_secret", "HF_HUB_DISABLE_XET": "1"}
+    known = {
+        "HF_ENDPOINT": hub,
+        "HF_HOME": str(folder / "cache"),
+        "HF_TOKEN": "hf_secret",
+        "HF_HUB_DISABLE_XET": "1",
+    }
     online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    command = [str(Path(sys.executable).parent / "bioner"), "download-model", "mine", "--entry", entry]
+    command = [
+        str(Path(sys.executable).parent / "bioner"),
+        "download-model",
+        "mine",
+        "--entry",
+        entry,
+    ]
     out = folder / "models/mine.json"
     return subprocess.run(
-        [*command, "--out", str(out)], capture_output=True, text=True, check=False, env=online | known | environ
+        [*command, "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=online | known | environ,
     ), out
 
 
@@ -140,7 +166,16 @@ def test_a_training_takes_no_other_model_s_commit(tmp_path):
     record.write_text('{"hub": "other/model", "revision": "main", "commit": "abc"}')
     entry = json.dumps({"family": "encoder", "source": {"hub": "OWNER/NAME"}})
     command = ["bioner", "train", "mine", "--entry", entry, "--seed", "1"]
-    paths = ["--dataset", "d", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--snapshot", str(record)]
+    paths = [
+        "--dataset",
+        "d",
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+        "--snapshot",
+        str(record),
+    ]
     done = forked.run([*command, *paths], tmp_path)
     assert done.returncode == 2
     assert "a snapshot of other/model; expected one of OWNER/NAME" in done.stderr
@@ -193,7 +228,9 @@ def test_no_connection(tmp_path):
     assert "Check network, proxy (HTTPS_PROXY)" in done.stderr
 
 
-@pytest.mark.parametrize(("name", "found"), [("", "no source.hub"), (".", "a local folder in source.hub (.)")])
+@pytest.mark.parametrize(
+    ("name", "found"), [("", "no source.hub"), (".", "a local folder in source.hub (.)")]
+)
 def test_what_is_not_the_hub_s_needs_no_snapshot(tmp_path, hub, name, found):
     done, out = snapshot(tmp_path, hub, name)
     refused(done, out, f"mine: found {found}; expected a model of the hub. It needs no snapshot.")
@@ -216,8 +253,14 @@ def test_safetensors_are_preferred_and_other_formats_left_alone():
     assert needed_weights(["pytorch_model.bin", "rust_model.ot"]) == ["pytorch_model.bin"]
 
 
-@pytest.mark.parametrize("index", ['{"weight_map": {"a', "{}", "[]", '{"weight_map": {"a": 1}}', '{"weight_map": []}'])
+@pytest.mark.parametrize(
+    "index", ['{"weight_map": {"a', "{}", "[]", '{"weight_map": {"a": 1}}', '{"weight_map": []}']
+)
 def test_a_broken_index_is_told(tmp_path, index):
-    for name, text in {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors.index.json": index}.items():
+    for name, text in {
+        "config.json": "{}",
+        "tokenizer.json": "{}",
+        "model.safetensors.index.json": index,
+    }.items():
         (tmp_path / name).write_text(text)
     assert "index" in (find_problem(tmp_path) or "")

@@ -18,9 +18,24 @@ from bioner.ops.profile import SETTINGS, TEMPLATE, check_option, defaults_of, pr
 from bioner.ops.slurm.site import site_of
 
 GIVEN = {
-    **{"slurm_partition": "short,long", "gpu_partition": "a100", "gpu_type": "a100_80gb.1g", "gpu_request": "gpus"},
-    **{"slurm_account": "group-7", "qos": "normal", "gpu_qos": "gpu@night", "constraint": "(ib|eth)*2&ssd"},
-    **{"gpu_constraint": "[rack1|rack2]", "max_runtime": "1440", "max_mem_mb": "256000", "jobs": "8"},
+    **{
+        "slurm_partition": "short,long",
+        "gpu_partition": "a100",
+        "gpu_type": "a100_80gb.1g",
+        "gpu_request": "gpus",
+    },
+    **{
+        "slurm_account": "group-7",
+        "qos": "normal",
+        "gpu_qos": "gpu@night",
+        "constraint": "(ib|eth)*2&ssd",
+    },
+    **{
+        "gpu_constraint": "[rack1|rack2]",
+        "max_runtime": "1440",
+        "max_mem_mb": "256000",
+        "jobs": "8",
+    },
     **{"slurm-status-command": "sacct"},
 }
 
@@ -28,7 +43,11 @@ GIVEN = {
 def run(*arguments: str):
     """The command without a terminal."""
     result = CliRunner().invoke(app, ["profile", *arguments])
-    return result if result.exception is None or isinstance(result.exception, SystemExit) else result.exception
+    return (
+        result
+        if result.exception is None or isinstance(result.exception, SystemExit)
+        else result.exception
+    )
 
 
 def as_snakemake_reads(file: Path) -> dict[str, object]:
@@ -36,7 +55,14 @@ def as_snakemake_reads(file: Path) -> dict[str, object]:
     with file.open(encoding="utf-8") as stream:
         expressions = ProfileConfigFileParser().parse(stream)["default-resources"]
     parsed = Resources.parse(expressions, allow_expressions=True)
-    job = {"wildcards": None, "input": [], "attempt": 1, "threads": 1, "rulename": "train", "async_run": None}
+    job = {
+        "wildcards": None,
+        "input": [],
+        "attempt": 1,
+        "threads": 1,
+        "rulename": "train",
+        "async_run": None,
+    }
     return {
         name: resource.evaluate(**job).value if resource.is_evaluable() else resource.value
         for name, resource in parsed.items()
@@ -56,7 +82,8 @@ def test_everything_given_comes_back_from_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["min", "any", "1-2", "10", "1e5", "0x10", "yes", "null", "None", "input", "exists", "is"]
+    "name",
+    ["min", "any", "1-2", "10", "1e5", "0x10", "yes", "null", "None", "input", "exists", "is"],
 )
 def test_names_that_yaml_or_snakemake_would_take_for_something_else(tmp_path, name):
     file = tmp_path / "config.yaml"
@@ -68,7 +95,9 @@ def test_names_that_yaml_or_snakemake_would_take_for_something_else(tmp_path, na
 
 
 def test_every_comment_stays_and_nothing_else_changes():
-    old, new = (text.splitlines() for text in (TEMPLATE.read_text(encoding="utf-8"), profile_text(GIVEN)))
+    old, new = (
+        text.splitlines() for text in (TEMPLATE.read_text(encoding="utf-8"), profile_text(GIVEN))
+    )
     assert len(old) == len(new)
     for before, after in zip(old, new, strict=True):
         key = after.split(":")[0].strip()
@@ -80,7 +109,9 @@ def test_every_comment_stays_and_nothing_else_changes():
     assert {line.split(":")[0].strip() for line in set(new) - set(old)} == set(SETTINGS)
 
 
-def test_nothing_given_is_the_profile_itself_and_what_is_not_given_stays_behind_its_comment_sign(tmp_path):
+def test_nothing_given_is_the_profile_itself_and_what_is_not_given_stays_behind_its_comment_sign(
+    tmp_path,
+):
     assert profile_text({}) == TEMPLATE.read_text(encoding="utf-8")
     assert profile_text(defaults_of()) == profile_text({})
     assert "  # slurm_account: my_account\n" in profile_text({"qos": "low"})
@@ -95,8 +126,13 @@ def test_nothing_given_is_the_profile_itself_and_what_is_not_given_stays_behind_
             for bad in ("", " ", "a b", "a'b", 'a"b', "a\nb", "-x", "$HOME")
         ),
         *(("max_runtime", bad) for bad in ("0", "-1", "1.5", "２", "2 days")),
-        *(("gpu_type", bad) for bad in ("a100-sxm4-80gb", "h100:2", "a100,h100")),  # the executor plugin refuses them
-        *(("slurm_partition", bad) for bad in ("a,,b", "a,", "~a", "a{b}", "a\\b", "a`b`", "a;b", "a#b")),
+        *(
+            ("gpu_type", bad) for bad in ("a100-sxm4-80gb", "h100:2", "a100,h100")
+        ),  # the executor plugin refuses them
+        *(
+            ("slurm_partition", bad)
+            for bad in ("a,,b", "a,", "~a", "a{b}", "a\\b", "a`b`", "a;b", "a#b")
+        ),
         ("gpu_request", "gpu"),
         ("slurm-status-command", "squeue,sacct"),
     ],
@@ -140,7 +176,11 @@ def test_a_profile_that_is_there_stays_unless_forced_and_the_one_it_is_made_from
 @pytest.mark.parametrize("option", ["--jobs", "--max-runtime", "--max-mem-mb"])
 def test_a_number_out_of_range_is_told_with_the_range(tmp_path, option, number):
     said = str(run(str(tmp_path / "site"), option, number))
-    assert said == f"{option}: found '{number}'; expected a whole number from 1 to 999999999. Correct the value."
+    assert (
+        said
+        == f"{option}: found '{number}'; expected a whole number from 1 to 999999999. Correct the"
+        " value."
+    )
     assert not (tmp_path / "site").exists()
     for bound in ("1", "999999999"):
         assert run(str(tmp_path / bound), option, bound).exit_code == 0
@@ -150,7 +190,10 @@ def test_a_number_out_of_range_is_told_with_the_range(tmp_path, option, number):
 def test_no_name_is_not_taken_for_this_folder(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     said = str(run(name, "--gpu-partition", "a100"))
-    assert said == f"DIR: found {name!r}; expected the folder of the profile. Name one, such as profiles/site."
+    assert (
+        said == f"DIR: found {name!r}; expected the folder of the profile. Name one, such as"
+        " profiles/site."
+    )
     assert list(tmp_path.iterdir()) == []
     assert run(".", "--gpu-partition", "a100").exit_code == 0, "who means it says so"
     assert (tmp_path / "config.yaml").is_file()
@@ -158,18 +201,35 @@ def test_no_name_is_not_taken_for_this_folder(tmp_path, monkeypatch, name):
 
 def test_a_profile_without_its_keys_is_refused(tmp_path):
     file = tmp_path / "config.yaml"
-    for text in ("executor: slurm\n", TEMPLATE.read_text(encoding="utf-8").replace("gpu_type", "gpu_kind")):
+    for text in (
+        "executor: slurm\n",
+        TEMPLATE.read_text(encoding="utf-8").replace("gpu_type", "gpu_kind"),
+    ):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match="expected the keys that a site changes"):
             profile_text({"gpu_type": "a100"}, file)
 
 
 def test_on_a_terminal_the_rest_is_asked_and_nonsense_asked_again(tmp_path):
-    given = ("--qos", "low", "--gpu-qos", "high", "--constraint", "ib", "--gpu-constraint", "nvlink", "--jobs", "9")
+    given = (
+        "--qos",
+        "low",
+        "--gpu-qos",
+        "high",
+        "--constraint",
+        "ib",
+        "--gpu-constraint",
+        "nvlink",
+        "--jobs",
+        "9",
+    )
     ours, theirs = pty.openpty()
     command = [Path(sys.executable).parent / "bioner", "profile", tmp_path / "site", *given]
-    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as asked:
-        # cpu partition, gpu partition, type, request (wrong, right), account, time, memory, status command
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as asked:
+        # cpu partition, gpu partition, type, request (wrong, right), account, time, memory, status
+        # command
         os.write(ours, b"thin\nfat\n\nboth\ngpus\n\n\n64000\n\n")
         try:
             said = asked.communicate(timeout=300)[0]
@@ -180,6 +240,14 @@ def test_on_a_terminal_the_rest_is_asked_and_nonsense_asked_again(tmp_path):
     assert asked.returncode == 0, said
     assert "found 'both'; expected gres or gpus" in said
     read = as_snakemake_reads(tmp_path / "site" / "config.yaml")
-    assert (read["slurm_partition"], read["gpu_partition"], read["gpu_request"]) == ("thin", "fat", "gpus")
-    assert (read["gpu_type"], read["max_mem_mb"], read["qos"]) == (defaults_of()["gpu_type"], 64000, "low")
+    assert (read["slurm_partition"], read["gpu_partition"], read["gpu_request"]) == (
+        "thin",
+        "fat",
+        "gpus",
+    )
+    assert (read["gpu_type"], read["max_mem_mb"], read["qos"]) == (
+        defaults_of()["gpu_type"],
+        64000,
+        "low",
+    )
     assert "slurm_account" not in read

@@ -42,15 +42,24 @@ def hold(count: int, seed: int) -> None:
         method = "paper" if number % 5 == 0 else "robust"
         told = f"seed {seed}, output {number}: {instance.tokens} {text!r}"
         try:
-            prediction, alignment = realign(instance, Generated(instance.id, text, 1, True), LEGAL, method)
+            prediction, alignment = realign(
+                instance, Generated(instance.id, text, 1, True), LEGAL, method
+            )
         except Exception as error:
             raise AssertionError(told) from error
         assert len(prediction.tags) == len(instance.tokens), told
         assert violation(prediction.tags) is None, told
         assert set(prediction.tags) <= LEGAL, told
-        assert alignment.exact + alignment.substituted + alignment.dropped == len(instance.tokens), told
+        assert alignment.exact + alignment.substituted + alignment.dropped == len(
+            instance.tokens
+        ), told
         assert 0 <= alignment.added <= alignment.output_tokens, told
-        assert 0 <= alignment.reachable_entities <= alignment.gold_entities == len(spans(instance.tags)), told
+        assert (
+            0
+            <= alignment.reachable_entities
+            <= alignment.gold_entities
+            == len(spans(instance.tags))
+        ), told
 
 
 def test_mangled_answers():
@@ -64,7 +73,9 @@ def test_mangled_answers_at_length():
 
 @pytest.mark.parametrize("rate", [0.0, 0.03, 0.1])
 def test_a_perfect_model_s_answer_gives_what_alignment_says_is_reachable(rate):
-    """Without lines that stand for several tokens, tags by the gold give exactly the entities counted as reachable."""
+    """Without lines that stand for several tokens, tags by the gold give exactly the entities
+    counted as reachable.
+    """
     draw = random.Random(SEED)
     for number in range(300):
         instance = made_up(draw, number)
@@ -73,7 +84,8 @@ def test_a_perfect_model_s_answer_gives_what_alignment_says_is_reachable(rate):
         found = set(spans(prediction.tags)) & set(spans(instance.tags))
         if rate == 0:
             assert len(found) == alignment.reachable_entities == alignment.gold_entities
-        # The corruption's own tags can differ from the pushed ones only where matching took another of equal tokens.
+        # The corruption's own tags can differ from the pushed ones only where matching took another
+        # of equal tokens.
         assert abs(len(found) - alignment.reachable_entities) <= 2, (SEED, number)
 
 
@@ -87,7 +99,8 @@ def test_an_answer_said_again_otherwise_changes_little(rate):
         text = corrupted(instance.tokens, instance.tags, rate, draw)
         again = "".join(line.rpartition(":")[0] + ":O\n" for line in text.splitlines())
         alone, repeated = (
-            realign(instance, Generated(instance.id, said, 1, True), LEGAL)[0].tags for said in (text, text + again)
+            realign(instance, Generated(instance.id, said, 1, True), LEGAL)[0].tags
+            for said in (text, text + again)
         )
         gold = set(spans(instance.tags))
         once, twice = once + len(gold & set(spans(alone))), twice + len(gold & set(spans(repeated)))
@@ -97,7 +110,13 @@ def test_an_answer_said_again_otherwise_changes_little(rate):
 def test_long_lines_take_no_longer_than_their_length():
     def seconds(count: int) -> float:
         start = time.process_time()
-        for text in ("the : " * count + "x", "a: " * count + ":", " " * count + ":", ":" * count, "a:O " * count):
+        for text in (
+            "the : " * count + "x",
+            "a: " * count + ":",
+            " " * count + ":",
+            ":" * count,
+            "a:O " * count,
+        ):
             parse_answers(text)
         return time.process_time() - start
 

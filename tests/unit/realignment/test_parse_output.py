@@ -1,4 +1,6 @@
-"""Lines of an answer: tokens may hold colons, tags stand behind the last one, and other lines are none."""
+"""Lines of an answer: tokens may hold colons, tags stand behind the last one, and other lines are
+none.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""Whatever a model wrote, realignment gives exactly one valid tag a gold token, and counts what it took."""
+"""Whatever a model wrote, realignment gives exactly one valid tag a gold token, and counts what it
+took.
+"""
 
 from dataclasses import asdict
 
@@ -15,7 +17,9 @@ from bioner.realignment.matching import plain
 from bioner.realignment.realign import ALIGNMENT, read_orphans, realign, realign_all
 from tests.conftest import instance
 
-GOLD = instance("s1", "Oral/O aspirin/B-Chemical caused/O acute/B-Disease renal/I-Disease failure/I-Disease ./O")
+GOLD = instance(
+    "s1", "Oral/O aspirin/B-Chemical caused/O acute/B-Disease renal/I-Disease failure/I-Disease ./O"
+)
 LEGAL = frozenset(tag_set(["Chemical", "Disease"]))
 FAITHFUL = [f"{token}:{tag}" for token, tag in zip(GOLD.tokens, GOLD.tags, strict=True)]
 
@@ -31,7 +35,12 @@ def lines_of(tokens, tags) -> list[str]:
 def test_a_faithful_answer_gives_its_tags():
     prediction, alignment = realign(GOLD, written(*lines_of(GOLD.tokens, GOLD.tags)), LEGAL)
     assert prediction.tags == GOLD.tags
-    assert (alignment.exact, alignment.substituted, alignment.dropped, alignment.added) == (7, 0, 0, 0)
+    assert (alignment.exact, alignment.substituted, alignment.dropped, alignment.added) == (
+        7,
+        0,
+        0,
+        0,
+    )
     assert not alignment.truncated
 
 
@@ -49,7 +58,11 @@ def test_a_respelled_token_keeps_its_tag_with_robust_and_loses_it_with_paper():
     assert robust.tags == GOLD.tags
     assert alignment.substituted == 1
     assert paper.tags == ["O", "O", *GOLD.tags[2:]]
-    assert (paper_alignment.substituted, paper_alignment.dropped, paper_alignment.added) == (0, 1, 1)
+    assert (paper_alignment.substituted, paper_alignment.dropped, paper_alignment.added) == (
+        0,
+        1,
+        1,
+    )
 
 
 def test_an_added_token_shifts_nothing():
@@ -76,7 +89,9 @@ def test_an_inside_that_continues_nothing_begins_an_entity_and_is_counted():
 def test_orphans_are_read_from_where_realignment_wrote_them(tmp_path):
     first = written("Oral:O", "aspirin:I-Chemical", "caused:O", "acute:I-Disease", *FAITHFUL[4:])
     second = Generated("s2", "No:O\ngout:B-Disease\n", 9, True)
-    predictions, alignments = realign_all([GOLD, instance("s2", "No/O gout/B-Disease")], [first, second], LEGAL)
+    predictions, alignments = realign_all(
+        [GOLD, instance("s2", "No/O gout/B-Disease")], [first, second], LEGAL
+    )
     path = tmp_path / "alignment.csv"
     write_table(path, pl.DataFrame(list(map(asdict, alignments)), schema=ALIGNMENT))
     assert read_orphans(path, predictions) == {"s1": [1, 3], "s2": []}
@@ -101,31 +116,91 @@ def test_a_word_without_subwords_is_outside_and_counted_as_dropped():
     assert alignment.dropped == 1
 
 
-# What robust realignment makes of an answer, line by line: the tags it should end with, and how many gold tokens count
-# as exact, substituted and dropped, and how many written ones as added.
+# What robust realignment makes of an answer, line by line: the tags it should end with, and how
+# many gold tokens count as exact, substituted and dropped, and how many written ones as added.
 WRITTEN = {
     "case": (["ORAL:O", "Aspirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (5, 2, 0, 0)),
     "escaped": ([r"\u004fral:O", r"\x61spirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (5, 2, 0, 0)),
-    "split": (["Oral:O", "asp:B-Chemical", "irin:I-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
-    "split, then one replaced": (["Or:O", "al:O", "med:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (5, 2, 0, 0)),
-    "half of its letters": (["Oral:O", "asks:B-Chemical", "xyz:O", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 1)),
+    "split": (
+        ["Oral:O", "asp:B-Chemical", "irin:I-Chemical", *FAITHFUL[2:]],
+        GOLD.tags,
+        (6, 1, 0, 0),
+    ),
+    "split, then one replaced": (
+        ["Or:O", "al:O", "med:B-Chemical", *FAITHFUL[2:]],
+        GOLD.tags,
+        (5, 2, 0, 0),
+    ),
+    "half of its letters": (
+        ["Oral:O", "asks:B-Chemical", "xyz:O", *FAITHFUL[2:]],
+        GOLD.tags,
+        (6, 1, 0, 1),
+    ),
     "merged": ([*FAITHFUL[:4], "renalfailure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
-    "merged, beginning": ([*FAITHFUL[:3], "acuterenal:B-Disease", "failure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
-    "merged with a blank": ([*FAITHFUL[:4], "renal failure:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
+    "merged, beginning": (
+        [*FAITHFUL[:3], "acuterenal:B-Disease", "failure:I-Disease", ".:O"],
+        GOLD.tags,
+        (5, 2, 0, 0),
+    ),
+    "merged with a blank": (
+        [*FAITHFUL[:4], "renal failure:I-Disease", ".:O"],
+        GOLD.tags,
+        (5, 2, 0, 0),
+    ),
     "replaced": (["Oral:O", "ASA:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
-    "two replaced": ([*FAITHFUL[:4], "kidney:I-Disease", "collapse:I-Disease", ".:O"], GOLD.tags, (5, 2, 0, 0)),
-    "repeated": ([*FAITHFUL[:2], "aspirin:B-Chemical", "aspirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (7, 0, 0, 2)),
+    "two replaced": (
+        [*FAITHFUL[:4], "kidney:I-Disease", "collapse:I-Disease", ".:O"],
+        GOLD.tags,
+        (5, 2, 0, 0),
+    ),
+    "repeated": (
+        [*FAITHFUL[:2], "aspirin:B-Chemical", "aspirin:B-Chemical", *FAITHFUL[2:]],
+        GOLD.tags,
+        (7, 0, 0, 2),
+    ),
     "left out inside": ([*FAITHFUL[:4], *FAITHFUL[5:]], GOLD.tags, (6, 0, 1, 0)),
     "left out at the beginning": ([*FAITHFUL[:3], *FAITHFUL[4:]], GOLD.tags, (6, 0, 1, 0)),
-    "two left out": ([*FAITHFUL[:3], *FAITHFUL[5:]], [*GOLD.tags[:3], "O", "O", "B-Disease", "O"], (5, 0, 2, 0)),
-    "left out, nothing goes on": ([FAITHFUL[0], *FAITHFUL[2:]], ["O", "O", *GOLD.tags[2:]], (6, 0, 1, 0)),
-    "garbage before": (["Sure! Here are the labels:", "", "```", *FAITHFUL], GOLD.tags, (7, 0, 0, 1)),
-    "garbage behind": ([*FAITHFUL, "```", "Note: aspirin:B-Disease is one"], GOLD.tags, (7, 0, 0, 1)),
-    "two answers, the first counts": ([*FAITHFUL, *(f"{token}:O" for token in GOLD.tokens)], GOLD.tags, (7, 0, 0, 7)),
-    "two answers set apart": ([*FAITHFUL, "### Response:", *(f"{t}:O" for t in GOLD.tokens)], GOLD.tags, (7, 0, 0, 8)),
-    "an answer broken off, then a whole one": ([*FAITHFUL[:3], "Again:", *FAITHFUL], GOLD.tags, (7, 0, 0, 4)),
+    "two left out": (
+        [*FAITHFUL[:3], *FAITHFUL[5:]],
+        [*GOLD.tags[:3], "O", "O", "B-Disease", "O"],
+        (5, 0, 2, 0),
+    ),
+    "left out, nothing goes on": (
+        [FAITHFUL[0], *FAITHFUL[2:]],
+        ["O", "O", *GOLD.tags[2:]],
+        (6, 0, 1, 0),
+    ),
+    "garbage before": (
+        ["Sure! Here are the labels:", "", "```", *FAITHFUL],
+        GOLD.tags,
+        (7, 0, 0, 1),
+    ),
+    "garbage behind": (
+        [*FAITHFUL, "```", "Note: aspirin:B-Disease is one"],
+        GOLD.tags,
+        (7, 0, 0, 1),
+    ),
+    "two answers, the first counts": (
+        [*FAITHFUL, *(f"{token}:O" for token in GOLD.tokens)],
+        GOLD.tags,
+        (7, 0, 0, 7),
+    ),
+    "two answers set apart": (
+        [*FAITHFUL, "### Response:", *(f"{t}:O" for t in GOLD.tokens)],
+        GOLD.tags,
+        (7, 0, 0, 8),
+    ),
+    "an answer broken off, then a whole one": (
+        [*FAITHFUL[:3], "Again:", *FAITHFUL],
+        GOLD.tags,
+        (7, 0, 0, 4),
+    ),
     "a line for all": ([" ".join(FAITHFUL)], GOLD.tags, (7, 0, 0, 0)),
-    "blanks around the colon": ([line.replace(":", " : ") for line in FAITHFUL], GOLD.tags, (7, 0, 0, 0)),
+    "blanks around the colon": (
+        [line.replace(":", " : ") for line in FAITHFUL],
+        GOLD.tags,
+        (7, 0, 0, 0),
+    ),
     "two answers, the first slightly wrong": (
         ["Orl:O", *FAITHFUL[1:], *(f"{token}:O" for token in GOLD.tokens)],
         GOLD.tags,
@@ -136,14 +211,26 @@ WRITTEN = {
         GOLD.tags,
         (6, 0, 1, 6),
     ),
-    "a remark behind a tag": (["Oral:O", "aspirin:B-Chemical (a drug)", *FAITHFUL[2:]], GOLD.tags, (7, 0, 0, 0)),
+    "a remark behind a tag": (
+        ["Oral:O", "aspirin:B-Chemical (a drug)", *FAITHFUL[2:]],
+        GOLD.tags,
+        (7, 0, 0, 0),
+    ),
     "two for one that share nothing": (
         ["Oral:O", "foo:B-Disease", "bar:O", *FAITHFUL[2:]],
         ["O", "O", *GOLD.tags[2:]],
         (6, 0, 1, 2),
     ),
-    "half a surrogate, escaped": (["Oral:O", r"\ud800:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
-    "split, the larger piece decides": (["Oral:O", "a:O", "spirin:B-Chemical", *FAITHFUL[2:]], GOLD.tags, (6, 1, 0, 0)),
+    "half a surrogate, escaped": (
+        ["Oral:O", r"\ud800:B-Chemical", *FAITHFUL[2:]],
+        GOLD.tags,
+        (6, 1, 0, 0),
+    ),
+    "split, the larger piece decides": (
+        ["Oral:O", "a:O", "spirin:B-Chemical", *FAITHFUL[2:]],
+        GOLD.tags,
+        (6, 1, 0, 0),
+    ),
     "nothing": ([], ["O"] * 7, (0, 0, 7, 0)),
     "illegal": (["Oral:MAYBE", *FAITHFUL[1:]], GOLD.tags, (7, 0, 0, 0)),
 }
@@ -177,9 +264,13 @@ def test_spellings_that_are_one_token(token, same):
 
 
 def test_the_paper_s_matching_finds_words_however_often_a_long_sentence_has_them():
-    """difflib treats frequent elements as junk in sequences of 200 or more, unless autojunk is off."""
+    """difflib treats frequent elements as junk in sequences of 200 or more, unless autojunk is
+    off.
+    """
     gold = instance("s1", "a/B-Disease t " * 110)
-    prediction, alignment = realign(gold, written(*lines_of(gold.tokens[1:], gold.tags[1:])), LEGAL, "paper")
+    prediction, alignment = realign(
+        gold, written(*lines_of(gold.tokens[1:], gold.tags[1:])), LEGAL, "paper"
+    )
     assert (prediction.tags, alignment.exact) == (["O", *gold.tags[1:]], 219)
 
 
@@ -194,7 +285,9 @@ def test_what_nobody_wrote_is_not_counted():
     alignment = realign(gold, Generated("s1", "V2:I-\n", 1, True), LEGAL)[1]
     assert (alignment.illegal_tags, alignment.output_tokens) == (1, 1)
     left_out = written(*FAITHFUL[:3], *FAITHFUL[4:])
-    assert realign(GOLD, left_out, LEGAL)[1].orphan_tags == 0, "the token left out begins what goes on"
+    assert realign(GOLD, left_out, LEGAL)[1].orphan_tags == 0, (
+        "the token left out begins what goes on"
+    )
 
 
 def test_reachable_entities_are_those_a_perfect_model_would_still_find():
@@ -228,7 +321,13 @@ def test_any_text_gives_valid_tags_of_the_gold_length(text, method):
     assert 0 <= alignment.reachable_entities <= alignment.gold_entities == 2
 
 
-@given(st.lists(st.tuples(st.sampled_from([*GOLD.tokens, "x", ":"]), st.sampled_from([*sorted(LEGAL), "?", ""]))))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*GOLD.tokens, "x", ":"]), st.sampled_from([*sorted(LEGAL), "?", ""])
+        )
+    )
+)
 def test_any_lines_give_valid_tags_of_the_gold_length(pairs):
     prediction, _ = realign(GOLD, written(*(f"{token}:{tag}" for token, tag in pairs)), LEGAL)
     assert len(prediction.tags) == len(GOLD.tokens)
@@ -255,7 +354,10 @@ def test_raw_outputs_come_back_as_written(tmp_path):
         ([Tagged("s1", [7], ["O"])], "word index 7"),
         ([Tagged("s1", [0, 1], ["O"])], "2 word indices and 1 tags"),
         ([Generated("s1", "", -1, True)], "new_tokens -1"),
-        ([Generated("s1", "", 1, True, confidence=[1.0] * 6)], "other confidence or margin; expected 7 numbers"),
+        (
+            [Generated("s1", "", 1, True, confidence=[1.0] * 6)],
+            "other confidence or margin; expected 7 numbers",
+        ),
         ([Generated("s1", "", 1, True, confidence=[1.5] * 7)], "other confidence or margin"),
     ],
 )

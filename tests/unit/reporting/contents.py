@@ -36,13 +36,18 @@ TOY = [
     instance("t3", "No/O entity/O here/O"),
     instance("t4", "gout/B-Disease"),
 ]
-MINE = [instance(f"m{number}", f"word{number} gout/B-Disease fever/B-Disease") for number in range(120)]
+MINE = [
+    instance(f"m{number}", f"word{number} gout/B-Disease fever/B-Disease") for number in range(120)
+]
 CLOSED = [instance("secret-1", "unspeakable/B-Disease words/O")]
 
 
 def predicted(instances: list[Instance], tags: dict[str, str]) -> list[Prediction]:
     """The gold, with other tags for some instances."""
-    return [Prediction(item.id, tags[item.id].split() if item.id in tags else item.tags) for item in instances]
+    return [
+        Prediction(item.id, tags[item.id].split() if item.id in tags else item.tags)
+        for item in instances
+    ]
 
 
 PREDICTIONS = {
@@ -73,7 +78,10 @@ PREDICTIONS = {
     "mine": (MINE, {ENCODER: predicted(MINE, {item.id: "O B-Disease O" for item in MINE})}),
     "closed": (
         CLOSED,
-        {ENCODER: predicted(CLOSED, {"secret-1": "O O"}), LLM: predicted(CLOSED, {"secret-1": "O B-Disease"})},
+        {
+            ENCODER: predicted(CLOSED, {"secret-1": "O O"}),
+            LLM: predicted(CLOSED, {"secret-1": "O B-Disease"}),
+        },
     ),
 }
 TRAIN = mentions([instance("x", "gout/B-Disease aspirin/B-Chemical")])
@@ -119,7 +127,11 @@ def content(**changes) -> Content:
     ]
     whole = Content(
         tables={"table3_strict": TABLE, "cost": pl.DataFrame(schema={"dataset": pl.String})},
-        titles={"table3_strict": "Table III. Strict; overall", "cost": "Cost", "errors": "Errors by kind"},
+        titles={
+            "table3_strict": "Table III. Strict; overall",
+            "cost": "Cost",
+            "errors": "Errors by kind",
+        },
         missing=pl.DataFrame(missing, schema=MISSING, orient="row"),
         notes=[(HOSTILE[0], HOSTILE[1])],
         failed={HOSTILE[0]: "logs/a.log"},

@@ -14,9 +14,14 @@ LENGTHS = ("all", "1", "2", "3+")
 
 
 def strict() -> pl.DataFrame:
-    """Table III: the paper's F1, 1 more for constrained decoding, intervals of 2 on either side, and the controls."""
+    """Table III: the paper's F1, 1 more for constrained decoding, intervals of 2 on either side,
+    and the controls.
+    """
     paper = pl.read_csv(PAPER / "table3_strict.csv")
-    published = {(row["dataset"], row["model"], row["length"]): row["f1"] for row in paper.iter_rows(named=True)}
+    published = {
+        (row["dataset"], row["model"], row["length"]): row["f1"]
+        for row in paper.iter_rows(named=True)
+    }
     rows = []
     for dataset in DATASETS:
         for model in (*CONTROLS, *ENCODERS, *LLMS):
@@ -29,7 +34,12 @@ def strict() -> pl.DataFrame:
 
 
 def score(
-    dataset: str, model: str, decoding: str, length: str, f1: float | None, paper: float | None = None
+    dataset: str,
+    model: str,
+    decoding: str,
+    length: str,
+    f1: float | None,
+    paper: float | None = None,
 ) -> dict[str, object]:
     """A row of Table III with the columns that figures look at."""
     return {
@@ -42,7 +52,9 @@ def score(
         "f1_ci_low": None if f1 is None else f1 - 2,
         "f1_ci_high": None if f1 is None else f1 + 2,
         "paper_f1": paper,
-        "f1_difference": None if paper is None or f1 is None or dataset == "ChemProt" else f1 - paper,
+        "f1_difference": None
+        if paper is None or f1 is None or dataset == "ChemProt"
+        else f1 - paper,
     }
 
 
@@ -53,7 +65,9 @@ def relaxed() -> pl.DataFrame:
 
 
 def time() -> pl.DataFrame:
-    """Table IV: at batch 1 and, four times as fast, at batch 32; an LLM is fifty times as slow as an encoder."""
+    """Table IV: at batch 1 and, four times as fast, at batch 32; an LLM is fifty times as slow as
+    an encoder.
+    """
     return pl.DataFrame(
         [
             {
@@ -63,7 +77,9 @@ def time() -> pl.DataFrame:
                 "batch": batch,
                 "precision": "bf16",
                 "hardware": "a GPU",
-                "seconds_per_sample": (number + 1) * (0.01 if decoding == "direct" else 0.5) / (4 if batch > 1 else 1),
+                "seconds_per_sample": (number + 1)
+                * (0.01 if decoding == "direct" else 0.5)
+                / (4 if batch > 1 else 1),
             }
             for dataset in DATASETS
             for number, model in enumerate((*ENCODERS, *LLMS))
@@ -73,8 +89,12 @@ def time() -> pl.DataFrame:
     )
 
 
-def difference(family: str, dataset: str, llm: str, encoder: str, value: float, **other: object) -> dict[str, object]:
-    """A row of significance.csv with the columns that figures look at: LLM minus encoder, 2 on either side."""
+def difference(
+    family: str, dataset: str, llm: str, encoder: str, value: float, **other: object
+) -> dict[str, object]:
+    """A row of significance.csv with the columns that figures look at: LLM minus encoder, 2 on
+    either side.
+    """
     row: dict[str, object] = {
         "family": family,
         "dataset": dataset,
@@ -98,12 +118,21 @@ def significance() -> pl.DataFrame:
     for number, dataset in enumerate(DATASETS):
         pair = dataset, "mistral-7b", "deberta-v3-large", float(number)
         rows += [difference("primary", *pair), difference("primary", *pair, stratum="3+")]
-        rows += [difference("length claim", *pair, stratum="3+ - 1", measure=measure) for measure in ("f1", "recall")]
+        rows += [
+            difference("length claim", *pair, stratum="3+ - 1", measure=measure)
+            for measure in ("f1", "recall")
+        ]
         for encoder in ENCODERS:
             for llm in LLMS:
-                turned = {"baseline_model": llm, "baseline_decoding": "constrained", "decoding": "direct"}
+                turned = {
+                    "baseline_model": llm,
+                    "baseline_decoding": "constrained",
+                    "decoding": "direct",
+                }
                 rows.append(difference("exploratory", dataset, encoder, "", 3.0, **turned))
-                rows.append(difference("exploratory", dataset, encoder, "", 3.0, **turned, measure="recall"))
+                rows.append(
+                    difference("exploratory", dataset, encoder, "", 3.0, **turned, measure="recall")
+                )
     return pl.DataFrame(rows)
 
 

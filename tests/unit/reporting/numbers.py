@@ -12,9 +12,25 @@ CELL = {"scorer": "paper", "label": "all"}
 ENDS = {"": 0, "_ci_low": -1, "_ci_high": 1}
 
 
-def scored(dataset="BC5CDR", model="bert-large-cased", decoding="direct", stratum="all", scheme="strict", f1=(87.0,)):
-    """Rows of a score table, a ratio per seed, all three the same, with an interval of one point on both sides."""
-    whose = {"dataset": dataset, "model": model, "decoding": decoding, "scheme": scheme, "stratum": stratum, **CELL}
+def scored(
+    dataset="BC5CDR",
+    model="bert-large-cased",
+    decoding="direct",
+    stratum="all",
+    scheme="strict",
+    f1=(87.0,),
+):
+    """Rows of a score table, a ratio per seed, all three the same, with an interval of one point on
+    both sides.
+    """
+    whose = {
+        "dataset": dataset,
+        "model": model,
+        "decoding": decoding,
+        "scheme": scheme,
+        "stratum": stratum,
+        **CELL,
+    }
     rows = []
     for seed, each in enumerate(f1):
         ratios = {f"{name}{end}": each + off for name in MEASURES for end, off in ENDS.items()}
@@ -24,20 +40,33 @@ def scored(dataset="BC5CDR", model="bert-large-cased", decoding="direct", stratu
 
 def loaded(**tables) -> Results:
     """The results of a tree that has these tables and no others."""
-    empty = {name: pl.DataFrame(schema=schema) for name, schema in (SCHEMAS | {"cells": CELLS}).items()}
+    empty = {
+        name: pl.DataFrame(schema=schema) for name, schema in (SCHEMAS | {"cells": CELLS}).items()
+    }
     return Results(**empty | tables)
 
 
 def timed(model="deberta-v3-large", seconds=(0.0477,), seed=1, **changes):
     """Rows of a timing table like the paper's, each under the next seed."""
-    row = {"dataset": "BC5CDR", "model": model, "batch": 1, "decoding": "direct", "protocol": "paper"}
+    row = {
+        "dataset": "BC5CDR",
+        "model": model,
+        "batch": 1,
+        "decoding": "direct",
+        "protocol": "paper",
+    }
     row |= {"hardware": "NVIDIA H100 80GB HBM3"} | changes
-    rows = [row | {"seed": seed + number, "seconds_per_sample": each} for number, each in enumerate(seconds)]
+    rows = [
+        row | {"seed": seed + number, "seconds_per_sample": each}
+        for number, each in enumerate(seconds)
+    ]
     return pl.DataFrame(rows, schema=TIMING | {"protocol": pl.String})
 
 
 def counted(dataset, statistic, stratum, value, split="test"):
-    return pl.DataFrame([(dataset, split, statistic, stratum, value)], schema=STATISTICS, orient="row")
+    return pl.DataFrame(
+        [(dataset, split, statistic, stratum, value)], schema=STATISTICS, orient="row"
+    )
 
 
 def cell(numbers: pl.DataFrame, /, **where) -> dict:

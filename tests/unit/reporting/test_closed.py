@@ -1,4 +1,6 @@
-"""Whose sentences `bioner report` puts on the page: by hand as the catalogue says, in the workflow as that says."""
+"""Whose sentences `bioner report` puts on the page: by hand as the catalogue says, in the workflow
+as that says.
+"""
 
 import polars as pl
 import pytest
@@ -15,7 +17,9 @@ DATASETS = ("BC5CDR", "Reddit-Impacts", "mine")
 
 @pytest.fixture
 def kept(tmp_path):
-    """An open corpus, a closed one and one of no catalogue; in each the one entity is missed, another one predicted."""
+    """An open corpus, a closed one and one of no catalogue; in each the one entity is missed,
+    another one predicted.
+    """
     for dataset in DATASETS:
         gold = [instance("s1", f"word-of-{dataset}/B-Disease hurts/O")]
         wrong = [Prediction("s1", ["O", "B-Disease"])]
@@ -32,7 +36,9 @@ def shown(kept, *options: str) -> set[str]:
     done = CliRunner().invoke(app, ["report", *folders, "--out", str(kept / "reports"), *options])
     assert done.exit_code == 0, done.output
     counts = pl.read_csv(kept / "reports" / "errors.csv").filter(length="all")
-    assert counts.select("dataset", "missed", "spurious").rows() == [(dataset, 1, 1) for dataset in DATASETS]
+    assert counts.select("dataset", "missed", "spurious").rows() == [
+        (dataset, 1, 1) for dataset in DATASETS
+    ]
     page = (kept / "reports" / "report.html").read_text(encoding="utf-8")
     return {dataset for dataset in DATASETS if f"word-of-{dataset}" in page}
 

@@ -1,4 +1,6 @@
-"""Errors by kind: worked cases, sums that are those of the score table, and what the page's browser is handed."""
+"""Errors by kind: worked cases, sums that are those of the score table, and what the page's browser
+is handed.
+"""
 
 import json
 from itertools import pairwise
@@ -45,7 +47,12 @@ RIGHT = [Prediction(item.id, item.tags) for item in GOLD]
         ([(0, 4, "D")], [(0, 1, "C"), (2, 3, "D")], ["boundary"], ["both", "boundary"]),
         ([(0, 1, "C"), (2, 3, "D")], [(0, 4, "D")], ["both", "boundary"], ["boundary"]),
         # A chain: each overlaps the next one of the other side.
-        ([(0, 2, "D"), (3, 5, "D")], [(1, 4, "D"), (4, 5, "C")], ["boundary", "boundary"], ["boundary", "both"]),
+        (
+            [(0, 2, "D"), (3, 5, "D")],
+            [(1, 4, "D"), (4, 5, "C")],
+            ["boundary", "boundary"],
+            ["boundary", "both"],
+        ),
     ],
 )
 def test_every_entity_has_one_kind(gold, found, of_gold, of_found):
@@ -55,11 +62,15 @@ def test_every_entity_has_one_kind(gold, found, of_gold, of_found):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_kinds_add_up_to_the_counts_of_the_score_table(seed):
-    """In every length bucket gold entities are `possible`, predictions `actual`, and `correct` is the same."""
+    """In every length bucket gold entities are `possible`, predictions `actual`, and `correct` is
+    the same.
+    """
     for gold, found in random_cases(40, seed):
         instances, predictions = as_corpus(gold, found)
         counts = disagreements("D", instances, {A: predictions}, closed=False, cuts=[1, 3]).counts
-        rows = score(instances, predictions, length_cuts=[1, 3]).filter(scorer="semeval", scheme="strict", label="all")
+        rows = score(instances, predictions, length_cuts=[1, 3]).filter(
+            scorer="semeval", scheme="strict", label="all"
+        )
         assert counts["length"].to_list() == ["all", "1", "2-3", "4+"]
         ours = counts.select("length", "gold_entities", "correct", "predictions")
         assert ours.rows() == rows.select("stratum", "possible", "correct", "actual").rows()
@@ -69,11 +80,32 @@ def test_kinds_add_up_to_the_counts_of_the_score_table(seed):
 
 def test_the_table_counts_gold_by_its_length_and_spurious_ones_by_theirs():
     counts = disagreements("D", GOLD, {A: WRONG, B: RIGHT}, closed=False).counts
-    columns = ("gold_entities", "correct", "missed", "boundary", "type", "both", "predictions", "spurious")
-    rows = {(model, length): row for model, length, *row in counts.select("model", "length", *columns).iter_rows()}
+    columns = (
+        "gold_entities",
+        "correct",
+        "missed",
+        "boundary",
+        "type",
+        "both",
+        "predictions",
+        "spurious",
+    )
+    rows = {
+        (model, length): row
+        for model, length, *row in counts.select("model", "length", *columns).iter_rows()
+    }
     assert rows["a", "all"] == [3, 1, 0, 1, 1, 0, 5, 2]
     assert rows["a", "1"] == [2, 1, 0, 0, 1, 0, 4, 2]
-    assert rows["a", "2"] == [0, 0, 0, 0, 0, 0, 1, 0]  # a prediction of two tokens for a gold entity of three
+    assert rows["a", "2"] == [
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+        0,
+    ]  # a prediction of two tokens for a gold entity of three
     assert rows["a", "3+"] == [1, 0, 0, 1, 0, 0, 0, 0]
     assert rows["b", "all"] == [3, 3, 0, 0, 0, 0, 3, 0]
 
@@ -109,7 +141,9 @@ def test_a_closed_corpus_is_counted_and_not_shown():
 
 
 def test_what_is_too_much_for_a_page_is_thinned_evenly_and_said():
-    gold = [instance(f"s{number}", f"w{number:03d}/B-Disease x/B-Chemical") for number in range(300)]
+    gold = [
+        instance(f"s{number}", f"w{number:03d}/B-Disease x/B-Chemical") for number in range(300)
+    ]
     half = [Prediction(item.id, ["B-Disease", "O"]) for item in gold]
     found = disagreements("D", gold, {A: half}, closed=False)
     (whole,) = browser_data([found])["datasets"]

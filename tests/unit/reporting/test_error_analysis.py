@@ -1,4 +1,6 @@
-"""Which predictions the report looks at, and what becomes of those that are not there or not sound."""
+"""Which predictions the report looks at, and what becomes of those that are not there or not
+sound.
+"""
 
 import polars as pl
 import pytest
@@ -7,7 +9,12 @@ from bioner.data.instances import Prediction, write_instances, write_predictions
 from bioner.data.raw_outputs import Generated, write_raw
 from bioner.reporting.confidences import read_confidences
 from bioner.reporting.disagreements import ReportedSystem
-from bioner.reporting.error_analysis import NOT_SCORED, headline_systems, length_cuts, read_disagreements
+from bioner.reporting.error_analysis import (
+    NOT_SCORED,
+    headline_systems,
+    length_cuts,
+    read_disagreements,
+)
 from bioner.scoring.score import score
 from tests.conftest import instance
 
@@ -17,7 +24,9 @@ MODELS = [ReportedSystem(name, "direct", 42) for name in ("sound", "absent", "br
 
 
 def scores(*systems: ReportedSystem) -> pl.DataFrame:
-    return pl.concat([score(GOLD, WRONG, "toy", *(whose.model, whose.seed, whose.decoding)) for whose in systems])
+    return pl.concat(
+        [score(GOLD, WRONG, "toy", *(whose.model, whose.seed, whose.decoding)) for whose in systems]
+    )
 
 
 @pytest.fixture
@@ -32,7 +41,9 @@ def kept(tmp_path):
 
 
 def read(kept, shown=True):
-    return read_disagreements(kept / "results", kept / "data", {"toy": MODELS}, lambda dataset: shown)
+    return read_disagreements(
+        kept / "results", kept / "data", {"toy": MODELS}, lambda dataset: shown
+    )
 
 
 def test_a_model_is_looked_at_in_its_headline_decoding_and_first_seed():
@@ -50,11 +61,17 @@ def test_a_model_is_looked_at_in_its_headline_decoding_and_first_seed():
 def test_predictions_that_are_not_those_that_were_scored_are_told_and_not_shown(kept):
     right = [Prediction("s1", GOLD[0].tags)]
     table = score(GOLD, right, "toy", *("sound", 42, "direct"))
-    examined = read_disagreements(kept / "results", kept / "data", {"toy": MODELS}, lambda _: True, scores=table)
+    examined = read_disagreements(
+        kept / "results", kept / "data", {"toy": MODELS}, lambda _: True, scores=table
+    )
     assert ("toy", "sound", NOT_SCORED) in examined.skipped
     assert examined.counts.is_empty()
     assert not read_disagreements(
-        kept / "results", kept / "data", {"toy": MODELS[:1]}, lambda _: True, scores=scores(MODELS[0])
+        kept / "results",
+        kept / "data",
+        {"toy": MODELS[:1]},
+        lambda _: True,
+        scores=scores(MODELS[0]),
     ).skipped
 
 
@@ -65,7 +82,10 @@ def test_lengths_are_those_of_the_score_table(cuts):
 
 def test_what_is_missing_or_broken_is_told_and_the_rest_is_read(kept):
     examined = read(kept)
-    assert [(dataset, model) for dataset, model, _ in examined.skipped] == [("toy", "absent"), ("toy", "broken")]
+    assert [(dataset, model) for dataset, model, _ in examined.skipped] == [
+        ("toy", "absent"),
+        ("toy", "broken"),
+    ]
     absent, broken = (reason for *_, reason in examined.skipped)
     assert "no such file" in absent
     assert "found 1 tags for 's1'; expected 3" in broken
@@ -76,7 +96,9 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_is_read(kept):
 
 
 def test_confidences_of_forced_decoding_are_held_against_gold(kept):
-    """Two of three tokens are tagged, one of them rightly; of free decoding and of a model alone nothing is said."""
+    """Two of three tokens are tagged, one of them rightly; of free decoding and of a model alone
+    nothing is said.
+    """
     tagged = [Prediction("s1", ["B-Disease", "B-Chemical", "O"])]
     for model, decoding in (("llm", "constrained"), ("llm", "free"), ("encoder", "constrained")):
         folder = kept / "results" / "toy" / model / "seed42" / decoding
@@ -90,7 +112,10 @@ def test_confidences_of_forced_decoding_are_held_against_gold(kept):
         *MODELS,
     ]
     bins = read_confidences(kept / "results", kept / "data", {"toy": ran})
-    assert bins.rows() == [("toy", "llm", 0.6, 0.7, 0.65, 0.0, 1), ("toy", "llm", 0.9, 1.0, 0.95, 1.0, 1)]
+    assert bins.rows() == [
+        ("toy", "llm", 0.6, 0.7, 0.65, 0.0, 1),
+        ("toy", "llm", 0.9, 1.0, 0.95, 1.0, 1),
+    ]
 
 
 def test_without_gold_there_is_nothing_to_disagree_with(kept):

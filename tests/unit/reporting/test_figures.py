@@ -1,4 +1,6 @@
-"""What each figure shows: its marks, its words, what it leaves out; nothing where there is nothing to show."""
+"""What each figure shows: its marks, its words, what it leaves out; nothing where there is nothing
+to show.
+"""
 
 import math
 from collections import Counter
@@ -20,7 +22,13 @@ from tests.unit.reporting.test_significance import comparison, judged
 
 LOOKS = assign_styles(families_of(made.strict()))
 PAGE = figures(
-    made.strict(), made.relaxed(), made.time(), made.significance(), made.histories(), made.bins(), families={}
+    made.strict(),
+    made.relaxed(),
+    made.time(),
+    made.significance(),
+    made.histories(),
+    made.bins(),
+    families={},
 )
 
 
@@ -37,7 +45,11 @@ def marks(figure: Figure | None) -> Counter:
 def words(figure: Figure | None) -> list[str]:
     """The texts that are to be seen, in the order of the drawing."""
     assert figure is not None
-    return [text for text in etree.fromstring(figure.svg).xpath("//*[local-name()='text']//text()") if text.strip()]
+    return [
+        text
+        for text in etree.fromstring(figure.svg).xpath("//*[local-name()='text']//text()")
+        if text.strip()
+    ]
 
 
 def places(figure: Figure | None) -> list[tuple[float, float]]:
@@ -60,14 +72,23 @@ def test_a_run_of_all_has_all_six_and_each_is_small():
 def test_nothing_to_show_is_no_figure():
     empty = pl.DataFrame()
     assert figures(empty, empty, empty, empty, empty, empty, {}) == []
-    bare = [table.clear() for table in (made.strict(), made.relaxed(), made.time(), made.significance())]
+    bare = [
+        table.clear() for table in (made.strict(), made.relaxed(), made.time(), made.significance())
+    ]
     assert figures(*bare, made.histories().clear(), made.bins().clear(), {}) == []
     controls = made.strict().filter(pl.col("model").is_in(["oracle", "all-o"]))
     assert by_length(controls, LOOKS) is None
 
 
 def test_tables_read_back_from_files_give_the_same_figures(tmp_path):
-    tables = [made.strict(), made.relaxed(), made.time(), made.significance(), made.histories(), made.bins()]
+    tables = [
+        made.strict(),
+        made.relaxed(),
+        made.time(),
+        made.significance(),
+        made.histories(),
+        made.bins(),
+    ]
     again = []
     for number, table in enumerate(tables):
         table.write_csv(tmp_path / f"{number}.csv")
@@ -81,13 +102,16 @@ def test_every_model_has_its_f1_and_interval_in_every_length():
     assert marks(by_length(trained, LOOKS)) == Counter(point=90, interval=90, line=30)
     figure = by_length(trained, LOOKS)
     # Constrained decoding is the headline: the paper's 88.56 and 1.
-    assert "JNLPBA, best by length: 1: mistral-7b 67.3, 2: mistral-7b 89.6, 3+: llama-8b 73.0." in figure.alt
+    assert (
+        "JNLPBA, best by length: 1: mistral-7b 67.3, 2: mistral-7b 89.6, 3+: llama-8b 73.0."
+        in figure.alt
+    )
 
 
 def test_a_point_stands_at_its_length_as_high_as_its_f1():
     scores = {"1": 80.0, "2": 90.0, "3+": 60.0}
     rows = [made.score("BC5CDR", "m", "direct", length, f1) for length, f1 in scores.items()]
-    (one, two, three) = places(by_length(pl.DataFrame(rows), assign_styles({"m": "encoder"})))
+    one, two, three = places(by_length(pl.DataFrame(rows), assign_styles({"m": "encoder"})))
     assert one[0] < two[0] < three[0]
     assert two[1] - one[1] == pytest.approx((one[1] - three[1]) / 2, abs=0.02)
 
@@ -109,9 +133,15 @@ def test_controls_are_there_unless_they_say_nothing_or_press_the_others_together
 
 
 def test_lengths_stand_in_their_order_with_their_entities():
-    rows = [made.score("BC5CDR", "m", "direct", length, 50.0) for length in ("10+", "2-9", "all", "1")]
+    rows = [
+        made.score("BC5CDR", "m", "direct", length, 50.0) for length in ("10+", "2-9", "all", "1")
+    ]
     figure = by_length(pl.DataFrame(rows), assign_styles({"m": "encoder"}))
-    assert [word for word in words(figure) if word[0] in "12" and word[-1] in "19+"] == ["1", "2-9", "10+"]
+    assert [word for word in words(figure) if word[0] in "12" and word[-1] in "19+"] == [
+        "1",
+        "2-9",
+        "10+",
+    ]
     assert words(figure).count("n = 1,000") == 3
 
 
@@ -120,12 +150,18 @@ def test_an_unknown_interval_is_not_drawn_and_an_unknown_f1_not_at_all():
     rows[0] |= {"f1_ci_low": None}
     rows[1] |= {"f1_ci_high": math.nan}
     rows[2] |= {"f1": math.nan}
-    assert marks(by_length(pl.DataFrame(rows), assign_styles({"m": "encoder"}))) == Counter(point=2, line=1)
+    assert marks(by_length(pl.DataFrame(rows), assign_styles({"m": "encoder"}))) == Counter(
+        point=2, line=1
+    )
 
 
 def test_the_front_is_what_nobody_beats_in_both():
     # (2, 70) is beaten by (1, 70), (4, 75) by (3, 80), and (3, 79) by (3, 80).
-    assert pareto([(4, 75), (3, 80), (1, 70), (2, 70), (3, 79), (9, 81)]) == [(1, 70), (3, 80), (9, 81)]
+    assert pareto([(4, 75), (3, 80), (1, 70), (2, 70), (3, 79), (9, 81)]) == [
+        (1, 70),
+        (3, 80),
+        (9, 81),
+    ]
     assert pareto([]) == []
 
 
@@ -140,27 +176,40 @@ def test_speed_is_that_of_the_best_batch_in_every_decoding():
 
 
 def test_the_slower_stands_to_the_right_and_times_by_the_fair_protocol_count_first():
-    scores = [made.score("BC5CDR", model, "direct", "all", f1) for model, f1 in (("a", 70.0), ("b", 80.0))]
+    scores = [
+        made.score("BC5CDR", model, "direct", "all", f1) for model, f1 in (("a", 70.0), ("b", 80.0))
+    ]
     whose = {"dataset": "BC5CDR", "decoding": "direct", "precision": "bf16", "hardware": "H100"}
     times = [
         whose | {"model": model, "protocol": protocol, "seconds_per_sample": seconds}
-        for model, protocol, seconds in (("a", "fair", 0.4), ("a", "paper", 0.1), ("b", "paper", 0.2))
+        for model, protocol, seconds in (
+            ("a", "fair", 0.4),
+            ("a", "paper", 0.1),
+            ("b", "paper", 0.2),
+        )
     ]
-    figure = speed_against_f1(pl.DataFrame(scores), pl.DataFrame(times), assign_styles(dict.fromkeys("ab", "encoder")))
+    figure = speed_against_f1(
+        pl.DataFrame(scores), pl.DataFrame(times), assign_styles(dict.fromkeys("ab", "encoder"))
+    )
     assert "Pareto front: b 0.2 s 80.0." in figure.alt
-    (a, b) = places(figure)
+    a, b = places(figure)
     assert b[0] < a[0] and a[1] < b[1]
 
 
 def test_decodings_beside_the_headline_one_are_hollow():
     figure = speed_against_f1(made.strict(), made.time().filter(dataset="JNLPBA"), LOOKS)
-    styles = [use.get("style") for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]")]
+    styles = [
+        use.get("style")
+        for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]")
+    ]
     assert sum("fill-opacity: 0" in style for style in styles) == 2  # free, of two LLMs
     assert len(styles) == 8
 
 
 def test_times_of_two_machines_make_no_front():
-    other = pl.when(pl.col("model").is_in(made.LLMS), pl.col("dataset") == "BioRED").then(pl.lit("another"))
+    other = pl.when(pl.col("model").is_in(made.LLMS), pl.col("dataset") == "BioRED").then(
+        pl.lit("another")
+    )
     time = made.time().with_columns(hardware=other.otherwise("hardware"))
     figure = speed_against_f1(made.strict(), time, LOOKS)
     assert marks(figure)["front"] == 4
@@ -170,10 +219,16 @@ def test_times_of_two_machines_make_no_front():
 
 def test_all_claims_are_in_the_forest_and_as_much_exploration_as_can_be_read():
     figure = differences(made.significance(), LOOKS)
-    # Two primary and two length claims a dataset; of 40 pairs overall 20, the first four of each dataset.
+    # Two primary and two length claims a dataset; of 40 pairs overall 20, the first four of each
+    # dataset.
     assert marks(figure) == Counter(point=40, interval=40, zero=40)
-    assert "Of 40 exploratory comparisons of an LLM with an encoder overall, 20 are here." in figure.caption
-    assert "Another 60 exploratory comparisons of any kind" in figure.caption  # the other 20, and 40 of recall
+    assert (
+        "Of 40 exploratory comparisons of an LLM with an encoder overall, 20 are here."
+        in figure.caption
+    )
+    assert (
+        "Another 60 exploratory comparisons of any kind" in figure.caption
+    )  # the other 20, and 40 of recall
     shown = [word for word in words(figure) if word.startswith("BC5CDR: ")]
     assert shown[4:] == [
         "BC5CDR: mistral-7b − bert-large-uncased",
@@ -194,15 +249,20 @@ def test_the_llm_stands_first_and_what_was_in_the_encoders_favour_stays_so():
 
 def test_points_stand_where_their_differences_are():
     values = (-4.0, 1.0, 3.5)
-    rows = [made.difference("primary", f"d{value}", "llama-8b", "bert-large-cased", value) for value in values]
-    (left, middle, right) = (x for x, _ in places(differences(pl.DataFrame(rows), LOOKS)))
+    rows = [
+        made.difference("primary", f"d{value}", "llama-8b", "bert-large-cased", value)
+        for value in values
+    ]
+    left, middle, right = (x for x, _ in places(differences(pl.DataFrame(rows), LOOKS)))
     assert left < middle < right
     assert middle - left == pytest.approx(2 * (right - middle), abs=0.05)
 
 
 def test_exploration_is_of_the_decoding_that_an_llm_is_compared_by():
     rows = [
-        made.difference("exploratory", "BC5CDR", "llama-8b", "bert-large-cased", value, decoding=decoding)
+        made.difference(
+            "exploratory", "BC5CDR", "llama-8b", "bert-large-cased", value, decoding=decoding
+        )
         for decoding, value in (("free", 9.0), ("constrained", 1.0), ("free-paper", 8.0))
     ]
     figure = differences(pl.DataFrame(rows), LOOKS)
@@ -223,12 +283,17 @@ def test_exploration_is_of_the_decoding_that_an_llm_is_compared_by():
 def test_verdicts_are_seen_in_the_marks(verdict, hollow, colour):
     row = made.difference("primary", "BC5CDR", "llama-8b", "bert-large-cased", 0.0, verdict=verdict)
     figure = differences(pl.DataFrame([row]), LOOKS)
-    (style,) = (use.get("style") for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]"))
+    (style,) = (
+        use.get("style")
+        for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]")
+    )
     assert ("fill-opacity: 0" in style, colour in style) == (hollow, True)
 
 
 def test_a_difference_without_an_interval_is_a_point():
-    row = made.difference("primary", "BC5CDR", "llama-8b", "bert-large-cased", 1.0, ci_low=None, verdict="too few")
+    row = made.difference(
+        "primary", "BC5CDR", "llama-8b", "bert-large-cased", 1.0, ci_low=None, verdict="too few"
+    )
     figure = differences(pl.DataFrame([row]), LOOKS)
     assert marks(figure) == Counter(point=1, zero=1)
     assert "+1.0" in words(figure)
@@ -254,7 +319,9 @@ def test_the_kept_epoch_is_marked_at_its_own_f1():
     values = ((1, 1, 60.0, False), (1, 2, 70.0, True), (2, 1, 90.0, True), (2, 2, 80.0, False))
     names = ("seed", "epoch", "dev_strict_f1", "kept")
     rows = [{"dataset": "D", "model": "m"} | dict(zip(names, each, strict=True)) for each in values]
-    (first, second) = sorted(places(learning_curves(pl.DataFrame(rows), assign_styles({"m": "encoder"}))))
+    first, second = sorted(
+        places(learning_curves(pl.DataFrame(rows), assign_styles({"m": "encoder"})))
+    )
     assert first[1] > second[1], "90 after epoch 1 of the one seed, 70 after epoch 2 of the other"
 
 
@@ -279,7 +346,10 @@ def test_reliability_has_a_diagonal_and_the_error_beside_it():
     # 5/20 of 0.1 and 15/20 of 0.05.
     assert "ECE 0.062, n = 20" in words(figure) or "ECE 0.063, n = 20" in words(figure)
     assert marks(figure) == Counter(diagonal=1, line=1, point=2)
-    styles = [use.get("style") for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]")]
+    styles = [
+        use.get("style")
+        for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]")
+    ]
     assert ["fill-opacity: 0" in style for style in styles] == [False, True]  # five tokens are few
     assert marks(reliability(made.bins(), LOOKS))["diagonal"] == 5
     few, many = reversed(places(figure))  # 0.85 → 0.75 and 0.95 → 0.9, of a square
@@ -288,7 +358,8 @@ def test_reliability_has_a_diagonal_and_the_error_beside_it():
 
 def test_ours_against_the_paper_s_where_both_are_of_the_same_data():
     figure = against_paper(made.strict(), made.relaxed(), LOOKS)
-    # Four datasets (not ChemProt), six models, strict and relaxed; free decoding, which is the paper's.
+    # Four datasets (not ChemProt), six models, strict and relaxed; free decoding, which is the
+    # paper's.
     assert marks(figure) == Counter(point=48, interval=48, identity=2)
     assert "24 cells, 0 with the paper's number outside our interval." in figure.alt
 
@@ -298,7 +369,7 @@ def test_the_paper_s_f1_is_to_the_right_and_ours_upwards():
         made.score(name, "llama-8b", "free", "all", f1, paper)
         for name, f1, paper in (("A", 80.0, 70.0), ("B", 81.0, 90.0))
     ]
-    (one, other) = places(against_paper(pl.DataFrame(rows), pl.DataFrame(), LOOKS))
+    one, other = places(against_paper(pl.DataFrame(rows), pl.DataFrame(), LOOKS))
     assert (other[1] - one[1]) / (other[0] - one[0]) == pytest.approx(1 / 20, abs=0.001)
 
 
@@ -324,9 +395,12 @@ def test_the_forest_is_of_what_significance_says():
         comparison(pair=("other", "llm"), difference=2.5),
     )
     figure = differences(table, assign_styles({"enc": "encoder", "other": "encoder", "llm": "llm"}))
-    assert figure.alt == (
-        "Best LLM against best encoder: strict F1 overall: d1: llm (constrained) − enc +3.0 (2.0 to 4.0), higher. "
-        "Best LLM against best encoder: strict F1, length 3+: d1: llm (constrained) − enc +2.0 (1.0 to 3.0), too few. "
-        "Length claim: strict F1, lengths 3+ minus 1: d1: llm (constrained) − enc +2.0 (1.0 to 3.0), not shown. "
-        "Exploratory: LLM against encoder, strict F1 overall: d1: llm (constrained) − other −2.5 (−3.5 to −1.5), lower."
+    assert (
+        figure.alt
+        == "Best LLM against best encoder: strict F1 overall: d1: llm (constrained) − enc +3.0 (2.0"
+        " to 4.0), higher. Best LLM against best encoder: strict F1, length 3+: d1: llm"
+        " (constrained) − enc +2.0 (1.0 to 3.0), too few. Length claim: strict F1, lengths 3+"
+        " minus 1: d1: llm (constrained) − enc +2.0 (1.0 to 3.0), not shown. Exploratory: LLM"
+        " against encoder, strict F1 overall: d1: llm (constrained) − other −2.5 (−3.5 to −1.5),"
+        " lower."
     )

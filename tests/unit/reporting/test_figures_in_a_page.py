@@ -1,4 +1,6 @@
-"""Figures as parts of a page: no clash, nothing from outside, the page's colours and font, names that mean harm."""
+"""Figures as parts of a page: no clash, nothing from outside, the page's colours and font, names
+that mean harm.
+"""
 
 import json
 import re
@@ -38,7 +40,9 @@ def drawn(names: dict[str, str]) -> list[Figure]:
     """The figures with datasets and models of other names."""
     columns = ("dataset", "model", "baseline_model")
     tables = [
-        table.with_columns(pl.col(column).replace(names) for column in columns if column in table.columns)
+        table.with_columns(
+            pl.col(column).replace(names) for column in columns if column in table.columns
+        )
         for table in all_tables()
     ]
     families = {names.get(model, model): "llm" for model in made.LLMS}
@@ -46,7 +50,14 @@ def drawn(names: dict[str, str]) -> list[Figure]:
 
 
 def all_tables() -> list[pl.DataFrame]:
-    return [made.strict(), made.relaxed(), made.time(), made.significance(), made.histories(), made.bins()]
+    return [
+        made.strict(),
+        made.relaxed(),
+        made.time(),
+        made.significance(),
+        made.histories(),
+        made.bins(),
+    ]
 
 
 def as_page(parts: list[Figure]) -> str:
@@ -89,17 +100,24 @@ def test_nothing_comes_from_outside_and_nothing_holds_for_the_page():
 
 
 def test_the_same_tables_give_the_same_bytes_in_another_process_whatever_is_set_there(tmp_path):
-    (tmp_path / "matplotlibrc").write_text("font.size: 20\naxes.grid: False\nsvg.fonttype: path\ntext.color: red\n")
-    code = (
-        "import json\nfrom bioner.reporting.figures import figures\n"
-        "from tests.unit.reporting import figure_tables as made\n"
-        "t = (made.strict(), made.relaxed(), made.time(), made.significance(), made.histories(), made.bins())\n"
-        "print(json.dumps([figure.svg for figure in figures(*t, {})]))\n"
-        "import sys; sys.exit('matplotlib.pyplot' in sys.modules)"
+    (tmp_path / "matplotlibrc").write_text(
+        "font.size: 20\naxes.grid: False\nsvg.fonttype: path\ntext.color: red\n"
     )
-    environment = {"MATPLOTLIBRC": str(tmp_path), "PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
+    code = (
+        "import json\nfrom bioner.reporting.figures import figures\nfrom tests.unit.reporting"
+        " import figure_tables as made\nt = (made.strict(), made.relaxed(), made.time(),"
+        " made.significance(), made.histories(), made.bins())\nprint(json.dumps([figure.svg for"
+        " figure in figures(*t, {})]))\nimport sys; sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    environment = {
+        "MATPLOTLIBRC": str(tmp_path),
+        "PYTHONHASHSEED": "7",
+        "PYTHONPATH": ":".join(sys.path),
+    }
     environment["MPLCONFIGDIR"] = str(tmp_path)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert json.loads(done.stdout) == [figure.svg for figure in PAGE]
 
 
@@ -121,7 +139,9 @@ def test_text_is_text_in_the_page_s_font_and_colour_and_large_enough():
         for text in texts:
             style = dict(rule.split(": ") for rule in text.get("style").split("; "))
             assert style["fill"] == "currentColor"
-            assert float(style.get("font-size", style.get("font", "")).removesuffix("px") or 0) >= TEXT
+            assert (
+                float(style.get("font-size", style.get("font", "")).removesuffix("px") or 0) >= TEXT
+            )
             assert "font-family" not in style
 
 
@@ -131,7 +151,9 @@ def test_what_is_drawn_has_the_page_s_colour_or_one_that_is_seen_on_light_and_da
         assert set(re.findall(r"(?:fill|stroke): ([^;\"]*)", figure.svg)) <= allowed
         root = etree.fromstring(figure.svg)
         # A shape that says nothing of its filling would be black.
-        for path in root.xpath("//*[local-name()='path' and not(ancestor::*[local-name()='defs'])]"):
+        for path in root.xpath(
+            "//*[local-name()='path' and not(ancestor::*[local-name()='defs'])]"
+        ):
             assert "fill: " in path.get("style")
 
 
@@ -146,7 +168,9 @@ def test_colours_have_the_contrast_of_graphics(colour, ground):
 def luminance(colour: str) -> float:
     """Relative luminance as WCAG defines it."""
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -204,7 +228,9 @@ def test_twenty_models_in_all_figures():
         table = table.filter(pl.col("dataset").is_in(["BC5CDR", "JNLPBA"]), model="llama-8b")
         return pl.concat(table.with_columns(model=pl.lit(name)) for name in names)
 
-    strict, history, time = (of_all(table) for table in (made.strict(), made.histories(), made.time()))
+    strict, history, time = (
+        of_all(table) for table in (made.strict(), made.histories(), made.time())
+    )
     parts = figures(strict, strict, time, pl.DataFrame(), history, pl.DataFrame(), {})
     assert len(parts) == 4
     for figure in parts:

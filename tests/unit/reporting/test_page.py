@@ -1,4 +1,6 @@
-"""The page as a text: nothing from outside, everything escaped, the one script known by its hash."""
+"""The page as a text: nothing from outside, everything escaped, the one script known by its
+hash.
+"""
 
 import base64
 import hashlib
@@ -34,9 +36,13 @@ def test_hostile_text_is_text_wherever_it_stands():
     for hostile in HOSTILE:
         if "<" in hostile:
             assert hostile not in text
-    data = re.search(r'<script type="application/json" id="disagreements">(.*?)</script>', text, flags=re.DOTALL)[1]
+    data = re.search(
+        r'<script type="application/json" id="disagreements">(.*?)</script>', text, flags=re.DOTALL
+    )[1]
     sentences = json.loads(data)["datasets"][0]["sentences"]
-    assert [token for _, sentence, *_ in sentences for token in sentence.split(" ") if token in HOSTILE] == HOSTILE
+    assert [
+        token for _, sentence, *_ in sentences for token in sentence.split(" ") if token in HOSTILE
+    ] == HOSTILE
 
 
 def test_the_same_content_gives_the_same_page():
@@ -85,5 +91,12 @@ def test_empty_columns_are_left_out_and_numbers_are_written_for_people():
 def test_small_numbers_are_not_shown_as_none(column, value, shown):
     shell = content()
     table = pl.DataFrame({"model": ["m"], column: [value]})
-    text = page(replace(shell, tables={"cost": table}, titles={**shell.titles, "cost": "Cost"}, disagreements=None))
+    text = page(
+        replace(
+            shell,
+            tables={"cost": table},
+            titles={**shell.titles, "cost": "Cost"},
+            disagreements=None,
+        )
+    )
     assert f'<td class="n">{shown}</td>' in text

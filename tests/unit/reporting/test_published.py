@@ -20,9 +20,15 @@ def test_every_published_number_is_a_row_once():
     files = sorted(PAPER.glob("table*.csv"))
     assert [len(pl.read_csv(path)) for path in files] == [rows for rows, _ in sizes.values()]
     table = reproduction_table(loaded())
-    assert {name: table.filter(table=name).height for name in sizes} == {name: a * b for name, (a, b) in sizes.items()}
+    assert {name: table.filter(table=name).height for name in sizes} == {
+        name: a * b for name, (a, b) in sizes.items()
+    }
     assert table.height == 505
-    assert not table.select("table", "dataset", "model", "split", "length", "measure").is_duplicated().any()
+    assert (
+        not table.select("table", "dataset", "model", "split", "length", "measure")
+        .is_duplicated()
+        .any()
+    )
     assert math.fsum(table["paper"]) == pytest.approx(
         math.fsum(
             value
@@ -41,7 +47,10 @@ def test_numbers_are_those_of_the_files():
     where = {"table": "III", "dataset": "JNLPBA", "model": "llama-8b", "length": "2"}
     assert cell(table, **where, measure="precision")["paper"] == 91.51
     assert cell(table, table="IV", dataset="BioRED", model="mistral-7b")["paper"] == 11.5464
-    assert cell(table, table="V", dataset="BC5CDR", model="mistral-7b", measure="recall")["paper"] == 91.67
+    assert (
+        cell(table, table="V", dataset="BC5CDR", model="mistral-7b", measure="recall")["paper"]
+        == 91.67
+    )
 
 
 def test_three_printed_f1_do_not_follow_from_their_precision_and_recall():
@@ -74,8 +83,11 @@ def test_what_is_known_concerns_some_number_and_is_told_in_the_manual(repository
 def test_what_is_known_stands_beside_its_numbers_alone():
     table = reproduction_table(loaded())
     known = {
-        name: table.filter(pl.col("known").str.contains(name)) for name in ("last epoch", "windows", "mislabelled")
+        name: table.filter(pl.col("known").str.contains(name))
+        for name in ("last epoch", "windows", "mislabelled")
     }
     assert set(known["last epoch"]["model"]) == {*BERT_FAMILY, "deberta-v3-large"}
-    assert set(known["windows"].select("table", "length").rows()) == {("III", length) for length in ("1", "2", "3+")}
+    assert set(known["windows"].select("table", "length").rows()) == {
+        ("III", length) for length in ("1", "2", "3+")
+    }
     assert set(known["mislabelled"]["dataset"]) == {"ChemProt"}

@@ -9,25 +9,46 @@ from bioner.scoring.selection import SELECTION
 from tests.unit.scoring.chosen import chosen_everywhere
 
 
-def comparison(dataset="d1", pair=("enc", "llm"), stratum="all", measure="f1", difference=-2.0, p=0.01, **more) -> dict:
-    """The encoder stands first, as in a configuration: minus two is two points in favour of the LLM."""
+def comparison(
+    dataset="d1", pair=("enc", "llm"), stratum="all", measure="f1", difference=-2.0, p=0.01, **more
+) -> dict:
+    """The encoder stands first, as in a configuration: minus two is two points in favour of the
+    LLM.
+    """
     sides = zip(("model", "baseline_model"), ("decoding", "baseline_decoding"), pair, strict=True)
     row: dict = {"dataset": dataset, "measure": measure, "stratum": stratum, "gold_entities": 100}
     for side, decoding, model in sides:
         row |= {side: model, decoding: "constrained" if model == "llm" else "direct"}
-    row |= {"clusters": 90, "clusters_with_gold": 80, "score": 80.0, "baseline_score": 80.0 - difference}
-    return row | {"difference": difference, "ci_low": difference - 1, "ci_high": difference + 1, "p": p} | more
+    row |= {
+        "clusters": 90,
+        "clusters_with_gold": 80,
+        "score": 80.0,
+        "baseline_score": 80.0 - difference,
+    }
+    return (
+        row
+        | {"difference": difference, "ci_low": difference - 1, "ci_high": difference + 1, "p": p}
+        | more
+    )
 
 
 def judged(*rows: dict, datasets=("d1",)) -> pl.DataFrame:
-    return significance_table(pl.DataFrame(list(rows), schema=COMPARISON), chosen_everywhere(*datasets))
+    return significance_table(
+        pl.DataFrame(list(rows), schema=COMPARISON), chosen_everywhere(*datasets)
+    )
 
 
 def test_of_the_chosen_pair_the_llm_stands_first():
     (row,) = judged(comparison(seeds=3, baseline_seeds=1)).iter_rows(named=True)
     assert (row["family"], row["model"], row["baseline_model"]) == ("primary", "llm", "enc")
     assert (row["decoding"], row["seeds"], row["baseline_seeds"]) == ("constrained", 1, 3)
-    assert (row["score"], row["baseline_score"], row["difference"], row["ci_low"], row["ci_high"]) == (82, 80, 2, 1, 3)
+    assert (
+        row["score"],
+        row["baseline_score"],
+        row["difference"],
+        row["ci_low"],
+        row["ci_high"],
+    ) == (82, 80, 2, 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -66,18 +87,27 @@ def test_the_primary_family_is_adjusted_over_the_datasets_of_a_stratum():
 
 def test_in_how_many_datasets_the_claim_holds_stands_in_its_rows():
     datasets = ("d1", "d2", "d3")
-    rows = [comparison("d1", p=0.001), comparison("d2", p=0.001, difference=2.0), comparison("d3", p=0.8)]
+    rows = [
+        comparison("d1", p=0.001),
+        comparison("d2", p=0.001, difference=2.0),
+        comparison("d3", p=0.8),
+    ]
     table = judged(*rows, datasets=datasets)
     assert set(table.select("n_higher", "n_lower").rows()) == {(1, 1)}
     assert table["verdict"].to_list() == ["higher", "lower", "not shown"]
 
 
 def test_exploration_is_adjusted_over_all_of_a_dataset():
-    rows = [comparison(pair=("enc", "other"), p=0.01), comparison(pair=("enc", "other"), stratum="1", p=0.02)]
+    rows = [
+        comparison(pair=("enc", "other"), p=0.01),
+        comparison(pair=("enc", "other"), stratum="1", p=0.02),
+    ]
     more = comparison("d2", pair=("enc", "other"), p=0.04)
     table = judged(*rows, comparison(measure="recall", p=0.03), more, datasets=("d1", "d2"))
     # Times 3, 2, 1, never falling; the other dataset is a family of its own.
-    assert table.sort("dataset", "p")["p_holm"].to_list() == [pytest.approx(p) for p in (0.03, 0.04, 0.04, 0.04)]
+    assert table.sort("dataset", "p")["p_holm"].to_list() == [
+        pytest.approx(p) for p in (0.03, 0.04, 0.04, 0.04)
+    ]
     assert table.sort("dataset", "p")["tests"].to_list() == [3, 3, 3, 1]
     assert table["n_higher"].null_count() == 4
 
@@ -93,7 +123,10 @@ def test_a_stratum_with_fewer_than_30_gets_no_verdict_and_costs_the_others_nothi
 
 
 def test_the_two_measures_of_the_length_claim_are_adjusted_apart():
-    rows = [comparison(stratum="3+ - 1", measure=measure, p=p) for measure, p in (("f1", 0.03), ("recall", 0.04))]
+    rows = [
+        comparison(stratum="3+ - 1", measure=measure, p=p)
+        for measure, p in (("f1", 0.03), ("recall", 0.04))
+    ]
     table = judged(*rows)
     assert (table["p_holm"].to_list(), table["tests"].to_list()) == ([0.03, 0.04], [1, 1])
 
@@ -107,8 +140,14 @@ def test_an_adjusted_p_of_the_level_is_enough():
 def test_a_verdict_needs_an_interval_without_zero_too():
     assert judged(comparison(p=0.001, ci_low=-4.0, ci_high=0.1))["verdict"].item() == "not shown"
     assert judged(comparison(p=0.001, ci_low=-4.0, ci_high=0.0))["verdict"].item() == "not shown"
-    assert judged(comparison(p=0.001, difference=2.0, ci_low=-0.1, ci_high=4.0))["verdict"].item() == "not shown"
-    assert judged(comparison(p=0.001, difference=2.0, ci_low=0.1, ci_high=4.0))["verdict"].item() == "lower"
+    assert (
+        judged(comparison(p=0.001, difference=2.0, ci_low=-0.1, ci_high=4.0))["verdict"].item()
+        == "not shown"
+    )
+    assert (
+        judged(comparison(p=0.001, difference=2.0, ci_low=0.1, ci_high=4.0))["verdict"].item()
+        == "lower"
+    )
 
 
 def test_the_claims_stand_before_the_exploration():
@@ -122,5 +161,7 @@ def test_without_a_test_there_is_no_verdict():
 
 
 def test_without_a_selection_everything_is_exploration():
-    table = significance_table(pl.DataFrame([comparison()], schema=COMPARISON), pl.DataFrame(schema=SELECTION))
+    table = significance_table(
+        pl.DataFrame([comparison()], schema=COMPARISON), pl.DataFrame(schema=SELECTION)
+    )
     assert table["family"].to_list() == ["exploratory"]

@@ -24,7 +24,9 @@ from tests.unit.scoring.random_cases import TAGS
 
 
 def tree(folder, models=("bert-large-cased",), seeds=(1, 2)):
-    """Kept files of BC5CDR: gold with half of its tags drawn anew, as several models under several seeds."""
+    """Kept files of BC5CDR: gold with half of its tags drawn anew, as several models under several
+    seeds.
+    """
     draw = random.Random(0)
     gold = []
     for number in range(90):
@@ -39,7 +41,10 @@ def tree(folder, models=("bert-large-cased",), seeds=(1, 2)):
         for seed in seeds:
             found = [
                 Prediction(
-                    item.id, repair([draw.choice(TAGS) if draw.random() < 0.5 else tag for tag in item.tags]).tags
+                    item.id,
+                    repair(
+                        [draw.choice(TAGS) if draw.random() < 0.5 else tag for tag in item.tags]
+                    ).tags,
                 )
                 for item in gold
             ]
@@ -51,7 +56,9 @@ def tree(folder, models=("bert-large-cased",), seeds=(1, 2)):
 
 
 def verified(folder) -> pl.DataFrame:
-    return reproduction_table(load_results(folder / "results", folder / "data", DATASETS, MODELS, ReportContext()))
+    return reproduction_table(
+        load_results(folder / "results", folder / "data", DATASETS, MODELS, ReportContext())
+    )
 
 
 def verdicts(numbers: pl.DataFrame, /, **where) -> set[str]:
@@ -60,29 +67,54 @@ def verdicts(numbers: pl.DataFrame, /, **where) -> set[str]:
 
 def test_a_tree_is_judged_in_every_measure(tmp_path):
     table = verified(tree(tmp_path))
-    mine = table.filter(pl.col("table").is_in(["III", "V"]), dataset="BC5CDR", model="bert-large-cased", length="all")
+    mine = table.filter(
+        pl.col("table").is_in(["III", "V"]),
+        dataset="BC5CDR",
+        model="bert-large-cased",
+        length="all",
+    )
     assert mine["measure"].to_list() == ["precision", "recall", "f1"] * 2
     assert set(mine["verdict"]) == {"fail"}  # half of the tags are wrong
     assert mine["seeds"].to_list() == [2] * 6
-    assert mine.filter((pl.col("low") < pl.col("ours")) & (pl.col("ours") < pl.col("high"))).height == 6
-    assert mine.filter(pl.col("allowed_low") < pl.col("low"), pl.col("high") < pl.col("allowed_high")).height == 6
+    assert (
+        mine.filter((pl.col("low") < pl.col("ours")) & (pl.col("ours") < pl.col("high"))).height
+        == 6
+    )
+    assert (
+        mine.filter(
+            pl.col("allowed_low") < pl.col("low"), pl.col("high") < pl.col("allowed_high")
+        ).height
+        == 6
+    )
     assert verdicts(table, dataset="JNLPBA") == {"not run"}
 
 
 def test_what_is_broken_is_told_and_the_rest_judged(tmp_path):
-    folder = tree(tmp_path, models=("bert-large-cased", "biomedbert-large", "deberta-v3-large"), seeds=(1,))
+    folder = tree(
+        tmp_path, models=("bert-large-cased", "biomedbert-large", "deberta-v3-large"), seeds=(1,)
+    )
     cells = folder / "results" / "BC5CDR"
     (cells / "biomedbert-large" / "scores.csv").write_text("dataset,model\nx,y\n")
     (cells / "biomedbert-large" / "timing.csv").write_text("?\n")
-    (cells / "deberta-v3-large" / "scores.csv").write_bytes((cells / "bert-large-cased" / "scores.csv").read_bytes())
+    (cells / "deberta-v3-large" / "scores.csv").write_bytes(
+        (cells / "bert-large-cased" / "scores.csv").read_bytes()
+    )
     (folder / "data" / "JNLPBA").mkdir()
     (folder / "data" / "JNLPBA" / "stats.csv").write_text("broken\n")
     table = verified(folder)
     strict = {"table": "III", "dataset": "BC5CDR", "length": "all"}
-    assert "unreadable table" in cell(table, **strict, model="biomedbert-large", measure="f1")["reason"]
-    assert "unreadable table" in cell(table, table="IV", dataset="BC5CDR", model="bert-family-average")["reason"]
+    assert (
+        "unreadable table"
+        in cell(table, **strict, model="biomedbert-large", measure="f1")["reason"]
+    )
+    assert (
+        "unreadable table"
+        in cell(table, table="IV", dataset="BC5CDR", model="bert-family-average")["reason"]
+    )
     other = cell(table, **strict, model="deberta-v3-large", measure="f1")["reason"]
-    assert "found scores of BC5CDR by bert-large-cased; expected BC5CDR by deberta-v3-large" in other
+    assert (
+        "found scores of BC5CDR by bert-large-cased; expected BC5CDR by deberta-v3-large" in other
+    )
     assert cell(table, **strict, model="bert-large-cased", measure="f1")["verdict"] == "fail"
     assert "unreadable table" in cell(table, table="I", dataset="JNLPBA", split="dev")["reason"]
     assert verdicts(table, table="II", dataset="BC5CDR") == {"fail"}
@@ -102,7 +134,14 @@ def test_what_was_trained_on_other_data_is_not_judged(tmp_path):
     cell_folder = folder / "results" / "BC5CDR" / "bert-large-cased" / "seed1"
     (cell_folder / "run.json").write_text('{"seed": 1, "data": {"train": "0000"}}')
     write_instances(folder / "data" / "BC5CDR" / "train.jsonl", [Instance("t", "t", ["a"], ["O"])])
-    found = cell(verified(folder), table="III", dataset="BC5CDR", model="bert-large-cased", length="all", measure="f1")
+    found = cell(
+        verified(folder),
+        table="III",
+        dataset="BC5CDR",
+        model="bert-large-cased",
+        length="all",
+        measure="f1",
+    )
     assert found["verdict"] == "not run"
     assert "seed 1: trained on another train.jsonl" in found["reason"]
 
@@ -127,7 +166,10 @@ def test_the_command_writes_every_number_and_fails_only_when_asked_to(tmp_path):
 
 def test_the_command_tells_bad_input_in_a_line(tmp_path):
     (tmp_path / "data").mkdir()
-    for results, out in ((tmp_path / "none", tmp_path / "r.csv"), (tmp_path / "data", tmp_path / "data" / "r.csv")):
+    for results, out in (
+        (tmp_path / "none", tmp_path / "r.csv"),
+        (tmp_path / "data", tmp_path / "data" / "r.csv"),
+    ):
         done = bioner("--results", results, "--data", tmp_path / "data", "--out", out)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert not out.exists()

@@ -12,9 +12,11 @@ Tags = list[list[str]]
 
 
 def random_cases(count: int, seed: int, sentences: int = 4) -> Iterator[tuple[Tags, Tags]]:
-    """Pairs of gold and predicted tags of one to `sentences` sentences, neither of them necessarily IOB2.
+    """Pairs of gold and predicted tags of one to `sentences` sentences, neither of them necessarily
+    IOB2.
 
-    Half of the predictions are the gold with some tags changed, so that matches of every kind occur.
+    Half of the predictions are the gold with some tags changed, so that matches of every kind
+    occur.
     """
     draw = random.Random(seed)
     for number in range(count):
@@ -23,23 +25,36 @@ def random_cases(count: int, seed: int, sentences: int = 4) -> Iterator[tuple[Ta
             tags = [draw.choice(TAGS) for _ in range(draw.randint(1, 14))]
             gold.append(tags)
             changed = 1.0 if number % 2 else 0.25
-            predicted.append([draw.choice(TAGS) if draw.random() < changed else tag for tag in tags])
+            predicted.append(
+                [draw.choice(TAGS) if draw.random() < changed else tag for tag in tags]
+            )
         yield gold, predicted
 
 
 def small_and_large_cases(count: int, seed: int) -> Iterator[tuple[Tags, Tags]]:
-    """Small cases, which lack a type or a gold entity, and a few large ones, in which every combination occurs."""
+    """Small cases, which lack a type or a gold entity, and a few large ones, in which every
+    combination occurs.
+    """
     yield from random_cases(count, seed)
     yield from random_cases(count // 10, seed + 100, sentences=80)
 
 
 def as_corpus(gold: Tags, predicted: Tags) -> tuple[list[Instance], list[Prediction]]:
-    """The same as instances and predictions, repaired as realignment does; a sentence is a document."""
+    """The same as instances and predictions, repaired as realignment does; a sentence is a
+    document.
+    """
     instances = [
-        Instance(f"s{number}", f"s{number}", [f"w{place}" for place in range(len(tags))], repair(tags).tags)
+        Instance(
+            f"s{number}",
+            f"s{number}",
+            [f"w{place}" for place in range(len(tags))],
+            repair(tags).tags,
+        )
         for number, tags in enumerate(gold)
     ]
-    return instances, [Prediction(f"s{number}", repair(tags).tags) for number, tags in enumerate(predicted)]
+    return instances, [
+        Prediction(f"s{number}", repair(tags).tags) for number, tags in enumerate(predicted)
+    ]
 
 
 def orphans_of(predicted: Tags) -> dict[str, list[int]]:

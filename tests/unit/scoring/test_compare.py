@@ -18,7 +18,9 @@ from tests.unit.scoring.random_cases import TAGS
 
 def corpus(sentences: int, per_document: int) -> list[Instance]:
     return [
-        Instance(f"s{number}", f"d{number // per_document}", ["gout", "and", "gout"], ["B-D", "O", "B-D"])
+        Instance(
+            f"s{number}", f"d{number // per_document}", ["gout", "and", "gout"], ["B-D", "O", "B-D"]
+        )
         for number in range(sentences)
     ]
 
@@ -26,7 +28,8 @@ def corpus(sentences: int, per_document: int) -> list[Instance]:
 def predicted(gold: list[Instance], right: int) -> list[Prediction]:
     """Both entities right in the first `right` sentences, none predicted in the rest."""
     return [
-        Prediction(instance.id, instance.tags if number < right else ["O"] * 3) for number, instance in enumerate(gold)
+        Prediction(instance.id, instance.tags if number < right else ["O"] * 3)
+        for number, instance in enumerate(gold)
     ]
 
 
@@ -43,12 +46,16 @@ def rows(gold, *systems, **options) -> dict[tuple[str, str], dict]:
 
 
 def random_corpus(documents: int, seed: int) -> tuple[list[Instance], list[list[Prediction]]]:
-    """Documents of three random sentences, and three systems that change a tag in five, four and three."""
+    """Documents of three random sentences, and three systems that change a tag in five, four and
+    three.
+    """
     draw = random.Random(seed)
     gold, systems = [], [[], [], []]
     for number in range(3 * documents):
         tags = [draw.choice(TAGS) for _ in range(10)]
-        gold.append(Instance(f"s{number}", f"d{number // 3:02d}", list("abcdefghij"), repair(tags).tags))
+        gold.append(
+            Instance(f"s{number}", f"d{number // 3:02d}", list("abcdefghij"), repair(tags).tags)
+        )
         for share, system in zip((5, 4, 3), systems, strict=True):
             changed = [draw.choice(TAGS) if draw.random() < 1 / share else tag for tag in tags]
             system.append(Prediction(f"s{number}", repair(changed).tags))
@@ -63,7 +70,9 @@ def test_f1_and_recall_of_both_sides_and_their_difference():
         *(100, pytest.approx(200 / 3), pytest.approx(100 / 3)),
     )
     assert (row["gold_entities"], row["cluster"], row["clusters"]) == (20, "sentence", 10)
-    recall = compared(gold, [predicted(gold, 10)], [predicted(gold, 5)], measure="recall", resamples=100)
+    recall = compared(
+        gold, [predicted(gold, 10)], [predicted(gold, 5)], measure="recall", resamples=100
+    )
     assert (recall["score"], recall["baseline_score"]) == (100, 50)
 
 
@@ -123,7 +132,9 @@ def test_the_sides_are_symmetric():
 
 def test_a_pair_s_rows_do_not_depend_on_who_else_is_compared():
     gold, (one, other, third) = random_corpus(20, seed=3)
-    assert rows(gold, [one], [other], resamples=200) == rows(gold, [one], [other], [third], resamples=200)
+    assert rows(gold, [one], [other], resamples=200) == rows(
+        gold, [one], [other], [third], resamples=200
+    )
 
 
 def test_nor_do_those_of_systems_with_several_runs_and_a_newcomer_first():
@@ -146,13 +157,25 @@ def test_sentences_of_a_document_need_not_stand_together():
     gold, (one, other, _) = random_corpus(15, seed=9)
     order = random.Random(1).sample(range(len(gold)), len(gold))
     mixed = [[run[i] for i in order] for run in (gold, one, other)]
-    assert rows(mixed[0], [mixed[1]], [mixed[2]], resamples=100) == rows(gold, [one], [other], resamples=100)
+    assert rows(mixed[0], [mixed[1]], [mixed[2]], resamples=100) == rows(
+        gold, [one], [other], resamples=100
+    )
 
 
 def test_other_cuts_make_other_strata_and_another_contrast():
-    gold = [Instance(f"s{n}", f"s{n}", list("abcdef"), ["B-D", "I-D", "O", "B-D", "I-D", "I-D"]) for n in range(10)]
-    found = rows(gold, [predicted_tags(gold, 0, 6)], [predicted_tags(gold, 0, 2)], resamples=50, cuts=[2])
-    assert [stratum for measure, stratum in found if measure == "recall"] == ["all", "1-2", "3+", "3+ - 1-2"]
+    gold = [
+        Instance(f"s{n}", f"s{n}", list("abcdef"), ["B-D", "I-D", "O", "B-D", "I-D", "I-D"])
+        for n in range(10)
+    ]
+    found = rows(
+        gold, [predicted_tags(gold, 0, 6)], [predicted_tags(gold, 0, 2)], resamples=50, cuts=[2]
+    )
+    assert [stratum for measure, stratum in found if measure == "recall"] == [
+        "all",
+        "1-2",
+        "3+",
+        "3+ - 1-2",
+    ]
     # The second system misses every long entity.
     assert found["recall", "3+ - 1-2"]["difference"] == 100
     assert found["recall", "1-2"]["difference"] == 0
@@ -160,7 +183,10 @@ def test_other_cuts_make_other_strata_and_another_contrast():
 
 def predicted_tags(gold: list[Instance], start: int, end: int) -> list[Prediction]:
     """The gold's tags from one token up to another, O elsewhere."""
-    return [Prediction(g.id, [tag if start <= place < end else "O" for place, tag in enumerate(g.tags)]) for g in gold]
+    return [
+        Prediction(g.id, [tag if start <= place < end else "O" for place, tag in enumerate(g.tags)])
+        for g in gold
+    ]
 
 
 def test_every_pair_is_compared_once():
@@ -171,18 +197,27 @@ def test_every_pair_is_compared_once():
 
 
 def test_intervals_and_p_values_are_those_of_scoring_anew():
-    """The long way round: draw or swap whole documents, score the two corpora that come out, subtract."""
+    """The long way round: draw or swap whole documents, score the two corpora that come out,
+    subtract.
+    """
     resamples, (gold, (one, other, _)) = 20, random_corpus(12, seed=5)
     found = rows(gold, [one], [other], resamples=resamples, seed=7)
 
     def scores(documents, system) -> dict[tuple[str, str], float]:
         """F1 and recall of `system(document)`'s predictions on a list of documents."""
         chosen = [(3 * d + s, system(place)) for place, d in enumerate(documents) for s in range(3)]
-        again = [Instance(str(n), str(n), gold[i].tokens, gold[i].tags) for n, (i, _) in enumerate(chosen)]
+        again = [
+            Instance(str(n), str(n), gold[i].tokens, gold[i].tags)
+            for n, (i, _) in enumerate(chosen)
+        ]
         table = score(again, [Prediction(str(n), p[i].tags) for n, (i, p) in enumerate(chosen)])
         table = table.filter(scorer="semeval", scheme="strict", label="all")
         table = table.with_columns(pl.col("f1", "recall").fill_null(np.nan))
-        values = {(name, row["stratum"]): row[name] for row in table.iter_rows(named=True) for name in ("f1", "recall")}
+        values = {
+            (name, row["stratum"]): row[name]
+            for row in table.iter_rows(named=True)
+            for name in ("f1", "recall")
+        }
         for name in ("f1", "recall"):
             values[name, "3+ - 1"] = values[name, "3+"] - values[name, "1"]
         return values
@@ -191,27 +226,43 @@ def test_intervals_and_p_values_are_those_of_scoring_anew():
     differences = [(scores(ds, lambda _: one), scores(ds, lambda _: other)) for ds in drawn]
     swapped = np.random.default_rng([7, 2]).integers(2, size=(resamples, 12), dtype=np.int8)
     sides = [
-        (scores(range(12), lambda d, s=s: (one, other)[s[d]]), scores(range(12), lambda d, s=s: (other, one)[s[d]]))
+        (
+            scores(range(12), lambda d, s=s: (one, other)[s[d]]),
+            scores(range(12), lambda d, s=s: (other, one)[s[d]]),
+        )
         for s in swapped
     ]
     assert len(found) == 10
     for key, row in found.items():
-        expected = np.nanpercentile([mine[key] - theirs[key] for mine, theirs in differences], [2.5, 97.5])
-        assert (row["ci_low"], row["ci_high"]) == (pytest.approx(expected[0]), pytest.approx(expected[1])), key
-        extreme = sum(abs(mine[key] - theirs[key]) >= abs(row["difference"]) - 1e-9 for mine, theirs in sides)
+        expected = np.nanpercentile(
+            [mine[key] - theirs[key] for mine, theirs in differences], [2.5, 97.5]
+        )
+        assert (row["ci_low"], row["ci_high"]) == (
+            pytest.approx(expected[0]),
+            pytest.approx(expected[1]),
+        ), key
+        extreme = sum(
+            abs(mine[key] - theirs[key]) >= abs(row["difference"]) - 1e-9 for mine, theirs in sides
+        )
         assert row["p"] == (extreme + 1) / (resamples + 1), key
 
 
-LONG_AND_SHORT = [Instance(f"s{n}", f"s{n}", list("abcde"), ["B-D", "I-D", "I-D", "O", "B-D"]) for n in range(40)]
+LONG_AND_SHORT = [
+    Instance(f"s{n}", f"s{n}", list("abcde"), ["B-D", "I-D", "I-D", "O", "B-D"]) for n in range(40)
+]
 
 
 class TestTheLengthClaim:
     """Forty sentences with a long entity (3 tokens) and a short one."""
 
     def system(self, long: int, short: int) -> list[Prediction]:
-        """Finds the long entity in the first `long` sentences, the short one in the first `short`; nothing else."""
+        """Finds the long entity in the first `long` sentences, the short one in the first `short`;
+        nothing else.
+        """
         return [
-            Prediction(g.id, [*(g.tags[:3] if n < long else ["O"] * 3), "O", "B-D" if n < short else "O"])
+            Prediction(
+                g.id, [*(g.tags[:3] if n < long else ["O"] * 3), "O", "B-D" if n < short else "O"]
+            )
             for n, g in enumerate(LONG_AND_SHORT)
         ]
 
@@ -236,7 +287,9 @@ class TestTheLengthClaim:
 class TestSeveralRuns:
     def test_scores_are_of_all_runs_counts_together(self):
         gold = corpus(10, 1)
-        row = compared(gold, [predicted(gold, 10), predicted(gold, 5)], [predicted(gold, 5)], resamples=50)
+        row = compared(
+            gold, [predicted(gold, 10), predicted(gold, 5)], [predicted(gold, 5)], resamples=50
+        )
         # 30 right of 40 gold, all predicted right: 2 x 30 / (40 + 30).
         assert row["score"] == pytest.approx(600 / 7)
         assert (row["gold_entities"], row["seeds"], row["baseline_seeds"]) == (20, 2, 1)
@@ -252,15 +305,22 @@ class TestSeveralRuns:
     def test_runs_that_differ_widen_the_interval(self):
         """Documents are alike, seeds are not: what there is of doubt comes from the seeds."""
         gold = [Instance(f"s{n}", f"s{n}", ["a"] * 4, ["B-D"] * 4) for n in range(40)]
-        found = [[Prediction(g.id, ["B-D"] * right + ["O"] * (4 - right)) for g in gold] for right in (2, 3, 4)]
-        same, different = (compared(gold, runs, [found[0]], resamples=1000) for runs in ([found[1]] * 3, found))
+        found = [
+            [Prediction(g.id, ["B-D"] * right + ["O"] * (4 - right)) for g in gold]
+            for right in (2, 3, 4)
+        ]
+        same, different = (
+            compared(gold, runs, [found[0]], resamples=1000) for runs in ([found[1]] * 3, found)
+        )
         assert same["ci_low"] == pytest.approx(same["ci_high"])
         # Recall 50, 75 and 100: the mean of two draws ranges from one to the other.
         assert different["ci_low"] == pytest.approx(0)
         assert different["ci_high"] == pytest.approx(100 / 3)
 
     def test_each_side_draws_its_own_runs(self):
-        """The same three runs on both sides, which have nothing to do with each other: the difference may be any."""
+        """The same three runs on both sides, which have nothing to do with each other: the
+        difference may be any.
+        """
         gold = corpus(40, 1)
         runs = [predicted(gold, right) for right in (20, 30, 40)]
         row = compared(gold, runs, runs, resamples=500)
@@ -269,7 +329,9 @@ class TestSeveralRuns:
         assert row["ci_high"] > 10
 
     def test_p_is_of_all_runs(self):
-        """The first runs differ in every sentence, the others the other way round: together there is nothing."""
+        """The first runs differ in every sentence, the others the other way round: together there
+        is nothing.
+        """
         gold = corpus(40, 1)
         good, bad = predicted(gold, 40), predicted(gold, 10)
         assert compared(gold, [good], [bad], resamples=200)["p"] < 0.01
@@ -277,7 +339,9 @@ class TestSeveralRuns:
 
     @pytest.mark.parametrize("swapped", [False, True])
     def test_p_knows_it_of_either_side(self, swapped):
-        """The runs scatter around one run of the other system, which is better than their mean in every document."""
+        """The runs scatter around one run of the other system, which is better than their mean in
+        every document.
+        """
         gold = corpus(40, 1)
         sides = [[predicted(gold, 30)], [predicted(gold, right) for right in (10, 20, 40)]]
         row = compared(gold, *(reversed(sides) if swapped else sides), resamples=500)
@@ -285,24 +349,37 @@ class TestSeveralRuns:
         assert row["p"] > 0.05
 
     def test_p_knows_that_other_seeds_give_other_runs(self):
-        """Runs of two equally good systems that scatter by 5 points: documents alone would see differences in them."""
+        """Runs of two equally good systems that scatter by 5 points: documents alone would see
+        differences in them.
+        """
         draw = np.random.default_rng(0)
         gold = [Instance(str(n), str(n), ["a"] * 6, ["B-D"] * 6) for n in range(60)]
 
         def run() -> list[Prediction]:
             hit = draw.random((60, 6)) < 0.7 + draw.normal(0, 0.05)
-            return [Prediction(g.id, ["B-D" if x else "O" for x in row]) for g, row in zip(gold, hit, strict=True)]
+            return [
+                Prediction(g.id, ["B-D" if x else "O" for x in row])
+                for g, row in zip(gold, hit, strict=True)
+            ]
 
         trials, rejected = 100, 0
         for trial in range(trials):
-            row = compared(gold, [run() for _ in range(3)], [run() for _ in range(3)], resamples=200, seed=trial)
+            row = compared(
+                gold,
+                [run() for _ in range(3)],
+                [run() for _ in range(3)],
+                resamples=200,
+                seed=trial,
+            )
             rejected += row["p"] <= 0.05
         assert rejected / trials <= 0.06, rejected / trials
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_gives_others():
     gold, (one, other, _) = random_corpus(20, seed=6)
-    once, again, third = (rows(gold, [one], [other], resamples=300, seed=seed) for seed in (3, 3, 4))
+    once, again, third = (
+        rows(gold, [one], [other], resamples=300, seed=seed) for seed in (3, 3, 4)
+    )
     assert once == again
     assert once != third
 
@@ -310,23 +387,35 @@ def test_the_same_seed_gives_the_same_rows_and_another_gives_others():
 def test_a_single_document_has_no_interval_and_no_test(caplog):
     gold = corpus(5, 5)
     row = compared(gold, [predicted(gold, 5)], [predicted(gold, 2)], resamples=50)
-    assert (row["difference"] > 0, row["ci_low"], row["ci_high"], row["p"]) == (True, None, None, None)
+    assert (row["difference"] > 0, row["ci_low"], row["ci_high"], row["p"]) == (
+        True,
+        None,
+        None,
+        None,
+    )
     assert "one document alone" in caplog.text
 
 
 @pytest.mark.parametrize("runs", [1, 2])
 def test_a_stratum_without_gold_and_predictions_is_undefined(runs):
     gold = corpus(10, 1)
-    row = compared(gold, [predicted(gold, 10)] * runs, [predicted(gold, 5)], stratum="2", resamples=50)
-    assert [row[name] for name in ("score", "baseline_score", "difference", "ci_low", "ci_high", "p")] == [None] * 6
+    row = compared(
+        gold, [predicted(gold, 10)] * runs, [predicted(gold, 5)], stratum="2", resamples=50
+    )
+    assert [
+        row[name] for name in ("score", "baseline_score", "difference", "ci_low", "ci_high", "p")
+    ] == [None] * 6
 
 
 def test_what_was_compared_can_be_read_again_and_a_comparison_twice_cannot(tmp_path):
     gold = corpus(10, 1)
     systems = [
-        System(name, "direct", [predicted(gold, right), predicted(gold, 9)]) for name, right in (("a", 8), ("b", 5))
+        System(name, "direct", [predicted(gold, right), predicted(gold, 9)])
+        for name, right in (("a", 8), ("b", 5))
     ]
-    table = pl.DataFrame([{"dataset": "D"} | row for row in compare(gold, systems, resamples=20)], schema=COMPARISON)
+    table = pl.DataFrame(
+        [{"dataset": "D"} | row for row in compare(gold, systems, resamples=20)], schema=COMPARISON
+    )
     path = tmp_path / "comparisons.csv"
     write_table(path, table)
     assert_frame_equal(read_comparisons(path), table)
@@ -340,16 +429,24 @@ def test_what_was_compared_can_be_read_again_and_a_comparison_twice_cannot(tmp_p
 
 @pytest.mark.parametrize(
     ("documents", "trials"),
-    [(50, 300), *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((50, 2000), (500, 400)))],
+    [
+        (50, 300),
+        *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((50, 2000), (500, 400))),
+    ],
 )
 def test_the_test_of_two_equally_good_systems_rejects_in_5_percent(documents, trials):
-    """Pairs whose errors fall by chance, in documents of differing difficulty: 3 to 7 % have p <= 0.05."""
+    """Pairs whose errors fall by chance, in documents of differing difficulty: 3 to 7 % have p <=
+    0.05.
+    """
     draw = np.random.default_rng(documents)
     gold = [Instance(str(n), str(n), ["a"] * 6, ["B-D"] * 6) for n in range(documents)]
 
     def system(difficulty: np.ndarray) -> list[Prediction]:
         hit = draw.random((documents, 6)) > difficulty[:, None]
-        return [Prediction(g.id, ["B-D" if each else "O" for each in row]) for g, row in zip(gold, hit, strict=True)]
+        return [
+            Prediction(g.id, ["B-D" if each else "O" for each in row])
+            for g, row in zip(gold, hit, strict=True)
+        ]
 
     rejected, covered = 0, 0
     for trial in range(trials):

@@ -16,12 +16,17 @@ def scores(gold: str, tags: str, scorer: str, scheme: str, **options) -> tuple[f
 
 def test_every_convention_has_a_row_and_every_row_a_description():
     table = score([instance("s1", "gout/B-D")], predicted("B-D"), orphans={})
-    rows = table.filter(~table["scorer"].is_in(["semeval", "paper", "subset"])).select("scorer", "scheme").rows()
+    rows = (
+        table.filter(~table["scorer"].is_in(["semeval", "paper", "subset"]))
+        .select("scorer", "scheme")
+        .rows()
+    )
     assert rows == list(CONVENTIONS)
 
 
 def test_string_sets_count_a_text_once_however_often_and_wherever_it_stands():
-    # Gold texts {gout, aspirin}; predicted {gout}: the second GOUT and the place of the first do not matter.
+    # Gold texts {gout, aspirin}; predicted {gout}: the second GOUT and the place of the first do
+    # not matter.
     gold = "gout/B-D or/O GOUT/O gout/B-D aspirin/B-C"
     assert scores(gold, "O O B-D O O", "string-set", "strict") == (100, 50, 200 / 3)
 
@@ -37,15 +42,19 @@ def test_any_overlap_counts_predictions_that_meet_gold_and_gold_that_predictions
 
 
 def test_any_overlap_is_no_touch():
-    # One prediction before the entity and one behind it, of its type: neither shares a token with it.
+    # Predictions of its type before the entity and behind it: neither shares a token with it.
     assert scores("renal/O gout/B-D hurts/O", "B-D O B-D", "any-overlap", "type") == (0, 0, 0)
 
 
 def test_one_character_of_tolerance_forgives_punctuation_at_either_end_and_no_word_or_other_type():
-    # `gout ,` ends one character later; `( aspirin )` starts one before and ends one after; `mg` for `1 mg` misses a
-    # digit and a space.
+    # `gout ,` ends one character later; `( aspirin )` starts one before and ends one after; `mg`
+    # for `1 mg` misses a digit and a space.
     gold = "gout/B-D ,/O (/O aspirin/B-C )/O 1/B-Q mg/I-Q"
-    assert scores(gold, "B-D I-D B-C I-C I-C O B-Q", "one-character", "strict") == (200 / 3, 200 / 3, 200 / 3)
+    assert scores(gold, "B-D I-D B-C I-C I-C O B-Q", "one-character", "strict") == (
+        200 / 3,
+        200 / 3,
+        200 / 3,
+    )
     assert scores(gold, "B-C I-C O O O O O", "one-character", "strict") == (0, 0, 0)
 
 

@@ -58,7 +58,9 @@ def test_any_members_give_valid_tags_and_no_span_of_nobody(members, combination)
 @given(st.lists(TAGS, min_size=2, max_size=4))
 def test_intersection_within_vote_within_what_the_members_have(members):
     valid = [" ".join(repair(tags).tags) for tags in members]
-    intersection, vote = (set(spans(combined(name, *valid).split())) for name in ("intersection", "vote"))
+    intersection, vote = (
+        set(spans(combined(name, *valid).split())) for name in ("intersection", "vote")
+    )
     assert intersection <= vote
 
 

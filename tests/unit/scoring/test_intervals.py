@@ -16,7 +16,9 @@ from bioner.scoring.tally import matched
 from tests.unit.scoring.random_cases import TAGS
 
 
-def corpus(documents: int, sentences: int = 3, seed: int = 0) -> tuple[list[Instance], list[Prediction]]:
+def corpus(
+    documents: int, sentences: int = 3, seed: int = 0
+) -> tuple[list[Instance], list[Prediction]]:
     """Documents of random tags; predictions are the gold with every fifth tag changed."""
     draw = random.Random(seed)
     gold, predictions = [], []
@@ -24,7 +26,9 @@ def corpus(documents: int, sentences: int = 3, seed: int = 0) -> tuple[list[Inst
         tags = [draw.choice(TAGS) for _ in range(8)]
         changed = [draw.choice(TAGS) if draw.random() < 0.2 else tag for tag in tags]
         identity = f"s{number}"
-        gold.append(Instance(identity, f"d{number // sentences:02d}", list("abcdefgh"), repair(tags).tags))
+        gold.append(
+            Instance(identity, f"d{number // sentences:02d}", list("abcdefgh"), repair(tags).tags)
+        )
         predictions.append(Prediction(identity, repair(changed).tags))
     return gold, predictions
 
@@ -35,9 +39,12 @@ def bounds(table: pl.DataFrame, **where) -> tuple[float | None, float | None]:
 
 
 def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
-    """The long way: draw documents, put their sentences together, score that corpus; every ratio of rows with an F1."""
+    """The long way: draw documents, put their sentences together, score that corpus; every ratio of
+    rows with an F1.
+    """
     resamples, (gold, predictions) = 30, corpus(12)
-    # A type that is in one document alone is in few of the drawn corpora: its row, and the mean over types, know that.
+    # A type that is in one document alone is in few of the drawn corpora: its row, and the mean
+    # over types, know that.
     gold[0] = Instance("s0", "d00", gold[0].tokens, ["B-R", "O", "B-R", *gold[0].tags[3:]])
     gold[0] = Instance("s0", "d00", gold[0].tokens, repair(gold[0].tags).tags)
     predictions[0] = Prediction("s0", repair(["B-R", "O", "O", *predictions[0].tags[3:]]).tags)
@@ -46,16 +53,24 @@ def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
     values = defaultdict(list)
     for documents in drawn:
         chosen = [3 * document + sentence for document in documents for sentence in range(3)]
-        again = [Instance(str(n), str(n), gold[i].tokens, gold[i].tags) for n, i in enumerate(chosen)]
+        again = [
+            Instance(str(n), str(n), gold[i].tokens, gold[i].tags) for n, i in enumerate(chosen)
+        ]
         rows = score(again, [Prediction(str(n), predictions[i].tags) for n, i in enumerate(chosen)])
         for row in rows.iter_rows(named=True):
             for measure in MEASURES:
-                values[row["scorer"], row["scheme"], row["stratum"], row["label"], measure].append(row[measure])
+                values[row["scorer"], row["scheme"], row["stratum"], row["label"], measure].append(
+                    row[measure]
+                )
     compared = 0
     for row in table.filter(pl.col("f1").is_not_null()).iter_rows(named=True):
         for measure in MEASURES:
-            drawn_values = values[row["scorer"], row["scheme"], row["stratum"], row["label"], measure]
-            expected = np.percentile([value for value in drawn_values if value is not None], [2.5, 97.5])
+            drawn_values = values[
+                row["scorer"], row["scheme"], row["stratum"], row["label"], measure
+            ]
+            expected = np.percentile(
+                [value for value in drawn_values if value is not None], [2.5, 97.5]
+            )
             found = row[f"{measure}_ci_low"], row[f"{measure}_ci_high"]
             assert found == (pytest.approx(expected[0]), pytest.approx(expected[1])), (measure, row)
             compared += 1
@@ -63,7 +78,9 @@ def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
 
 
 def test_the_same_seed_gives_the_same_bounds_and_another_gives_others():
-    once, again, other = (score(*corpus(20), bootstrap=200, bootstrap_seed=seed) for seed in (1, 1, 2))
+    once, again, other = (
+        score(*corpus(20), bootstrap=200, bootstrap_seed=seed) for seed in (1, 1, 2)
+    )
     assert once.equals(again)
     assert not once.equals(other)
 
@@ -75,7 +92,9 @@ def test_without_resamples_there_are_no_bounds():
 
 def test_a_single_document_has_scores_and_no_bounds(caplog):
     table = score(*corpus(1), bootstrap=100)
-    assert table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")["f1"].item() > 0
+    assert (
+        table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")["f1"].item() > 0
+    )
     assert set(table["f1_ci_low"]) == {None}
     assert "one document alone" in caplog.text
 
@@ -95,7 +114,9 @@ def test_sentences_of_a_document_are_drawn_together():
     found = [Prediction(item.id, ["B-D" if n // 20 % 2 else "O"]) for n, item in enumerate(gold)]
     apart = [Instance(item.id, item.id, item.tokens, item.tags) for item in gold]
     where = {"scorer": "semeval", "scheme": "strict", "stratum": "all", "label": "all"}
-    (low, high), (narrow_low, narrow_high) = (bounds(score(g, found, bootstrap=2000), **where) for g in (gold, apart))
+    (low, high), (narrow_low, narrow_high) = (
+        bounds(score(g, found, bootstrap=2000), **where) for g in (gold, apart)
+    )
     assert high - low > 3 * (narrow_high - narrow_low)
 
 
@@ -122,22 +143,33 @@ def test_clusters_are_documents_or_sentences():
     ("documents", "trials", "population"),
     [
         (50, 400, 1_000_000),
-        *(pytest.param(documents, 2000, 4_000_000, marks=pytest.mark.slow) for documents in (50, 500)),
+        *(
+            pytest.param(documents, 2000, 4_000_000, marks=pytest.mark.slow)
+            for documents in (50, 500)
+        ),
     ],
 )
 def test_95_percent_intervals_cover_93_to_97_percent(documents, trials, population):
-    """Test sets of documents whose size and difficulty vary; the true F1 is that of all documents there are."""
+    """Test sets of documents whose size and difficulty vary; the true F1 is that of all documents
+    there are.
+    """
     draw = np.random.default_rng(documents)
 
     def test_set(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         skill = draw.beta(8, 2, size)
         possible = draw.poisson(8, size) + 1
         correct = draw.binomial(possible, skill)
-        return correct.astype(float), possible.astype(float), (correct + draw.poisson(1.5, size)).astype(float)
+        return (
+            correct.astype(float),
+            possible.astype(float),
+            (correct + draw.poisson(1.5, size)).astype(float),
+        )
 
     correct, possible, actual = (part.sum() for part in test_set(population))
     truth = 200 * correct / (possible + actual)
-    clusters = clusters_of([Instance(str(number), str(number), ["a"], ["O"]) for number in range(documents)])
+    clusters = clusters_of(
+        [Instance(str(number), str(number), ["a"], ["O"]) for number in range(documents)]
+    )
     covered = 0
     for trial in range(trials):
         row = matched("semeval", "strict", *test_set(documents))

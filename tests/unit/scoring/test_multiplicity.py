@@ -7,7 +7,11 @@ from bioner.scoring.multiplicity import holds_in, holm
 
 def test_holm_by_hand():
     # Sorted 0.01, 0.03, 0.04: times 3, 2, 1 and never falling.
-    assert holm([0.04, 0.01, 0.03]) == [pytest.approx(0.06), pytest.approx(0.03), pytest.approx(0.06)]
+    assert holm([0.04, 0.01, 0.03]) == [
+        pytest.approx(0.06),
+        pytest.approx(0.03),
+        pytest.approx(0.06),
+    ]
     assert holm([]) == []
     assert holm([0.6, 0.7]) == [1, 1]
 
@@ -33,4 +37,8 @@ def test_in_how_many_datasets_a_positive_difference_is_shown(differences, p_valu
 
 def test_a_claim_and_its_opposite_may_both_hold_somewhere():
     differences, p_values = [3, -3, 0.1], [0.0001, 0.0001, 0.8]
-    assert holds_in(differences, p_values, 0.05) == holds_in([-d for d in differences], p_values, 0.05) == 1
+    assert (
+        holds_in(differences, p_values, 0.05)
+        == holds_in([-d for d in differences], p_values, 0.05)
+        == 1
+    )

@@ -1,4 +1,6 @@
-"""The paper's evaluator and its length windows, by hand: rebuilt to be compared with, not to be believed."""
+"""The paper's evaluator and its length windows, by hand: rebuilt to be compared with, not to be
+believed.
+"""
 
 import polars as pl
 import pytest
@@ -36,7 +38,9 @@ def test_a_right_span_of_another_type_is_found_though_it_is_a_single_token():
 
 
 # `renal failure` is overrun by one token; `new drug class` is no entity.
-GOLD = instance("s1", "renal/B-D failure/I-D patients/O received/O a/O new/O drug/O class/O today/O")
+GOLD = instance(
+    "s1", "renal/B-D failure/I-D patients/O received/O a/O new/O drug/O class/O today/O"
+)
 OVERRUN = "B-D I-D I-D O O B-D I-D I-D O"
 
 
@@ -54,11 +58,21 @@ class TestWindows:
         assert self.counts("semeval", "all") == self.counts("paper", "all") == (0, 1, 2)
 
     def test_by_length_gold_stands_in_bucket_2_and_both_predictions_in_3(self):
-        assert [self.counts("semeval", stratum) for stratum in ("1", "2", "3+")] == [(0, 0, 0), (0, 1, 0), (0, 0, 2)]
+        assert [self.counts("semeval", stratum) for stratum in ("1", "2", "3+")] == [
+            (0, 0, 0),
+            (0, 1, 0),
+            (0, 0, 2),
+        ]
 
-    def test_windows_count_the_overrun_as_right_and_every_token_outside_as_a_false_positive_of_length_1(self):
+    def test_windows_count_the_overrun_as_right_and_tokens_outside_as_false_positives_of_length_1(
+        self,
+    ):
         # patients; new, drug, class.
-        assert [self.counts("paper", stratum) for stratum in ("1", "2", "3+")] == [(0, 0, 4), (1, 1, 1), (0, 0, 0)]
+        assert [self.counts("paper", stratum) for stratum in ("1", "2", "3+")] == [
+            (0, 0, 4),
+            (1, 1, 1),
+            (0, 0, 0),
+        ]
 
 
 def test_windows_do_not_add_up_to_the_whole():
@@ -82,15 +96,23 @@ def test_windows_are_the_paper_s_whatever_the_cuts_of_the_sound_score():
 
 def test_relaxed_gives_half_credit_for_what_it_sees():
     # Overall: one of two predictions overlaps, half a hit: P 0.5 / 2, R 0.5 / 1.
-    found = score([GOLD], predicted(OVERRUN)).filter(scorer="paper", scheme="relaxed", stratum="all")
+    found = score([GOLD], predicted(OVERRUN)).filter(
+        scorer="paper", scheme="relaxed", stratum="all"
+    )
     assert found.select("precision", "recall").row(0) == (25, 50)
 
 
 def test_precision_is_the_official_one_and_recall_at_most_as_high():
-    """Strictly: the two rules move entities between missed, spurious and incorrect, and correct ones stay."""
+    """Strictly: the two rules move entities between missed, spurious and incorrect, and correct
+    ones stay.
+    """
     gold = instance("s1", "a/B-D b/I-D c/I-D d/I-D e/O f/B-D")
-    table = score([gold], predicted("B-D I-D B-D I-D O B-D")).filter(scheme="strict", stratum="all", label="all")
-    official, paper = (table.filter(scorer=name).row(0, named=True) for name in ("semeval", "paper"))
+    table = score([gold], predicted("B-D I-D B-D I-D O B-D")).filter(
+        scheme="strict", stratum="all", label="all"
+    )
+    official, paper = (
+        table.filter(scorer=name).row(0, named=True) for name in ("semeval", "paper")
+    )
     assert paper["precision"] == official["precision"]
     # 1 of 2 gold entities; the paper's evaluator divides by 3.
     assert (official["recall"], paper["recall"]) == (50, pytest.approx(100 / 3))

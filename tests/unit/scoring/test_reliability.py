@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioner.scoring.reliability import RELIABILITY, calibration_error, confidence_pairs, reliability_bins
+from bioner.scoring.reliability import (
+    RELIABILITY,
+    calibration_error,
+    confidence_pairs,
+    reliability_bins,
+)
 
 
 def test_tokens_tagged_as_entities_count_and_right_is_the_whole_tag():
@@ -16,8 +21,8 @@ def test_tokens_tagged_as_entities_count_and_right_is_the_whole_tag():
         [["B-D", "I-D", "O", "B-C"], ["B-D", "B-D", "O"]],
         [["B-D", "O", "O", "B-D"], ["B-D", "B-D", "B-D"]],
     )
-    # A border too far and another type are wrong. O is left out, also where it misses an entity; so is what was never
-    # decided.
+    # A border too far and another type are wrong. O is left out, also where it misses an entity; so
+    # is what was never decided.
     assert confidence.tolist() == [0.9, 0.8, 0.7, 0.6]
     assert right.tolist() == [True, False, False, True]
 
@@ -29,8 +34,11 @@ def test_confidences_of_other_tokens_are_refused(gold):
 
 
 def test_bins_by_hand():
-    bins = reliability_bins(np.array([0.95, 1.0, 0.91, 0.7, 0.65]), np.array([True, True, False, True, False]))
-    # 0.6 to 0.7 holds 0.65 and, as its upper end, 0.7; 0.9 to 1.0 the others: (0.95 + 1 + 0.91) / 3, two right.
+    bins = reliability_bins(
+        np.array([0.95, 1.0, 0.91, 0.7, 0.65]), np.array([True, True, False, True, False])
+    )
+    # 0.6 to 0.7 holds 0.65 and, as its upper end, 0.7; 0.9 to 1.0 the others: (0.95 + 1 + 0.91) /
+    # 3, two right.
     assert bins.rows() == [
         (0.6, 0.7, pytest.approx(0.675), 0.5, 2),
         (0.9, 1.0, pytest.approx(0.9533333), pytest.approx(2 / 3), 3),

@@ -31,7 +31,10 @@ def test_the_highest_mean_over_seeds_is_chosen(dev):
     steady = [dev("steady", HALF, seed) for seed in (1, 2)]
     lucky = [dev("lucky", RIGHT, 1), dev("lucky", NONE, 2)]
     table = select({"encoder": [*lucky, *steady]})
-    assert table.select("model", "seeds", "chosen").rows() == [("steady", 2, True), ("lucky", 2, False)]
+    assert table.select("model", "seeds", "chosen").rows() == [
+        ("steady", 2, True),
+        ("lucky", 2, False),
+    ]
     assert table["dev_f1"].to_list() == [pytest.approx(200 / 3), 50]
 
 
@@ -39,7 +42,11 @@ def test_what_counts_on_dev_is_the_official_strict_score(dev):
     """By every other row `a` is better."""
     path = dev("a", HALF)
     table = pl.read_csv(path).with_columns(
-        f1=pl.when((pl.col("scorer") == "semeval") & (pl.col("scheme") == "strict") & (pl.col("stratum") == "all"))
+        f1=pl.when(
+            (pl.col("scorer") == "semeval")
+            & (pl.col("scheme") == "strict")
+            & (pl.col("stratum") == "all")
+        )
         .then(pl.when(pl.col("label") == "all").then(1.0).otherwise(99.0))
         .otherwise(99.0)
     )
@@ -55,7 +62,12 @@ def test_an_undefined_score_on_dev_is_0(dev, tmp_path):
 
 
 def test_one_of_each_family_is_chosen_and_equals_go_by_name(dev):
-    table = select({"encoder": [dev("b", HALF), dev("a", HALF)], "llm": [dev("m", NONE, decoding="constrained")]})
+    table = select(
+        {
+            "encoder": [dev("b", HALF), dev("a", HALF)],
+            "llm": [dev("m", NONE, decoding="constrained")],
+        }
+    )
     assert table.filter("chosen").select("family", "model", "decoding").rows() == [
         ("encoder", "a", "direct"),
         ("llm", "m", "constrained"),
@@ -65,13 +77,18 @@ def test_one_of_each_family_is_chosen_and_equals_go_by_name(dev):
 def test_scores_of_several_datasets_cannot_be_chosen_from(dev):
     for other in ("encoder", "llm"):
         with pytest.raises(InputError, match="scores of demo, other; expected dev scores of one"):
-            select({"encoder": [dev("a", HALF)]} | {other: [dev("a", HALF), dev("b", HALF, dataset="other")]})
+            select(
+                {"encoder": [dev("a", HALF)]}
+                | {other: [dev("a", HALF), dev("b", HALF, dataset="other")]}
+            )
 
 
 def test_a_run_twice_would_count_as_two_seeds(dev, tmp_path):
     copied = tmp_path / "copy.csv"
     copied.write_bytes(dev("a", HALF).read_bytes())
-    with pytest.raises(InputError, match=r"rows twice \(dataset demo, model a, seed 42, decoding direct\)"):
+    with pytest.raises(
+        InputError, match=r"rows twice \(dataset demo, model a, seed 42, decoding direct\)"
+    ):
         select({"encoder": [dev("a", HALF), copied]})
 
 
@@ -99,7 +116,9 @@ def test_candidates_of_an_ensemble_are_models_of_the_selection(tmp_path):
     table, path = chosen_everywhere("d1"), tmp_path / "selection.csv"
     assert chosen_of(table, ["llm", "other", "enc"], path) == ["enc", "llm"]
     assert chosen_of(table, ["other", "enc"], path) == ["enc"]
-    with pytest.raises(InputError, match=r"selection.csv: found no 'enk'; expected one of enc, other, llm"):
+    with pytest.raises(
+        InputError, match=r"selection.csv: found no 'enk'; expected one of enc, other, llm"
+    ):
         chosen_of(table, ["enk", "llm"], path)
     with pytest.raises(InputError, match="none of the candidates chosen"):
         chosen_of(table, ["other"], path)

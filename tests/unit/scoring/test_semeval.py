@@ -18,7 +18,9 @@ from bioner.scoring.tally import prf as measures
 from tests.conftest import instance
 
 # Gold: renal failure (2), aspirin (1), IL-2 receptor alpha (3).
-GOLD = instance("s1", "renal/B-D failure/I-D after/O aspirin/B-C and/O IL-2/B-G receptor/I-G alpha/I-G ./O")
+GOLD = instance(
+    "s1", "renal/B-D failure/I-D after/O aspirin/B-C and/O IL-2/B-G receptor/I-G alpha/I-G ./O"
+)
 
 
 def scored(*tags: str, **options) -> pl.DataFrame:
@@ -26,7 +28,9 @@ def scored(*tags: str, **options) -> pl.DataFrame:
 
 
 def row(table: pl.DataFrame, scheme: str, stratum: str = "all", label: str = "all") -> dict:
-    (found,) = table.filter(scorer="semeval", scheme=scheme, stratum=stratum, label=label).iter_rows(named=True)
+    (found,) = table.filter(
+        scorer="semeval", scheme=scheme, stratum=stratum, label=label
+    ).iter_rows(named=True)
     return found
 
 
@@ -35,13 +39,20 @@ def prf(found: dict) -> tuple[float, float, float]:
 
 
 class TestWorkedExample:
-    """Predicted: `failure` D (boundary), aspirin G (type), IL-2 receptor alpha G (right), `.` D (spurious)."""
+    """Predicted: `failure` D (boundary), aspirin G (type), IL-2 receptor alpha G (right), `.` D
+    (spurious).
+    """
 
     table = scored("O", "B-D", "O", "B-G", "O", "B-G", "I-G", "I-G", "B-D")
 
     def test_strict_counts_the_one_entity_with_right_boundaries_and_type(self):
         strict = row(self.table, "strict")
-        assert (strict["correct"], strict["incorrect"], strict["missed"], strict["spurious"]) == (1, 2, 0, 1)
+        assert (strict["correct"], strict["incorrect"], strict["missed"], strict["spurious"]) == (
+            1,
+            2,
+            0,
+            1,
+        )
         # 1 of 4 predicted, 1 of 3 gold; F1 = 2 * 25 * 33.3 / 58.3.
         assert prf(strict) == (25, 100 / 3, 200 / 7)
 
@@ -60,15 +71,19 @@ class TestWorkedExample:
         assert prf(row(self.table, "type")) == (50, 200 / 3, 400 / 7)
 
     def test_lengths_count_gold_by_gold_length_and_predictions_by_predicted_length(self):
-        # Predicted of length 1: failure, aspirin, the full stop; none right. Gold of length 1: aspirin.
+        # Predicted of length 1: failure, aspirin, the full stop; none right. Gold of length 1:
+        # aspirin.
         ones = row(self.table, "strict", "1")
         assert (ones["correct"], ones["possible"], ones["actual"]) == (0, 1, 3)
         twos = row(self.table, "strict", "2")
         assert (twos["correct"], twos["possible"], twos["actual"]) == (0, 1, 0)
         assert prf(row(self.table, "strict", "3+")) == (100, 100, 100)
 
-    def test_relaxed_credit_goes_to_recall_by_gold_length_and_to_precision_by_predicted_length(self):
-        # aspirin is right (1 of 1 gold); of the predictions of length 1 it has 1, `failure` 1/2, the full stop none.
+    def test_relaxed_credit_goes_to_recall_by_gold_length_and_to_precision_by_predicted_length(
+        self,
+    ):
+        # aspirin is right (1 of 1 gold); of the predictions of length 1 it has 1, `failure` 1/2,
+        # the full stop none.
         ones = row(self.table, "relaxed", "1")
         assert prf(ones) == (50, 100, 200 / 3)
         # renal failure is half found; nothing of length 2 was predicted.
@@ -92,9 +107,13 @@ class TestWorkedExample:
 
 
 def test_a_nervaluate_that_loses_half_credits_is_found_out(monkeypatch):
-    """Its versions 1.0.0 to 1.2.0 did, over several documents: partial scores came out as exact ones."""
+    """Its versions 1.0.0 to 1.2.0 did, over several documents: partial scores came out as exact
+    ones.
+    """
     known = EvaluationResult.compute_metrics
-    monkeypatch.setattr(EvaluationResult, "compute_metrics", lambda self, partial_or_type=False: known(self))
+    monkeypatch.setattr(
+        EvaluationResult, "compute_metrics", lambda self, partial_or_type=False: known(self)
+    )
     with pytest.raises(RuntimeError, match="nervaluate's relaxed of all"):
         scored("O", "B-D", "O", "B-G", "O", "B-G", "I-G", "I-G", "B-D")
 
@@ -107,7 +126,9 @@ def test_a_type_that_bears_the_name_of_a_row_is_refused(type_):
 
 
 def test_gold_as_prediction_scores_100_everywhere():
-    table = scored(*GOLD.tags).filter(pl.col("stratum") != "repeated")  # none is: no recall to be had
+    table = scored(*GOLD.tags).filter(
+        pl.col("stratum") != "repeated"
+    )  # none is: no recall to be had
     for name in ("precision", "recall", "f1"):
         assert table[name].to_list() == [100.0] * len(table)
 
@@ -131,7 +152,12 @@ def test_rows_by_type_can_be_left_out():
 def test_columns_without_a_source_are_empty_in_the_file(tmp_path):
     write_table(tmp_path / "scores.csv", scored(*GOLD.tags, dataset="demo", seed=42))
     read = read_scores(tmp_path / "scores.csv")
-    assert (read["dataset"][0], read["seed"][0], read["model"][0], read["f1_ci_low"][0]) == ("demo", 42, None, None)
+    assert (read["dataset"][0], read["seed"][0], read["model"][0], read["f1_ci_low"][0]) == (
+        "demo",
+        42,
+        None,
+        None,
+    )
 
 
 def test_precision_recall_and_f1_from_counts():
@@ -146,18 +172,29 @@ def test_the_paper_s_buckets(length, bucket):
 
 def test_other_cut_points():
     assert bucket_names([1, 3, 5]) == ["1", "2-3", "4-5", "6+"]
-    assert [bucket_of(length, [1, 3, 5]) for length in (1, 2, 3, 4, 6)] == ["1", "2-3", "2-3", "4-5", "6+"]
+    assert [bucket_of(length, [1, 3, 5]) for length in (1, 2, 3, 4, 6)] == [
+        "1",
+        "2-3",
+        "2-3",
+        "4-5",
+        "6+",
+    ]
 
 
 TAGS = st.sampled_from(["O", "O", "B-A", "I-A", "B-B", "I-B"])
 PAIRS = st.integers(1, 12).flatmap(
-    lambda size: st.tuples(st.lists(TAGS, min_size=size, max_size=size), st.lists(TAGS, min_size=size, max_size=size))
+    lambda size: st.tuples(
+        st.lists(TAGS, min_size=size, max_size=size), st.lists(TAGS, min_size=size, max_size=size)
+    )
 )
 
 
 def corpus(pairs) -> tuple[list[Instance], list[Prediction]]:
     valid = [(repair(gold).tags, repair(predicted).tags) for gold, predicted in pairs]
-    gold = [Instance(str(number), str(number), ["w"] * len(tags), tags) for number, (tags, _) in enumerate(valid)]
+    gold = [
+        Instance(str(number), str(number), ["w"] * len(tags), tags)
+        for number, (tags, _) in enumerate(valid)
+    ]
     return gold, [Prediction(str(number), tags) for number, (_, tags) in enumerate(valid)]
 
 
@@ -177,7 +214,9 @@ def test_length_buckets_add_up_to_the_whole(pairs):
 @given(st.lists(PAIRS, min_size=1, max_size=6))
 def test_possible_is_the_gold_s_entities_and_actual_the_predicted_ones(pairs):
     gold, predictions = corpus(pairs)
-    table = score(gold, predictions, per_type=False).filter(scorer="semeval", stratum="all", label="all")
+    table = score(gold, predictions, per_type=False).filter(
+        scorer="semeval", stratum="all", label="all"
+    )
     assert set(table["possible"]) == {sum(len(spans(instance.tags)) for instance in gold)}
     assert set(table["actual"]) == {sum(len(spans(prediction.tags)) for prediction in predictions)}
 
@@ -192,8 +231,14 @@ def test_swapping_gold_and_predictions_swaps_precision_and_recall(pairs):
     key = ["scheme", "stratum", "label"]
     both = forth.join(back, on=key, suffix="_back", how="full", validate="1:1", nulls_equal=True)
     assert len(both) == len(forth) == len(back)
-    for name, other in (("precision", "recall_back"), ("recall", "precision_back"), ("f1", "f1_back")):
-        assert both[name].to_list() == [None if value is None else pytest.approx(value) for value in both[other]]
+    for name, other in (
+        ("precision", "recall_back"),
+        ("recall", "precision_back"),
+        ("f1", "f1_back"),
+    ):
+        assert both[name].to_list() == [
+            None if value is None else pytest.approx(value) for value in both[other]
+        ]
 
 
 @settings(max_examples=40)

@@ -6,13 +6,19 @@ from bioner.scoring.score import score
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
 
-TRAIN = [instance("t1", "Gout/B-D hurts/O"), instance("t2", "gout/B-D after/O aspirin/B-C"), instance("t3", "gout/B-C")]
+TRAIN = [
+    instance("t1", "Gout/B-D hurts/O"),
+    instance("t2", "gout/B-D after/O aspirin/B-C"),
+    instance("t3", "gout/B-C"),
+]
 GOLD = [
     instance("s1", "gout/B-D after/O aspirin/B-C"),  # a sentence of train
     instance("s2", "gout/B-D and/O lupus/B-D and/O lupus/B-D"),
     instance("s3", "aspirin/B-D"),  # known, but as a chemical
 ]
-TABLE = score(GOLD, predicted("B-D O O", "B-D O B-D O O", "B-D"), train=TRAIN).filter(scorer="subset")
+TABLE = score(GOLD, predicted("B-D O O", "B-D O B-D O O", "B-D"), train=TRAIN).filter(
+    scorer="subset"
+)
 
 
 def found(stratum: str, scheme: str = "strict") -> dict:
@@ -33,7 +39,11 @@ def test_the_others_are_unseen_and_both_add_up_to_the_gold():
 
 
 def test_repeated_mentions_are_all_those_whose_text_stands_twice_in_the_sentence():
-    assert (found("repeated")["correct"], found("repeated")["possible"], found("repeated")["recall"]) == (1, 2, 50)
+    assert (
+        found("repeated")["correct"],
+        found("repeated")["possible"],
+        found("repeated")["recall"],
+    ) == (1, 2, 50)
 
 
 def test_of_parts_of_the_gold_there_is_a_recall_alone():

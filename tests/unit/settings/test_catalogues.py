@@ -1,4 +1,6 @@
-"""Catalogues of datasets and models: settings laid over entries, faults by file and line, schemas, what is shipped."""
+"""Catalogues of datasets and models: settings laid over entries, faults by file and line, schemas,
+what is shipped.
+"""
 
 import pytest
 import yaml
@@ -24,7 +26,9 @@ CONFIGURATIONS = [path for path in OVERLAYS if path.name not in ("datasets.yaml"
 
 def test_settings_change_the_named_keys_of_a_model_and_no_other():
     shipped = load_catalogue("models", load_config({}))
-    changed = load_catalogue("models", load_config({"model_overrides": {"bert-mini": {"train": {"epochs": 3}}}}))
+    changed = load_catalogue(
+        "models", load_config({"model_overrides": {"bert-mini": {"train": {"epochs": 3}}}})
+    )
     assert changed["bert-mini"]["train"] == shipped["bert-mini"]["train"] | {"epochs": 3}
     assert changed["llama-mini"] == shipped["llama-mini"]
 
@@ -35,8 +39,12 @@ def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
     costs = {"device": "A100", "model_gb": 9.0, "training": {"seconds": 7}}
     for name in ("deberta-v3-large", "mistral-7b"):
         before = shipped[name]
-        after = load_catalogue("models", load_config({"model_overrides": {name: {"cost_estimates": costs}}}))[name]
-        none = load_catalogue("models", load_config({"model_overrides": {name: {"cost_estimates": None}}}))[name]
+        after = load_catalogue(
+            "models", load_config({"model_overrides": {name: {"cost_estimates": costs}}})
+        )[name]
+        none = load_catalogue(
+            "models", load_config({"model_overrides": {name: {"cost_estimates": None}}})
+        )[name]
         assert after["cost_estimates"] == merged(before["cost_estimates"], costs)
         assert none["cost_estimates"] is None
         for entry in (after, none):
@@ -67,12 +75,18 @@ def test_what_a_changed_setting_runs_again(model, changes, again):
     changed = load_catalogue("models", load_config({"model_overrides": {model: changes}}))[model]
     assert changed != shipped
     depends = {"training": training_settings, "prediction": prediction_settings}
-    assert [name for name, settings in depends.items() if settings(changed) != settings(shipped)] == again
+    assert [
+        name for name, settings in depends.items() if settings(changed) != settings(shipped)
+    ] == again
 
 
-def test_a_folder_of_the_user_s_is_not_fetched_from_the_hub_though_its_name_might_be_a_model_s(tmp_path, monkeypatch):
+def test_a_folder_of_the_user_s_is_not_fetched_from_the_hub_though_its_name_might_be_a_model_s(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    entry = complete_entry("models", "mine", {"family": "encoder", "source": {"hub": "models/mine"}})
+    entry = complete_entry(
+        "models", "mine", {"family": "encoder", "source": {"hub": "models/mine"}}
+    )
     assert from_hub(entry)
     (tmp_path / "models/mine").mkdir(parents=True)
     assert not from_hub(entry)
@@ -80,7 +94,11 @@ def test_a_folder_of_the_user_s_is_not_fetched_from_the_hub_though_its_name_migh
 
 def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replaces():
     shipped = load_catalogue("models", load_config({}))["llama-8b"]["source"]
-    source = {"other": {"hub": "a/b"}, "same": {"hub": shipped["hub"]}, "pinned": {"hub": "a/b", "revision": "v2"}}
+    source = {
+        "other": {"hub": "a/b"},
+        "same": {"hub": shipped["hub"]},
+        "pinned": {"hub": "a/b", "revision": "v2"},
+    }
     settings = {name: {"like": "llama-8b", "source": changes} for name, changes in source.items()}
     models = load_catalogue("models", load_config({"model_overrides": settings}))
     found = {name: models[name]["source"]["revision"] for name in source}
@@ -89,15 +107,23 @@ def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replac
 
 
 def test_settings_are_checked_like_a_catalogue_entry():
-    with pytest.raises(InputError, match=r"model_overrides.*bert-mini\.train\.epoch'.*Did you mean 'epochs'"):
-        load_catalogue("models", load_config({"model_overrides": {"bert-mini": {"train": {"epoch": 3}}}}))
-    with pytest.raises(InputError, match=r"model_overrides.*unknown model 'bert-mni'.*Did you mean 'bert-mini'"):
+    with pytest.raises(
+        InputError, match=r"model_overrides.*bert-mini\.train\.epoch'.*Did you mean 'epochs'"
+    ):
+        load_catalogue(
+            "models", load_config({"model_overrides": {"bert-mini": {"train": {"epoch": 3}}}})
+        )
+    with pytest.raises(
+        InputError, match=r"model_overrides.*unknown model 'bert-mni'.*Did you mean 'bert-mini'"
+    ):
         load_catalogue("models", load_config({"model_overrides": {"bert-mni": {"max_length": 64}}}))
 
 
 def catalogue_of(path, text):
     path.write_text(text, encoding="utf-8")
-    return load_catalogue("models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
+    return load_catalogue(
+        "models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}})
+    )
 
 
 def test_a_later_catalogue_adds_and_replaces_entries(tmp_path):
@@ -115,7 +141,13 @@ def test_a_later_catalogue_adds_and_replaces_entries(tmp_path):
     [
         ("mine:\n  family: encoder\n  source: {hub: a/b}\n  max_length: long\n", 4),
         ("mine:\n  family: encoder\n  source: {hub: a/b}\n  train:\n    epoch: 3\n", 5),
-        ("first: &all\n  family: encoder\n  source: {hub: a/b}\n  max_length: long\nsecond:\n  <<: *all\n", 4),
+        (
+            (
+                "first: &all\n  family: encoder\n  source: {hub: a/b}\n  max_length:"
+                " long\nsecond:\n  <<: *all\n"
+            ),
+            4,
+        ),
         ("first:\n  max_length: 64\n", 1),
     ],
     ids=["wrong type", "unknown key", "merged from an anchor", "family is required"],
@@ -128,7 +160,8 @@ def test_a_fault_in_a_catalogue_is_named_by_file_and_line(tmp_path, text, line):
 
 
 @pytest.mark.parametrize(
-    "source", [{"hub": None}, {"revision": "x"}, {"hub": "a/b", "scratch": {"architecture": "bert"}}]
+    "source",
+    [{"hub": None}, {"revision": "x"}, {"hub": "a/b", "scratch": {"architecture": "bert"}}],
 )
 def test_the_source_is_the_hub_or_scratch_and_not_both(source):
     with pytest.raises(InputError, match="one of `hub` and `scratch`"):
@@ -158,7 +191,11 @@ def test_names_that_would_leave_their_folder_or_reach_the_shell_are_refused(kind
 @pytest.mark.parametrize(
     ("files", "splits", "named"),
     [
-        ({"a": {}}, {"train": "a", "dev": "a", "test": "a"}, "for two splits; expected three files"),
+        (
+            {"a": {}},
+            {"train": "a", "dev": "a", "test": "a"},
+            "for two splits; expected three files",
+        ),
         ({"a": {}, "b": {}}, {"train": "a", "dev": "b", "test": "c"}, "no file c"),
     ],
 )
@@ -177,7 +214,8 @@ def test_a_trained_model_needs_a_source(family, source):
 
 
 @pytest.mark.parametrize(
-    "entry", [{"family": "control"}, {"family": "encoder", "source": {"hub": "a/b"}, "control": "oracle"}]
+    "entry",
+    [{"family": "control"}, {"family": "encoder", "source": {"hub": "a/b"}, "control": "oracle"}],
 )
 def test_control_is_required_for_and_only_for_controls(entry):
     with pytest.raises(InputError, match="control"):
@@ -189,22 +227,36 @@ def test_control_is_required_for_and_only_for_controls(entry):
     [
         (["oracle"], "members"),
         (["oracle", "oracle"], "members"),
-        (["oracle", "bert-large-case"], "mine.members.*'bert-large-case'.*Did you mean 'bert-large-cased'"),
-        (["oracle", "best-union"], "mine.members: found the ensemble 'best-union'; expected models"),
+        (
+            ["oracle", "bert-large-case"],
+            "mine.members.*'bert-large-case'.*Did you mean 'bert-large-cased'",
+        ),
+        (
+            ["oracle", "best-union"],
+            "mine.members: found the ensemble 'best-union'; expected models",
+        ),
     ],
 )
 def test_an_ensemble_has_two_different_members_that_are_models(tmp_path, members, named):
     path = tmp_path / "models.yaml"
     path.write_text(yaml.safe_dump({"mine": {"family": "ensemble", "members": members}}))
     with pytest.raises(InputError, match=named):
-        load_catalogue("models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
+        load_catalogue(
+            "models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}})
+        )
 
 
 @pytest.mark.parametrize(
     ("draft", "named"),
     [
         ("Table", "mine.predict.draft: found the unknown draft 'Table'"),
-        ("oracle", "the control 'oracle'; expected an encoder of the catalogue, or table, dictionary, all-o"),
+        (
+            "oracle",
+            (
+                "the control 'oracle'; expected an encoder of the catalogue, or table, dictionary,"
+                " all-o"
+            ),
+        ),
         ("llama-8b", "the llm 'llama-8b'"),
         ("vote-of-six", "the ensemble 'vote-of-six'"),
         ("mine", "the llm 'mine'"),
@@ -221,21 +273,31 @@ def test_drafts_come_from_an_encoder_or_the_training_set(tmp_path, draft, named)
 
 def test_members_are_for_ensembles_alone():
     with pytest.raises(InputError, match="members"):
-        complete_entry("models", "mine", {"family": "control", "control": "oracle", "members": ["all-o"]})
+        complete_entry(
+            "models", "mine", {"family": "control", "control": "oracle", "members": ["all-o"]}
+        )
 
 
 def test_the_best_of_a_family_needs_one_of_that_family_in_the_run():
     config = load_config({"models": ["bert-large-cased", "best-union"]})
-    with pytest.raises(InputError, match=r"best-union\.members: found 'best-llm' and no llm among the models"):
+    with pytest.raises(
+        InputError, match=r"best-union\.members: found 'best-llm' and no llm among the models"
+    ):
         load_matrix(config, [])
 
 
 def test_the_best_of_a_family_and_one_of_it_may_be_the_same_and_are_not_both_members(tmp_path):
     path = tmp_path / "models.yaml"
-    path.write_text(yaml.safe_dump({"mine": {"family": "ensemble", "members": ["best-encoder", "bert-large-cased"]}}))
+    path.write_text(
+        yaml.safe_dump(
+            {"mine": {"family": "ensemble", "members": ["best-encoder", "bert-large-cased"]}}
+        )
+    )
     catalogues = {"models": ["config/models.yaml", str(path)]}
     config = load_config({"models": ["biomedbert-large", "mine"], "catalogues": catalogues})
-    with pytest.raises(InputError, match="'best-encoder' and 'bert-large-cased'; expected one or the other"):
+    with pytest.raises(
+        InputError, match="'best-encoder' and 'bert-large-cased'; expected one or the other"
+    ):
         load_matrix(config, [])
 
 
@@ -256,10 +318,18 @@ def test_an_unknown_name_suggests_the_nearest(kind, name, near):
 
 def test_controls_run_once_and_only_llms_decode_in_several_ways():
     models = load_catalogue("models", load_config({}))
-    matrix = Matrix(load_config({"seeds": [3, 4], "decodings": ["free", "constrained"]}), {}, models)
+    matrix = Matrix(
+        load_config({"seeds": [3, 4], "decodings": ["free", "constrained"]}), {}, models
+    )
     assert (matrix.seeds("oracle"), matrix.seeds("bert-mini")) == ([3], [3, 4])
-    assert (matrix.decodings("llama-mini"), matrix.decodings("bert-mini")) == (["free", "constrained"], ["direct"])
-    assert (matrix.headline("llama-mini"), matrix.headline("bert-mini")) == ("constrained", "direct")
+    assert (matrix.decodings("llama-mini"), matrix.decodings("bert-mini")) == (
+        ["free", "constrained"],
+        ["direct"],
+    )
+    assert (matrix.headline("llama-mini"), matrix.headline("bert-mini")) == (
+        "constrained",
+        "direct",
+    )
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
@@ -285,11 +355,18 @@ def test_every_key_of_a_schema_has_a_description(path):
     assert [name for name, sub in _keys(schema) if not sub.get("description")] == []
 
 
-SHORT = {"format": "conll", "splits": {split: f"/data/{split}.tsv" for split in ("train", "dev", "test")}}
+SHORT = {
+    "format": "conll",
+    "splits": {split: f"/data/{split}.tsv" for split in ("train", "dev", "test")},
+}
 
 
 def test_splits_alone_may_name_paths_addresses_or_files_of_the_mirror():
-    splits = {"train": "mine/train.v2.tsv", "dev": "https://example.org/dev.tsv?raw=1", "test": "test.tsv"}
+    splits = {
+        "train": "mine/train.v2.tsv",
+        "dev": "https://example.org/dev.tsv?raw=1",
+        "test": "test.tsv",
+    }
     entry = complete_entry("datasets", "mine", {"format": "conll", "splits": splits})
     assert entry["splits"] == {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
     sources = {name: (file["path"], file["url"]) for name, file in entry["files"].items()}
@@ -298,21 +375,34 @@ def test_splits_alone_may_name_paths_addresses_or_files_of_the_mirror():
         "dev.tsv": (None, ["https://example.org/dev.tsv?raw=1"]),
         "test.tsv": (None, []),
     }
-    assert complete_entry("datasets", "mine", entry) == entry, "the long form of a short entry stays as it is"
+    assert complete_entry("datasets", "mine", entry) == entry, (
+        "the long form of a short entry stays as it is"
+    )
 
 
 def test_a_comma_in_an_address_divides_nothing():
-    files = {f"{split}.tsv": {"url": f"https://example.org/{split},v2.tsv"} for split in ("train", "dev", "test")}
+    files = {
+        f"{split}.tsv": {"url": f"https://example.org/{split},v2.tsv"}
+        for split in ("train", "dev", "test")
+    }
     splits = {split: f"{split}.tsv" for split in ("train", "dev", "test")}
-    entry = complete_entry("datasets", "mine", {"format": "conll", "splits": splits, "files": files})
+    entry = complete_entry(
+        "datasets", "mine", {"format": "conll", "splits": splits, "files": files}
+    )
     assert entry["files"]["dev.tsv"]["url"] == ["https://example.org/dev,v2.tsv"]
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"splits": SHORT["splits"] | {"dev": "/data/../data/test.tsv"}}, "/data/test.tsv for two splits"),
-        ({"splits": SHORT["splits"] | {"dev": "ftp://example.org/dev.tsv"}}, "expected a path, or an address https"),
+        (
+            {"splits": SHORT["splits"] | {"dev": "/data/../data/test.tsv"}},
+            "/data/test.tsv for two splits",
+        ),
+        (
+            {"splits": SHORT["splits"] | {"dev": "ftp://example.org/dev.tsv"}},
+            "expected a path, or an address https",
+        ),
         ({"documents": "mine.csv"}, "mine.documents: found a file without one; expected a sha256"),
     ],
 )
@@ -329,7 +419,9 @@ def test_an_overlay_adds_corpora_and_changes_keys_of_others():
     found = corpora(mine=SHORT, BioRED={"token_alignment": "widen"})
     assert found["mine"]["files"]["train.tsv"]["path"] == "/data/train.tsv"
     assert found["BioRED"]["token_alignment"] == "widen"
-    assert found["BioRED"]["files"] == load_catalogue("datasets", load_config({}))["BioRED"]["files"]
+    assert (
+        found["BioRED"]["files"] == load_catalogue("datasets", load_config({}))["BioRED"]["files"]
+    )
 
 
 def test_an_overlay_with_other_splits_forgets_the_files_and_documents_of_the_old_ones():

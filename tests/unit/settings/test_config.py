@@ -17,7 +17,9 @@ def overlay(tmp_path):
 
     def load(text):
         path.write_text(text, encoding="utf-8")
-        return load_config(merged(read_yaml(DEFAULT_CONFIG), read_yaml(path)), [DEFAULT_CONFIG, path])
+        return load_config(
+            merged(read_yaml(DEFAULT_CONFIG), read_yaml(path)), [DEFAULT_CONFIG, path]
+        )
 
     return path, load
 
@@ -26,7 +28,9 @@ def overlay(tmp_path):
 def test_a_number_that_is_not_finite_is_refused(value):
     train = {"epochs": value}
     with pytest.raises(InputError, match=r"train.epochs"):
-        complete_entry("models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train})
+        complete_entry(
+            "models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train}
+        )
 
 
 def test_an_empty_configuration_is_the_defaults_at_every_depth():
@@ -34,7 +38,12 @@ def test_an_empty_configuration_is_the_defaults_at_every_depth():
     assert config["seeds"] == [42, 43, 44]
     assert config["mirror"] is None
     assert config["realign"] == {"method": "robust"}
-    assert config["scoring"] == {"length_cuts": [1, 2], "per_type": True, "bootstrap": 10_000, "bootstrap_seed": 0}
+    assert config["scoring"] == {
+        "length_cuts": [1, 2],
+        "per_type": True,
+        "bootstrap": 10_000,
+        "bootstrap_seed": 0,
+    }
     assert config["timing"] == {
         "sentences": 100,
         "batch_sizes": [1, 16, 64],
@@ -43,7 +52,10 @@ def test_an_empty_configuration_is_the_defaults_at_every_depth():
         "protocols": ["fair"],
         "llm_weights": "merged",
     }
-    assert config["catalogues"] == {"datasets": ["config/datasets.yaml"], "models": ["config/models.yaml"]}
+    assert config["catalogues"] == {
+        "datasets": ["config/datasets.yaml"],
+        "models": ["config/models.yaml"],
+    }
 
 
 def test_defaults_are_not_shared_between_configurations():
@@ -74,7 +86,9 @@ def test_overlays_merge_mappings_and_replace_lists():
     ],
     ids=["one line", "block list", "nested", "block mapping"],
 )
-def test_an_unknown_key_is_named_by_file_and_line_with_the_nearest_key(overlay, text, line, key, near):
+def test_an_unknown_key_is_named_by_file_and_line_with_the_nearest_key(
+    overlay, text, line, key, near
+):
     path, load = overlay
     with pytest.raises(InputError) as caught:
         load(text)
@@ -93,7 +107,9 @@ def test_an_unknown_key_is_named_by_file_and_line_with_the_nearest_key(overlay, 
         ("scoring: true\n", 1, "scoring = True", "object"),
     ],
 )
-def test_a_wrong_value_is_named_by_file_and_line_with_what_was_expected(overlay, text, line, found, expected):
+def test_a_wrong_value_is_named_by_file_and_line_with_what_was_expected(
+    overlay, text, line, found, expected
+):
     path, load = overlay
     with pytest.raises(InputError) as caught:
         load(text)
@@ -103,7 +119,9 @@ def test_a_wrong_value_is_named_by_file_and_line_with_what_was_expected(overlay,
     assert expected in rest.split("; expected ")[1]
 
 
-@pytest.mark.parametrize("text", ["datasets: [demo\nout: x\n", "out: 'x\n", "a: b: c\n", "\tout: x\n"])
+@pytest.mark.parametrize(
+    "text", ["datasets: [demo\nout: x\n", "out: 'x\n", "a: b: c\n", "\tout: x\n"]
+)
 def test_broken_yaml_is_named_by_file_and_line(overlay, text):
     path, load = overlay
     with pytest.raises(InputError, match=r":\d+: found broken YAML") as caught:
@@ -141,7 +159,9 @@ def test_seeds_given_as_strings_are_numbers(seeds):
 def test_a_small_number_is_a_number_however_it_is_written(rate):
     """To YAML 2e-5 is text."""
     train = {"learning_rate": rate}
-    entry = complete_entry("models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train})
+    entry = complete_entry(
+        "models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train}
+    )
     assert entry["train"]["learning_rate"] == 2e-5
 
 
@@ -156,4 +176,8 @@ def test_one_seed_stands_for_a_list_of_one(seed):
 
 def test_one_name_stands_for_a_list_of_one():
     config = load_config({"datasets": "demo", "models": "oracle", "decodings": "free"})
-    assert (config["datasets"], config["models"], config["decodings"]) == (["demo"], ["oracle"], ["free"])
+    assert (config["datasets"], config["models"], config["decodings"]) == (
+        ["demo"],
+        ["oracle"],
+        ["free"],
+    )

@@ -18,7 +18,9 @@ from tests.unit.training.helpers import Crash, at_step, crash, stand_in
 
 @pytest.fixture(scope="session")
 def job(tiny_encoder, sentences) -> TrainingJob:
-    """Twelve sentences in batches of two: six steps an epoch, up to four epochs, dropout as BERT has it."""
+    """Twelve sentences in batches of two: six steps an epoch, up to four epochs, dropout as BERT
+    has it.
+    """
     many = [replace(item, id=f"{item.id}-{number}") for number in range(4) for item in sentences]
     entry = merged(tiny_encoder, {"train": {"epochs": 4, "patience": 3, "learning_rate": 1e-2}})
     return TrainingJob("tiny-bert", entry, many, sentences, 7)
@@ -33,7 +35,9 @@ def undisturbed(job, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def cut_short(job, tmp_path_factory) -> Path:
-    """The job's folder after a crash in the third epoch, with checkpoints 6 and 12; tests take copies of it."""
+    """The job's folder after a crash in the third epoch, with checkpoints 6 and 12; tests take
+    copies of it.
+    """
     folder: Path = tmp_path_factory.mktemp("cut-short") / "run"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 15, crash)
@@ -43,14 +47,18 @@ def cut_short(job, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def observed(job, tmp_path_factory) -> SimpleNamespace:
-    """The job under observation: it leaves a sign at every step, and what it holds and shows is written down."""
+    """The job under observation: it leaves a sign at every step, and what it holds and shows is
+    written down.
+    """
     folder: Path = tmp_path_factory.mktemp("observed") / "run"
     found = SimpleNamespace(folder=folder, locked=[], held=[], closed=[])
     rotate, close = checkpoints.rotate, Progress.close
 
     def rotated(where: Path, second: int | None) -> None:
         rotate(where, second)
-        found.held.append(sorted(int(path.name.split("-")[1]) for path in where.glob("checkpoint-*")))
+        found.held.append(
+            sorted(int(path.name.split("-")[1]) for path in where.glob("checkpoint-*"))
+        )
 
     def closed(self: Progress) -> None:
         close(self)

@@ -1,4 +1,6 @@
-"""What the tests of training share: a job cut short at will, and what two trainings are compared by."""
+"""What the tests of training share: a job cut short at will, and what two trainings are compared
+by.
+"""
 
 import json
 from collections.abc import Callable
@@ -27,7 +29,9 @@ def recipe(name: str, source: Path, **changes) -> dict:
         "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
     }
     few = {"train": {"epochs": 1, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-3}}
-    return complete_entry("models", name, merged(CATALOGUE[name], merged(merged(small, few), changes)))
+    return complete_entry(
+        "models", name, merged(CATALOGUE[name], merged(merged(small, few), changes))
+    )
 
 
 class Crash(BaseException):
@@ -59,7 +63,10 @@ def crash() -> None:
 
 
 def steps_at_hand(folder: Path) -> list[int]:
-    return sorted(int(path.name.split("-")[1]) for path in (folder / WORKSPACE / "checkpoints").glob("checkpoint-*"))
+    return sorted(
+        int(path.name.split("-")[1])
+        for path in (folder / WORKSPACE / "checkpoints").glob("checkpoint-*")
+    )
 
 
 def a_second_a_pass(monkeypatch) -> None:
@@ -79,18 +86,31 @@ DATA = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
 
 def job_of(entry: dict, sentences: list, **changes) -> TrainingJob:
     return TrainingJob(
-        "tiny", complete_entry("models", "tiny", merged(entry, changes)), sentences, sentences, 7, data=DATA
+        "tiny",
+        complete_entry("models", "tiny", merged(entry, changes)),
+        sentences,
+        sentences,
+        7,
+        data=DATA,
     )
 
 
 def stand_in(folder: Path, architecture: str, sentences: list, **changes) -> Path:
-    """A tiny pretrained LLM in Hugging Face form, as a hub's snapshot is: sizes are multiples of 32, as 4 bits want."""
+    """A tiny pretrained LLM in Hugging Face form, as a hub's snapshot is: sizes are multiples of
+    32, as 4 bits want.
+    """
     scratch = {"architecture": "llama", "vocabulary": 512, "config": SMALL}
     made = complete_entry("models", "tiny", {"family": "llm", "source": {"scratch": scratch}})
     make_pretrained(made, sentences, 1, folder)
     tokenizer = load_tokenizer(folder)
-    settings = SMALL | {"vocab_size": 32 * -(-len(tokenizer) // 32), "tie_word_embeddings": False} | changes
-    ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    settings = (
+        SMALL
+        | {"vocab_size": 32 * -(-len(tokenizer) // 32), "tie_word_embeddings": False}
+        | changes
+    )
+    ends = {
+        name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")
+    }
     torch.manual_seed(1)
     config = AutoConfig.for_model(architecture, **settings, **ends)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    PreTrainedTokenizerFast,
+)
 
 from bioner.errors import InputError
 from bioner.inference.predict import predict
@@ -24,12 +29,21 @@ def catalogue(name: str) -> tuple[dict, dict]:
 
 
 def trained(name, entry, source, sentences, folder) -> dict:
-    """Outputs of that model, on the CPU, by every way of decoding that it has; free answers are short."""
+    """Outputs of that model, on the CPU, by every way of decoding that it has; free answers are
+    short.
+    """
     few = {"train": {"epochs": 1, "batch_size": 2, "micro_batch_size": 1}}
-    here = {"source": {"hub": str(source)}, "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1}}
-    small = merged(entry, merged(few, here) | {"search_space": None, "predict": {"tokens_per_word": 2}})
+    here = {
+        "source": {"hub": str(source)},
+        "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
+    }
+    small = merged(
+        entry, merged(few, here) | {"search_space": None, "predict": {"tokens_per_word": 2}}
+    )
     if entry["lora"]:
-        small = merged(small, {"lora": {"r": entry["lora"]["r"] // 8, "alpha": entry["lora"]["alpha"] // 8}})
+        small = merged(
+            small, {"lora": {"r": entry["lora"]["r"] // 8, "alpha": entry["lora"]["alpha"] // 8}}
+        )
     train(TrainingJob(name, small, sentences, sentences, 7), folder)
     ways = ["free", "constrained"] if entry["family"] == "llm" else ["direct"]
     return {way: predict(name, small, sentences, [], folder / "model", way) for way in ways}
@@ -43,7 +57,11 @@ RANKS = ("mistral-7b-r32", "mistral-7b-r64")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in RANKS)) for name in ABLATIONS["models"]]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in RANKS))
+        for name in ABLATIONS["models"]
+    ],
 )
 def test_every_ablation_runs(name, mistral, sentences, tmp_path):
     outputs = trained(name, ABLATED[name], mistral, sentences, tmp_path)
@@ -62,7 +80,8 @@ def test_an_ablation_changes_one_thing():
         if "head" not in name
     }
     assert changed.pop("mistral-7b") == set()
-    # Training all weights is one thing, which takes other settings; and other disk, which is what its costs say.
+    # Training all weights is one thing, which takes other settings; and other disk, which is what
+    # its costs say.
     assert changed.pop("mistral-7b-full") == {"lora", "quantization", "train", "cost_estimates"}
     assert {frozenset(keys) for keys in changed.values()} == {
         frozenset({key}) for key in ("verbalizer", "train", "lora", "quantization")
@@ -74,7 +93,10 @@ def test_an_ablation_changes_one_thing():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"mine": {"like": "mistral"}}, r"model_overrides.mine.like: found the unknown model 'mistral'.*Did you mean"),
+        (
+            {"mine": {"like": "mistral"}},
+            r"model_overrides.mine.like: found the unknown model 'mistral'.*Did you mean",
+        ),
         ({"llama-8b": {"like": "mistral-7b"}}, r"`like` and a model 'llama-8b' of the catalogue"),
         ({"mine": {"lora": {"r": 16}}}, r"unknown model 'mine'"),
     ],
@@ -93,21 +115,37 @@ def small_bert(folder: Path, sentences: list) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = [" ".join(item.tokens).lower() for item in sentences]
-    tokenizer.train_from_iterator(words, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special))
-    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True))
+    tokenizer.train_from_iterator(
+        words, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special)
+    )
+    names = dict(
+        zip(
+            ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), special, strict=True
+        )
+    )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
     fast.save_pretrained(folder)
-    sizes = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 4}
+    sizes = {
+        "hidden_size": 32,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "num_hidden_layers": 4,
+    }
     config = AutoConfig.for_model("bert", vocab_size=len(fast), **sizes)
     AutoModelForMaskedLM.from_config(config).save_pretrained(folder)
     return folder
 
 
 def small_smollm(folder: Path, sentences: list) -> Path:
-    """Llama's architecture with tied embeddings, byte-level BPE, chat tokens for ends: as SmolLM2-135M-Instruct."""
+    """Llama's architecture with tied embeddings, byte-level BPE, chat tokens for ends: as
+    SmolLM2-135M-Instruct.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -118,16 +156,22 @@ def small_smollm(folder: Path, sentences: list) -> Path:
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ends)
     fast.save_pretrained(folder)
     ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
-    config = AutoConfig.for_model("llama", **SMALL, **ids, vocab_size=len(fast), tie_word_embeddings=True)
+    config = AutoConfig.for_model(
+        "llama", **SMALL, **ids, vocab_size=len(fast), tie_word_embeddings=True
+    )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return folder
 
 
-@pytest.mark.parametrize(("name", "make"), [("bert-small", small_bert), ("smollm2-135m", small_smollm)])
+@pytest.mark.parametrize(
+    ("name", "make"), [("bert-small", small_bert), ("smollm2-135m", small_smollm)]
+)
 def test_the_models_of_the_quick_configuration_load_and_run(name, make, sentences, tmp_path):
     assert name in QUICK["models"]
     assert "/" in SMALL_MODELS[name]["source"]["hub"], "by hub id"
-    outputs = trained(name, SMALL_MODELS[name], make(tmp_path / "hub", sentences), sentences, tmp_path / "run")
+    outputs = trained(
+        name, SMALL_MODELS[name], make(tmp_path / "hub", sentences), sentences, tmp_path / "run"
+    )
     assert all([row.id for row in rows] == ["s1", "s2", "s3"] for rows in outputs.values())
 
 

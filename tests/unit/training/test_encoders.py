@@ -1,4 +1,6 @@
-"""What is particular to training encoders: subwords and windows, the head, memory, bad luck, what is left."""
+"""What is particular to training encoders: subwords and windows, the head, memory, bad luck, what
+is left.
+"""
 
 import json
 from dataclasses import replace
@@ -36,7 +38,9 @@ from tests.unit.training.helpers import DATA, a_second_a_pass, job_of
         pytest.param("deberta-v2", "first", marks=pytest.mark.slow),
     ],
 )
-def test_both_architectures_learn_three_sentences_by_heart(tiny_encoder, sentences, tmp_path, architecture, subwords):
+def test_both_architectures_learn_three_sentences_by_heart(
+    tiny_encoder, sentences, tmp_path, architecture, subwords
+):
     source = {"scratch": {"architecture": architecture, "config": {"hidden_dropout_prob": 0.0}}}
     settings = {"epochs": 20, "batch_size": 1, "patience": None, "learning_rate": 1e-2}
     job = job_of(tiny_encoder, sentences, source=source, label_subwords=subwords, train=settings)
@@ -57,18 +61,31 @@ def test_long_sentences_are_learned_in_windows_and_counted(tiny_encoder, sentenc
     assert (counts["sentences_cut"], counts["words_unknown"], counts["words_lost"]) == (1, 0, 0)
 
 
-def test_dev_is_scored_as_predictions_are_however_many_batches_it_takes(tiny_encoder, sentences, tmp_path):
+def test_dev_is_scored_as_predictions_are_however_many_batches_it_takes(
+    tiny_encoder, sentences, tmp_path
+):
     dev = [
         instance(f"{item.id}-{n}", " ".join(["x/O"] * (n % 5)) + " " + text_of(item))
         for n in range(40)
         for item in sentences
     ]
-    job = TrainingJob("tiny", merged(tiny_encoder, {"train": {"epochs": 3, "learning_rate": 1e-2}}), sentences, dev, 7)
+    job = TrainingJob(
+        "tiny",
+        merged(tiny_encoder, {"train": {"epochs": 3, "learning_rate": 1e-2}}),
+        sentences,
+        dev,
+        7,
+    )
     train(job, tmp_path)
-    predictions, _ = realign_all(dev, predict("tiny", job.entry, dev, [], tmp_path / "model", "direct"), None)
+    predictions, _ = realign_all(
+        dev, predict("tiny", job.entry, dev, [], tmp_path / "model", "direct"), None
+    )
     kept = json.loads((tmp_path / "run.json").read_text())["kept"]
     assert kept["dev_strict_f1"] > 0
-    assert headline_f1(dev, predictions) == {"strict": kept["dev_strict_f1"], "relaxed": kept["dev_relaxed_f1"]}
+    assert headline_f1(dev, predictions) == {
+        "strict": kept["dev_strict_f1"],
+        "relaxed": kept["dev_relaxed_f1"],
+    }
 
 
 def text_of(item: Instance) -> str:
@@ -79,7 +96,9 @@ def test_the_folder_is_what_transformers_expects(trained_encoder):
     model = AutoModelForTokenClassification.from_pretrained(trained_encoder / "model")
     assert model.config.id2label[0] == "O"
     assert (trained_encoder / "model" / "model.safetensors").is_file()
-    found = pipeline("token-classification", str(trained_encoder / "model"), device="cpu")("Oral aspirin")
+    found = pipeline("token-classification", str(trained_encoder / "model"), device="cpu")(
+        "Oral aspirin"
+    )
     assert {each["entity"] for each in found} <= set(model.config.label2id)
 
 
@@ -87,11 +106,22 @@ def test_the_model_card_names_data_commit_and_dev_scores(trained_encoder):
     card = ModelCard.load(trained_encoder / "model" / "README.md")
     kept = json.loads((trained_encoder / "run.json").read_text())["kept"]
     strict, relaxed = card.data.eval_results
-    assert (strict.metric_type, strict.dataset_name, strict.dataset_split) == ("f1", "made-up", "validation")
+    assert (strict.metric_type, strict.dataset_name, strict.dataset_split) == (
+        "f1",
+        "made-up",
+        "validation",
+    )
     assert strict.metric_value == pytest.approx(kept["dev_strict_f1"] / 100)
     assert relaxed.metric_value == pytest.approx(kept["dev_relaxed_f1"] / 100)
     assert card.data.pipeline_tag == "token-classification"
-    for expected in ("1" * 64, "2" * 64, "commit ", "Chemical, Disease, Gene", "| learning_rate | 0.001 |", "seed 7"):
+    for expected in (
+        "1" * 64,
+        "2" * 64,
+        "commit ",
+        "Chemical, Disease, Gene",
+        "| learning_rate | 0.001 |",
+        "seed 7",
+    ):
         assert expected in card.text
     assert "\n\n\n" not in card.text
     assert "aspirin" not in card.text, "a card holds no text of the corpus"
@@ -108,32 +138,52 @@ def test_a_head_learns_at_a_rate_of_its_own(tiny_encoder, sentences, tmp_path, m
 
     monkeypatch.setattr(ResumableTrainer, "create_optimizer", spied)
     train(
-        job_of(tiny_encoder, sentences, train={"head_learning_rate": 0.5, "weight_decay": 0.1, "epochs": 1}), tmp_path
+        job_of(
+            tiny_encoder,
+            sentences,
+            train={"head_learning_rate": 0.5, "weight_decay": 0.1, "epochs": 1},
+        ),
+        tmp_path,
     )
     model, optimizer = seen[0]
-    rates = {id(values): group["initial_lr"] for group in optimizer.param_groups for values in group["params"]}
+    rates = {
+        id(values): group["initial_lr"]
+        for group in optimizer.param_groups
+        for values in group["params"]
+    }
     assert len(rates) == len(list(model.parameters())), "every parameter once"
     for name, values in model.named_parameters():
         assert rates[id(values)] == (0.5 if name.startswith("classifier") else 1e-3), name
 
 
-def test_types_that_only_dev_holds_are_told_and_can_only_be_missed(tiny_encoder, sentences, tmp_path, caplog):
+def test_types_that_only_dev_holds_are_told_and_can_only_be_missed(
+    tiny_encoder, sentences, tmp_path, caplog
+):
     dev = [*sentences, instance("d", "A/O rash/B-Symptom and/O a/O cough/B-Symptom")]
     train(replace(job_of(tiny_encoder, sentences, train={"epochs": 1}), dev=dev), tmp_path)
-    assert "dev has 2 entities of type Symptom, training has none: they can only be missed" in caplog.text
+    assert (
+        "dev has 2 entities of type Symptom, training has none: they can only be missed"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize("where", ["train", "dev"])
-def test_a_loss_that_is_no_number_ends_training_with_one_line(tiny_encoder, sentences, tmp_path, monkeypatch, where):
+def test_a_loss_that_is_no_number_ends_training_with_one_line(
+    tiny_encoder, sentences, tmp_path, monkeypatch, where
+):
     if where == "train":
         add_loss = Progress.add_loss
-        monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
+        monkeypatch.setattr(
+            Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan"))
+        )
     else:
         evaluate = Progress.on_evaluate
         monkeypatch.setattr(
             Progress,
             "on_evaluate",
-            lambda self, *a, metrics, **k: evaluate(self, *a, metrics=metrics | {"eval_loss": float("inf")}, **k),
+            lambda self, *a, metrics, **k: evaluate(
+                self, *a, metrics=metrics | {"eval_loss": float("inf")}, **k
+            ),
         )
     with pytest.raises(InputError, match=r"loss of (nan|inf).*Lower the learning rate"):
         train(job_of(tiny_encoder, sentences), tmp_path / "run")
@@ -141,14 +191,24 @@ def test_a_loss_that_is_no_number_ends_training_with_one_line(tiny_encoder, sent
 
 
 def test_the_split_of_a_batch_changes_neither_loss_nor_weights(tiny_encoder, sentences, tmp_path):
-    """Up to rounding: without dropout, one pass of 6 sentences, three of 2 and six of 1 are the same step."""
+    """Up to rounding: without dropout, one pass of 6 sentences, three of 2 and six of 1 are the
+    same step.
+    """
     found = {}
-    source = {"scratch": {"config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}}
+    source = {
+        "scratch": {"config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
+    }
     for micro in (6, 2, 1):
         settings = {"batch_size": 6, "micro_batch_size": micro, "epochs": 2, "learning_rate": 1e-2}
-        train(job_of(tiny_encoder, sentences * 4, source=source, train=settings), tmp_path / str(micro))
+        train(
+            job_of(tiny_encoder, sentences * 4, source=source, train=settings),
+            tmp_path / str(micro),
+        )
         history = pl.read_csv(tmp_path / str(micro) / "history.csv")
-        found[micro] = history["train_loss"].to_list(), load_file(tmp_path / str(micro) / "model" / "model.safetensors")
+        found[micro] = (
+            history["train_loss"].to_list(),
+            load_file(tmp_path / str(micro) / "model" / "model.safetensors"),
+        )
     for micro in (2, 1):
         assert found[micro][0] == pytest.approx(found[6][0], rel=1e-4)
         for name, values in found[6][1].items():
@@ -156,22 +216,37 @@ def test_the_split_of_a_batch_changes_neither_loss_nor_weights(tiny_encoder, sen
 
 
 def test_the_training_loss_is_the_mean_over_labels(tiny_encoder, sentences, tmp_path):
-    """Without dropout and almost without learning, it is the loss on the same sentences as dev, however it is split."""
-    source = {"scratch": {"config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}}
+    """Without dropout and almost without learning, it is the loss on the same sentences as dev,
+    however it is split.
+    """
+    source = {
+        "scratch": {"config": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}}
+    }
     for micro in (3, 1):
         settings = {"batch_size": 3, "micro_batch_size": micro, "epochs": 2, "learning_rate": 1e-12}
         train(job_of(tiny_encoder, sentences, source=source, train=settings), tmp_path / str(micro))
         history = pl.read_csv(tmp_path / str(micro) / "history.csv")
-        assert history["train_loss"].to_list() == pytest.approx(history["dev_loss"].to_list(), rel=1e-5)
+        assert history["train_loss"].to_list() == pytest.approx(
+            history["dev_loss"].to_list(), rel=1e-5
+        )
 
 
-def test_tokens_are_counted_without_padding_an_epoch_at_a_time(tiny_encoder, sentences, tmp_path, monkeypatch):
-    """A second a step, three steps an epoch of one sentence each: tokens a second are a third of all subwords."""
+def test_tokens_are_counted_without_padding_an_epoch_at_a_time(
+    tiny_encoder, sentences, tmp_path, monkeypatch
+):
+    """A second a step, three steps an epoch of one sentence each: tokens a second are a third of
+    all subwords.
+    """
     a_second_a_pass(monkeypatch)
     train(job_of(tiny_encoder, sentences, train={"batch_size": 1, "epochs": 2}), tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
-    subwords = sum(len(tokenizer(item.tokens, is_split_into_words=True)["input_ids"]) for item in sentences)
-    assert pl.read_csv(tmp_path / "history.csv")["tokens_per_second"].to_list() == [round(subwords / 3, 1)] * 2
+    subwords = sum(
+        len(tokenizer(item.tokens, is_split_into_words=True)["input_ids"]) for item in sentences
+    )
+    assert (
+        pl.read_csv(tmp_path / "history.csv")["tokens_per_second"].to_list()
+        == [round(subwords / 3, 1)] * 2
+    )
 
 
 def test_energy_adds_up_over_sessions(monkeypatch):
@@ -193,7 +268,9 @@ def test_peaks_of_memory_are_those_of_all_sessions(monkeypatch):
     progress = Progress("x", gpus=1)
     assert progress.peak_memory() == (2.0, 3.0)
     epochs = ((5.0, 7.0), (1.0, None))
-    progress.rows = [dict(zip(("peak_memory_gb", "peak_gpu_memory_gb"), epoch, strict=True)) for epoch in epochs]
+    progress.rows = [
+        dict(zip(("peak_memory_gb", "peak_gpu_memory_gb"), epoch, strict=True)) for epoch in epochs
+    ]
     assert progress.peak_memory() == (5.0, 7.0)
 
 
@@ -211,13 +288,26 @@ class Watched(torch.nn.Module):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_padding_is_not_attended_to_and_precision_is_what_was_asked_for(trained_encoder, sentences, bf16):
+def test_padding_is_not_attended_to_and_precision_is_what_was_asked_for(
+    trained_encoder, sentences, bf16
+):
     tokenizer = AutoTokenizer.from_pretrained(trained_encoder / "model")
     answers = []
     for size in (1, 3):
-        model = Watched(AutoModelForTokenClassification.from_pretrained(trained_encoder / "model").eval())
+        model = Watched(
+            AutoModelForTokenClassification.from_pretrained(trained_encoder / "model").eval()
+        )
         words = [item.tokens for item in sentences]
-        tag(model, tokenizer, ["a", "b", "c"], words, 32, batch_size=size, batch_tokens=999, bf16=bf16)
+        tag(
+            model,
+            tokenizer,
+            ["a", "b", "c"],
+            words,
+            32,
+            batch_size=size,
+            batch_tokens=999,
+            bf16=bf16,
+        )
         assert all(autocast == bf16 for _, _, autocast in model.seen)
         rows = [row for ids, logits, _ in model.seen for row in zip(ids, logits, strict=True)]
         answers.append({tuple(ids[ids != 0].tolist()): logits[ids != 0] for ids, logits in rows})
@@ -226,12 +316,18 @@ def test_padding_is_not_attended_to_and_precision_is_what_was_asked_for(trained_
         torch.testing.assert_close(logits, answers[1][ids], rtol=0, atol=2e-2 if bf16 else 1e-5)
 
 
-def test_a_trial_that_diverges_is_a_result_without_weights(tiny_encoder, sentences, tmp_path, monkeypatch):
+def test_a_trial_that_diverges_is_a_result_without_weights(
+    tiny_encoder, sentences, tmp_path, monkeypatch
+):
     add_loss = Progress.add_loss
-    monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
+    monkeypatch.setattr(
+        Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan"))
+    )
     (tmp_path / "lr1" / "model").mkdir(parents=True)  # what it left under other settings
     train(
-        TrainingJob("tiny", tiny_encoder, sentences, sentences, 7, data=DATA, searched=["learning_rate"]),
+        TrainingJob(
+            "tiny", tiny_encoder, sentences, sentences, 7, data=DATA, searched=["learning_rate"]
+        ),
         tmp_path / "lr1",
     )
     trial = read_trial(tmp_path / "lr1")
@@ -241,14 +337,20 @@ def test_a_trial_that_diverges_is_a_result_without_weights(tiny_encoder, sentenc
 
 
 @pytest.mark.parametrize("subwords", ["all", "first"])
-def test_a_corpus_of_endless_words_has_a_loss_all_the_same(tiny_encoder, sentences, tmp_path, subwords):
-    """With `first` most windows of such a word would hold no label at all, and the loss of a batch of them is 0 / 0."""
+def test_a_corpus_of_endless_words_has_a_loss_all_the_same(
+    tiny_encoder, sentences, tmp_path, subwords
+):
+    """With `first` most windows of such a word would hold no label at all, and the loss of a batch
+    of them is 0 / 0.
+    """
     endless = [instance(f"w{number}", "x" * 400 + "/B-Gene gout/B-Disease") for number in range(6)]
     train(job_of(tiny_encoder, endless, label_subwords=subwords, train={"epochs": 1}), tmp_path)
     assert pl.read_csv(tmp_path / "history.csv")["train_loss"].is_finite().all()
 
 
-def test_an_encoder_without_a_trained_head_is_refused(trained_encoder, tiny_encoder, sentences, tmp_path):
+def test_an_encoder_without_a_trained_head_is_refused(
+    trained_encoder, tiny_encoder, sentences, tmp_path
+):
     AutoModel.from_pretrained(trained_encoder / "model").save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(trained_encoder / "model").save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -275,7 +377,9 @@ def test_bf16_is_refused_on_a_gpu_without_it(tiny_encoder, sentences, tmp_path, 
 
 def test_deterministic_kernels_are_asked_for(tiny_encoder, sentences, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("transformers.trainer.enable_full_determinism", lambda seed: seen.append(seed))
+    monkeypatch.setattr(
+        "transformers.trainer.enable_full_determinism", lambda seed: seen.append(seed)
+    )
     train(job_of(tiny_encoder, sentences, train={"deterministic": True, "epochs": 1}), tmp_path)
     assert seen == [7]
 

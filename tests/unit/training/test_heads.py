@@ -36,7 +36,9 @@ SLOW = pytest.mark.slow
 
 @pytest.fixture(params=["llama", "mistral"])
 def source(request):
-    """Of both architectures, for what costs nothing; trainings are of Mistral, where not both are named."""
+    """Of both architectures, for what costs nothing; trainings are of Mistral, where not both are
+    named.
+    """
     return request.getfixturevalue(request.param)
 
 
@@ -51,10 +53,15 @@ BY_HEART = {
 
 
 def head(source, **changes) -> dict:
-    small = {"source": {"hub": str(source)}, "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1}}
+    small = {
+        "source": {"hub": str(source)},
+        "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
+    }
     few = {"epochs": 2, "batch_size": 2, "micro_batch_size": 1, "learning_rate": 1e-3}
     name = "mistral-7b-head"
-    return complete_entry("models", name, merged(CATALOGUE[name], merged(small | {"train": few}, changes)))
+    return complete_entry(
+        "models", name, merged(CATALOGUE[name], merged(small | {"train": few}, changes))
+    )
 
 
 def test_the_catalogue_s_heads_are_the_llms_but_for_the_method():
@@ -76,7 +83,11 @@ def test_the_catalogue_s_heads_are_the_llms_but_for_the_method():
     ],
 )
 def test_a_head_is_trained_kept_and_read(request, sentences, tmp_path, architecture, attention):
-    entry = head(request.getfixturevalue(architecture), attention=attention, train={"keep_checkpoint": "last"})
+    entry = head(
+        request.getfixturevalue(architecture),
+        attention=attention,
+        train={"keep_checkpoint": "last"},
+    )
     train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
     folder = tmp_path / "model"
     saved = load_file(folder / "adapter_model.safetensors")
@@ -114,16 +125,22 @@ def test_dev_is_scored_as_predictions_are_whatever_side_a_tokenizer_pads(sentenc
 
 def test_a_blank_that_stands_alone_belongs_to_the_word_behind_it():
     """Llama 3 and Mistral cut it off before numbers."""
-    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "had": 1, " ": 2, "12": 3, "cells": 4}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel({"[UNK]": 0, "had": 1, " ": 2, "12": 3, "cells": 4}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[UNK]")
     made = cut(fast, [["had", "12", "cells"]], 16, "all", in_text=True)
     assert made.windows[0][0].words == [0, 1, 1, 2, 2]
 
 
-def test_heads_read_words_in_their_text_in_training_and_prediction(mistral, sentences, tmp_path, monkeypatch):
+def test_heads_read_words_in_their_text_in_training_and_prediction(
+    mistral, sentences, tmp_path, monkeypatch
+):
     monkeypatch.setattr(subword_windows, "_alone", lambda *_: pytest.fail("words that stand alone"))
-    train(TrainingJob("head", head(mistral, train={"epochs": 1}), sentences, sentences, 7), tmp_path)
+    train(
+        TrainingJob("head", head(mistral, train={"epochs": 1}), sentences, sentences, 7), tmp_path
+    )
     predict("head", head(mistral), sentences, [], tmp_path / "model", "direct")
 
 
@@ -138,14 +155,18 @@ def test_heads_learn_three_sentences_by_heart(request, sentences, tmp_path, arch
 @pytest.mark.parametrize(("attention", "sees"), [("causal", False), ("bidirectional", True)])
 @pytest.mark.parametrize("padding", [0, 3])
 def test_what_a_subword_sees(source, attention, sees, padding):
-    model = load_llm_classifier(source, head(source, attention=attention, quantization=None), 0, ["O", "B-x"]).eval()
+    model = load_llm_classifier(
+        source, head(source, attention=attention, quantization=None), 0, ["O", "B-x"]
+    ).eval()
     ids = torch.tensor([[5, 6, 7, 8, *[0] * padding], [9] * (4 + padding)])
     mask = torch.ones_like(ids)
     mask[0, 4:] = 0
     other = ids.clone()
     other[0, 3] = 9
     with torch.inference_mode():
-        first, second = (model(input_ids=each, attention_mask=mask).logits[0, 0] for each in (ids, other))
+        first, second = (
+            model(input_ids=each, attention_mask=mask).logits[0, 0] for each in (ids, other)
+        )
     assert torch.equal(first, second) != sees
 
 
@@ -170,7 +191,9 @@ def test_a_head_goes_on_where_it_was(request, sentences, tmp_path, monkeypatch, 
         at_step(patched, 5, crash)  # in the second of two epochs
         train(job, tmp_path / "run")
     train(job, tmp_path / "run")
-    first, second = (results(tmp_path / name, "adapter_model.safetensors") for name in ("undisturbed", "run"))
+    first, second = (
+        results(tmp_path / name, "adapter_model.safetensors") for name in ("undisturbed", "run")
+    )
     assert first == second
 
 
@@ -180,7 +203,10 @@ def test_a_head_learns_at_a_rate_of_its_own(mistral, sentences, tmp_path, monkey
     def noted(self, model=None):
         optimizer = create(self, model)
         rates.append(
-            [(group["lr"], sum(values.numel() for values in group["params"])) for group in optimizer.param_groups]
+            [
+                (group["lr"], sum(values.numel() for values in group["params"]))
+                for group in optimizer.param_groups
+            ]
         )
         return optimizer
 

@@ -18,7 +18,9 @@ from tests.unit.training.helpers import results, steps_at_hand
 @pytest.fixture(scope="module")
 def data(job, tmp_path_factory) -> Path:
     folder: Path = tmp_path_factory.mktemp("data")
-    write_instances(folder / "train.jsonl", [replace(i, id=f"{i.id}-{n}") for n in range(4) for i in job.train])
+    write_instances(
+        folder / "train.jsonl", [replace(i, id=f"{i.id}-{n}") for n in range(4) for i in job.train]
+    )
     write_instances(folder / "dev.jsonl", job.dev)
     return folder
 
@@ -27,7 +29,16 @@ def data(job, tmp_path_factory) -> Path:
 def train(job, data, tmp_path) -> Iterator[Callable[[Path], forked.Command]]:
     """Starts a training in a process of its own; what it says goes into the file `said`."""
     entry = merged(job.entry, {"train": {"epochs": 4, "patience": None}})
-    command = ["bioner", "train", "tiny-bert", "--entry", json.dumps(entry), "--data", data, "--out"]
+    command = [
+        "bioner",
+        "train",
+        "tiny-bert",
+        "--entry",
+        json.dumps(entry),
+        "--data",
+        data,
+        "--out",
+    ]
     started = []
 
     def start(out: Path) -> forked.Command:
@@ -43,7 +54,10 @@ def train(job, data, tmp_path) -> Iterator[Callable[[Path], forked.Command]]:
     "number",
     [
         signal.SIGKILL,
-        *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGUSR1)),
+        *(
+            pytest.param(number, marks=pytest.mark.slow)
+            for number in (signal.SIGTERM, signal.SIGUSR1)
+        ),
     ],
 )
 def test_a_real_process_that_is_killed_goes_on_and_ends_the_same(train, tmp_path, number):

@@ -56,11 +56,24 @@ def test_two_gpus_start_two_processes(monkeypatch):
 
 def test_trainings_and_predictions_start_a_process_for_each_gpu_of_their_own(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(launching, "launch", lambda name, gpus: asked.append((name, gpus)) or exit(0))
+    monkeypatch.setattr(
+        launching, "launch", lambda name, gpus: asked.append((name, gpus)) or exit(0)
+    )
     entry = {"family": "llm", "source": {"hub": "a/b"}, "resources": {"gpus": 4, "predict_gpus": 2}}
-    files = {"train": ["--data", str(tmp_path)], "predict": ["--gold", "test.jsonl", "--decoding", "free"]}
+    files = {
+        "train": ["--data", str(tmp_path)],
+        "predict": ["--gold", "test.jsonl", "--decoding", "free"],
+    }
     for command, options in files.items():
-        arguments = [command, command, "--entry", json.dumps(entry), *options, "--out", str(tmp_path / "out")]
+        arguments = [
+            command,
+            command,
+            "--entry",
+            json.dumps(entry),
+            *options,
+            "--out",
+            str(tmp_path / "out"),
+        ]
         assert CliRunner().invoke(app, arguments).exit_code == 0
     assert asked == [("train", 4), ("predict", 2)]
 
@@ -72,8 +85,12 @@ def test_another_number_of_processes_than_gpus_is_refused(monkeypatch):
         launch("mine", 2)
 
 
-@pytest.mark.parametrize(("given", "asked", "started"), [(1, 2, 1), (2, 4, 2), (4, 2, 2), (4, 1, 1)])
-def test_a_slurm_job_starts_as_many_processes_as_it_was_given_gpus(monkeypatch, given, asked, started):
+@pytest.mark.parametrize(
+    ("given", "asked", "started"), [(1, 2, 1), (2, 4, 2), (4, 2, 2), (4, 1, 1)]
+)
+def test_a_slurm_job_starts_as_many_processes_as_it_was_given_gpus(
+    monkeypatch, given, asked, started
+):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setattr("torch.cuda.device_count", lambda: given)
     assert launching.processes_for("mine", asked) == started

@@ -1,4 +1,6 @@
-"""What is particular to training LLMs: the paper's recipe, where the loss is taken, dev by constrained decoding."""
+"""What is particular to training LLMs: the paper's recipe, where the loss is taken, dev by
+constrained decoding.
+"""
 
 import json
 from dataclasses import replace
@@ -55,7 +57,9 @@ class Reference(LineTrainer):
         pytest.param("response", 1024, marks=pytest.mark.slow),
     ],
 )
-def test_the_loss_is_transformers_loss_on_the_same_labels(tiny_llm, sentences, tmp_path, monkeypatch, loss, at_once):
+def test_the_loss_is_transformers_loss_on_the_same_labels(
+    tiny_llm, sentences, tmp_path, monkeypatch, loss, at_once
+):
     monkeypatch.setattr(loss_of_lines, "LOGITS_AT_ONCE", at_once)
     train(job_of(tiny_llm, sentences, train={"loss": loss, "batch_size": 2}), tmp_path / "ours")
     made = []
@@ -68,13 +72,17 @@ def test_the_loss_is_transformers_loss_on_the_same_labels(tiny_llm, sentences, t
     monkeypatch.setattr(llm, "LineTrainer", Noted)
     train(job_of(tiny_llm, sentences, train={"loss": loss, "batch_size": 2}), tmp_path / "theirs")
     assert made[0].compared >= 3
-    weights = [load_file(tmp_path / whose / "model" / "model.safetensors") for whose in ("ours", "theirs")]
+    weights = [
+        load_file(tmp_path / whose / "model" / "model.safetensors") for whose in ("ours", "theirs")
+    ]
     for name, tensor in weights[0].items():
         torch.testing.assert_close(tensor, weights[1][name], rtol=1e-4, atol=1e-5)
 
 
 def test_dev_is_scored_as_predictions_are(tiny_llm, sentences, tmp_path):
-    entry = merged(tiny_llm, {"train": {"epochs": 3, "learning_rate": 1e-2, "keep_checkpoint": "last"}})
+    entry = merged(
+        tiny_llm, {"train": {"epochs": 3, "learning_rate": 1e-2, "keep_checkpoint": "last"}}
+    )
     train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path)
     answers = predict("tiny", entry, sentences, [], tmp_path / "model", "constrained")
     predictions, _ = realign_all(sentences, answers, frozenset(tag_set(entity_types(sentences))))
@@ -90,32 +98,58 @@ def test_the_best_or_the_last_epoch_is_kept_and_f1_ends_training(
     tiny_llm, sentences, tmp_path, monkeypatch, keep, epoch
 ):
     scores = iter([10.0, 30.0, 20.0, 25.0])
-    monkeypatch.setattr(DevScorer, "scores", lambda *_: {"strict_f1": next(scores), "relaxed_f1": 50.0})
-    train(job_of(tiny_llm, sentences, train={"epochs": 9, "patience": 2, "keep_checkpoint": keep}), tmp_path)
-    assert pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list() == [10.0, 30.0, 20.0, 25.0]
+    monkeypatch.setattr(
+        DevScorer, "scores", lambda *_: {"strict_f1": next(scores), "relaxed_f1": 50.0}
+    )
+    train(
+        job_of(tiny_llm, sentences, train={"epochs": 9, "patience": 2, "keep_checkpoint": keep}),
+        tmp_path,
+    )
+    assert pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list() == [
+        10.0,
+        30.0,
+        20.0,
+        25.0,
+    ]
     assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == epoch
 
 
 def test_a_monitored_epoch_that_does_not_beat_the_best_is_not_decoded_further(
     tiny_llm, sentences, tmp_path, monkeypatch
 ):
-    decoded, scores, decode, f1 = [], iter([20.0, 50.0, 10.0, 20.0, 30.0, 60.0]), DevScorer._decoded, DevScorer._f1
+    decoded, scores, decode, f1 = (
+        [],
+        iter([20.0, 50.0, 10.0, 20.0, 30.0, 60.0]),
+        DevScorer._decoded,
+        DevScorer._f1,
+    )
 
     def counted(self, model, numbers):
         decoded.append(list(numbers))
         return decode(self, model, numbers)
 
     monkeypatch.setattr(DevScorer, "_decoded", counted)
-    monkeypatch.setattr(DevScorer, "_f1", lambda self, answers: dict.fromkeys(f1(self, answers), next(scores)))
-    train(job_of(tiny_llm, sentences, train={"epochs": 4, "patience": 9, "monitor_sentences": 2}), tmp_path)
-    assert decoded == [[0, 1], [2], [0, 1], [0, 1], [0, 1], [2]], "20 beats 10 and not the 20 before"
+    monkeypatch.setattr(
+        DevScorer, "_f1", lambda self, answers: dict.fromkeys(f1(self, answers), next(scores))
+    )
+    train(
+        job_of(tiny_llm, sentences, train={"epochs": 4, "patience": 9, "monitor_sentences": 2}),
+        tmp_path,
+    )
+    assert decoded == [[0, 1], [2], [0, 1], [0, 1], [0, 1], [2]], (
+        "20 beats 10 and not the 20 before"
+    )
     history = pl.read_csv(tmp_path / "history.csv")
     assert history["monitor_f1"].to_list() == [20.0, 10.0, 20.0, 30.0]
     assert history["dev_strict_f1"].to_list() == [50.0, None, None, 60.0]
-    assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == 4, "chosen on the whole dev set"
+    assert json.loads((tmp_path / "run.json").read_text())["kept"]["epoch"] == 4, (
+        "chosen on the whole dev set"
+    )
 
 
-def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(tiny_llm, sentences, tmp_path, monkeypatch, caplog):
+def test_dev_is_decoded_with_as_many_sentences_at_once_as_have_room(
+    tiny_llm, sentences, tmp_path, monkeypatch, caplog
+):
     sizes, decode = [], ConstrainedDecoder.__call__
 
     def limited(self, instances, batch_size, part=0):
@@ -139,7 +173,11 @@ def test_the_sample_that_monitors_is_even(tiny_llm, sentences, llama):
 def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(llama):
     model = with_adapter(AutoModelForCausalLM.from_pretrained(llama), recipe("llama-8b", llama))
     ids = torch.tensor([[5, 6], [5, 6]])
-    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.full_like(ids, -100)}
+    batch = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "labels": torch.full_like(ids, -100),
+    }
     total, count = summed_loss(model, model, batch)
     total.backward()
     assert (total.item(), count.item()) == (0, 0)
@@ -150,9 +188,14 @@ def test_a_batch_without_labels_has_no_loss_and_gradients_of_zeros(llama):
 def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(llama):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(llama), load_tokenizer(llama)
     pieces = Verbalizer(["Gene"], "special_tokens").add_to(tokenizer)
-    before = [layer.weight.clone() for layer in (model.get_input_embeddings(), model.get_output_embeddings())]
+    before = [
+        layer.weight.clone()
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+    ]
     resize_for_tags(model, tokenizer, pieces)
-    for layer, was in zip((model.get_input_embeddings(), model.get_output_embeddings()), before, strict=True):
+    for layer, was in zip(
+        (model.get_input_embeddings(), model.get_output_embeddings()), before, strict=True
+    ):
         for number, tag in pieces.items():
             expected = was[tokenizer(tag, add_special_tokens=False)["input_ids"]].mean(0)
             torch.testing.assert_close(layer.weight[number], expected)
@@ -161,10 +204,17 @@ def test_a_new_piece_begins_as_the_mean_of_its_name_s_pieces(llama):
 def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
     lora = {"r": 8, "alpha": 16, "dropout": 0.0, "target_modules": ["q_proj", "down_proj"]}
     for checkpointing in (False, True):
-        settings = {"activation_checkpointing": checkpointing, "loss": "all", "learning_rate": 1e-2, "epochs": 2}
+        settings = {
+            "activation_checkpointing": checkpointing,
+            "loss": "all",
+            "learning_rate": 1e-2,
+            "epochs": 2,
+        }
         job = job_of(tiny_llm, sentences, lora=lora, train=settings)
         train(job, tmp_path / str(checkpointing))
-    first, second = (results(tmp_path / str(flag), "adapter_model.safetensors") for flag in (False, True))
+    first, second = (
+        results(tmp_path / str(flag), "adapter_model.safetensors") for flag in (False, True)
+    )
     assert first == second
     losses = pl.read_csv(tmp_path / "True" / "history.csv")["train_loss"].to_list()
     assert losses[-1] < losses[0]
@@ -188,7 +238,9 @@ def test_checkpointing_changes_nothing(tiny_llm, sentences, tmp_path):
         ),
     ],
 )
-def test_other_spellings_are_learned_kept_and_read(sentences, tmp_path, verbalizer, tied, quantization):
+def test_other_spellings_are_learned_kept_and_read(
+    sentences, tmp_path, verbalizer, tied, quantization
+):
     source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=tied)
     targets = ["q_proj", "v_proj"] + ([] if tied else ["lm_head"])
     changes = {
@@ -197,12 +249,19 @@ def test_other_spellings_are_learned_kept_and_read(sentences, tmp_path, verbaliz
         "lora": {"r": 8, "alpha": 8, "target_modules": targets},
     }
     changes |= {"predict": {"tokens_per_word": 2}}
-    entry = recipe("llama-8b", source, **changes, train={"precision": "fp32", "activation_checkpointing": False})
+    entry = recipe(
+        "llama-8b",
+        source,
+        **changes,
+        train={"precision": "fp32", "activation_checkpointing": False},
+    )
     train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path / "run")
     folder = tmp_path / "run" / "model"
     answers = predict("tiny", entry, sentences, [], folder, "constrained")
     predictions, rows = realign_all(sentences, answers, frozenset(tag_set(entity_types(sentences))))
-    assert sum(row.illegal_tags + row.dropped for row in rows) == 0, "answers hold tags by their names"
+    assert sum(row.illegal_tags + row.dropped for row in rows) == 0, (
+        "answers hold tags by their names"
+    )
     last = pl.read_csv(tmp_path / "run" / "history.csv").row(-1, named=True)
     assert last["dev_strict_f1"] == pytest.approx(headline_f1(sentences, predictions)["strict"])
     assert predict("tiny", entry, sentences, [], folder, "free")[0].id == "s1"
@@ -210,12 +269,17 @@ def test_other_spellings_are_learned_kept_and_read(sentences, tmp_path, verbaliz
 
 @pytest.mark.parametrize(
     ("architecture", "changes"),
-    [("granite", {"logits_scaling": 8.0}), ("gemma2", {"final_logit_softcapping": 0.05, "head_dim": 16})],
+    [
+        ("granite", {"logits_scaling": 8.0}),
+        ("gemma2", {"final_logit_softcapping": 0.05, "head_dim": 16}),
+    ],
 )
 def test_an_architecture_that_changes_logits_behind_its_output_layer_is_refused(
     sentences, tmp_path, architecture, changes
 ):
-    source = stand_in(tmp_path / "source", architecture, sentences, tie_word_embeddings=True, **changes)
+    source = stand_in(
+        tmp_path / "source", architecture, sentences, tie_word_embeddings=True, **changes
+    )
     lora = {"r": 8, "alpha": 8, "target_modules": ["q_proj"]}
     entry = recipe("llama-8b", source, quantization=None, lora=lora, train={"precision": "fp32"})
     with pytest.raises(InputError, match=r"logits that .* changes behind its output layer"):
@@ -231,7 +295,9 @@ def test_where_the_last_epoch_is_kept_every_epoch_has_a_score(tiny_llm, sentence
 
 def test_types_with_a_colon_cannot_be_written_in_lines(tiny_llm, tmp_path):
     odd = [instance("s", "foo/B-Gene:A baz/O")]
-    with pytest.raises(InputError, match=r"the entity type 'Gene:A'; expected types without a colon"):
+    with pytest.raises(
+        InputError, match=r"the entity type 'Gene:A'; expected types without a colon"
+    ):
         train(job_of(tiny_llm, odd), tmp_path / "run")
 
 
@@ -254,10 +320,16 @@ def test_what_a_family_has_no_use_for_is_refused(entry):
     complete_entry("models", "tiny", {"source": {"hub": "owner/name"}, "family": entry["family"]})
 
 
-def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(tiny_llm, sentences, tmp_path, monkeypatch):
+def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(
+    tiny_llm, sentences, tmp_path, monkeypatch
+):
     add_loss = Progress.add_loss
-    monkeypatch.setattr(Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan")))
-    with pytest.raises(InputError, match=r"a loss of nan at or before step 2.*Lower the learning rate"):
+    monkeypatch.setattr(
+        Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan"))
+    )
+    with pytest.raises(
+        InputError, match=r"a loss of nan at or before step 2.*Lower the learning rate"
+    ):
         train(job_of(tiny_llm, sentences), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -271,10 +343,14 @@ def test_new_pieces_are_trained(llama, sentences, tmp_path):
     pieces = Verbalizer(entity_types(sentences), "special_tokens").add_to(tokenizer)
     resize_for_tags(model, tokenizer, pieces)
     assert rows.shape == (len(pieces), 64)
-    assert not torch.allclose(rows.float(), model.get_input_embeddings().weight[list(pieces)], atol=1e-5)
+    assert not torch.allclose(
+        rows.float(), model.get_input_embeddings().weight[list(pieces)], atol=1e-5
+    )
 
 
-def test_dev_is_decoded_with_legal_transitions_where_tests_will_be(tiny_llm, sentences, tmp_path, monkeypatch):
+def test_dev_is_decoded_with_legal_transitions_where_tests_will_be(
+    tiny_llm, sentences, tmp_path, monkeypatch
+):
     legal, begin = [], ConstrainedDecoder.__init__
 
     def noted(self, *args, **kwargs):
@@ -283,14 +359,21 @@ def test_dev_is_decoded_with_legal_transitions_where_tests_will_be(tiny_llm, sen
 
     monkeypatch.setattr(ConstrainedDecoder, "__init__", noted)
     for setting in (True, False):
-        train(job_of(tiny_llm, sentences, predict={"legal_transitions": setting}), tmp_path / str(setting))
+        train(
+            job_of(tiny_llm, sentences, predict={"legal_transitions": setting}),
+            tmp_path / str(setting),
+        )
     assert legal == [True, False]
 
 
 def test_long_sentences_are_split_and_counted(tiny_llm, sentences, tmp_path, caplog):
-    long = replace(sentences[0], id="long", tokens=sentences[0].tokens * 6, tags=sentences[0].tags * 6)
+    long = replace(
+        sentences[0], id="long", tokens=sentences[0].tokens * 6, tags=sentences[0].tags * 6
+    )
     with caplog.at_level("WARNING"):
-        train(replace(job_of(tiny_llm, [*sentences, long], max_length=200), dev=sentences), tmp_path)
+        train(
+            replace(job_of(tiny_llm, [*sentences, long], max_length=200), dev=sentences), tmp_path
+        )
     counts = json.loads((tmp_path / "run.json").read_text())["examples"]
     assert (counts["over_length"], counts["words_left_out"]) == (1, 0)
     assert counts["examples"] > 4

@@ -37,14 +37,18 @@ def test_out_of_memory_halves_the_forward_pass_and_keeps_the_batch(
     train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
     run = json.loads((tmp_path / "run.json").read_text())
     assert (run["micro_batch_size"], run["accumulation"]) == (2, 2)
-    assert pl.read_csv(tmp_path / "history.csv")["step"].to_list() == [3, 6], "as many optimiser steps"
+    assert pl.read_csv(tmp_path / "history.csv")["step"].to_list() == [3, 6], (
+        "as many optimiser steps"
+    )
     assert (sizes[0], max(sizes[1:])) == (4, 2)
     assert "out of memory; half as many sentences a forward pass, the batch as it is" in caplog.text
 
 
 def test_a_second_time_out_of_memory_is_the_end(tiny_encoder, sentences, tmp_path, monkeypatch):
     out_of_memory_above(monkeypatch, 1)
-    with pytest.raises(InputError, match=r"no memory for 4, nor for 2 sentences a forward pass.*micro_batch_size"):
+    with pytest.raises(
+        InputError, match=r"no memory for 4, nor for 2 sentences a forward pass.*micro_batch_size"
+    ):
         train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
 
 
@@ -58,13 +62,17 @@ def test_several_processes_do_not_try_again_out_of_memory(tiny_encoder, sentence
     assert not (tmp_path / "note").exists()
 
 
-def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(tiny_encoder, sentences, tmp_path, monkeypatch):
+def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(
+    tiny_encoder, sentences, tmp_path, monkeypatch
+):
     for size in (2, 4):
         with monkeypatch.context() as patch:
             out_of_memory_above(patch, 2)
             entry = merged(tiny_encoder, {"train": {"batch_size": size}})
             train(
-                TrainingJob("tiny", entry, sentences * 4, sentences, 7, data=DATA, searched=["batch_size"]),
+                TrainingJob(
+                    "tiny", entry, sentences * 4, sentences, 7, data=DATA, searched=["batch_size"]
+                ),
                 tmp_path / f"b{size}",
             )
     ranked = rank([read_trial(tmp_path / name) for name in ("b2", "b4")])
@@ -72,7 +80,9 @@ def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(tiny_encoder,
     assert [trial.weights.is_dir() for trial in ranked] == [True, False]
 
 
-def test_a_resumed_training_remembers_that_memory_was_short(tiny_encoder, sentences, tmp_path, monkeypatch):
+def test_a_resumed_training_remembers_that_memory_was_short(
+    tiny_encoder, sentences, tmp_path, monkeypatch
+):
     with monkeypatch.context() as patch:
         sizes = out_of_memory_above(patch, 2)
         limited = ResumableTrainer.training_step
@@ -95,7 +105,9 @@ def test_memory_that_is_shorter_still_in_a_later_session_is_told(tiny_encoder, s
 
     (tmp_path / "note").touch()
     with pytest.raises(InputError, match="no memory for 4 sentences a forward pass"):
-        _within_memory(full, job_of(tiny_encoder, sentences, train={"batch_size": 8}), tmp_path / "note")
+        _within_memory(
+            full, job_of(tiny_encoder, sentences, train={"batch_size": 8}), tmp_path / "note"
+        )
 
 
 def test_half_a_sentence_is_no_forward_pass(tiny_encoder, sentences, tmp_path, monkeypatch):
@@ -104,7 +116,9 @@ def test_half_a_sentence_is_no_forward_pass(tiny_encoder, sentences, tmp_path, m
         train(job_of(tiny_encoder, sentences, train={"batch_size": 1}), tmp_path)
 
 
-def test_another_error_is_not_taken_for_one_of_memory(tiny_encoder, sentences, tmp_path, monkeypatch):
+def test_another_error_is_not_taken_for_one_of_memory(
+    tiny_encoder, sentences, tmp_path, monkeypatch
+):
     def broken(*_, **__):
         raise RuntimeError("a bug")
 

@@ -30,15 +30,24 @@ Launch = Callable[..., "Processes"]
 
 
 class Processes:
-    """The processes of one training, started as accelerate starts them, by forks (or by accelerate itself)."""
+    """The processes of one training, started as accelerate starts them, by forks (or by accelerate
+    itself).
+    """
 
     def __init__(self, folder: Path, number: int, arguments: list[str]) -> None:
         self.said = folder / "said"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        alone = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}  # as torchrun sets it
-        shared = alone | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(number)}
+        alone = os.environ | {
+            "ACCELERATE_USE_CPU": "true",
+            "OMP_NUM_THREADS": "1",
+        }  # as torchrun sets it
+        shared = alone | {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "WORLD_SIZE": str(number),
+        }
         ranks = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
         self.ranks = [
             forked.start(["bioner", *arguments], folder, self.said, environment)
@@ -67,7 +76,9 @@ class Launched:
         self.said = folder / "said"
         environment = os.environ | ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}
         with self.said.open("a") as said:
-            self.process = subprocess.Popen(launch_command(number, arguments), env=environment, stderr=said)
+            self.process = subprocess.Popen(
+                launch_command(number, arguments), env=environment, stderr=said
+            )
         self.send_signal = self.process.send_signal
 
     def wait(self) -> list[int]:
@@ -81,7 +92,9 @@ class Launched:
             self.process.wait()
 
 
-@pytest.fixture(params=[Processes, pytest.param(Launched, marks=pytest.mark.slow)], ids=["forked", "accelerate"])
+@pytest.fixture(
+    params=[Processes, pytest.param(Launched, marks=pytest.mark.slow)], ids=["forked", "accelerate"]
+)
 def launch(request, tmp_path) -> Iterator[Launch]:
     """Starts a training in so many processes."""
     started = []
@@ -98,13 +111,18 @@ def launch(request, tmp_path) -> Iterator[Launch]:
 @pytest.mark.parametrize("family", ["encoder", "llm"])
 def test_two_processes_train_one_model(launch, family, tiny_encoder, tiny_llm, sentences, tmp_path):
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]}
-    changed = {"encoder": tiny_encoder, "llm": merged(tiny_llm, {"lora": lora, "quantization": "nf4"})}[family]
+    changed = {
+        "encoder": tiny_encoder,
+        "llm": merged(tiny_llm, {"lora": lora, "quantization": "nf4"}),
+    }[family]
     entry = complete_entry("models", "tiny", changed)
     for split in ("train", "dev"):
         again = [replace(item, id=f"{item.id}-again") for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", [*sentences, *again])
     out = tmp_path / "run"
-    training = launch(2, "train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out))
+    training = launch(
+        2, "train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out)
+    )
     assert set(training.wait()) == {0}, training.said.read_text()
     assert sorted(path.name for path in out.iterdir()) == ["history.csv", "model", "run.json"]
     run = json.loads((out / "run.json").read_text())
@@ -116,14 +134,20 @@ def test_two_processes_train_one_model(launch, family, tiny_encoder, tiny_llm, s
 
 
 @pytest.mark.parametrize("quantization", [None, "nf4"])
-def test_two_processes_end_with_the_parameters_of_one(launch, tiny_llm, sentences, tmp_path, quantization):
-    """Seven sentences in batches of four: the last batch does not go round, and nothing is repeated for that."""
+def test_two_processes_end_with_the_parameters_of_one(
+    launch, tiny_llm, sentences, tmp_path, quantization
+):
+    """Seven sentences in batches of four: the last batch does not go round, and nothing is repeated
+    for that.
+    """
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj", "lm_head"]}
     settings = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "monitor_sentences": 3}
     source = {"scratch": None, "hub": str(stand_in(tmp_path / "source", "llama", sentences))}
     changed = {"source": source, "lora": lora, "quantization": quantization, "train": settings}
     entry = complete_entry("models", "tiny", merged(tiny_llm, changed))
-    seven = [replace(item, id=f"{item.id}-{number}") for number in range(3) for item in sentences][:7]
+    seven = [replace(item, id=f"{item.id}-{number}") for number in range(3) for item in sentences][
+        :7
+    ]
     for split in ("train", "dev"):
         write_instances(tmp_path / f"{split}.jsonl", seven)
     for processes in (1, 2):
@@ -149,13 +173,28 @@ def test_two_processes_end_with_the_parameters_of_one(launch, tiny_llm, sentence
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launch", [Launched], indirect=True)
-def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(launch, tiny_llm, sentences, tmp_path):
+def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(
+    launch, tiny_llm, sentences, tmp_path
+):
     for split, copies in (("train", 16), ("dev", 1)):
-        many = [replace(item, id=f"{item.id}-{number}") for number in range(copies) for item in sentences]
+        many = [
+            replace(item, id=f"{item.id}-{number}")
+            for number in range(copies)
+            for item in sentences
+        ]
         write_instances(tmp_path / f"{split}.jsonl", many)
     entry = merged(tiny_llm, {"train": {"epochs": 6, "patience": None}})
     out = tmp_path / "run"
-    arguments = ["train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out)]
+    arguments = [
+        "train",
+        "tiny",
+        "--entry",
+        json.dumps(entry),
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(out),
+    ]
     training = launch(2, *arguments)
     checkpoints = out / WORKSPACE / "checkpoints"
     wait_for(lambda: list(checkpoints.glob("checkpoint-*/manifest.json")))
@@ -164,7 +203,9 @@ def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(laun
     rank.kill()
     assert training.wait() != [0]
     said = training.said.read_text()
-    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in ranks), said
+    assert not any(
+        child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in ranks
+    ), said
     assert not (out / "run.json").exists()
     again = launch(2, *arguments)
     assert again.wait() == [0], again.said.read_text()
@@ -174,9 +215,15 @@ def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(laun
 
 @pytest.fixture
 def two_epochs(launch, tiny_encoder, sentences, tmp_path) -> list[str]:
-    """The arguments of a training of two epochs of 24 steps, but for the folder; `undisturbed` has been trained so."""
+    """The arguments of a training of two epochs of 24 steps, but for the folder; `undisturbed` has
+    been trained so.
+    """
     for split, copies in (("train", 16), ("dev", 1)):
-        many = [replace(item, id=f"{item.id}-{number}") for number in range(copies) for item in sentences]
+        many = [
+            replace(item, id=f"{item.id}-{number}")
+            for number in range(copies)
+            for item in sentences
+        ]
         write_instances(tmp_path / f"{split}.jsonl", many)
     entry = merged(tiny_encoder, {"train": {"epochs": 2, "patience": None}})
     arguments = ["train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out"]
@@ -185,8 +232,12 @@ def two_epochs(launch, tiny_encoder, sentences, tmp_path) -> list[str]:
     return arguments
 
 
-def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(launch, two_epochs, tmp_path):
-    """Slurm's warning to the launcher: both write the same checkpoint, inside an epoch, and end as if undisturbed."""
+def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(
+    launch, two_epochs, tmp_path
+):
+    """Slurm's warning to the launcher: both write the same checkpoint, inside an epoch, and end as
+    if undisturbed.
+    """
     out = tmp_path / "run"
     training = launch(2, *two_epochs, str(out))
     checkpoints = out / WORKSPACE / "checkpoints"
@@ -194,14 +245,24 @@ def test_two_processes_leave_together_on_a_signal_and_go_on_where_they_were(laun
     time.sleep(0.1)  # into the second epoch
     training.send_signal(signal.SIGUSR1)
     assert 0 not in training.wait()
-    assert "A checkpoint is written; the same command goes on from there" in training.said.read_text()
+    assert (
+        "A checkpoint is written; the same command goes on from there" in training.said.read_text()
+    )
     assert not (out / "run.json").exists()
     steps = sorted(int(path.name.split("-")[1]) for path in checkpoints.glob("checkpoint-*"))
     assert steps[-1] % 24 != 0, "the signal was to come inside an epoch"
 
     again = launch(2, *two_epochs, str(out))
     assert set(again.wait()) == {0}, again.said.read_text()
-    weights = [(folder / "model" / "model.safetensors").read_bytes() for folder in (out, tmp_path / "undisturbed")]
+    weights = [
+        (folder / "model" / "model.safetensors").read_bytes()
+        for folder in (out, tmp_path / "undisturbed")
+    ]
     assert weights[0] == weights[1]
-    losses = [pl.read_csv(folder / "history.csv")["train_loss"].to_list() for folder in (out, tmp_path / "undisturbed")]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6), "up to how the sum over processes was rounded"
+    losses = [
+        pl.read_csv(folder / "history.csv")["train_loss"].to_list()
+        for folder in (out, tmp_path / "undisturbed")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6), (
+        "up to how the sum over processes was rounded"
+    )

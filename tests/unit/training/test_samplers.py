@@ -1,4 +1,6 @@
-"""The order of training: by seed and epoch alone; random steps for LLMs, steps of one length for classifiers."""
+"""The order of training: by seed and epoch alone; random steps for LLMs, steps of one length for
+classifiers.
+"""
 
 import statistics
 
@@ -39,7 +41,9 @@ def test_steps_are_random_and_the_passes_of_a_step_of_similar_length():
 def test_steps_by_length_hardly_need_padding():
     lengths = [number % 17 + 1 for number in range(200)]
     order = list(LengthGroupedSampler(lengths, 4, 1))
-    padded = sum(max(lengths[i] for i in order[start : start + 4]) * 4 for start in range(0, 200, 4))
+    padded = sum(
+        max(lengths[i] for i in order[start : start + 4]) * 4 for start in range(0, 200, 4)
+    )
     assert padded < 1.2 * sum(lengths), "at random it is 1.5 times"
 
 
@@ -50,4 +54,7 @@ def test_examples_without_labels_make_batches_go_round_in_several_processes_alon
     assert pad_to_full_batches(examples, 2, 2) == [*examples, filler, filler, filler]
     assert pad_to_full_batches(examples[:4], 2, 2) == examples[:4]
     short = [{"input_ids": [5], "attention_mask": [1], "labels": [6]}]
-    assert pad_to_full_batches(short, 1, 2) == [*short, {"input_ids": [5], "attention_mask": [1], "labels": [-100]}]
+    assert pad_to_full_batches(short, 1, 2) == [
+        *short,
+        {"input_ids": [5], "attention_mask": [1], "labels": [-100]},
+    ]

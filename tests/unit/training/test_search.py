@@ -26,12 +26,22 @@ from bioner.training.search import (
 ENTRY = {"family": "encoder", "source": {"hub": "a/b"}}
 
 
-def trial(name: str, f1: float | None = 50.0, loss: float | None = 1.0, rate: float = 1e-5, **changes) -> Trial:
+def trial(
+    name: str, f1: float | None = 50.0, loss: float | None = 1.0, rate: float = 1e-5, **changes
+) -> Trial:
     settings = complete_entry("models", "m", ENTRY | {"train": {"learning_rate": rate}})
     kept = {"epoch": 3.0, "step": 9, "dev_strict_f1": f1, "dev_relaxed_f1": f1, "dev_loss": loss}
     about = {"name": name, "over": ["learning_rate"]}
     cost = {"wall_seconds": 36.0, "energy_kwh": None, "gpus": []}
-    record = {"trial": about, "seed": 42, "data": {"train": "x"}, "settings": settings, "kept": kept, **cost, **changes}
+    record = {
+        "trial": about,
+        "seed": 42,
+        "data": {"train": "x"},
+        "settings": settings,
+        "kept": kept,
+        **cost,
+        **changes,
+    }
     return Trial(Path("/trials") / name, record)
 
 
@@ -76,7 +86,11 @@ def test_a_search_that_cannot_be_is_named(search, said):
 
 
 @pytest.mark.parametrize(
-    "entry", [{"family": "control", "control": "all-o"}, {"family": "ensemble", "members": ["oracle", "all-o"]}]
+    "entry",
+    [
+        {"family": "control", "control": "all-o"},
+        {"family": "ensemble", "members": ["oracle", "all-o"]},
+    ],
 )
 def test_what_is_not_trained_is_not_searched_for(entry):
     with pytest.raises(InputError, match="search"):
@@ -98,7 +112,11 @@ def test_higher_f1_wins_then_lower_loss_then_the_name():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seed": 43}, {"data": {"train": "y"}}, {"settings": complete_entry("models", "m", ENTRY | {"max_length": 99})}],
+    [
+        {"seed": 43},
+        {"data": {"train": "y"}},
+        {"settings": complete_entry("models", "m", ENTRY | {"max_length": 99})},
+    ],
 )
 def test_trials_that_differ_in_more_than_what_is_searched_over_are_not_compared(changes):
     with pytest.raises(InputError, match="other settings, data or seeds in a and b"):
@@ -113,7 +131,11 @@ def test_expected_best_is_the_mean_over_all_draws(scores):
 
 
 def test_the_table_has_a_row_a_trial_and_a_budget():
-    table = search_table(rank([trial("a", 40.0, rate=1e-5), trial("b", 50.0, rate=2e-5), trial("c", 30.0, rate=3e-5)]))
+    table = search_table(
+        rank(
+            [trial("a", 40.0, rate=1e-5), trial("b", 50.0, rate=2e-5), trial("c", 30.0, rate=3e-5)]
+        )
+    )
     assert table.select("trial", "winner", "learning_rate").rows() == [
         ("b", True, 2e-5),
         ("a", False, 1e-5),
@@ -148,13 +170,19 @@ def test_in_whatever_order_trials_end_one_keeps_its_weights(tmp_path_factory, or
     for name, f1 in order:
         written(folder, trial(name, f1))
         drop_losers(folder / name)
-        best = min((done for done in order[: order.index((name, f1)) + 1]), key=lambda done: (-done[1], done[0]))
+        best = min(
+            (done for done in order[: order.index((name, f1)) + 1]),
+            key=lambda done: (-done[1], done[0]),
+        )
         assert with_weights(folder) == {best[0]}
 
 
 def test_trials_that_wait_to_be_trained_again_have_no_say(tmp_path):
     """The settings have changed: what was best before is not what it will be."""
-    written(tmp_path, trial("old", 90.0, settings=complete_entry("models", "m", ENTRY | {"max_length": 99})))
+    written(
+        tmp_path,
+        trial("old", 90.0, settings=complete_entry("models", "m", ENTRY | {"max_length": 99})),
+    )
     written(tmp_path, trial("new", 10.0))
     (tmp_path / "something").mkdir()
     (tmp_path / "something" / "run.json").write_text("{}")
@@ -178,8 +206,24 @@ def test_what_is_no_trial_is_told(tmp_path, content):
         {"settings": {}},
         {"gpus": None},
         {"wall_seconds": None},
-        {"kept": {"epoch": 1, "step": 1, "dev_strict_f1": "high", "dev_relaxed_f1": 1, "dev_loss": 1}},
-        {"kept": {"epoch": 1, "step": 1, "dev_strict_f1": float("nan"), "dev_relaxed_f1": 1, "dev_loss": 1}},
+        {
+            "kept": {
+                "epoch": 1,
+                "step": 1,
+                "dev_strict_f1": "high",
+                "dev_relaxed_f1": 1,
+                "dev_loss": 1,
+            }
+        },
+        {
+            "kept": {
+                "epoch": 1,
+                "step": 1,
+                "dev_strict_f1": float("nan"),
+                "dev_relaxed_f1": 1,
+                "dev_loss": 1,
+            }
+        },
     ],
 )
 def test_a_record_with_something_amiss_is_told(tmp_path, changes):
@@ -197,22 +241,30 @@ def test_a_copied_trial_is_none_and_takes_nobody_s_weights(tmp_path):
     written(tmp_path, trial("worse", 10.0))
     drop_losers(tmp_path / "worse")
     assert with_weights(tmp_path) == {"best", "best.bak"}
-    with pytest.raises(InputError, match=r"the trial 'best'; expected one named as its folder, 'best.bak'"):
+    with pytest.raises(
+        InputError, match=r"the trial 'best'; expected one named as its folder, 'best.bak'"
+    ):
         read_trial(tmp_path / "best.bak")
 
 
 def diverged(name: str) -> Trial:
-    return trial(name, kept=dict.fromkeys(["epoch", "step", "dev_strict_f1", "dev_relaxed_f1", "dev_loss"]))
+    return trial(
+        name, kept=dict.fromkeys(["epoch", "step", "dev_strict_f1", "dev_relaxed_f1", "dev_loss"])
+    )
 
 
 def test_a_trial_that_diverged_is_last_and_counts_as_nothing():
     ranked = rank([diverged("a"), trial("b", 40.0), trial("c", 0.0)])
     assert [each.name for each in ranked] == ["b", "c", "a"]
-    assert search_table(ranked)["expected_best_dev_f1"].to_list() == pytest.approx([40 / 3, 80 / 3, 40])
+    assert search_table(ranked)["expected_best_dev_f1"].to_list() == pytest.approx(
+        [40 / 3, 80 / 3, 40]
+    )
 
 
 def test_a_search_in_which_all_diverged_has_no_winner():
-    with pytest.raises(InputError, match=r"no trial that did not diverge among a, b.*lower learning rates"):
+    with pytest.raises(
+        InputError, match=r"no trial that did not diverge among a, b.*lower learning rates"
+    ):
         rank([diverged("a"), diverged("b")])
 
 

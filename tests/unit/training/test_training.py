@@ -1,4 +1,6 @@
-"""Tiny models through the whole of training and prediction, on the CPU, with the code that trains the real ones."""
+"""Tiny models through the whole of training and prediction, on the CPU, with the code that trains
+the real ones.
+"""
 
 import json
 import shutil
@@ -42,7 +44,11 @@ def test_an_encoder_leaves_weights_history_and_provenance(trained_encoder, sente
     assert run["seed"] == 7
     assert run["versions"]["torch"].startswith("2.13.0")
     assert run["settings"]["train"]["batch_size"] == 2
-    assert sorted(path.name for path in trained_encoder.iterdir()) == ["history.csv", "model", "run.json"]
+    assert sorted(path.name for path in trained_encoder.iterdir()) == [
+        "history.csv",
+        "model",
+        "run.json",
+    ]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
@@ -50,13 +56,17 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
 ):
     weights = {}
     for seed in (7, 8):
-        train(TrainingJob("tiny-bert", tiny_encoder, sentences, sentences, seed), tmp_path / str(seed))
+        train(
+            TrainingJob("tiny-bert", tiny_encoder, sentences, sentences, seed), tmp_path / str(seed)
+        )
         weights[seed] = (tmp_path / str(seed) / "model" / "model.safetensors").read_bytes()
     assert weights[7] == (trained_encoder / "model" / "model.safetensors").read_bytes()
     assert weights[7] != weights[8]
 
 
-def test_an_encoder_s_raw_output_tags_every_subword_of_every_sentence(tiny_encoder, sentences, trained_encoder):
+def test_an_encoder_s_raw_output_tags_every_subword_of_every_sentence(
+    tiny_encoder, sentences, trained_encoder
+):
     outputs = predict("tiny-bert", tiny_encoder, sentences, [], trained_encoder / "model", "direct")
     assert [output.id for output in outputs] == ["s1", "s2", "s3"]
     for output, instance in zip(outputs, sentences, strict=True):
@@ -78,10 +88,14 @@ def test_free_decoding_keeps_what_the_model_wrote(tiny_llm, sentences, trained_l
     assert all(isinstance(output, Generated) and output.new_tokens <= budget for output in outputs)
 
 
-def test_forced_decoding_writes_the_input_s_words_with_one_legal_tag_each(tiny_llm, sentences, trained_llm):
+def test_forced_decoding_writes_the_input_s_words_with_one_legal_tag_each(
+    tiny_llm, sentences, trained_llm
+):
     legal = frozenset(tag_set(entity_types(sentences)))
     for instance, output in zip(
-        sentences, predict("tiny-llama", tiny_llm, sentences, [], trained_llm / "model", "constrained"), strict=True
+        sentences,
+        predict("tiny-llama", tiny_llm, sentences, [], trained_llm / "model", "constrained"),
+        strict=True,
     ):
         lines = output.text.rstrip("\n").split("\n")
         assert [line.rpartition(":")[0] for line in lines] == instance.tokens
@@ -93,11 +107,17 @@ def test_forced_decoding_writes_the_input_s_words_with_one_legal_tag_each(tiny_l
 
 
 @pytest.mark.parametrize("decoding", ["constrained", "free-paper"])
-def test_an_llm_decodes_as_the_entry_and_the_seed_say(tiny_llm, sentences, trained_llm, tmp_path, decoding):
+def test_an_llm_decodes_as_the_entry_and_the_seed_say(
+    tiny_llm, sentences, trained_llm, tmp_path, decoding
+):
     model = Path(shutil.copytree(trained_llm / "model", tmp_path / "model"))
     path = model / "generation_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"do_sample": True, "temperature": 0.5}))
-    entry = with_settings(tiny_llm, predict={"tokens_per_word": 1, "draft_length": 5, "legal_transitions": True})
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"do_sample": True, "temperature": 0.5})
+    )
+    entry = with_settings(
+        tiny_llm, predict={"tokens_per_word": 1, "draft_length": 5, "legal_transitions": True}
+    )
     files = (tmp_path / "raw.jsonl", "tiny-llama", entry, sentences, sentences, model)
     predict_to(*files, decoding, seed=11, record=tmp_path / "run.json")
     run = json.loads((tmp_path / "run.json").read_text())
@@ -111,15 +131,21 @@ def test_an_llm_decodes_as_the_entry_and_the_seed_say(tiny_llm, sentences, train
 
 
 @pytest.mark.parametrize(
-    ("precision", "padded", "bf16"), [("bf16", False, True), ("bf16", True, False), ("fp32", False, False)]
+    ("precision", "padded", "bf16"),
+    [("bf16", False, True), ("bf16", True, False), ("fp32", False, False)],
 )
 def test_an_encoder_tags_in_the_precision_it_was_trained_in(
     tiny_encoder, sentences, trained_encoder, monkeypatch, precision, padded, bf16
 ):
     seen = []
-    monkeypatch.setattr("bioner.models.encoder.tag", lambda *_, **how: seen.append((how["bf16"], how["pad_to"])) or [])
+    monkeypatch.setattr(
+        "bioner.models.encoder.tag",
+        lambda *_, **how: seen.append((how["bf16"], how["pad_to"])) or [],
+    )
     entry = with_settings(tiny_encoder, train={"precision": precision})
-    load_predictor("tiny-bert", entry, trained_encoder / "model", "direct", padded=padded)(sentences, 2)
+    load_predictor("tiny-bert", entry, trained_encoder / "model", "direct", padded=padded)(
+        sentences, 2
+    )
     assert seen == [(bf16, 32 if padded else 0)]
 
 
@@ -128,7 +154,9 @@ def test_batches_do_not_change_forced_tags(tiny_llm, sentences, trained_llm):
     assert predictor(sentences, 1) == predictor(sentences, 3)
 
 
-def test_decoding_is_greedy_even_where_the_model_ships_with_sampling_on(tiny_llm, sentences, trained_llm, tmp_path):
+def test_decoding_is_greedy_even_where_the_model_ships_with_sampling_on(
+    tiny_llm, sentences, trained_llm, tmp_path
+):
     entry = with_settings(tiny_llm, predict={"tokens_per_word": 3})
     model = Path(shutil.copytree(trained_llm / "model", tmp_path / "model"))
     path = model / "generation_config.json"
@@ -140,16 +168,23 @@ def test_decoding_is_greedy_even_where_the_model_ships_with_sampling_on(tiny_llm
 
 
 @pytest.mark.parametrize("quantization", [None, "nf4"])
-def test_lora_trains_adapters_on_a_base_in_full_or_4_bit_precision(tiny_llm, sentences, tmp_path, quantization):
+def test_lora_trains_adapters_on_a_base_in_full_or_4_bit_precision(
+    tiny_llm, sentences, tmp_path, quantization
+):
     entry = with_settings(tiny_llm, lora=LORA, quantization=quantization)
     train(TrainingJob("tiny-llama", entry, sentences, sentences, 7), tmp_path)
     model = tmp_path / "model"
     run = json.loads((tmp_path / "run.json").read_text())
-    # One layer, d = 64: q and v are 64 x 64, down is 64 x 64; each adapter has 4 x (64 + 64) weights.
+    # One layer, d = 64: q and v are 64 x 64, down is 64 x 64; each adapter has 4 x (64 + 64)
+    # weights.
     assert run["trained_parameters"] == 3 * 4 * (64 + 64)
-    assert json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"] == "base"
+    assert (
+        json.loads((model / "adapter_config.json").read_text())["base_model_name_or_path"] == "base"
+    )
     outputs = predict("tiny-llama", entry, sentences, [], model, "constrained")
-    assert [output.text.count("\n") for output in outputs] == [len(instance.tokens) for instance in sentences]
+    assert [output.text.count("\n") for output in outputs] == [
+        len(instance.tokens) for instance in sentences
+    ]
 
 
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
@@ -171,7 +206,9 @@ def test_training_stops_early_and_ends_with_the_best_or_the_last_epoch_s_weights
 
 
 def test_the_best_epoch_is_kept_without_early_stopping_too(tiny_encoder, sentences, tmp_path):
-    entry = with_settings(tiny_encoder, train={"epochs": 6, "patience": None, "learning_rate": 5e-3})
+    entry = with_settings(
+        tiny_encoder, train={"epochs": 6, "patience": None, "learning_rate": 5e-3}
+    )
     train(TrainingJob("tiny-bert", entry, sentences, sentences, 7), tmp_path)
     scores = pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"].to_list()
     assert len(scores) == 6
@@ -182,14 +219,18 @@ def test_the_best_epoch_is_kept_without_early_stopping_too(tiny_encoder, sentenc
     assert headline_f1(sentences, predictions)["strict"] == pytest.approx(max(scores))
 
 
-def test_one_process_drives_one_gpu_however_many_are_visible(tiny_encoder, sentences, tmp_path, monkeypatch):
+def test_one_process_drives_one_gpu_however_many_are_visible(
+    tiny_encoder, sentences, tmp_path, monkeypatch
+):
     def eight_visible(arguments):
         arguments._n_gpu = 8
         return torch.device("cpu")
 
     monkeypatch.setattr(TrainingArguments, "_setup_devices", property(eight_visible))
     entry = with_settings(tiny_encoder, train={"batch_size": 16})
-    arguments = training_arguments(TrainingJob("tiny-bert", entry, sentences, sentences, 7), tmp_path, 4)
+    arguments = training_arguments(
+        TrainingJob("tiny-bert", entry, sentences, sentences, 7), tmp_path, 4
+    )
     assert arguments.train_batch_size * arguments.gradient_accumulation_steps == 16
 
 
@@ -202,17 +243,30 @@ def test_the_optimiser_does_as_the_entry_says(tiny_encoder, sentences, tmp_path)
         "epochs": 2.5,
     }
     entry = with_settings(tiny_encoder, train=changes)
-    arguments = training_arguments(TrainingJob("tiny-bert", entry, sentences, sentences, 7), tmp_path, 4)
-    told = (arguments.learning_rate, arguments.weight_decay, arguments.warmup_steps, arguments.num_train_epochs)
+    arguments = training_arguments(
+        TrainingJob("tiny-bert", entry, sentences, sentences, 7), tmp_path, 4
+    )
+    told = (
+        arguments.learning_rate,
+        arguments.weight_decay,
+        arguments.warmup_steps,
+        arguments.num_train_epochs,
+    )
     assert told == (3e-4, 0.3, 0.25, 2.5)
-    assert (arguments.optim, arguments.lr_scheduler_type, arguments.seed) == ("adafactor", "linear", 7)
+    assert (arguments.optim, arguments.lr_scheduler_type, arguments.seed) == (
+        "adafactor",
+        "linear",
+        7,
+    )
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_an_empty_split_is_refused(tiny_encoder, sentences, tmp_path, split):
     splits = {"train": sentences, "dev": sentences} | {split: []}
     with pytest.raises(InputError, match=f"{split} split: found no instance"):
-        train(TrainingJob("empty", tiny_encoder, splits["train"], splits["dev"], 7), tmp_path / "run")
+        train(
+            TrainingJob("empty", tiny_encoder, splits["train"], splits["dev"], 7), tmp_path / "run"
+        )
 
 
 def test_a_folder_that_is_no_trained_model_is_a_clear_error(tiny_llm, sentences, tmp_path):
@@ -226,7 +280,9 @@ def test_half_precision_checkpoints_are_trained_in_full(trained_encoder, tmp_pat
 
 
 def test_a_missing_gpu_is_named_before_anything_is_loaded(tiny_encoder, sentences, tmp_path):
-    entry = with_settings(tiny_encoder, source={"hub": "no/such", "scratch": None}, resources={"gpus": 64})
+    entry = with_settings(
+        tiny_encoder, source={"hub": "no/such", "scratch": None}, resources={"gpus": 64}
+    )
     with pytest.raises(InputError, match=r"CUDA GPUs; expected 64"):
         train(TrainingJob("big", entry, sentences, sentences, 7), tmp_path / "run")
     assert not (tmp_path / "run").exists()

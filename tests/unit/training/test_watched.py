@@ -1,4 +1,6 @@
-"""A real training as `bioner status` sees it from another process: at work, killed, gone on, done."""
+"""A real training as `bioner status` sees it from another process: at work, killed, gone on,
+done.
+"""
 
 import json
 import signal
@@ -38,7 +40,9 @@ def folder_in(tmp_path: Path) -> tuple[Path, Path]:
     return overlay, out / "results" / "demo" / "bert-mini" / "seed42"
 
 
-def test_a_training_is_seen_while_it_runs_after_it_died_and_when_it_is_done(job, undisturbed, tmp_path, monkeypatch):
+def test_a_training_is_seen_while_it_runs_after_it_died_and_when_it_is_done(
+    job, undisturbed, tmp_path, monkeypatch
+):
     overlay, folder = folder_in(tmp_path)
     assert row(overlay)["state"] == "waiting"
     seen: list[dict[str, object]] = []
@@ -64,11 +68,19 @@ def test_a_training_is_seen_while_it_runs_after_it_died_and_when_it_is_done(job,
 
 
 @pytest.mark.slow
-def test_a_training_in_another_process_is_seen_while_it_runs_and_after_it_was_killed(job, undisturbed, tmp_path):
+def test_a_training_in_another_process_is_seen_while_it_runs_and_after_it_was_killed(
+    job, undisturbed, tmp_path
+):
     overlay, folder = folder_in(tmp_path)
     write_instances(tmp_path / "train.jsonl", job.train)
     write_instances(tmp_path / "dev.jsonl", job.dev)
-    command = [str(Path(sys.executable).parent / "bioner"), "train", "tiny-bert", "--entry", json.dumps(job.entry)]
+    command = [
+        str(Path(sys.executable).parent / "bioner"),
+        "train",
+        "tiny-bert",
+        "--entry",
+        json.dumps(job.entry),
+    ]
     command += ["--data", str(tmp_path), "--out", str(folder), "--seed", str(job.seed)]
     process = subprocess.Popen(command)
     try:
@@ -93,10 +105,15 @@ def test_a_training_in_another_process_is_seen_while_it_runs_and_after_it_was_ki
 
 
 def test_signs_tell_step_epoch_and_the_best_f1_so_far(job, tmp_path, monkeypatch):
-    """Six steps an epoch; the sign is left at every step here, and the crash comes in the pass after the fourteenth."""
+    """Six steps an epoch; the sign is left at every step here, and the crash comes in the pass
+    after the fourteenth.
+    """
     monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
     scores = iter((40.0, 30.0))
-    monkeypatch.setattr("bioner.training.classifier.ClassifierDevScorer.scores", lambda *_: {"strict_f1": next(scores)})
+    monkeypatch.setattr(
+        "bioner.training.classifier.ClassifierDevScorer.scores",
+        lambda *_: {"strict_f1": next(scores)},
+    )
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 15, crash)
         train(job, tmp_path)

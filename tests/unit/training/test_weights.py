@@ -26,7 +26,10 @@ from tests.unit.training.helpers import Crash, crash, job_of, recipe, stand_in
 def adapted(llama, sentences, tmp_path_factory) -> Path:
     """The output folder of a training of adapters; read only."""
     folder: Path = tmp_path_factory.mktemp("adapted")
-    train(TrainingJob("tiny", recipe("llama-8b", llama, quantization=None), sentences, sentences, 7), folder)
+    train(
+        TrainingJob("tiny", recipe("llama-8b", llama, quantization=None), sentences, sentences, 7),
+        folder,
+    )
     return folder
 
 
@@ -36,8 +39,12 @@ def model(adapted, tmp_path) -> Path:
     return Path(shutil.copytree(adapted / "model", tmp_path / "model"))
 
 
-@pytest.mark.parametrize(("family", "kind"), [("llm", "CausalLM"), ("llm-head", "TokenClassification")])
-def test_the_model_card_says_how_to_load_the_adapter(family, kind, adapted, llama, sentences, tmp_path):
+@pytest.mark.parametrize(
+    ("family", "kind"), [("llm", "CausalLM"), ("llm-head", "TokenClassification")]
+)
+def test_the_model_card_says_how_to_load_the_adapter(
+    family, kind, adapted, llama, sentences, tmp_path
+):
     folder = adapted
     if family == "llm-head":
         folder = tmp_path / "run"
@@ -70,13 +77,18 @@ def test_tokenizer_and_weights_are_those_of_the_commit_that_was_noted(
     source = {"hub": "owner/name", "revision": "c0ffee", "scratch": None}
     entry = tiny_encoder if family == "encoder" else recipe("llama-8b", llama, family=family)
     with pytest.raises(Crash):
-        train(TrainingJob("tiny", merged(entry, {"source": source}), sentences, sentences, 7), tmp_path / "run")
+        train(
+            TrainingJob("tiny", merged(entry, {"source": source}), sentences, sentences, 7),
+            tmp_path / "run",
+        )
     assert asked == [("owner/name", "c0ffee")] * 2
 
 
 def test_a_wrong_folder_is_told_apart(model, llama, mistral):
     entry, folder = recipe("llama-8b", llama, quantization=None), model
-    with pytest.raises(InputError, match=rf"trained from {llama}; expected one trained from {mistral}"):
+    with pytest.raises(
+        InputError, match=rf"trained from {llama}; expected one trained from {mistral}"
+    ):
         load_trained(folder, recipe("llama-8b", mistral))
     for changes, said in [
         ({"lora": None}, r'a model trained with lora \{"r": 128.*expected null, as the entry says'),
@@ -91,7 +103,9 @@ def test_a_wrong_folder_is_told_apart(model, llama, mistral):
     with pytest.raises(InputError, match="an adapter that does not fit"):
         load_trained(folder, entry)
     (folder / "adapter_model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"no adapter_model.safetensors; expected the weights of an adapter"):
+    with pytest.raises(
+        InputError, match=r"no adapter_model.safetensors; expected the weights of an adapter"
+    ):
         load_trained(folder, entry)
 
 
@@ -110,8 +124,13 @@ def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
     saved = load_file(source / "model.safetensors")
     del saved["model.layers.0.mlp.up_proj.weight"]
     save_file(saved, source / "model.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"weights without model.layers.0.mlp.up_proj.weight; expected all"):
-        train(TrainingJob("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+    with pytest.raises(
+        InputError, match=r"weights without model.layers.0.mlp.up_proj.weight; expected all"
+    ):
+        train(
+            TrainingJob("tiny", recipe("llama-8b", source), sentences, sentences, 7),
+            tmp_path / "run",
+        )
 
 
 @pytest.mark.parametrize(
@@ -122,26 +141,40 @@ def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
             r"lora.target_modules: found 'nonsense'; expected names of modules.*up_proj",
         ),
         ({"target_modules": []}, "lora.target_modules: found none"),
-        ({"target_modules": ["input_layernorm"]}, r"lora: found what makes no adapters \(Target module"),
+        (
+            {"target_modules": ["input_layernorm"]},
+            r"lora: found what makes no adapters \(Target module",
+        ),
         ({"modules_to_save": ["nonsense"]}, r"lora.modules_to_save: found 'nonsense'"),
         ({"modules_to_save": ["q_proj"]}, "lora: found what makes no adapters"),
     ],
 )
 def test_adapters_that_cannot_be_made_are_told(llama, sentences, tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
-        train(TrainingJob("tiny", recipe("llama-8b", llama, lora=changes), sentences, sentences, 7), tmp_path / "run")
+        train(
+            TrainingJob("tiny", recipe("llama-8b", llama, lora=changes), sentences, sentences, 7),
+            tmp_path / "run",
+        )
     assert not (tmp_path / "run").exists()
 
 
 def test_an_adapter_on_an_output_layer_that_is_the_embeddings_is_refused(sentences, tmp_path):
     source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=True)
-    with pytest.raises(InputError, match=r"lm_head, which is this model's embeddings, too.*Leave lm_head out"):
-        train(TrainingJob("tiny", recipe("llama-8b", source), sentences, sentences, 7), tmp_path / "run")
+    with pytest.raises(
+        InputError, match=r"lm_head, which is this model's embeddings, too.*Leave lm_head out"
+    ):
+        train(
+            TrainingJob("tiny", recipe("llama-8b", source), sentences, sentences, 7),
+            tmp_path / "run",
+        )
 
 
 def test_an_adapter_is_no_base(adapted, sentences, tmp_path):
     with pytest.raises(InputError, match=r"an adapter; expected a whole model.*bioner merge"):
-        train(TrainingJob("tiny", recipe("llama-8b", adapted / "model"), sentences, sentences, 7), tmp_path / "two")
+        train(
+            TrainingJob("tiny", recipe("llama-8b", adapted / "model"), sentences, sentences, 7),
+            tmp_path / "two",
+        )
 
 
 def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise_and_loaded_as_saved(

@@ -15,19 +15,22 @@ from typing import IO
 from bioner.errors import InputError
 
 Open = Callable[[], IO[bytes] | None]
-# What the standard library raises on damaged archives; NotImplementedError and RuntimeError: ways of packing it lacks.
+# What the standard library raises on damaged archives; NotImplementedError and RuntimeError: ways
+# of packing it lacks.
 DAMAGED = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError),
     *(NotImplementedError, RuntimeError),
 )
 
 
-def take(download: Path, member: str | None, target: Path, where: str, or_plain: bool = False) -> None:
+def take(
+    download: Path, member: str | None, target: Path, where: str, or_plain: bool = False
+) -> None:
     """Copy `download`, or the file or folder `member` of the archive it is, to `target`.
 
-    Of a folder every file keeps its place below `target`; links are passed over, and what would leave the folder is
-    refused. With `or_plain` a download that is no archive is taken for the file itself (a second address may hold it
-    unpacked); its checksum tells. Raises InputError.
+    Of a folder every file keeps its place below `target`; links are passed over, and what would
+    leave the folder is refused. With `or_plain` a download that is no archive is taken for the file
+    itself (a second address may hold it unpacked); its checksum tells. Raises InputError.
     """
     zipped = member is not None and zipfile.is_zipfile(download)
     archived = zipped or (member is not None and tarfile.is_tarfile(download))
@@ -44,21 +47,33 @@ def take(download: Path, member: str | None, target: Path, where: str, or_plain:
             if wanted in files:
                 _write(files[wanted], target, where, member)
             else:
-                below = {path.relative_to(wanted): opened for path, opened in files.items() if wanted in path.parents}
+                below = {
+                    path.relative_to(wanted): opened
+                    for path, opened in files.items()
+                    if wanted in path.parents
+                }
                 _write_folder(below, target, where, member)
             if isinstance(archive, tarfile.TarFile) and archive.fileobj:
-                while archive.fileobj.read(1 << 20):  # a compressed tar's checksum stands at its end
+                while archive.fileobj.read(
+                    1 << 20
+                ):  # a compressed tar's checksum stands at its end
                     pass
     except DAMAGED as error:
-        raise InputError(where, f"a broken archive ({error})", "a whole one", "Get it again.") from None
+        raise InputError(
+            where, f"a broken archive ({error})", "a whole one", "Get it again."
+        ) from None
 
 
 def _write_folder(files: dict[PurePosixPath, Open], target: Path, where: str, member: str) -> None:
     if not files:
-        raise InputError(where, f"no member {member}", "an archive that holds it", "Correct `member`.")
+        raise InputError(
+            where, f"no member {member}", "an archive that holds it", "Correct `member`."
+        )
     for path, opened in files.items():
         if path.is_absolute() or ".." in path.parts:
-            raise InputError(where, f"the member {path}", "members inside their folder", "Do not trust it.")
+            raise InputError(
+                where, f"the member {path}", "members inside their folder", "Do not trust it."
+            )
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         _write(opened, target / path, where, str(path))
 
@@ -67,7 +82,11 @@ def _files(archive: zipfile.ZipFile | tarfile.TarFile) -> dict[PurePosixPath, Op
     if isinstance(archive, zipfile.ZipFile):
         zipped = [info for info in archive.infolist() if not info.is_dir()]
         return {PurePosixPath(info.filename): partial(archive.open, info) for info in zipped}
-    return {PurePosixPath(info.name): partial(archive.extractfile, info) for info in archive if info.isfile()}
+    return {
+        PurePosixPath(info.name): partial(archive.extractfile, info)
+        for info in archive
+        if info.isfile()
+    }
 
 
 def _write(opened: Open, target: Path, where: str, member: str) -> None:

@@ -1,4 +1,6 @@
-"""One address to one file in a cache: what broke off goes on, what failed is tried again, nothing is fetched twice."""
+"""One address to one file in a cache: what broke off goes on, what failed is tried again, nothing
+is fetched twice.
+"""
 
 import hashlib
 import logging
@@ -30,11 +32,12 @@ def cached(url: str) -> Path | None:
 
 
 def download(url: str, anew: bool = False) -> Path:
-    """The file at `url`, in the cache (`$BIONER_CACHE`, or the user's); `anew` distrusts what is there.
+    """The file at `url`, in the cache (`$BIONER_CACHE`, or the user's); `anew` distrusts what is
+    there.
 
-    A download that breaks off leaves its part behind and goes on from there, in this call or in a later one, where the
-    server can (RFC 9110, section 14; `If-Range` guards against a file that changed meanwhile). Raises OSError when it
-    cannot be had.
+    A download that breaks off leaves its part behind and goes on from there, in this call or in a
+    later one, where the server can (RFC 9110, section 14; `If-Range` guards against a file that
+    changed meanwhile). Raises OSError when it cannot be had.
     """
     target = _place(url)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +57,9 @@ def _place(url: str) -> Path:
 
 def _complete(url: str, target: Path) -> None:
     # urllib3 tries again what fails before the first byte; the loop, what breaks off after it.
-    retries = Retry(total=ATTEMPTS - 1, backoff_factor=RETRY_BACKOFF, status_forcelist=BUSY, retry_after_max=60)
+    retries = Retry(
+        total=ATTEMPTS - 1, backoff_factor=RETRY_BACKOFF, status_forcelist=BUSY, retry_after_max=60
+    )
     with requests.Session() as session:
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=retries))
@@ -62,7 +67,10 @@ def _complete(url: str, target: Path) -> None:
             try:
                 _advance(session, url, target)
                 return
-            except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError) as error:
+            except (
+                requests.exceptions.ChunkedEncodingError,
+                requests.exceptions.ConnectionError,
+            ) as error:
                 begun = target.with_suffix(".part").is_file()
                 if attempt == ATTEMPTS or not begun:
                     raise
@@ -92,7 +100,10 @@ def _advance(session: requests.Session, url: str, target: Path) -> None:
         coming = answer.headers.get("Content-Length", "")
         total = there + int(coming) if coming.isdecimal() else None
         task = f"fetch: {PurePosixPath(urlsplit(url).path).name}"
-        with part.open("ab" if goes_on else "wb") as stream, Meter(task, "MB", total, done=there, scale=1e6) as meter:
+        with (
+            part.open("ab" if goes_on else "wb") as stream,
+            Meter(task, "MB", total, done=there, scale=1e6) as meter,
+        ):
             for chunk in answer.iter_content(CHUNK):
                 stream.write(chunk)
                 meter.advance(len(chunk))

@@ -1,4 +1,6 @@
-"""Raw files of a corpus: from a mirror, this machine, or a download; verified before they take their name."""
+"""Raw files of a corpus: from a mirror, this machine, or a download; verified before they take
+their name.
+"""
 
 import logging
 import shutil
@@ -25,14 +27,16 @@ File = dict[str, Any]
 def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Path]:
     """Put every raw file of the catalogue entry into `out`, all of them or none.
 
-    With `mirror`, files are copied from `<mirror>/<folder>/` and nothing is downloaded; `folder` is the entry's
-    `mirror_folder`, or the dataset. Of several addresses the first that gives the right file is taken. Two fetches into
-    one folder take turns. Raises InputError for a missing file, a failed download, a wrong checksum, or a folder `out`
-    that holds anything else.
+    With `mirror`, files are copied from `<mirror>/<folder>/` and nothing is downloaded; `folder` is
+    the entry's `mirror_folder`, or the dataset. Of several addresses the first that gives the right
+    file is taken. Two fetches into one folder take turns. Raises InputError for a missing file, a
+    failed download, a wrong checksum, or a folder `out` that holds anything else.
     """
     if out.is_file():
         raise InputError(out, "a file", "a folder to write", "Choose another --out.")
-    if out.is_dir() and (foreign := sorted(path.name for path in out.iterdir() if path.name not in entry["files"])):
+    if out.is_dir() and (
+        foreign := sorted(path.name for path in out.iterdir() if path.name not in entry["files"])
+    ):
         raise InputError(out, foreign[0], f"a folder for {dataset} alone", "Choose another folder.")
     out, fresh = out.resolve(), set[str]()
     with _alone(out), atomic_path(out) as folder:
@@ -69,9 +73,11 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def verify(path: Path, file: File, where: str) -> None:
-    """Compare a file with the sha256 or git blob id the catalogue states; InputError where they differ.
+    """Compare a file with the sha256 or git blob id the catalogue states; InputError where they
+    differ.
 
-    Line ends are not content: a text with CRLF whose checksum holds for LF is taken, and rewritten with LF.
+    Line ends are not content: a text with CRLF whose checksum holds for LF is taken, and rewritten
+    with LF.
     """
     if path.is_dir():
         if stated(file):
@@ -81,7 +87,12 @@ def verify(path: Path, file: File, where: str) -> None:
     content = path.read_bytes()
     page = is_html(content)
     if page and not stated(file):
-        raise InputError(where, "an HTML page", "data", "Open the address in a browser: is it a login or error page?")
+        raise InputError(
+            where,
+            "an HTML page",
+            "data",
+            "Open the address in a browser: is it a login or error page?",
+        )
     if not (fault := _differs(content, file)):
         return
     if b"\r\n" in content and not _differs(unix := content.replace(b"\r\n", b"\n"), file):
@@ -89,7 +100,10 @@ def verify(path: Path, file: File, where: str) -> None:
         return
     found = f"an HTML page ({' '.join(fault)})" if page else " ".join(fault)
     expected = str(file[fault[0]])
-    remedy = "It is damaged or of another version: get it again, or correct the catalogue if you trust it."
+    remedy = (
+        "It is damaged or of another version: get it again, or correct the catalogue if you"
+        " trust it."
+    )
     raise InputError(where, found, expected, remedy)
 
 
@@ -109,26 +123,36 @@ def _local(dataset: str, entry: Tree, name: str, mirror: Path | None) -> Path:
     for path in paths:
         if path.exists():
             return path
-    remedy = entry["obtain"] or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}."
+    remedy = (
+        entry["obtain"]
+        or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}."
+    )
     raise InputError(paths[0], "no such file", f"a raw file of {dataset}", remedy)
 
 
 def _copy_folder(path: Path, target: Path) -> None:
     if target.is_relative_to(path.resolve()):
         raise InputError(
-            path, "the output inside the folder it is taken from", "another place", "Choose another --out."
+            path,
+            "the output inside the folder it is taken from",
+            "another place",
+            "Choose another --out.",
         )
     try:
         shutil.copytree(path, target)
     except shutil.Error as error:
         broken, _, reason = error.args[0][0]
-        raise InputError(broken, f"an unreadable file ({reason})", "a folder of files", "Mend or remove it.") from None
+        raise InputError(
+            broken, f"an unreadable file ({reason})", "a folder of files", "Mend or remove it."
+        ) from None
 
 
 def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str]) -> None:
-    """The first address that gives the right file; `fresh` holds the addresses this fetch has downloaded.
+    """The first address that gives the right file; `fresh` holds the addresses this fetch has
+    downloaded.
 
-    What an earlier one left is taken where a checksum vouches for it, and downloaded anew where it proves wrong.
+    What an earlier one left is taken where a checksum vouches for it, and downloaded anew where it
+    proves wrong.
     """
     file, where = entry["files"][name], f"{dataset}: {name}"
     if not file["url"]:
@@ -155,7 +179,9 @@ def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str
 
 
 def _attempts(old: bool, vouched: bool) -> list[bool]:
-    """Whether to download anew, attempt by attempt: an old download is trusted only as far as a checksum vouches."""
+    """Whether to download anew, attempt by attempt: an old download is trusted only as far as a
+    checksum vouches.
+    """
     if not old:
         return [False]
     return [False, True] if vouched else [True]
@@ -165,9 +191,14 @@ def _downloaded(url: str, anew: bool, where: str) -> Path:
     try:
         return download(url, anew)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
-        reason = getattr(error.args[0], "reason", error) if error.args else error  # urllib3 wraps it in what it tried
+        reason = (
+            getattr(error.args[0], "reason", error) if error.args else error
+        )  # urllib3 wraps it in what it tried
         found = f"a failed download of {url} ({type(reason).__name__}: {reason})"
-        remedy = "Try again, or set a mirror: --config mirror=FOLDER or the environment variable BIONER_MIRROR."
+        remedy = (
+            "Try again, or set a mirror: --config mirror=FOLDER or the environment variable"
+            " BIONER_MIRROR."
+        )
         raise InputError(where, found, "the file", remedy) from None
 
 
@@ -176,4 +207,6 @@ def _seal(path: Path, file: File) -> str:
         return f"taken ({sum(part.is_file() for part in path.rglob('*'))} files)"
     if stated(file):
         return f"verified ({path.stat().st_size / 1e6:.1f} MB)"
-    return f"taken unverified, since the catalogue states no checksum; its sha256 is {sha256_of(path)}"
+    return (
+        f"taken unverified, since the catalogue states no checksum; its sha256 is {sha256_of(path)}"
+    )

@@ -1,4 +1,6 @@
-"""Where a corpus's raw files come from: this machine, a mirror, or addresses; and whether they can be had at all."""
+"""Where a corpus's raw files come from: this machine, a mirror, or addresses; and whether they can
+be had at all.
+"""
 
 import os
 from collections.abc import Mapping
@@ -10,27 +12,35 @@ from bioner.settings.config import REPOSITORY, Tree
 
 
 def mirror_of(config: Tree, named: Path | None = None) -> Path | None:
-    """The mirror that is named, else the configuration's, else the environment's; None where files are downloaded."""
+    """The mirror that is named, else the configuration's, else the environment's; None where files
+    are downloaded.
+    """
     folder = named or config["mirror"] or os.environ.get("BIONER_MIRROR")
     return Path(folder).expanduser() if folder else None
 
 
 def local_paths(dataset: str, entry: Tree, name: str, mirror: Path | None) -> list[Path]:
-    """Paths that a raw file may have on this machine, the likeliest first; none where it is to be downloaded."""
+    """Paths that a raw file may have on this machine, the likeliest first; none where it is to be
+    downloaded.
+    """
     file = entry["files"][name]
     if file["path"]:
         return [REPOSITORY / Path(file["path"]).expanduser()]
     if mirror is None:
         return []
     folder = mirror / (entry["mirror_folder"] or dataset)
-    archives = [PurePosixPath(urlsplit(url).path).name for url in file["url"]] if file["member"] else []
+    archives = (
+        [PurePosixPath(urlsplit(url).path).name for url in file["url"]] if file["member"] else []
+    )
     return [folder / other for other in (name, *file["names"], *archives)]
 
 
 def lacking(dataset: str, entry: Tree, mirror: Path | None) -> list[str]:
-    """Raw files that the user has to supply, and has not: neither an address nor a path, and not in the mirror.
+    """Raw files that the user has to supply, and has not: neither an address nor a path, and not in
+    the mirror.
 
-    A file that a mirror should hold of a corpus with addresses is not among them: its absence is a fault of the mirror.
+    A file that a mirror should hold of a corpus with addresses is not among them: its absence is a
+    fault of the mirror.
     """
     return [
         name
@@ -41,7 +51,8 @@ def lacking(dataset: str, entry: Tree, mirror: Path | None) -> list[str]:
 
 
 def why_absent(dataset: str, entry: Tree, mirror: Path | None, data: Path) -> str | None:
-    """Why a run leaves a corpus out: files that users supply, and have not, neither now nor in an earlier run.
+    """Why a run leaves a corpus out: files that users supply, and have not, neither now nor in an
+    earlier run.
 
     None where it is not left out. `data` is the run's data folder.
     """
@@ -51,17 +62,25 @@ def why_absent(dataset: str, entry: Tree, mirror: Path | None, data: Path) -> st
     return f"{', '.join(files)} not at hand. {entry['obtain']}" if files else None
 
 
-def identities(dataset: str, entry: Tree, mirror: Path | None, raw: Path, before: Mapping[str, str]) -> dict[str, str]:
+def identities(
+    dataset: str, entry: Tree, mirror: Path | None, raw: Path, before: Mapping[str, str]
+) -> dict[str, str]:
     """What each raw file is, to notice when it becomes another one.
 
-    A checksum that is stated, or that of the file where it lies here; its address where neither is known; `lacking`
-    where there is nothing. `before` is what the files in `raw` were known as: that stays where nothing says otherwise
-    (a mirror that is not named this time), or where what is said now is true of them (a checksum that was added).
+    A checksum that is stated, or that of the file where it lies here; its address where neither is
+    known; `lacking` where there is nothing. `before` is what the files in `raw` were known as: that
+    stays where nothing says otherwise (a mirror that is not named this time), or where what is said
+    now is true of them (a checksum that was added).
     """
-    return {name: _identity(dataset, entry, name, mirror, raw / name, before.get(name)) for name in entry["files"]}
+    return {
+        name: _identity(dataset, entry, name, mirror, raw / name, before.get(name))
+        for name in entry["files"]
+    }
 
 
-def _identity(dataset: str, entry: Tree, name: str, mirror: Path | None, held: Path, before: str | None) -> str:
+def _identity(
+    dataset: str, entry: Tree, name: str, mirror: Path | None, held: Path, before: str | None
+) -> str:
     file = entry["files"][name]
     here = next((path for path in local_paths(dataset, entry, name, mirror) if path.exists()), None)
     if checksums := stated(file):
@@ -73,7 +92,11 @@ def _identity(dataset: str, entry: Tree, name: str, mirror: Path | None, held: P
     elif before and not before.startswith("from "):
         return before  # it was here once, and nothing but an address is known of it now
     else:
-        return " ".join(["from", *file["url"], file["member"] or ""]).strip() if file["url"] else "lacking"
+        return (
+            " ".join(["from", *file["url"], file["member"] or ""]).strip()
+            if file["url"]
+            else "lacking"
+        )
     return before if before and now in _known_as(held) else now
 
 

@@ -1,4 +1,6 @@
-"""BioC collections, XML and JSON: documents of passages with annotations by character offset (Comeau et al. 2013)."""
+"""BioC collections, XML and JSON: documents of passages with annotations by character offset
+(Comeau et al. 2013).
+"""
 
 import re
 from collections.abc import Iterator
@@ -17,14 +19,20 @@ REMEDY = "Is this a BioC file?"
 
 
 def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
-    """Documents of an XML collection; places are lines. Entities and network addresses in it are not followed."""
+    """Documents of an XML collection; places are lines. Entities and network addresses in it are
+    not followed.
+    """
     content = _xml_bytes(path)
     try:
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
+        parser = etree.XMLParser(
+            resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True
+        )
         collection = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         found = f"broken XML {changes.quoted(error.msg)}"
-        raise InputError(f"{path}:{max(error.lineno or 1, 1)}", found, "a BioC collection", REMEDY) from None
+        raise InputError(
+            f"{path}:{max(error.lineno or 1, 1)}", found, "a BioC collection", REMEDY
+        ) from None
     documents = list(collection.iter("document"))
     if not documents:
         raise InputError(path, "no <document>", "a BioC collection", REMEDY)
@@ -43,13 +51,18 @@ def _xml_bytes(path: Path) -> bytes:
     except UnicodeDecodeError:
         utf8 = False
     if utf8:
-        found, expected = f"UTF-8 text declared as {declared[1].decode()}", "a declaration that is true"
+        found, expected = (
+            f"UTF-8 text declared as {declared[1].decode()}",
+            "a declaration that is true",
+        )
         raise InputError(f"{path}:1", found, expected, "Correct `encoding=` in the first line.")
     return content
 
 
 def read_bioc_json(path: Path, changes: Changes) -> Iterator[Document]:
-    """Documents of a JSON collection; places are the ids of document and annotation, since the form has no lines."""
+    """Documents of a JSON collection; places are the ids of document and annotation, since the form
+    has no lines.
+    """
     content = parse_json(read_text(path), str(path), whole_file=True)
     documents = content.get("documents") if isinstance(content, dict) else content
     if not isinstance(documents, list):
@@ -68,7 +81,9 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
         child = element.find(name)
         if child is not None and len(child):
             where = f"{path}:{child.sourceline}"
-            raise InputError(where, f"a <{name}> that holds more than text", "text alone", "Mend the file.")
+            raise InputError(
+                where, f"a <{name}> that holds more than text", "text alone", "Mend the file."
+            )
         return None if child is None else child.text or ""
 
     def annotations(element: Any) -> list[dict[str, Any]]:
@@ -77,7 +92,9 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
                 "where": f"{path}:{annotation.sourceline}",
                 "id": annotation.get("id"),
                 "infons": {infon.get("key"): infon.text for infon in annotation.iterfind("infon")},
-                "locations": [dict(location.attrib) for location in annotation.iterfind("location")],
+                "locations": [
+                    dict(location.attrib) for location in annotation.iterfind("location")
+                ],
                 "text": plain(annotation, "text"),
             }
             for annotation in element.iterfind("annotation")
@@ -112,9 +129,13 @@ def _document(content: dict[str, Any], changes: Changes) -> Document:
                 _check_sentences(passage, sentences, where)
             for part in stretches:
                 if part.get("text"):
-                    result.passages.append(Passage(_number(part, "offset", where), _text(part, "text", where)))
+                    result.passages.append(
+                        Passage(_number(part, "offset", where), _text(part, "text", where))
+                    )
             holders += [passage, *sentences]
-        annotations = [annotation for holder in holders for annotation in holder.get("annotations") or []]
+        annotations = [
+            annotation for holder in holders for annotation in holder.get("annotations") or []
+        ]
     except (KeyError, TypeError, AttributeError):
         found, expected = "a broken document", "passages with offset, text and annotations"
         raise InputError(where, found, expected, REMEDY) from None
@@ -130,24 +151,39 @@ def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
         if sentence.get("text"):
             start = _number(sentence, "offset", where) - offset
             if start < 0 or not passage["text"].startswith(sentence["text"], start):
-                found, expected = "a sentence that is not in its passage's text", "one text for both"
+                found, expected = (
+                    "a sentence that is not in its passage's text",
+                    "one text for both",
+                )
                 raise InputError(where, found, expected, "Mend the file.")
 
 
 def _add(document: Document, annotation: Any, changes: Changes) -> None:
     if not isinstance(annotation, dict):
-        raise InputError(document.where, "an annotation that is no object", "infons, locations, text", REMEDY)
+        raise InputError(
+            document.where, "an annotation that is no object", "infons, locations, text", REMEDY
+        )
     where = annotation.get("where") or f"{document.where}, annotation {annotation.get('id')}"
     infons, locations = annotation.get("infons"), annotation.get("locations")
     if not isinstance(infons, dict) or not isinstance(locations, list) or not locations:
-        raise InputError(where, "an annotation without infons or locations", "both", "Mend the file.")
+        raise InputError(
+            where, "an annotation without infons or locations", "both", "Mend the file."
+        )
     type_ = _text(infons, TYPE, where)
     text = _text(annotation, "text", where) if annotation.get("text") else ""
-    pieces = sorted((_number(piece, "offset", where), _number(piece, "length", where)) for piece in locations)
+    pieces = sorted(
+        (_number(piece, "offset", where), _number(piece, "length", where)) for piece in locations
+    )
     start, end = pieces[0][0], pieces[-1][0] + pieces[-1][1]
     if len(pieces) > 1:
         subject = Subject(document.id, type_, start, end, text)
-        changes.fault("discontinuous", where, f"an annotation in {len(pieces)} pieces", "one stretch of text", subject)
+        changes.fault(
+            "discontinuous",
+            where,
+            f"an annotation in {len(pieces)} pieces",
+            "one stretch of text",
+            subject,
+        )
     else:
         document.annotations.append(Annotation(where, start, end, type_, text))
 

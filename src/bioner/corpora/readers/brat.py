@@ -1,4 +1,6 @@
-"""brat folders: a text `NAME.txt` and its annotations `NAME.ann`, of which the lines `T` are read."""
+"""brat folders: a text `NAME.txt` and its annotations `NAME.ann`, of which the lines `T` are
+read.
+"""
 
 import re
 from collections.abc import Iterator
@@ -11,19 +13,32 @@ from bioner.errors import InputError
 from bioner.io.files import read_lines, read_text
 
 PARAGRAPH = re.compile(r"\S.*?(?=\n[^\S\n]*\n|\Z)", re.DOTALL)  # up to a blank line
-OTHERS = ("R", "E", "A", "M", "N", "*", "#")  # relations, events, attributes, modifications, normalizations, …
+OTHERS = (
+    "R",
+    "E",
+    "A",
+    "M",
+    "N",
+    "*",
+    "#",
+)  # relations, events, attributes, modifications, normalizations, …
 TEXT_BOUND = re.compile(
-    r"(?P<id>T\S+)\t(?P<type>\S+) (?P<pieces>\d{1,9} \d{1,9}(;\d{1,9} \d{1,9})*)\t(?P<text>.*)", re.DOTALL
+    r"(?P<id>T\S+)\t(?P<type>\S+) (?P<pieces>\d{1,9} \d{1,9}(;\d{1,9} \d{1,9})*)\t(?P<text>.*)",
+    re.DOTALL,
 )
 
 
 def read_brat(folder: Path, changes: Changes) -> Iterator[Document]:
-    """Documents of a folder and those below it by name; relations, events, attributes and notes are passed over.
+    """Documents of a folder and those below it by name; relations, events, attributes and notes are
+    passed over.
 
-    Raises InputError for a folder without texts, a text without annotations or the reverse, and a broken T line.
+    Raises InputError for a folder without texts, a text without annotations or the reverse, and a
+    broken T line.
     """
     if not folder.is_dir():
-        raise InputError(folder, "no such folder", "a folder of NAME.txt and NAME.ann", "Check the path.")
+        raise InputError(
+            folder, "no such folder", "a folder of NAME.txt and NAME.ann", "Check the path."
+        )
     texts, annotations = (
         {
             path.relative_to(folder).with_suffix("").as_posix(): path
@@ -35,17 +50,26 @@ def read_brat(folder: Path, changes: Changes) -> Iterator[Document]:
     if lone := sorted(texts.keys() ^ annotations.keys()):
         path = texts.get(lone[0]) or annotations[lone[0]]
         other = path.with_suffix(".ann" if path.suffix.lower() == ".txt" else ".txt")
-        raise InputError(path, f"no {other.name} beside it", "both", "Add it (empty where nothing is annotated).")
+        raise InputError(
+            path, f"no {other.name} beside it", "both", "Add it (empty where nothing is annotated)."
+        )
     for name, path in sorted(texts.items()):
         text = read_text(path)
-        document = Document(str(path), name, [Passage(match.start(), match[0]) for match in PARAGRAPH.finditer(text)])
+        document = Document(
+            str(path),
+            name,
+            [Passage(match.start(), match[0]) for match in PARAGRAPH.finditer(text)],
+        )
         for number, line in read_lines(annotations[name]):
             where = f"{annotations[name]}:{number}"
             if line.startswith("T"):
                 _add(document, where, line, changes)
             elif line.strip() and not line.startswith(OTHERS):
                 raise InputError(
-                    where, changes.quoted(line), "a line of brat's (T, R, E, A, M, N, *, #)", "Mend the line."
+                    where,
+                    changes.quoted(line),
+                    "a line of brat's (T, R, E, A, M, N, *, #)",
+                    "Mend the line.",
                 )
         yield document
 
@@ -58,7 +82,8 @@ def _add(document: Document, where: str, line: str, changes: Changes) -> None:
     pieces = sorted(tuple(map(int, piece.split())) for piece in match["pieces"].split(";"))
     start, end = pieces[0][0], pieces[-1][1]
     annotation = Annotation(where, start, end, match["type"], match["text"])
-    # brat writes the text of an annotation over a line end, and its pieces, with a space in between.
+    # brat writes the text of an annotation over a line end, and its pieces, with a space in
+    # between.
     if any(left[1] + 1 < right[0] for left, right in pairwise(pieces)):
         found = f"the annotation {match['id']} in {len(pieces)} pieces"
         subject = Subject(document.id, annotation.type, start, end, annotation.text)

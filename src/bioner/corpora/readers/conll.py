@@ -1,4 +1,6 @@
-"""CoNLL files: a token a line, columns set apart by tabs or spaces, blank lines between sentences, `-DOCSTART-`."""
+"""CoNLL files: a token a line, columns set apart by tabs or spaces, blank lines between sentences,
+`-DOCSTART-`.
+"""
 
 import re
 from collections.abc import Iterator
@@ -14,11 +16,15 @@ DOCUMENT_START = "-DOCSTART-"
 SPACES = re.compile("[ \t]+")  # no other white space: tokens of some corpora hold no-break spaces
 
 
-def read_conll(path: Path, token_column: int, tag_column: int, changes: Changes) -> Iterator[Sentence]:
-    """Sentences of a file; `document` counts `-DOCSTART-` lines from 1 and is None in files that have none.
+def read_conll(
+    path: Path, token_column: int, tag_column: int, changes: Changes
+) -> Iterator[Sentence]:
+    """Sentences of a file; `document` counts `-DOCSTART-` lines from 1 and is None in files that
+    have none.
 
-    Columns are set apart by tabs where the first sentence's first line holds one, else by spaces and tabs. Raises
-    InputError for a line without the columns asked for, or with another number of them than its sentence.
+    Columns are set apart by tabs where the first sentence's first line holds one, else by spaces
+    and tabs. Raises InputError for a line without the columns asked for, or with another number of
+    them than its sentence.
     """
     document: int | None = None
     tokens: list[str] = []
@@ -56,7 +62,11 @@ def _lacking_columns(width: int, token: int, tag: int) -> str:
     if width < 2 or not all(-width <= column < width for column in (token, tag)):
         needed = max(2, *(column + 1 if column >= 0 else -column for column in (token, tag)))
         return f"at least {needed}, the token in column {token} and the tag in column {tag}"
-    return f"tokens and tags in two columns, not both in column {token}" if token % width == tag % width else ""
+    return (
+        f"tokens and tags in two columns, not both in column {token}"
+        if token % width == tag % width
+        else ""
+    )
 
 
 def _described(columns: list[str], tabs: bool, quoted: str) -> str:

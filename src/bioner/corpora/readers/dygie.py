@@ -1,7 +1,8 @@
-"""The JSON Lines of DyGIE and SciERC, ChemProt's form here: documents of tokenized sentences, spans by token offsets.
+"""The JSON Lines of DyGIE and SciERC, ChemProt's form here: documents of tokenized sentences, spans
+by token offsets.
 
-`{"doc_key", "sentences": [[token, …], …], "ner": [[[first, last, type], …], …]}`, a list of spans a sentence.
-Offsets count the document's tokens, and `last` is inside.
+`{"doc_key", "sentences": [[token, …], …], "ner": [[[first, last, type], …], …]}`, a list of spans a
+sentence. Offsets count the document's tokens, and `last` is inside.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ KEYS = frozenset({"doc_key", "sentences", "ner"})
 
 
 def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
-    """Sentences of a file, their spans read as the document offsets they are; overlapping ones flattened."""
+    """Sentences of a file, their spans read as the document offsets they are; overlapping ones
+    flattened.
+    """
     for where, key, sentences, entities in _documents(path, changes):
         offset = 0
         for tokens, spans in zip(sentences, entities, strict=True):
@@ -33,10 +36,17 @@ def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
                     changes.fault("outside", where, found, expected, subject)
             kept, dropped = resolve_overlaps(inside)
             for loser, winner in dropped:
-                shown = [f"{span.start + offset} to {span.end - 1 + offset} ({span.type})" for span in (loser, winner)]
-                found = f"the spans {shown[0]} and {shown[1]} in {changes.named(key)}, which overlap"
+                shown = [
+                    f"{span.start + offset} to {span.end - 1 + offset} ({span.type})"
+                    for span in (loser, winner)
+                ]
+                found = (
+                    f"the spans {shown[0]} and {shown[1]} in {changes.named(key)}, which overlap"
+                )
                 shifted = Span(loser.start + offset, loser.end + offset, loser.type)
-                changes.fault("overlap", where, found, "flat spans", _subject(key, shifted, tokens, offset))
+                changes.fault(
+                    "overlap", where, found, "flat spans", _subject(key, shifted, tokens, offset)
+                )
             yield Sentence(where, key, tokens, tags_from_spans(kept, len(tokens)))
             offset += len(tokens)
 
@@ -44,9 +54,9 @@ def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
 def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
     """The paper's labelling error, reproduced: document offsets taken for sentence offsets.
 
-    Spans are written in file order, a later one over an earlier one, and cut at the sentence's end; so most of a
-    document's sentences lose their entities and the words marked are not those annotated. What comes out is not valid
-    IOB2. docs/reproduction.md has an example.
+    Spans are written in file order, a later one over an earlier one, and cut at the sentence's end;
+    so most of a document's sentences lose their entities and the words marked are not those
+    annotated. What comes out is not valid IOB2. docs/reproduction.md has an example.
     """
     for where, key, sentences, entities in _documents(path, changes):
         offset = 0
@@ -63,25 +73,51 @@ def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
             yield Sentence(where, key, tokens, tags)
 
 
-def _documents(path: Path, changes: Changes) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
+def _documents(
+    path: Path, changes: Changes
+) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
     for where, record in read_records(path, KEYS):
         sentences, spans = record["sentences"], record["ner"]
         _check(where, sentences, spans, changes)
-        yield where, str(record["doc_key"]), sentences, [[Span(a, b + 1, t) for a, b, t in row] for row in spans]
+        yield (
+            where,
+            str(record["doc_key"]),
+            sentences,
+            [[Span(a, b + 1, t) for a, b, t in row] for row in spans],
+        )
 
 
 def _check(where: str, sentences: Any, spans: Any, changes: Changes) -> None:
     remedy = "Is this the right kind of file?"
-    if not isinstance(sentences, list) or not isinstance(spans, list) or len(sentences) != len(spans):
-        counts = " and ".join(str(len(x)) if isinstance(x, list) else "no list" for x in (sentences, spans))
-        raise InputError(where, f"`sentences` and `ner` of different length ({counts})", "a list a sentence", remedy)
-    if not all(isinstance(tokens, list) and all(isinstance(token, str) for token in tokens) for tokens in sentences):
+    if (
+        not isinstance(sentences, list)
+        or not isinstance(spans, list)
+        or len(sentences) != len(spans)
+    ):
+        counts = " and ".join(
+            str(len(x)) if isinstance(x, list) else "no list" for x in (sentences, spans)
+        )
+        raise InputError(
+            where,
+            f"`sentences` and `ner` of different length ({counts})",
+            "a list a sentence",
+            remedy,
+        )
+    if not all(
+        isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
+        for tokens in sentences
+    ):
         raise InputError(where, "a sentence that is no list of tokens", "lists of strings", remedy)
     for row in spans:
         for span in row if isinstance(row, list) else [row]:
             sound = isinstance(span, list) and [type(part) for part in span] == [int, int, str]
             if not sound or max(map(abs, span[:2])) >= 10**9 or not span[2]:
-                raise InputError(where, f"the span {changes.quoted(span)}", "[first token, last token, type]", remedy)
+                raise InputError(
+                    where,
+                    f"the span {changes.quoted(span)}",
+                    "[first token, last token, type]",
+                    remedy,
+                )
 
 
 def _subject(document: str, span: Span, tokens: list[str], offset: int) -> Subject:

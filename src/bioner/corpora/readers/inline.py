@@ -1,4 +1,6 @@
-"""Inline mark-up: `{Chemical|valproic acid} was stopped .`, one tokenized sentence a line, `# id` opens a document."""
+"""Inline mark-up: `{Chemical|valproic acid} was stopped .`, one tokenized sentence a line, `# id`
+opens a document.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,7 +19,8 @@ ENTITY = re.compile(r"\{(?P<type>\w+)\|(?P<text>[^{}|]+)\}")
 def read_inline(path: Path, quoted: Quoted = repr) -> Iterator[Sentence]:
     """Sentences of a file; tokens are what single spaces separate, inside and outside the mark-up.
 
-    Raises InputError for a sentence outside a document, a brace or bar that is not mark-up, and doubled spaces.
+    Raises InputError for a sentence outside a document, a brace or bar that is not mark-up, and
+    doubled spaces.
     """
     document: str | None = None
     for number, line in read_lines(path):
@@ -26,7 +29,12 @@ def read_inline(path: Path, quoted: Quoted = repr) -> Iterator[Sentence]:
             document = line[2:].strip()
         elif line.strip():
             if document is None:
-                raise InputError(where, quoted(line), "a line `# id` first", "Every sentence belongs to a document.")
+                raise InputError(
+                    where,
+                    quoted(line),
+                    "a line `# id` first",
+                    "Every sentence belongs to a document.",
+                )
             yield Sentence(where, document, *parse(line, where, quoted))
 
 
@@ -60,8 +68,16 @@ def _words(text: str, where: str, quoted: Quoted, before_entity: bool = False) -
     words = text.split(" ")
     if "" in words:
         raise InputError(
-            where, f"a doubled or edge space in {quoted(text)}", "single spaces", "Remove the extra space."
+            where,
+            f"a doubled or edge space in {quoted(text)}",
+            "single spaces",
+            "Remove the extra space.",
         )
     if stray := next((word for word in words if re.search(r"[{}|]", word)), None):
-        raise InputError(where, quoted(stray), "mark-up of the form {Type|words}", "Mend the braces; they do not nest.")
+        raise InputError(
+            where,
+            quoted(stray),
+            "mark-up of the form {Type|words}",
+            "Mend the braces; they do not nest.",
+        )
     return words

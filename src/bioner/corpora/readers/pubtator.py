@@ -1,4 +1,6 @@
-"""PubTator files: `id|t|title`, `id|a|abstract`, then annotations `id start end text type …` set apart by tabs."""
+"""PubTator files: `id|t|title`, `id|a|abstract`, then annotations `id start end text type …` set
+apart by tabs.
+"""
 
 import re
 from collections.abc import Iterator
@@ -14,9 +16,11 @@ TEXT_LINE = re.compile(r"(?P<id>[^|\t]+)\|(?P<part>[ta])\|(?P<text>.*)", re.DOTA
 
 
 def read_pubtator(path: Path, changes: Changes) -> Iterator[Document]:
-    """Documents of a file, title and abstract as passages; lines that state a relation are passed over.
+    """Documents of a file, title and abstract as passages; lines that state a relation are passed
+    over.
 
-    Raises InputError for a line that is none of these, and for one that belongs to another document.
+    Raises InputError for a line that is none of these, and for one that belongs to another
+    document.
     """
     block: list[tuple[str, str]] = []
     for number, line in read_lines(path):
@@ -41,13 +45,25 @@ def _document(block: list[tuple[str, str]], changes: Changes) -> Document:
         text, fields = TEXT_LINE.fullmatch(line), line.split("\t")
         if (text["id"] if text else fields[0]) != identity:
             found = f"a line of {changes.quoted(text['id'] if text else fields[0])}"
-            raise InputError(place, found, f"a line of {changes.named(identity)}", "A blank line divides documents.")
+            raise InputError(
+                place,
+                found,
+                f"a line of {changes.named(identity)}",
+                "A blank line divides documents.",
+            )
         if text and text["part"] == "a" and len(document.passages) == 1:
             document.passages.append(Passage(len(title["text"]) + 1, text["text"]))
-        elif not text and len(fields) >= 5 and all(OFFSET.fullmatch(field) for field in fields[1:3]):
-            document.annotations.append(Annotation(place, int(fields[1]), int(fields[2]), fields[4], fields[3]))
+        elif (
+            not text and len(fields) >= 5 and all(OFFSET.fullmatch(field) for field in fields[1:3])
+        ):
+            document.annotations.append(
+                Annotation(place, int(fields[1]), int(fields[2]), fields[4], fields[3])
+            )
         elif text or not 4 <= len(fields) <= 5 or NUMBER.fullmatch(fields[1]):
             # Not a relation either: that has a type and two or three arguments.
-            expected = "one abstract, annotations `id start end text type`, relations `id type argument argument`"
+            expected = (
+                "one abstract, annotations `id start end text type`, relations `id type argument"
+                " argument`"
+            )
             raise InputError(place, changes.quoted(line), expected, "Mend the line.")
     return document

@@ -23,7 +23,9 @@ DOCUMENT_FIELDS = ("doc", "document", "doc_id", "document_id", "pmid")
 
 
 def read_jsonl(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
-    """Sentences of a JSON Lines file, an object a sentence; whole numbers as tags count `labels` from 0."""
+    """Sentences of a JSON Lines file, an object a sentence; whole numbers as tags count `labels`
+    from 0.
+    """
     for number, line in read_lines(path):
         if line.strip():
             where = f"{path}:{number}"
@@ -31,10 +33,14 @@ def read_jsonl(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
 
 
 def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
-    """Sentences of a CSV file whose columns hold lists, written by Python or as JSON: `"['so', 'tired']"`."""
+    """Sentences of a CSV file whose columns hold lists, written by Python or as JSON: `"['so',
+    'tired']"`.
+    """
     csv.field_size_limit(2**31 - 1)
     delimiter = list_delimiter(path) or ","
-    rows = csv.reader((line + "\n" for _, line in read_lines(path)), delimiter=delimiter, strict=True)
+    rows = csv.reader(
+        (line + "\n" for _, line in read_lines(path)), delimiter=delimiter, strict=True
+    )
     header: list[str] = []
     before = 0
     try:
@@ -43,16 +49,22 @@ def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
             if not header:
                 header = [name.strip().lower() for name in row]
             elif row and len(row) != len(header):
-                raise InputError(where, f"{len(row)} columns", f"{len(header)} as in the header", "Mend the row.")
+                raise InputError(
+                    where, f"{len(row)} columns", f"{len(header)} as in the header", "Mend the row."
+                )
             elif row:
                 lists = {name: _list(value) for name, value in zip(header, row, strict=True)}
                 yield _sentence(where, lists, labels, changes)
     except csv.Error as error:
-        raise InputError(f"{path}:{rows.line_num}", f"broken CSV ({error})", "a CSV file", "Mend its quotes.") from None
+        raise InputError(
+            f"{path}:{rows.line_num}", f"broken CSV ({error})", "a CSV file", "Mend its quotes."
+        ) from None
 
 
 def list_delimiter(path: Path) -> str | None:
-    """What divides the columns of a file that begins with a header of names for tokens and tags; None in any other."""
+    """What divides the columns of a file that begins with a header of names for tokens and tags;
+    None in any other.
+    """
     header = next((line for _, line in read_lines(path) if line.strip()), "").lower()
     for delimiter in ",;\t":
         names = {name.strip().strip('"') for name in header.split(delimiter)}
@@ -61,13 +73,18 @@ def list_delimiter(path: Path) -> str | None:
     return None
 
 
-def _sentence(where: str, record: Mapping[str, Any], labels: Sequence[str], changes: Changes) -> Sentence:
+def _sentence(
+    where: str, record: Mapping[str, Any], labels: Sequence[str], changes: Changes
+) -> Sentence:
     tokens, tags = (_field(where, record, names) for names in (TOKEN_FIELDS, TAG_FIELDS))
     if not all(isinstance(token, str) for token in tokens):
         raise InputError(where, "a token that is no text", "a list of strings", "Mend the line.")
     document = next((record[name] for name in DOCUMENT_FIELDS if name in record), None)
     return Sentence(
-        where, None if document is None else str(document), tokens, [_tag(where, t, labels, changes) for t in tags]
+        where,
+        None if document is None else str(document),
+        tokens,
+        [_tag(where, t, labels, changes) for t in tags],
     )
 
 
@@ -78,17 +95,23 @@ def _field(where: str, record: Mapping[str, Any], names: Sequence[str]) -> list[
     found = "no list under " + ", ".join(names)
     if there := next((name for name in names if name in record), None):
         found = f"{there!r}, which is no list"
-    raise InputError(where, found, "a list of tokens and a list of tags", "Rename the fields or mend the line.")
+    raise InputError(
+        where, found, "a list of tokens and a list of tags", "Rename the fields or mend the line."
+    )
 
 
 def _tag(where: str, tag: Any, labels: Sequence[str], changes: Changes) -> str:
-    number = int(tag) if isinstance(tag, str) and labels and re.fullmatch("[0-9]{1,9}", tag) else tag
+    number = (
+        int(tag) if isinstance(tag, str) and labels and re.fullmatch("[0-9]{1,9}", tag) else tag
+    )
     if type(number) is int and 0 <= number < len(labels):
         return labels[number]
     if isinstance(number, str):
         return number
     remedy = "State `labels`, the names of the numbers, in the catalogue."
-    raise InputError(where, f"the tag {changes.quoted(tag)}", f"text, or a number below {len(labels)}", remedy)
+    raise InputError(
+        where, f"the tag {changes.quoted(tag)}", f"text, or a number below {len(labels)}", remedy
+    )
 
 
 def _list(value: str) -> Any:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 class Sentence(NamedTuple):
     """Tokens and tags of one sentence; `document` is None where the file knows no documents.
 
-    `where` is `file:line`; with `token_a_line` it is the line of the first token and each token has its own.
+    `where` is `file:line`; with `token_a_line` it is the line of the first token and each token has
+    its own.
     """
 
     where: str

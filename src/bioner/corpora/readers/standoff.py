@@ -1,4 +1,6 @@
-"""What PubTator, BioC and brat have in common: a text and annotations that stand off it, by character offsets."""
+"""What PubTator, BioC and brat have in common: a text and annotations that stand off it, by
+character offsets.
+"""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +17,9 @@ class Annotation(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A stretch of text (a title, an abstract, a paragraph) that begins at the document's character `offset`."""
+    """A stretch of text (a title, an abstract, a paragraph) that begins at the document's character
+    `offset`.
+    """
 
     offset: int
     text: str

@@ -1,8 +1,10 @@
-"""Constrained decoding: the input's words are given, the model chooses the tags, which are drafted and verified.
+"""Constrained decoding: the input's words are given, the model chooses the tags, which are drafted
+and verified.
 
-What comes out is what token-by-token greedy decoding would give, were it allowed nothing but a legal line for each
-word. A pass reads the drafted lines of the next words; where the model, at every branch, would have gone the drafted
-way, the draft is its answer. Up to the first disagreement all is settled, the disagreement's own answer included.
+What comes out is what token-by-token greedy decoding would give, were it allowed nothing but a
+legal line for each word. A pass reads the drafted lines of the next words; where the model, at
+every branch, would have gone the drafted way, the draft is its answer. Up to the first disagreement
+all is settled, the disagreement's own answer included.
 """
 
 import math
@@ -21,7 +23,12 @@ from bioner.errors import InputError
 from bioner.inference.decoding.draft_length import DraftLength, overhead_of
 from bioner.inference.decoding.drafts import Draft
 from bioner.inference.decoding.kv_cache import Batch, CachedBatch, batch_class
-from bioner.inference.decoding.requests import DecodingRequest, beyond_positions, group_by_length, make_requests
+from bioner.inference.decoding.requests import (
+    DecodingRequest,
+    beyond_positions,
+    group_by_length,
+    make_requests,
+)
 from bioner.inference.decoding.sentence import Block, Counts, Decision, SentenceState
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.prompt import response_line
@@ -31,8 +38,8 @@ from bioner.models.verbalizer import Verbalizer
 class ConstrainedDecoder:
     """A model that tags sentences by constrained decoding.
 
-    `draft_length` words are drafted per pass, chosen if it is None; `legal` leaves out tags that continue nothing.
-    Answers hold tags by their names, however the model spells them.
+    `draft_length` words are drafted per pass, chosen if it is None; `legal` leaves out tags that
+    continue nothing. Answers hold tags by their names, however the model spells them.
     """
 
     def __init__(
@@ -73,8 +80,12 @@ class ConstrainedDecoder:
         return asdict(self.counts)
 
     @torch.inference_mode()
-    def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
-        """What the model answers for every instance, in order; the longest are decoded first, side by side."""
+    def __call__(
+        self, instances: Sequence[Instance], batch_size: int, part: int = 0
+    ) -> list[Generated]:
+        """What the model answers for every instance, in order; the longest are decoded first, side
+        by side.
+        """
         self.counts = Counts(sentences=len(instances))
         if not instances:
             return []
@@ -89,7 +100,9 @@ class ConstrainedDecoder:
     def _decode(
         self, group: Sequence[DecodingRequest], count: int, instances: Sequence[Instance]
     ) -> dict[int, Generated]:
-        """Answers to a group of questions, `count` of them at once, by the number of their instance."""
+        """Answers to a group of questions, `count` of them at once, by the number of their
+        instance.
+        """
         queue = deque(group)
         prefix = shared([question.prompt for question in group]) if self._share_prefix else []
         rows = self._rows(self._model, self._tokenizer.pad_token_id, count, prefix)
@@ -98,11 +111,15 @@ class ConstrainedDecoder:
             question = queue.popleft()
             instance = instances[question.index]
             words, guess = self._lines.words(instance.tokens), self._draft.guess(instance)
-            return SentenceState(question.index, words, guess, self._draft.follows, rows.start(slot, question.prompt))
+            return SentenceState(
+                question.index, words, guess, self._draft.follows, rows.start(slot, question.prompt)
+            )
 
         slots = [begin(slot) for slot in range(count)]
         length = DraftLength(
-            self._draft_length, self._overhead, *self._means([instances[question.index] for question in group])
+            self._draft_length,
+            self._overhead,
+            *self._means([instances[question.index] for question in group]),
         )
         done: dict[int, Generated] = {}
         while slots:
@@ -123,7 +140,9 @@ class ConstrainedDecoder:
     def _means(self, instances: Sequence[Instance]) -> tuple[float, float]:
         """Words of a sentence and ids of a line tagged O, on the average."""
         words = self._lines.words([token for instance in instances for token in instance.tokens])
-        return len(words) / len(instances), sum(len(word.lines[OUTSIDE]) for word in words) / len(words)
+        return len(words) / len(instances), sum(len(word.lines[OUTSIDE]) for word in words) / len(
+            words
+        )
 
     def _pass(self, rows: Batch, sentences: Sequence[SentenceState], length: DraftLength) -> None:
         """One forward pass over the next drafted words of every sentence."""
@@ -151,22 +170,37 @@ class ConstrainedDecoder:
         """The model's decision at every check of every block."""
         wanted = [(row, check.place) for row, block in enumerate(blocks) for check in block.checks]
         choices = [list(check.branch.choices) for block in blocks for check in block.checks]
-        column = {id_: place for place, id_ in enumerate(sorted({id_ for choice in choices for id_ in choice}))}
-        logits = rows.read([block.ids[: block.width] for block in blocks], wanted, list(column)).cpu().numpy()
+        column = {
+            id_: place
+            for place, id_ in enumerate(sorted({id_ for choice in choices for id_ in choice}))
+        }
+        logits = (
+            rows.read([block.ids[: block.width] for block in blocks], wanted, list(column))
+            .cpu()
+            .numpy()
+        )
         most = max(map(len, choices))
-        places = np.array([[column[id_] for id_ in choice] + [0] * (most - len(choice)) for choice in choices])
+        places = np.array(
+            [[column[id_] for id_ in choice] + [0] * (most - len(choice)) for choice in choices]
+        )
         missing = np.arange(most) >= np.array([[len(choice)] for choice in choices])
-        scores = np.where(missing, -np.inf, np.take_along_axis(logits, places, 1).astype(np.float64))
+        scores = np.where(
+            missing, -np.inf, np.take_along_axis(logits, places, 1).astype(np.float64)
+        )
         best = scores.argmax(1)  # the first of equal ones
         ordered = np.sort(scores, axis=1)
         if not np.isfinite(ordered[:, -1]).all():
             remedy = "Train again with a lower learning rate, or check the weights."
-            raise InputError(self._tokenizer.name_or_path, "logits that are no numbers", "numbers", remedy)
+            raise InputError(
+                self._tokenizer.name_or_path, "logits that are no numbers", "numbers", remedy
+            )
         gaps = ordered[:, -1] - ordered[:, -2]
         logps = -np.log(np.exp(scores - ordered[:, -1:]).sum(1))
         found = iter(
             Decision(choice[place], logp, gap)
-            for choice, place, logp, gap in zip(choices, best, logps.tolist(), gaps.tolist(), strict=True)
+            for choice, place, logp, gap in zip(
+                choices, best, logps.tolist(), gaps.tolist(), strict=True
+            )
         )
         return [[next(found) for _ in block.checks] for block in blocks]
 
@@ -181,7 +215,9 @@ def shared(prompts: Sequence[list[int]]) -> list[int]:
 
 def finished(instance: Instance, sentence: SentenceState) -> Generated:
     """The answer as the model would have written it."""
-    text = "".join(response_line(token, tag) for token, tag in zip(instance.tokens, sentence.tags, strict=True))
+    text = "".join(
+        response_line(token, tag) for token, tag in zip(instance.tokens, sentence.tags, strict=True)
+    )
     ids = sum(len(word.lines[tag]) for word, tag in zip(sentence.words, sentence.tags, strict=True))
     confidence = [round(value, 4) for value in sentence.confidence]
     margin = [round(value, 4) if value < math.inf else None for value in sentence.margin]

@@ -1,4 +1,6 @@
-"""Drafts of the tags that a model is about to be asked for: cheap guesses, which it confirms many at a time."""
+"""Drafts of the tags that a model is about to be asked for: cheap guesses, which it confirms many
+at a time.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +14,7 @@ from bioner.models.controls import predict_control
 from bioner.settings.catalogue import LEXICAL
 
 Guess = Callable[[int, str], Sequence[str]]
-"""Tags of a word, likeliest first, by its position and the tag before it (an empty string before the first)."""
+"""Tags of a word, likeliest first, by its position and the tag before it ("": none)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +27,26 @@ class Draft:
 
 
 def draft_of(
-    source: str, train: Sequence[Instance], gold: Sequence[Instance] = (), predictions: Path | None = None
+    source: str,
+    train: Sequence[Instance],
+    gold: Sequence[Instance] = (),
+    predictions: Path | None = None,
 ) -> Draft:
-    """The draft of that name: one of LEXICAL, made of `train`, or another system's predictions on `gold`, from a file.
+    """The draft of that name: one of LEXICAL, made of `train`, or another system's predictions on
+    `gold`, from a file.
 
-    Without training instances a table is empty, and everything drafted O. InputError where a system's file is missing.
+    Without training instances a table is empty, and everything drafted O. InputError where a
+    system's file is missing.
     """
     table = tag_table(train) if train else all_outside()
     if predictions:
         name = source if source not in LEXICAL else "predictions"
         return predicted(name, read_predictions(predictions, gold), table)
     if source not in LEXICAL:
-        remedy = f"Give --draft FILE, its predictions.jsonl on the same gold; or set predict.draft to {LEXICAL[0]}."
+        remedy = (
+            "Give --draft FILE, its predictions.jsonl on the same gold; or set predict.draft to"
+            f" {LEXICAL[0]}."
+        )
         raise InputError("predict.draft", f"{source!r} and no predictions of it", "a file", remedy)
     if source == "dictionary" and train:
         rows = zip(gold, predict_control("dictionary", train, gold), strict=True)
@@ -50,7 +60,9 @@ def all_outside() -> Draft:
 
 
 def predicted(name: str, predictions: Iterable[Prediction], otherwise: Draft) -> Draft:
-    """What another system has predicted; where the model has turned away from that, `otherwise` goes on."""
+    """What another system has predicted; where the model has turned away from that, `otherwise`
+    goes on.
+    """
     tags = {prediction.id: prediction.tags for prediction in predictions}
 
     def guess(instance: Instance) -> Guess:
@@ -67,7 +79,8 @@ def predicted(name: str, predictions: Iterable[Prediction], otherwise: Draft) ->
 
 
 class TagTable:
-    """How often each tag stood in training on a word, after a tag and before a word, or on words that look like it.
+    """How often each tag stood in training on a word, after a tag and before a word, or on words
+    that look like it.
 
     The most specific count that there is decides; a table, no model.
     """
@@ -81,7 +94,9 @@ class TagTable:
                     counts[key][tag] += 1
                 before = tag
         self._ranked = {
-            key: tuple(tag for tag, _ in sorted(counter.items(), key=lambda item: (-item[1], item[0])))
+            key: tuple(
+                tag for tag, _ in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+            )
             for key, counter in counts.items()
         }
 
@@ -89,7 +104,9 @@ class TagTable:
         """Tags by the first key that training had, those of the others after them."""
 
         def of(position: int, before: str) -> Sequence[str]:
-            found = (self._ranked.get(key, ()) for key in self._keys(instance.tokens, position, before))
+            found = (
+                self._ranked.get(key, ()) for key in self._keys(instance.tokens, position, before)
+            )
             return tuple(dict.fromkeys(tag for tags in found for tag in tags)) or (OUTSIDE,)
 
         return of
@@ -98,7 +115,9 @@ class TagTable:
     def _keys(tokens: Sequence[str], position: int, before: str) -> list[tuple[str, ...]]:
         word = tokens[position].lower()
         behind = tokens[position + 1].lower() if position + 1 < len(tokens) else ""
-        shape = "".join("0" if char.isdigit() else "A" if char.isupper() else "a" for char in tokens[position])[:4]
+        shape = "".join(
+            "0" if char.isdigit() else "A" if char.isupper() else "a" for char in tokens[position]
+        )[:4]
         return [
             ("word and next", before, word, behind),
             ("word", before, word),

@@ -1,4 +1,6 @@
-"""Free decoding: the model writes what it likes, as the paper's did; what it wrote is realigned later."""
+"""Free decoding: the model writes what it likes, as the paper's did; what it wrote is realigned
+later.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +17,13 @@ from bioner.models.verbalizer import Verbalizer
 
 
 class FreeDecoder:
-    """A model that writes an answer to the prompt, through `generate`, until it ends or has used up its budget.
+    """A model that writes an answer to the prompt, through `generate`, until it ends or has used up
+    its budget.
 
-    The budget is `tokens_per_word` new tokens a word of the instance. Greedy, whatever settings the model came with
-    (Llama-3.1-Instruct ships with sampling at temperature 0.6); with `inherit` those settings hold, as in the paper's
-    code, and `seed` decides what is drawn. Answers hold tags by their names, however the model spells them.
+    The budget is `tokens_per_word` new tokens a word of the instance. Greedy, whatever settings the
+    model came with (Llama-3.1-Instruct ships with sampling at temperature 0.6); with `inherit`
+    those settings hold, as in the paper's code, and `seed` decides what is drawn. Answers hold tags
+    by their names, however the model spells them.
     """
 
     def __init__(
@@ -41,7 +45,11 @@ class FreeDecoder:
         self._ends = sorted({tokenizer.eos_token_id, *(end for end in ends if end is not None)})
         # `generate` fills what a configuration leaves open from the model's own.
         self._own = GenerationConfig.from_dict(own.to_dict())
-        self._settings = GenerationConfig.from_dict(own.to_dict()) if inherit else GenerationConfig(do_sample=False)
+        self._settings = (
+            GenerationConfig.from_dict(own.to_dict())
+            if inherit
+            else GenerationConfig(do_sample=False)
+        )
         self._settings.update(
             max_length=None,
             bos_token_id=tokenizer.bos_token_id,
@@ -52,13 +60,26 @@ class FreeDecoder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What is worth recording of how tokens are chosen: the settings that differ from transformers' defaults."""
-        chosen = {name: value for name, value in self._settings.to_diff_dict().items() if not name.startswith("_")}
-        return {"generation": chosen, "generation_seed": self._seed if self._settings.do_sample else None}
+        """What is worth recording of how tokens are chosen: the settings that differ from
+        transformers' defaults.
+        """
+        chosen = {
+            name: value
+            for name, value in self._settings.to_diff_dict().items()
+            if not name.startswith("_")
+        }
+        return {
+            "generation": chosen,
+            "generation_seed": self._seed if self._settings.do_sample else None,
+        }
 
     @torch.inference_mode()
-    def __call__(self, instances: Sequence[Instance], batch_size: int, part: int = 0) -> list[Generated]:
-        """What the model writes for every instance, in order; `part` is the number of a shard, and draws its own."""
+    def __call__(
+        self, instances: Sequence[Instance], batch_size: int, part: int = 0
+    ) -> list[Generated]:
+        """What the model writes for every instance, in order; `part` is the number of a shard, and
+        draws its own.
+        """
         torch.manual_seed(self._seed * 1_000_003 + part)
         asked = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
         beyond = beyond_positions(self._model, asked, instances)
@@ -67,10 +88,15 @@ class FreeDecoder:
         for group, count in group_by_length(asked, batch_size):
             for start in range(0, len(group), count):
                 chosen = group[start : start + count]
-                budgets = [self._tokens_per_word * len(instances[question.index].tokens) for question in chosen]
+                budgets = [
+                    self._tokens_per_word * len(instances[question.index].tokens)
+                    for question in chosen
+                ]
                 rows = self._generate([question.prompt for question in chosen], max(budgets))
                 for question, ids, budget in zip(chosen, rows, budgets, strict=True):
-                    written[question.index] = self._answer(instances[question.index].id, ids[:budget])
+                    written[question.index] = self._answer(
+                        instances[question.index].id, ids[:budget]
+                    )
         return [written[index] for index in range(len(instances))]
 
     def _answer(self, id_: str, ids: list[int]) -> Generated:

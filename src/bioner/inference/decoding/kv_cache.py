@@ -1,4 +1,6 @@
-"""Sentences side by side in a model: what it has read of each is kept, and taken back where a draft was wrong."""
+"""Sentences side by side in a model: what it has read of each is kept, and taken back where a draft
+was wrong.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -21,13 +23,19 @@ PROBE = 48  # ids that a model is tried with
 class Batch(Protocol):
     """What constrained decoding needs of a model."""
 
-    def __init__(self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()) -> None: ...
+    def __init__(
+        self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()
+    ) -> None: ...
 
     def start(self, row: int, ids: Sequence[int]) -> list[int]:
         """Begin a sentence in a row; returns what of its prompt is still to be read."""
 
-    def read(self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]) -> torch.Tensor:
-        """Read a block of ids in each row; logits of the ids `of` at wanted places, [len(wanted), len(of)], fp32."""
+    def read(
+        self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]
+    ) -> torch.Tensor:
+        """Read a block of ids in each row; logits of the ids `of` at wanted places, [len(wanted),
+        len(of)], fp32.
+        """
 
     def keep(self, row: int, count: int) -> None:
         """Of the block just read in this row, the first `count` ids stand."""
@@ -37,13 +45,17 @@ class Batch(Protocol):
 
 
 class CachedBatch:
-    """Keys and values are kept. What is wrong is masked out, later cut off or packed; a common prefix is read once.
+    """Keys and values are kept. What is wrong is masked out, later cut off or packed; a common
+    prefix is read once.
 
-    Rows differ in length: a new block stands in the same columns for all of them, positions and mask say where it
-    belongs. That is all a model has to understand, so any does that takes padded batches.
+    Rows differ in length: a new block stands in the same columns for all of them, positions and
+    mask say where it belongs. That is all a model has to understand, so any does that takes padded
+    batches.
     """
 
-    def __init__(self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()) -> None:
+    def __init__(
+        self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()
+    ) -> None:
         self._model, self._pad, self._prefix = model, pad, len(prefix)
         self._cache = DynamicCache()
         self._mask = torch.ones(rows, len(prefix), dtype=torch.bool)
@@ -51,7 +63,15 @@ class CachedBatch:
         self._block: list[int] = []
         if prefix:
             ids = torch.tensor([list(prefix)], device=model.device)
-            _logits(model, ids, torch.ones_like(ids), [(0, 0)], [pad], past_key_values=self._cache, use_cache=True)
+            _logits(
+                model,
+                ids,
+                torch.ones_like(ids),
+                [(0, 0)],
+                [pad],
+                past_key_values=self._cache,
+                use_cache=True,
+            )
             self._cache.batch_repeat_interleave(rows)
 
     def start(self, row: int, ids: Sequence[int]) -> list[int]:
@@ -60,7 +80,9 @@ class CachedBatch:
         self._length[row] = self._prefix
         return list(ids[self._prefix :])
 
-    def read(self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]) -> torch.Tensor:
+    def read(
+        self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]
+    ) -> torch.Tensor:
         """See Rows."""
         self._tidy()
         self._block = [len(block) for block in blocks]
@@ -69,9 +91,12 @@ class CachedBatch:
         positions = torch.zeros_like(ids)
         for row, block in enumerate(blocks):
             ids[row, : len(block)] = torch.tensor(block)
-            # Padding stands behind the block and so sees it: no place sees nothing, which would be no number.
+            # Padding stands behind the block and so sees it: no place sees nothing, which would be
+            # no number.
             mask[row, : max(len(block), 1)] = True
-            positions[row] = self._length[row] + torch.arange(ids.shape[1]).clamp(max=max(len(block) - 1, 0))
+            positions[row] = self._length[row] + torch.arange(ids.shape[1]).clamp(
+                max=max(len(block) - 1, 0)
+            )
         self._mask = torch.cat([self._mask, mask], 1)
         device = self._model.device
         return _logits(
@@ -99,7 +124,9 @@ class CachedBatch:
         self._cache.batch_select_indices(chosen.to(self._model.device))
 
     def _tidy(self) -> None:
-        """Cut off columns at the end that no row uses, and pack the rows where too many are holes."""
+        """Cut off columns at the end that no row uses, and pack the rows where too many are
+        holes.
+        """
         width = self._mask.shape[1]
         if not self._cache.get_seq_length() or not width:
             return
@@ -116,15 +143,23 @@ class CachedBatch:
             if not layer.is_initialized:
                 continue  # it has another layer's keys and values
             index = order.to(layer.keys.device)[:, None, :, None]
-            layer.keys = layer.keys.gather(2, index.expand(-1, layer.keys.shape[1], -1, layer.keys.shape[3]))
-            layer.values = layer.values.gather(2, index.expand(-1, layer.values.shape[1], -1, layer.values.shape[3]))
+            layer.keys = layer.keys.gather(
+                2, index.expand(-1, layer.keys.shape[1], -1, layer.keys.shape[3])
+            )
+            layer.values = layer.values.gather(
+                2, index.expand(-1, layer.values.shape[1], -1, layer.values.shape[3])
+            )
         self._mask = torch.arange(fullest)[None] < counts[:, None]
 
 
 class RecomputedBatch:
-    """Nothing is kept, every pass reads its rows from the start: for models whose memory cannot be taken back."""
+    """Nothing is kept, every pass reads its rows from the start: for models whose memory cannot be
+    taken back.
+    """
 
-    def __init__(self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()) -> None:
+    def __init__(
+        self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()
+    ) -> None:
         self._model, self._pad = model, pad
         self._ids: list[list[int]] = [[] for _ in range(rows)]
         self._block: list[list[int]] = []
@@ -134,7 +169,9 @@ class RecomputedBatch:
         self._ids[row] = []
         return list(ids)
 
-    def read(self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]) -> torch.Tensor:
+    def read(
+        self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]
+    ) -> torch.Tensor:
         """See Rows."""
         self._block = [list(block) for block in blocks]
         texts = [before + block for before, block in zip(self._ids, self._block, strict=True)]
@@ -157,9 +194,16 @@ class RecomputedBatch:
 
 
 def _logits(
-    model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, wanted: Wanted, of: Sequence[int], **kwargs: object
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    wanted: Wanted,
+    of: Sequence[int],
+    **kwargs: object,
 ) -> torch.Tensor:
-    """A forward pass; the output layer, a third of a small model, at the wanted places and for the wanted ids alone."""
+    """A forward pass; the output layer, a third of a small model, at the wanted places and for the
+    wanted ids alone.
+    """
     device = model.device
     rows, places = (torch.tensor(indices, device=device) for indices in zip(*wanted, strict=True))
     columns = torch.tensor(of, device=device)
@@ -179,11 +223,18 @@ def _logits(
 
 
 def batch_class(model: PreTrainedModel) -> type[CachedBatch] | type[RecomputedBatch]:
-    """How this model's rows are kept: cached where it can be, by a trial, else read again in every pass."""
+    """How this model's rows are kept: cached where it can be, by a trial, else read again in every
+    pass.
+    """
     config = model.config.get_text_config()
-    window = any(getattr(config, name, None) for name in ("window_size", "attention_window", "attention_types"))
+    window = any(
+        getattr(config, name, None)
+        for name in ("window_size", "attention_window", "attention_types")
+    )
     # States that cannot be taken back, and windows, which holes would move.
-    plain = not window and all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
+    plain = not window and all(
+        type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers
+    )
     try:
         if plain and _supports_rollback(model):
             return CachedBatch
@@ -191,7 +242,10 @@ def batch_class(model: PreTrainedModel) -> type[CachedBatch] | type[RecomputedBa
         raise
     except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError):
         pass  # it takes no positions, or has a memory of its own kind
-    log.info("predict: what this model has read cannot be taken back; every pass reads from the start, which is slow")
+    log.info(
+        "predict: what this model has read cannot be taken back; every pass reads from the start,"
+        " which is slow"
+    )
     return RecomputedBatch
 
 
@@ -204,7 +258,8 @@ def _supports_rollback(model: PreTrainedModel) -> bool:
     places = [(0, place) for place in range(half)]
 
     def logits(kind: type[CachedBatch] | type[RecomputedBatch], wrong: int) -> torch.Tensor:
-        """Of a row's second half, when it has read `wrong` false ids before that and taken them back.
+        """Of a row's second half, when it has read `wrong` false ids before that and taken them
+        back.
 
         The other row goes on meanwhile, or there would be no hole: what no row needs is cut off.
         """
@@ -215,8 +270,15 @@ def _supports_rollback(model: PreTrainedModel) -> bool:
         rows.keep(1, len(other) + wrong)
         return rows.read([ids[half:], ids[half + wrong :]], places, of)
 
-    again, straight, holed = logits(RecomputedBatch, 0), logits(CachedBatch, 0), logits(CachedBatch, 20)
+    again, straight, holed = (
+        logits(RecomputedBatch, 0),
+        logits(CachedBatch, 0),
+        logits(CachedBatch, 20),
+    )
     scale = (again - again.mean(1, keepdim=True)).norm().clamp(min=1e-6)
-    rounding, error = float((straight - again).norm() / scale), float((holed - again).norm() / scale)
+    rounding, error = (
+        float((straight - again).norm() / scale),
+        float((holed - again).norm() / scale),
+    )
     # In half precision the cache alone rounds otherwise; holes must not add to that.
     return rounding < 0.2 and error < max(2 * rounding, 1e-3)

@@ -1,14 +1,17 @@
-"""A sentence on its way through constrained decoding: what is settled, what is drafted, what the model answers to that.
+"""A sentence on its way through constrained decoding: what is settled, what is drafted, what the
+model answers to that.
 
-An example, with pieces for ids: `gout :B -Dis` is settled, of which the model has read `gout :B`; `-Dis` is pending,
-and `ease \\n` is the line's end. The next two words are drafted O, so the block is
+An example, with pieces for ids: `gout :B -Dis` is settled, of which the model has read `gout :B`;
+`-Dis` is pending, and `ease \\n` is the line's end. The next two words are drafted O, so the block
+is
 
     -Dis ease \\n was :O \\n treated
 
-It ends before `:O`, the last id that a branch decides: what stands behind that is known without reading. Its checks
-fall after `was` and after `treated`, each with the ids that may follow (`:O`, `:B`, `:I`). Say the model answers `:O`
-and `:B`. Then `was` is closed with O, all seven ids stand, `:B` is pending, and the tag of `treated` is among B-Disease
-and B-Chemical, two ids of its line being settled (`depth`).
+It ends before `:O`, the last id that a branch decides: what stands behind that is known without
+reading. Its checks fall after `was` and after `treated`, each with the ids that may follow (`:O`,
+`:B`, `:I`). Say the model answers `:O` and `:B`. Then `was` is closed with O, all seven ids stand,
+`:B` is pending, and the tag of `treated` is among B-Disease and B-Chemical, two ids of its line
+being settled (`depth`).
 """
 
 import math
@@ -18,15 +21,18 @@ from dataclasses import dataclass, field
 from bioner.inference.decoding.drafts import Guess
 from bioner.models.answer_trie import AnswerTrie, Branch, TokenAnswers
 
-MARGIN = 1e-4  # of logits: where two answers are nearer, the order of floating-point sums may decide
+MARGIN = (
+    1e-4  # of logits: where two answers are nearer, the order of floating-point sums may decide
+)
 
 
 @dataclass(slots=True)
 class Counts:
     """What decoding took.
 
-    Forward passes, ids read in them and padding beside these; drafts that were looked at and those that were right;
-    decisions won by less than MARGIN; sentences longer than the model has positions for.
+    Forward passes, ids read in them and padding beside these; drafts that were looked at and those
+    that were right; decisions won by less than MARGIN; sentences longer than the model has
+    positions for.
     """
 
     sentences: int = 0
@@ -41,7 +47,9 @@ class Counts:
 
 @dataclass(slots=True)
 class Check:
-    """One decision to look at: after which id of the block it falls, and which id the draft has there."""
+    """One decision to look at: after which id of the block it falls, and which id the draft has
+    there.
+    """
 
     place: int
     word: int
@@ -51,7 +59,9 @@ class Check:
 
 @dataclass(slots=True)
 class Decision:
-    """The model's decision at a branch, its log probability among the choices, and how far the next best is."""
+    """The model's decision at a branch, its log probability among the choices, and how far the next
+    best is.
+    """
 
     id: int
     logp: float
@@ -60,7 +70,9 @@ class Decision:
 
 @dataclass(slots=True)
 class SentenceState:
-    """A sentence on its way: `pending` ids are settled and not yet read; `depth` ids of the next word's line are."""
+    """A sentence on its way: `pending` ids are settled and not yet read; `depth` ids of the next
+    word's line are.
+    """
 
     index: int
     words: list[TokenAnswers]
@@ -71,14 +83,20 @@ class SentenceState:
     confidence: list[float] = field(default_factory=list)
     margin: list[float] = field(default_factory=list)
     depth: int = 0
-    among: tuple[str, ...] = ()  # what the next word's tag is known to be among; empty: any that may follow
+    among: tuple[
+        str, ...
+    ] = ()  # what the next word's tag is known to be among; empty: any that may follow
     logp: float = 0.0
     gap: float = math.inf
-    hints: dict[int, tuple[str, str]] = field(default_factory=dict)  # word -> tag drafted before it, model's answer
+    hints: dict[int, tuple[str, str]] = field(
+        default_factory=dict
+    )  # word -> tag drafted before it, model's answer
 
 
 class Block:
-    """The ids a pass reads of one sentence: what is pending, then drafted lines up to the last branch among them."""
+    """The ids a pass reads of one sentence: what is pending, then drafted lines up to the last
+    branch among them.
+    """
 
     def __init__(self, sentence: SentenceState, lines: AnswerTrie) -> None:
         self._sentence, self._lines = sentence, lines
@@ -97,7 +115,9 @@ class Block:
         return len(self._sentence.tags) + len(self.tags) == len(self._sentence.words)
 
     def extend(self, widest: int | None = None) -> bool:
-        """Draft one more word; False, and nothing done, where the block would become wider than `widest`."""
+        """Draft one more word; False, and nothing done, where the block would become wider than
+        `widest`.
+        """
         sentence = self._sentence
         position = len(sentence.tags) + len(self.tags)
         first = not self.tags
@@ -126,9 +146,11 @@ class Block:
         return best_of(self._sentence.guess(position, before), among)
 
     def settle(self, answers: Sequence[Decision], counts: Counts) -> int:
-        """Take over what the model has answered to the checks; returns how many of the block's ids stand.
+        """Take over what the model has answered to the checks; returns how many of the block's ids
+        stand.
 
-        Its answers behind a disagreement were given on a wrong draft: they are no more than hints for the next one.
+        Its answers behind a disagreement were given on a wrong draft: they are no more than hints
+        for the next one.
         """
         sentence, start = self._sentence, len(self._sentence.tags)
         for number, (check, answer) in enumerate(zip(self.checks, answers, strict=True)):
@@ -168,9 +190,15 @@ class Block:
         """Note what the model has answered for the words behind the check of this number."""
         told: dict[int, str] = {}
         for check, answer in zip(self.checks[number + 1 :], answers[number + 1 :], strict=True):
-            if check.word not in told and answer.id != check.drafted and check.word > self.checks[number].word:
+            if (
+                check.word not in told
+                and answer.id != check.drafted
+                and check.word > self.checks[number].word
+            ):
                 before = self.tags[check.word - start - 1]
-                told[check.word] = best_of(self._sentence.guess(check.word, before), check.branch.choices[answer.id])
+                told[check.word] = best_of(
+                    self._sentence.guess(check.word, before), check.branch.choices[answer.id]
+                )
         for word in range(self.checks[number].word + 1, self.checks[-1].word + 1):
             before, drafted = self.tags[word - start - 1 : word - start + 1]
             self._sentence.hints[word] = before, told.get(word, drafted)

@@ -1,8 +1,10 @@
-"""Work that is done in shards, each kept when it is finished: a job that was killed goes on with those it lacks.
+"""Work that is done in shards, each kept when it is finished: a job that was killed goes on with
+those it lacks.
 
-A shard's content depends on the instances and settings alone, not on who made it or when. So on the CPU a job that was
-cut short, or shared among several processes, ends with the same bytes as one that was not. (A GPU's sums may differ by
-the batch, and where the window is chosen there, it is by what passes were seen to take.)
+A shard's content depends on the instances and settings alone, not on who made it or when. So on the
+CPU a job that was cut short, or shared among several processes, ends with the same bytes as one
+that was not. (A GPU's sums may differ by the batch, and where the window is chosen there, it is by
+what passes were seen to take.)
 """
 
 import hashlib
@@ -32,16 +34,24 @@ Decode = Callable[[Sequence[Instance], int], tuple[list[Generated], dict[str, fl
 
 
 class Shards:
-    """The shards of one job, in a folder of their own inside `folder`: other jobs' are no use to it, nor lost."""
+    """The shards of one job, in a folder of their own inside `folder`: other jobs' are no use to
+    it, nor lost.
+    """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], instances: Sequence[Instance], size: int) -> None:
+    def __init__(
+        self, folder: Path, identity: dict[str, Any], instances: Sequence[Instance], size: int
+    ) -> None:
         text = json.dumps({**identity, "size": size}, sort_keys=True)
         self._place, self._text = folder, text
         self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
-        order = sorted(range(len(instances)), key=lambda index: (-len(instances[index].tokens), index))
+        order = sorted(
+            range(len(instances)), key=lambda index: (-len(instances[index].tokens), index)
+        )
         self._parts = [order[start : start + size] for start in range(0, len(order), size)]
         self._instances = instances
-        self._since: tuple[float, int] | None = None  # when this process took the place, and what was there
+        self._since: tuple[float, int] | None = (
+            None  # when this process took the place, and what was there
+        )
         self._signed = 0.0
 
     def __len__(self) -> int:
@@ -49,13 +59,16 @@ class Shards:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Keep other processes out; when the block ends well all shards go, those of other jobs among them.
+        """Keep other processes out; when the block ends well all shards go, those of other jobs
+        among them.
 
         By one process, before any writes. InputError where another has the place.
         """
         self._place.parent.mkdir(parents=True, exist_ok=True)
         if self._place.is_file():
-            raise InputError(self._place, "a file", "a folder that prediction makes and removes", "Move it away.")
+            raise InputError(
+                self._place, "a file", "a folder that prediction makes and removes", "Move it away."
+            )
         lock = FileLock(f"{self._place}.lock")
         try:
             lock.acquire(timeout=LOCK_TIMEOUT)
@@ -65,9 +78,14 @@ class Shards:
             raise InputError(self._place, found, expected, remedy) from None
         try:
             if self._place.is_dir() and not self._folder.is_dir():
-                log.info("predict: settings, weights or data are others than those of the shards that lie here; anew")
+                log.info(
+                    "predict: settings, weights or data are others than those of the shards that"
+                    " lie here; anew"
+                )
             self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / "job.json").write_text(self._text + "\n", encoding="utf-8")  # for who wants to know
+            (self._folder / "job.json").write_text(
+                self._text + "\n", encoding="utf-8"
+            )  # for who wants to know
             self._since = time.monotonic(), self._count()
             self._tell()
             yield
@@ -87,7 +105,9 @@ class Shards:
     def make(self, numbers: Sequence[int], decode: Decode) -> None:
         """Make these shards."""
         for number in numbers:
-            outputs, took = decode([self._instances[index] for index in self._parts[number]], number)
+            outputs, took = decode(
+                [self._instances[index] for index in self._parts[number]], number
+            )
             content = {"outputs": [as_record(output) for output in outputs], "took": took}
             if self._path(number).is_dir():  # nobody's: no reader takes it for a shard
                 shutil.rmtree(self._path(number))
@@ -104,7 +124,10 @@ class Shards:
             shard = self._read(number)
             if shard is None:
                 raise InputError(
-                    self._path(number), "no finished shard", "every shard", "Start the same command again."
+                    self._path(number),
+                    "no finished shard",
+                    "every shard",
+                    "Start the same command again.",
                 )
             outputs, took = shard
             texts |= dict(zip(part, outputs, strict=True))
@@ -113,14 +136,18 @@ class Shards:
         return [texts[index] for index in range(len(self._instances))], total
 
     def _tell(self) -> None:
-        """A heartbeat of the process that has the place: how many shards there are, whoever made them."""
+        """A heartbeat of the process that has the place: how many shards there are, whoever made
+        them.
+        """
         if self._since is None:
             return
         self._signed = now = time.monotonic()
         (began, there), done = self._since, self._count()
         pace = (now - began) / (done - there) if done > there else None
         left = None if pace is None else round(pace * (len(self) - done), 1)
-        write_heartbeat(self._folder / HEARTBEAT_FILE, {"shards": len(self), "done": done, "seconds_left": left})
+        write_heartbeat(
+            self._folder / HEARTBEAT_FILE, {"shards": len(self), "done": done, "seconds_left": left}
+        )
 
     def _count(self) -> int:
         return sum(self._path(number).is_file() for number in range(len(self)))
@@ -135,14 +162,24 @@ class Shards:
             content = parse_json(path.read_text(encoding="utf-8"), str(path))
             instances = [self._instances[index] for index in self._parts[number]]
             pairs = zip(content["outputs"], instances, strict=True)
-            outputs = [check_output(record, str(path), len(instance.tokens)) for record, instance in pairs]
-            took = {name: value + 0 for name, value in content["took"].items()}  # no number is a TypeError
+            outputs = [
+                check_output(record, str(path), len(instance.tokens)) for record, instance in pairs
+            ]
+            took = {
+                name: value + 0 for name, value in content["took"].items()
+            }  # no number is a TypeError
         except (OSError, ValueError, TypeError, KeyError, AttributeError, InputError):
             return None
         texts = [output for output in outputs if isinstance(output, Generated)]
-        return (texts, took) if [output.id for output in texts] == [instance.id for instance in instances] else None
+        return (
+            (texts, took)
+            if [output.id for output in texts] == [instance.id for instance in instances]
+            else None
+        )
 
 
 def shards_folder(out: Path) -> Path:
-    """Where the shards of an output lie until it is written: beside it, under a name that no rule declares."""
+    """Where the shards of an output lie until it is written: beside it, under a name that no rule
+    declares.
+    """
     return out.parent / f".{out.name}.shards"

@@ -21,7 +21,12 @@ def check_access(found: Sequence[Source], offline: bool) -> Iterator[Finding]:
         return
     import httpx2
     from huggingface_hub import auth_check, get_token, set_client_factory
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
 
     set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=SECONDS))
     who = "with the token of this user" if get_token() else "without a token"
@@ -29,7 +34,10 @@ def check_access(found: Sequence[Source], offline: bool) -> Iterator[Finding]:
         try:
             auth_check(hub)
         except GatedRepoError:
-            remedy = f"Accept its terms at https://huggingface.co/{hub}, then set HF_TOKEN or `hf auth login`."
+            remedy = (
+                f"Accept its terms at https://huggingface.co/{hub}, then set HF_TOKEN or `hf auth"
+                " login`."
+            )
             yield fail("access", f"{hub}: gated, no leave to read it {who}", remedy)
         except RepositoryNotFoundError:
             remedy = "Correct source.hub; for a private model set HF_TOKEN or `hf auth login`."
@@ -39,9 +47,14 @@ def check_access(found: Sequence[Source], offline: bool) -> Iterator[Finding]:
                 remedy = "Set HF_TOKEN or `hf auth login` again: the token may have run out."
                 yield fail("access", f"{hub}: refused {who} ({reason_of(error)})", remedy)
             else:
-                yield skip("access", f"{hub}: no answer to be had from the hub ({reason_of(error)})")
+                yield skip(
+                    "access", f"{hub}: no answer to be had from the hub ({reason_of(error)})"
+                )
         except (httpx2.TransportError, OfflineModeIsEnabled, OSError) as error:
-            yield skip("access", f"the hub cannot be reached ({reason_of(error)}); {len(hubs)} models not asked for")
+            yield skip(
+                "access",
+                f"the hub cannot be reached ({reason_of(error)}); {len(hubs)} models not asked for",
+            )
             return
         else:
             yield ok("access", f"{hub}: may be read {who}")

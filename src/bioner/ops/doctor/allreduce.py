@@ -1,4 +1,6 @@
-"""Processes that add up a tensor: NCCL between the visible GPUs, gloo between two processes of a machine without."""
+"""Processes that add up a tensor: NCCL between the visible GPUs, gloo between two processes of a
+machine without.
+"""
 
 import logging
 import os
@@ -20,10 +22,13 @@ START = 180  # seconds that loading torch may take before
 SIZE = 2**20
 REMEDIES = {
     "nccl": (
-        "NCCL_DEBUG=INFO `bioner doctor` shows why; NCCL_SOCKET_IFNAME=<interface> chooses the network, "
-        "NCCL_P2P_DISABLE=1 goes around broken links between GPUs."
+        "NCCL_DEBUG=INFO `bioner doctor` shows why; NCCL_SOCKET_IFNAME=<interface> chooses the"
+        " network, NCCL_P2P_DISABLE=1 goes around broken links between GPUs."
     ),
-    "gloo": "GLOO_SOCKET_IFNAME=lo chooses the network; does the machine's own name resolve (`hostname -i`)?",
+    "gloo": (
+        "GLOO_SOCKET_IFNAME=lo chooses the network; does the machine's own name resolve (`hostname"
+        " -i`)?"
+    ),
 }
 
 
@@ -34,9 +39,15 @@ def check_allreduce() -> Iterator[Finding]:
         yield skip("all-reduce", "one GPU has none to talk to")
         return
     backend, count = ("nccl", gpus) if gpus else ("gloo", 2)
-    where = f"{backend}, {gpus} GPUs" if gpus else "gloo, two processes on the CPU (no GPU is visible)"
+    where = (
+        f"{backend}, {gpus} GPUs" if gpus else "gloo, two processes on the CPU (no GPU is visible)"
+    )
     reason = all_reduce(backend, count, SECONDS)
-    yield fail("all-reduce", f"{where}: {reason}", REMEDIES[backend]) if reason else ok("all-reduce", where)
+    yield (
+        fail("all-reduce", f"{where}: {reason}", REMEDIES[backend])
+        if reason
+        else ok("all-reduce", where)
+    )
 
 
 def all_reduce(backend: str, processes: int, seconds: int) -> str | None:
@@ -44,7 +55,15 @@ def all_reduce(backend: str, processes: int, seconds: int) -> str | None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = [sys.executable, "-m", "bioner.ops.doctor.allreduce", backend, str(processes), str(port), str(seconds)]
+    program = [
+        sys.executable,
+        "-m",
+        "bioner.ops.doctor.allreduce",
+        backend,
+        str(processes),
+        str(port),
+        str(seconds),
+    ]
     ended = run_together([[*program, str(rank)] for rank in range(processes)], START + seconds)
     if any(one.code == -signal.SIGALRM for one in ended):
         reason: str | None = f"no answer within {seconds} s"
@@ -57,7 +76,9 @@ def all_reduce(backend: str, processes: int, seconds: int) -> str | None:
 
 
 def take_part(backend: str, processes: int, port: int, seconds: int, rank: int) -> None:
-    """One process of an all-reduce; raises where the sum is not that of the numbers 1 to `processes`."""
+    """One process of an all-reduce; raises where the sum is not that of the numbers 1 to
+    `processes`.
+    """
     import torch
     from torch import distributed
 
@@ -68,14 +89,19 @@ def take_part(backend: str, processes: int, port: int, seconds: int, rank: int) 
         torch.cuda.set_device(device)
     meeting = f"tcp://127.0.0.1:{port}"
     distributed.init_process_group(
-        backend, init_method=meeting, world_size=processes, rank=rank, timeout=timedelta(seconds=seconds)
+        backend,
+        init_method=meeting,
+        world_size=processes,
+        rank=rank,
+        timeout=timedelta(seconds=seconds),
     )
     tensor = torch.full((SIZE,), float(rank + 1), device=device)
     distributed.all_reduce(tensor)
     right = processes * (processes + 1) / 2
     if not bool((tensor == right).all()):
         raise RuntimeError(f"the sum is {float(tensor[0])} in place of {right}")
-    distributed.barrier()  # the first process keeps the meeting place: it must not leave before the others
+    # the first process keeps the meeting place: it must not leave before the others
+    distributed.barrier()
     distributed.destroy_process_group()
 
 

@@ -1,4 +1,6 @@
-"""Models' files: whole and readable in the hub's cache, or in a folder of the user's, without a connection."""
+"""Models' files: whole and readable in the hub's cache, or in a folder of the user's, without a
+connection.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ PATH_MARKS = ("/", ".", "~")  # what a path begins with, and no hub id does
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A hub id or folder at one revision, the models of the run that are made of it, and whether it is an LLM."""
+    """A hub id or folder at one revision, the models of the run that are made of it, and whether it
+    is an LLM.
+    """
 
     hub: str
     revision: str
@@ -28,14 +32,18 @@ class Source:
 
 
 def sources(models: Mapping[str, Tree], records: Path) -> list[Source]:
-    """Where models come from, each once; at the commit that `bioner download-model` recorded, if it did."""
+    """Where models come from, each once; at the commit that `bioner download-model` recorded, if it
+    did.
+    """
     grouped: dict[tuple[str, str], list[str]] = {}
     for name, entry in models.items():
         if hub := entry["source"]["hub"]:
             revision = _commit(records / f"{name}.json", hub) or entry["source"]["revision"]
             grouped.setdefault((hub, revision), []).append(name)
     return [
-        Source(hub, revision, tuple(names), any(models[name]["family"] != "encoder" for name in names))
+        Source(
+            hub, revision, tuple(names), any(models[name]["family"] != "encoder" for name in names)
+        )
         for (hub, revision), names in grouped.items()
     ]
 
@@ -44,12 +52,24 @@ def check_snapshot(source: Source) -> Iterator[Finding]:
     """Configuration, tokenizer and all weights of a model are there and can be read."""
     where = f"{source.hub} ({', '.join(source.models)})"
     folder = folder_of(source)
-    fault = find_problem(folder) if folder else "no such folder" if source.is_local else "not in the cache"
+    fault = (
+        find_problem(folder)
+        if folder
+        else "no such folder"
+        if source.is_local
+        else "not in the cache"
+    )
     if fault is None and folder:
         size = sum((folder / name).stat().st_size for name in weights_of(folder)) / 2**30
-        yield ok("snapshot", f"{where}: {size:.1f} GiB of weights" + ("" if source.is_local else f" at {folder.name}"))
+        yield ok(
+            "snapshot",
+            f"{where}: {size:.1f} GiB of weights"
+            + ("" if source.is_local else f" at {folder.name}"),
+        )
     elif source.is_local:
-        yield fail("snapshot", f"{where}: {fault}", "Correct source.hub, or make or copy the folder again.")
+        yield fail(
+            "snapshot", f"{where}: {fault}", "Correct source.hub, or make or copy the folder again."
+        )
     else:
         at = "" if source.revision == "main" else f" --revision {source.revision}"
         fetch = f"`snakemake prefetch`, or `hf download {source.hub}{at}`"

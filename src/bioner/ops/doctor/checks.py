@@ -21,13 +21,19 @@ from bioner.settings.config import Tree
 from bioner.settings.matrix import Matrix
 
 
-def checks(settings: Tree, out: Path, gpus: int | None, offline: bool, profile: Path) -> list[tuple[str, Check]]:
-    """Names and checks for a run of this configuration on a machine that is to have so many GPUs."""
+def checks(
+    settings: Tree, out: Path, gpus: int | None, offline: bool, profile: Path
+) -> list[tuple[str, Check]]:
+    """Names and checks for a run of this configuration on a machine that is to have so many
+    GPUs.
+    """
     models = Matrix(settings, {}, load_catalogue("models", settings)).required()
     found = sources(models, out / "models")
     bf16 = [name for name, entry in models.items() if entry["train"]["precision"] == "bf16"]
     most = max((entry["resources"]["gpus"] for entry in models.values()), default=1)
-    temporary = Place(Path(os.environ.get("TMPDIR") or tempfile.gettempdir()), TMP_GIB, "TMPDIR", made=False)
+    temporary = Place(
+        Path(os.environ.get("TMPDIR") or tempfile.gettempdir()), TMP_GIB, "TMPDIR", made=False
+    )
     return [
         ("python", check_python),
         ("packages", lambda: check_packages(bool(gpus or gpus_here()))),

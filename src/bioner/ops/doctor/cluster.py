@@ -16,12 +16,16 @@ from bioner.settings.yaml_files import read_yaml
 
 SLURM_TIMEOUT = 30  # seconds for an answer of Slurm's controller
 SCORES = 120  # minutes that realigning and scoring, one job, ask for
-FORGOTTEN = 200  # seconds; Snakemake asks after its jobs every 180, and never hears of those that Slurm has forgotten
+# seconds; Snakemake asks after its jobs every 180, and never hears of those that Slurm has
+# forgotten
+FORGOTTEN = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What a partition's nodes offer: GPUs by type ('' where untyped), minutes a job may take, memory in MB."""
+    """What a partition's nodes offer: GPUs by type ('' where untyped), minutes a job may take,
+    memory in MB.
+    """
 
     gpus: Mapping[str, int]
     limit: int | None
@@ -29,11 +33,15 @@ class Partition:
 
     def count(self, kind: str) -> int:
         """The most GPUs of a type that one node has; of `any`, of whatever type."""
-        return max((number for name, number in self.gpus.items() if kind in ("any", name)), default=0)
+        return max(
+            (number for name, number in self.gpus.items() if kind in ("any", name)), default=0
+        )
 
 
 def check_slurm(profile: Path, gpus: int = 1) -> Iterator[Finding]:
-    """The profile's partitions are there, with nodes that hold the jobs it asks for; `gpus` is the most a job takes."""
+    """The profile's partitions are there, with nodes that hold the jobs it asks for; `gpus` is the
+    most a job takes.
+    """
     if shutil.which("sinfo") is None:
         yield skip("slurm", "no sinfo on PATH: no Slurm cluster")
         return
@@ -46,12 +54,23 @@ def check_slurm(profile: Path, gpus: int = 1) -> Iterator[Finding]:
         yield fail("slurm", f"{file}: {error}", "It is a site's own value.")
         return
     done = subprocess.run(
-        ["sinfo", "-h", "-o", "%P|%G|%l|%m"], capture_output=True, text=True, check=False, timeout=SLURM_TIMEOUT
+        ["sinfo", "-h", "-o", "%P|%G|%l|%m"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SLURM_TIMEOUT,
     )
     found = partitions(done.stdout)
     if done.returncode or not found:
-        said = (done.stderr.strip().splitlines() or [f"sinfo lists no partition (exit code {done.returncode})"])[-1]
-        yield fail("slurm", said, "Log in where `sinfo` works, or have SLURM_CONF set; the controller may be down.")
+        said = (
+            done.stderr.strip().splitlines()
+            or [f"sinfo lists no partition (exit code {done.returncode})"]
+        )[-1]
+        yield fail(
+            "slurm",
+            said,
+            "Log in where `sinfo` works, or have SLURM_CONF set; the controller may be down.",
+        )
         return
     faults = [*_faults(file, site, found, gpus), *_memory_of_slurm()]
     yield from faults
@@ -61,7 +80,9 @@ def check_slurm(profile: Path, gpus: int = 1) -> Iterator[Finding]:
 
 
 def partitions(text: str) -> dict[str, Partition]:
-    """What `sinfo -h -o '%P|%G|%l|%m'` lists: a line for each kind of node in a partition; other lines are passed."""
+    """What `sinfo -h -o '%P|%G|%l|%m'` lists: a line for each kind of node in a partition; other
+    lines are passed.
+    """
     found: dict[str, Partition] = {}
     for line in text.splitlines():
         if line.count("|") < 3:
@@ -79,7 +100,9 @@ def partitions(text: str) -> dict[str, Partition]:
 
 
 def minutes(limit: str) -> int | None:
-    """Minutes of a time as Slurm writes it ([days-]hours:minutes:seconds); None for one without end."""
+    """Minutes of a time as Slurm writes it ([days-]hours:minutes:seconds); None for one without
+    end.
+    """
     matched = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):\d+", limit)
     if matched is None:
         return None
@@ -87,12 +110,18 @@ def minutes(limit: str) -> int | None:
     return (days * 24 + hours) * 60 + rest
 
 
-def _faults(file: Path, site: Mapping[str, Any], found: Mapping[str, Partition], needed: int) -> Iterator[Finding]:
+def _faults(
+    file: Path, site: Mapping[str, Any], found: Mapping[str, Partition], needed: int
+) -> Iterator[Finding]:
     for key in PARTITIONS:
         for name in _names(site[key]):
             if name not in found:
                 remedy = f"Set {key} in {file}."
-                yield fail("slurm", f"no partition {name!r}; the cluster has {', '.join(sorted(found))}", remedy)
+                yield fail(
+                    "slurm",
+                    f"no partition {name!r}; the cluster has {', '.join(sorted(found))}",
+                    remedy,
+                )
     # Of several partitions a job takes the first that it fits in.
     named = [found[name] for name in _names(site["gpu_partition"]) if name in found]
     if named:
@@ -105,26 +134,50 @@ def _faults(file: Path, site: Mapping[str, Any], found: Mapping[str, Partition],
         yield from _limits(file, site, "slurm_partition", plain, SCORES, told)
 
 
-def _gpu_faults(file: Path, site: Mapping[str, Any], named: Sequence[Partition], needed: int) -> Iterator[Finding]:
+def _gpu_faults(
+    file: Path, site: Mapping[str, Any], named: Sequence[Partition], needed: int
+) -> Iterator[Finding]:
     where = f"the partition {site['gpu_partition']!r}"
-    kind, offered = str(site.get("gpu_type", "any")), {name for partition in named for name in partition.gpus}
+    kind, offered = (
+        str(site.get("gpu_type", "any")),
+        {name for partition in named for name in partition.gpus},
+    )
     most = max(partition.count(kind) for partition in named)
     if not most:
         types = ", ".join(sorted(name or "without a type" for name in offered)) or "none"
-        remedy = f"Set gpu_partition and gpu_type in {file}; \"'any'\", in both quotes, takes what there is."
+        remedy = (
+            f"Set gpu_partition and gpu_type in {file}; \"'any'\", in both quotes, takes what"
+            " there is."
+        )
         yield fail("slurm", f"no GPU {kind} in {where}; it offers {types}", remedy)
     elif most < needed:
-        remedy = "Set `resources.gpus` of the model to what a node has: the batch stays as it is, in more parts."
-        yield fail("slurm", f"nodes of {where} have {most} GPUs, a model of the run takes {needed} on one node", remedy)
+        remedy = (
+            "Set `resources.gpus` of the model to what a node has: the batch stays as it is, in"
+            " more parts."
+        )
+        yield fail(
+            "slurm",
+            f"nodes of {where} have {most} GPUs, a model of the run takes {needed} on one node",
+            remedy,
+        )
     sizes = [partition.memory for partition in named if partition.memory is not None]
     asked = site.get("max_mem_mb")
     if isinstance(asked, int) and len(sizes) == len(named) and asked > max(sizes):
         told = f"max_mem_mb is {asked} MB, nodes of {where} have {max(sizes)}"
-        yield fail("slurm", told, f"Set max_mem_mb in {file} to {max(sizes)}: larger jobs would wait for ever.")
+        yield fail(
+            "slurm",
+            told,
+            f"Set max_mem_mb in {file} to {max(sizes)}: larger jobs would wait for ever.",
+        )
 
 
 def _limits(
-    file: Path, site: Mapping[str, Any], key: str, named: Sequence[Partition], asked: object, consequence: str
+    file: Path,
+    site: Mapping[str, Any],
+    key: str,
+    named: Sequence[Partition],
+    asked: object,
+    consequence: str,
 ) -> Iterator[Finding]:
     limits = [partition.limit for partition in named if partition.limit is not None]
     if not isinstance(asked, int) or len(limits) < len(named) or asked <= max(limits):
@@ -142,7 +195,11 @@ def _memory_of_slurm() -> Iterator[Finding]:
     seconds = remembered()
     if seconds is not None and seconds < FORGOTTEN and not has_accounting():
         told = f"no accounting, and Slurm forgets jobs {seconds} s after their end (MinJobAge)"
-        yield fail("slurm", told, "Have it raised to 300: what ends between two questions is waited for for ever.")
+        yield fail(
+            "slurm",
+            told,
+            "Have it raised to 300: what ends between two questions is waited for for ever.",
+        )
 
 
 def _as_mapping(defaults: object) -> dict[str, Any]:

@@ -9,13 +9,19 @@ from pathlib import Path
 from bioner.ops.doctor.report import Finding, fail, ok, skip
 
 DEVICES = Path("/dev")
-DRIVERS = {11: "450.80", 12: "525.60", 13: "580.65"}  # first driver of each CUDA: NVIDIA's CUDA release notes, table 2
+DRIVERS = {
+    11: "450.80",
+    12: "525.60",
+    13: "580.65",
+}  # first driver of each CUDA: NVIDIA's CUDA release notes, table 2
 BF16 = (8, 0)  # compute capability of the first GPUs that calculate in bf16 (Ampere)
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """NVIDIA's driver: its version, the newest CUDA it runs, and how many GPUs it shows this process."""
+    """NVIDIA's driver: its version, the newest CUDA it runs, and how many GPUs it shows this
+    process.
+    """
 
     version: str
     cuda: tuple[int, int]
@@ -38,7 +44,9 @@ def driver() -> Driver | None:
 
 
 def gpus_here() -> int:
-    """GPUs of this machine or job, whether or not torch can use them: as the driver says, else by device files."""
+    """GPUs of this machine or job, whether or not torch can use them: as the driver says, else by
+    device files.
+    """
     with suppress(Exception):  # a broken driver is the matter of its own check
         if found := driver():
             return found.gpus
@@ -53,7 +61,9 @@ def visible_gpus() -> int:
 
 
 def check_driver(asked: int | None) -> Iterator[Finding]:
-    """The driver runs the CUDA that torch was built for; `asked` is how many GPUs the machine is to have."""
+    """The driver runs the CUDA that torch was built for; `asked` is how many GPUs the machine is to
+    have.
+    """
     import torch
 
     here, built = gpus_here(), torch.version.cuda
@@ -69,25 +79,45 @@ def check_driver(asked: int | None) -> Iterator[Finding]:
     known = driver()
     if known and known.cuda[0] < int(built.split(".")[0]):
         first = DRIVERS.get(int(built.split(".")[0]), "a newer one")
-        found = f"driver {known.version} runs CUDA up to {'.'.join(map(str, known.cuda))}, torch is built for {built}"
-        remedy = f"Have the driver updated to {first} or later, or install a build of torch for the driver's CUDA."
+        found = (
+            f"driver {known.version} runs CUDA up to {'.'.join(map(str, known.cuda))}, torch is"
+            f" built for {built}"
+        )
+        remedy = (
+            f"Have the driver updated to {first} or later, or install a build of torch for the"
+            " driver's CUDA."
+        )
         yield fail("driver", found, remedy)
     elif not torch.cuda.is_available() and (asked or "CUDA_VISIBLE_DEVICES" not in os.environ):
-        remedy = "Does `nvidia-smi` work here? In a container: is it started with GPUs (apptainer --nv)?"
+        remedy = (
+            "Does `nvidia-smi` work here? In a container: is it started with GPUs (apptainer --nv)?"
+        )
         yield fail("driver", f"torch for CUDA {built} finds no GPU that works", remedy)
     elif known:
-        yield ok("driver", f"{known.version}, CUDA up to {'.'.join(map(str, known.cuda))}; torch for CUDA {built}")
+        yield ok(
+            "driver",
+            f"{known.version}, CUDA up to {'.'.join(map(str, known.cuda))}; torch for CUDA {built}",
+        )
     else:
-        yield ok("driver", f"torch for CUDA {built} finds its GPUs (without pynvml the driver's version is unknown)")
+        yield ok(
+            "driver",
+            f"torch for CUDA {built} finds its GPUs (without pynvml the driver's version is"
+            " unknown)",
+        )
 
 
 def check_gpus(asked: int | None, bf16: Sequence[str]) -> Iterator[Finding]:
-    """As many GPUs are visible as are asked for, and each can calculate in bf16 where `bf16` names models that do."""
+    """As many GPUs are visible as are asked for, and each can calculate in bf16 where `bf16` names
+    models that do.
+    """
     import torch
 
     seen = visible_gpus()
     if seen < (asked or 0):
-        remedy = f"Run it in a job that has them (`srun --gres=gpu:{asked} …`); CUDA_VISIBLE_DEVICES may hide some."
+        remedy = (
+            f"Run it in a job that has them (`srun --gres=gpu:{asked} …`); CUDA_VISIBLE_DEVICES may"
+            " hide some."
+        )
         yield fail("gpus", f"{seen} visible, --gpus {asked}", remedy)
     elif not seen:
         yield skip("gpus", "none visible, and none asked for with --gpus")

@@ -1,4 +1,6 @@
-"""Locks and renames on the file system of a run's output, which trainings and predictions rely on."""
+"""Locks and renames on the file system of a run's output, which trainings and predictions rely
+on.
+"""
 
 import sys
 import tempfile
@@ -22,7 +24,10 @@ try:
 except Timeout:
     sys.exit({TAKEN})
 """
-REMEDY = "Choose an `out` on another file system, or have this one mounted with locks (Lustre: -o flock)."
+REMEDY = (
+    "Choose an `out` on another file system, or have this one mounted with locks (Lustre: -o"
+    " flock)."
+)
 
 
 def check_locks(out: Path) -> Iterator[Finding]:
@@ -43,14 +48,22 @@ def check_locks(out: Path) -> Iterator[Finding]:
         if held == 0:
             yield fail("locks", f"two processes hold one lock in {out}", REMEDY)
         elif held != TAKEN or free != 0:
-            reason = held if held != TAKEN else "a lock stays taken when it is given back" if free == TAKEN else free
+            reason = (
+                held
+                if held != TAKEN
+                else "a lock stays taken when it is given back"
+                if free == TAKEN
+                else free
+            )
             yield fail("locks", f"in {out}: {reason}", REMEDY)
         else:
             yield ok("locks", f"a lock in {out} keeps another process of this machine out")
 
 
 def another(path: Path) -> int | str:
-    """What becomes of a second process that wants the lock: 0 (it has it), TAKEN, or why neither."""
+    """What becomes of a second process that wants the lock: 0 (it has it), TAKEN, or why
+    neither.
+    """
     ended = run_together([[sys.executable, "-c", TRY, str(path)]], LIMIT)
     if ended[0].code in (0, TAKEN):
         return ended[0].code
@@ -69,6 +82,8 @@ def check_rename(out: Path) -> Iterator[Finding]:
                 (temporary / text).touch()
         names = [path.name for path in whole.iterdir()]
         if file.read_text(encoding="utf-8") != "new" or names != ["new"]:
-            yield fail("rename", f"in {out} old content is under a name that was given anew", REMEDY)
+            yield fail(
+                "rename", f"in {out} old content is under a name that was given anew", REMEDY
+            )
         else:
             yield ok("rename", f"files and folders in {out} are replaced in one step")

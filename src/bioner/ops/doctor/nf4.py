@@ -1,4 +1,6 @@
-"""The 4-bit kernels of bitsandbytes: a small product through them, forwards and backwards, beside the exact one."""
+"""The 4-bit kernels of bitsandbytes: a small product through them, forwards and backwards, beside
+the exact one.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -22,14 +24,19 @@ def check_nf4() -> Iterator[Finding]:
     if reason is None and not 0 < float(ended[0].said) < TOLERANCE:
         reason = f"products are {float(ended[0].said):.0%} off, where 10 % are usual"
     if reason:
-        remedy = "`python -m bitsandbytes` says what it lacks; else set settings.<model>.quantization to null."
+        remedy = (
+            "`python -m bitsandbytes` says what it lacks; else set settings.<model>.quantization to"
+            " null."
+        )
         yield fail("nf4", f"4-bit layers fail on {place}: {reason}", remedy)
     else:
         yield ok("nf4", f"works on {place}, {float(ended[0].said):.1%} off the exact product")
 
 
 def error_on(device: str) -> float:
-    """The relative error of NF4 products on a device: of many rows (training), of one (generation), of gradients."""
+    """The relative error of NF4 products on a device: of many rows (training), of one (generation),
+    of gradients.
+    """
     import torch
     from bitsandbytes.nn import Linear4bit
 
@@ -51,7 +58,9 @@ def error_on(device: str) -> float:
         wanted = exact(rows)
         gradient = exact.weight.sum(0).expand(ROWS, WIDTH)
         pairs = ((many, wanted), (one, wanted[:1]), (quantised.grad, gradient))
-        return max(float((found.float().cpu() - true).norm() / true.norm()) for found, true in pairs)
+        return max(
+            float((found.float().cpu() - true).norm() / true.norm()) for found, true in pairs
+        )
 
 
 if __name__ == "__main__":

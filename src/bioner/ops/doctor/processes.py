@@ -1,4 +1,6 @@
-"""Programs that a check runs beside itself, so that what crashes or hangs there does neither here."""
+"""Programs that a check runs beside itself, so that what crashes or hangs there does neither
+here.
+"""
 
 import contextlib
 import os
@@ -12,7 +14,8 @@ from dataclasses import dataclass
 from typing import IO, NoReturn
 
 PAUSE = 0.05  # seconds between two looks at running programs
-END = 5.0  # seconds that a killed program has to be gone: one that waits for a dead file server never is
+# seconds that a killed program has to be gone: one that waits for a dead file server never is
+END = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,19 @@ class Ended:
 
 
 def run_together(commands: Sequence[Sequence[str]], limit: float) -> list[Ended]:
-    """Run programs side by side until all end, one fails, or `limit` seconds are over; then kill what still runs."""
+    """Run programs side by side until all end, one fails, or `limit` seconds are over; then kill
+    what still runs.
+    """
     with contextlib.ExitStack() as stack:
-        files = [[stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(2)] for _ in commands]
+        files = [
+            [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(2)] for _ in commands
+        ]
         running: list[subprocess.Popen[bytes]] = []
         stack.callback(_end, running)
         for command, (output, errors) in zip(commands, files, strict=True):
-            running.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors))
+            running.append(
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors)
+            )
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
             codes = [program.poll() for program in running]
@@ -59,7 +68,9 @@ def failure(ended: Sequence[Ended], limit: float) -> str | None:
 
 
 def give_up(error: Exception) -> NoReturn:
-    """End a program that a check runs, its reason on the last line; at once, for broken libraries hang at their end."""
+    """End a program that a check runs, its reason on the last line; at once, for broken libraries
+    hang at their end.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     print(f"{type(error).__name__}: {' … '.join(dict.fromkeys([lines[0], lines[-1]]))}")
     sys.stdout.flush()

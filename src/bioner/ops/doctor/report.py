@@ -42,7 +42,9 @@ def skip(check: str, why: str) -> Finding:
 
 
 def examine(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
-    """What the checks find, one after the other; one that breaks has failed, and the others go on."""
+    """What the checks find, one after the other; one that breaks has failed, and the others go
+    on.
+    """
     for name, check in checks:
         try:
             yield from check()

@@ -20,7 +20,9 @@ MIB = 16  # of a file written to see whether a quota lets it
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that a run writes in, GiB that must be free there, and the setting that chooses it."""
+    """A folder that a run writes in, GiB that must be free there, and the setting that chooses
+    it.
+    """
 
     path: Path
     least: int
@@ -39,8 +41,14 @@ def check_space(place: Place) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free / 2**30
     system = os.statvfs(folder)
     if free < place.least:
-        yield fail("space", f"{where}: {free:.1f} GiB free, {place.least} GiB needed", f"Make room, {elsewhere}")
-    elif system.f_files and system.f_favail < INODES:  # file systems that make inodes as needed count none
+        yield fail(
+            "space",
+            f"{where}: {free:.1f} GiB free, {place.least} GiB needed",
+            f"Make room, {elsewhere}",
+        )
+    elif (
+        system.f_files and system.f_favail < INODES
+    ):  # file systems that make inodes as needed count none
         found = f"{where}: {system.f_favail} files can still be made, {INODES} needed"
         yield fail("space", found, f"Remove files, {elsewhere}")
     else:
@@ -49,7 +57,11 @@ def check_space(place: Place) -> Iterator[Finding]:
         except OSError as error:
             full = error.errno in (errno.EDQUOT, errno.ENOSPC)
             remedy = "Make room (`quota -s`, `lfs quota`)" if full else "Check who may write there"
-            yield fail("space", f"{where}: {MIB} MiB not written ({error.strerror})", f"{remedy}, {elsewhere}")
+            yield fail(
+                "space",
+                f"{where}: {MIB} MiB not written ({error.strerror})",
+                f"{remedy}, {elsewhere}",
+            )
         else:
             yield ok("space", f"{where}: {free:.0f} GiB free, {MIB} MiB written")
 

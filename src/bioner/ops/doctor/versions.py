@@ -19,7 +19,11 @@ GPU_MARK = "nvidia-ml-py"  # in gpu.txt, and nothing of cpu.txt asks for it
 
 def check_python() -> Iterator[Finding]:
     """This Python is of the version that the environments are made for."""
-    wanted = next(text for text in read_yaml(ENVS / "cpu.yaml")["dependencies"] if str(text).startswith("python="))
+    wanted = next(
+        text
+        for text in read_yaml(ENVS / "cpu.yaml")["dependencies"]
+        if str(text).startswith("python=")
+    )
     wanted = wanted.partition("=")[2]
     found = platform.python_version()
     if found.split(".")[:2] != wanted.split(".")[:2]:
@@ -30,29 +34,40 @@ def check_python() -> Iterator[Finding]:
 
 
 def check_packages(gpu: bool) -> Iterator[Finding]:
-    """Every pinned package is installed in the version pinned, for a machine with GPUs or without."""
+    """Every pinned package is installed in the version pinned, for a machine with GPUs or
+    without.
+    """
     name = "gpu" if gpu or _installed(GPU_MARK) else "cpu"
     pinned = pins(ENVS / f"{name}.txt")
     wrong = [found for requirement in pinned if (found := _deviation(requirement))]
     if not wrong:
-        yield ok("packages", f"{len(pinned)} as envs/{name}.txt pins them, torch {_installed('torch')}")
+        yield ok(
+            "packages", f"{len(pinned)} as envs/{name}.txt pins them, torch {_installed('torch')}"
+        )
         return
     rest = f" and {len(wrong) - NAMED} others" if len(wrong) > NAMED else ""
     found = f"not as envs/{name}.txt pins them: {', '.join(wrong[:NAMED])}{rest}"
     command = f"make env{' ENV=gpu' if name == 'gpu' else ''}"
     # One whose packages were changed by hand keeps the name of its pins.
-    remedy = f"`{command}` builds it; if that finds nothing to do, first remove the folder that .venv links to."
+    remedy = (
+        f"`{command}` builds it; if that finds nothing to do, first remove the folder that .venv"
+        " links to."
+    )
     yield fail("packages", found, remedy)
 
 
 def pins(path: Path) -> list[Requirement]:
-    """The requirements of a file that hold for this machine, and those of the files it names with `-r`."""
+    """The requirements of a file that hold for this machine, and those of the files it names with
+    `-r`.
+    """
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.partition("#")[0].strip()
         if text.startswith("-r "):
             found += pins(path.parent / text.removeprefix("-r ").strip())
-        elif text and ((requirement := Requirement(text)).marker is None or requirement.marker.evaluate()):
+        elif text and (
+            (requirement := Requirement(text)).marker is None or requirement.marker.evaluate()
+        ):
             found.append(requirement)
     return found
 

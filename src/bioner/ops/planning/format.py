@@ -1,4 +1,6 @@
-"""A plan in words: a table of models and stages for the terminal, totals, and what is to be known of them."""
+"""A plan in words: a table of models and stages for the terminal, totals, and what is to be known
+of them.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,53 +11,78 @@ from bioner.ops.planning.plan import Plan, Range, jobs_by_rule
 from bioner.ops.planning.sizes import TOKENS, Size
 from bioner.settings.config import Tree
 
-STAGES = {"search": ("trial", "search", "use_winner"), "train": ("train",), "predict": ("predict",), "time": ("time",)}
+STAGES = {
+    "search": ("trial", "search", "use_winner"),
+    "train": ("train",),
+    "predict": ("predict",),
+    "time": ("time",),
+}
 OTHERS = "(no model)"
 
 
 def text_of(plan: Plan, cost: Mapping[str, object] | None = None) -> str:
-    """The whole plan for a terminal; `cost` has the prices of an hour, where they are configured."""
+    """The whole plan for a terminal; `cost` has the prices of an hour, where they are
+    configured.
+    """
     return "\n".join([as_markdown(by_model(plan.table)), "", *_totals(plan, cost or {})])
 
 
 def by_model(table: pl.DataFrame) -> pl.DataFrame:
-    """A row a model and a total: jobs, and hours by stage as expected; of GPUs, or of CPU jobs on the wall.
+    """A row a model and a total: jobs, and hours by stage as expected; of GPUs, or of CPU jobs on
+    the wall.
 
-    Hours that some of a stage's jobs do not state have `>` before them; those that none does are `not stated`.
+    Hours that some of a stage's jobs do not state have `>` before them; those that none does are
+    `not stated`.
     """
     named = table.with_columns(pl.col("model").fill_null(OTHERS))
-    rows = [_row(name, named.filter(model=name)) for name in named["model"].unique(maintain_order=True)]
+    rows = [
+        _row(name, named.filter(model=name)) for name in named["model"].unique(maintain_order=True)
+    ]
     rows.sort(key=lambda row: row["model"] == OTHERS)
     return pl.DataFrame([*rows, _row("total", named)])
 
 
-def notes(settings: Tree, sizes: Mapping[str, Size | None], plan: Plan, absent: Sequence[str]) -> Iterator[str]:
+def notes(
+    settings: Tree, sizes: Mapping[str, Size | None], plan: Plan, absent: Sequence[str]
+) -> Iterator[str]:
     """Plain sentences on what the numbers rest on, and what is not in them."""
     devices = f" of {' and '.join(plan.devices)}" if plan.devices else ""
     yield (
-        f"Hours are estimates, by the costs{devices} that the catalogue of models states; downloads and waiting add. "
-        "Expected: where training may stop early, it runs half of its epochs, or as many as it waits for and one."
+        f"Hours are estimates, by the costs{devices} that the catalogue of models states; downloads"
+        " and waiting add. Expected: where training may stop early, it runs half of its epochs, or"
+        " as many as it waits for and one."
     )
     if plan.not_stated:
         named = ", ".join(plan.not_stated)
-        yield f"No costs are stated for {named}, or for another device than their jobs take: totals say `at least`."
+        yield (
+            f"No costs are stated for {named}, or for another device than their jobs take: totals"
+            " say `at least`."
+        )
     if plan.space.unknown:
         yield f"No sizes are stated for {', '.join(plan.space.unknown)}: space says `at least`."
-    for source in dict.fromkeys(size.source for size in sizes.values() if size and size.source != "counted"):
+    for source in dict.fromkeys(
+        size.source for size in sizes.values() if size and size.source != "counted"
+    ):
         names = ", ".join(name for name, size in sizes.items() if size and size.source == source)
         yield f"Not normalized yet, sentences as {source}: {names}."
     if alike := [name for name, size in sizes.items() if size and size.tokens is None]:
         yield f"Of unknown length, taken for {TOKENS} tokens a sentence: {', '.join(alike)}."
     if unknown := [name for name, size in sizes.items() if size is None]:
         names = ", ".join(unknown)
-        yield f"Of unknown size until they are normalized (`snakemake data`), and in no hours: {names}."
+        yield (
+            "Of unknown size until they are normalized (`snakemake data`), and in no hours:"
+            f" {names}."
+        )
     if absent:
-        yield f"Planned, and left out by a run while their files are not at hand: {', '.join(absent)}."
+        yield (
+            "Planned, and left out by a run while their files are not at hand:"
+            f" {', '.join(absent)}."
+        )
     if plan.table["done"].sum():
         out = settings["out"]
         yield (
-            f"Done is what lies under {out}, whatever it was made with; `snakemake -n` tells what was made with other "
-            "settings and would be made again."
+            f"Done is what lies under {out}, whatever it was made with; `snakemake -n` tells what"
+            " was made with other settings and would be made again."
         )
 
 
@@ -63,14 +90,21 @@ def hours(found: Range, unit: str, lower: bool) -> str:
     """Hours expected and at most, as text; with `lower` more may come to it."""
     least = "at least " if lower else ""
     both = f"{_number(found.expected)} {unit} expected"
-    return f"{least}{both}" + (f", {_number(found.most)} at most" if found.most > found.expected else "")
+    return f"{least}{both}" + (
+        f", {_number(found.most)} at most" if found.most > found.expected else ""
+    )
 
 
 def _row(name: str, table: pl.DataFrame) -> dict[str, object]:
     gpus = table["gpus"].max()
     measure = "gpu_hours" if gpus else "hours"
-    cells = {stage: _cell(table.filter(pl.col("rule").is_in(rules)), measure) for stage, rules in STAGES.items()}
-    known = table.filter(pl.col("rule").is_in([rule for rules in STAGES.values() for rule in rules]))
+    cells = {
+        stage: _cell(table.filter(pl.col("rule").is_in(rules)), measure)
+        for stage, rules in STAGES.items()
+    }
+    known = table.filter(
+        pl.col("rule").is_in([rule for rules in STAGES.values() for rule in rules])
+    )
     return {
         "model": name,
         "jobs": f"{table['jobs'].sum():,}",
@@ -98,7 +132,8 @@ def _totals(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
         return
     done = plan.table["done"].sum()
     yield (
-        f"Jobs: {sum(rules.values()):,} to come ({', '.join(f'{count:,} {rule}' for rule, count in rules.items())})"
+        f"Jobs: {sum(rules.values()):,} to come"
+        f" ({', '.join(f'{count:,} {rule}' for rule, count in rules.items())})"
         + (f"; {done:,} done." if done else ".")
     )
     lower = bool(plan.not_stated)
@@ -112,9 +147,9 @@ def _totals(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
     space = plan.space
     least = "at least " * bool(space.unknown)
     yield (
-        f"Disk: {least}{_number(space.peak)} GB at the peak: {_number(space.downloads)} downloaded, "
-        f"{_number(space.models)} of trained models, {_number(space.running)} of trainings while they run, "
-        f"{_number(space.outputs)} of all else."
+        f"Disk: {least}{_number(space.peak)} GB at the peak: {_number(space.downloads)} downloaded,"
+        f" {_number(space.models)} of trained models, {_number(space.running)} of trainings while"
+        f" they run, {_number(space.outputs)} of all else."
     )
     files = ", ".join(f"{count:,} {kind}" for kind, count in plan.files.items())
     yield f"Files: about {sum(plan.files.values()):,} ({files})."
@@ -127,10 +162,14 @@ def _money(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
     priced = [(price, found) for price, found in prices if isinstance(price, int | float)]
     if priced:
         expected, most = (
-            sum(price * getattr(found, which) for price, found in priced) for which in ("expected", "most")
+            sum(price * getattr(found, which) for price, found in priced)
+            for which in ("expected", "most")
         )
         least = "at least " * bool(plan.not_stated)
-        yield f"Money: {least}{expected:,.0f} {cost.get('currency', 'USD')} expected, {most:,.0f} at most."
+        yield (
+            f"Money: {least}{expected:,.0f} {cost.get('currency', 'USD')} expected, {most:,.0f} at"
+            " most."
+        )
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,6 @@
-"""How long a job takes by the costs its model's entry states: at most, and as early stopping usually ends."""
+"""How long a job takes by the costs its model's entry states: at most, and as early stopping
+usually ends.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +13,17 @@ from bioner.settings.catalogue import trials_of
 from bioner.settings.config import Tree
 from bioner.settings.matrix import Matrix
 
-# Commands without a GPU: seconds to start Snakemake's shell and Python, and for 1,000 sentences (docs/performance.md).
+# Commands without a GPU: seconds to start Snakemake's shell and Python, and for 1,000 sentences
+# (docs/performance.md).
 START_SECONDS = 3.0
-CPU_SECONDS = {"normalize": 0.07, "predict": 0.03, "realign": 0.03, "ensemble": 0.03, "score": 0.3, "compare": 0.4}
+CPU_SECONDS = {
+    "normalize": 0.07,
+    "predict": 0.03,
+    "realign": 0.03,
+    "ensemble": 0.03,
+    "score": 0.3,
+    "compare": 0.4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,9 @@ def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) 
     if job.rule in ("trial", "train"):
         found = _trained(matrix, job, size)
     elif job.rule == "predict":
-        found = _twice(_decoding(entry, job.decoding, _sentences(job, size), size.length, start=True))
+        found = _twice(
+            _decoding(entry, job.decoding, _sentences(job, size), size.length, start=True)
+        )
     else:
         found = _twice(_timed(matrix, job, size))
     if found is None:
@@ -66,12 +78,17 @@ def gpus_of(matrix: Matrix, job: PlannedJob) -> int:
 
 
 def counts_for(entry: Tree, gpus: int) -> bool:
-    """Whether an entry's costs are those of a job with so many GPUs: a CPU's say nothing of GPUs, nor theirs of it."""
-    return entry["cost_estimates"] is not None and (entry["cost_estimates"]["device"] == "CPU") == (gpus == 0)
+    """Whether an entry's costs are those of a job with so many GPUs: a CPU's say nothing of GPUs,
+    nor theirs of it.
+    """
+    return entry["cost_estimates"] is not None and (entry["cost_estimates"]["device"] == "CPU") == (
+        gpus == 0
+    )
 
 
 def expected_epochs(train: Tree) -> float:
-    """Epochs where early stopping usually ends: half of the most, and no fewer than it waits for after the first.
+    """Epochs where early stopping usually ends: half of the most, and no fewer than it waits for
+    after the first.
 
     A rule of thumb; without patience all are run.
     """
@@ -80,14 +97,19 @@ def expected_epochs(train: Tree) -> float:
 
 
 def training_seconds(entry: Tree, size: Size) -> tuple[float, float] | None:
-    """Seconds of one training, expected and at most, summed over its GPUs; dev is scored after every epoch."""
+    """Seconds of one training, expected and at most, summed over its GPUs; dev is scored after
+    every epoch.
+    """
     costs, train = entry["cost_estimates"]["training"], entry["train"]
     decoding = "constrained" if entry["family"] == "llm" else "direct"
     dev = _decoding(entry, decoding, size.sentences["dev"], size.length)
     if costs["seconds"] is None or dev is None:
         return None
     count = min(train["sentences"] or size.sentences["train"], size.sentences["train"])
-    epoch = ceil(count / train["batch_size"]) * costs["step_seconds"] + count / 1000 * costs["seconds"] * size.length
+    epoch = (
+        ceil(count / train["batch_size"]) * costs["step_seconds"]
+        + count / 1000 * costs["seconds"] * size.length
+    )
     expected, most = (
         costs["start_seconds"] + epochs * epoch + ceil(epochs) * dev
         for epochs in (expected_epochs(train), train["epochs"])
@@ -96,7 +118,9 @@ def training_seconds(entry: Tree, size: Size) -> tuple[float, float] | None:
 
 
 def _trained(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float] | None:
-    """A trial, or a training; of a winner that is not known yet the mean trial, and at most the longest."""
+    """A trial, or a training; of a winner that is not known yet the mean trial, and at most the
+    longest.
+    """
     entry = matrix.models[job.model]
     trials = trials_of(entry)
     if job.rule == "trial":
@@ -107,8 +131,12 @@ def _trained(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float]
     return (mean(one for one, _ in found), max(most for _, most in found)) if found else None
 
 
-def _decoding(entry: Tree, decoding: str, count: int, length: float, start: bool = False) -> float | None:
-    """Seconds of decoding so many sentences, with what comes before the first where that is asked for."""
+def _decoding(
+    entry: Tree, decoding: str, count: int, length: float, start: bool = False
+) -> float | None:
+    """Seconds of decoding so many sentences, with what comes before the first where that is asked
+    for.
+    """
     costs = entry["cost_estimates"]["prediction"]
     if costs[decoding] is None:
         return None
@@ -118,12 +146,15 @@ def _decoding(entry: Tree, decoding: str, count: int, length: float, start: bool
 
 
 def _timed(matrix: Matrix, job: PlannedJob, size: Size) -> float | None:
-    """Seconds of timing: every decoding, at every batch size and as the paper did, so many passes over the sample.
+    """Seconds of timing: every decoding, at every batch size and as the paper did, so many passes
+    over the sample.
 
     All that once a timed seed.
     """
     timing, entry = matrix.settings["timing"], matrix.models[job.model]
-    ways = len(timing["batch_sizes"]) * ("fair" in timing["protocols"]) + ("paper" in timing["protocols"])
+    ways = len(timing["batch_sizes"]) * ("fair" in timing["protocols"]) + (
+        "paper" in timing["protocols"]
+    )
     count = min(timing["sentences"], size.sentences["test"]) * timing["repeats"] * ways
     found = [_decoding(entry, name, count, size.length) for name in matrix.decodings(job.model)]
     stated = [seconds for seconds in found if seconds is not None]

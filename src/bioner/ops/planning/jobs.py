@@ -11,14 +11,27 @@ from bioner.settings.catalogue import from_hub, trials_of
 from bioner.settings.matrix import Matrix
 
 RULES = (  # in the order of the stages
-    *("fetch", "normalize", "download_model", "trial", "search", "use_winner", "train", "predict", "time", "realign"),
+    *(
+        "fetch",
+        "normalize",
+        "download_model",
+        "trial",
+        "search",
+        "use_winner",
+        "train",
+        "predict",
+        "time",
+        "realign",
+    ),
     *("ensemble", "score", "merge_scores", "select_best", "compare", "report"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """A rule and its wildcards; `part` is `dev/` for predictions on dev, the seed -1 where there is none."""
+    """A rule and its wildcards; `part` is `dev/` for predictions on dev, the seed -1 where there is
+    none.
+    """
 
     rule: str
     dataset: str = ""
@@ -39,7 +52,9 @@ RUN_FILES: dict[str, tuple[str, ...]] = {
 
 
 def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> Graph:
-    """Every job behind the reports on these corpora, with the jobs each waits for; a job comes after those."""
+    """Every job behind the reports on these corpora, with the jobs each waits for; a job comes
+    after those.
+    """
     graph: dict[PlannedJob, list[PlannedJob]] = {}
     waiting = [PlannedJob("report")]
     while waiting:
@@ -54,10 +69,11 @@ def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> Graph:
 
 
 def to_come(graph: Graph, there: Callable[[str], bool]) -> set[PlannedJob]:
-    """The jobs that a run would still do: the report if it is missing, what that lacks, and all that is made of theirs.
+    """The jobs that a run would still do: the report if it is missing, what that lacks, and all
+    that is made of theirs.
 
-    `there` tells whether a path under the output folder exists. As Snakemake has it, a file may be gone if what was
-    made from it is there. Settings are not compared.
+    `there` tells whether a path under the output folder exists. As Snakemake has it, a file may be
+    gone if what was made from it is there. Settings are not compared.
     """
     lacking = {job for job in graph if not all(map(there, outputs_of(job)))}
     made_of: dict[PlannedJob, list[PlannedJob]] = {job: [] for job in graph}
@@ -82,13 +98,19 @@ def outputs_of(job: PlannedJob) -> list[str]:
         case "fetch":
             return [f"{data}/raw", f"{data}/raw.json"]
         case "normalize":
-            return [f"{data}/{name}" for name in ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")]
+            return [
+                f"{data}/{name}"
+                for name in ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")
+            ]
         case "download_model":
             return [f"models/{job.model}.json"]
         case "report":
             return ["reports/report.html"]
         case "trial":
-            paths = [layout.trial_path(name, *cell, job.trial) for name in (layout.HISTORY, layout.RECORD)]
+            paths = [
+                layout.trial_path(name, *cell, job.trial)
+                for name in (layout.HISTORY, layout.RECORD)
+            ]
         case "search":
             paths = [layout.cell_path(name, *cell) for name in (layout.WINNER, layout.SEARCH)]
         case "use_winner" | "train":
@@ -104,7 +126,9 @@ def outputs_of(job: PlannedJob) -> list[str]:
             paths = [layout.dataset_path(layout.COMPARISONS, job.dataset)]
         case _:
             names = RUN_FILES[job.rule]
-            paths = [layout.run_path(name, *cell, job.seed, job.decoding, job.part) for name in names]
+            paths = [
+                layout.run_path(name, *cell, job.seed, job.decoding, job.part) for name in names
+            ]
     return [f"results/{path}" for path in paths]
 
 
@@ -124,7 +148,10 @@ def _needs(matrix: Matrix, job: PlannedJob, datasets: Sequence[str]) -> Iterator
             if job.rule == "train" and matrix.is_searched(model):
                 yield PlannedJob("search", dataset, model)
         case "search":
-            yield from (PlannedJob("trial", dataset, model, trial=name) for name in trials_of(matrix.models[model]))
+            yield from (
+                PlannedJob("trial", dataset, model, trial=name)
+                for name in trials_of(matrix.models[model])
+            )
         case "use_winner":
             yield PlannedJob("search", dataset, model)
         case "predict" | "time":
@@ -146,7 +173,10 @@ def _needs(matrix: Matrix, job: PlannedJob, datasets: Sequence[str]) -> Iterator
             yield _predicted(matrix, dataset, model, job.seed, job.part, job.decoding)
         case "merge_scores":
             for seed in matrix.seeds(model):
-                yield from (PlannedJob("score", dataset, model, seed, decoding) for decoding in matrix.decodings(model))
+                yield from (
+                    PlannedJob("score", dataset, model, seed, decoding)
+                    for decoding in matrix.decodings(model)
+                )
         case "select_best":
             for name in matrix.candidates:
                 for seed in matrix.seeds(name):
@@ -173,7 +203,9 @@ def _reported(matrix: Matrix, dataset: str) -> Iterator[PlannedJob]:
 
 
 def _training(matrix: Matrix, dataset: str, model: str, seed: int) -> PlannedJob:
-    """The job a model's weights come from: under the first seed of a search they are the winner's."""
+    """The job a model's weights come from: under the first seed of a search they are the
+    winner's.
+    """
     adopted = matrix.is_searched(model) and seed == matrix.first_seed
     return PlannedJob("use_winner" if adopted else "train", dataset, model, seed)
 
@@ -193,7 +225,9 @@ def _draft(matrix: Matrix, dataset: str, model: str, seed: int, part: str) -> It
 
 
 def _members(matrix: Matrix, job: PlannedJob) -> Iterator[PlannedJob]:
-    """The predictions an ensemble is made of, and the choice on dev if it takes the best of a family."""
+    """The predictions an ensemble is made of, and the choice on dev if it takes the best of a
+    family.
+    """
     for name, _ in matrix.members(job.model):
         yield _predicted(matrix, job.dataset, name, matrix.seed_beside(name, job.seed), job.part)
     if matrix.chooses_members(job.model):

@@ -1,4 +1,6 @@
-"""The plan of a run: jobs, hours, space and files as a table and totals, of what is still to be done."""
+"""The plan of a run: jobs, hours, space and files as a table and totals, of what is still to be
+done.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,9 +47,10 @@ class Range:
 class Plan:
     """What a run takes. Hours, space and files are of the jobs to come.
 
-    `table` has a row a corpus, model and rule; `gpu_hours` are summed over GPUs, `cpu_hours` over the cores of jobs
-    without one, `machine_hours` over these jobs; `wall` is what no schedule on so many `gpus` and `at_once` jobs can
-    beat; `not_stated` names models whose hours are not in it, `devices` what the seconds behind the others are of.
+    `table` has a row a corpus, model and rule; `gpu_hours` are summed over GPUs, `cpu_hours` over
+    the cores of jobs without one, `machine_hours` over these jobs; `wall` is what no schedule on so
+    many `gpus` and `at_once` jobs can beat; `not_stated` names models whose hours are not in it,
+    `devices` what the seconds behind the others are of.
     """
 
     table: pl.DataFrame
@@ -70,10 +73,11 @@ def plan(
     gpus: int | None = None,
     at_once: int | None = None,
 ) -> Plan:
-    """What a run on the corpora of `sizes` takes; `there` tells which paths under the output folder exist.
+    """What a run on the corpora of `sizes` takes; `there` tells which paths under the output folder
+    exist.
 
-    Without numbers as many GPUs are busy at once as one job asks for, and as many jobs as GPUs, at least one.
-    InputError where a job asks for more GPUs than there are.
+    Without numbers as many GPUs are busy at once as one job asks for, and as many jobs as GPUs, at
+    least one. InputError where a job asks for more GPUs than there are.
     """
     graph = jobs_of(matrix, list(sizes))
     coming = to_come(graph, there)
@@ -81,7 +85,9 @@ def plan(
     most, model = max(((gpus_of(matrix, job), job.model) for job in coming), default=(0, ""))
     if gpus is not None and gpus < most:
         remedy = "Give more, or change its `resources`."
-        raise InputError("--gpus", str(gpus), f"at least {most}, which a job of {model} asks for", remedy)
+        raise InputError(
+            "--gpus", str(gpus), f"at least {most}, which a job of {model} asks for", remedy
+        )
     gpus = most if gpus is None else gpus
     at_once = max(gpus, 1) if at_once is None else at_once
     known = [found for job in coming if (found := hours[job])]
@@ -123,11 +129,16 @@ def jobs_by_rule(table: pl.DataFrame) -> dict[str, int]:
 
 
 def _table(
-    matrix: Matrix, graph: Graph, coming: Collection[PlannedJob], hours: Mapping[PlannedJob, Hours | None]
+    matrix: Matrix,
+    graph: Graph,
+    coming: Collection[PlannedJob],
+    hours: Mapping[PlannedJob, Hours | None],
 ) -> pl.DataFrame:
     """`plan.csv`: a row a corpus, model and rule; hours are empty where none of them is stated."""
     models, datasets = (["", *matrix.settings[key]] for key in ("models", "datasets"))
-    models += sorted({job.model for job in graph} - {*models})  # members and drafts that the run does not name
+    models += sorted(
+        {job.model for job in graph} - {*models}
+    )  # members and drafts that the run does not name
 
     def place(job: PlannedJob) -> tuple[int, int, int]:
         return models.index(job.model), datasets.index(job.dataset), RULES.index(job.rule)
@@ -163,17 +174,24 @@ def _table(
 
 
 def _summed(known: Collection[Hours], weight: Callable[[Hours], int]) -> Range:
-    return Range(sum(one.expected * weight(one) for one in known), sum(one.most * weight(one) for one in known))
+    return Range(
+        sum(one.expected * weight(one) for one in known),
+        sum(one.most * weight(one) for one in known),
+    )
 
 
-def _longest(graph: Graph, coming: Collection[PlannedJob], hours: Mapping[PlannedJob, Hours | None]) -> Range:
+def _longest(
+    graph: Graph, coming: Collection[PlannedJob], hours: Mapping[PlannedJob, Hours | None]
+) -> Range:
     """The longest chain of jobs that wait for each other."""
 
     def ends(which: Callable[[Hours], float]) -> Iterator[float]:
         end: dict[PlannedJob, float] = {}
         for job, needs in graph.items():
             found = hours[job] if job in coming else None
-            end[job] = max((end[other] for other in needs), default=0.0) + (which(found) if found else 0.0)
+            end[job] = max((end[other] for other in needs), default=0.0) + (
+                which(found) if found else 0.0
+            )
             yield end[job]
 
     return Range(max(ends(lambda one: one.expected)), max(ends(lambda one: one.most)))

@@ -1,4 +1,6 @@
-"""What a run leaves on the disk and how much at most lies there at once: GB (10^9 bytes), and files by kind."""
+"""What a run leaves on the disk and how much at most lies there at once: GB (10^9 bytes), and files
+by kind.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -12,9 +14,11 @@ from bioner.settings.matrix import Matrix
 CHECKPOINTS = 3  # two are kept, and the next is written before one of them goes
 WEIGHTS_FILES = 7  # weights, configuration, tokenizer and card of a trained model
 REPORT_FILES = 14
-HUB_FILES = 24  # of a model in the hub's cache: some eight files, each with its content and a link, and what it notes
-# kB for a sentence of 26 tokens, as the demo and JNLPBA have them: raw files and instances; raw outputs (gzipped);
-# predictions and alignment.
+# of a model in the hub's cache: some eight files, each with its content and a link, and what it
+# notes
+HUB_FILES = 24
+# kB for a sentence of 26 tokens, as the demo and JNLPBA have them: raw files and instances; raw
+# outputs (gzipped); predictions and alignment.
 KILOBYTES = {"fetch": 0.3, "normalize": 0.6, "predict": 0.1, "realign": 0.25, "ensemble": 0.2}
 SCORES_MB = 0.02  # a file of scores
 
@@ -78,7 +82,9 @@ def files_of(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[str, int]:
         kind, count = _files(matrix.datasets, job)
         files[kind] += count
         files["logs"] += 1
-        files["Snakemake's records"] += REPORT_FILES if job.rule == "report" else len(outputs_of(job))
+        files["Snakemake's records"] += (
+            REPORT_FILES if job.rule == "report" else len(outputs_of(job))
+        )
         if job.rule in ("train", "use_winner"):
             files["weights"] += WEIGHTS_FILES
         if job.rule == "download_model":
@@ -116,7 +122,9 @@ def _stated(matrix: Matrix, model: str, key: str, unknown: set[str]) -> float:
 
 
 def _busiest(running: Collection[tuple[float, int]], gpus: int, at_once: int) -> float:
-    """The most that trainings hold while they run, each given as GB and GPUs: the largest, as many as have room."""
+    """The most that trainings hold while they run, each given as GB and GPUs: the largest, as many
+    as have room.
+    """
     held = 0.0
     for size, asked in sorted(running, reverse=True):
         if at_once and asked <= gpus:

@@ -1,4 +1,6 @@
-"""Jobs that a Snakemake left in the queue when it was killed: they would write what its successor writes."""
+"""Jobs that a Snakemake left in the queue when it was killed: they would write what its successor
+writes.
+"""
 
 import logging
 import subprocess
@@ -21,7 +23,9 @@ FORMAT = "%i|%T|%j|%Z|%k"  # id, state, name, working directory, comment
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A job in the queue: its id, state (PENDING, RUNNING, …), and the comment that says what it makes."""
+    """A job in the queue: its id, state (PENDING, RUNNING, …), and the comment that says what it
+    makes.
+    """
 
     id: str
     state: str
@@ -29,7 +33,8 @@ class Leftover:
 
 
 def alone(folder: Path) -> FileLock:
-    """A lock that this process holds while it lives: of two Snakemakes in a folder each would end the other's jobs.
+    """A lock that this process holds while it lives: of two Snakemakes in a folder each would end
+    the other's jobs.
 
     Raises InputError where another one holds it.
     """
@@ -38,7 +43,9 @@ def alone(folder: Path) -> FileLock:
         lock.acquire(timeout=0)
     except Timeout:
         remedy = "Wait for it or end it; another run goes into another folder (--directory)."
-        raise InputError(folder, "another Snakemake that sends jobs to Slurm", "one a folder", remedy) from None
+        raise InputError(
+            folder, "another Snakemake that sends jobs to Slurm", "one a folder", remedy
+        ) from None
     return lock
 
 
@@ -53,8 +60,11 @@ def comment_of_group(group: str) -> str:
     return f"rule_{group}_"
 
 
-def leftovers(prefix: str, folder: Path, comments: Iterable[str], groups: Iterable[str] = ()) -> list[Leftover]:
-    """This user's jobs with that name prefix and working directory that make what `comments` stand for.
+def leftovers(
+    prefix: str, folder: Path, comments: Iterable[str], groups: Iterable[str] = ()
+) -> list[Leftover]:
+    """This user's jobs with that name prefix and working directory that make what `comments` stand
+    for.
 
     Of `groups` all jobs count, whatever they make: Slurm is not told.
     """
@@ -68,19 +78,30 @@ def leftovers(prefix: str, folder: Path, comments: Iterable[str], groups: Iterab
     return found
 
 
-def clear(prefix: str, folder: Path, comments: Iterable[str], groups: Iterable[str] = (), grace: float = GRACE) -> int:
-    """End the leftovers and wait until they are gone: trainings write a checkpoint first. Returns how many there were.
+def clear(
+    prefix: str,
+    folder: Path,
+    comments: Iterable[str],
+    groups: Iterable[str] = (),
+    grace: float = GRACE,
+) -> int:
+    """End the leftovers and wait until they are gone: trainings write a checkpoint first. Returns
+    how many there were.
 
     Raises InputError where one does not go.
     """
     comments, groups = set(comments), set(groups)
     first = left = leftovers(prefix, folder, comments, groups)
     for job in left:
-        log.warning("Slurm job %s (%s) is an earlier run's (%s): ending it", job.id, job.state, job.comment)
+        log.warning(
+            "Slurm job %s (%s) is an earlier run's (%s): ending it", job.id, job.state, job.comment
+        )
     if waiting := [job.id for job in left if job.state == "PENDING"]:
         _ask("scancel", *waiting)
     if running := [job.id for job in left if job.state != "PENDING"]:
-        _ask("scancel", "--signal=USR1", *running)  # what may be killed at once is: the rest leaves in good order
+        _ask(
+            "scancel", "--signal=USR1", *running
+        )  # what may be killed at once is: the rest leaves in good order
     end = time.monotonic() + grace
     while left and time.monotonic() < end:
         time.sleep(1)
@@ -92,20 +113,27 @@ def clear(prefix: str, folder: Path, comments: Iterable[str], groups: Iterable[s
             time.sleep(1)
     if left:
         found = f"{left[0].state}, though it was cancelled"
-        raise InputError(f"Slurm job {left[0].id}", found, "its end", "Wait for it, then start again.")
+        raise InputError(
+            f"Slurm job {left[0].id}", found, "its end", "Wait for it, then start again."
+        )
     return len(first)
 
 
 def _ask(*command: str) -> str:
-    """What a Slurm command prints; InputError where it fails: without an answer nobody knows what is running.
+    """What a Slurm command prints; InputError where it fails: without an answer nobody knows what
+    is running.
 
     A job that ends between question and order is no failure of scancel's.
     """
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(command[0], str(error), "an answer from Slurm", "Try again when `squeue` works.") from None
+        raise InputError(
+            command[0], str(error), "an answer from Slurm", "Try again when `squeue` works."
+        ) from None
     if done.returncode and command[0] != "scancel":
         found = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise InputError(command[0], found[0], "an answer from Slurm", "Try again when `squeue` works.")
+        raise InputError(
+            command[0], found[0], "an answer from Slurm", "Try again when `squeue` works."
+        )
     return done.stdout

@@ -19,10 +19,12 @@ REMEDY = "Correct it in the profile's config.yaml."
 
 
 def site_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What a profile's `default-resources` say, from their text: names, or Python literals as Snakemake reads them.
+    """What a profile's `default-resources` say, from their text: names, or Python literals as
+    Snakemake reads them.
 
-    Raises InputError for what would be taken for something else without a word: a key that is nearly one of a site's, a
-    name that Python evaluates, limits that are no whole numbers, GPUs that cannot be asked for.
+    Raises InputError for what would be taken for something else without a word: a key that is
+    nearly one of a site's, a name that Python evaluates, limits that are no whole numbers, GPUs
+    that cannot be asked for.
     """
     for key in defaults:
         if key not in KEYS and (near := difflib.get_close_matches(key, KEYS, n=1, cutoff=0.8)):
@@ -34,7 +36,9 @@ def site_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
     for name, unit in LIMITS.items():
         limit = site.get(name)
         if limit is not None and (type(limit) is not int or limit < 1):
-            raise InputError(f"default-resources: {name}", repr(limit), f"a whole number of {unit}", REMEDY)
+            raise InputError(
+                f"default-resources: {name}", repr(limit), f"a whole number of {unit}", REMEDY
+            )
     if (how := site.get("gpu_request", "gres")) not in ("gres", "gpus"):
         raise InputError("default-resources: gpu_request", repr(how), "gres or gpus", REMEDY)
     if not GPU_TYPE.fullmatch(kind := str(site.get("gpu_type", "any"))):
@@ -50,19 +54,27 @@ def require_partitions(site: Mapping[str, Any]) -> None:
     """InputError where a profile for Slurm names no partition for jobs with or without GPUs."""
     for key in PARTITIONS:
         if not site.get(key):
-            raise InputError("default-resources", f"no {key}", "the cluster's partition", f"Name it there. {REMEDY}")
+            raise InputError(
+                "default-resources",
+                f"no {key}",
+                "the cluster's partition",
+                f"Name it there. {REMEDY}",
+            )
 
 
 def request(site: Mapping[str, Any], gpus: int) -> Request:
-    """The executor plugin's resources for a job with so many GPUs, all on one node; empty outside Slurm.
+    """The executor plugin's resources for a job with so many GPUs, all on one node; empty outside
+    Slurm.
 
-    `gpu_request` chooses between --gres and --gpus, `gpu_type` which GPUs (`any`: whatever the partition has). Jobs
-    without GPUs ask for what `default-resources` hold.
+    `gpu_request` chooses between --gres and --gpus, `gpu_type` which GPUs (`any`: whatever the
+    partition has). Jobs without GPUs ask for what `default-resources` hold.
     """
     if "gpu_partition" not in site:
         return {}
     kind = "" if site.get("gpu_type", "any") == "any" else str(site["gpu_type"])
-    own: Request = {name: site[name] for name in ("slurm_partition", "qos", "constraint") if name in site}
+    own: Request = {
+        name: site[name] for name in ("slurm_partition", "qos", "constraint") if name in site
+    }
     if not gpus:
         return own
     own |= {name: site[f"gpu_{name}"] for name in ("qos", "constraint") if f"gpu_{name}" in site}
@@ -73,20 +85,28 @@ def request(site: Mapping[str, Any], gpus: int) -> Request:
 
 
 def grown(base: int, attempt: int, limit: int | None) -> int:
-    """What the n-th attempt of a job asks for: n times as much, as far as the site has or allows it."""
+    """What the n-th attempt of a job asks for: n times as much, as far as the site has or allows
+    it.
+    """
     return min(base * attempt, limit or base * attempt)
 
 
 def _check_name(key: str, text: Any) -> None:
-    """InputError where Snakemake, which evaluates what it is given, would make something else of a name."""
+    """InputError where Snakemake, which evaluates what it is given, would make something else of a
+    name.
+    """
     if text is None or str(text).strip() == "":
-        raise InputError(f"default-resources: {key}", "nothing", "a name", "Name it, or remove the key.")
+        raise InputError(
+            f"default-resources: {key}", "nothing", "a name", "Name it, or remove the key."
+        )
     try:
         ast.literal_eval(str(text))  # a name in quotes, or a number: Snakemake reads it as we do
     except (ValueError, SyntaxError):
         if hasattr(builtins, str(text)) or re.fullmatch(r"[\d\s()*/+-]+", str(text)):
             remedy = f"Write {key}: \"'{text}'\"; `bioner profile` does."
-            raise InputError(f"default-resources: {key}", f"{text}, which Python evaluates", "text", remedy) from None
+            raise InputError(
+                f"default-resources: {key}", f"{text}, which Python evaluates", "text", remedy
+            ) from None
 
 
 def _value(text: Any) -> Any:

@@ -1,4 +1,6 @@
-"""The matrix of a run: a cell for each corpus and model, in it a row for each seed, and how long it takes yet."""
+"""The matrix of a run: a cell for each corpus and model, in it a row for each seed, and how long it
+takes yet.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,17 +26,27 @@ def cells_of(run: RunContext) -> list[CellStatus]:
 
 
 def material(run: RunContext) -> list[StatusRow]:
-    """What cells wait for and is running or failed: corpora that are fetched and normalized, models from the hub."""
+    """What cells wait for and is running or failed: corpora that are fetched and normalized, models
+    from the hub.
+    """
     rows = []
     for dataset in run.matrix.settings["datasets"]:
         data = run.out / "data" / dataset
         for stage, output in (("fetch", data / "raw.json"), ("normalize", data / "train.jsonl")):
-            rows.append(StatusRow(dataset, "", None, stage, product(output, run.log(stage, dataset), run.moment)))
+            rows.append(
+                StatusRow(
+                    dataset, "", None, stage, product(output, run.log(stage, dataset), run.moment)
+                )
+            )
     for model in run.matrix.settings["models"]:
         snapshot = run.out / "models" / f"{model}.json"
         rows.append(
             StatusRow(
-                "", model, None, "download_model", product(snapshot, run.log("download_model", model), run.moment)
+                "",
+                model,
+                None,
+                "download_model",
+                product(snapshot, run.log("download_model", model), run.moment),
             )
         )
     return [row for row in rows if row.state in ("running", "failed")]
@@ -42,7 +54,9 @@ def material(run: RunContext) -> list[StatusRow]:
 
 def _cell(run: RunContext, dataset: str, model: str) -> CellStatus:
     if why := run.absent(dataset):
-        return CellStatus(dataset, model, (StatusRow(dataset, model, None, "", JobState("left out", note=why)),))
+        return CellStatus(
+            dataset, model, (StatusRow(dataset, model, None, "", JobState("left out", note=why)),)
+        )
     seeds = run.matrix.seeds(model)
     rows = [_row(run, dataset, model, seed, seed == seeds[0]) for seed in seeds]
     if all(row.state == "done" for row in rows):
@@ -53,11 +67,16 @@ def _cell(run: RunContext, dataset: str, model: str) -> CellStatus:
         )
         if gathered.state != "done":
             rows.append(StatusRow(dataset, model, None, "merge_scores", gathered))
-        elif run.matrix.is_trained(model) and not run.result(layout.cell_path(layout.TIMING, dataset, model)).is_file():
+        elif (
+            run.matrix.is_trained(model)
+            and not run.result(layout.cell_path(layout.TIMING, dataset, model)).is_file()
+        ):
             timed = without_output(run.log("time", dataset, model), run.moment)
             if timed.state != "waiting":  # a cell is done when it is scored
                 rows.append(StatusRow(dataset, model, None, "time", timed))
-    sentences = _sentences(run.out / "data" / dataset / "stats.csv", run.matrix.models[model]["train"]["sentences"])
+    sentences = _sentences(
+        run.out / "data" / dataset / "stats.csv", run.matrix.models[model]["train"]["sentences"]
+    )
     return CellStatus(dataset, model, tuple(rows), sentences)
 
 
@@ -70,22 +89,29 @@ def _row(run: RunContext, dataset: str, model: str, seed: int, first: bool) -> S
     if busy := [step for step in steps if step[1].state == "running"]:
         stage, job_state = busy[0]
     elif all(job_state.state == "done" for stage, job_state in steps if stage == "score"):
-        # What scores were made of may be gone: Snakemake makes it again only where something asks for it.
+        # What scores were made of may be gone: Snakemake makes it again only where something asks
+        # for it.
         (stage, job_state), trainings = steps[-1], 0
     else:
         stage, job_state = next(step for step in steps if step[1].state != "done")
-    whole = replace(job_state, dev_f1=trained.dev_f1, took=trained.took, sentences=trained.sentences)
+    whole = replace(
+        job_state, dev_f1=trained.dev_f1, took=trained.took, sentences=trained.sentences
+    )
     return StatusRow(dataset, model, seed, stage, whole, trainings, job_state.left)
 
 
-def _training_steps(run: RunContext, dataset: str, model: str, seed: int, first: bool) -> tuple[list[Step], int]:
+def _training_steps(
+    run: RunContext, dataset: str, model: str, seed: int, first: bool
+) -> tuple[list[Step], int]:
     """Training, or the search before it, as a step; and how many trainings have not begun."""
     if not run.matrix.is_trained(model):
         return [], 0
     record = run.result(layout.seed_path(layout.RECORD, dataset, model, seed))
     trials = trials_of(run.matrix.models[model]) if run.matrix.is_searched(model) and first else {}
     if not trials or record.is_file():
-        job_state = training(record.parent, run.log("train", dataset, model, f"seed{seed}"), run.moment)
+        job_state = training(
+            record.parent, run.log("train", dataset, model, f"seed{seed}"), run.moment
+        )
         return [("train", job_state)], int(job_state.state not in ("done", "running"))
     job_states = {
         name: training(
@@ -101,7 +127,9 @@ def _training_steps(run: RunContext, dataset: str, model: str, seed: int, first:
 
 
 def _search(trials: Mapping[str, JobState]) -> JobState:
-    """All trials of a search as one: the best F1 of any, the time of those that run, the mean of what they took."""
+    """All trials of a search as one: the best F1 of any, the time of those that run, the mean of
+    what they took.
+    """
     done = sum(job_state.state == "done" for job_state in trials.values())
     name, at = min(trials.items(), key=lambda item: STRENGTH.index(item[1].state))
     scores = [job_state.dev_f1 for job_state in trials.values() if job_state.dev_f1 is not None]
@@ -120,8 +148,12 @@ def _search(trials: Mapping[str, JobState]) -> JobState:
     )
 
 
-def _scoring_steps(run: RunContext, dataset: str, model: str, seed: int, decoding: str) -> Iterator[Step]:
-    """Prediction, realignment and scoring of one decoding; where there are scores only LLMs are looked at further."""
+def _scoring_steps(
+    run: RunContext, dataset: str, model: str, seed: int, decoding: str
+) -> Iterator[Step]:
+    """Prediction, realignment and scoring of one decoding; where there are scores only LLMs are
+    looked at further.
+    """
     family, names = run.matrix.models[model]["family"], (dataset, model, f"seed{seed}")
 
     def result(name: str, part: str = "") -> Path:
@@ -135,14 +167,19 @@ def _scoring_steps(run: RunContext, dataset: str, model: str, seed: int, decodin
         for part in ("dev/", ""):
             output, log = result(layout.RAW, part), run.log("predict", *names, f"{part}{decoding}")
             job_state = prediction(output, log, run.moment)
-            if not part or job_state.state in ("running", "failed"):  # not every model predicts on dev
+            if not part or job_state.state in (
+                "running",
+                "failed",
+            ):  # not every model predicts on dev
                 yield f"predict {part.strip('/')}".strip(), job_state
         yield "realign", product(predictions, run.log("realign", *names, decoding), run.moment)
     yield "score", scored
 
 
 def _sentences(statistics: Path, most: int | None) -> int | None:
-    """Sentences of a training set, of which a model may take a sample; None before it is normalized."""
+    """Sentences of a training set, of which a model may take a sample; None before it is
+    normalized.
+    """
     try:
         text = statistics.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -154,12 +191,15 @@ def _sentences(statistics: Path, most: int | None) -> int | None:
 def _expected(cells: Sequence[CellStatus]) -> list[CellStatus]:
     """The cells with the time that trainings take which have not begun.
 
-    It is what the same model took a sentence in others, or is about to take; without any, it stays unknown.
+    It is what the same model took a sentence in others, or is about to take; without any, it stays
+    unknown.
     """
     paces: dict[str, list[float]] = {}
     for cell in cells:
         for row in cell.rows:
-            if row.job_state.took is not None and (size := row.job_state.sentences or cell.sentences):
+            if row.job_state.took is not None and (
+                size := row.job_state.sentences or cell.sentences
+            ):
                 paces.setdefault(cell.model, []).append(row.job_state.took / size)
     expected = []
     for cell in cells:
@@ -167,7 +207,10 @@ def _expected(cells: Sequence[CellStatus]) -> list[CellStatus]:
         if pace and cell.sentences:
             each = sum(pace) / len(pace) * cell.sentences
             rows = tuple(
-                replace(row, left=(row.left or 0.0) + row.trainings * each) if row.trainings else row for row in rows
+                replace(row, left=(row.left or 0.0) + row.trainings * each)
+                if row.trainings
+                else row
+                for row in rows
             )
         expected.append(replace(cell, rows=rows))
     return expected

@@ -1,4 +1,6 @@
-"""What one job left on the disk: whether it is done, running, failed or waiting, and how far it is."""
+"""What one job left on the disk: whether it is done, running, failed or waiting, and how far it
+is.
+"""
 
 import json
 import re
@@ -20,7 +22,9 @@ GOES_ON = "the same command goes on from there."
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """What a job left: its state, how far it is, its best dev F1 in percent, seconds left, who works on it, remarks."""
+    """What a job left: its state, how far it is, its best dev F1 in percent, seconds left, who
+    works on it, remarks.
+    """
 
     state: State
     progress: str = ""
@@ -34,7 +38,9 @@ class JobState:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When job_states are looked at, and since when a Snakemake works here (None where none does); since the epoch."""
+    """When job_states are looked at, and since when a Snakemake works here (None where none does);
+    since the epoch.
+    """
 
     now: float = field(default_factory=time.time)
     snakemake_since: float | None = None
@@ -53,9 +59,13 @@ def training(folder: Path, log: Path, moment: Moment) -> JobState:
     if job_state.state == "running" or heartbeat is None:
         return job_state
     goes_on = _any_checkpoint(folder)
-    note = f"cut short at epoch {_epoch(heartbeat)}, " + ("goes on" if goes_on else "begins again: no checkpoint yet")
+    note = f"cut short at epoch {_epoch(heartbeat)}, " + (
+        "goes on" if goes_on else "begins again: no checkpoint yet"
+    )
     note = f"{job_state.note}; {note}" if job_state.note else note
-    return JobState(job_state.state, _epochs(heartbeat), heartbeat.number("dev_strict_f1"), note=note)
+    return JobState(
+        job_state.state, _epochs(heartbeat), heartbeat.number("dev_strict_f1"), note=note
+    )
 
 
 def prediction(raw: Path, log: Path, moment: Moment) -> JobState:
@@ -67,12 +77,21 @@ def prediction(raw: Path, log: Path, moment: Moment) -> JobState:
     if raw.is_file() and not lock.exists():
         return JobState("done")
     heartbeat = _newest_heartbeat(place)
-    done, all_ = (0, 0) if heartbeat is None else (_count(heartbeat, "done"), _count(heartbeat, "shards"))
+    done, all_ = (
+        (0, 0) if heartbeat is None else (_count(heartbeat, "done"), _count(heartbeat, "shards"))
+    )
     if lock_is_held(lock, heartbeat, moment.now):
         if heartbeat is None:
             return JobState("running", note="before its first shard")
         left = _left(heartbeat, moment)
-        return JobState("running", f"{done}/{all_} shards", None, left, _where(heartbeat), _silence(heartbeat, moment))
+        return JobState(
+            "running",
+            f"{done}/{all_} shards",
+            None,
+            left,
+            _where(heartbeat),
+            _silence(heartbeat, moment),
+        )
     if raw.is_file():
         return JobState("done")
     job_state = without_output(log, moment)
@@ -80,7 +99,9 @@ def prediction(raw: Path, log: Path, moment: Moment) -> JobState:
         return job_state
     note = f"cut short after {done} of {all_} shards, goes on"
     return JobState(
-        job_state.state, f"{done}/{all_} shards", note=f"{job_state.note}; {note}" if job_state.note else note
+        job_state.state,
+        f"{done}/{all_} shards",
+        note=f"{job_state.note}; {note}" if job_state.note else note,
     )
 
 
@@ -90,7 +111,9 @@ def product(output: Path, log: Path, moment: Moment) -> JobState:
 
 
 def without_output(log: Path, moment: Moment) -> JobState:
-    """What the log of a job tells that has no output: that it failed, that it has just been at work, or nothing."""
+    """What the log of a job tells that has no output: that it failed, that it has just been at
+    work, or nothing.
+    """
     try:
         written = log.stat().st_mtime
         with log.open("rb") as stream:
@@ -108,7 +131,9 @@ def without_output(log: Path, moment: Moment) -> JobState:
 
 
 def _fault(text: str) -> str | None:
-    """The error that a log ends with; one of Python's by its name alone, since it may quote what is not to be shown."""
+    """The error that a log ends with; one of Python's by its name alone, since it may quote what is
+    not to be shown.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # Launchers of several processes have more to say behind it.
     if told := [line for line in lines if line.startswith("bioner: ")]:
@@ -125,7 +150,11 @@ def _in_training(heartbeat: Heartbeat | None, moment: Moment) -> JobState:
     left, seconds = heartbeat.number("seconds_left"), heartbeat.number("seconds")
     took = None if left is None or seconds is None else seconds + left
     job_state = JobState(
-        "running", _epochs(heartbeat), heartbeat.number("dev_strict_f1"), _left(heartbeat, moment), _where(heartbeat)
+        "running",
+        _epochs(heartbeat),
+        heartbeat.number("dev_strict_f1"),
+        _left(heartbeat, moment),
+        _where(heartbeat),
     )
     return replace(job_state, note=_silence(heartbeat, moment), took=took)
 
@@ -133,10 +162,21 @@ def _in_training(heartbeat: Heartbeat | None, moment: Moment) -> JobState:
 def _trained(path: Path) -> JobState:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        f1, took, sentences = record["kept"]["dev_strict_f1"], record["wall_seconds"], record["train_instances"]
-        return JobState("done", dev_f1=None if f1 is None else float(f1), took=float(took), sentences=int(sentences))
+        f1, took, sentences = (
+            record["kept"]["dev_strict_f1"],
+            record["wall_seconds"],
+            record["train_instances"],
+        )
+        return JobState(
+            "done",
+            dev_f1=None if f1 is None else float(f1),
+            took=float(took),
+            sentences=int(sentences),
+        )
     except (OSError, ValueError, TypeError, KeyError):
-        return JobState("done")  # by another hand, or just being replaced: that it is there is all that is asked
+        return JobState(
+            "done"
+        )  # by another hand, or just being replaced: that it is there is all that is asked
 
 
 def _any_checkpoint(folder: Path) -> bool:
@@ -145,7 +185,9 @@ def _any_checkpoint(folder: Path) -> bool:
 
 def _newest_heartbeat(place: Path) -> Heartbeat | None:
     heartbeats = [
-        heartbeat for path in place.glob(f"*/{HEARTBEAT_FILE}") if (heartbeat := read_heartbeat(path)) is not None
+        heartbeat
+        for path in place.glob(f"*/{HEARTBEAT_FILE}")
+        if (heartbeat := read_heartbeat(path)) is not None
     ]
     return max(heartbeats, key=lambda heartbeat: heartbeat.at, default=None)
 
@@ -171,7 +213,11 @@ def _left(heartbeat: Heartbeat, moment: Moment) -> float | None:
 
 
 def _where(heartbeat: Heartbeat) -> str:
-    return f"{heartbeat.host}, Slurm job {heartbeat.slurm_job}" if heartbeat.slurm_job else heartbeat.host
+    return (
+        f"{heartbeat.host}, Slurm job {heartbeat.slurm_job}"
+        if heartbeat.slurm_job
+        else heartbeat.host
+    )
 
 
 def _silence(heartbeat: Heartbeat, moment: Moment) -> str:

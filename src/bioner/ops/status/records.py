@@ -8,7 +8,13 @@ from bioner.corpora.fetching.sources import why_absent
 from bioner.ops.status.job_state import JobState, Moment, State
 from bioner.settings.matrix import Matrix
 
-STRENGTH: tuple[State, ...] = ("running", "failed", "waiting", "left out", "done")  # of several states the first counts
+STRENGTH: tuple[State, ...] = (
+    "running",
+    "failed",
+    "waiting",
+    "left out",
+    "done",
+)  # of several states the first counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,9 @@ class StatusRow:
 
 @dataclass(frozen=True, slots=True)
 class CellStatus:
-    """A corpus and a model with their rows, and how many sentences the model is trained on, where that is known."""
+    """A corpus and a model with their rows, and how many sentences the model is trained on, where
+    that is known.
+    """
 
     dataset: str
     model: str
@@ -87,7 +95,9 @@ def strongest(states: Sequence[State]) -> State:
 
 
 def snakemake_since(out: Path) -> float | None:
-    """When the Snakemake began that works in this folder or one above it, by its locks; None where none does."""
+    """When the Snakemake began that works in this folder or one above it, by its locks; None where
+    none does.
+    """
     for folder in (out.resolve(), *out.resolve().parents):
         try:
             return max(path.stat().st_mtime for path in (folder / ".snakemake" / "locks").iterdir())

@@ -1,4 +1,6 @@
-"""The state of a run as text: the matrix, what is running or failed in detail, and how much is left."""
+"""The state of a run as text: the matrix, what is running or failed in detail, and how much is
+left.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,7 +23,18 @@ STATUS: Schema = {
     "where": pl.String,
     "note": pl.String,
 }
-DETAILS = ("dataset", "model", "seed", "stage", "state", "progress", "dev F1", "time left", "where", "remarks")
+DETAILS = (
+    "dataset",
+    "model",
+    "seed",
+    "stage",
+    "state",
+    "progress",
+    "dev F1",
+    "time left",
+    "where",
+    "remarks",
+)
 
 
 def shown(cells: Sequence[CellStatus], material: Sequence[StatusRow]) -> str:
@@ -29,9 +42,13 @@ def shown(cells: Sequence[CellStatus], material: Sequence[StatusRow]) -> str:
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     models = list(dict.fromkeys(cell.model for cell in cells))
     by_name = {(cell.dataset, cell.model): cell for cell in cells}
-    matrix = [[model, *(in_short(by_name[dataset, model]) for dataset in datasets)] for model in models]
+    matrix = [
+        [model, *(in_short(by_name[dataset, model]) for dataset in datasets)] for model in models
+    ]
     parts = [markdown(["model", *datasets], matrix)]
-    rows = [row for row in (*material, *(row for cell in cells for row in cell.rows)) if _tells(row)]
+    rows = [
+        row for row in (*material, *(row for cell in cells for row in cell.rows)) if _tells(row)
+    ]
     rows.sort(key=lambda row: STRENGTH.index(row.state))
     if rows:
         parts.append(markdown(DETAILS, [_detail(row) for row in rows]))
@@ -39,14 +56,18 @@ def shown(cells: Sequence[CellStatus], material: Sequence[StatusRow]) -> str:
 
 
 def in_short(cell: CellStatus) -> str:
-    """A cell in a few words: `running 3/20 84.2 ~40 min, 1 of 3 seeds`; stages but training by their names."""
+    """A cell in a few words: `running 3/20 84.2 ~40 min, 1 of 3 seeds`; stages but training by
+    their names.
+    """
     at = min(cell.rows, key=lambda row: STRENGTH.index(row.state))
     words: list[str] = [cell.state]
     if cell.state not in ("done", "left out"):
         named = at.stage if cell.state in ("running", "failed") and at.stage != "train" else ""
         words += [named, at.job_state.progress]
     words.append("" if cell.dev_f1 is None else f"{cell.dev_f1:.1f}")
-    words.append("" if cell.left is None or cell.state in ("done", "left out") else f"~{duration(cell.left)}")
+    words.append(
+        "" if cell.left is None or cell.state in ("done", "left out") else f"~{duration(cell.left)}"
+    )
     seeds = [row.state for row in cell.rows if row.seed is not None]
     done = seeds.count("done")
     several = f", {done} of {len(seeds)} seeds" if 0 < done < len(seeds) else ""
@@ -64,9 +85,14 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     table = [[_plain(value) for value in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
-        "| " + " | ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)) + " |" for row in table
+        "| "
+        + " | ".join(value.ljust(width) for value, width in zip(row, widths, strict=True))
+        + " |"
+        for row in table
     ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+    return "\n".join(
+        [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+    )
 
 
 def _plain(text: str) -> str:
@@ -74,13 +100,22 @@ def _plain(text: str) -> str:
 
 
 def _tells(row: StatusRow) -> bool:
-    return row.state in ("running", "failed") or (row.state == "waiting" and bool(row.job_state.note))
+    return row.state in ("running", "failed") or (
+        row.state == "waiting" and bool(row.job_state.note)
+    )
 
 
 def _detail(row: StatusRow) -> list[str]:
     job_state = row.job_state
     return [
-        *(row.dataset, row.model, "" if row.seed is None else str(row.seed), row.stage, row.state, job_state.progress),
+        *(
+            row.dataset,
+            row.model,
+            "" if row.seed is None else str(row.seed),
+            row.stage,
+            row.state,
+            job_state.progress,
+        ),
         "" if job_state.dev_f1 is None else f"{job_state.dev_f1:.2f}",
         "" if row.left is None else f"~{duration(row.left)}",
         *(job_state.where, job_state.note),
@@ -107,11 +142,19 @@ def _sums(cells: Sequence[CellStatus]) -> Iterator[str]:
     counts = {state: sum(cell.state == state for cell in cells) for state in STRENGTH}
     others = [f"{counts[state]} {state}" for state in STRENGTH if state != "done" and counts[state]]
     yield ", ".join([f"{counts['done']} of {len(cells)} cells done", *others]) + "."
-    why = {cell.dataset: row.job_state.note for cell in cells for row in cell.rows if row.state == "left out"}
+    why = {
+        cell.dataset: row.job_state.note
+        for cell in cells
+        for row in cell.rows
+        if row.state == "left out"
+    }
     yield from (f"{_plain(dataset)} is left out: {_plain(note)}" for dataset, note in why.items())
     open_cells = [cell for cell in cells if cell.state not in ("done", "left out")]
     known = [cell.left for cell in open_cells if cell.left is not None]
     if known:
         of = f"{len(known)} of {len(open_cells)} cells that are not done"
         longest = f"the longest {duration(max(known))}; less where one stops early"
-        yield f"Time left, as far as known: {duration(sum(known))} one after the other, for {of}, {longest}."
+        yield (
+            f"Time left, as far as known: {duration(sum(known))} one after the other, for {of},"
+            f" {longest}."
+        )

@@ -27,8 +27,8 @@ def figures(
 ) -> list[Figure]:
     """All figures there is something to show in; a model looks the same in each.
 
-    `histories` and `bins` are described at `learning_curves` and `reliability`; `families` are the catalogue's, by
-    model; of models that it lacks the family is guessed.
+    `histories` and `bins` are described at `learning_curves` and `reliability`; `families` are the
+    catalogue's, by model; of models that it lacks the family is guessed.
     """
     known = families_of(strict, relaxed, time, significance, histories, bins)
     styles = assign_styles({model: families.get(model, family) for model, family in known.items()})

@@ -1,4 +1,6 @@
-"""A canvas to draw on, measured in units from its upper left corner: panels, texts, marks, a key."""
+"""A canvas to draw on, measured in units from its upper left corner: panels, texts, marks, a
+key.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +14,8 @@ from matplotlib.transforms import Affine2D, Transform
 from bioner.reporting.figures.styles import STROKES, SeriesStyle, grouped
 from bioner.reporting.figures.svg import INK, MARK, printable
 
-# A unit is a pixel of a phone 400 wide, so that text needs no magnifying there; large screens enlarge the canvas.
+# A unit is a pixel of a phone 400 wide, so that text needs no magnifying there; large screens
+# enlarge the canvas.
 WIDTH = 400.0
 TEXT = 11.0
 LEFT, RIGHT = 52.0, 8.0
@@ -22,15 +25,21 @@ AXIS = 34.0  # below a panel: numbers and what they are
 
 
 class Canvas:
-    """A canvas of a height; everything is placed by its distance from the left and the upper edge."""
+    """A canvas of a height; everything is placed by its distance from the left and the upper
+    edge.
+    """
 
     def __init__(self, height: float) -> None:
         self.height = height
         # 72 points of an inch are as many units of the SVG.
         self.drawing = Drawing(figsize=(WIDTH / 72, height / 72))
-        self._units: Transform = Affine2D().scale(1 / WIDTH, -1 / height).translate(0, 1) + self.drawing.transFigure
+        self._units: Transform = (
+            Affine2D().scale(1 / WIDTH, -1 / height).translate(0, 1) + self.drawing.transFigure
+        )
 
-    def panel(self, top: float, height: float, left: float = LEFT, width: float = WIDTH - LEFT - RIGHT) -> Axes:
+    def panel(
+        self, top: float, height: float, left: float = LEFT, width: float = WIDTH - LEFT - RIGHT
+    ) -> Axes:
         """Axes with light grid lines and an axis line below and on the left."""
         bottom = self.height - top - height
         place = (left / WIDTH, bottom / self.height, width / WIDTH, height / self.height)
@@ -42,17 +51,37 @@ class Canvas:
         axes.set_axisbelow(True)
         return axes
 
-    def text(self, x: float, y: float, text: str, *, bold: bool = False, right: bool = False, most: float = 0) -> None:
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        bold: bool = False,
+        right: bool = False,
+        most: float = 0,
+    ) -> None:
         """A line of text on a base line; not wider than `most` where that is given."""
         shown = fitting(text, most, bold) if most else printable(text)
         weight, side = "bold" if bold else "normal", "right" if right else "left"
-        self.drawing.text(x, y, shown, transform=self._units, size=TEXT, weight=weight, ha=side, va="baseline")
+        self.drawing.text(
+            x, y, shown, transform=self._units, size=TEXT, weight=weight, ha=side, va="baseline"
+        )
 
-    def mark(self, x: float, y: float, style: SeriesStyle, length: float = 0.0, *, hollow: bool = False) -> None:
+    def mark(
+        self, x: float, y: float, style: SeriesStyle, length: float = 0.0, *, hollow: bool = False
+    ) -> None:
         """A system's marker, on a piece of its line where that has a length."""
         if length:
             ends = [x - length / 2, x + length / 2]
-            line = Line2D(ends, [y, y], color=style.colour, linestyle=style.line, linewidth=1.4, transform=self._units)
+            line = Line2D(
+                ends,
+                [y, y],
+                color=style.colour,
+                linestyle=style.line,
+                linewidth=1.4,
+                transform=self._units,
+            )
             self.drawing.add_artist(line)
         symbol = Line2D(
             [x],
@@ -95,7 +124,15 @@ def points(
 ) -> None:
     """Markers of a system, joined by its line where that has a width."""
     if line:
-        axes.plot(xs, ys, color=style.colour, linestyle=style.line, linewidth=line, alpha=0.7, gid=f"{MARK}line")
+        axes.plot(
+            xs,
+            ys,
+            color=style.colour,
+            linestyle=style.line,
+            linewidth=line,
+            alpha=0.7,
+            gid=f"{MARK}line",
+        )
     axes.plot(
         xs,
         ys,
@@ -110,7 +147,15 @@ def points(
     )
 
 
-def whisker(axes: Axes, at: float, low: float | None, high: float | None, colour: str, *, across: bool = False) -> None:
+def whisker(
+    axes: Axes,
+    at: float,
+    low: float | None,
+    high: float | None,
+    colour: str,
+    *,
+    across: bool = False,
+) -> None:
     """An interval, upright or `across`; nothing where an end is unknown."""
     if low is None or high is None:
         return
@@ -119,7 +164,9 @@ def whisker(axes: Axes, at: float, low: float | None, high: float | None, colour
 
 
 def panel_title(axes: Axes, text: str, note: str = "") -> None:
-    """What the panel is of, above its left end, and what there is to say of it, above its right end."""
+    """What the panel is of, above its left end, and what there is to say of it, above its right
+    end.
+    """
     width = axes.get_position().width * WIDTH
     title = fitting(text, width / 2 if note else width, bold=True)
     axes.set_title(title, loc="left", size=TEXT, weight="bold", pad=6)
@@ -161,7 +208,11 @@ def fitting(text: str, most: float, bold: bool = False) -> str:
     low, high = 0, len(text) - 1  # characters that are kept
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if width_of(_shortened(text, middle), bold) <= most else (low, middle - 1)
+        low, high = (
+            (middle, high)
+            if width_of(_shortened(text, middle), bold) <= most
+            else (low, middle - 1)
+        )
     return _shortened(text, low)
 
 
@@ -179,7 +230,9 @@ def distinct(names: Sequence[str], most: float) -> dict[str, str]:
 
 def _size(style: SeriesStyle, size: float) -> float:
     """Shapes of one size do not look so."""
-    return size * {"*": 1.4, "^": 1.1, "v": 1.1, "D": 0.9, "1": 1.4, "2": 1.4}.get(style.marker, 1.0)
+    return size * {"*": 1.4, "^": 1.1, "v": 1.1, "D": 0.9, "1": 1.4, "2": 1.4}.get(
+        style.marker, 1.0
+    )
 
 
 def _inside(style: SeriesStyle, hollow: bool) -> str:

@@ -29,14 +29,20 @@ Section = tuple[str, pl.DataFrame]
 def differences(significance: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
     """Differences LLM minus encoder with 95 % intervals, a row each (significance.csv).
 
-    All of the primary family and of the length claim; of the exploratory comparisons those of LLMs in their headline
-    decoding with encoders by strict F1 overall, as many as can be read: the first of every dataset, whatever they say.
+    All of the primary family and of the length claim; of the exploratory comparisons those of LLMs
+    in their headline decoding with encoders by strict F1 overall, as many as can be read: the first
+    of every dataset, whatever they say.
     """
     frame = cleaned(significance, TEXTS, NUMBERS, ["family", "dataset", "difference"])
     claims = [
         (f"{title}: {_measured(measure, stratum)}", rows)
-        for family, title in (("primary", "Best LLM against best encoder"), ("length claim", "Length claim"))
-        for (measure, stratum), rows in frame.filter(family=family).group_by("measure", "stratum", maintain_order=True)
+        for family, title in (
+            ("primary", "Best LLM against best encoder"),
+            ("length claim", "Length claim"),
+        )
+        for (measure, stratum), rows in frame.filter(family=family).group_by(
+            "measure", "stratum", maintain_order=True
+        )
     ]
     explored = _explored(frame, styles)
     few = _first_of_each(explored)
@@ -45,20 +51,27 @@ def differences(significance: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -
     if not sections:
         return None
     caption = (
-        "LLM minus encoder in points of strict F1 or recall with 95 % intervals; right of 0 the LLM is higher. "
-        "Filled: higher or lower once p-values are adjusted (Holm, within the family); hollow: not shown; cross: no "
-        "verdict (too few entities). LLMs decode as they are compared: constrained where they were run with it. "
+        "LLM minus encoder in points of strict F1 or recall with 95 % intervals; right of 0 the LLM"
+        " is higher. Filled: higher or lower once p-values are adjusted (Holm, within the family);"
+        " hollow: not shown; cross: no verdict (too few entities). LLMs decode as they are"
+        " compared: constrained where they were run with it. "
     )
     others = len(frame.filter(family="exploratory")) - len(few)
     if len(few):
         caption += (
-            f"Of {len(explored)} exploratory comparisons of an LLM with an encoder overall, {len(few)} are here. "
+            f"Of {len(explored)} exploratory comparisons of an LLM with an encoder overall,"
+            f" {len(few)} are here. "
         )
     if others:
-        caption += f"Another {counted(others, 'exploratory comparison')} of any kind: in significance.csv alone."
+        caption += (
+            f"Another {counted(others, 'exploratory comparison')} of any kind: in significance.csv"
+            " alone."
+        )
     with settings():
         drawing = _draw(sections).drawing
-        return finished(drawing, "differences", "Differences with intervals", caption.strip(), _alt(sections))
+        return finished(
+            drawing, "differences", "Differences with intervals", caption.strip(), _alt(sections)
+        )
 
 
 def _explored(frame: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> pl.DataFrame:
@@ -86,11 +99,17 @@ def _explored(frame: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> pl.Data
 
 
 def _first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
-    """As many rows as can be read, as even as can be over the datasets; a choice that does not look at results."""
+    """As many rows as can be read, as even as can be over the datasets; a choice that does not look
+    at results.
+    """
     order = {name: number for number, name in enumerate(names_in(rows, "dataset"))}
     place = pl.int_range(pl.len()).over("dataset")
     dataset = pl.col("dataset").replace_strict(order, default=0, return_dtype=pl.Int64)
-    return rows.sort(place, dataset, maintain_order=True).head(READABLE).sort(dataset, maintain_order=True)
+    return (
+        rows.sort(place, dataset, maintain_order=True)
+        .head(READABLE)
+        .sort(dataset, maintain_order=True)
+    )
 
 
 def _draw(sections: Sequence[Section]) -> Canvas:
@@ -112,7 +131,9 @@ def _draw(sections: Sequence[Section]) -> Canvas:
             style = VERDICTS.get(row["verdict"], NO_VERDICT)
             whisker(axes, y + 21, row["ci_low"], row["ci_high"], style.colour, across=True)
             points(axes, [row["difference"]], [y + 21], style, hollow=row["verdict"] == "not shown")
-            axes.plot([0, 0], [y + 16, y + 26], color=INK, linewidth=1.0, alpha=0.7, gid=f"{MARK}zero")
+            axes.plot(
+                [0, 0], [y + 16, y + 26], color=INK, linewidth=1.0, alpha=0.7, gid=f"{MARK}zero"
+            )
             y += ROW
     low, high = axes.get_xlim()
     axes.set_xlim(low, high)
@@ -143,7 +164,11 @@ def _named(row: Mapping[str, str | None], plain: Collection[str | None] = ()) ->
     sides = []
     for side in ("", "baseline_"):
         model, decoding = row[f"{side}model"], row[f"{side}decoding"]
-        sides.append(f"{model}" if model in plain or decoding in (None, "direct") else f"{model} ({decoding})")
+        sides.append(
+            f"{model}"
+            if model in plain or decoding in (None, "direct")
+            else f"{model} ({decoding})"
+        )
     return f"{row['dataset']}: {' − '.join(sides)}"
 
 

@@ -1,4 +1,6 @@
-"""F1 by entity length: does a system's lead grow with the length of entities, as the paper claims?"""
+"""F1 by entity length: does a system's lead grow with the length of entities, as the paper
+claims?
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,7 +22,14 @@ from bioner.reporting.figures.canvas import (
     whisker,
     width_of,
 )
-from bioner.reporting.figures.plot_data import cleaned, counted, headlines, names_in, of_controls, without_trivial
+from bioner.reporting.figures.plot_data import (
+    cleaned,
+    counted,
+    headlines,
+    names_in,
+    of_controls,
+    without_trivial,
+)
 from bioner.reporting.figures.styles import SeriesStyle
 from bioner.reporting.figures.svg import Figure, finished, settings
 
@@ -30,12 +39,19 @@ REACH = 0.25  # of the scale that the others take, beyond it: so far controls ma
 
 
 def by_length(strict: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
-    """Strict F1 of every model in every length bucket with its interval (Table III), a panel a dataset.
+    """Strict F1 of every model in every length bucket with its interval (Table III), a panel a
+    dataset.
 
-    Models stand in their headline decoding. Controls that have 0 or 100 everywhere, whatever the data, are left out.
+    Models stand in their headline decoding. Controls that have 0 or 100 everywhere, whatever the
+    data, are left out.
     """
-    texts, numbers = ["dataset", "model", "decoding", "length"], ["f1", "f1_ci_low", "f1_ci_high", "gold_entities"]
-    frame = headlines(cleaned(strict, texts, numbers, [*texts, "f1"])).filter(pl.col("length") != "all")
+    texts, numbers = (
+        ["dataset", "model", "decoding", "length"],
+        ["f1", "f1_ci_low", "f1_ci_high", "gold_entities"],
+    )
+    frame = headlines(cleaned(strict, texts, numbers, [*texts, "f1"])).filter(
+        pl.col("length") != "all"
+    )
     frame = without_trivial(frame, styles)
     if frame.is_empty():
         return None
@@ -46,14 +62,23 @@ def by_length(strict: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure
         canvas.key(0, models, styles)
         top = key_height(models, styles)
         for number, dataset in enumerate(datasets):
-            _panel(canvas, top + number * step, dataset, frame.filter(dataset=dataset), models, styles)
+            _panel(
+                canvas, top + number * step, dataset, frame.filter(dataset=dataset), models, styles
+            )
         caption = (
-            "Strict F1 by entity length in tokens, mean over seeds, with 95 % intervals over the test set. "
-            "Below each length the number of gold entities. LLMs in their headline decoding: constrained if they were "
-            "run with it. Every panel has its own scale. Controls that are 0 or 100 everywhere are left out; those far "
-            "from all others are named above the panel."
+            "Strict F1 by entity length in tokens, mean over seeds, with 95 % intervals over the"
+            " test set. Below each length the number of gold entities. LLMs in their headline"
+            " decoding: constrained if they were run with it. Every panel has its own scale."
+            " Controls that are 0 or 100 everywhere are left out; those far from all others are"
+            " named above the panel."
         )
-        return finished(canvas.drawing, "f1-by-length", "F1 by entity length", caption, _alt(frame, datasets, models))
+        return finished(
+            canvas.drawing,
+            "f1-by-length",
+            "F1 by entity length",
+            caption,
+            _alt(frame, datasets, models),
+        )
 
 
 def _panel(
@@ -72,8 +97,14 @@ def _panel(
     gap = min(SPREAD / len(models), 0.12)
     for number, model in enumerate(models):
         rows = frame.filter(model=model)
-        at = {bucket: place + (number - (len(models) - 1) / 2) * gap for place, bucket in enumerate(buckets)}
-        found = sorted(rows.select("length", "f1", "f1_ci_low", "f1_ci_high").rows(), key=lambda row: _order(row[0]))
+        at = {
+            bucket: place + (number - (len(models) - 1) / 2) * gap
+            for place, bucket in enumerate(buckets)
+        }
+        found = sorted(
+            rows.select("length", "f1", "f1_ci_low", "f1_ci_high").rows(),
+            key=lambda row: _order(row[0]),
+        )
         for bucket, _, low, high in found:
             whisker(axes, at[bucket], low, high, styles[model].colour)
         size = 5.5 if len(models) <= 10 else 4.0
@@ -94,21 +125,35 @@ def _numbered(buckets: Sequence[str], sizes: Mapping[str, float]) -> list[str]:
     for prefix in ("n = ", ""):
         counts = [f"{prefix}{sizes[bucket]:,.0f}" if bucket in sizes else "" for bucket in buckets]
         if all(width_of(count) <= room for count in counts):
-            return [f"{fitting(bucket, room)}\n{count}" for bucket, count in zip(buckets, counts, strict=True)]
+            return [
+                f"{fitting(bucket, room)}\n{count}"
+                for bucket, count in zip(buckets, counts, strict=True)
+            ]
     return [fitting(bucket, room) for bucket in buckets]
 
 
 def _on_scale(frame: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> tuple[pl.DataFrame, str]:
-    """Rows without those of controls that would press all others together, and a line that names them instead."""
+    """Rows without those of controls that would press all others together, and a line that names
+    them instead.
+    """
     others = frame.filter(~of_controls(styles))
-    values = [value for name in ("f1", "f1_ci_low", "f1_ci_high") for value in others[name].drop_nulls()]
+    values = [
+        value for name in ("f1", "f1_ci_low", "f1_ci_high") for value in others[name].drop_nulls()
+    ]
     if not values:
         return frame, ""
     room = max(REACH * (max(values) - min(values)), 5.0)
     outside = ~pl.col("f1").is_between(min(values) - room, max(values) + room)
     off = of_controls(styles) & outside.any().over("model")
-    beyond = frame.filter(off).group_by("model", maintain_order=True).agg(low=pl.min("f1"), high=pl.max("f1"))
-    told = [f"{model} {low:.0f}" + (f" to {high:.0f}" if high > low else "") for model, low, high in beyond.rows()]
+    beyond = (
+        frame.filter(off)
+        .group_by("model", maintain_order=True)
+        .agg(low=pl.min("f1"), high=pl.max("f1"))
+    )
+    told = [
+        f"{model} {low:.0f}" + (f" to {high:.0f}" if high > low else "")
+        for model, low, high in beyond.rows()
+    ]
     return frame.filter(~off), f"off the scale: {', '.join(told)}" if told else ""
 
 
@@ -124,7 +169,9 @@ def _alt(frame: pl.DataFrame, datasets: Sequence[str], models: Sequence[str]) ->
         rows = frame.filter(dataset=dataset)
         best = []
         for bucket in sorted(names_in(rows, "length"), key=_order):
-            model, f1 = rows.filter(length=bucket).sort("f1", descending=True).select("model", "f1").row(0)
+            model, f1 = (
+                rows.filter(length=bucket).sort("f1", descending=True).select("model", "f1").row(0)
+            )
             best.append(f"{bucket}: {model} {f1:.1f}")
         told.append(f"{dataset}, best by length: {', '.join(best)}.")
     return f"Strict F1 of {counted(len(models), 'model')} by entity length. " + " ".join(told)

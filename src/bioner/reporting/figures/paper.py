@@ -32,11 +32,14 @@ NUMBERS = ["f1", "f1_ci_low", "f1_ci_high", "paper_f1", "f1_difference"]
 Place = tuple[float, float]
 
 
-def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
-    """Our overall F1 against the paper's (Tables III and V), where the two are of the same data, with intervals.
+def against_paper(
+    strict: pl.DataFrame, relaxed: pl.DataFrame, styles: Mapping[str, SeriesStyle]
+) -> Figure | None:
+    """Our overall F1 against the paper's (Tables III and V), where the two are of the same data,
+    with intervals.
 
-    LLMs stand in the decoding nearest to the paper's. Of those whose interval leaves the paper's number out, the
-    furthest are numbered, and named below the panel.
+    LLMs stand in the decoding nearest to the paper's. Of those whose interval leaves the paper's
+    number out, the furthest are numbered, and named below the panel.
     """
     if "length" in strict.columns:
         strict = strict.filter(pl.col("length").cast(pl.String) == "all")
@@ -45,7 +48,9 @@ def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, styles: Mapping[s
     for title, table in tables.items():
         needed = [*TEXTS, "f1", "paper_f1", "f1_difference"]
         rows = like_the_paper(cleaned(table, TEXTS, NUMBERS, needed))
-        off = rows.filter((pl.col("paper_f1") < pl.col("f1_ci_low")) | (pl.col("paper_f1") > pl.col("f1_ci_high")))
+        off = rows.filter(
+            (pl.col("paper_f1") < pl.col("f1_ci_low")) | (pl.col("paper_f1") > pl.col("f1_ci_high"))
+        )
         off = off.sort(pl.col("f1_difference").abs(), descending=True, maintain_order=True)
         if len(rows):
             panels.append((title, rows, off))
@@ -69,18 +74,29 @@ def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, styles: Mapping[s
                 y = top + TITLE + SQUARE + AXIS + LINE * number
                 canvas.text(LEFT, y, str(number), bold=True)
                 canvas.text(LEFT + 16, y, name, most=330)
-            outside = f"{len(off)} with the paper's number outside our interval" + (": " if names else "")
+            outside = f"{len(off)} with the paper's number outside our interval" + (
+                ": " if names else ""
+            )
             told.append(f"{title}: {counted(len(rows), 'cell')}, {outside}{'; '.join(names)}.")
             top += height
         caption = (
-            "Our F1 overall (mean over seeds, 95 % interval) against the paper's; on the line both are equal. LLMs in "
-            f"the decoding nearest to the paper's. Numbered: the paper's number is outside our interval (the {NAMED} "
-            "furthest off). Cells whose data differ from the paper's are left out (docs/reproduction.md)."
+            "Our F1 overall (mean over seeds, 95 % interval) against the paper's; on the line both"
+            " are equal. LLMs in the decoding nearest to the paper's. Numbered: the paper's number"
+            f" is outside our interval (the {NAMED} furthest off). Cells whose data differ from the"
+            " paper's are left out (docs/reproduction.md)."
         )
-        return finished(canvas.drawing, "against-paper", "Ours against the paper's numbers", caption, " ".join(told))
+        return finished(
+            canvas.drawing,
+            "against-paper",
+            "Ours against the paper's numbers",
+            caption,
+            " ".join(told),
+        )
 
 
-def _panel(axes: Axes, rows: pl.DataFrame, off: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> None:
+def _panel(
+    axes: Axes, rows: pl.DataFrame, off: pl.DataFrame, styles: Mapping[str, SeriesStyle]
+) -> None:
     values = [value for name in NUMBERS[:4] for value in rows[name].drop_nulls()]
     low, high = max(min(values) - 4, -2.0), min(max(values) + 4, 102.0)
     axes.set_xlim(low, high)
@@ -92,16 +108,22 @@ def _panel(axes: Axes, rows: pl.DataFrame, off: pl.DataFrame, styles: Mapping[st
         points(axes, [row["paper_f1"]], [row["f1"]], style, size=5.5)
     scale = SQUARE / (high - low)
     marks = [(x * scale, y * scale) for x, y in rows.select("paper_f1", "f1").rows()]
-    places = _beside([(x * scale, y * scale) for x, y in off.select("paper_f1", "f1").rows()], marks)
+    places = _beside(
+        [(x * scale, y * scale) for x, y in off.select("paper_f1", "f1").rows()], marks
+    )
     for number, (x, y) in enumerate(places, 1):
         place = x / scale, y / scale
-        text = axes.text(*place, str(number), size=TEXT, weight="bold", ha="center", va="center_baseline")
+        text = axes.text(
+            *place, str(number), size=TEXT, weight="bold", ha="center", va="center_baseline"
+        )
         text.set_gid(f"{MARK}number")
     labels(axes, "the paper's F1", "our F1")
 
 
 def _beside(wanted: Sequence[Place], marks: Sequence[Place]) -> list[Place]:
-    """A place beside each mark that is wanted, away from all marks and from places before, as near as can be."""
+    """A place beside each mark that is wanted, away from all marks and from places before, as near
+    as can be.
+    """
     taken = list(marks)
     for x, y in wanted:
         side = -1 if y > x else 1  # away from the line of equal values

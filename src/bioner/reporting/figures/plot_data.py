@@ -8,8 +8,11 @@ from bioner.reporting.figures.styles import SeriesStyle
 from bioner.settings.catalogue import HEADLINE
 
 
-def cleaned(table: pl.DataFrame, texts: Sequence[str], numbers: Sequence[str], needed: Sequence[str]) -> pl.DataFrame:
-    """These columns alone, as they were made or as read back from CSV; rows without a value in `needed` are left out.
+def cleaned(
+    table: pl.DataFrame, texts: Sequence[str], numbers: Sequence[str], needed: Sequence[str]
+) -> pl.DataFrame:
+    """These columns alone, as they were made or as read back from CSV; rows without a value in
+    `needed` are left out.
 
     Columns that are not there are without a value; so are numbers that are none, or infinite.
     """
@@ -33,22 +36,30 @@ def names_in(frame: pl.DataFrame, column: str) -> list[str]:
 
 
 def headlines(frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the decoding that a model is compared by: of each dataset and model, the last of HEADLINE."""
+    """Rows of the decoding that a model is compared by: of each dataset and model, the last of
+    HEADLINE.
+    """
     return _ranked(frame, HEADLINE)
 
 
 def like_the_paper(frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the decoding nearest to the paper's, of each dataset and model: free generation, if there is any."""
+    """Rows of the decoding nearest to the paper's, of each dataset and model: free generation, if
+    there is any.
+    """
     return _ranked(frame, ("constrained", "free", "free-paper", "direct"))
 
 
 def of_controls(styles: Mapping[str, SeriesStyle]) -> pl.Expr:
     """Whether a row is of a control."""
-    return pl.col("model").is_in([name for name, style in styles.items() if style.family == "control"])
+    return pl.col("model").is_in(
+        [name for name, style in styles.items() if style.family == "control"]
+    )
 
 
 def without_trivial(frame: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> pl.DataFrame:
-    """Rows without those of controls that have an F1 of 0, or of 100, everywhere: what they score says nothing."""
+    """Rows without those of controls that have an F1 of 0, or of 100, everywhere: what they score
+    says nothing.
+    """
     trivial = pl.col("f1").is_in([0.0]).all() | pl.col("f1").is_in([100.0]).all()
     return frame.filter(~(of_controls(styles) & trivial.over("model")))
 
@@ -71,5 +82,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _ranked(frame: pl.DataFrame, order: Sequence[str]) -> pl.DataFrame:
-    rank = pl.col("decoding").replace_strict(order, range(len(order)), default=-1, return_dtype=pl.Int64)
+    rank = pl.col("decoding").replace_strict(
+        order, range(len(order)), default=-1, return_dtype=pl.Int64
+    )
     return frame.filter(rank == rank.max().over("dataset", "model"))

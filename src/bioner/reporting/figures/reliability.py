@@ -5,7 +5,16 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 from matplotlib.axes import Axes
 
-from bioner.reporting.figures.canvas import AXIS, LEFT, TITLE, WIDTH, Canvas, labels, panel_title, points
+from bioner.reporting.figures.canvas import (
+    AXIS,
+    LEFT,
+    TITLE,
+    WIDTH,
+    Canvas,
+    labels,
+    panel_title,
+    points,
+)
 from bioner.reporting.figures.plot_data import cleaned, names_in
 from bioner.reporting.figures.styles import SeriesStyle
 from bioner.reporting.figures.svg import INK, MARK, Figure, finished, settings
@@ -19,7 +28,8 @@ NUMBERS = ["bin_low", "bin_high", "confidence", "accuracy", "count"]
 
 
 def reliability(bins: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
-    """Share of right tags by confidence, a panel a dataset; `bins` are `reliability_bins` by dataset and model.
+    """Share of right tags by confidence, a panel a dataset; `bins` are `reliability_bins` by
+    dataset and model.
 
     Beside each panel the expected calibration error of every model and the number of its tokens.
     """
@@ -43,14 +53,20 @@ def reliability(bins: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure
                 canvas.mark(x + 10, y + 8, styles[model], 22)
                 canvas.text(x + 28, y + 12, model, most=WIDTH - x - 28)
                 canvas.text(x + 28, y + 26, f"ECE {error:.3f}, n = {tokens:,}", most=WIDTH - x - 28)
-                told.append(f"{dataset}, {model}: expected calibration error {error:.3f} over {tokens:,} tokens.")
+                told.append(
+                    f"{dataset}, {model}: expected calibration error {error:.3f} over {tokens:,}"
+                    " tokens."
+                )
             top += height
         caption = (
-            "Confidence of constrained decoding against the share of right tags, for tokens tagged as entity, in "
-            f"ten bins of equal width (hollow: fewer than {FEWEST} tokens). Below the diagonal a model is too sure of "
-            "itself. ECE: expected calibration error, the mean distance from the diagonal weighted by tokens."
+            "Confidence of constrained decoding against the share of right tags, for tokens tagged"
+            f" as entity, in ten bins of equal width (hollow: fewer than {FEWEST} tokens). Below"
+            " the diagonal a model is too sure of itself. ECE: expected calibration error, the"
+            " mean distance from the diagonal weighted by tokens."
         )
-        return finished(canvas.drawing, "reliability", "Reliability of confidences", caption, " ".join(told))
+        return finished(
+            canvas.drawing, "reliability", "Reliability of confidences", caption, " ".join(told)
+        )
 
 
 def _square(axes: Axes) -> None:
@@ -76,4 +92,11 @@ def _curve(axes: Axes, rows: pl.DataFrame, style: SeriesStyle) -> None:
     for few in (False, True):
         part = rows.filter((pl.col("count") < FEWEST) == few)
         if len(part):
-            points(axes, part["confidence"].to_list(), part["accuracy"].to_list(), style, hollow=few, size=5.0)
+            points(
+                axes,
+                part["confidence"].to_list(),
+                part["accuracy"].to_list(),
+                style,
+                hollow=few,
+                size=5.0,
+            )

@@ -1,4 +1,6 @@
-"""What the tests of readers share: a file, what a catalogue's format makes of it, and what it says of a broken one."""
+"""What the tests of readers share: a file, what a catalogue's format makes of it, and what it says
+of a broken one.
+"""
 
 import pytest
 

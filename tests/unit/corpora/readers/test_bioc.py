@@ -1,4 +1,6 @@
-"""BioC collections in XML and JSON: the same documents in both forms, and what neither may do or hold."""
+"""BioC collections in XML and JSON: the same documents in both forms, and what neither may do or
+hold.
+"""
 
 import gzip
 import json
@@ -11,13 +13,20 @@ FORMS = ["bioc-xml", "bioc-json"]
 
 
 def annotation(offset, length, text, type_="Drug", identity="T1"):
-    pieces = [(offset, length)] if isinstance(offset, int) else list(zip(offset, length, strict=True))
+    pieces = (
+        [(offset, length)] if isinstance(offset, int) else list(zip(offset, length, strict=True))
+    )
     locations = [{"offset": start, "length": many} for start, many in pieces]
     return {"id": identity, "infons": {"type": type_}, "text": text, "locations": locations}
 
 
 def passage(offset, text, *annotations, sentences=()):
-    return {"offset": offset, "text": text, "annotations": list(annotations), "sentences": list(sentences)}
+    return {
+        "offset": offset,
+        "text": text,
+        "annotations": list(annotations),
+        "sentences": list(sentences),
+    }
 
 
 def document(*passages, identity="7", annotations=()):
@@ -32,26 +41,39 @@ def collection(tmp_path, form, *documents):
 
 def xml(body, head=""):
     """A collection whose `body` begins in line 3."""
-    return f'<?xml version="1.0" encoding="UTF-8"?>{head}\n<collection><source>x</source>\n{body}</collection>\n'
+    return (
+        '<?xml version="1.0"'
+        f' encoding="UTF-8"?>{head}\n<collection><source>x</source>\n{body}</collection>\n'
+    )
 
 
 def document_xml(content):
-    passages = "".join(f"<passage>\n{stretch_xml(stretch)}</passage>\n" for stretch in content["passages"])
+    passages = "".join(
+        f"<passage>\n{stretch_xml(stretch)}</passage>\n" for stretch in content["passages"]
+    )
     rest = "".join(map(annotation_xml, content["annotations"]))
     return f"<document><id>{content['id']}</id>\n{passages}{rest}</document>\n"
 
 
 def stretch_xml(content):
     text = "" if content["text"] is None else f"<text>{content['text']}</text>"
-    sentences = "".join(f"<sentence>{stretch_xml(sentence)}</sentence>" for sentence in content["sentences"])
+    sentences = "".join(
+        f"<sentence>{stretch_xml(sentence)}</sentence>" for sentence in content["sentences"]
+    )
     annotations = "".join(map(annotation_xml, content["annotations"]))
     return f"<offset>{content['offset']}</offset>{text}{sentences}\n{annotations}"
 
 
 def annotation_xml(content):
-    locations = "".join(f'<location offset="{at["offset"]}" length="{at["length"]}"/>' for at in content["locations"])
+    locations = "".join(
+        f'<location offset="{at["offset"]}" length="{at["length"]}"/>'
+        for at in content["locations"]
+    )
     infon = f'<infon key="type">{content["infons"]["type"]}</infon>'
-    return f'<annotation id="{content["id"]}">{infon}{locations}<text>{content["text"]}</text></annotation>\n'
+    return (
+        "<annotation"
+        f' id="{content["id"]}">{infon}{locations}<text>{content["text"]}</text></annotation>\n'
+    )
 
 
 TITLE = passage(0, "Aspirin and gout.", annotation(0, 7, "Aspirin"))
@@ -60,7 +82,9 @@ ABSTRACT = passage(18, "It cures gout.", annotation(27, 4, "gout", "Disease"))
 
 @pytest.mark.parametrize("form", FORMS)
 def test_passages_are_instances_and_offsets_those_of_the_document(tmp_path, form):
-    path = collection(tmp_path, form, document(TITLE, ABSTRACT), document(passage(0, "Sick."), identity="8"))
+    path = collection(
+        tmp_path, form, document(TITLE, ABSTRACT), document(passage(0, "Sick."), identity="8")
+    )
     sentences = read(path, form)
     assert [(sentence.document, words_and_tags(sentence)) for sentence in sentences] == [
         ("7", "Aspirin/B-Drug and gout ."),
@@ -73,7 +97,9 @@ def test_passages_are_instances_and_offsets_those_of_the_document(tmp_path, form
 def test_the_text_may_stand_in_sentences_and_annotations_anywhere(tmp_path, form):
     first = passage(0, "It helps.")
     second = passage(10, "Aspirin too.", annotation(10, 7, "Aspirin"))
-    whole = document(passage(0, None, sentences=[first, second]), annotations=[annotation(3, 5, "helps", "Act")])
+    whole = document(
+        passage(0, None, sentences=[first, second]), annotations=[annotation(3, 5, "helps", "Act")]
+    )
     assert [words_and_tags(s) for s in read(collection(tmp_path, form, whole), form)] == [
         "It helps/B-Act .",
         "Aspirin/B-Drug too .",
@@ -89,18 +115,32 @@ def test_a_text_that_stands_in_the_passage_and_in_its_sentences_counts_once(tmp_
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_annotation_in_pieces_is_refused_or_left_out_and_listed(tmp_path, form):
-    whole = passage(0, "left and right arm", annotation((9, 0), (9, 4), "left right arm"), annotation(5, 3, "and"))
+    whole = passage(
+        0,
+        "left and right arm",
+        annotation((9, 0), (9, 4), "left right arm"),
+        annotation(5, 3, "and"),
+    )
     path = collection(tmp_path, form, document(whole))
     message = refusal(path, form)
     assert ": found an annotation in 2 pieces; expected one stretch of text. " in message
     assert "`on_error: repair`" in message
     sentences, (change,) = mended(path, form)
-    assert (change.kind, change.start, change.end, change.text) == ("discontinuous", 0, 18, "left right arm")
+    assert (change.kind, change.start, change.end, change.text) == (
+        "discontinuous",
+        0,
+        18,
+        "left right arm",
+    )
     assert [words_and_tags(sentence) for sentence in sentences] == ["left and/B-Drug right arm"]
 
 
 BROKEN = [
-    (annotation(1, 7, "Aspirin"), "text-mismatch", "the annotation 'Aspirin' at 1 to 8 of 7; expected 'spirin '"),
+    (
+        annotation(1, 7, "Aspirin"),
+        "text-mismatch",
+        "the annotation 'Aspirin' at 1 to 8 of 7; expected 'spirin '",
+    ),
     (annotation(0, 7, ""), "text-mismatch", "the annotation '' at 0 to 7 of 7; expected 'Aspirin'"),
     (
         annotation(90, 7, "Aspirin"),
@@ -109,7 +149,11 @@ BROKEN = [
     ),
     (annotation(0, 0, ""), "outside", "the annotation 0 to 0 of 7"),
     (annotation(-3, 7, "Aspirin"), "outside", "the annotation -3 to 4 of 7"),
-    (annotation(12, 8, "gout. It"), "crosses-passages", "the annotation 12 to 20 over 2 passages of 7"),
+    (
+        annotation(12, 8, "gout. It"),
+        "crosses-passages",
+        "the annotation 12 to 20 over 2 passages of 7",
+    ),
 ]
 
 
@@ -126,7 +170,10 @@ def test_broken_offsets_are_refused_or_listed(tmp_path, form, broken, kind, foun
 @pytest.mark.parametrize("form", FORMS)
 def test_an_annotation_without_type_or_location_is_refused(tmp_path, form):
     typeless, nowhere = annotation(0, 7, "Aspirin", ""), annotation((), (), "Aspirin")
-    for broken, found in ((typeless, "no text as type"), (nowhere, "an annotation without infons or locations")):
+    for broken, found in (
+        (typeless, "no text as type"),
+        (nowhere, "an annotation without infons or locations"),
+    ):
         path = collection(tmp_path, form, document(passage(0, "Aspirin", broken)))
         place = f"{path}:6" if form == "bioc-xml" else f"{path}: document 7, annotation T1"
         assert refusal(path, form).startswith(f"{place}: found {found}; ")
@@ -143,7 +190,9 @@ def test_a_document_without_text_is_refused_or_listed(tmp_path, form):
 
 
 def test_a_document_id_with_a_slash_leaves_the_file_in_the_list_of_changes(tmp_path):
-    path = collection(tmp_path, "bioc-json", document(passage(0, "Ill", annotation(0, 3, "x")), identity="10.1/x"))
+    path = collection(
+        tmp_path, "bioc-json", document(passage(0, "Ill", annotation(0, 3, "x")), identity="10.1/x")
+    )
     _, (change,) = mended(path, "bioc-json")
     assert change.where == "raw.json: document 10.1/x, annotation T1"
 
@@ -162,7 +211,11 @@ def test_a_document_id_with_a_slash_leaves_the_file_in_the_list_of_changes(tmp_p
         ("[7]", ": document 1", "no object"),
         ('[{"id": "7"}]', ": document 7", "a broken document"),
         ('[{"id": "7", "passages": [{"text": "x"}]}]', ": document 7", "no number as offset"),
-        ('[{"id": "7", "passages": [{"text": "x", "offset": null}]}]', ": document 7", "no number as offset"),
+        (
+            '[{"id": "7", "passages": [{"text": "x", "offset": null}]}]',
+            ": document 7",
+            "no number as offset",
+        ),
         ('[{"id": "7", "passages": ["x"]}]', ": document 7", "a broken document"),
         ('[{"id": "7", "passages": 7}]', ": document 7", "a broken document"),
         (
@@ -211,15 +264,35 @@ def test_half_a_surrogate_pair_is_refused(tmp_path):
         ("<html><body>Sign in</body></html>", "", "no <document>"),
         ('{"documents": []}', ":1", "broken XML"),
         (xml(""), "", "no <document>"),
-        (xml("\n<document><id>7</id><passage><text>x</text></passage></document>"), ":4", "no number as offset"),
         (
-            xml("<document><id>7</id><passage><offset>x</offset><text>x</text></passage></document>"),
+            xml("\n<document><id>7</id><passage><text>x</text></passage></document>"),
+            ":4",
+            "no number as offset",
+        ),
+        (
+            xml(
+                "<document><id>7</id><passage><offset>x</offset><text>x</text></passage></document>"
+            ),
             ":3",
             "no number as offset",
         ),
-        (xml("<document>\nna\u00efve</document>").encode("latin-1"), ":4", "bytes that are not UTF-8"),
+        (
+            xml("<document>\nna\u00efve</document>").encode("latin-1"),
+            ":4",
+            "bytes that are not UTF-8",
+        ),
     ],
-    ids=["truncated", "tags", "HTML", "XHTML", "JSON", "no document", "no offset", "offset", "Latin-1"],
+    ids=[
+        "truncated",
+        "tags",
+        "HTML",
+        "XHTML",
+        "JSON",
+        "no document",
+        "no offset",
+        "offset",
+        "Latin-1",
+    ],
 )
 def test_a_broken_xml_collection_is_named_by_file_and_line(tmp_path, content, place, found):
     path = write(tmp_path / "raw.xml", content)
@@ -228,7 +301,16 @@ def test_a_broken_xml_collection_is_named_by_file_and_line(tmp_path, content, pl
 
 @pytest.mark.parametrize(
     ("content", "line"),
-    [("", 1), (xml("\n<document><id>7</id><passage><offset>0</offset><text>so &much;</text></passage></document>"), 4)],
+    [
+        ("", 1),
+        (
+            xml(
+                "\n<document><id>7</id><passage><offset>0</offset><text>so"
+                " &much;</text></passage></document>"
+            ),
+            4,
+        ),
+    ],
     ids=["an empty file", "an entity that is not declared"],
 )
 def test_broken_xml_has_a_line_that_is_there(tmp_path, content, line):
@@ -241,11 +323,16 @@ def test_a_document_without_an_id_is_refused(tmp_path, form):
     nameless = "<document><passage><offset>0</offset><text>x</text></passage></document>"
     null = json.dumps([document(passage(0, "x"), identity=None)])
     path = write(tmp_path / "raw", xml(nameless) if form == "bioc-xml" else null)
-    assert refusal(path, form).startswith(f"{path}:3" if form == "bioc-xml" else f"{path}: document ")
+    assert refusal(path, form).startswith(
+        f"{path}:3" if form == "bioc-xml" else f"{path}: document "
+    )
 
 
 def one_passage(text, head=""):
-    return xml(f"<document><id>7</id><passage><offset>0</offset><text>{text}</text></passage></document>", head)
+    return xml(
+        f"<document><id>7</id><passage><offset>0</offset><text>{text}</text></passage></document>",
+        head,
+    )
 
 
 def test_external_entities_are_not_followed(tmp_path):
@@ -267,7 +354,9 @@ def test_entity_bombs_are_not_set_off(tmp_path):
 
 
 def test_a_document_type_is_not_fetched(tmp_path):
-    path = write(tmp_path / "raw.xml", one_passage("so ill", '<!DOCTYPE collection SYSTEM "BioC.dtd">'))
+    path = write(
+        tmp_path / "raw.xml", one_passage("so ill", '<!DOCTYPE collection SYSTEM "BioC.dtd">')
+    )
     assert [sentence.tokens for sentence in read(path, "bioc-xml")] == [["so", "ill"]]
 
 
@@ -281,7 +370,9 @@ def test_escaped_characters_count_as_one(tmp_path):
 @pytest.mark.parametrize("inside", ["<sup>2</sup>", "<!-- -->", "&e;"])
 def test_a_text_with_anything_but_text_in_it_is_not_cut_short(tmp_path, inside):
     """Either the whole text is read or the file refused."""
-    path = write(tmp_path / "raw.xml", one_passage(f"so {inside} ill", '<!DOCTYPE c [<!ENTITY e "2">]>'))
+    path = write(
+        tmp_path / "raw.xml", one_passage(f"so {inside} ill", '<!DOCTYPE c [<!ENTITY e "2">]>')
+    )
     try:
         (sentence,) = read(path, "bioc-xml")
     except Exception as error:
@@ -298,7 +389,9 @@ def test_gzipped_xml_is_read_as_the_other_formats_are(tmp_path):
 def test_lines_are_counted_in_long_files_too(tmp_path):
     """libxml2 keeps line numbers in 16 bits by default."""
     found = annotation_xml(annotation(0, 3, "x"))
-    body = "\n" * 70_000 + "<document><id>7</id><passage><offset>0</offset><text>Ill</text>\n" + found
+    body = (
+        "\n" * 70_000 + "<document><id>7</id><passage><offset>0</offset><text>Ill</text>\n" + found
+    )
     path = write(tmp_path / "raw.xml", xml(f"{body}</passage></document>"))
     assert refusal(path, "bioc-xml").startswith(f"{path}:70004: found the annotation 'x'")
 
@@ -310,16 +403,26 @@ def test_xml_in_another_encoding_is_read_as_it_declares(tmp_path):
 
 
 def test_a_declaration_that_the_bytes_belie_is_refused(tmp_path):
-    """What `iconv` leaves behind: UTF-8 declared as Latin-1 would be read as other letters, and shift every offset."""
+    """What `iconv` leaves behind: UTF-8 declared as Latin-1 would be read as other letters, and
+    shift every offset.
+    """
     path = write(tmp_path / "raw.xml", one_passage("na\u00efve ill").replace("UTF-8", "ISO-8859-1"))
-    assert refusal(path, "bioc-xml").startswith(f"{path}:1: found UTF-8 text declared as ISO-8859-1")
+    assert refusal(path, "bioc-xml").startswith(
+        f"{path}:1: found UTF-8 text declared as ISO-8859-1"
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_sentences_of_a_passage_without_text_are_passages_and_others_must_be_in_its_text(tmp_path, form):
+def test_sentences_of_a_passage_without_text_are_passages_and_others_must_be_in_its_text(
+    tmp_path, form
+):
     blank = passage(0, " ", sentences=[passage(0, "Ill .")])
-    assert [s.tokens for s in read(collection(tmp_path, form, document(blank)), form)] == [["Ill", "."]]
+    assert [s.tokens for s in read(collection(tmp_path, form, document(blank)), form)] == [
+        ["Ill", "."]
+    ]
     within = passage(0, "Ill . So ill .", sentences=[passage(0, "Ill ."), passage(6, "So ill .")])
     assert [len(s.tokens) for s in read(collection(tmp_path, form, document(within)), form)] == [5]
     beside = passage(0, "Ill .", sentences=[passage(0, "Ill ."), passage(6, "So ill .")])
-    assert "a sentence that is not in its passage's text" in refusal(collection(tmp_path, form, document(beside)), form)
+    assert "a sentence that is not in its passage's text" in refusal(
+        collection(tmp_path, form, document(beside)), form
+    )

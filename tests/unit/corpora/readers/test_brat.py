@@ -1,4 +1,6 @@
-"""brat folders: texts with their `.ann`, annotations in pieces and over line ends, lines that are passed over."""
+"""brat folders: texts with their `.ann`, annotations in pieces and over line ends, lines that are
+passed over.
+"""
 
 import pytest
 
@@ -24,7 +26,8 @@ def test_texts_are_documents_by_name_and_annotations_entities(tmp_path):
 
 def test_whatever_is_no_text_bound_annotation_is_passed_over(tmp_path):
     others = (
-        "R1\tPart-of Arg1:T1 Arg2:T1\nE1\tX:T1\nA1\tNegated T1\n#1\tNote T1\tso\n*\tEquiv T1 T2\nN1\tRef T1 x:1\tleft\n"
+        "R1\tPart-of Arg1:T1 Arg2:T1\nE1\tX:T1\nA1\tNegated T1\n#1\tNote T1\tso\n*\tEquiv T1"
+        " T2\nN1\tRef T1 x:1\tleft\n"
     )
     folder = brat(tmp_path, TEXT, f"{others}T1\tSide 0 4\tleft\n")
     assert words_and_tags(*read(folder, "brat")) == "left/B-Side and right arm"
@@ -32,7 +35,10 @@ def test_whatever_is_no_text_bound_annotation_is_passed_over(tmp_path):
 
 def test_offsets_count_the_line_ends_as_they_are(tmp_path):
     folder = brat(tmp_path, "So\r\n\r\nill.\r\n", "T1\tDisease 6 9\till\n")
-    assert [words_and_tags(sentence) for sentence in read(folder, "brat")] == ["So", "ill/B-Disease ."]
+    assert [words_and_tags(sentence) for sentence in read(folder, "brat")] == [
+        "So",
+        "ill/B-Disease .",
+    ]
 
 
 def test_an_annotation_over_a_line_end_is_one_stretch(tmp_path):
@@ -44,7 +50,9 @@ def test_an_annotation_over_a_line_end_is_one_stretch(tmp_path):
 def test_pieces_one_character_apart_are_checked_against_the_text(tmp_path):
     folder = brat(tmp_path, "renal/liver failure", "T1\tDisease 0 5;6 11\trenal liver\n")
     message = refusal(folder, "brat")
-    assert message.startswith(f"{folder / '1.ann'}:1: found the annotation 'renal liver' at 0 to 11 of 1")
+    assert message.startswith(
+        f"{folder / '1.ann'}:1: found the annotation 'renal liver' at 0 to 11 of 1"
+    )
 
 
 def test_an_annotation_in_pieces_is_refused_or_left_out_and_listed(tmp_path):
@@ -86,13 +94,19 @@ def test_pieces_in_another_order_are_pieces(tmp_path):
 def test_a_broken_line_is_named_by_file_and_line(tmp_path, line):
     folder = brat(tmp_path, TEXT, f"R1\tx\n{line}\n")
     message = refusal(folder, "brat")
-    assert message.startswith(f"{folder / '1.ann'}:2: found {line!r}; expected `T1<tab>TYPE START END<tab>TEXT`")
+    assert message.startswith(
+        f"{folder / '1.ann'}:2: found {line!r}; expected `T1<tab>TYPE START END<tab>TEXT`"
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "kind", "found"),
     [
-        ("T1\tSide 1 5\tleft", "text-mismatch", "the annotation 'left' at 1 to 5 of 1; expected 'eft '"),
+        (
+            "T1\tSide 1 5\tleft",
+            "text-mismatch",
+            "the annotation 'left' at 1 to 5 of 1; expected 'eft '",
+        ),
         (
             "T1\tSide 30 34\tleft",
             "outside",
@@ -113,7 +127,9 @@ def test_broken_offsets_are_refused_or_listed(tmp_path, line, kind, found):
 def test_a_text_without_annotations_and_the_reverse_are_refused(tmp_path, lone, missing):
     folder = brat(tmp_path)
     write(folder / lone, "")
-    assert refusal(folder, "brat").startswith(f"{folder / lone}: found no {missing} beside it; expected both. Add it")
+    assert refusal(folder, "brat").startswith(
+        f"{folder / lone}: found no {missing} beside it; expected both. Add it"
+    )
 
 
 def test_an_empty_text_is_refused_or_listed(tmp_path):
@@ -164,7 +180,9 @@ def test_names_in_capitals_are_read_and_hidden_files_passed_over(tmp_path):
     assert words_and_tags(sentence) == "Sick/B-Disease ."
 
 
-@pytest.mark.parametrize("line", [" T1\tSide 0 4\tleft", "t1\tSide 0 4\tleft", "0 4 Side left", "<html>"])
+@pytest.mark.parametrize(
+    "line", [" T1\tSide 0 4\tleft", "t1\tSide 0 4\tleft", "0 4 Side left", "<html>"]
+)
 def test_a_line_that_is_none_of_brat_s_is_refused(tmp_path, line):
     folder = brat(tmp_path, TEXT, f"T1\tSide 0 4\tleft\n{line}\n")
     assert refusal(folder, "brat").startswith(f"{folder / '1.ann'}:2: found ")

@@ -1,4 +1,6 @@
-"""CoNLL files: columns by tabs or white space, blank lines, `-DOCSTART-`, the place of each token."""
+"""CoNLL files: columns by tabs or white space, blank lines, `-DOCSTART-`, the place of each
+token.
+"""
 
 import gzip
 
@@ -62,7 +64,11 @@ def test_a_no_break_space_is_no_border_of_columns(tmp_path):
 
 def test_docstart_lines_count_documents_and_divide_sentences(tmp_path):
     text = "-DOCSTART-\tO\n\na\tO\n\nb\tO\n-DOCSTART-\tX\tX\tO\nc\tO\n"
-    assert [(s.tokens, s.document) for s in conll(tmp_path, text)] == [(["a"], 1), (["b"], 1), (["c"], 2)]
+    assert [(s.tokens, s.document) for s in conll(tmp_path, text)] == [
+        (["a"], 1),
+        (["b"], 1),
+        (["c"], 2),
+    ]
 
 
 def test_a_docstart_line_says_nothing_of_the_columns(tmp_path):
@@ -96,14 +102,24 @@ ANY_TWO = "expected at least 2, the token in column 0 and the tag in column -1"
     [
         ("a\tO\n\nb\n", (), 3, f"1 tab-separated column in 'b'; {ANY_TWO}"),
         ("a\tO\nb\n", (), 2, "1 tab-separated column in 'b'; expected 2 as in line 1"),
-        ("a\tO\nb\tO\textra\n", (), 2, "3 tab-separated columns in 'b\\tO\\textra'; expected 2 as in line 1"),
+        (
+            "a\tO\nb\tO\textra\n",
+            (),
+            2,
+            "3 tab-separated columns in 'b\\tO\\textra'; expected 2 as in line 1",
+        ),
         ("a\tO\n\nb O\n", (), 3, f"1 tab-separated column in 'b O'; {ANY_TWO}"),
         ("a\n", (), 1, f"1 space-separated column in 'a'; {ANY_TWO}"),
         ("a O\nb c O\n", (), 2, "3 space-separated columns in 'b c O'; expected 2 as in line 1"),
         ("a\tO\n", (0, 3), 1, "2 tab-separated columns in 'a\\tO'; expected at least 4"),
         ("a\tO\n", (2, -1), 1, "2 tab-separated columns in 'a\\tO'; expected at least 3"),
         ("a\tO\n", (-3, -1), 1, "2 tab-separated columns in 'a\\tO'; expected at least 3"),
-        ("a\tO\n\nb\tc\tO\nd\tO\n", (), 4, "2 tab-separated columns in 'd\\tO'; expected 3 as in line 3"),
+        (
+            "a\tO\n\nb\tc\tO\nd\tO\n",
+            (),
+            4,
+            "2 tab-separated columns in 'd\\tO'; expected 3 as in line 3",
+        ),
     ],
 )
 def test_a_malformed_line_is_named_by_file_and_line(tmp_path, text, columns, line, found):
@@ -137,5 +153,7 @@ def test_only_the_very_word_opens_a_document(tmp_path, line, opens):
 
 def test_tokens_and_tags_are_two_columns(tmp_path):
     for columns in ((1, 1), (1, -1), (-2, 0)):
-        with pytest.raises(InputError, match=r"raw\.tsv:1: .*expected tokens and tags in two columns, not both in"):
+        with pytest.raises(
+            InputError, match=r"raw\.tsv:1: .*expected tokens and tags in two columns, not both in"
+        ):
             conll(tmp_path, "a\tO\n", *columns)

@@ -1,4 +1,6 @@
-"""DyGIE's JSON Lines: spans by token of the document, and the paper's reading of them as tokens of the sentence."""
+"""DyGIE's JSON Lines: spans by token of the document, and the paper's reading of them as tokens of
+the sentence.
+"""
 
 import json
 
@@ -28,7 +30,9 @@ def test_spans_count_the_tokens_of_the_document_and_hold_their_last(tmp_path):
 
 
 def test_the_paper_took_them_for_offsets_of_the_sentence(tmp_path):
-    """Token 1 of sentence 2 is `helps`; 5 to 6 lie behind the four tokens of sentence 3, 3 to 6 are cut at its end."""
+    """Token 1 of sentence 2 is `helps`; 5 to 6 lie behind the four tokens of sentence 3, 3 to 6 are
+    cut at its end.
+    """
     path = dygie(tmp_path, [[[0, 0, "Drug"]], [[1, 3, "X"]], [[5, 6, "Illness"], [3, 6, "Y"]]])
     assert [words_and_tags(sentence) for sentence in read(path, "dygie-misread")] == [
         "aspirin/B-Drug cures gout",
@@ -44,7 +48,9 @@ def test_the_paper_took_them_for_offsets_of_the_sentence(tmp_path):
     assert "misread" in LOSSES
 
 
-def test_misread_spans_are_written_over_earlier_ones_and_may_leave_an_inside_without_its_beginning(tmp_path):
+def test_misread_spans_are_written_over_earlier_ones_and_may_leave_an_inside_without_its_beginning(
+    tmp_path,
+):
     path = dygie(tmp_path, [[[0, 2, "A"], [0, 0, "B"], [2, 2, "C"]], [], []])
     assert read(path, "dygie-misread")[0].tags == ["B-B", "I-A", "B-C"]
 
@@ -53,7 +59,10 @@ def test_of_overlapping_spans_the_longer_stays(tmp_path):
     path = dygie(tmp_path, [[], [], [[6, 6, "A"], [5, 6, "B"], [6, 7, "C"], [8, 8, "D"]]])
     sentences, changes = mended(path, "dygie")
     assert words_and_tags(sentences[2]) == "renal/B-B failure/I-B is ill/B-D"
-    listed = [(change.where, change.kind, change.type, change.start, change.end, change.text) for change in changes]
+    listed = [
+        (change.where, change.kind, change.type, change.start, change.end, change.text)
+        for change in changes
+    ]
     assert listed == [
         ("raw.json:1", "overlap", "C", 6, 8, "failure is"),
         ("raw.json:1", "overlap", "A", 6, 7, "failure"),
@@ -84,22 +93,42 @@ def test_a_span_outside_its_sentence_is_refused_or_listed(tmp_path, span):
         ('{"sentences": [["a"]], "ner": [[]]}', "a record without doc_key"),
         ('{"doc_key": "d", "ner": [[]]}', "a record without sentences"),
         ('{"tokens": ["a"], "tags": ["O"]}', "a record without doc_key, ner, sentences"),
-        ('{"doc_key": "d", "sentences": [["a"]], "ner": []}', "`sentences` and `ner` of different length (1 and 0)"),
+        (
+            '{"doc_key": "d", "sentences": [["a"]], "ner": []}',
+            "`sentences` and `ner` of different length (1 and 0)",
+        ),
         (
             '{"doc_key": "d", "sentences": "a", "ner": []}',
             "`sentences` and `ner` of different length (no list and 0)",
         ),
-        ('{"doc_key": "d", "sentences": ["a"], "ner": [[]]}', "a sentence that is no list of tokens"),
-        ('{"doc_key": "d", "sentences": [[1]], "ner": [[]]}', "a sentence that is no list of tokens"),
+        (
+            '{"doc_key": "d", "sentences": ["a"], "ner": [[]]}',
+            "a sentence that is no list of tokens",
+        ),
+        (
+            '{"doc_key": "d", "sentences": [[1]], "ner": [[]]}',
+            "a sentence that is no list of tokens",
+        ),
         ('{"doc_key": "d", "sentences": [["a"]], "ner": [5]}', "the span 5"),
         ('{"doc_key": "d", "sentences": [["a"]], "ner": [[[0, 0]]]}', "the span [0, 0]"),
-        ('{"doc_key": "d", "sentences": [["a"]], "ner": [[["0", 0, "A"]]]}', "the span ['0', 0, 'A']"),
-        ('{"doc_key": "d", "sentences": [["a"]], "ner": [[[0, true, "A"]]]}', "the span [0, True, 'A']"),
-        ('{"doc_key": "d", "sentences": [["a"]], "ner": [[[0, 0.5, "A"]]]}', "the span [0, 0.5, 'A']"),
+        (
+            '{"doc_key": "d", "sentences": [["a"]], "ner": [[["0", 0, "A"]]]}',
+            "the span ['0', 0, 'A']",
+        ),
+        (
+            '{"doc_key": "d", "sentences": [["a"]], "ner": [[[0, true, "A"]]]}',
+            "the span [0, True, 'A']",
+        ),
+        (
+            '{"doc_key": "d", "sentences": [["a"]], "ner": [[[0, 0.5, "A"]]]}',
+            "the span [0, 0.5, 'A']",
+        ),
     ],
 )
 def test_a_broken_document_is_named_by_file_and_line(tmp_path, form, line, found):
-    path = write(tmp_path / "raw.json", f'{{"doc_key": "c", "sentences": [["a"]], "ner": [[]]}}\n{line}\n')
+    path = write(
+        tmp_path / "raw.json", f'{{"doc_key": "c", "sentences": [["a"]], "ner": [[]]}}\n{line}\n'
+    )
     assert refusal(path, form).startswith(f"{path}:2: found {found}")
 
 
@@ -112,4 +141,6 @@ def test_a_type_that_is_no_text_is_named_by_file_and_line(tmp_path, type_):
 def test_a_file_in_another_encoding_is_named_by_line(tmp_path):
     path = write(tmp_path / "raw.json", b"{}\n\xef\xff\n")
     assert "raw.json:1: found a record without" in refusal(path, "dygie")
-    assert refusal(write(path, b"\xef\xff\n"), "dygie").startswith(f"{path}:1: found bytes that are not UTF-8")
+    assert refusal(write(path, b"\xef\xff\n"), "dygie").startswith(
+        f"{path}:1: found bytes that are not UTF-8"
+    )

@@ -17,7 +17,11 @@ from tests.unit.corpora.readers import write
         ("given {A|x}", ["given", "x"], ["O", "B-A"]),
         ("{A|x} {B|y}", ["x", "y"], ["B-A", "B-B"]),
         ("{A|x} {A|y z}", ["x", "y", "z"], ["B-A", "B-A", "I-A"]),
-        ("{Gene|TGF-β1} ( {Chemical|C20:5n-3} )", ["TGF-β1", "(", "C20:5n-3", ")"], ["B-Gene", "O", "B-Chemical", "O"]),
+        (
+            "{Gene|TGF-β1} ( {Chemical|C20:5n-3} )",
+            ["TGF-β1", "(", "C20:5n-3", ")"],
+            ["B-Gene", "O", "B-Chemical", "O"],
+        ),
         ("none here", ["none", "here"], ["O", "O"]),
     ],
     ids=["at the start", "at the end", "adjacent", "adjacent of one type", "symbols", "no entity"],
@@ -53,7 +57,10 @@ def test_malformed_mark_up_is_named_by_file_and_line(tmp_path, line, found):
 
 @pytest.mark.parametrize(
     ("content", "place"),
-    [("# d\nna\u00efve\n".encode("latin-1"), ":2: found bytes that are not UTF-8"), ("<html>\n", ":1: found '<html>'")],
+    [
+        ("# d\nna\u00efve\n".encode("latin-1"), ":2: found bytes that are not UTF-8"),
+        ("<html>\n", ":1: found '<html>'"),
+    ],
     ids=["Latin-1", "HTML"],
 )
 def test_a_file_of_another_kind_is_named_by_file_and_line(tmp_path, content, place):
@@ -66,9 +73,16 @@ def test_a_file_of_another_kind_is_named_by_file_and_line(tmp_path, content, pla
 WORD = st.text("abαβ:()[]#-1%", min_size=1, max_size=6)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["", "A", "B"]), st.lists(WORD, min_size=1, max_size=3)), min_size=1))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", "A", "B"]), st.lists(WORD, min_size=1, max_size=3)),
+        min_size=1,
+    )
+)
 def test_marking_up_and_parsing_give_the_same_tokens_and_entities(pieces):
-    line = " ".join(f"{{{type_}|{' '.join(words)}}}" if type_ else " ".join(words) for type_, words in pieces)
+    line = " ".join(
+        f"{{{type_}|{' '.join(words)}}}" if type_ else " ".join(words) for type_, words in pieces
+    )
     expected, tokens = [], []
     for type_, words in pieces:
         expected += [Span(len(tokens), len(tokens) + len(words), type_)] if type_ else []

@@ -1,4 +1,6 @@
-"""Tokens and tags as lists: JSON Lines, and CSV files with list columns, told apart from columns by their header."""
+"""Tokens and tags as lists: JSON Lines, and CSV files with list columns, told apart from columns by
+their header.
+"""
 
 import pytest
 
@@ -33,13 +35,17 @@ def test_an_object_a_sentence_in_the_order_of_the_file(tmp_path):
 @pytest.mark.parametrize("tokens", TOKEN_FIELDS)
 @pytest.mark.parametrize("tags", TAG_FIELDS)
 def test_every_name_in_circulation_is_known(tmp_path, tokens, tags):
-    (sentence,) = read(jsonl(tmp_path, f'{{"{tags}": ["B-X"], "other": 1, "{tokens}": ["a"]}}'), "jsonl")
+    (sentence,) = read(
+        jsonl(tmp_path, f'{{"{tags}": ["B-X"], "other": 1, "{tokens}": ["a"]}}'), "jsonl"
+    )
     assert words_and_tags(sentence) == "a/B-X"
 
 
 @pytest.mark.parametrize("name", DOCUMENT_FIELDS)
 def test_documents_are_names_also_where_they_are_numbers(tmp_path, name):
-    (sentence,) = read(jsonl(tmp_path, f'{{"tokens": ["a"], "tags": ["O"], "{name}": 12}}'), "jsonl")
+    (sentence,) = read(
+        jsonl(tmp_path, f'{{"tokens": ["a"], "tags": ["O"], "{name}": 12}}'), "jsonl"
+    )
     assert sentence.document == "12"
 
 
@@ -65,8 +71,12 @@ def test_numbers_count_the_labels_from_0(tmp_path):
         ("null", ["O", "B-X"], "found the tag None; expected"),
     ],
 )
-def test_numbers_without_a_label_are_refused_and_labels_named_as_the_way_out(tmp_path, tag, labels, expected):
-    path = jsonl(tmp_path, '{"tokens": ["a"], "tags": ["O"]}', f'{{"tokens": ["a"], "tags": [{tag}]}}')
+def test_numbers_without_a_label_are_refused_and_labels_named_as_the_way_out(
+    tmp_path, tag, labels, expected
+):
+    path = jsonl(
+        tmp_path, '{"tokens": ["a"], "tags": ["O"]}', f'{{"tokens": ["a"], "tags": [{tag}]}}'
+    )
     message = refusal(path, "jsonl", labels=labels)
     assert message.startswith(f"{path}:2: {expected}")
     assert "`labels`" in message
@@ -85,7 +95,17 @@ def test_numbers_without_a_label_are_refused_and_labels_named_as_the_way_out(tmp
         ('{"tokens": ["a"], "tags": null}', "'tags', which is no list"),
         ('{"tokens": ["a", 5], "tags": ["O", "O"]}', "a token that is no text"),
     ],
-    ids=["truncated", "HTML", "nested without end", "list", "tokens", "tags", "text", "null", "number"],
+    ids=[
+        "truncated",
+        "HTML",
+        "nested without end",
+        "list",
+        "tokens",
+        "tags",
+        "text",
+        "null",
+        "number",
+    ],
 )
 def test_a_broken_record_is_named_by_file_and_line(tmp_path, line, found):
     path = jsonl(tmp_path, '{"tokens": ["a"], "tags": ["O"]}', line)
@@ -103,13 +123,19 @@ def test_half_a_surrogate_pair_is_named_by_file_and_line(tmp_path):
 
 
 def test_a_file_in_another_encoding_is_named_by_line(tmp_path):
-    path = write(tmp_path / "raw.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["ï"]'.encode("latin-1"))
+    path = write(
+        tmp_path / "raw.jsonl",
+        '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["ï"]'.encode("latin-1"),
+    )
     assert refusal(path, "jsonl").startswith(f"{path}:2: found bytes that are not UTF-8")
 
 
 @pytest.mark.parametrize("tokens", [PYTHON, JSON], ids=["Python", "JSON"])
 def test_list_columns_of_a_csv_file(tmp_path, tokens):
-    path = table(tmp_path, f"doc,tokens,ner_tags\nd1,\"{tokens}\",\"['O', 'B-X']\"\n\n2,\"['a']\",\"['O']\"\n")
+    path = table(
+        tmp_path,
+        f"doc,tokens,ner_tags\nd1,\"{tokens}\",\"['O', 'B-X']\"\n\n2,\"['a']\",\"['O']\"\n",
+    )
     first, second = read(path, "conll-or-lists")
     assert (words_and_tags(first), first.document, first.where) == ("so ill/B-X", "d1", f"{path}:2")
     assert (words_and_tags(second), second.document, second.where) == ("a", "2", f"{path}:4")
@@ -134,7 +160,9 @@ def test_a_row_over_several_lines_has_the_place_of_its_first(tmp_path):
     several = "\"['so',\n 'ill']\",\"['O',\n 'O']\"\n"
     path = table(tmp_path, CSV_HEADER + several + "a,b\n")
     assert refusal(path, "conll-or-lists").startswith(f"{path}:5: found 'tokens', which is no list")
-    good, after = read(table(tmp_path, CSV_HEADER + several + "\"['a']\",\"['O']\"\n"), "conll-or-lists")
+    good, after = read(
+        table(tmp_path, CSV_HEADER + several + "\"['a']\",\"['O']\"\n"), "conll-or-lists"
+    )
     assert (good.tokens, good.where, after.where) == (["so", "ill"], f"{path}:2", f"{path}:5")
 
 

@@ -1,4 +1,6 @@
-"""PubTator files: title and abstract as passages, annotations by character, relations passed over."""
+"""PubTator files: title and abstract as passages, annotations by character, relations passed
+over.
+"""
 
 import pytest
 
@@ -21,8 +23,12 @@ def test_title_and_abstract_are_instances_of_one_document(tmp_path):
 
 
 def test_blank_lines_divide_documents_and_the_last_needs_none(tmp_path):
-    path = pubtator(tmp_path, "", TITLE, ABSTRACT, DRUG, "", " ", "8|t|Ill.", "8|a|", "8\t0\t3\tIll\tDisease")
-    assert [(s.document, s.where) for s in read(path, "pubtator")] == [("7", f"{path}:2")] * 2 + [("8", f"{path}:7")]
+    path = pubtator(
+        tmp_path, "", TITLE, ABSTRACT, DRUG, "", " ", "8|t|Ill.", "8|a|", "8\t0\t3\tIll\tDisease"
+    )
+    assert [(s.document, s.where) for s in read(path, "pubtator")] == [("7", f"{path}:2")] * 2 + [
+        ("8", f"{path}:7")
+    ]
 
 
 def test_line_ends_of_windows_count_for_nothing(tmp_path):
@@ -35,16 +41,23 @@ def test_line_ends_of_windows_count_for_nothing(tmp_path):
 
 def test_the_catalogue_says_where_instances_end_and_what_becomes_of_half_a_token(tmp_path):
     path = pubtator(tmp_path, TITLE, "7|a|It cures . Gout too .", "7\t0\t4\tAspi\tDrug")
-    assert [words_and_tags(s) for s in read(path, "pubtator", token_alignment="split", max_tokens=3)] == [
+    assert [
+        words_and_tags(s) for s in read(path, "pubtator", token_alignment="split", max_tokens=3)
+    ] == [
         "Aspi/B-Drug rin and gout .",
         "It cures .",
         "Gout too .",
     ]
-    assert [words_and_tags(s) for s in read(path, "pubtator")] == ["Aspirin/B-Drug and gout .", "It cures . Gout too ."]
+    assert [words_and_tags(s) for s in read(path, "pubtator")] == [
+        "Aspirin/B-Drug and gout .",
+        "It cures . Gout too .",
+    ]
 
 
 def test_bars_in_the_text_are_text(tmp_path):
-    (title,) = read(pubtator(tmp_path, "7|t|p|a|q ill", "7|a|", "7\t6\t9\till\tDisease"), "pubtator")
+    (title,) = read(
+        pubtator(tmp_path, "7|t|p|a|q ill", "7|a|", "7\t6\t9\till\tDisease"), "pubtator"
+    )
     assert title.tags[-1] == "B-Disease"
 
 
@@ -54,22 +67,45 @@ def test_bars_in_the_text_are_text(tmp_path):
     ids=["three fields, as in BC5CDR", "four, as in BioRED"],
 )
 def test_relations_are_passed_over(tmp_path, line):
-    with_it, without = pubtator(tmp_path / "a", TITLE, DRUG, line), pubtator(tmp_path / "b", TITLE, DRUG)
+    with_it, without = (
+        pubtator(tmp_path / "a", TITLE, DRUG, line),
+        pubtator(tmp_path / "b", TITLE, DRUG),
+    )
     assert [s[1:] for s in read(with_it, "pubtator")] == [s[1:] for s in read(without, "pubtator")]
 
 
 @pytest.mark.parametrize(
     ("line", "found", "remedy"),
     [
-        ("8\t0\t7\tAspirin\tDrug", "a line of '8'; expected a line of 7", "A blank line divides documents."),
+        (
+            "8\t0\t7\tAspirin\tDrug",
+            "a line of '8'; expected a line of 7",
+            "A blank line divides documents.",
+        ),
         ("8|t|Ill.", "a line of '8'; expected a line of 7", "A blank line divides documents."),
         ("7|a|Again.", "'7|a|Again.'; expected one abstract", "Mend the line."),
         ("7|t|Again.", "'7|t|Again.'; expected one abstract", "Mend the line."),
         ("7\t0", "'7\\t0'; expected one abstract", "Mend the line."),
-        ("7\t0\tx\tAspirin\tDrug\tD1", "'7\\t0\\tx\\tAspirin\\tDrug\\tD1'; expected one abstract", "Mend the line."),
-        ("7 0 7 Aspirin Drug", "a line of '7 0 7 Aspirin Drug'; expected a line of 7", "A blank line divides"),
+        (
+            "7\t0\tx\tAspirin\tDrug\tD1",
+            "'7\\t0\\tx\\tAspirin\\tDrug\\tD1'; expected one abstract",
+            "Mend the line.",
+        ),
+        (
+            "7 0 7 Aspirin Drug",
+            "a line of '7 0 7 Aspirin Drug'; expected a line of 7",
+            "A blank line divides",
+        ),
     ],
-    ids=["another document", "no blank line", "second abstract", "second title", "cut off", "offset", "spaces"],
+    ids=[
+        "another document",
+        "no blank line",
+        "second abstract",
+        "second title",
+        "cut off",
+        "offset",
+        "spaces",
+    ],
 )
 def test_a_line_that_is_none_of_a_document_is_named_by_file_and_line(tmp_path, line, found, remedy):
     path = pubtator(tmp_path, TITLE, ABSTRACT, DRUG, line)
@@ -127,17 +163,31 @@ def test_a_file_in_another_encoding_is_named_by_line(tmp_path):
 @pytest.mark.parametrize(
     ("line", "kind", "found"),
     [
-        ("7\t1\t8\tAspirin\tDrug", "text-mismatch", "the annotation 'Aspirin' at 1 to 8 of 7; expected 'spirin '"),
+        (
+            "7\t1\t8\tAspirin\tDrug",
+            "text-mismatch",
+            "the annotation 'Aspirin' at 1 to 8 of 7; expected 'spirin '",
+        ),
         (
             "7\t90\t97\tAspirin\tDrug",
             "outside",
             "the annotation 90 to 97 of 7; expected a start before its end inside 0 to 17, 18",
         ),
-        ("7\t12\t20\tgout. It\tDrug", "crosses-passages", "the annotation 12 to 20 over 2 passages of 7"),
-        ("7\t0\t11\tAspirin and\tDrug", "overlap", "the annotations 0 to 7 (Drug) and 0 to 11 (Drug) of 7"),
+        (
+            "7\t12\t20\tgout. It\tDrug",
+            "crosses-passages",
+            "the annotation 12 to 20 over 2 passages of 7",
+        ),
+        (
+            "7\t0\t11\tAspirin and\tDrug",
+            "overlap",
+            "the annotations 0 to 7 (Drug) and 0 to 11 (Drug) of 7",
+        ),
     ],
 )
-def test_broken_offsets_are_refused_or_listed_with_the_line_of_the_annotation(tmp_path, line, kind, found):
+def test_broken_offsets_are_refused_or_listed_with_the_line_of_the_annotation(
+    tmp_path, line, kind, found
+):
     path = pubtator(tmp_path, TITLE, ABSTRACT, GOUT, *([DRUG] if kind == "overlap" else []), line)
     place = 4  # of the loser: the annotation itself, or the shorter one it overlaps
     message = refusal(path, "pubtator")

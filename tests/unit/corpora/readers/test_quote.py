@@ -1,6 +1,8 @@
-"""What may not be redistributed is in no message: every reader's failures on a corpus whose text is one marker word.
+"""What may not be redistributed is in no message: every reader's failures on a corpus whose text is
+one marker word.
 
-Each case shows the marker, or keeps still about it, where text may be quoted; `Changes(quote=False)` never shows it.
+Each case shows the marker, or keeps still about it, where text may be quoted;
+`Changes(quote=False)` never shows it.
 """
 
 import json
@@ -19,15 +21,24 @@ FALSE, TWICE = (0, 3, MARKER), (0, len(MARKER), MARKER)
 
 
 def pubtator(*annotations):
-    return "\n".join([TITLE, *(f"7\t{start}\t{end}\t{text}\tDrug" for start, end, text in annotations)])
+    return "\n".join(
+        [TITLE, *(f"7\t{start}\t{end}\t{text}\tDrug" for start, end, text in annotations)]
+    )
 
 
 def bioc_json(*annotations, text=f"{MARKER} ill", offset=0, type_="Drug"):
     marked = [
-        {"id": "T1", "infons": {"type": type_}, "text": text, "locations": [{"offset": start, "length": end - start}]}
+        {
+            "id": "T1",
+            "infons": {"type": type_},
+            "text": text,
+            "locations": [{"offset": start, "length": end - start}],
+        }
         for start, end, text in annotations
     ]
-    return json.dumps([{"id": "7", "passages": [{"offset": offset, "text": text, "annotations": marked}]}])
+    return json.dumps(
+        [{"id": "7", "passages": [{"offset": offset, "text": text, "annotations": marked}]}]
+    )
 
 
 def bioc_xml(annotation="", text=f"{MARKER} ill"):
@@ -37,7 +48,10 @@ def bioc_xml(annotation="", text=f"{MARKER} ill"):
 
 def bioc_annotation(start, end, text):
     location = f'<location offset="{start}" length="{end - start}"/>'
-    return f'<annotation id="T1"><infon key="type">Drug</infon>{location}<text>{text}</text></annotation>'
+    return (
+        '<annotation id="T1"><infon'
+        f' key="type">Drug</infon>{location}<text>{text}</text></annotation>'
+    )
 
 
 def dygie(ner, sentences=((MARKER, "ill"),)):
@@ -56,7 +70,11 @@ CASES = {
     "jsonl: a number": ("jsonl", f'{{"tokens": ["{MARKER}", 5], "tags": ["O", "O"]}}', SILENT),
     "jsonl: label": ("jsonl", f'{{"tokens": ["{MARKER}"], "tags": [1]}}', SILENT),
     "lists: no list": ("conll-or-lists", f"tokens,tags\n{MARKER},O\n", SILENT),
-    "lists: numpy": ("conll-or-lists", f"tokens,tags\n\"['{MARKER}' 'b']\",\"['O' 'O']\"\n", SILENT),
+    "lists: numpy": (
+        "conll-or-lists",
+        f"tokens,tags\n\"['{MARKER}' 'b']\",\"['O' 'O']\"\n",
+        SILENT,
+    ),
     "lists: cut off": ("conll-or-lists", f"tokens,tags\n\"['{MARKER}', ", SILENT),
     "lists: columns": ("conll-or-lists", f"tokens,tags\n\"['{MARKER}']\"\n", SILENT),
     "pubtator: no title": ("pubtator", f"{MARKER}\n", SHOWN),
@@ -71,7 +89,11 @@ CASES = {
     "bioc-json: outside": ("bioc-json", bioc_json((90, 100, MARKER)), SILENT),
     "bioc-json: no type": ("bioc-json", bioc_json(TWICE, type_=""), SILENT),
     "bioc-json: no passages": ("bioc-json", f'[{{"id": "7", "text": "{MARKER}"}}]', SILENT),
-    "bioc-json: passages of text": ("bioc-json", f'[{{"id": "7", "passages": ["{MARKER}"]}}]', SILENT),
+    "bioc-json: passages of text": (
+        "bioc-json",
+        f'[{{"id": "7", "passages": ["{MARKER}"]}}]',
+        SILENT,
+    ),
     "bioc-xml: cut off": ("bioc-xml", bioc_xml()[:-40], SILENT),
     "bioc-xml: mismatch": ("bioc-xml", bioc_xml(bioc_annotation(*FALSE)), SHOWN),
     "bioc-xml: overlap": ("bioc-xml", bioc_xml(bioc_annotation(*TWICE) * 2), SILENT),

@@ -1,4 +1,6 @@
-"""What constrained decoding has to equal: a whole forward pass for every decision, nothing cached or drafted."""
+"""What constrained decoding has to equal: a whole forward pass for every decision, nothing cached
+or drafted.
+"""
 
 import inspect
 from collections.abc import Sequence
@@ -16,7 +18,9 @@ MARGIN = 1e-4
 
 @dataclass
 class Slow:
-    """Tags of a sentence, each with its probability among the tags allowed there and its narrowest margin."""
+    """Tags of a sentence, each with its probability among the tags allowed there and its narrowest
+    margin.
+    """
 
     tags: list[str] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
@@ -31,10 +35,17 @@ def slowly(
     types: Sequence[str],
     legal: bool = False,
 ) -> Slow:
-    """Token-by-token greedy decoding of one sentence, where only whole lines of its tokens are allowed."""
+    """Token-by-token greedy decoding of one sentence, where only whole lines of its tokens are
+    allowed.
+    """
     ids, found = prompt_ids(tokenizer, instance.tokens, types), Slow()
-    # Only the last place is looked at: 128,000 logits for every other one are most of what a pass costs.
-    last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
+    # Only the last place is looked at: 128,000 logits for every other one are most of what a pass
+    # costs.
+    last = (
+        {"logits_to_keep": 1}
+        if "logits_to_keep" in inspect.signature(model.forward).parameters
+        else {}
+    )
     for token in instance.tokens:
         before = found.tags[-1] if found.tags else "O"
         lines = {
@@ -49,7 +60,9 @@ def slowly(
             allowed = sorted({line[depth] for line in lines.values() if line[:depth] == written})
             best = 0
             if len(allowed) > 1:
-                logits = model(torch.tensor([ids + written]), **last).logits[0, -1, allowed].double()
+                logits = (
+                    model(torch.tensor([ids + written]), **last).logits[0, -1, allowed].double()
+                )
                 best = int(logits.argmax())
                 probability *= float(logits.softmax(0)[best])
                 margin = min(margin, float(logits.topk(2).values.diff().abs()))
@@ -67,7 +80,9 @@ def tags_of(text: str) -> list[str]:
 
 
 def assert_same(tags: Sequence[str], slow: Slow) -> None:
-    """The tags are the reference's; from a decision on that rounding may have taken, they may be others."""
+    """The tags are the reference's; from a decision on that rounding may have taken, they may be
+    others.
+    """
     for tag, other, margin in zip(tags, slow.tags, slow.margins, strict=True):
         if margin < MARGIN:
             return

@@ -38,7 +38,11 @@ def test_what_may_follow(tokenizer, legal):
     lines = AnswerTrie(tokenizer, tag_set(["a", "b"]), legal)
     everything = ("O", "B-a", "I-a", "B-b", "I-b")
     assert lines.after("") == lines.after("O") == (("O", "B-a", "B-b") if legal else everything)
-    assert lines.after("B-a") == lines.after("I-a") == (("O", "B-a", "I-a", "B-b") if legal else everything)
+    assert (
+        lines.after("B-a")
+        == lines.after("I-a")
+        == (("O", "B-a", "I-a", "B-b") if legal else everything)
+    )
 
 
 def test_a_sentence_that_is_drafted_right_costs_one_pass_and_its_ids():

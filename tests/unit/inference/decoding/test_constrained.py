@@ -1,4 +1,6 @@
-"""Constrained decoding gives what token-by-token decoding gives, whatever is drafted, cached or done side by side."""
+"""Constrained decoding gives what token-by-token decoding gives, whatever is drafted, cached or
+done side by side.
+"""
 
 import copy
 import random
@@ -46,7 +48,9 @@ def drafts(texts, seed=3) -> dict[str, Draft]:
 
 
 @pytest.mark.parametrize("share_prefix", [True, False])
-@pytest.mark.parametrize("batch_size", [1, 2, 6])  # alone, one after another in a place, all at once
+@pytest.mark.parametrize(
+    "batch_size", [1, 2, 6]
+)  # alone, one after another in a place, all at once
 @pytest.mark.parametrize("window", [1, 3, 100, None])
 def test_windows_batches_and_a_shared_prefix_change_no_tag(
     model, tokenizer, texts, slow, window, batch_size, share_prefix
@@ -66,18 +70,27 @@ def test_drafts_change_no_tag(model, tokenizer, texts, slow, name):
 
 
 def test_a_draft_that_is_right_takes_one_pass(model, tokenizer, texts, slow):
-    answers = [Prediction(text.id, reference.tags) for text, reference in zip(texts, slow, strict=True)]
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, predicted("own", answers, all_outside()), draft_length=100)
+    answers = [
+        Prediction(text.id, reference.tags) for text, reference in zip(texts, slow, strict=True)
+    ]
+    decoder = ConstrainedDecoder(
+        model, tokenizer, TYPES, predicted("own", answers, all_outside()), draft_length=100
+    )
     decoder(texts, len(texts))
     assert decoder.counts.passes == 1
-    assert decoder.counts.drafts == decoder.counts.drafts_right == sum(len(text.tokens) for text in texts)
+    assert (
+        decoder.counts.drafts
+        == decoder.counts.drafts_right
+        == sum(len(text.tokens) for text in texts)
+    )
 
 
 def test_a_window_of_one_word_takes_a_pass_a_word(model, tokenizer, texts):
     decoder = ConstrainedDecoder(model, tokenizer, ["Disease"], all_outside(), draft_length=1)
     for text in texts:
         decoder([text], 1)
-        # What is settled of a line is not asked for again; a wrong first piece may leave a second to ask for.
+        # What is settled of a line is not asked for again; a wrong first piece may leave a second
+        # to ask for.
         assert len(text.tokens) <= decoder.counts.passes <= 2 * len(text.tokens)
 
 
@@ -107,7 +120,9 @@ def test_real_tokenizers(real, window, batch_size, texts):
     assert decoder.settings["cached"]
     for output, text, reference in zip(decoder(texts, batch_size), texts, slow, strict=True):
         assert_same(tags_of(output.text), reference)
-        assert output.new_tokens == len(response_ids(tokenizer, text.tokens, tags_of(output.text))) - 1
+        assert (
+            output.new_tokens == len(response_ids(tokenizer, text.tokens, tags_of(output.text))) - 1
+        )
 
 
 def test_generate_with_a_logits_processor_gives_the_same(real, texts):
@@ -136,7 +151,9 @@ def test_of_equal_answers_the_one_of_the_lowest_id_is_taken(spoken, texts):
     slow = [slowly(model, tokenizer, text, TYPES).tags for text in texts]
     for window in (1, 3, None):
         for name in ("gold", "random"):
-            decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)[name], draft_length=window)
+            decoder = ConstrainedDecoder(
+                model, tokenizer, TYPES, drafts(texts)[name], draft_length=window
+            )
             assert [tags_of(output.text) for output in decoder(texts, 2)] == slow
             assert decoder.counts.near_ties >= sum(len(text.tokens) for text in texts)
 
@@ -144,10 +161,14 @@ def test_of_equal_answers_the_one_of_the_lowest_id_is_taken(spoken, texts):
 def test_legal_transitions_leave_nothing_to_repair(spoken, texts):
     tokenizer, model = spoken
     free = ConstrainedDecoder(model, tokenizer, TYPES, all_outside())
-    assert any(violation(tags_of(output.text)) for output in free(texts, 3)), "or the option is not tried"
+    assert any(violation(tags_of(output.text)) for output in free(texts, 3)), (
+        "or the option is not tried"
+    )
     slow = [slowly(model, tokenizer, text, TYPES, legal=True) for text in texts]
     for window in (1, None):
-        decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)["random"], draft_length=window, legal=True)
+        decoder = ConstrainedDecoder(
+            model, tokenizer, TYPES, drafts(texts)["random"], draft_length=window, legal=True
+        )
         for output, reference in zip(decoder(texts, 3), slow, strict=True):
             assert violation(tags_of(output.text)) is None
             assert_same(tags_of(output.text), reference)
@@ -158,7 +179,9 @@ def test_confidence_is_the_probability_among_the_tags_allowed(spoken, texts, leg
     tokenizer, model = spoken
     slow = [slowly(model, tokenizer, text, TYPES, legal) for text in texts]
     for window in (1, None):
-        decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)["random"], legal=legal, draft_length=window)
+        decoder = ConstrainedDecoder(
+            model, tokenizer, TYPES, drafts(texts)["random"], legal=legal, draft_length=window
+        )
         for output, reference in zip(decoder(texts, 3), slow, strict=True):
             assert output.confidence == pytest.approx(reference.probabilities, abs=2e-4)
             assert output.margin == pytest.approx(reference.margins, abs=2e-4)
@@ -166,8 +189,13 @@ def test_confidence_is_the_probability_among_the_tags_allowed(spoken, texts, leg
 
 def test_a_prompt_that_is_shared_as_a_whole_is_still_read_to_its_end(model, tokenizer, texts, slow):
     for text, reference in zip(texts, slow, strict=True):
-        twice = ConstrainedDecoder(model, tokenizer, TYPES, all_outside())([text, replace(text, id="again")], 2)
-        for output in (*twice, *ConstrainedDecoder(model, tokenizer, TYPES, all_outside())([text], 1)):
+        twice = ConstrainedDecoder(model, tokenizer, TYPES, all_outside())(
+            [text, replace(text, id="again")], 2
+        )
+        for output in (
+            *twice,
+            *ConstrainedDecoder(model, tokenizer, TYPES, all_outside())([text], 1),
+        ):
             assert_same(tags_of(output.text), reference)
 
 
@@ -181,7 +209,9 @@ def test_what_was_decoded_before_changes_nothing(model, tokenizer, texts):
     assert fresh.counts == counts
 
 
-def test_long_sentences_take_the_room_of_several(model, tokenizer, texts, slow, monkeypatch, caplog):
+def test_long_sentences_take_the_room_of_several(
+    model, tokenizer, texts, slow, monkeypatch, caplog
+):
     monkeypatch.setattr(requests, "ROOM", 40)
     decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts))
     asked = requests.make_requests(tokenizer, texts, TYPES)
@@ -198,7 +228,11 @@ def test_sentences_beyond_the_model_s_positions_are_told_of_and_counted(tokenize
     model = random_llama(len(tokenizer), max_position_embeddings=100)
     decoder = ConstrainedDecoder(model, tokenizer, TYPES, all_outside())
     decoder(texts, 2)
-    longer = [question for question in requests.make_requests(tokenizer, texts, TYPES) if question.length > 100]
+    longer = [
+        question
+        for question in requests.make_requests(tokenizer, texts, TYPES)
+        if question.length > 100
+    ]
     assert decoder.counts.beyond_positions == len(longer) > 0
     assert f"{len(longer)} sentences need more than the model's 100 positions" in caplog.text
 
@@ -206,7 +240,9 @@ def test_sentences_beyond_the_model_s_positions_are_told_of_and_counted(tokenize
 def test_without_types_there_is_nothing_to_ask(model, tokenizer, texts):
     decoder = ConstrainedDecoder(model, tokenizer, [], all_outside())
     outputs = decoder(texts, 2)
-    assert [tags_of(output.text) for output in outputs] == [["O"] * len(text.tokens) for text in texts]
+    assert [tags_of(output.text) for output in outputs] == [
+        ["O"] * len(text.tokens) for text in texts
+    ]
     assert decoder.counts.passes == 0
     assert outputs[0].confidence == [1.0] * len(texts[0].tokens)
     assert outputs[0].margin == [None] * len(texts[0].tokens)
@@ -216,20 +252,41 @@ def test_no_sentence_is_no_answer(model, tokenizer):
     assert ConstrainedDecoder(model, tokenizer, TYPES, all_outside())([], 4) == []
 
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "initializer_range": 0.4}
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "initializer_range": 0.4,
+}
 ARCHITECTURES = {
-    "MistralConfig": (SMALL | {"intermediate_size": 48, "num_key_value_heads": 2, "sliding_window": None}, CachedBatch),
+    "MistralConfig": (
+        SMALL | {"intermediate_size": 48, "num_key_value_heads": 2, "sliding_window": None},
+        CachedBatch,
+    ),
     "Qwen2Config": (SMALL | {"intermediate_size": 48, "num_key_value_heads": 2}, CachedBatch),
     "Gemma2Config": (
-        SMALL | {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 16},
+        SMALL
+        | {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 16},
         RecomputedBatch,
     ),
-    "GPT2Config": ({"n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.4}, CachedBatch),
+    "GPT2Config": (
+        {"n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.4},
+        CachedBatch,
+    ),
     "GPTNeoXConfig": (SMALL | {"intermediate_size": 48}, CachedBatch),
     "OPTConfig": (SMALL | {"ffn_dim": 48, "word_embed_proj_dim": 32, "init_std": 0.4}, CachedBatch),
-    "BloomConfig": ({"hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.4}, CachedBatch),
+    "BloomConfig": (
+        {"hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.4},
+        CachedBatch,
+    ),
     "MptConfig": (
-        {"d_model": 32, "n_layers": 2, "n_heads": 4, "expansion_ratio": 2, "initializer_range": 0.4},
+        {
+            "d_model": 32,
+            "n_layers": 2,
+            "n_heads": 4,
+            "expansion_ratio": 2,
+            "initializer_range": 0.4,
+        },
         RecomputedBatch,
     ),
     "PhiConfig": (SMALL | {"intermediate_size": 48}, CachedBatch),  # its output layer has a bias
@@ -244,7 +301,9 @@ ARCHITECTURES = {
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_any_architecture(name, tokenizer, texts):
-    """Rotary and learned positions, ALiBi, sliding windows, states: what cannot be cached is read again."""
+    """Rotary and learned positions, ALiBi, sliding windows, states: what cannot be cached is read
+    again.
+    """
     settings, rows = ARCHITECTURES[name]
     torch.manual_seed(1)
     config = getattr(transformers, name)(vocab_size=len(tokenizer), **settings)
@@ -259,20 +318,30 @@ def test_any_architecture(name, tokenizer, texts):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_trial_at_loading_knows_positions_by_place_in_any_precision(dtype, tokenizer):
-    for name, kept in (("MptConfig", RecomputedBatch), ("LlamaConfig", CachedBatch), ("BloomConfig", CachedBatch)):
+    for name, kept in (
+        ("MptConfig", RecomputedBatch),
+        ("LlamaConfig", CachedBatch),
+        ("BloomConfig", CachedBatch),
+    ):
         settings = ARCHITECTURES.get(name, (SMALL | {"intermediate_size": 48}, None))[0]
         for seed in range(4):
             torch.manual_seed(seed)
-            config = getattr(transformers, name)(vocab_size=48 + len(tokenizer) * (seed % 2), **settings)
+            config = getattr(transformers, name)(
+                vocab_size=48 + len(tokenizer) * (seed % 2), **settings
+            )
             assert batch_class(AutoModelForCausalLM.from_config(config).eval().to(dtype)) is kept
 
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_adapters_on_the_output_layer_are_heeded(tokenizer, texts, whole):
     targets = (
-        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]} if whole else {"target_modules": ["lm_head"]}
+        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}
+        if whole
+        else {"target_modules": ["lm_head"]}
     )
-    adapters = LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=16, init_lora_weights=False, **targets)
+    adapters = LoraConfig(
+        task_type="CAUSAL_LM", r=4, lora_alpha=16, init_lora_weights=False, **targets
+    )
     plain = random_llama(len(tokenizer), seed=4)
     before = ConstrainedDecoder(plain, tokenizer, TYPES, all_outside())(texts, 3)
     model = get_peft_model(plain, adapters).eval()
@@ -286,7 +355,9 @@ def test_adapters_on_the_output_layer_are_heeded(tokenizer, texts, whole):
 
 
 def test_reading_again_gives_what_caching_gives(model, tokenizer, texts, slow):
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, all_outside(), draft_length=2, rows=RecomputedBatch)
+    decoder = ConstrainedDecoder(
+        model, tokenizer, TYPES, all_outside(), draft_length=2, rows=RecomputedBatch
+    )
     for output, reference in zip(decoder(texts, 3), slow, strict=True):
         assert_same(tags_of(output.text), reference)
 
@@ -294,6 +365,8 @@ def test_reading_again_gives_what_caching_gives(model, tokenizer, texts, slow):
 def test_a_model_that_gives_no_numbers_says_so(tokenizer, texts):
     model = random_llama(len(tokenizer))
     with torch.no_grad():
-        model.lm_head.weight[line_ids(tokenizer, "gout", "B-Disease")] = float("nan")  # one tag's, not all
+        model.lm_head.weight[line_ids(tokenizer, "gout", "B-Disease")] = float(
+            "nan"
+        )  # one tag's, not all
     with pytest.raises(InputError, match="no numbers"):
         ConstrainedDecoder(model, tokenizer, TYPES, all_outside())(texts, 2)

@@ -74,5 +74,8 @@ def test_predictions_on_another_gold_are_no_draft(tmp_path):
 
 
 def test_a_model_s_name_without_its_predictions_is_refused():
-    with pytest.raises(InputError, match=r"'bert-mini' and no predictions of it; expected a file\. Give --draft FILE"):
+    with pytest.raises(
+        InputError,
+        match=r"'bert-mini' and no predictions of it; expected a file\. Give --draft FILE",
+    ):
         draft_of("bert-mini", TRAIN, GOLD)

@@ -1,4 +1,6 @@
-"""Free decoding: greedy whatever the model came with, or with its settings and a seed; never over its budget."""
+"""Free decoding: greedy whatever the model came with, or with its settings and a seed; never over
+its budget.
+"""
 
 import pytest
 
@@ -12,7 +14,12 @@ def sampling(tokenizer):
     """A model that ships with everything on that changes what is generated."""
     model = random_llama(len(tokenizer))
     model.generation_config.update(
-        do_sample=True, temperature=5.0, top_p=0.99, repetition_penalty=1.9, no_repeat_ngram_size=1, max_length=3
+        do_sample=True,
+        temperature=5.0,
+        top_p=0.99,
+        repetition_penalty=1.9,
+        no_repeat_ngram_size=1,
+        max_length=3,
     )
     return model
 
@@ -23,9 +30,16 @@ def test_greedy_whatever_the_model_ships_with(model, sampling, tokenizer, texts)
     assert sampling.generation_config.temperature == 5.0, "the model is left as it was"
 
 
-def test_the_paper_s_way_inherits_the_settings_and_draws_by_the_seed(sampling, model, tokenizer, texts):
+def test_the_paper_s_way_inherits_the_settings_and_draws_by_the_seed(
+    sampling, model, tokenizer, texts
+):
     def written(seed):
-        return [output.text for output in FreeDecoder(sampling, tokenizer, TYPES, 5, inherit=True, seed=seed)(texts, 3)]
+        return [
+            output.text
+            for output in FreeDecoder(sampling, tokenizer, TYPES, 5, inherit=True, seed=seed)(
+                texts, 3
+            )
+        ]
 
     greedy = [output.text for output in FreeDecoder(model, tokenizer, TYPES, 5)(texts, 3)]
     assert written(1) == written(1)
@@ -51,7 +65,9 @@ def test_the_budget_is_a_sentence_s_own_whoever_it_is_decoded_with(model, tokeni
         assert output == alone([text], 1)[0]
         assert output.new_tokens <= 3 * len(text.tokens)
         assert output.stopped or output.new_tokens == 3 * len(text.tokens)
-    assert together.took["truncated"] == sum(not output.stopped for output in together(texts, 2)) > 0
+    assert (
+        together.took["truncated"] == sum(not output.stopped for output in together(texts, 2)) > 0
+    )
 
 
 def test_any_of_the_model_s_own_ends_is_an_end(model, tokenizer, texts):

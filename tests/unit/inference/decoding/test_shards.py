@@ -1,4 +1,6 @@
-"""A decoding job that is cut short goes on where it was and ends as if it had not been; nothing is decoded twice."""
+"""A decoding job that is cut short goes on where it was and ends as if it had not been; nothing is
+decoded twice.
+"""
 
 import json
 import os
@@ -154,9 +156,18 @@ def test_the_longest_come_first():
         *(lambda content, text=text: text for text in ("", "{", "[]", "null")),
         lambda content: {**content, "outputs": content["outputs"][:2]},
         lambda content: {**content, "outputs": content["outputs"][::-1]},
-        lambda content: {**content, "outputs": [{**output, "text": 5} for output in content["outputs"]]},
-        lambda content: {**content, "outputs": [{**output, "text": "\ud800"} for output in content["outputs"]]},
-        lambda content: {**content, "outputs": [{**output, "confidence": [1]} for output in content["outputs"]]},
+        lambda content: {
+            **content,
+            "outputs": [{**output, "text": 5} for output in content["outputs"]],
+        },
+        lambda content: {
+            **content,
+            "outputs": [{**output, "text": "\ud800"} for output in content["outputs"]],
+        },
+        lambda content: {
+            **content,
+            "outputs": [{**output, "confidence": [1]} for output in content["outputs"]],
+        },
         lambda content: {**content, "took": 5},
         lambda content: {**content, "took": {"sentences": "x"}},
         lambda content: {**content, "took": {"sentences": None}},
@@ -224,7 +235,13 @@ def trained(tiny_llm, sentences, tmp_path_factory):
 
 def command(folder, entry, out, decoding):
     weights, gold = folder / "model", folder / "gold.jsonl"
-    options = {"--entry": json.dumps(entry), "--gold": gold, "--weights": weights, "--decoding": decoding, "--out": out}
+    options = {
+        "--entry": json.dumps(entry),
+        "--gold": gold,
+        "--weights": weights,
+        "--decoding": decoding,
+        "--out": out,
+    }
     arguments = [str(part) for pair in options.items() for part in pair]
     return ["predict", "tiny-llama", *arguments, "--record", str(out.with_suffix(".json"))]
 
@@ -232,10 +249,14 @@ def command(folder, entry, out, decoding):
 def predict(trained, out, decoding, record=None):
     """Predict the first 24 sentences."""
     folder, entry, gold = trained
-    predict_to(out, "tiny-llama", entry, gold[:24], [], folder / "model", decoding, seed=42, record=record)
+    predict_to(
+        out, "tiny-llama", entry, gold[:24], [], folder / "model", decoding, seed=42, record=record
+    )
 
 
-@pytest.mark.parametrize(("decoding", "number"), [("constrained", signal.SIGTERM), ("free", signal.SIGINT)])
+@pytest.mark.parametrize(
+    ("decoding", "number"), [("constrained", signal.SIGTERM), ("free", signal.SIGINT)]
+)
 def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(
     trained, tmp_path, monkeypatch, caplog, decoding, number
 ):
@@ -256,14 +277,19 @@ def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(
     monkeypatch.setattr(decoder, "__call__", noted)
     before = signal.signal(number, unhandled)
     try:
-        with pytest.raises(Interrupted, match="Finished shards are kept; the same command goes on") as ended:
+        with pytest.raises(
+            Interrupted, match="Finished shards are kept; the same command goes on"
+        ) as ended:
             predict(trained, out, decoding)
         assert signal.getsignal(number) is unhandled, "the handler of before is back"
     finally:
         signal.signal(number, before)
     assert ended.value.signal == number
     assert not out.exists()
-    assert sorted(path.stem for path in shards_folder(out).glob("*/0*.json")) == ["000000", "000001"]
+    assert sorted(path.stem for path in shards_folder(out).glob("*/0*.json")) == [
+        "000000",
+        "000001",
+    ]
 
     with caplog.at_level("INFO"):
         predict(trained, out, decoding, tmp_path / "raw.json")
@@ -277,8 +303,15 @@ def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(
 
 
 def test_two_processes_make_what_one_makes(trained, tmp_path, monkeypatch):
-    """Two threads stand for them, and a barrier for what makes them wait; in the slow tests they are processes."""
-    barrier, loading, own, made = threading.Barrier(2), threading.Lock(), threading.local(), {0: [], 1: []}
+    """Two threads stand for them, and a barrier for what makes them wait; in the slow tests they
+    are processes.
+    """
+    barrier, loading, own, made = (
+        threading.Barrier(2),
+        threading.Lock(),
+        threading.local(),
+        {0: [], 1: []},
+    )
     call, load = ConstrainedDecoder.__call__, load_predictor
 
     class State:
@@ -331,7 +364,9 @@ def test_two_processes_make_what_one_makes(trained, tmp_path, monkeypatch):
         ("free", signal.SIGINT),
     ],
 )
-def test_a_process_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(trained, tmp_path, decoding, number):
+def test_a_process_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(
+    trained, tmp_path, decoding, number
+):
     folder, entry, gold = trained
     out = tmp_path / "raw.jsonl"
     ours = [sys.executable, "-m", "bioner", *command(folder, entry, out, decoding)]
@@ -356,10 +391,16 @@ def test_a_process_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(traine
     assert again.returncode == 0, again.stderr
     assert f"going on; {there} of" in again.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw.json", "raw.jsonl"]
-    predict_to(tmp_path / "other.jsonl", "tiny-llama", entry, gold, [], folder / "model", decoding, seed=42)
+    predict_to(
+        tmp_path / "other.jsonl", "tiny-llama", entry, gold, [], folder / "model", decoding, seed=42
+    )
     assert out.read_bytes() == (tmp_path / "other.jsonl").read_bytes()
     record = json.loads(out.with_suffix(".json").read_text())
-    assert (record["decoding"], record["sentences"], record["processes"]) == (decoding, len(gold), 1)
+    assert (record["decoding"], record["sentences"], record["processes"]) == (
+        decoding,
+        len(gold),
+        1,
+    )
 
 
 @pytest.mark.slow
@@ -371,7 +412,16 @@ def test_two_ranks_of_torchrun_make_what_one_process_makes(trained, tmp_path):
     done = subprocess.run(ours, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(out.with_suffix(".json").read_text())["processes"] == 2
-    predict_to(tmp_path / "other.jsonl", "tiny-llama", entry, gold, [], folder / "model", "constrained", seed=42)
+    predict_to(
+        tmp_path / "other.jsonl",
+        "tiny-llama",
+        entry,
+        gold,
+        [],
+        folder / "model",
+        "constrained",
+        seed=42,
+    )
     assert out.read_bytes() == (tmp_path / "other.jsonl").read_bytes()
 
 
@@ -391,7 +441,15 @@ def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
         settings = merged(entry, {"predict": change or {}})
         with pytest.raises(Killed):
             predict_to(
-                tmp_path / "raw.jsonl", "m", settings, gold, train, folder / "model", decoding, seed=seed, draft=draft
+                tmp_path / "raw.jsonl",
+                "m",
+                settings,
+                gold,
+                train,
+                folder / "model",
+                decoding,
+                seed=seed,
+                draft=draft,
             )
         return seen[-1]
 
@@ -405,7 +463,9 @@ def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
     for name, tag in (("a", "O"), ("b", "B-Gene")):
         told = [Prediction(item.id, [tag] + ["O"] * (len(item.tokens) - 1)) for item in gold]
         write_predictions(tmp_path / name, told)
-    assert identity("constrained", draft=tmp_path / "a") != identity("constrained", draft=tmp_path / "b")
+    assert identity("constrained", draft=tmp_path / "a") != identity(
+        "constrained", draft=tmp_path / "b"
+    )
     other = [replace(gold[0], tokens=[*gold[0].tokens[:-1], "!"]), *gold[1:]]
     assert identity(gold=other) != identity()
     before = identity()
@@ -417,7 +477,9 @@ def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
 
 
 def test_a_sign_tells_how_many_shards_there_are(tmp_path, monkeypatch):
-    """Ten instances in threes are four shards; the third is what kills it, and a second session begins with two."""
+    """Ten instances in threes are four shards; the third is what kills it, and a second session
+    begins with two.
+    """
     monkeypatch.setattr("bioner.inference.decoding.shards.SILENCE", -1)
     signs = []
 
@@ -433,5 +495,13 @@ def test_a_sign_tells_how_many_shards_there_are(tmp_path, monkeypatch):
     with shards.owned():
         shards.make(shards.missing(), until)
         assert lock_is_held(tmp_path / "work.lock", None, 0)
-    assert [(sign.number("done"), sign.number("shards")) for sign in signs] == [(n, 4) for n in (0, 1, 2, 2, 3)]
-    assert [sign.number("seconds_left") is None for sign in signs] == [True, False, False, True, False]
+    assert [(sign.number("done"), sign.number("shards")) for sign in signs] == [
+        (n, 4) for n in (0, 1, 2, 2, 3)
+    ]
+    assert [sign.number("seconds_left") is None for sign in signs] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]

@@ -12,7 +12,9 @@ TOKEN = "hf_verysecretverysecret"
 
 
 def answer(status):
-    return httpx2.Response(status, request=httpx2.Request("GET", "https://huggingface.co/api/models/a/b"))
+    return httpx2.Response(
+        status, request=httpx2.Request("GET", "https://huggingface.co/api/models/a/b")
+    )
 
 
 @pytest.fixture
@@ -32,7 +34,12 @@ def hub(monkeypatch):
 
 
 def lines(*names, offline=False):
-    return [str(found) for found in check_access([Source(name, "main", ("mine",), False) for name in names], offline)]
+    return [
+        str(found)
+        for found in check_access(
+            [Source(name, "main", ("mine",), False) for name in names], offline
+        )
+    ]
 
 
 def test_every_model_is_asked_for_once(hub):
@@ -51,7 +58,10 @@ def test_every_model_is_asked_for_once(hub):
             "Accept its terms at https://huggingface.co/a/b, then set",
         ),
         (errors.RepositoryNotFoundError("404", response=answer(404)), "Correct source.hub"),
-        (errors.HfHubHTTPError(f"401 for Bearer {TOKEN}", response=answer(401)), "the token may have run out"),
+        (
+            errors.HfHubHTTPError(f"401 for Bearer {TOKEN}", response=answer(401)),
+            "the token may have run out",
+        ),
     ],
 )
 def test_a_model_without_leave_fails_and_the_next_is_asked_for(hub, error, remedy):
@@ -72,7 +82,12 @@ def test_a_hub_that_is_ill_is_no_fault_of_this_machine(hub):
 
 
 @pytest.mark.parametrize(
-    "error", [httpx2.ConnectError("no route"), httpx2.ConnectTimeout("slow"), errors.OfflineModeIsEnabled("off")]
+    "error",
+    [
+        httpx2.ConnectError("no route"),
+        httpx2.ConnectTimeout("slow"),
+        errors.OfflineModeIsEnabled("off"),
+    ],
 )
 def test_without_a_connection_one_question_is_enough(hub, error):
     hub[0]["a/b"] = error
@@ -87,7 +102,9 @@ def test_offline_nothing_is_asked(hub):
 
 
 def test_folders_are_not_the_hub_s(hub, tmp_path):
-    assert lines(str(tmp_path), "./nowhere") == ["skip access     no model of the run comes from the hub"]
+    assert lines(str(tmp_path), "./nowhere") == [
+        "skip access     no model of the run comes from the hub"
+    ]
     assert hub[1] == []
 
 

@@ -17,20 +17,27 @@ INDEX = "model.safetensors.index.json"
 
 
 def safetensors(values):
-    """The bytes of a file with one tensor: length of the header (8 bytes), header, four bytes a number."""
+    """The bytes of a file with one tensor: length of the header (8 bytes), header, four bytes a
+    number.
+    """
     header = {"w": {"dtype": "F32", "shape": [values], "data_offsets": [0, 4 * values]}}
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + bytes(4 * values)
 
 
 def make_model(folder, **files):
-    """A folder with a model of one file; a keyword replaces a file of that stem, None leaves it out."""
+    """A folder with a model of one file; a keyword replaces a file of that stem, None leaves it
+    out.
+    """
     contents = {
         "config.json": b'{"model_type": "bert"}',
         "tokenizer.json": b"{}",
         "model.safetensors": safetensors(4),
     }
-    contents |= {next(name for name in contents if name.startswith(stem)): text for stem, text in files.items()}
+    contents |= {
+        next(name for name in contents if name.startswith(stem)): text
+        for stem, text in files.items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in contents.items():
         if text is not None:
@@ -68,7 +75,10 @@ def line(one):
 
 @pytest.mark.parametrize("revision", ["main", COMMIT])
 def test_a_whole_model_is_found_by_branch_and_commit(cached, revision):
-    assert line(source(revision=revision)) == f"ok   snapshot   a/b (mine): 0.0 GiB of weights at {COMMIT}"
+    assert (
+        line(source(revision=revision))
+        == f"ok   snapshot   a/b (mine): 0.0 GiB of weights at {COMMIT}"
+    )
 
 
 @pytest.mark.parametrize("revision", ["v2", COMMIT[::-1]])
@@ -79,7 +89,9 @@ def test_another_revision_is_not_taken_for_it(cached, revision):
 
 
 def test_a_model_that_is_not_there_is_told_how_to_fetch(cached):
-    assert line(source("a/c")).endswith("with the same HF_HOME: `snakemake prefetch`, or `hf download a/c`.")
+    assert line(source("a/c")).endswith(
+        "with the same HF_HOME: `snakemake prefetch`, or `hf download a/c`."
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,11 +164,15 @@ def test_controls_need_nothing():
 
 def test_members_of_ensembles_are_needed_and_those_chosen_later_are_not():
     assert set(run_of(["vote-of-six"])) >= {"bert-large-cased", "mistral-7b", "llama-8b"}
-    assert list(run_of(["bert-small", "smollm2-135m", "best-union"])) == ["bert-small", "smollm2-135m"]
+    assert list(run_of(["bert-small", "smollm2-135m", "best-union"])) == [
+        "bert-small",
+        "smollm2-135m",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("decodings", "models"), [(["constrained"], ["smollm2-135m", "minilm"]), (["free"], ["smollm2-135m"])]
+    ("decodings", "models"),
+    [(["constrained"], ["smollm2-135m", "minilm"]), (["free"], ["smollm2-135m"])],
 )
 def test_an_encoder_to_draft_from_is_needed_where_drafts_are(decodings, models):
     settings = {"smollm2-135m": {"predict": {"draft": "minilm"}}}

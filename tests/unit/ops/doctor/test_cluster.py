@@ -25,7 +25,8 @@ def sinfo(monkeypatch, tmp_path):
         program.parent.mkdir(exist_ok=True)
         stream = 2 if code else 1
         program.write_text(
-            f"#!/bin/sh\ncat >&{stream} <<'END'\n{text}\nEND\necho \"$@\" > {tmp_path}/asked\nexit {code}\n"
+            f"#!/bin/sh\ncat >&{stream} <<'END'\n{text}\nEND\necho \"$@\" > {tmp_path}/asked\nexit"
+            f" {code}\n"
         )
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(program.parent), prepend=":")
@@ -38,9 +39,16 @@ def profile(tmp_path):
     """A function that writes a profile with these default resources."""
 
     def make(**changes):
-        site = {"slurm_partition": "cpu", "gpu_partition": "gpu", "gpu_type": "h100", "max_runtime": 1440} | changes
+        site = {
+            "slurm_partition": "cpu",
+            "gpu_partition": "gpu",
+            "gpu_type": "h100",
+            "max_runtime": 1440,
+        } | changes
         rows = [f"  {key}: {value}\n" for key, value in site.items() if value is not None]
-        (tmp_path / "config.yaml").write_text("executor: slurm\ndefault-resources:\n" + "".join(rows))
+        (tmp_path / "config.yaml").write_text(
+            "executor: slurm\ndefault-resources:\n" + "".join(rows)
+        )
         return tmp_path
 
     return make
@@ -69,21 +77,53 @@ def test_a_profile_that_fits_is_fine(sinfo, profile, tmp_path):
             "no partition 'compute'; the cluster has brief, cpu, gpu, plain",
             "Set slurm_partition",
         ),
-        ({"gpu_partition": "gpus"}, "no partition 'gpus'; the cluster has brief, cpu, gpu, plain", "Set gpu_partition"),
-        ({"gpu_type": "h200"}, "no GPU h200 in the partition 'gpu'; it offers a100, h100", "takes what there is"),
-        ({"gpu_partition": "cpu"}, "no GPU h100 in the partition 'cpu'; it offers none", "Set gpu_partition"),
-        ({"gpu_partition": "cpu", "gpu_type": ANY}, "no GPU any in the partition 'cpu'", "Set gpu_partition"),
+        (
+            {"gpu_partition": "gpus"},
+            "no partition 'gpus'; the cluster has brief, cpu, gpu, plain",
+            "Set gpu_partition",
+        ),
+        (
+            {"gpu_type": "h200"},
+            "no GPU h200 in the partition 'gpu'; it offers a100, h100",
+            "takes what there is",
+        ),
+        (
+            {"gpu_partition": "cpu"},
+            "no GPU h100 in the partition 'cpu'; it offers none",
+            "Set gpu_partition",
+        ),
+        (
+            {"gpu_partition": "cpu", "gpu_type": ANY},
+            "no GPU any in the partition 'cpu'",
+            "Set gpu_partition",
+        ),
         (
             {"gpu_partition": "plain"},
             "no GPU h100 in the partition 'plain'; it offers without a type",
             "Set gpu_partition",
         ),
         ({"gpu_partition": "gpu,long"}, "no partition 'long'", "Set gpu_partition"),
-        ({"max_runtime": 1441}, "max_runtime is 1441 minutes, the partition 'gpu' allows 1440", "to 1440"),
-        ({"gpu_partition": None}, "found no gpu_partition; expected the cluster's partition", "Name it there"),
+        (
+            {"max_runtime": 1441},
+            "max_runtime is 1441 minutes, the partition 'gpu' allows 1440",
+            "to 1440",
+        ),
+        (
+            {"gpu_partition": None},
+            "found no gpu_partition; expected the cluster's partition",
+            "Name it there",
+        ),
         ({"gpu_type": "any"}, "found any, which Python evaluates", "Write gpu_type: \"'any'\""),
-        ({"max_mem_mb": 1024001}, "max_mem_mb is 1024001 MB, nodes of the partition 'gpu' have 1024000", "to 1024000"),
-        ({"slurm_partition": "brief"}, "the partition 'brief' allows 30 minutes, 120 are asked for", "a longer one"),
+        (
+            {"max_mem_mb": 1024001},
+            "max_mem_mb is 1024001 MB, nodes of the partition 'gpu' have 1024000",
+            "to 1024000",
+        ),
+        (
+            {"slurm_partition": "brief"},
+            "the partition 'brief' allows 30 minutes, 120 are asked for",
+            "a longer one",
+        ),
     ],
 )
 def test_what_the_cluster_has_not_fails(sinfo, profile, changes, fault, remedy):
@@ -116,14 +156,19 @@ def test_any_gpu_and_any_time_fit(sinfo, profile, changes):
 
 def test_two_faults_are_two_lines(sinfo, profile):
     sinfo()
-    assert [line[:4] for line in lines(profile(slurm_partition="x", gpu_type="y"))] == ["FAIL", "FAIL"]
+    assert [line[:4] for line in lines(profile(slurm_partition="x", gpu_type="y"))] == [
+        "FAIL",
+        "FAIL",
+    ]
 
 
 def test_nodes_with_fewer_gpus_than_a_model_takes_are_told(sinfo, profile):
     sinfo()
     assert lines(profile(), gpus=8)[0].startswith("ok")
     (line,) = lines(profile(gpu_type="a100"), gpus=8)
-    assert "nodes of the partition 'gpu' have 4 GPUs, a model of the run takes 8 on one node" in line
+    assert (
+        "nodes of the partition 'gpu' have 4 GPUs, a model of the run takes 8 on one node" in line
+    )
 
 
 def test_a_banner_is_no_partition_and_nothing_else_is_no_answer(sinfo, profile):
@@ -153,7 +198,9 @@ def test_resources_may_stand_as_a_list(sinfo, tmp_path):
 def test_a_slurm_that_forgets_what_ended_is_told(sinfo, profile, tmp_path, storage, age, told):
     sinfo()
     scontrol = tmp_path / "bin" / "scontrol"
-    scontrol.write_text(f"#!/bin/sh\necho 'AccountingStorageType   = {storage}\nMinJobAge               = {age}'\n")
+    scontrol.write_text(
+        f"#!/bin/sh\necho 'AccountingStorageType   = {storage}\nMinJobAge               = {age}'\n"
+    )
     scontrol.chmod(0o755)
     assert any("Slurm forgets jobs" in line for line in lines(profile())) == told
 

@@ -15,16 +15,28 @@ from bioner.ops.doctor.report import fail, ok
 from bioner.ops.doctor.storage import ENCODER_GIB, LLM_GIB
 from tests.unit.ops.doctor.test_cache import COMMIT, make_model
 
-LIGHT = ("check_driver", "check_gpus", "check_nf4", "check_allreduce", "check_slurm")  # all but these run as they are
+LIGHT = (
+    "check_driver",
+    "check_gpus",
+    "check_nf4",
+    "check_allreduce",
+    "check_slurm",
+)  # all but these run as they are
 
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """A machine whose slow checks are well, with room everywhere and an empty cache; returns its `config`."""
+    """A machine whose slow checks are well, with room everywhere and an empty cache; returns its
+    `config`.
+    """
     for name in LIGHT:
-        monkeypatch.setattr(checks, name, lambda *_, name=name: [ok(name.removeprefix("check_"), "fine")])
+        monkeypatch.setattr(
+            checks, name, lambda *_, name=name: [ok(name.removeprefix("check_"), "fine")]
+        )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(checks, "check_space", lambda place: [ok("space", f"{place.setting} {place.least}")])
+    monkeypatch.setattr(
+        checks, "check_space", lambda place: [ok("space", f"{place.setting} {place.least}")]
+    )
     monkeypatch.setattr(checks, "check_packages", lambda gpu: [ok("packages", f"gpu {gpu}")])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
@@ -72,9 +84,14 @@ def test_a_check_that_breaks_is_a_line_like_others(machine, monkeypatch):
 
 
 def test_gpus_asked_for_reach_their_checks(machine, monkeypatch):
-    monkeypatch.setattr(checks, "check_gpus", lambda asked, bf16: [fail("gpus", f"{asked} {bf16}", "")])
+    monkeypatch.setattr(
+        checks, "check_gpus", lambda asked, bf16: [fail("gpus", f"{asked} {bf16}", "")]
+    )
     models = "models: [bert-small, bert-mini]"  # the second is in fp32
-    assert "FAIL gpus       2 ['bert-small']" in doctor("--gpus", 2, "--config", machine(models)).stdout
+    assert (
+        "FAIL gpus       2 ['bert-small']"
+        in doctor("--gpus", 2, "--config", machine(models)).stdout
+    )
     assert "ok   packages   gpu True" in doctor("--gpus", 2, "--config", machine(models)).stdout
 
 
@@ -88,7 +105,10 @@ def test_the_environment_is_that_for_gpus_where_there_are_some(machine, monkeypa
 def test_out_is_the_configuration_s_or_the_option_s(machine, tmp_path):
     config = machine("models: [oracle]")
     assert f"a lock in {tmp_path} keeps" in doctor("--config", config).stdout
-    assert f"a lock in {tmp_path / 'other'} keeps" in doctor("--config", config, "--out", tmp_path / "other").stdout
+    assert (
+        f"a lock in {tmp_path / 'other'} keeps"
+        in doctor("--config", config, "--out", tmp_path / "other").stdout
+    )
     assert not (tmp_path / "other").exists()
 
 
@@ -109,9 +129,13 @@ def test_the_cache_needs_no_room_for_what_is_there(machine, tmp_path):
     make_model(repository / "snapshots" / COMMIT)
     found = [checks.Source("a/b", "main", ("mine",), True)]
     encoder = checks.Source("c/d", "main", ("other",), False)
-    assert str(next(checks.check_cache([*found, encoder], offline=False))) == f"ok   space      HF_HOME {ENCODER_GIB}"
-    assert str(next(checks.check_cache(found, offline=False))) == (
-        "skip space      HF_HOME: nothing is to be downloaded"
+    assert (
+        str(next(checks.check_cache([*found, encoder], offline=False)))
+        == f"ok   space      HF_HOME {ENCODER_GIB}"
+    )
+    assert (
+        str(next(checks.check_cache(found, offline=False)))
+        == "skip space      HF_HOME: nothing is to be downloaded"
     )
 
 
@@ -130,7 +154,9 @@ def test_bad_options_are_no_matter_of_the_machine(machine, options, told):
 
 
 def test_a_model_that_nobody_knows_is_bad_input(machine):
-    assert "unknown model 'bert-smal'" in str(doctor("--config", machine("models: [bert-smal]")).exception)
+    assert "unknown model 'bert-smal'" in str(
+        doctor("--config", machine("models: [bert-smal]")).exception
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +174,9 @@ def test_in_a_job_only_the_cache_is_read(machine, monkeypatch, options, text, jo
     if job:
         monkeypatch.setenv("SLURM_JOB_ID", job)
     seen = []
-    monkeypatch.setattr(checks, "check_nf4", lambda: seen.append(os.environ.get("HF_HUB_OFFLINE")) or [])
+    monkeypatch.setattr(
+        checks, "check_nf4", lambda: seen.append(os.environ.get("HF_HUB_OFFLINE")) or []
+    )
     done = doctor("--config", machine(f"models: [oracle]\nhf_home: /elsewhere\n{text}"), *options)
     assert done.exit_code == 0, done.output
     assert seen == [offline]
@@ -157,6 +185,9 @@ def test_in_a_job_only_the_cache_is_read(machine, monkeypatch, options, text, jo
 
 def test_no_heavy_library_is_loaded_before_it_is_needed():
     heavy = "{'torch', 'transformers', 'huggingface_hub', 'bitsandbytes'}"
-    code = f"import sys, bioner.cli, bioner.ops.doctor.checks; sys.exit(str({heavy} & set(sys.modules) or 0))"
+    code = (
+        f"import sys, bioner.cli, bioner.ops.doctor.checks; sys.exit(str({heavy} & set(sys.modules)"
+        " or 0))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() in ("", "0"), done.stderr

@@ -14,7 +14,9 @@ V100 = SimpleNamespace(name="Tesla V100", total_memory=16 * 2**30, major=7, mino
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """A function that makes this machine have these cards, CUDA build of torch, and driver (its CUDA as NVML says)."""
+    """A function that makes this machine have these cards, CUDA build of torch, and driver (its
+    CUDA as NVML says).
+    """
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(hardware, "DEVICES", tmp_path)
 
@@ -26,17 +28,25 @@ def machine(monkeypatch, tmp_path):
         for number in range(len(cards) if here is None else here):
             (tmp_path / f"nvidia{number}").touch()
         (tmp_path / "nvidiactl").touch()
-        monkeypatch.setitem(sys.modules, "pynvml", nvml(cuda, len(cards) if here is None else here, error))
+        monkeypatch.setitem(
+            sys.modules, "pynvml", nvml(cuda, len(cards) if here is None else here, error)
+        )
 
     return make
 
 
 def nvml(cuda, gpus, error):
-    """A pynvml of a driver that runs this CUDA (None: no pynvml), or whose start ends with an error of that name."""
+    """A pynvml of a driver that runs this CUDA (None: no pynvml), or whose start ends with an error
+    of that name.
+    """
     if cuda is None and error is None:
         return None  # `import pynvml` raises ImportError
     module = ModuleType("pynvml")
-    for name in ("NVMLError_LibraryNotFound", "NVMLError_DriverNotLoaded", "NVMLError_LibRmVersionMismatch"):
+    for name in (
+        "NVMLError_LibraryNotFound",
+        "NVMLError_DriverNotLoaded",
+        "NVMLError_LibRmVersionMismatch",
+    ):
         setattr(module, name, type(name, (Exception,), {}))
 
     def start():
@@ -82,16 +92,18 @@ def test_a_cpu_build_where_gpus_are_asked_for_fails(machine):
     [("13.0", 13000, "ok"), ("13.2", 13000, "ok"), ("12.8", 13010, "ok"), ("13.0", 12080, "FAIL")],
 )
 def test_a_driver_runs_its_cuda_and_older_ones(machine, built, cuda, state):
-    # Minor versions are compatible with each other: NVIDIA's "CUDA Compatibility", minor version compatibility.
+    # Minor versions are compatible with each other: NVIDIA's "CUDA Compatibility", minor version
+    # compatibility.
     machine(cards=[H100], built=built, cuda=cuda)
     assert driver_line().split()[0] == state
 
 
 def test_an_old_driver_is_named_with_the_one_to_have(machine):
     machine(here=1, cuda=12080)
-    assert driver_line() == (
-        "FAIL driver     driver 570.10 runs CUDA up to 12.8, torch is built for 13.0. "
-        "Have the driver updated to 580.65 or later, or install a build of torch for the driver's CUDA."
+    assert (
+        driver_line()
+        == "FAIL driver     driver 570.10 runs CUDA up to 12.8, torch is built for 13.0. Have the"
+        " driver updated to 580.65 or later, or install a build of torch for the driver's CUDA."
     )
 
 
@@ -152,6 +164,10 @@ def test_fewer_gpus_than_asked_for_fail(machine):
 def test_a_gpu_without_bf16_fails_where_a_model_calculates_in_it(machine):
     machine(cards=[V100])
     (line,) = gpu_lines(bf16=["mine", "other"])
-    assert line.startswith("FAIL gpus       0: Tesla V100, 16.0 GiB, no bf16, which mine, other calculate in.")
+    assert line.startswith(
+        "FAIL gpus       0: Tesla V100, 16.0 GiB, no bf16, which mine, other calculate in."
+    )
     assert "settings.mine.train.precision to fp32" in line
-    assert gpu_lines() == ["ok   gpus       0: Tesla V100, 16.0 GiB, no bf16, which no model of the run calculates in"]
+    assert gpu_lines() == [
+        "ok   gpus       0: Tesla V100, 16.0 GiB, no bf16, which no model of the run calculates in"
+    ]

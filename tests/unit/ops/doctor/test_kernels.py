@@ -23,12 +23,16 @@ def only(findings):
 @pytest.fixture
 def gpus(monkeypatch):
     """A function that makes so many GPUs visible to the checks."""
-    return lambda count: [monkeypatch.setattr(module, "visible_gpus", lambda: count) for module in (nf4, allreduce)]
+    return lambda count: [
+        monkeypatch.setattr(module, "visible_gpus", lambda: count) for module in (nf4, allreduce)
+    ]
 
 
 @pytest.fixture
 def started(monkeypatch):
-    """The commands that the 4-bit check starts, in place of running them; it ends with what `answer` holds."""
+    """The commands that the 4-bit check starts, in place of running them; it ends with what
+    `answer` holds.
+    """
     commands, answer = [], [Ended(0, "0.1\n", "")]
 
     def run(asked, limit):
@@ -40,7 +44,9 @@ def started(monkeypatch):
 
 
 def fork(work: Callable[[], object], output: Path) -> int:
-    """A copy of this process, which has torch loaded, that does this and ends; returns its number."""
+    """A copy of this process, which has torch loaded, that does this and ends; returns its
+    number.
+    """
     child = os.fork()
     if not child:
         try:
@@ -60,7 +66,9 @@ def end_of(child: int) -> int:
 
 @pytest.fixture
 def forked(monkeypatch, tmp_path):
-    """Runs commands of the all-reduce as forks, in place of new processes that load torch each for themselves."""
+    """Runs commands of the all-reduce as forks, in place of new processes that load torch each for
+    themselves.
+    """
 
     def run_forked(commands: Sequence[Sequence[str]], limit: float) -> list[Ended]:
         children = []
@@ -73,14 +81,18 @@ def forked(monkeypatch, tmp_path):
 
             children.append(fork(module, tmp_path / f"output-{rank}"))
         codes = [end_of(child) for child in children]
-        return [Ended(code, (tmp_path / f"output-{rank}").read_text(), "") for rank, code in enumerate(codes)]
+        return [
+            Ended(code, (tmp_path / f"output-{rank}").read_text(), "")
+            for rank, code in enumerate(codes)
+        ]
 
     monkeypatch.setattr(allreduce, "run_together", run_forked)
     return run_forked
 
 
 def test_rounding_to_4_bits_puts_products_a_tenth_off():
-    # NF4's sixteen values leave 9 % on uniform weights; an exact product would show that nothing was rounded.
+    # NF4's sixteen values leave 9 % on uniform weights; an exact product would show that nothing
+    # was rounded.
     assert 0.05 < nf4.error_on("cpu") < nf4.TOLERANCE
 
 
@@ -98,7 +110,9 @@ def test_a_layer_that_does_not_round_is_no_4_bit_layer(monkeypatch):
 @pytest.mark.slow
 def test_the_4_bit_check_s_process_runs_on_the_cpu_and_says_so(gpus):
     gpus(0)
-    assert only(nf4.check_nf4()).startswith("ok   nf4        works on the CPU (no GPU is visible), ")
+    assert only(nf4.check_nf4()).startswith(
+        "ok   nf4        works on the CPU (no GPU is visible), "
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules")
@@ -113,7 +127,9 @@ def test_the_4_bit_check_runs_on_the_cpu_and_says_so(gpus, monkeypatch, capsys):
 
     gpus(0)
     monkeypatch.setattr(nf4, "run_together", run_here)
-    assert only(nf4.check_nf4()).startswith("ok   nf4        works on the CPU (no GPU is visible), ")
+    assert only(nf4.check_nf4()).startswith(
+        "ok   nf4        works on the CPU (no GPU is visible), "
+    )
 
 
 def test_the_4_bit_check_takes_every_gpu(gpus, started):
@@ -144,12 +160,16 @@ def test_a_broken_4_bit_kernel_fails(gpus, started, ended, reason):
 @pytest.mark.slow
 def test_two_processes_of_their_own_add_up_on_the_cpu(gpus):
     gpus(0)
-    assert only(allreduce.check_allreduce()) == ("ok   all-reduce gloo, two processes on the CPU (no GPU is visible)")
+    assert only(allreduce.check_allreduce()) == (
+        "ok   all-reduce gloo, two processes on the CPU (no GPU is visible)"
+    )
 
 
 def test_two_processes_add_up_on_the_cpu(gpus, forked):
     gpus(0)
-    assert only(allreduce.check_allreduce()) == ("ok   all-reduce gloo, two processes on the CPU (no GPU is visible)")
+    assert only(allreduce.check_allreduce()) == (
+        "ok   all-reduce gloo, two processes on the CPU (no GPU is visible)"
+    )
 
 
 def test_three_processes_do(forked):
@@ -164,11 +184,15 @@ def test_one_gpu_has_nothing_to_add_up_with(gpus):
 def test_gpus_use_nccl_and_a_failure_names_its_switches(gpus, monkeypatch):
     gpus(4)
     asked = []
-    monkeypatch.setattr(allreduce, "all_reduce", lambda *call: asked.append(call) or "no answer within 60 s")
+    monkeypatch.setattr(
+        allreduce, "all_reduce", lambda *call: asked.append(call) or "no answer within 60 s"
+    )
     line = only(allreduce.check_allreduce())
     assert asked == [("nccl", 4, 60)]
     assert line.startswith("FAIL all-reduce nccl, 4 GPUs: no answer within 60 s")
-    assert all(name in line for name in ("NCCL_DEBUG=INFO", "NCCL_SOCKET_IFNAME", "NCCL_P2P_DISABLE"))
+    assert all(
+        name in line for name in ("NCCL_DEBUG=INFO", "NCCL_SOCKET_IFNAME", "NCCL_P2P_DISABLE")
+    )
 
 
 def test_nccl_without_gpus_is_told_and_its_log_shown_to_who_asks(forked, monkeypatch, caplog):
@@ -192,7 +216,16 @@ def test_a_wrong_sum_is_told(monkeypatch):
 
 def process_alone(seconds):
     """The first of two processes of an all-reduce whose second never comes."""
-    return [sys.executable, "-m", "bioner.ops.doctor.allreduce", "gloo", "2", "0", str(seconds), "0"]
+    return [
+        sys.executable,
+        "-m",
+        "bioner.ops.doctor.allreduce",
+        "gloo",
+        "2",
+        "0",
+        str(seconds),
+        "0",
+    ]
 
 
 @pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.slow)])

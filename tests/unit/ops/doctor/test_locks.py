@@ -74,7 +74,9 @@ def test_a_lock_that_locks_nothing_is_found_out(tmp_path, monkeypatch):
     assert "two processes hold one lock" in line(check_locks(tmp_path))
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), filelock.Timeout("lock")])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOLCK, "No locks available"), filelock.Timeout("lock")]
+)
 def test_a_file_system_without_locks_fails(tmp_path, monkeypatch, error):
     def refused(self, *_, **__):
         raise error

@@ -15,7 +15,9 @@ def python(code):
 
 
 def children():
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [
+        child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def test_what_ends_well_is_told_with_its_last_line():
@@ -28,15 +30,24 @@ def test_what_ends_well_is_told_with_its_last_line():
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("import sys; print('on stdout'); print('on stderr', file=sys.stderr); sys.exit(1)", "on stdout"),
+        (
+            "import sys; print('on stdout'); print('on stderr', file=sys.stderr); sys.exit(1)",
+            "on stdout",
+        ),
         ("import sys; print('on stderr', file=sys.stderr); sys.exit(1)", "on stderr"),
         ("import sys; sys.exit(7)", "exit code 7"),
         ("import os; print('said before'); os.kill(os.getpid(), 11)", "it was ended by SIGSEGV"),
         (
-            "from bioner.ops.doctor.processes import give_up; give_up(RuntimeError('first\\nsecond\\nlast'))",
+            (
+                "from bioner.ops.doctor.processes import give_up;"
+                " give_up(RuntimeError('first\\nsecond\\nlast'))"
+            ),
             "RuntimeError: first … last",
         ),
-        ("from bioner.ops.doctor.processes import give_up; give_up(OSError('alone'))", "OSError: alone"),
+        (
+            "from bioner.ops.doctor.processes import give_up; give_up(OSError('alone'))",
+            "OSError: alone",
+        ),
     ],
 )
 def test_a_failure_is_told_by_what_it_said(code, reason):

@@ -1,4 +1,6 @@
-"""A line a finding: aligned, one line, without secrets; a check that breaks has failed and stops no other."""
+"""A line a finding: aligned, one line, without secrets; a check that breaks has failed and stops no
+other.
+"""
 
 import pytest
 
@@ -16,8 +18,16 @@ def wrong_input():
 
 
 def test_lines_are_aligned():
-    lines = [str(ok("python", "3.11")), str(fail("all-reduce", "hangs", "Try this.")), str(skip("gpus", "none"))]
-    assert lines == ["ok   python     3.11", "FAIL all-reduce hangs. Try this.", "skip gpus       none"]
+    lines = [
+        str(ok("python", "3.11")),
+        str(fail("all-reduce", "hangs", "Try this.")),
+        str(skip("gpus", "none")),
+    ]
+    assert lines == [
+        "ok   python     3.11",
+        "FAIL all-reduce hangs. Try this.",
+        "skip gpus       none",
+    ]
 
 
 def test_a_finding_is_one_line_whatever_a_library_says():
@@ -25,7 +35,11 @@ def test_a_finding_is_one_line_whatever_a_library_says():
 
 
 def test_a_check_that_breaks_has_failed_and_the_others_go_on():
-    found = list(examine([("first", broken), ("second", wrong_input), ("third", lambda: [skip("third", "why")])]))
+    found = list(
+        examine(
+            [("first", broken), ("second", wrong_input), ("third", lambda: [skip("third", "why")])]
+        )
+    )
     assert [(one.check, one.state) for one in found] == [
         ("first", "ok"),
         ("first", "FAIL"),

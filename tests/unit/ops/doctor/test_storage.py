@@ -31,21 +31,28 @@ def line(place):
 
 def test_enough_space_is_written_to_and_left_as_it_was(tmp_path, disk):
     disk(20)
-    assert line(Place(tmp_path, 20, "out")) == f"ok   space      out ({tmp_path}): 20 GiB free, 16 MiB written"
+    assert (
+        line(Place(tmp_path, 20, "out"))
+        == f"ok   space      out ({tmp_path}): 20 GiB free, 16 MiB written"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_too_little_is_told_with_what_is_needed(tmp_path, disk):
     disk(19.94)
-    assert line(Place(tmp_path, 20, "out")) == (
-        f"FAIL space      out ({tmp_path}): 19.9 GiB free, 20 GiB needed. Make room, or choose another folder with out."
+    assert (
+        line(Place(tmp_path, 20, "out"))
+        == f"FAIL space      out ({tmp_path}): 19.9 GiB free, 20 GiB needed. Make room, or choose"
+        " another folder with out."
     )
 
 
 @pytest.mark.parametrize(
     ("files", "total", "state"), [(INODES, 10**6, "ok"), (INODES - 1, 10**6, "FAIL"), (0, 0, "ok")]
 )
-def test_files_that_can_still_be_made_count_where_a_file_system_counts_them(tmp_path, disk, files, total, state):
+def test_files_that_can_still_be_made_count_where_a_file_system_counts_them(
+    tmp_path, disk, files, total, state
+):
     disk(50, files, total)
     assert line(Place(tmp_path, 20, "out")).split()[0] == state
 
@@ -85,7 +92,9 @@ def test_a_folder_that_a_run_will_make_is_tested_where_it_will_be(tmp_path, disk
 def test_a_folder_that_nobody_makes_has_to_be_there(tmp_path, disk):
     disk(50)
     told = line(Place(tmp_path / "scratch", 1, "TMPDIR", made=False))
-    assert told.startswith(f"FAIL space      TMPDIR ({tmp_path / 'scratch'}): no such folder. Make it")
+    assert told.startswith(
+        f"FAIL space      TMPDIR ({tmp_path / 'scratch'}): no such folder. Make it"
+    )
 
 
 def test_a_file_in_the_way_is_not_taken_for_the_folder(tmp_path):

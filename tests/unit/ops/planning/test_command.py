@@ -1,4 +1,6 @@
-"""`bioner plan` as users see it: a table, totals, plain sentences; one line and an exit code where it may not go on."""
+"""`bioner plan` as users see it: a table, totals, plain sentences; one line and an exit code where
+it may not go on.
+"""
 
 from pathlib import Path
 
@@ -15,15 +17,15 @@ from bioner.ops.planning.plan import PLAN, plan
 from bioner.settings.config import REPOSITORY, merged
 from tests.unit.ops.planning.matrices import LARGE, SMALL, THOUSAND, matrix
 
-LINES = [
-    "| model      | jobs | done | hours of | search | train | predict | time  | expected | at most |",
-    "|------------|------|------|----------|--------|-------|---------|-------|----------|---------|",
-    "| dictionary | 4    | 0    | CPU jobs |        |       | 0.00084 |       | 0.00084  | 0.00084 |",
-    "| small      | 10   | 0    | GPUs     |        | 0.31  | 0.039   | 0.018 | 0.36     | 0.64    |",
-    "| large      | 13   | 0    | GPUs     |        | 1.3   | 0.56    | 0.29  | 2.1      | 2.1     |",
-    "| (no model) | 5    | 0    | CPU jobs |        |       |         |       |          |         |",
-    "| total      | 32   | 0    | GPUs     |        | 1.6   | 0.59    | 0.31  | 2.5      | 2.8     |",
-]
+LINES = """\
+| model      | jobs | done | hours of | search | train | predict | time  | expected | at most |
+|------------|------|------|----------|--------|-------|---------|-------|----------|---------|
+| dictionary | 4    | 0    | CPU jobs |        |       | 0.00084 |       | 0.00084  | 0.00084 |
+| small      | 10   | 0    | GPUs     |        | 0.31  | 0.039   | 0.018 | 0.36     | 0.64    |
+| large      | 13   | 0    | GPUs     |        | 1.3   | 0.56    | 0.29  | 2.1      | 2.1     |
+| (no model) | 5    | 0    | CPU jobs |        |       |         |       |          |         |
+| total      | 32   | 0    | GPUs     |        | 1.6   | 0.59    | 0.31  | 2.5      | 2.8     |
+""".splitlines()
 
 
 @pytest.fixture
@@ -46,7 +48,11 @@ def run(*arguments: object, **settings: object):
 def test_the_table_has_a_row_a_model_and_a_total():
     # The hours are test_plan's: small 1,100 + 140 + 66 s; large 4,600 + 2,000 + 1,060 s.
     timing = {"sentences": 50, "repeats": 3, "batch_sizes": [1, 16]}
-    found = plan(matrix({"small": SMALL, "large": LARGE}, timing=timing), {"demo": THOUSAND}, lambda path: False)
+    found = plan(
+        matrix({"small": SMALL, "large": LARGE}, timing=timing),
+        {"demo": THOUSAND},
+        lambda path: False,
+    )
     text = text_of(found, {"gpu_hour": 3, "cpu_hour": None, "currency": "EUR"})
     assert text.splitlines()[: len(LINES)] == LINES
     assert "GPUs: 2.5 GPU-hours expected, 2.8 at most." in text
@@ -58,7 +64,10 @@ def test_the_table_has_a_row_a_model_and_a_total():
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_machine_without_gpu_is_paid_by_its_hours_whatever_threads_its_jobs_have(threads):
-    alone = {"resources": {"gpus": 0, "predict_gpus": 0, "threads": threads}, "cost_estimates": {"device": "CPU"}}
+    alone = {
+        "resources": {"gpus": 0, "predict_gpus": 0, "threads": threads},
+        "cost_estimates": {"device": "CPU"},
+    }
     found = plan(matrix({"small": merged(SMALL, alone)}), {"demo": THOUSAND}, lambda path: False)
     seconds = found.machine_hours.expected * 3600
     assert seconds > 1100  # its training alone, as in test_plan
@@ -70,10 +79,13 @@ def test_the_paper_s_matrix_is_planned_without_a_file_of_it(here):
     done = run("--out", "plan.csv")
     assert done.exit_code == 0
     assert (
-        "1,157 to come (5 fetch, 5 normalize, 6 download_model, 260 trial, 30 search, 30 use_winner, 60 train,"
+        "1,157 to come (5 fetch, 5 normalize, 6 download_model, 260 trial, 30 search, 30"
+        " use_winner, 60 train," in done.stdout
+    )
+    assert (
+        "Planned, and left out by a run while their files are not at hand: Reddit-Impacts."
         in done.stdout
     )
-    assert "Planned, and left out by a run while their files are not at hand: Reddit-Impacts." in done.stdout
     assert "Not normalized yet, sentences as the paper's Table I: Reddit-Impacts." in done.stdout
     table = read_table(here / "plan.csv", PLAN)
     assert table["jobs"].sum() == 1157
@@ -87,7 +99,9 @@ def test_more_gpu_hours_than_the_limit_end_with_1_and_fewer_with_0(here):
     over = run("--limit", 50)
     assert over.exit_code == 1
     assert over.stderr.count("\n") == 1
-    assert over.stderr.startswith("bioner: --limit: ") and over.stderr.endswith("that is more than 50.\n")
+    assert over.stderr.startswith("bioner: --limit: ") and over.stderr.endswith(
+        "that is more than 50.\n"
+    )
     assert "| total" in over.stdout, "the plan is shown all the same"
     assert run("--limit", 5000).exit_code == 0
     assert run("--limit", 0, models=["oracle"]).exit_code == 0, "no GPU, no hours"
@@ -114,22 +128,34 @@ def test_a_limit_says_what_it_is_blind_to(here):
 def test_models_that_state_no_costs_make_totals_lower_bounds(here):
     done = run("--config", REPOSITORY / "config" / "quick.yaml")
     assert done.exit_code == 0
-    assert "No costs are stated for bert-small, smollm2-135m, or for another device than their jobs take" in done.stdout
+    assert (
+        "No costs are stated for bert-small, smollm2-135m, or for another device than their jobs"
+        " take" in done.stdout
+    )
     assert "CPUs of jobs without GPU: at least " in done.stdout
     assert "| bert-small   | 10   | 0    | CPU jobs |        | not stated |" in done.stdout
 
 
 def test_a_corpus_of_unknown_size_is_named(here):
     splits = {split: f"/data/{split}.txt" for split in ("train", "dev", "test")}
-    done = run(datasets=["mine"], models=["minilm"], dataset_overrides={"mine": {"format": "conll", "splits": splits}})
+    done = run(
+        datasets=["mine"],
+        models=["minilm"],
+        dataset_overrides={"mine": {"format": "conll", "splits": splits}},
+    )
     assert done.exit_code == 0
-    assert "Of unknown size until they are normalized (`snakemake data`), and in no hours: mine." in done.stdout
+    assert (
+        "Of unknown size until they are normalized (`snakemake data`), and in no hours: mine."
+        in done.stdout
+    )
 
 
 def test_statistics_may_lie_elsewhere(here):
     folder = here / "elsewhere" / "demo"
     folder.mkdir(parents=True)
-    rows = [(split, what, 260) for split in ("train", "dev", "test") for what in ("instances", "tokens")]
+    rows = [
+        (split, what, 260) for split in ("train", "dev", "test") for what in ("instances", "tokens")
+    ]
     pl.DataFrame(
         [("demo", split, what, "all", value) for split, what, value in rows],
         schema=["dataset", "split", "statistic", "stratum", "value"],

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioner.ops.planning.hours import START_SECONDS, Hours, expected_epochs, hours_of, training_seconds
+from bioner.ops.planning.hours import (
+    START_SECONDS,
+    Hours,
+    expected_epochs,
+    hours_of,
+    training_seconds,
+)
 from bioner.ops.planning.jobs import PlannedJob
 from bioner.ops.planning.sizes import Size
 from bioner.settings.config import merged
@@ -18,15 +24,17 @@ def hours(entry, job, sizes=SIZES, **settings):
 
 
 def test_an_encoder_is_trained_and_scored_on_dev_in_every_epoch():
-    # An epoch: 100 steps x 0.5 s + 1,000 sentences x 40 s a thousand = 90 s; dev: 500 x 20 s a thousand = 10 s.
-    # All 20 epochs: 100 + 20 x (90 + 10) = 2,100 s; expected ten: 100 + 10 x 100 = 1,100 s.
+    # An epoch: 100 steps x 0.5 s + 1,000 sentences x 40 s a thousand = 90 s; dev: 500 x 20 s a
+    # thousand = 10 s. All 20 epochs: 100 + 20 x (90 + 10) = 2,100 s; expected ten: 100 + 10 x 100 =
+    # 1,100 s.
     found = hours(SMALL, PlannedJob("train", "demo", "m", 42))
     assert (found.expected * 3600, found.most * 3600) == (pytest.approx(1100), pytest.approx(2100))
     assert (found.gpus, found.threads) == (1, 1)
 
 
 def test_an_llm_shares_its_seconds_among_its_gpus():
-    # 200 + 4 x (1,000 + 500 x 0.2) = 4,600 s of GPUs, on two of them 2,300 s; without patience all four epochs are run.
+    # 200 + 4 x (1,000 + 500 x 0.2) = 4,600 s of GPUs, on two of them 2,300 s; without patience all
+    # four epochs are run.
     found = hours(LARGE, PlannedJob("train", "demo", "m", 42))
     assert found.expected == found.most == pytest.approx(2300 / 3600)
     assert found.gpus == 2
@@ -47,11 +55,17 @@ def test_a_part_of_the_training_sentences_is_what_is_trained_on():
 
 def test_a_prediction_takes_its_start_and_its_sentences():
     # 60 + 0.5 x 20 = 70 s; an LLM that writes freely: 100 + 0.5 x 3,000 = 1,600 s, on dev as many.
-    assert hours(SMALL, PlannedJob("predict", "demo", "m", 42, "direct")).most * 3600 == pytest.approx(70)
+    assert hours(
+        SMALL, PlannedJob("predict", "demo", "m", 42, "direct")
+    ).most * 3600 == pytest.approx(70)
     for part in ("", "dev/"):
-        assert hours(LARGE, PlannedJob("predict", "demo", "m", 42, "free", part)).most * 3600 == pytest.approx(1600)
+        assert hours(
+            LARGE, PlannedJob("predict", "demo", "m", 42, "free", part)
+        ).most * 3600 == pytest.approx(1600)
     fewer = {"demo": Size({"train": 1000, "dev": 250, "test": 500}, 26.0, "counted")}
-    assert hours(LARGE, PlannedJob("predict", "demo", "m", 42, "free", "dev/"), fewer).most * 3600 == pytest.approx(850)
+    assert hours(
+        LARGE, PlannedJob("predict", "demo", "m", 42, "free", "dev/"), fewer
+    ).most * 3600 == pytest.approx(850)
 
 
 def test_timing_goes_over_its_sample_by_every_decoding_and_batch():
@@ -59,27 +73,42 @@ def test_timing_goes_over_its_sample_by_every_decoding_and_batch():
     timing = {"sentences": 50, "repeats": 3, "batch_sizes": [1, 16]}
     found = hours(LARGE, PlannedJob("time", "demo", "m"), timing=timing)
     assert found.most * 3600 == pytest.approx(1060)
-    both = hours(LARGE, PlannedJob("time", "demo", "m"), timing=timing | {"seeds": 2}, seeds=[42, 43, 44])
+    both = hours(
+        LARGE, PlannedJob("time", "demo", "m"), timing=timing | {"seeds": 2}, seeds=[42, 43, 44]
+    )
     assert both.most * 3600 == pytest.approx(2 * 1060)
-    # The paper's way once more: 100 + 0.45 x 3,200. Of the 500 sentences on test no more than there are, on one GPU.
-    paper = hours(LARGE, PlannedJob("time", "demo", "m"), timing=timing | {"protocols": ["fair", "paper"]})
+    # The paper's way once more: 100 + 0.45 x 3,200. Of the 500 sentences on test no more than there
+    # are, on one GPU.
+    paper = hours(
+        LARGE, PlannedJob("time", "demo", "m"), timing=timing | {"protocols": ["fair", "paper"]}
+    )
     assert paper.most * 3600 == pytest.approx(1540)
     many = merged(LARGE, {"resources": {"predict_gpus": 2}})
-    whole = hours(many, PlannedJob("time", "demo", "m"), timing=timing | {"sentences": 9999, "batch_sizes": [1]})
+    whole = hours(
+        many,
+        PlannedJob("time", "demo", "m"),
+        timing=timing | {"sentences": 9999, "batch_sizes": [1]},
+    )
     assert (whole.most * 3600, whole.gpus) == (pytest.approx(100 + 1.5 * 3200), 1)
 
 
 def test_a_trial_is_trained_with_its_own_values_and_a_winner_is_not_known():
-    # Batches of 5: 200 steps, an epoch of 100 + 40 + 10 = 150 s; of 20: 50 steps, 75 s. With the start: ten epochs
-    # 1,600 and 850 s, twenty 3,100 and 1,600 s. Another seed of the winner: in the mean 1,225 s, at most 3,100 s.
+    # Batches of 5: 200 steps, an epoch of 100 + 40 + 10 = 150 s; of 20: 50 steps, 75 s. With the
+    # start: ten epochs 1,600 and 850 s, twenty 3,100 and 1,600 s. Another seed of the winner: in
+    # the mean 1,225 s, at most 3,100 s.
     entry = SMALL | {"search_space": {"batch_size": [5, 20]}}
-    found = [hours(entry, PlannedJob("trial", "demo", "m", trial=f"batch{size}")) for size in (5, 20)]
+    found = [
+        hours(entry, PlannedJob("trial", "demo", "m", trial=f"batch{size}")) for size in (5, 20)
+    ]
     assert [(one.expected * 3600, one.most * 3600) for one in found] == [
         (pytest.approx(1600), pytest.approx(3100)),
         (pytest.approx(850), pytest.approx(1600)),
     ]
     winner = hours(entry, PlannedJob("train", "demo", "m", 43), seeds=[42, 43])
-    assert (winner.expected * 3600, winner.most * 3600) == (pytest.approx(1225), pytest.approx(3100))
+    assert (winner.expected * 3600, winner.most * 3600) == (
+        pytest.approx(1225),
+        pytest.approx(3100),
+    )
     fixed = hours(entry, PlannedJob("train", "demo", "m", 43), seeds=[42, 43], run_search=False)
     assert fixed.most * 3600 == pytest.approx(2100)
 
@@ -88,14 +117,37 @@ def test_a_trial_is_trained_with_its_own_values_and_a_winner_is_not_known():
     ("entry", "job"),
     [
         ({**SMALL, "cost_estimates": None}, PlannedJob("train", "demo", "m", 42)),
-        (merged(SMALL, {"cost_estimates": {"training": {"seconds": None}}}), PlannedJob("train", "demo", "m", 42)),
-        (merged(SMALL, {"cost_estimates": {"prediction": {"direct": None}}}), PlannedJob("train", "demo", "m", 42)),
-        (merged(SMALL, {"cost_estimates": {"device": "CPU"}}), PlannedJob("train", "demo", "m", 42)),
-        (merged(SMALL, {"resources": {"predict_gpus": 0}}), PlannedJob("predict", "demo", "m", 42, "direct")),
+        (
+            merged(SMALL, {"cost_estimates": {"training": {"seconds": None}}}),
+            PlannedJob("train", "demo", "m", 42),
+        ),
+        (
+            merged(SMALL, {"cost_estimates": {"prediction": {"direct": None}}}),
+            PlannedJob("train", "demo", "m", 42),
+        ),
+        (
+            merged(SMALL, {"cost_estimates": {"device": "CPU"}}),
+            PlannedJob("train", "demo", "m", 42),
+        ),
+        (
+            merged(SMALL, {"resources": {"predict_gpus": 0}}),
+            PlannedJob("predict", "demo", "m", 42, "direct"),
+        ),
         (LARGE, PlannedJob("predict", "demo", "m", 42, "free-paper")),
-        (merged(LARGE, {"cost_estimates": {"prediction": {"free": None}}}), PlannedJob("time", "demo", "m")),
+        (
+            merged(LARGE, {"cost_estimates": {"prediction": {"free": None}}}),
+            PlannedJob("time", "demo", "m"),
+        ),
     ],
-    ids=["no costs", "no training", "no dev", "a CPU's for a GPU", "a GPU's for a CPU", "one decoding", "timing"],
+    ids=[
+        "no costs",
+        "no training",
+        "no dev",
+        "a CPU's for a GPU",
+        "a GPU's for a CPU",
+        "one decoding",
+        "timing",
+    ],
 )
 def test_what_is_not_stated_is_not_guessed(entry, job):
     assert hours(entry, job) is None
@@ -109,7 +161,8 @@ def test_a_corpus_of_unknown_size_has_no_hours_of_models():
 
 
 @pytest.mark.parametrize(
-    ("epochs", "patience", "expected"), [(20, 3, 10), (20, None, 20), (6, 3, 4), (3, 5, 3), (1.5, 1, 1.5)]
+    ("epochs", "patience", "expected"),
+    [(20, 3, 10), (20, None, 20), (6, 3, 4), (3, 5, 3), (1.5, 1, 1.5)],
 )
 def test_epochs_where_early_stopping_usually_ends(epochs, patience, expected):
     assert expected_epochs({"epochs": epochs, "patience": patience}) == expected
@@ -122,6 +175,9 @@ def test_epochs_where_early_stopping_usually_ends(epochs, patience, expected):
     tokens=st.floats(1, 500),
 )
 def test_no_training_is_expected_to_take_longer_than_at_most(epochs, patience, batch, tokens):
-    entry = merged(SMALL, {"train": {"epochs": epochs, "patience": patience, "batch_size": batch, "sentences": None}})
+    entry = merged(
+        SMALL,
+        {"train": {"epochs": epochs, "patience": patience, "batch_size": batch, "sentences": None}},
+    )
     expected, most = training_seconds(entry, Size(THOUSAND.sentences, tokens, "counted"))
     assert entry["cost_estimates"]["training"]["start_seconds"] < expected <= most

@@ -1,4 +1,6 @@
-"""The plan of a small matrix: totals, wall time, space and files, worked out by hand; what is done is not in them."""
+"""The plan of a small matrix: totals, wall time, space and files, worked out by hand; what is done
+is not in them.
+"""
 
 import polars as pl
 import pytest
@@ -21,37 +23,47 @@ def nothing(path: str) -> bool:
 
 
 def both(**settings: object):
-    """The small encoder, the large LLM and the dictionary; test_hours.py has the hours of each job."""
+    """The small encoder, the large LLM and the dictionary; test_hours.py has the hours of each
+    job.
+    """
     return matrix({"small": SMALL, "large": LARGE}, timing=TIMING, **settings)
 
 
 def test_gpu_hours_are_summed_over_gpus_and_jobs():
-    # small: training 1,100 to 2,100 s, predictions on test and dev of 70 s, timing 60 + 0.3 x 20 = 66 s: 1,306 to
-    # 2,306 s.
-    # large: training 4,600 s, predictions 1,600 (free), 200 constrained on test and dev each, timing 1,060: 7,660.
+    # small: training 1,100 to 2,100 s, predictions on test and dev of 70 s, timing 60 + 0.3 x 20 =
+    # 66 s: 1,306 to 2,306 s. large: training 4,600 s, predictions 1,600 (free), 200 constrained on
+    # test and dev each, timing 1,060: 7,660.
     found = plan(both(), SIZES, nothing)
     assert found.gpu_hours.expected * 3600 == pytest.approx(1306 + 7660)
     assert found.gpu_hours.most * 3600 == pytest.approx(2306 + 7660)
     total = found.table.sum()
     assert total["gpu_hours_expected"][0] == pytest.approx(found.gpu_hours.expected)
     assert total["cpu_hours_at_most"][0] == pytest.approx(found.cpu_hours.most)
-    trained = found.table.row(by_predicate=(pl.col("model") == "large") & (pl.col("rule") == "train"), named=True)
+    trained = found.table.row(
+        by_predicate=(pl.col("model") == "large") & (pl.col("rule") == "train"), named=True
+    )
     assert trained["gpus"] == 2
     assert trained["hours_expected"] * 3600 == pytest.approx(2300)
 
 
 def test_every_seed_and_trial_is_counted():
-    # Two trials of 1,100 s; the first seed takes the winner over, the other two are trained; three predict,
-    # one is timed.
+    # Two trials of 1,100 s; the first seed takes the winner over, the other two are trained; three
+    # predict, one is timed.
     found = plan(matrix({"small": SEARCHED}, timing=TIMING, seeds=[1, 2, 3]), SIZES, nothing)
     assert found.gpu_hours.expected * 3600 == pytest.approx(2 * 1100 + 2 * 1100 + 3 * 70 + 66)
     rules = jobs_by_rule(found.table)
-    assert (rules["trial"], rules["use_winner"], rules["train"], rules["predict"]) == (2, 1, 2, 3 + 1)
+    assert (rules["trial"], rules["use_winner"], rules["train"], rules["predict"]) == (
+        2,
+        1,
+        2,
+        3 + 1,
+    )
 
 
 def test_no_wall_time_beats_the_gpus_the_jobs_or_the_longest_chain():
-    # Two GPUs at once, as the LLM's training asks for: 8,966 s of GPUs are 4,483 s of both. On sixteen the chain is
-    # what remains: fetch, normalize, training and free prediction (3,900 s), realign to report, some seconds each.
+    # Two GPUs at once, as the LLM's training asks for: 8,966 s of GPUs are 4,483 s of both. On
+    # sixteen the chain is what remains: fetch, normalize, training and free prediction (3,900 s),
+    # realign to report, some seconds each.
     found = plan(both(), SIZES, nothing)
     assert (found.gpus, found.at_once) == (2, 2)
     assert found.wall.expected * 3600 == pytest.approx(8966 / 2)
@@ -63,19 +75,23 @@ def test_no_wall_time_beats_the_gpus_the_jobs_or_the_longest_chain():
 
 
 def test_fewer_gpus_than_a_job_asks_for_are_an_error():
-    with pytest.raises(InputError, match=r"--gpus: found 1; expected at least 2, which a job of large asks for"):
+    with pytest.raises(
+        InputError, match=r"--gpus: found 1; expected at least 2, which a job of large asks for"
+    ):
         plan(both(), SIZES, nothing, gpus=1)
 
 
 def test_space_at_the_peak_is_downloads_models_what_runs_and_the_rest():
-    # Downloads 1 + 15 GB, models 2 + 1 GB. With two GPUs either training may run: the encoder's 3 checkpoints of 5 GB
-    # leave one GPU, too few for the LLM. With three both: 15 + 9 GB.
+    # Downloads 1 + 15 GB, models 2 + 1 GB. With two GPUs either training may run: the encoder's 3
+    # checkpoints of 5 GB leave one GPU, too few for the LLM. With three both: 15 + 9 GB.
     space = plan(both(), SIZES, nothing).space
     assert (space.downloads, space.models) == (16.0, 3.0)
     assert space.running == CHECKPOINTS * 5.0
     assert space.peak == pytest.approx(16 + 3 + 15 + space.outputs)
     assert 0 < space.outputs < 0.01, "a few hundred kB for sentences and scores"
-    assert plan(both(), SIZES, nothing, gpus=3).space.running == CHECKPOINTS * 5.0 + CHECKPOINTS * 3.0
+    assert (
+        plan(both(), SIZES, nothing, gpus=3).space.running == CHECKPOINTS * 5.0 + CHECKPOINTS * 3.0
+    )
     assert plan(both(), SIZES, nothing, gpus=3, at_once=1).space.running == CHECKPOINTS * 5.0
 
 
@@ -95,26 +111,42 @@ def test_models_that_share_their_weights_are_fetched_once():
 
 
 def test_files_are_counted_by_kind():
-    # Predictions: raw output, record, tags, alignment of the dictionary and the encoder on test; none on dev
-    # without an LLM.
-    # Scores: two of cells, two gathered, timing, comparisons. Logs: one a job. Data: three raw files, record, and five.
+    # Predictions: raw output, record, tags, alignment of the dictionary and the encoder on test;
+    # none on dev without an LLM. Scores: two of cells, two gathered, timing, comparisons. Logs: one
+    # a job. Data: three raw files, record, and five.
     found = plan(matrix({"small": SMALL}), SIZES, nothing)
-    expected = {"data": 3 + 1 + 5, "weights": WEIGHTS_FILES, "training": 1 + 2, "predictions": 2 * 4, "scores": 6}
+    expected = {
+        "data": 3 + 1 + 5,
+        "weights": WEIGHTS_FILES,
+        "training": 1 + 2,
+        "predictions": 2 * 4,
+        "scores": 6,
+    }
     assert {kind: found.files[kind] for kind in expected} == expected
     assert found.files["logs"] == sum(jobs_by_rule(found.table).values())
 
 
 def test_models_without_costs_are_named_and_the_rest_is_counted():
-    entries = {"small": SMALL, "unknown": SMALL | {"source": {"hub": "a/b"}, "cost_estimates": None}}
+    entries = {
+        "small": SMALL,
+        "unknown": SMALL | {"source": {"hub": "a/b"}, "cost_estimates": None},
+    }
     found = plan(matrix(entries, timing=TIMING), SIZES, nothing)
     assert found.not_stated == found.space.unknown == ("unknown",)
     assert found.gpu_hours.expected * 3600 == pytest.approx(1100 + 70 + 66)
     silent = found.table.filter(model="unknown", rule="train").row(0, named=True)
-    assert (silent["jobs"], silent["not_stated"], silent["gpu_hours_expected"], silent["gpus"]) == (1, 1, None, 1)
+    assert (silent["jobs"], silent["not_stated"], silent["gpu_hours_expected"], silent["gpus"]) == (
+        1,
+        1,
+        None,
+        1,
+    )
 
 
 def test_what_is_there_is_done_and_no_longer_asked_for():
-    done = {path for rule in ("fetch", "normalize") for path in outputs_of(PlannedJob(rule, "demo"))}
+    done = {
+        path for rule in ("fetch", "normalize") for path in outputs_of(PlannedJob(rule, "demo"))
+    }
     done |= {
         *outputs_of(PlannedJob("train", "demo", "small", 42)),
         *outputs_of(PlannedJob("download_model", model="small")),
@@ -135,7 +167,10 @@ def test_weights_that_were_given_up_are_not_trained_again_for_scores_that_are_th
     assert to_come(graph, (everything - {"results/demo/small/seed42/model"}).__contains__) == set()
     # Nor are predictions and scores made again while the report is there.
     gone = {"results/demo/small/seed42/model", "results/demo/small/scores.csv"}
-    gone |= {f"results/demo/small/seed42/direct/{name}" for name in ("raw.jsonl.gz", "predictions.jsonl", "scores.csv")}
+    gone |= {
+        f"results/demo/small/seed42/direct/{name}"
+        for name in ("raw.jsonl.gz", "predictions.jsonl", "scores.csv")
+    }
     assert to_come(graph, (everything - gone).__contains__) == set()
     gone |= {"reports/report.html"}
     again = {job.rule for job in to_come(graph, (everything - gone).__contains__)}

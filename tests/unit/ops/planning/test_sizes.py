@@ -20,8 +20,13 @@ def statistics(folder, text):
 
 def test_what_is_normalized_is_counted(tmp_path):
     rows = [("train", 10, 130), ("dev", 4, 52), ("test", 6, 78)]
-    text = [f"mine,{split},instances,all,{count}\nmine,{split},tokens,all,{tokens}\n" for split, count, tokens in rows]
-    statistics(tmp_path, "".join(text) + "mine,test,tags,O,3\nmine,test,tokens_per_instance,mean,12.5\n")
+    text = [
+        f"mine,{split},instances,all,{count}\nmine,{split},tokens,all,{tokens}\n"
+        for split, count, tokens in rows
+    ]
+    statistics(
+        tmp_path, "".join(text) + "mine,test,tags,O,3\nmine,test,tokens_per_instance,mean,12.5\n"
+    )
     size = size_of("mine", tmp_path)
     assert size == Size({"train": 10, "dev": 4, "test": 6}, 13.0, "counted")
     assert size.length == 13 / 26
@@ -47,7 +52,9 @@ def test_the_paper_tells_how_many_where_nothing_else_does(tmp_path):
     [
         "mine,train,instances,all,10\n",
         "".join(
-            f"mine,{split},{what},all,0\n" for split in ("train", "dev", "test") for what in ("instances", "tokens")
+            f"mine,{split},{what},all,0\n"
+            for split in ("train", "dev", "test")
+            for what in ("instances", "tokens")
         ),
         "mine,train,instances,all,NaN\n",
         "mine,train,instances,all,ten\n",

@@ -11,7 +11,9 @@ TRAIN = comment_of("train", ["demo", "bert-mini", "42"])
 
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
-    """A squeue that shows this file, and a scancel that notes its arguments and removes the jobs that it names."""
+    """A squeue that shows this file, and a scancel that notes its arguments and removes the jobs
+    that it names.
+    """
     bin_ = tmp_path / "bin"
     bin_.mkdir()
     file = tmp_path / "queue"
@@ -34,7 +36,8 @@ def line(id_, folder, state="RUNNING", name="bioner_1f", comment=TRAIN):
 def test_comments_are_those_of_the_executor_plugin():
     assert TRAIN == "rule_train_wildcards_demo_bert-mini_42"
     assert (
-        comment_of("predict", ["a", "m", "1", "constrained", "dev/"]) == "rule_predict_wildcards_a_m_1_constrained_dev_"
+        comment_of("predict", ["a", "m", "1", "constrained", "dev/"])
+        == "rule_predict_wildcards_a_m_1_constrained_dev_"
     )
     assert comment_of("report", []) == "rule_report"
 
@@ -53,8 +56,12 @@ def test_only_this_folder_s_jobs_that_make_the_same_are_leftovers(queue, tmp_pat
 
 
 def test_jobs_of_a_group_are_leftovers_though_nothing_says_of_which_cell(queue, tmp_path):
-    mine = line(1, tmp_path, comment="rule_scores_realign_score") + line(2, tmp_path, comment="rule_scores_score")
-    others = line(3, tmp_path, comment="rule_trials_trial") + line(4, "/elsewhere", comment="rule_scores_score")
+    mine = line(1, tmp_path, comment="rule_scores_realign_score") + line(
+        2, tmp_path, comment="rule_scores_score"
+    )
+    others = line(3, tmp_path, comment="rule_trials_trial") + line(
+        4, "/elsewhere", comment="rule_scores_score"
+    )
     queue.write_text(mine + others)
     assert clear("bioner", tmp_path, [TRAIN], ["scores"]) == 2
     assert queue.read_text() == others
@@ -92,7 +99,9 @@ def test_what_does_not_go_stops_the_run(queue, tmp_path, monkeypatch):
 
 
 def test_a_queue_that_does_not_answer_is_not_an_empty_one(queue, tmp_path):
-    (tmp_path / "bin/squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: no controller' >&2\nexit 1\n")
+    (tmp_path / "bin/squeue").write_text(
+        "#!/bin/sh\necho 'slurm_load_jobs error: no controller' >&2\nexit 1\n"
+    )
     with pytest.raises(InputError, match="no controller; expected an answer from Slurm"):
         clear("bioner", tmp_path, [TRAIN])
 
@@ -106,7 +115,9 @@ def test_of_two_snakemakes_in_a_folder_the_second_is_told(tmp_path):
     """Each would take the other's jobs for leftovers."""
     (tmp_path / ".snakemake").mkdir()
     first = alone(tmp_path)
-    with pytest.raises(InputError, match="another Snakemake that sends jobs to Slurm; expected one a folder"):
+    with pytest.raises(
+        InputError, match="another Snakemake that sends jobs to Slurm; expected one a folder"
+    ):
         alone(tmp_path)
     first.release()
     alone(tmp_path).release()

@@ -25,17 +25,23 @@ def test_a_job_that_stays_preempted_was_cancelled_one_that_is_queued_again_was_n
     now[0] = SETTLED - 1
     assert settled({"1": "PREEMPTED", "2": "PENDING"}) == {"1": "PREEMPTED", "2": "PENDING"}
     now[0] = SETTLED
-    assert settled(preempted) == {"1": "CANCELLED", "2": "PREEMPTED"}, "the second was preempted again just now"
+    assert settled(preempted) == {
+        "1": "CANCELLED",
+        "2": "PREEMPTED",
+    }, "the second was preempted again just now"
 
 
 @pytest.fixture
 def scontrol(tmp_path, monkeypatch):
-    """A function that has `scontrol show config` say this of accounting and of how long jobs are known."""
+    """A function that has `scontrol show config` say this of accounting and of how long jobs are
+    known.
+    """
 
     def make(storage, age="300 sec", code=0):
         program = tmp_path / "scontrol"
         program.write_text(
-            f"#!/bin/sh\necho 'AccountingStorageType   = {storage}\nMinJobAge               = {age}'\nexit {code}\n"
+            f"#!/bin/sh\necho 'AccountingStorageType   = {storage}\nMinJobAge               ="
+            f" {age}'\nexit {code}\n"
         )
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
@@ -44,7 +50,8 @@ def scontrol(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("storage", "kept"), [("accounting_storage/slurmdbd", True), ("accounting_storage/none", False), ("(null)", False)]
+    ("storage", "kept"),
+    [("accounting_storage/slurmdbd", True), ("accounting_storage/none", False), ("(null)", False)],
 )
 def test_whether_there_is_accounting_and_how_long_jobs_are_known(scontrol, storage, kept):
     scontrol(storage)

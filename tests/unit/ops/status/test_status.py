@@ -1,4 +1,6 @@
-"""What `bioner status` tells of a run, for every state that a cell may be in; nothing of it is asked of Snakemake."""
+"""What `bioner status` tells of a run, for every state that a cell may be in; nothing of it is
+asked of Snakemake.
+"""
 
 import json
 import os
@@ -30,8 +32,14 @@ seeds: [42, 43]
 decodings: [free, constrained]
 run_search: false
 dataset_overrides:
-  A: {description: made up, format: jsonl, splits: {train: a/1.jsonl, dev: a/2.jsonl, test: a/3.jsonl}}
-  B: {description: made up, format: jsonl, splits: {train: b/1.jsonl, dev: b/2.jsonl, test: b/3.jsonl}}
+  A:
+    description: made up
+    format: jsonl
+    splits: {train: a/1.jsonl, dev: a/2.jsonl, test: a/3.jsonl}
+  B:
+    description: made up
+    format: jsonl
+    splits: {train: b/1.jsonl, dev: b/2.jsonl, test: b/3.jsonl}
 model_overrides:
   bert: {like: bert-mini, search_space: {learning_rate: [1.0e-5, 2.0e-5, 3.0e-5]}}
   llama: {like: llama-mini}
@@ -68,14 +76,19 @@ def write(path: Path, text: str = "") -> Path:
 
 def trained(folder: Path, f1: float | None, seconds: float = 100.0, sentences: int = 50) -> None:
     kept = {"dev_strict_f1": f1, "dev_loss": 0.1}
-    write(folder / "run.json", json.dumps({"kept": kept, "wall_seconds": seconds, "train_instances": sentences}))
+    write(
+        folder / "run.json",
+        json.dumps({"kept": kept, "wall_seconds": seconds, "train_instances": sentences}),
+    )
 
 
 def scored(out: Path, dataset: str, model: str, seed: int, decoding: str = "direct") -> None:
     write(out / "results" / dataset / model / f"seed{seed}" / decoding / "scores.csv")
 
 
-def finished(out: Path, dataset: str, model: str = "bert", f1: tuple[float, float] = (80.0, 84.0)) -> None:
+def finished(
+    out: Path, dataset: str, model: str = "bert", f1: tuple[float, float] = (80.0, 84.0)
+) -> None:
     for seed, value in zip((42, 43), f1, strict=True):
         trained(out / "results" / dataset / model / f"seed{seed}", value)
         scored(out, dataset, model, seed)
@@ -83,8 +96,17 @@ def finished(out: Path, dataset: str, model: str = "bert", f1: tuple[float, floa
 
 
 def under_way(folder: Path, age: float = 0.0, checkpoint: bool = True, **facts) -> Path:
-    """The workspace of a training in its third of twenty epochs, 5 minutes in and 40 from its end; returns its lock."""
-    told = {"seconds": 300.0, "step": 250, "steps": 2000, "epoch": 2.5, "epochs": 20.0, "dev_strict_f1": 84.2}
+    """The workspace of a training in its third of twenty epochs, 5 minutes in and 40 from its end;
+    returns its lock.
+    """
+    told = {
+        "seconds": 300.0,
+        "step": 250,
+        "steps": 2000,
+        "epoch": 2.5,
+        "epochs": 20.0,
+        "dev_strict_f1": 84.2,
+    }
     sign = folder / ".training" / "checkpoints" / "progress.json"
     write_heartbeat(sign, told | {"seconds_left": 2400.0} | facts)
     sign.write_text(json.dumps(json.loads(sign.read_text()) | {"at": time.time() - age}))
@@ -113,7 +135,9 @@ def test_done_is_what_is_scored_with_the_mean_f1_on_dev_of_its_seeds(overlay, ou
 
 
 def test_what_scores_were_made_of_may_be_gone(overlay, out):
-    """Weights and records of a training that was tidied away are no reason to call a cell undone."""
+    """Weights and records of a training that was tidied away are no reason to call a cell
+    undone.
+    """
     finished(out, "A")
     (out / "results" / "A" / "bert" / "seed42" / "run.json").unlink()
     assert in_short(cell(run_of(overlay), "A", "bert")) == "done 84.0"
@@ -136,9 +160,13 @@ def test_a_control_is_scored_once_and_an_llm_in_each_decoding(overlay, out):
 
 def test_other_stages_are_no_seeds():
     seeds = [StatusRow("A", "bert", seed, "train", JobState("done")) for seed in (42, 43)]
-    timed = CellStatus("A", "bert", (*seeds, StatusRow("A", "bert", None, "time", JobState("running"))), None)
+    timed = CellStatus(
+        "A", "bert", (*seeds, StatusRow("A", "bert", None, "time", JobState("running"))), None
+    )
     assert in_short(timed) == "running time"
-    half = CellStatus("A", "bert", (seeds[0], StatusRow("A", "bert", 43, "train", JobState("waiting"))), None)
+    half = CellStatus(
+        "A", "bert", (seeds[0], StatusRow("A", "bert", 43, "train", JobState("waiting"))), None
+    )
     assert in_short(half) == "waiting, 1 of 2 seeds"
 
 
@@ -148,7 +176,9 @@ def test_running_is_a_training_that_holds_its_lock(overlay, out, monkeypatch):
     scored(out, "A", "bert", 43)
     with FileLock(under_way(out / "results" / "A" / "bert" / "seed42", checkpoint=False)):
         found = cell(run_of(overlay), "A", "bert")
-        assert in_short(found) == "running 3/20 82.1 ~40 min, 1 of 2 seeds"  # (84.2 + 80) / 2 = 82.1
+        assert (
+            in_short(found) == "running 3/20 82.1 ~40 min, 1 of 2 seeds"
+        )  # (84.2 + 80) / 2 = 82.1
         told = shown([found], [])
     row = next(line for line in told.splitlines() if line.startswith("| A "))
     assert [value.strip() for value in row.strip("|").split("|")] == [
@@ -174,7 +204,11 @@ def test_time_goes_on_after_the_last_sign_and_silence_is_told(overlay, out):
 def test_a_training_that_has_just_begun_is_running_without_an_epoch(overlay, out):
     with FileLock(write(out / "results" / "A" / "bert" / "seed42" / ".training.lock")):
         row = cell(run_of(overlay), "A", "bert").rows[0]
-    assert (row.state, row.job_state.progress, row.job_state.note) == ("running", "", "before its first step")
+    assert (row.state, row.job_state.progress, row.job_state.note) == (
+        "running",
+        "",
+        "before its first step",
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +227,10 @@ def test_a_training_that_was_cut_short_waits(overlay, out, checkpoint, note):
 
 
 def test_failed_is_what_ended_with_an_error_and_names_its_log(overlay, out):
-    log = write(out / "logs" / "train" / "A" / "bert" / "seed42.log", "train bert: epoch 1\nbioner: bert: found a\n")
+    log = write(
+        out / "logs" / "train" / "A" / "bert" / "seed42.log",
+        "train bert: epoch 1\nbioner: bert: found a\n",
+    )
     found = cell(run_of(overlay), "A", "bert")
     assert in_short(found) == "failed"
     assert found.rows[0].job_state.note == f"{log}: bioner: bert: found a"
@@ -224,7 +261,10 @@ def test_an_error_of_python_is_told_by_its_name_alone(overlay, out):
     [
         "",
         "train bert: epoch 1\n",
-        "bioner: bert: SIGTERM at step 8 of 24. A checkpoint is written; the same command goes on from there.\n",
+        (
+            "bioner: bert: SIGTERM at step 8 of 24. A checkpoint is written; the same command goes"
+            " on from there.\n"
+        ),
     ],
 )
 def test_a_log_without_an_error_tells_of_no_failure(overlay, out, text):
@@ -244,16 +284,25 @@ def test_an_error_of_before_is_none_where_the_output_is_there_or_somebody_works(
 def test_a_prediction_on_dev_that_failed_names_its_own_log(overlay, out):
     trained(out / "results" / "A" / "llama" / "seed42", 70.0)
     (out / "results" / "A" / "llama" / "seed42" / "free" / "dev").mkdir(parents=True)
-    log = write(out / "logs" / "predict" / "A" / "llama" / "seed42" / "dev" / "free.log", "bioner: no memory\n")
+    log = write(
+        out / "logs" / "predict" / "A" / "llama" / "seed42" / "dev" / "free.log",
+        "bioner: no memory\n",
+    )
     row = cell(run_of(overlay), "A", "llama").rows[0]
-    assert (row.stage, row.state, row.job_state.note) == ("predict dev", "failed", f"{log}: bioner: no memory")
+    assert (row.stage, row.state, row.job_state.note) == (
+        "predict dev",
+        "failed",
+        f"{log}: bioner: no memory",
+    )
 
 
 def test_shards_tell_how_far_an_llm_has_decoded(overlay, out):
     base = out / "results" / "A" / "llama" / "seed42"
     trained(base, 70.0)
     place = base / "free" / ".raw.jsonl.gz.shards"
-    write_heartbeat(place / "0123" / "progress.json", {"shards": 40, "done": 12, "seconds_left": 600.0})
+    write_heartbeat(
+        place / "0123" / "progress.json", {"shards": 40, "done": 12, "seconds_left": 600.0}
+    )
     before = place / "4567" / "progress.json"  # of a job with other settings, an hour ago
     write_heartbeat(before, {"shards": 90, "done": 80, "seconds_left": 1.0})
     before.write_text(json.dumps(json.loads(before.read_text()) | {"at": time.time() - 3600}))
@@ -268,26 +317,41 @@ def test_shards_tell_how_far_an_llm_has_decoded(overlay, out):
     )
     assert row.left == pytest.approx(600, abs=5)
     with FileLock(lock):
-        assert in_short(cell(run_of(overlay), "A", "llama")) == "running predict 12/40 shards 70.0 ~10 min"
+        assert (
+            in_short(cell(run_of(overlay), "A", "llama"))
+            == "running predict 12/40 shards 70.0 ~10 min"
+        )
     lock.unlink(missing_ok=True)
     row = cell(run_of(overlay), "A", "llama").rows[0]
-    assert (row.state, row.job_state.note) == ("waiting", "cut short after 12 of 40 shards, goes on")
+    assert (row.state, row.job_state.note) == (
+        "waiting",
+        "cut short after 12 of 40 shards, goes on",
+    )
 
 
 @pytest.mark.parametrize(
     ("snakemake", "age", "state"),
-    [(-60, 0, "running"), (None, 0, "waiting"), (-60, 120, "waiting"), (-3600, FRESH + 60, "waiting")],
+    [
+        (-60, 0, "running"),
+        (None, 0, "waiting"),
+        (-60, 120, "waiting"),
+        (-3600, FRESH + 60, "waiting"),
+    ],
 )
 def test_a_job_without_a_lock_runs_where_its_log_grows_under_a_snakemake_that_works(
     overlay, out, snakemake, age, state
 ):
     """None works; the log is of before it began; the log has said nothing for too long."""
     now = time.time()
-    log = write(out / "logs" / "score" / "A" / "oracle" / "seed42" / "direct.log", "score: 3 of 9\n")
+    log = write(
+        out / "logs" / "score" / "A" / "oracle" / "seed42" / "direct.log", "score: 3 of 9\n"
+    )
     os.utime(log, (now - age, now - age))
     for name in ("raw.jsonl.gz", "predictions.jsonl"):
         write(out / "results" / "A" / "oracle" / "seed42" / "direct" / name)
-    row = cell(run_of(overlay, None if snakemake is None else now + snakemake), "A", "oracle").rows[0]
+    row = cell(run_of(overlay, None if snakemake is None else now + snakemake), "A", "oracle").rows[
+        0
+    ]
     assert (row.stage, row.state) == ("score", state)
 
 
@@ -318,20 +382,30 @@ def test_a_search_is_as_far_as_its_trials(overlay, out):
             84.2,
         )
         assert row.job_state.note == f"{trials[1]} 3/20"
-    # One took 100 s, two are to take 300 and 2400 s each: 1700 in the mean, which the other seed takes of as many.
+    # One took 100 s, two are to take 300 and 2400 s each: 1700 in the mean, which the other seed
+    # takes of as many.
     sentences(out, "A", 50)
     with FileLock(under_way(folder / trials[1])), FileLock(under_way(folder / trials[2])):
         first, second = cell(run, "A", "bert").rows
-        assert (first.left, second.left) == (pytest.approx(4800, abs=10), pytest.approx(5500 / 3, abs=1))
+        assert (first.left, second.left) == (
+            pytest.approx(4800, abs=10),
+            pytest.approx(5500 / 3, abs=1),
+        )
     for name in trials[1:]:
         trained(folder / name, 79.0)
         (folder / name / ".training.lock").unlink(missing_ok=True)
     row = cell(run, "A", "bert").rows[0]
-    assert (row.state, row.job_state.progress, row.job_state.dev_f1) == ("waiting", "3/3 trials", 81.0)
+    assert (row.state, row.job_state.progress, row.job_state.dev_f1) == (
+        "waiting",
+        "3/3 trials",
+        81.0,
+    )
 
 
 def test_what_waits_takes_what_the_same_model_took_a_sentence(overlay, out):
-    """100 s for 50 sentences are 2 s a sentence: 30 under two seeds take 2 x 60 s; of llama nothing is known."""
+    """100 s for 50 sentences are 2 s a sentence: 30 under two seeds take 2 x 60 s; of llama nothing
+    is known.
+    """
     finished(out, "A")
     sentences(out, "B", 30)
     run = run_of(overlay)
@@ -339,12 +413,17 @@ def test_what_waits_takes_what_the_same_model_took_a_sentence(overlay, out):
     assert in_short(cell(run, "B", "bert")) == "waiting ~2 min"
     assert cell(run, "B", "llama").left is None
     told = shown(cells_of(run), [])
-    assert "Time left, as far as known: 2 min one after the other, for 1 of 5 cells that are not done" in told
+    assert (
+        "Time left, as far as known: 2 min one after the other, for 1 of 5 cells that are not done"
+        in told
+    )
 
 
 def test_a_model_that_learns_of_a_part_takes_the_time_of_that_part(overlay, out):
     """2 s a sentence, 10 of the 30 that the other corpus has, under two seeds: 2 x 20 s."""
-    overlay.write_text(overlay.read_text().replace("like: bert-mini,", "like: bert-mini, train: {sentences: 10},"))
+    overlay.write_text(
+        overlay.read_text().replace("like: bert-mini,", "like: bert-mini, train: {sentences: 10},")
+    )
     finished(out, "A")
     sentences(out, "B", 30)
     assert cell(run_of(overlay), "B", "bert").left == 40
@@ -359,16 +438,22 @@ def test_a_cell_that_is_timed_says_so_until_its_times_are_there(overlay, out):
 
 
 def test_a_training_that_runs_tells_what_its_other_seed_will_take(overlay, out):
-    """300 s and 2400 s are 2700 s for 90 sentences: so long takes the seed that waits, and 2400 s the one that runs."""
+    """300 s and 2400 s are 2700 s for 90 sentences: so long takes the seed that waits, and 2400 s
+    the one that runs.
+    """
     sentences(out, "A", 90)
     with FileLock(under_way(out / "results" / "A" / "bert" / "seed42")):
         assert cell(run_of(overlay), "A", "bert").left == pytest.approx(2400 + 2700, abs=10)
 
 
 def test_a_corpus_that_is_not_at_hand_is_left_out(overlay, out):
-    overlay.write_text(overlay.read_text().replace("datasets: [A, B]", "datasets: [A, Reddit-Impacts]"))
+    overlay.write_text(
+        overlay.read_text().replace("datasets: [A, B]", "datasets: [A, Reddit-Impacts]")
+    )
     run = run_of(overlay)
-    assert {found.state for found in cells_of(run) if found.dataset == "Reddit-Impacts"} == {"left out"}
+    assert {found.state for found in cells_of(run) if found.dataset == "Reddit-Impacts"} == {
+        "left out"
+    }
     assert "Reddit-Impacts is left out: " in shown(cells_of(run), [])
     (out / "data" / "Reddit-Impacts" / "raw").mkdir(parents=True)
     assert cell(run_of(overlay), "Reddit-Impacts", "bert").state == "waiting"
@@ -386,7 +471,9 @@ def test_what_cells_wait_for_is_told_where_it_failed(overlay, out):
 
 
 def test_whatever_lies_there_is_no_error(overlay, out):
-    """Files cut at any byte, as one finds them while they are replaced, or what somebody else put there."""
+    """Files cut at any byte, as one finds them while they are replaced, or what somebody else put
+    there.
+    """
     finished(out, "A")
     under_way(out / "results" / "B" / "bert" / "seed42")
     write(out / "logs" / "train" / "B" / "llama" / "seed42.log", "bioner: é\n")
@@ -408,12 +495,18 @@ def test_whatever_lies_there_is_no_error(overlay, out):
 def test_names_and_messages_stay_in_their_cells():
     told = r"| x\|y \| z  [31m |"
     rule = "|" + "-" * (len(told) - 2) + "|"
-    assert markdown(["a"], [["x|y\n| z \x1b[31m"]]).splitlines() == ["| a" + " " * (len(told) - 5) + " |", rule, told]
+    assert markdown(["a"], [["x|y\n| z \x1b[31m"]]).splitlines() == [
+        "| a" + " " * (len(told) - 5) + " |",
+        rule,
+        told,
+    ]
 
 
 def test_the_command_shows_the_matrix_and_writes_a_row_a_seed(overlay, out, tmp_path):
     finished(out, "A")
-    done = CliRunner().invoke(app, ["status", "--config", str(overlay), "--csv", str(tmp_path / "status.csv")])
+    done = CliRunner().invoke(
+        app, ["status", "--config", str(overlay), "--csv", str(tmp_path / "status.csv")]
+    )
     assert done.exit_code == 0
     assert done.stdout.splitlines()[0].split() == ["|", "model", "|", "A", "|", "B", "|"]
     table = pl.read_csv(tmp_path / "status.csv", schema=STATUS)
