@@ -3,6 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
+from bioner.ops.doctor.cluster import check_slurm
+from bioner.ops.profile import profile_text
+
 BIONER = [sys.executable, "-m", "bioner"]
 
 
@@ -37,6 +42,35 @@ def test_the_profile_is_held_against_the_cluster(run, tmp_path):
     code, said = doctor(run, "--profile", str(mine))
     assert code == 0, said
     assert "partitions cpu and gpu, GPUs of type h100" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("slurm_partition", "compute"),
+        ("gpu_partition", "gpus"),
+        ("gpu_type", "h200"),
+        ("gpu_constraint", "nvlink"),
+        ("max_mem_mb", "512001"),
+    ],
+)
+def test_the_setting_that_slurm_refuses_is_named(cluster, tmp_path, monkeypatch, setting, value):
+    monkeypatch.setenv("PATH", cluster.environ["PATH"])
+    fits = {"max_runtime": "1440"}
+    (tmp_path / "config.yaml").write_text(profile_text(fits))
+    assert [found.state for found in check_slurm(tmp_path, gpus=4)] == ["ok"]
+    (tmp_path / "config.yaml").write_text(profile_text(fits | {setting: value}))
+    (line,) = map(str, check_slurm(tmp_path, gpus=4))
+    assert line.startswith("FAIL slurm      Slurm refuses a job with --partition=")
+    assert f"Set {setting} " in line
+
+
+def test_a_node_with_fewer_gpus_than_a_model_takes_is_told(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", cluster.environ["PATH"])
+    (tmp_path / "config.yaml").write_text(profile_text({"max_runtime": "1440"}))
+    (line,) = map(str, check_slurm(tmp_path, gpus=5))
+    assert "--gres=gpu:h100:5 (allocation failure: Requested node configuration is not" in line
+    assert "Set gpu_type (or `resources.gpus` of the model) in" in line
 
 
 def test_as_a_job_it_sees_what_the_job_sees(run):

@@ -34,9 +34,7 @@ def doctor(
     from bioner.settings.matrix import load_matrix
 
     settings = settings_of(config)
-    load_matrix(
-        settings, [DEFAULT_CONFIG, *(config or [])]
-    )  # a name that is unknown is no matter of the machine
+    matrix = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
     out = out or Path(settings["out"])
     if out.exists() and not out.is_dir():
         raise InputError(
@@ -60,7 +58,7 @@ def doctor(
     from bioner.ops.doctor.report import examine
 
     failed = False
-    for finding in examine(checks(settings, out, gpus, HF_HUB_OFFLINE, profile)):
+    for finding in examine(checks(matrix, out, gpus, HF_HUB_OFFLINE, profile)):
         typer.echo(str(finding))
         failed |= finding.state == "FAIL"
     if failed:

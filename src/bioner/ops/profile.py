@@ -1,6 +1,5 @@
 """A site's Snakemake profile: `profiles/slurm` with the site's values, every comment kept."""
 
-import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,25 +8,22 @@ from pathlib import Path
 import yaml
 
 from bioner.errors import InputError
-from bioner.ops.slurm.site import GPU_TYPE
+from bioner.io.files import read_text
+from bioner.ops.slurm.site import GPU_TYPE, value_of
 from bioner.settings.config import REPOSITORY
 
 TEMPLATE = REPOSITORY / "profiles" / "slurm" / "config.yaml"
-SECTION = re.compile(r"^ *# --- SITE\b.*?^ *# --- ---$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A key of the profile that sites change: its option, what is asked, and what its value may
-    look like.
-    """
+    """A key of the profile that sites change: its option, question, and what a value looks like."""
 
     option: str
     question: str
     expected: str
     pattern: re.Pattern[str]
-    is_name: bool = True  # of the site's choice: nothing that Snakemake may take for an expression
-    top: bool = False  # beside `default-resources`, not among them
+    is_name: bool = True  # chosen by the site; must be quoted so that Snakemake evaluates nothing
 
 
 NAME = "a name as Slurm has it, without spaces, quotes or $"
@@ -71,22 +67,19 @@ SETTINGS = {
     "max_mem_mb": Setting(
         "--max-mem-mb", "Most memory that a node has, MB", WHOLE, NUMBER, is_name=False
     ),
-    "jobs": Setting(
-        "--jobs", "Most jobs in the queue at once", WHOLE, NUMBER, is_name=False, top=True
-    ),
+    "jobs": Setting("--jobs", "Most jobs in the queue at once", WHOLE, NUMBER, is_name=False),
     "slurm-status-command": Setting(
         "--status-command",
         "What is asked after jobs (sacct where there is accounting, else squeue)",
         "squeue or sacct",
         re.compile("squeue|sacct"),
         is_name=False,
-        top=True,
     ),
 }
 
 
 def check_option(key: str, value: str) -> str:
-    """A value that makes sense for a key; InputError for any other."""
+    """Return a value that makes sense for a key of the profile; raise InputError for any other."""
     setting = SETTINGS[key]
     if not setting.pattern.fullmatch(value):
         raise InputError(setting.option, repr(value), setting.expected, "Correct the value.")
@@ -94,20 +87,19 @@ def check_option(key: str, value: str) -> str:
 
 
 def defaults_of(template: Path = TEMPLATE) -> dict[str, str]:
-    """What the profile says as it stands; keys behind a comment sign say nothing."""
-    text = _text(template)
+    """Return the profile's values; keys that are commented out have none."""
+    lines = {key: _line(key, read_text(template), template) for key in SETTINGS}
+    # YAML's quotes go first, then Python's.
     return {
-        key: _value(line["value"])
-        for key in SETTINGS
-        if not (line := _line(key, text, template))["off"]
+        key: str(value_of(str(yaml.safe_load(line["value"]))))
+        for key, line in lines.items()
+        if not line["off"]
     }
 
 
 def profile_text(values: Mapping[str, str], template: Path = TEMPLATE) -> str:
-    """The profile with these values in place of its own; a key behind a comment sign comes to the
-    fore.
-    """
-    text, known = _text(template), defaults_of(template)
+    """Return the profile with these values in place of its own; keys lose their comment sign."""
+    text, known = read_text(template), defaults_of(template)
     for key, value in values.items():
         if check_option(key, value) == known.get(key):
             continue
@@ -115,41 +107,16 @@ def profile_text(values: Mapping[str, str], template: Path = TEMPLATE) -> str:
         # A name like min, any or 1-2 would be evaluated: the inner quotes are Python's, the outer
         # ones YAML's.
         written = f"\"'{value}'\"" if SETTINGS[key].is_name else value
-        text = (
-            f"{text[: line.start()]}{line['indent']}{key}:"
-            f" {written}{line['note'] or ''}{text[line.end() :]}"
-        )
+        new = f"{line['indent']}{key}: {written}{line['note'] or ''}"
+        text = text[: line.start()] + new + text[line.end() :]
     return text
 
 
-def _text(template: Path) -> str:
-    try:
-        return template.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(template, "no such file", "the profile", "Restore it with git.") from None
-
-
 def _line(key: str, text: str, template: Path) -> re.Match[str]:
-    """Where the profile has a key, behind a comment sign or not."""
-    section = SECTION.search(text)
+    """Find the line of a key, which may be commented out."""
     form = rf"^(?P<indent> *)(?P<off># )?{key}: (?P<value>.*?)(?P<note> +#.*)?$"
-    if SETTINGS[key].top:
-        found = re.compile(form, re.MULTILINE).search(text)
-    else:
-        found = section and re.compile(form, re.MULTILINE).search(
-            text, section.start(), section.end()
-        )
+    found = re.search(form, text, re.MULTILINE)
     if not found:
-        raise InputError(
-            template, f"no {key}", "the keys that a site changes", "Restore it with git."
-        )
+        expected = "the keys that a site changes"
+        raise InputError(template, f"no {key}", expected, "Restore it with git.")
     return found
-
-
-def _value(written: str) -> str:
-    """The text that stands for: YAML's quotes taken away, then Python's."""
-    value = str(yaml.safe_load(written))
-    try:
-        return str(ast.literal_eval(value))
-    except (ValueError, SyntaxError):
-        return value

@@ -6,12 +6,12 @@ from bioner.errors import reason_of
 from bioner.ops.doctor.cache import Source
 from bioner.ops.doctor.report import Finding, fail, ok, skip
 
-SECONDS = 15.0  # for an answer of the hub; nodes whose packets are dropped wait for ever else
+SECONDS = 15.0  # for an answer of the hub; by default its library waits for ever
 REFUSED = (401, 403)
 
 
 def check_access(found: Sequence[Source], offline: bool) -> Iterator[Finding]:
-    """The hub grants leave to read every model that comes from it."""
+    """The hub lets this user read every model that comes from it."""
     hubs = sorted({source.hub for source in found if not source.is_local})
     if not hubs:
         yield skip("access", "no model of the run comes from the hub")
@@ -21,12 +21,7 @@ def check_access(found: Sequence[Source], offline: bool) -> Iterator[Finding]:
         return
     import httpx2
     from huggingface_hub import auth_check, get_token, set_client_factory
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
     set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=SECONDS))
     who = "with the token of this user" if get_token() else "without a token"
@@ -42,19 +37,13 @@ def check_access(found: Sequence[Source], offline: bool) -> Iterator[Finding]:
         except RepositoryNotFoundError:
             remedy = "Correct source.hub; for a private model set HF_TOKEN or `hf auth login`."
             yield fail("access", f"{hub}: no such model for the hub, {who}", remedy)
-        except HfHubHTTPError as error:
-            if error.response is not None and error.response.status_code in REFUSED:
+        except (httpx2.HTTPError, OSError) as error:
+            if isinstance(error, HfHubHTTPError) and error.response.status_code in REFUSED:
                 remedy = "Set HF_TOKEN or `hf auth login` again: the token may have run out."
                 yield fail("access", f"{hub}: refused {who} ({reason_of(error)})", remedy)
             else:
-                yield skip(
-                    "access", f"{hub}: no answer to be had from the hub ({reason_of(error)})"
-                )
-        except (httpx2.TransportError, OfflineModeIsEnabled, OSError) as error:
-            yield skip(
-                "access",
-                f"the hub cannot be reached ({reason_of(error)}); {len(hubs)} models not asked for",
-            )
-            return
+                why = f"the hub cannot be reached ({reason_of(error)})"
+                yield skip("access", f"{why}; {len(hubs)} models not asked for")
+                return
         else:
             yield ok("access", f"{hub}: may be read {who}")

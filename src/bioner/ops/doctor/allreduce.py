@@ -1,6 +1,4 @@
-"""Processes that add up a tensor: NCCL between the visible GPUs, gloo between two processes of a
-machine without.
-"""
+"""Processes that add up a tensor: NCCL between the visible GPUs, gloo between two without GPUs."""
 
 import logging
 import os
@@ -11,15 +9,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from bioner.ops.doctor.hardware import visible_gpus
-from bioner.ops.doctor.processes import failure, give_up, run_together
+from bioner.ops.doctor.processes import ProgramFailed, run_program
 from bioner.ops.doctor.report import Finding, fail, ok, skip
 
 log = logging.getLogger(__name__)
 
-SECONDS = 60  # that finding each other and adding up may take
-BACKSTOP = 5  # seconds after which a process that does not even time out is killed
-START = 180  # seconds that loading torch may take before
-SIZE = 2**20
+SECONDS = 60  # for the processes to find each other and add up
+BACKSTOP = 5  # more seconds, after which a process that does not even time out is killed
+START = 180  # seconds before that for loading torch
+SIZE = 2**20  # of the tensor
 REMEDIES = {
     "nccl": (
         "NCCL_DEBUG=INFO `bioner doctor` shows why; NCCL_SOCKET_IFNAME=<interface> chooses the"
@@ -33,67 +31,53 @@ REMEDIES = {
 
 
 def check_allreduce() -> Iterator[Finding]:
-    """One process a GPU, or two on the CPU, agree on a sum in time."""
+    """One process per GPU, or two on the CPU, agree on a sum in time."""
     gpus = visible_gpus()
     if gpus == 1:
         yield skip("all-reduce", "one GPU has none to talk to")
         return
-    backend, count = ("nccl", gpus) if gpus else ("gloo", 2)
-    where = (
-        f"{backend}, {gpus} GPUs" if gpus else "gloo, two processes on the CPU (no GPU is visible)"
-    )
-    reason = all_reduce(backend, count, SECONDS)
-    yield (
-        fail("all-reduce", f"{where}: {reason}", REMEDIES[backend])
-        if reason
-        else ok("all-reduce", where)
-    )
+    backend, where = "nccl", f"nccl, {gpus} GPUs"
+    if not gpus:
+        backend, where = "gloo", "gloo, two processes on the CPU (no GPU is visible)"
+    program = [sys.executable, "-m", "bioner.ops.doctor.allreduce", backend, str(gpus or 2)]
+    try:
+        run_program(program, START + SECONDS)
+    except ProgramFailed as error:
+        if "NCCL_DEBUG" in os.environ:
+            log.info("all-reduce:\n%s", error.output)
+        hung = signal.SIGALRM.name in str(error)
+        reason = f"no answer within {SECONDS} s" if hung else error
+        yield fail("all-reduce", f"{where}: {reason}", REMEDIES[backend])
+    else:
+        yield ok("all-reduce", where)
 
 
-def all_reduce(backend: str, processes: int, seconds: int) -> str | None:
-    """Why an all-reduce of so many processes fails; None where it is right."""
+def all_reduce(backend: str, processes: int) -> None:
+    """Have so many processes add up; raise what the first of them to fail raised."""
+    from torch.multiprocessing.spawn import spawn
+
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = [
-        sys.executable,
-        "-m",
-        "bioner.ops.doctor.allreduce",
-        backend,
-        str(processes),
-        str(port),
-        str(seconds),
-    ]
-    ended = run_together([[*program, str(rank)] for rank in range(processes)], START + seconds)
-    if any(one.code == -signal.SIGALRM for one in ended):
-        reason: str | None = f"no answer within {seconds} s"
-    else:
-        reason = failure(ended, START + seconds)
-    if reason and "NCCL_DEBUG" in os.environ:
-        for rank, one in enumerate(ended):
-            log.info("all-reduce, process %d:\n%s%s", rank, one.output, one.errors)
-    return reason
+    spawn(take_part, (backend, processes, port), processes)
 
 
-def take_part(backend: str, processes: int, port: int, seconds: int, rank: int) -> None:
-    """One process of an all-reduce; raises where the sum is not that of the numbers 1 to
-    `processes`.
-    """
+def take_part(rank: int, backend: str, processes: int, port: int) -> None:
+    """Be one process of an all-reduce; raise if the sum is not that of 1 to `processes`."""
     import torch
     from torch import distributed
 
-    signal.alarm(seconds + BACKSTOP)  # ends this process even where it hangs in a library
+    signal.alarm(SECONDS + BACKSTOP)  # ends this process even if it hangs in a library
     device = torch.device("cpu")
     if backend == "nccl":
         device = torch.device("cuda", rank)
         torch.cuda.set_device(device)
-    meeting = f"tcp://127.0.0.1:{port}"
     distributed.init_process_group(
         backend,
-        init_method=meeting,
+        init_method=f"tcp://127.0.0.1:{port}",
         world_size=processes,
         rank=rank,
-        timeout=timedelta(seconds=seconds),
+        timeout=timedelta(seconds=SECONDS),
     )
     tensor = torch.full((SIZE,), float(rank + 1), device=device)
     distributed.all_reduce(tensor)
@@ -106,7 +90,4 @@ def take_part(backend: str, processes: int, port: int, seconds: int, rank: int) 
 
 
 if __name__ == "__main__":
-    try:
-        take_part(sys.argv[1], *map(int, sys.argv[2:]))
-    except Exception as error:
-        give_up(error)
+    all_reduce(sys.argv[1], int(sys.argv[2]))

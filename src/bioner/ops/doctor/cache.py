@@ -1,6 +1,4 @@
-"""Models' files: whole and readable in the hub's cache, or in a folder of the user's, without a
-connection.
-"""
+"""Models' files: whole and readable in the hub's cache or in a local folder, without a network."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,25 +14,21 @@ PATH_MARKS = ("/", ".", "~")  # what a path begins with, and no hub id does
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A hub id or folder at one revision, the models of the run that are made of it, and whether it
-    is an LLM.
-    """
+    """A hub id or folder, its revision, the models of the run that use it, and the GB to fetch."""
 
     hub: str
     revision: str
     models: tuple[str, ...]
-    llm: bool
+    download_gb: float
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder, there or not, and no model of the hub."""
+        """Whether it is a folder, which may be missing, and no model of the hub."""
         return Path(self.hub).is_dir() or self.hub.startswith(PATH_MARKS) or self.hub.count("/") > 1
 
 
 def sources(models: Mapping[str, Tree], records: Path) -> list[Source]:
-    """Where models come from, each once; at the commit that `bioner download-model` recorded, if it
-    did.
-    """
+    """Return each source of models once, at the commit that `bioner download-model` recorded."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for name, entry in models.items():
         if hub := entry["source"]["hub"]:
@@ -42,7 +36,10 @@ def sources(models: Mapping[str, Tree], records: Path) -> list[Source]:
             grouped.setdefault((hub, revision), []).append(name)
     return [
         Source(
-            hub, revision, tuple(names), any(models[name]["family"] != "encoder" for name in names)
+            hub,
+            revision,
+            tuple(names),
+            max((models[name]["cost_estimates"] or {}).get("download_gb", 0.0) for name in names),
         )
         for (hub, revision), names in grouped.items()
     ]
@@ -52,24 +49,14 @@ def check_snapshot(source: Source) -> Iterator[Finding]:
     """Configuration, tokenizer and all weights of a model are there and can be read."""
     where = f"{source.hub} ({', '.join(source.models)})"
     folder = folder_of(source)
-    fault = (
-        find_problem(folder)
-        if folder
-        else "no such folder"
-        if source.is_local
-        else "not in the cache"
-    )
+    fault = fault_of(source)
     if fault is None and folder:
         size = sum((folder / name).stat().st_size for name in weights_of(folder)) / 2**30
-        yield ok(
-            "snapshot",
-            f"{where}: {size:.1f} GiB of weights"
-            + ("" if source.is_local else f" at {folder.name}"),
-        )
+        commit = "" if source.is_local else f" at {folder.name}"
+        yield ok("snapshot", f"{where}: {size:.1f} GiB of weights{commit}")
     elif source.is_local:
-        yield fail(
-            "snapshot", f"{where}: {fault}", "Correct source.hub, or make or copy the folder again."
-        )
+        remedy = "Correct source.hub, or make or copy the folder again."
+        yield fail("snapshot", f"{where}: {fault}", remedy)
     else:
         at = "" if source.revision == "main" else f" --revision {source.revision}"
         fetch = f"`snakemake prefetch`, or `hf download {source.hub}{at}`"
@@ -77,14 +64,15 @@ def check_snapshot(source: Source) -> Iterator[Finding]:
         yield fail("snapshot", f"{where}: {fault}, at {source.revision}", remedy)
 
 
-def is_whole(source: Source) -> bool:
-    """Whether nothing of a model is to be downloaded any more."""
-    folder = folder_of(source)
-    return folder is not None and find_problem(folder) is None
+def fault_of(source: Source) -> str | None:
+    """Return what is wrong with a model's files; None if nothing has to be downloaded."""
+    if folder := folder_of(source):
+        return find_problem(folder)
+    return "no such folder" if source.is_local else "not in the cache"
 
 
 def folder_of(source: Source) -> Path | None:
-    """The folder a model is read from without a connection; None where there is none."""
+    """Return the folder that a model is read from without a network; None if there is none."""
     if source.is_local:
         return Path(source.hub) if Path(source.hub).is_dir() else None
     from huggingface_hub import try_to_load_from_cache
@@ -94,7 +82,7 @@ def folder_of(source: Source) -> Path | None:
 
 
 def _commit(record: Path, hub: str) -> str | None:
-    """The commit that trainings of a model use, where it was noted for this hub id."""
+    """Return the commit recorded for this hub id, which a model's trainings use."""
     if not record.is_file():
         return None
     known = parse_json(read_text(record), str(record), whole_file=True)

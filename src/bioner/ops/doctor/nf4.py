@@ -1,12 +1,11 @@
-"""The 4-bit kernels of bitsandbytes: a small product through them, forwards and backwards, beside
-the exact one.
-"""
+"""The 4-bit kernels of bitsandbytes: small products, forwards and backwards, against exact ones."""
 
 import sys
 from collections.abc import Iterator
 
+from bioner.errors import reason_of
 from bioner.ops.doctor.hardware import visible_gpus
-from bioner.ops.doctor.processes import failure, give_up, run_together
+from bioner.ops.doctor.processes import ProgramFailed, run_program
 from bioner.ops.doctor.report import Finding, fail, ok
 
 TOLERANCE = 0.15  # rounding such weights to NF4 alone puts products 9 to 10 % off
@@ -15,27 +14,30 @@ ROWS, WIDTH, HEIGHT = 16, 256, 128
 
 
 def check_nf4() -> Iterator[Finding]:
-    """Quantised layers calculate on every visible GPU, or on the CPU where there is none."""
+    """Quantised layers calculate on every visible GPU, or on the CPU if there is none."""
     gpus = visible_gpus()
     devices = [f"cuda:{index}" for index in range(gpus)] or ["cpu"]
     place = f"{gpus} GPUs" if gpus > 1 else "the GPU" if gpus else "the CPU (no GPU is visible)"
-    ended = run_together([[sys.executable, "-m", "bioner.ops.doctor.nf4", *devices]], LIMIT)
-    reason = failure(ended, LIMIT)
-    if reason is None and not 0 < float(ended[0].said) < TOLERANCE:
-        reason = f"products are {float(ended[0].said):.0%} off, where 10 % are usual"
-    if reason:
-        remedy = (
-            "`python -m bitsandbytes` says what it lacks; else set settings.<model>.quantization to"
-            " null."
-        )
-        yield fail("nf4", f"4-bit layers fail on {place}: {reason}", remedy)
+    try:
+        said = run_program([sys.executable, "-m", "bioner.ops.doctor.nf4", *devices], LIMIT)
+    except ProgramFailed as error:
+        reason = str(error)
     else:
-        yield ok("nf4", f"works on {place}, {float(ended[0].said):.1%} off the exact product")
+        if 0 < float(said) < TOLERANCE:
+            yield ok("nf4", f"works on {place}, {float(said):.1%} off the exact product")
+            return
+        reason = f"products are {float(said):.0%} off, where 10 % are usual"
+    remedy = (
+        "`python -m bitsandbytes` says what it lacks; else set settings.<model>.quantization to"
+        " null."
+    )
+    yield fail("nf4", f"4-bit layers fail on {place}: {reason}", remedy)
 
 
 def error_on(device: str) -> float:
-    """The relative error of NF4 products on a device: of many rows (training), of one (generation),
-    of gradients.
+    """Return the largest relative error of NF4 products on a device.
+
+    It covers many rows (training), one row (generation) and gradients.
     """
     import torch
     from bitsandbytes.nn import Linear4bit
@@ -67,4 +69,4 @@ if __name__ == "__main__":
     try:
         print(max(error_on(device) for device in sys.argv[1:]))
     except Exception as error:
-        give_up(error)
+        sys.exit(f"{type(error).__name__}: {reason_of(error)}")

@@ -1,31 +1,29 @@
-"""Jobs that a Snakemake left in the queue when it was killed: they would write what its successor
-writes.
-"""
+"""Jobs of a killed Snakemake that are still in the queue and write what the next run writes."""
 
 import logging
-import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from bioner.errors import InputError
+from bioner.ops.slurm.commands import SlurmError, ask
 
 log = logging.getLogger(__name__)
 
 GRACE = 180.0  # seconds that a running job has for its checkpoint
-CANCEL_TIMEOUT = 90.0  # and to be gone once it was cancelled
+CANCEL_TIMEOUT = 90.0  # seconds that a cancelled job has to end
 LOCK = Path(".snakemake/bioner-slurm.lock")
 FORMAT = "%i|%T|%j|%Z|%k"  # id, state, name, working directory, comment
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A job in the queue: its id, state (PENDING, RUNNING, …), and the comment that says what it
-    makes.
-    """
+    """A job in the queue: `state` is PENDING, RUNNING, …; `comment` says what it makes."""
 
     id: str
     state: str
@@ -33,10 +31,10 @@ class Leftover:
 
 
 def alone(folder: Path) -> FileLock:
-    """A lock that this process holds while it lives: of two Snakemakes in a folder each would end
-    the other's jobs.
+    """Lock a folder as long as this process lives: two Snakemakes would end each other's jobs.
 
-    Raises InputError where another one holds it.
+    Raises:
+        InputError: Another Snakemake holds the lock.
     """
     lock = FileLock(folder / LOCK)
     try:
@@ -50,27 +48,34 @@ def alone(folder: Path) -> FileLock:
 
 
 def comment_of(rule: str, wildcards: Iterable[str]) -> str:
-    """How the executor plugin marks a job of this rule."""
+    """Return the comment that the executor plugin gives to a job of this rule."""
     values = "_".join(wildcards).replace("/", "_")
     return f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}"
-
-
-def comment_of_group(group: str) -> str:
-    """How it begins to mark jobs of a group: the rules follow, and no cell."""
-    return f"rule_{group}_"
 
 
 def leftovers(
     prefix: str, folder: Path, comments: Iterable[str], groups: Iterable[str] = ()
 ) -> list[Leftover]:
-    """This user's jobs with that name prefix and working directory that make what `comments` stand
-    for.
+    """Return this user's jobs in the queue that write the same outputs as the coming run.
 
-    Of `groups` all jobs count, whatever they make: Slurm is not told.
+    Args:
+        prefix: What the names of a run's jobs begin with.
+        folder: Their working directory.
+        comments: Comments of the coming jobs (`comment_of`).
+        groups: Groups of jobs. All jobs of a group count, because their comments name no cell.
+
+    Raises:
+        InputError: Slurm does not answer, so nobody knows what is running.
     """
-    wanted, grouped = set(comments), tuple(comment_of_group(group) for group in groups)
+    wanted = set(comments)
+    grouped = tuple(f"rule_{group}_" for group in groups)  # the group's rules follow
+    try:
+        queue = ask("squeue", "--me", "--noheader", f"--format={FORMAT}")
+    except SlurmError as error:
+        remedy = "Try again when `squeue` works."
+        raise InputError("squeue", str(error), "an answer from Slurm", remedy) from None
     found = []
-    for line in _ask("squeue", "--me", "--noheader", f"--format={FORMAT}").splitlines():
+    for line in queue.splitlines():
         id_, state, name, where, comment = line.split("|", 4)
         ours = name.startswith(f"{prefix}_") and Path(where).resolve() == folder.resolve()
         if ours and (comment in wanted or comment.startswith(grouped)):
@@ -85,33 +90,26 @@ def clear(
     groups: Iterable[str] = (),
     grace: float = GRACE,
 ) -> int:
-    """End the leftovers and wait until they are gone: trainings write a checkpoint first. Returns
-    how many there were.
+    """End the leftovers, wait until they are gone, and return how many there were.
 
-    Raises InputError where one does not go.
+    Running jobs get `grace` seconds to write a checkpoint; the other arguments are those of
+    `leftovers`.
+
+    Raises:
+        InputError: A job does not end, or Slurm does not answer.
     """
-    comments, groups = set(comments), set(groups)
-    first = left = leftovers(prefix, folder, comments, groups)
-    for job in left:
+    remaining = partial(leftovers, prefix, folder, set(comments), set(groups))
+    first = remaining()
+    for job in first:
         log.warning(
             "Slurm job %s (%s) is an earlier run's (%s): ending it", job.id, job.state, job.comment
         )
-    if waiting := [job.id for job in left if job.state == "PENDING"]:
-        _ask("scancel", *waiting)
-    if running := [job.id for job in left if job.state != "PENDING"]:
-        _ask(
-            "scancel", "--signal=USR1", *running
-        )  # what may be killed at once is: the rest leaves in good order
-    end = time.monotonic() + grace
-    while left and time.monotonic() < end:
-        time.sleep(1)
-        left = leftovers(prefix, folder, comments, groups)
-    if left:
-        _ask("scancel", *(job.id for job in left))
-        end = time.monotonic() + CANCEL_TIMEOUT
-        while (left := leftovers(prefix, folder, comments, groups)) and time.monotonic() < end:
-            time.sleep(1)
-    if left:
+    _cancel(job.id for job in first if job.state == "PENDING")
+    running = [job.id for job in first if job.state != "PENDING"]
+    _cancel(running, "--signal=USR1")  # preemptible jobs end at once, the others write a checkpoint
+    left = _wait(remaining, first, grace)
+    _cancel(job.id for job in left)
+    if left := _wait(remaining, left, CANCEL_TIMEOUT):
         found = f"{left[0].state}, though it was cancelled"
         raise InputError(
             f"Slurm job {left[0].id}", found, "its end", "Wait for it, then start again."
@@ -119,21 +117,19 @@ def clear(
     return len(first)
 
 
-def _ask(*command: str) -> str:
-    """What a Slurm command prints; InputError where it fails: without an answer nobody knows what
-    is running.
+def _cancel(jobs: Iterable[str], *options: str) -> None:
+    """Run scancel; a job that has just ended makes it fail, so its failures do not count."""
+    if ids := list(jobs):
+        with suppress(SlurmError):
+            ask("scancel", *options, *ids)
 
-    A job that ends between question and order is no failure of scancel's.
-    """
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(
-            command[0], str(error), "an answer from Slurm", "Try again when `squeue` works."
-        ) from None
-    if done.returncode and command[0] != "scancel":
-        found = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise InputError(
-            command[0], found[0], "an answer from Slurm", "Try again when `squeue` works."
-        )
-    return done.stdout
+
+def _wait(
+    remaining: Callable[[], list[Leftover]], left: list[Leftover], seconds: float
+) -> list[Leftover]:
+    """Wait until no job is left, and return those that are left after so many seconds."""
+    end = time.monotonic() + seconds
+    while left and time.monotonic() < end:
+        time.sleep(1)
+        left = remaining()
+    return left

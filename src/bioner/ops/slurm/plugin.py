@@ -1,20 +1,20 @@
-"""Slurm's answers as Snakemake's executor plugin (2.8) understands them: else it waits for some
-jobs for ever.
-"""
+"""Job states in words that Snakemake's executor plugin (2.8) knows; else it waits for ever."""
 
-import subprocess
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from bioner.ops.slurm.commands import SlurmError, ask
 
 SETTLED = 60.0  # seconds after which a job that is still PREEMPTED will not be queued again
 
 
 class Settled:
-    """States of jobs in the words that the plugin knows; call it with every answer.
+    """Translate job states; call it with every answer of squeue or sacct.
 
-    `CANCELLED by 1000`, as sacct says it, is CANCELLED. A job that stays PREEMPTED is on a cluster
-    that cancels what it preempts (PreemptMode=CANCEL): it counts as cancelled, and is tried again.
+    sacct's `CANCELLED by 1000` is CANCELLED. A job that stays PREEMPTED is on a cluster that
+    cancels preempted jobs (PreemptMode=CANCEL): it counts as cancelled and is tried again.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,7 +22,7 @@ class Settled:
         self._since: dict[str, float] = {}
 
     def __call__(self, states: Mapping[str, str]) -> dict[str, str]:
-        """The same jobs with their states."""
+        """Return the translated state of each job."""
         now, found = self._clock(), {}
         for job, words in states.items():
             state = words.split(" ")[0]
@@ -34,27 +34,22 @@ class Settled:
         return found
 
 
-def has_accounting() -> bool | None:
-    """Whether the cluster keeps an account of jobs, which sacct reads; None where Slurm does not
-    say.
-    """
+def has_accounting() -> bool:
+    """Return whether Slurm says that it has accounting, which sacct reads."""
     storage = _configured("AccountingStorageType")
-    return None if storage is None else storage not in ("accounting_storage/none", "(null)", "")
+    return storage not in (None, "accounting_storage/none", "(null)", "")
 
 
 def remembered() -> int | None:
-    """Seconds for which Slurm's controller knows jobs that have ended (MinJobAge); None where it
-    does not say.
-    """
+    """Return the seconds for which Slurm knows jobs that have ended; None if it does not say."""
     seconds = (_configured("MinJobAge") or "").split(" ")[0]
     return int(seconds) if seconds.isdigit() else None
 
 
 def mend(settings: Any) -> None:
-    """Have the executor plugin understand all states; and ask squeue alone where squeue is to be
-    asked.
+    """Make the executor plugin understand all states, and not use sacct without accounting.
 
-    Without accounting sacct hangs, or knows nothing: the plugin takes it all the same while Slurm's
+    Without accounting sacct hangs or knows nothing, but the plugin falls back on it while Slurm's
     controller is away.
     """
     import snakemake_executor_plugin_slurm as plugin  # type: ignore[import-untyped]
@@ -74,15 +69,10 @@ def mend(settings: Any) -> None:
 
 
 def _configured(key: str) -> str | None:
-    """A line of `scontrol show config`."""
+    """Return a value of `scontrol show config`; None if there is none."""
     try:
-        done = subprocess.run(
-            ["scontrol", "show", "config"], capture_output=True, text=True, check=False, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        settings = ask("scontrol", "show", "config")
+    except SlurmError:
         return None
-    for line in done.stdout.splitlines() if done.returncode == 0 else ():
-        name, _, value = line.partition("=")
-        if name.strip() == key:
-            return value.strip()
-    return None
+    found = re.search(rf"^{key}\s*=\s*(.*?)\s*$", settings, re.MULTILINE)
+    return found[1] if found else None

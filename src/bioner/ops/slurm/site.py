@@ -32,7 +32,7 @@ def site_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
     for key in NAMES:
         if key in defaults:
             _check_name(key, defaults[key])
-    site = {name: _value(text) for name, text in defaults.items()}
+    site = {name: value_of(text) for name, text in defaults.items()}
     for name, unit in LIMITS.items():
         limit = site.get(name)
         if limit is not None and (type(limit) is not int or limit < 1):
@@ -109,7 +109,8 @@ def _check_name(key: str, text: Any) -> None:
             ) from None
 
 
-def _value(text: Any) -> Any:
+def value_of(text: Any) -> Any:
+    """Return what Snakemake reads: the value of a Python literal, else the text itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

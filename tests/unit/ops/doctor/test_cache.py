@@ -7,7 +7,7 @@ import huggingface_hub
 import pytest
 
 from bioner.models.model_files import find_problem, weights_of
-from bioner.ops.doctor.cache import Source, check_snapshot, is_whole, sources
+from bioner.ops.doctor.cache import Source, check_snapshot, fault_of, sources
 from bioner.settings.catalogue import load_catalogue
 from bioner.settings.config import load_config
 from bioner.settings.matrix import Matrix
@@ -63,13 +63,13 @@ def cached(tmp_path, monkeypatch):
     return make_model(repository / "snapshots" / COMMIT)
 
 
-def source(hub="a/b", revision="main", llm=False):
-    return Source(hub, revision, ("mine",), llm)
+def source(hub="a/b", revision="main"):
+    return Source(hub, revision, ("mine",), 0.0)
 
 
 def line(one):
     (finding,) = check_snapshot(one)
-    assert (finding.state == "ok") == is_whole(one)
+    assert (finding.state == "ok") == (fault_of(one) is None)
     return str(finding)
 
 
@@ -184,8 +184,8 @@ def test_a_model_under_several_names_is_one_source(tmp_path):
     revision = run["llama-8b"]["source"]["revision"]
     found = sources(run, tmp_path)
     assert found == [
-        Source("meta-llama/Llama-3.1-8B-Instruct", revision, ("llama-8b", "llama-8b-head"), True),
-        Source("google/bert_uncased_L-4_H-512_A-8", "main", ("bert-small",), False),
+        Source("meta-llama/Llama-3.1-8B-Instruct", revision, ("llama-8b", "llama-8b-head"), 16.1),
+        Source("google/bert_uncased_L-4_H-512_A-8", "main", ("bert-small",), 0.0),
     ]
 
 

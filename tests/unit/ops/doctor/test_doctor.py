@@ -12,7 +12,6 @@ from bioner.cli import app
 from bioner.errors import InputError
 from bioner.ops.doctor import checks
 from bioner.ops.doctor.report import fail, ok
-from bioner.ops.doctor.storage import ENCODER_GIB, LLM_GIB
 from tests.unit.ops.doctor.test_cache import COMMIT, make_model
 
 LIGHT = (
@@ -34,9 +33,11 @@ def machine(monkeypatch, tmp_path):
             checks, name, lambda *_, name=name: [ok(name.removeprefix("check_"), "fine")]
         )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(
-        checks, "check_space", lambda place: [ok("space", f"{place.setting} {place.least}")]
-    )
+
+    def check_space(path, least, setting, made=True):
+        return [ok("space", f"{setting} {least:.1f}")]
+
+    monkeypatch.setattr(checks, "check_space", check_space)
     monkeypatch.setattr(checks, "check_packages", lambda gpu: [ok("packages", f"gpu {gpu}")])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
@@ -112,7 +113,7 @@ def test_out_is_the_configuration_s_or_the_option_s(machine, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize(("model", "least"), [("mistral-7b", LLM_GIB), ("bert-small", ENCODER_GIB)])
+@pytest.mark.parametrize(("model", "least"), [("mistral-7b", 13.5), ("bert-small", 1.0)])
 def test_the_cache_has_room_for_what_is_yet_to_be_fetched(machine, monkeypatch, model, least):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(checks, "check_access", lambda found, offline: [])
@@ -127,11 +128,11 @@ def test_the_cache_needs_no_room_for_what_is_there(machine, tmp_path):
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text(COMMIT)
     make_model(repository / "snapshots" / COMMIT)
-    found = [checks.Source("a/b", "main", ("mine",), True)]
-    encoder = checks.Source("c/d", "main", ("other",), False)
+    found = [checks.Source("a/b", "main", ("mine",), 20.0)]
+    others = [checks.Source(name, "main", ("other",), 1.0) for name in ("c/d", "e/f")]
     assert (
-        str(next(checks.check_cache([*found, encoder], offline=False)))
-        == f"ok   space      HF_HOME {ENCODER_GIB}"
+        str(next(checks.check_cache([*found, *others], offline=False)))
+        == "ok   space      HF_HOME 1.9"
     )
     assert (
         str(next(checks.check_cache(found, offline=False)))

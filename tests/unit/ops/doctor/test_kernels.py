@@ -1,18 +1,19 @@
 """The 4-bit product and the all-reduce: real ones on the CPU, and what is told of broken ones."""
 
+import contextlib
 import os
 import runpy
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
 from bioner.ops.doctor import allreduce, nf4
-from bioner.ops.doctor.processes import Ended, failure, run_together
+from bioner.ops.doctor.processes import ProgramFailed
 
 
 def only(findings):
@@ -29,65 +30,51 @@ def gpus(monkeypatch):
 
 
 @pytest.fixture
-def started(monkeypatch):
-    """The commands that the 4-bit check starts, in place of running them; it ends with what
-    `answer` holds.
+def program(monkeypatch):
+    """The commands that the checks start, in place of running them, and how they end.
+
+    They end with the line that they print, or the error to raise, in `ends`.
     """
-    commands, answer = [], [Ended(0, "0.1\n", "")]
+    commands, ends = [], ["0.1"]
 
-    def run(asked, limit):
-        commands.extend(asked)
-        return list(answer)
+    def run(command, limit):
+        commands.append(command)
+        if isinstance(ends[0], Exception):
+            raise ends[0]
+        return ends[0]
 
-    monkeypatch.setattr(nf4, "run_together", run)
-    return commands, answer
-
-
-def fork(work: Callable[[], object], output: Path) -> int:
-    """A copy of this process, which has torch loaded, that does this and ends; returns its
-    number.
-    """
-    child = os.fork()
-    if not child:
-        try:
-            sys.stdout = output.open("w")
-            torch.set_num_threads(1)  # those of the other process are not there
-            work()
-            sys.stdout.flush()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return child
-
-
-def end_of(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    for module in (nf4, allreduce):
+        monkeypatch.setattr(module, "run_program", run)
+    return commands, ends
 
 
 @pytest.fixture
-def forked(monkeypatch, tmp_path):
-    """Runs commands of the all-reduce as forks, in place of new processes that load torch each for
-    themselves.
-    """
+def forked(monkeypatch):
+    """Has processes of an all-reduce be forks of this one, which has torch loaded."""
 
-    def run_forked(commands: Sequence[Sequence[str]], limit: float) -> list[Ended]:
-        children = []
-        for rank, (python, *arguments) in enumerate(commands):
-            assert (python, *arguments[:2]) == (sys.executable, "-m", "bioner.ops.doctor.allreduce")
+    def work_alone(rank, work, *arguments):
+        torch.set_num_threads(1)  # a fork has not the threads of this process
+        work(rank, *arguments)
 
-            def module(arguments=arguments):
-                sys.argv = arguments[1:]
-                runpy.run_module(arguments[1], run_name="__main__")
+    def spawn(work, arguments, processes):
+        start_processes(work_alone, (work, *arguments), processes, start_method="fork")
 
-            children.append(fork(module, tmp_path / f"output-{rank}"))
-        codes = [end_of(child) for child in children]
-        return [
-            Ended(code, (tmp_path / f"output-{rank}").read_text(), "")
-            for rank, code in enumerate(codes)
-        ]
+    # torch.multiprocessing.spawn is the function as well as its module
+    monkeypatch.setattr(sys.modules["torch.multiprocessing.spawn"], "spawn", spawn)
 
-    monkeypatch.setattr(allreduce, "run_together", run_forked)
-    return run_forked
+
+@contextlib.contextmanager
+def fork(work: Callable[[], object]) -> Iterator[int]:
+    """A copy of this process, which has torch loaded, that does this and ends; its exit code."""
+    child = os.fork()
+    if not child:
+        try:
+            torch.set_num_threads(1)  # a fork has not the threads of this process
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    yield os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_rounding_to_4_bits_puts_products_a_tenth_off():
@@ -117,41 +104,51 @@ def test_the_4_bit_check_s_process_runs_on_the_cpu_and_says_so(gpus):
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules")
 def test_the_4_bit_check_runs_on_the_cpu_and_says_so(gpus, monkeypatch, capsys):
-    def run_here(commands, limit):
-        ((python, option, module, *devices),) = commands
+    def run_here(command, limit):
+        python, option, module, *devices = command
         assert (python, option, module) == (sys.executable, "-m", "bioner.ops.doctor.nf4")
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", [module, *devices])
             runpy.run_module(module, run_name="__main__")
-        return [Ended(0, capsys.readouterr().out, "")]
+        return capsys.readouterr().out.strip()
 
     gpus(0)
-    monkeypatch.setattr(nf4, "run_together", run_here)
+    monkeypatch.setattr(nf4, "run_program", run_here)
     assert only(nf4.check_nf4()).startswith(
         "ok   nf4        works on the CPU (no GPU is visible), "
     )
 
 
-def test_the_4_bit_check_takes_every_gpu(gpus, started):
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
+def test_the_4_bit_program_says_in_a_line_what_a_library_raises(monkeypatch):
+    def broken(*_, **__):
+        raise OSError("libcudart.so.13: cannot open shared object file\nand more")
+
+    monkeypatch.setattr(torch, "manual_seed", broken)
+    monkeypatch.setattr(sys, "argv", ["nf4", "cpu"])
+    with pytest.raises(SystemExit, match=r"^OSError: libcudart\.so\.13: cannot open .* file$"):
+        runpy.run_module("bioner.ops.doctor.nf4", run_name="__main__")
+
+
+def test_the_4_bit_check_takes_every_gpu(gpus, program):
     gpus(2)
     assert only(nf4.check_nf4()) == "ok   nf4        works on 2 GPUs, 10.0% off the exact product"
-    assert started[0][0][-2:] == ["cuda:0", "cuda:1"]
+    assert program[0][0][-2:] == ["cuda:0", "cuda:1"]
 
 
 @pytest.mark.parametrize(
     ("ended", "reason"),
     [
-        (Ended(0, "0.6\n", ""), "products are 60% off"),
-        (Ended(0, "nan\n", ""), "products are nan% off"),
-        (Ended(0, "0.0\n", ""), "products are 0% off"),
-        (Ended(1, "RuntimeError: no kernel image\n", ""), "RuntimeError: no kernel image"),
-        (Ended(-signal.SIGSEGV, "", ""), "it was ended by SIGSEGV"),
-        (Ended(None, "", ""), "no end within 300 s"),
+        ("0.6", "products are 60% off"),
+        ("nan", "products are nan% off"),
+        ("0.0", "products are 0% off"),
+        (ProgramFailed("RuntimeError: no kernel image", ""), "RuntimeError: no kernel image"),
+        (ProgramFailed("no end within 300 s", ""), "no end within 300 s"),
     ],
 )
-def test_a_broken_4_bit_kernel_fails(gpus, started, ended, reason):
+def test_a_broken_4_bit_kernel_fails(gpus, program, ended, reason):
     gpus(1)
-    started[1][:] = [ended]
+    program[1][:] = [ended]
     line = only(nf4.check_nf4())
     assert line.startswith(f"FAIL nf4        4-bit layers fail on the GPU: {reason}")
     assert "python -m bitsandbytes" in line
@@ -165,15 +162,28 @@ def test_two_processes_of_their_own_add_up_on_the_cpu(gpus):
     )
 
 
-def test_two_processes_add_up_on_the_cpu(gpus, forked):
-    gpus(0)
-    assert only(allreduce.check_allreduce()) == (
-        "ok   all-reduce gloo, two processes on the CPU (no GPU is visible)"
-    )
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.device_count() >= 2, reason="there are GPUs")
+def test_processes_without_their_gpus_are_told_with_what_torch_says(gpus):
+    gpus(2)
+    line = only(allreduce.check_allreduce())
+    assert line.startswith("FAIL all-reduce nccl, 2 GPUs: ")
+    assert "_cuda_setDevice" in line or "GPU" in line
 
 
-def test_three_processes_do(forked):
-    assert allreduce.all_reduce("gloo", 3, 60) is None
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_add_up_on_the_cpu(forked, processes):
+    allreduce.all_reduce("gloo", processes)
+
+
+def test_the_check_starts_a_process_for_each_gpu_and_two_on_the_cpu(gpus, program):
+    for visible, arguments in ((4, ["nccl", "4"]), (0, ["gloo", "2"])):
+        gpus(visible)
+        assert only(allreduce.check_allreduce()).startswith("ok")
+        assert program[0].pop() == [
+            *(sys.executable, "-m", "bioner.ops.doctor.allreduce"),
+            *arguments,
+        ]
 
 
 def test_one_gpu_has_nothing_to_add_up_with(gpus):
@@ -181,29 +191,26 @@ def test_one_gpu_has_nothing_to_add_up_with(gpus):
     assert only(allreduce.check_allreduce()) == "skip all-reduce one GPU has none to talk to"
 
 
-def test_gpus_use_nccl_and_a_failure_names_its_switches(gpus, monkeypatch):
+def test_a_failure_names_the_switches_of_nccl(gpus, program):
     gpus(4)
-    asked = []
-    monkeypatch.setattr(
-        allreduce, "all_reduce", lambda *call: asked.append(call) or "no answer within 60 s"
-    )
+    program[1][:] = [ProgramFailed("Cuda failure 'peer access is not supported'", "")]
     line = only(allreduce.check_allreduce())
-    assert asked == [("nccl", 4, 60)]
-    assert line.startswith("FAIL all-reduce nccl, 4 GPUs: no answer within 60 s")
+    assert line.startswith("FAIL all-reduce nccl, 4 GPUs: Cuda failure 'peer access is not supp")
     assert all(
         name in line for name in ("NCCL_DEBUG=INFO", "NCCL_SOCKET_IFNAME", "NCCL_P2P_DISABLE")
     )
 
 
-def test_nccl_without_gpus_is_told_and_its_log_shown_to_who_asks(forked, monkeypatch, caplog):
-    if torch.cuda.device_count() >= 2:
-        pytest.skip("there are GPUs")
-    monkeypatch.setenv("NCCL_DEBUG", "INFO")
+@pytest.mark.parametrize(("wish", "shown"), [(None, False), ("INFO", True)])
+def test_what_nccl_says_is_shown_to_who_asks(gpus, program, monkeypatch, caplog, wish, shown):
+    gpus(2)
     caplog.set_level("INFO")
-    reason = allreduce.all_reduce("nccl", 2, 30)
-    assert reason
-    assert "process 0" in caplog.text
-    assert reason in caplog.text
+    monkeypatch.delenv("NCCL_DEBUG", raising=False)
+    if wish:
+        monkeypatch.setenv("NCCL_DEBUG", wish)
+    program[1][:] = [ProgramFailed("it failed", "node:12 NCCL INFO Bootstrap")]
+    only(allreduce.check_allreduce())
+    assert ("NCCL INFO Bootstrap" in caplog.text) == shown
 
 
 def test_a_wrong_sum_is_told(monkeypatch):
@@ -211,38 +218,51 @@ def test_a_wrong_sum_is_told(monkeypatch):
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
     monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor: tensor.fill_(2.0))
     with pytest.raises(RuntimeError, match=r"the sum is 2.0 in place of 3.0"):
-        allreduce.take_part("gloo", 2, 1, 60, 0)
+        allreduce.take_part(0, "gloo", 2, 1)
 
 
-def process_alone(seconds):
-    """The first of two processes of an all-reduce whose second never comes."""
-    return [
-        sys.executable,
-        "-m",
-        "bioner.ops.doctor.allreduce",
-        "gloo",
-        "2",
-        "0",
-        str(seconds),
-        "0",
-    ]
+def test_of_several_processes_the_one_that_fails_first_is_told(forked, monkeypatch):
+    def one_breaks(tensor):
+        if int(tensor[0]) == 2:
+            raise RuntimeError("this link is broken")
+        time.sleep(600)
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", one_breaks)
+    with pytest.raises(Exception, match=r"RuntimeError: this link is broken\n$"):
+        allreduce.all_reduce("gloo", 2)
 
 
-@pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_process_whose_partner_never_comes_gives_up(own, forked):
-    (ended,) = (run_together if own else forked)([process_alone(1)], 300)
-    assert ended.code == 1
-    assert "timed out" in failure([ended], 300).lower()
+def test_a_process_whose_partner_never_comes_gives_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(allreduce, "SECONDS", 1)
+    raised = tmp_path / "raised"
+
+    def wait_alone():
+        try:
+            allreduce.take_part(0, "gloo", 2, 0)
+        except Exception as error:
+            raised.write_text(str(error).lower())
+
+    with fork(wait_alone) as code:
+        assert code == 0
+    assert "timed out" in raised.read_text()
 
 
-def test_a_process_that_hangs_in_a_library_is_killed(monkeypatch, tmp_path):
+def test_a_process_that_hangs_in_a_library_is_killed(monkeypatch):
+    monkeypatch.setattr(allreduce, "SECONDS", 1)
     monkeypatch.setattr(allreduce, "BACKSTOP", 0)
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: time.sleep(600))
-    child = fork(lambda: allreduce.take_part("gloo", 2, 0, 1, 0), tmp_path / "output")
-    assert end_of(child) == -signal.SIGALRM
+    with fork(lambda: allreduce.take_part(0, "gloo", 2, 1)) as code:
+        assert code == -signal.SIGALRM
 
 
-def test_hanging_processes_are_told_in_seconds(monkeypatch):
-    ended = [Ended(None, "", ""), Ended(-signal.SIGALRM, "", "")]
-    monkeypatch.setattr(allreduce, "run_together", lambda commands, limit: ended)
-    assert allreduce.all_reduce("nccl", 2, 60) == "no answer within 60 s"
+def test_hanging_processes_are_told_in_seconds(forked, gpus, program, monkeypatch):
+    monkeypatch.setattr(allreduce, "SECONDS", 1)
+    monkeypatch.setattr(allreduce, "BACKSTOP", 0)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: time.sleep(600))
+    with pytest.raises(ProcessExitedException) as hung:
+        allreduce.all_reduce("gloo", 2)
+    gpus(0)
+    program[1][:] = [ProgramFailed(str(hung.value), "")]
+    assert "two processes on the CPU (no GPU is visible): no answer within 1 s." in only(
+        allreduce.check_allreduce()
+    )

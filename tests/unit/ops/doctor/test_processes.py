@@ -1,13 +1,11 @@
-"""Programs beside a check: their ends told, none left running."""
+"""Programs that checks run: why they failed, and none left running."""
 
 import sys
 
 import psutil
 import pytest
 
-from bioner.ops.doctor.processes import failure, run_together
-
-SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+from bioner.ops.doctor.processes import ProgramFailed, run_program
 
 
 def python(code):
@@ -15,16 +13,12 @@ def python(code):
 
 
 def children():
-    return [
-        child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE
-    ]
+    found = psutil.Process().children(recursive=True)
+    return [child for child in found if child.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_what_ends_well_is_told_with_its_last_line():
-    ended = run_together([python("print('much'); print(1.5)"), python("")], 30)
-    assert [one.code for one in ended] == [0, 0]
-    assert ended[0].said == "1.5"
-    assert failure(ended, 30) is None
+    assert run_program(python("print('much'); print(1.5)"), 30) == "1.5"
 
 
 @pytest.mark.parametrize(
@@ -37,41 +31,30 @@ def test_what_ends_well_is_told_with_its_last_line():
         ("import sys; print('on stderr', file=sys.stderr); sys.exit(1)", "on stderr"),
         ("import sys; sys.exit(7)", "exit code 7"),
         ("import os; print('said before'); os.kill(os.getpid(), 11)", "it was ended by SIGSEGV"),
-        (
-            (
-                "from bioner.ops.doctor.processes import give_up;"
-                " give_up(RuntimeError('first\\nsecond\\nlast'))"
-            ),
-            "RuntimeError: first … last",
-        ),
-        (
-            "from bioner.ops.doctor.processes import give_up; give_up(OSError('alone'))",
-            "OSError: alone",
-        ),
+        ("raise RuntimeError('first\\nlast')", "last"),
     ],
 )
 def test_a_failure_is_told_by_what_it_said(code, reason):
-    assert failure(run_together([python(code)], 300), 300) == reason
+    with pytest.raises(ProgramFailed) as failed:
+        run_program(python(code), 300)
+    assert str(failed.value) == reason
 
 
-def test_one_that_fails_ends_the_others():
+def test_all_that_a_failed_program_said_is_kept():
+    with pytest.raises(ProgramFailed) as failed:
+        run_program(python("print('first'); print('last'); exit(1)"), 300)
+    assert failed.value.output == "first\nlast\n"
+
+
+def test_one_that_hangs_is_ended_with_its_own_processes_when_its_time_is_over():
     before = len(children())
-    ended = run_together([SLEEP, python("print('broken'); exit(2)")], 300)
-    assert [one.code for one in ended] == [None, 2]
-    assert failure(ended, 300) == "broken"
+    code = "import subprocess; print('begun', flush=True); subprocess.run(['sleep', '600'])"
+    with pytest.raises(ProgramFailed, match=r"^no end within 1 s$") as failed:
+        run_program(python(code), 1)
+    assert failed.value.output == "begun\n"
     assert len(children()) == before
 
 
-def test_one_that_hangs_is_ended_when_its_time_is_over():
-    before = len(children())
-    ended = run_together([SLEEP, ["true"]], 1)
-    assert [one.code for one in ended] == [None, 0]
-    assert failure(ended, 1) == "no end within 1 s"
-    assert len(children()) == before
-
-
-def test_a_program_that_cannot_be_started_leaves_none_running():
-    before = len(children())
+def test_a_program_that_cannot_be_started_is_an_error():
     with pytest.raises(FileNotFoundError):
-        run_together([SLEEP, ["/no/such/program"]], 30)
-    assert len(children()) == before
+        run_program(["/no/such/program"], 30)

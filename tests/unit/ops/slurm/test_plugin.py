@@ -61,7 +61,7 @@ def test_whether_there_is_accounting_and_how_long_jobs_are_known(scontrol, stora
 
 def test_a_slurm_that_does_not_answer_says_nothing(scontrol):
     scontrol("accounting_storage/slurmdbd", code=1)
-    assert (has_accounting(), remembered()) == (None, None)
+    assert (has_accounting(), remembered()) == (False, None)
 
 
 @pytest.mark.parametrize(
