@@ -1,4 +1,4 @@
-"""Commands of clusters: doctor."""
+"""The `doctor` command."""
 
 import os
 from pathlib import Path
@@ -45,9 +45,8 @@ def doctor(
             "--profile", f"no config.yaml in {profile}", "a folder with one", "Check the path."
         )
     if settings["hf_home"]:
-        os.environ["HF_HOME"] = str(
-            Path(settings["hf_home"]).expanduser()
-        )  # before anything loads the hub's library
+        # before anything loads the hub's library
+        os.environ["HF_HOME"] = str(Path(settings["hf_home"]).expanduser())
     within_job = settings["offline"] is None and "SLURM_JOB_ID" in os.environ
     if offline or settings["offline"] or within_job:
         os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,4 +1,4 @@
-"""Commands of sites: profile."""
+"""The `profile` command."""
 
 import shlex
 import sys
@@ -85,9 +85,7 @@ def profile(
 
 
 def _asked(key: str, default: str) -> str:
-    """What is typed for a key, asked again until it makes sense; nothing stays nothing where there
-    is no default.
-    """
+    """Ask for a key's value until it makes sense; an empty answer takes the default, if any."""
     from bioner.ops.profile import SETTINGS, check_option
 
     def sensible(answer: str) -> str:

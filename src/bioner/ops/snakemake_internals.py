@@ -1,7 +1,7 @@
-"""Every private interface of Snakemake that the workflow uses; `pyproject.toml` names the versions
-they are known in.
+"""Every private interface of Snakemake that the workflow uses.
 
-tests/unit/test_private_interfaces.py says what has changed upstream if one is not as it was.
+`pyproject.toml` bounds Snakemake's version; tests/unit/test_private_interfaces.py says what has
+changed upstream.
 """
 
 import ast
@@ -13,25 +13,21 @@ from snakemake.persistence import PersistenceBase
 
 
 def recorded_params(workflow: Any, path: str) -> list[str]:
-    """Return the parameters, those that are text, that Snakemake recorded a file to be made
-    with.
-    """
+    """Return the text parameters with which a file was made, as Snakemake recorded them."""
     values = workflow.persistence.params(IOFile(path)) or []
     return [ast.literal_eval(value) for value in values if value.startswith(("'", '"'))]
 
 
 def record_in_jobs(workflow: Any) -> None:
-    """Have jobs on other nodes record themselves what they were made with.
+    """Make jobs on other nodes record the metadata of their outputs themselves.
 
-    Snakemake leaves that to the process that submitted the job. If that is killed, the outputs
-    appear without metadata, and a later run does not notice that they were made with other
-    settings.
+    Snakemake leaves that to the process that submitted the job. If it is killed, the outputs appear
+    without metadata, and a later run does not notice that they were made with other settings.
     """
     finished = PersistenceBase.finished
 
     async def finished_and_recorded(self: PersistenceBase, job: Any) -> None:
-        # The condition under which Snakemake has jobs record themselves: when nobody waits for
-        # them.
+        # Snakemake makes jobs record themselves if nobody waits for them: immediate_submit.
         settings = workflow.remote_execution_settings
         before, settings.immediate_submit = settings.immediate_submit, True
         try:
@@ -43,17 +39,17 @@ def record_in_jobs(workflow: Any) -> None:
 
 
 def jobs_to_run(workflow: Any) -> list[Any]:
-    """Return the jobs that a run is about to do."""
+    """Return the jobs that a run is going to run."""
     return list(workflow.dag.needrun_jobs())
 
 
 def failed_jobs(workflow: Any) -> list[Any]:
-    """Return the jobs that failed, by their number; all jobs of a group that failed."""
+    """Return the jobs that failed, in the order of their numbers; of a failed group all jobs."""
     entries: Iterable[Any] = workflow.scheduler.failed if workflow.scheduler else ()
     jobs = [job for entry in entries for job in (entry.jobs if entry.is_group() else [entry])]
     return sorted(jobs, key=lambda job: job.jobid)
 
 
 def forget_output(workflow: Any, path: str) -> None:
-    """Remove Snakemake's record of a file, so that it counts as never made."""
+    """Remove Snakemake's record of a file, so that it counts as not made yet."""
     workflow.persistence.cleanup_metadata(path)

@@ -1,3 +1,1 @@
-"""What a run needs of a machine, looked at before it is needed: a file a subject, `checks` puts
-them together.
-"""
+"""What a run needs of a machine, checked beforehand; `checks` lists all checks."""

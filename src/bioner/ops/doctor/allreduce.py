@@ -3,12 +3,11 @@
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
-from bioner.ops.doctor.hardware import visible_gpus
+from bioner.models.devices import count_devices
 from bioner.ops.doctor.processes import ProgramFailed, run_program
 from bioner.ops.doctor.report import Finding, fail, ok, skip
 
@@ -18,6 +17,7 @@ SECONDS = 60  # for the processes to find each other and add up
 BACKSTOP = 5  # more seconds, after which a process that does not even time out is killed
 START = 180  # seconds before that for loading torch
 SIZE = 2**20  # of the tensor
+HOST = "127.0.0.1"  # where the processes meet
 REMEDIES = {
     "nccl": (
         "NCCL_DEBUG=INFO `bioner doctor` shows why; NCCL_SOCKET_IFNAME=<interface> chooses the"
@@ -32,7 +32,7 @@ REMEDIES = {
 
 def check_allreduce() -> Iterator[Finding]:
     """One process per GPU, or two on the CPU, agree on a sum in time."""
-    gpus = visible_gpus()
+    gpus = count_devices()
     if gpus == 1:
         yield skip("all-reduce", "one GPU has none to talk to")
         return
@@ -54,12 +54,11 @@ def check_allreduce() -> Iterator[Finding]:
 
 def all_reduce(backend: str, processes: int) -> None:
     """Have so many processes add up; raise what the first of them to fail raised."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # it is documented
     from torch.multiprocessing.spawn import spawn
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    spawn(take_part, (backend, processes, port), processes)
+    meeting = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)  # at any free port
+    spawn(take_part, (backend, processes, meeting.port), processes)
 
 
 def take_part(rank: int, backend: str, processes: int, port: int) -> None:
@@ -74,7 +73,7 @@ def take_part(rank: int, backend: str, processes: int, port: int) -> None:
         torch.cuda.set_device(device)
     distributed.init_process_group(
         backend,
-        init_method=f"tcp://127.0.0.1:{port}",
+        store=distributed.TCPStore(HOST, port),  # type: ignore[attr-defined]
         world_size=processes,
         rank=rank,
         timeout=timedelta(seconds=SECONDS),
@@ -84,8 +83,6 @@ def take_part(rank: int, backend: str, processes: int, port: int) -> None:
     right = processes * (processes + 1) / 2
     if not bool((tensor == right).all()):
         raise RuntimeError(f"the sum is {float(tensor[0])} in place of {right}")
-    # the first process keeps the meeting place: it must not leave before the others
-    distributed.barrier()
     distributed.destroy_process_group()
 
 

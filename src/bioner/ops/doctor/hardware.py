@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bioner.errors import reason_of
+from bioner.models.devices import count_devices
 from bioner.ops.doctor.report import Finding, fail, ok, skip
 
 DEVICES = Path("/dev")
@@ -21,13 +22,6 @@ def gpus_here() -> int:
         pynvml.nvmlInit()
         return int(pynvml.nvmlDeviceGetCount())
     return len(list(DEVICES.glob("nvidia[0-9]*")))
-
-
-def visible_gpus() -> int:
-    """Return how many GPUs torch can use."""
-    import torch
-
-    return torch.cuda.device_count()
 
 
 def check_driver(asked: int | None) -> Iterator[Finding]:
@@ -54,14 +48,14 @@ def check_driver(asked: int | None) -> Iterator[Finding]:
             )
             yield fail("driver", f"torch for CUDA {built}: {reason_of(error)}", remedy)
             return
-    yield ok("driver", f"torch for CUDA {built} sees {visible_gpus()} of {here} GPUs")
+    yield ok("driver", f"torch for CUDA {built} sees {count_devices()} of {here} GPUs")
 
 
 def check_gpus(asked: int | None, bf16: Sequence[str]) -> Iterator[Finding]:
     """The GPUs asked for are visible, and all calculate in bf16 if models do (named by `bf16`)."""
     import torch
 
-    seen = visible_gpus()
+    seen = count_devices()
     if seen < (asked or 0):
         remedy = (
             f"Run it in a job that has them (`srun --gres=gpu:{asked} …`); CUDA_VISIBLE_DEVICES may"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 
 from bioner.errors import reason_of
-from bioner.ops.doctor.hardware import visible_gpus
+from bioner.models.devices import count_devices
 from bioner.ops.doctor.processes import ProgramFailed, run_program
 from bioner.ops.doctor.report import Finding, fail, ok
 
@@ -15,7 +15,7 @@ ROWS, WIDTH, HEIGHT = 16, 256, 128
 
 def check_nf4() -> Iterator[Finding]:
     """Quantised layers calculate on every visible GPU, or on the CPU if there is none."""
-    gpus = visible_gpus()
+    gpus = count_devices()
     devices = [f"cuda:{index}" for index in range(gpus)] or ["cpu"]
     place = f"{gpus} GPUs" if gpus > 1 else "the GPU" if gpus else "the CPU (no GPU is visible)"
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from bioner.errors import InputError, reason_of, unsecret
@@ -11,10 +12,10 @@ COLUMN = 11  # of the checks' names
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report; `said` tells what was found, `remedy` what to do about a FAIL."""
+    """One line of the report: what a check found, and for a FAIL what to do about it."""
 
-    check: str
     state: Literal["ok", "FAIL", "skip"]
+    check: str
     said: str
     remedy: str = ""
 
@@ -25,31 +26,18 @@ class Finding:
 
 Check = Callable[[], Iterable[Finding]]
 
-
-def ok(check: str, said: str) -> Finding:
-    """The machine has it."""
-    return Finding(check, "ok", said)
-
-
-def fail(check: str, found: str, remedy: str) -> Finding:
-    """The machine lacks it: what was found, and what to do."""
-    return Finding(check, "FAIL", found, remedy)
-
-
-def skip(check: str, why: str) -> Finding:
-    """There is nothing to check, or no way to."""
-    return Finding(check, "skip", why)
+ok = partial(Finding, "ok")  # the machine has what is checked
+fail = partial(Finding, "FAIL")  # it does not: what was found, and a remedy
+skip = partial(Finding, "skip")  # there is nothing to check, or no way to
 
 
 def examine(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
-    """What the checks find, one after the other; one that breaks has failed, and the others go
-    on.
-    """
+    """Run the checks and yield what they find; a check that breaks counts as failed."""
     for name, check in checks:
         try:
             yield from check()
         except InputError as error:
-            yield Finding(name, "FAIL", str(error))
+            yield fail(name, str(error))
         except Exception as error:  # a broken machine breaks libraries in any way
             found = f"{type(error).__name__}: {reason_of(error)}"
             yield fail(name, found, "Mend what it names, then run `bioner doctor` again.")

@@ -1,1 +1,1 @@
-"""What Slurm is asked for, and what an earlier run left in its queue."""
+"""What jobs ask of Slurm, and what an earlier run left in its queue."""

@@ -19,12 +19,15 @@ REMEDY = "Correct it in the profile's config.yaml."
 
 
 def site_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What a profile's `default-resources` say, from their text: names, or Python literals as
-    Snakemake reads them.
+    """Return the values of a profile's `default-resources` as Snakemake reads them.
 
-    Raises InputError for what would be taken for something else without a word: a key that is
-    nearly one of a site's, a name that Python evaluates, limits that are no whole numbers, GPUs
-    that cannot be asked for.
+    Args:
+        defaults: The text of each value: a name or a Python expression.
+
+    Raises:
+        InputError: For what would silently be misread: a key that is nearly one of a site's, a
+            name that Python evaluates, a limit that is no whole number, GPUs that cannot be asked
+            for.
     """
     for key in defaults:
         if key not in KEYS and (near := difflib.get_close_matches(key, KEYS, n=1, cutoff=0.8)):
@@ -51,7 +54,7 @@ def site_of(defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_partitions(site: Mapping[str, Any]) -> None:
-    """InputError where a profile for Slurm names no partition for jobs with or without GPUs."""
+    """Raise InputError if a profile names no partition for jobs with or without GPUs."""
     for key in PARTITIONS:
         if not site.get(key):
             raise InputError(
@@ -63,11 +66,10 @@ def require_partitions(site: Mapping[str, Any]) -> None:
 
 
 def request(site: Mapping[str, Any], gpus: int) -> Request:
-    """The executor plugin's resources for a job with so many GPUs, all on one node; empty outside
-    Slurm.
+    """Return the executor plugin's resources for a job with so many GPUs on one node.
 
-    `gpu_request` chooses between --gres and --gpus, `gpu_type` which GPUs (`any`: whatever the
-    partition has). Jobs without GPUs ask for what `default-resources` hold.
+    `gpu_request` chooses between --gres and --gpus; with `gpu_type` `any` no type is asked for.
+    Outside Slurm there are no resources.
     """
     if "gpu_partition" not in site:
         return {}
@@ -85,16 +87,12 @@ def request(site: Mapping[str, Any], gpus: int) -> Request:
 
 
 def grown(base: int, attempt: int, limit: int | None) -> int:
-    """What the n-th attempt of a job asks for: n times as much, as far as the site has or allows
-    it.
-    """
+    """Return what the n-th attempt of a job asks for: n times as much, up to the site's limit."""
     return min(base * attempt, limit or base * attempt)
 
 
 def _check_name(key: str, text: Any) -> None:
-    """InputError where Snakemake, which evaluates what it is given, would make something else of a
-    name.
-    """
+    """Raise InputError if Snakemake, which evaluates Python, would read a name differently."""
     if text is None or str(text).strip() == "":
         raise InputError(
             f"default-resources: {key}", "nothing", "a name", "Name it, or remove the key."
