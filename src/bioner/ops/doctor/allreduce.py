@@ -1,7 +1,5 @@
 """Processes that add up a tensor: NCCL between the visible GPUs, gloo between two without GPUs."""
 
-import logging
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,8 +9,6 @@ from bioner.models.devices import count_devices
 from bioner.ops.doctor.processes import ProgramFailed, run_program
 from bioner.ops.doctor.report import Finding, fail, ok, skip
 
-log = logging.getLogger(__name__)
-
 SECONDS = 60  # for the processes to find each other and add up
 BACKSTOP = 5  # more seconds, after which a process that does not even time out is killed
 START = 180  # seconds before that for loading torch
@@ -20,8 +16,9 @@ SIZE = 2**20  # of the tensor
 HOST = "127.0.0.1"  # where the processes meet
 REMEDIES = {
     "nccl": (
-        "NCCL_DEBUG=INFO `bioner doctor` shows why; NCCL_SOCKET_IFNAME=<interface> chooses the"
-        " network, NCCL_P2P_DISABLE=1 goes around broken links between GPUs."
+        "`NCCL_DEBUG=INFO NCCL_DEBUG_FILE=nccl.%p bioner doctor` writes why into files nccl.*;"
+        " NCCL_SOCKET_IFNAME=<interface> chooses the network, NCCL_P2P_DISABLE=1 goes around broken"
+        " links between GPUs."
     ),
     "gloo": (
         "GLOO_SOCKET_IFNAME=lo chooses the network; does the machine's own name resolve (`hostname"
@@ -43,8 +40,6 @@ def check_allreduce() -> Iterator[Finding]:
     try:
         run_program(program, START + SECONDS)
     except ProgramFailed as error:
-        if "NCCL_DEBUG" in os.environ:
-            log.info("all-reduce:\n%s", error.output)
         hung = signal.SIGALRM.name in str(error)
         reason = f"no answer within {SECONDS} s" if hung else error
         yield fail("all-reduce", f"{where}: {reason}", REMEDIES[backend])

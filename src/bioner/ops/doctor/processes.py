@@ -14,10 +14,6 @@ END = 5.0  # seconds for a killed program to end; one that waits for a dead file
 class ProgramFailed(Exception):
     """A program failed, crashed or did not end in time; the message says why in one line."""
 
-    def __init__(self, reason: str, output: str) -> None:
-        super().__init__(reason)
-        self.output = output
-
 
 def run_program(command: Sequence[str], limit: float) -> str:
     """Run a program for at most `limit` seconds and return the last line that it prints.
@@ -36,16 +32,16 @@ def run_program(command: Sequence[str], limit: float) -> str:
         try:
             code = program.wait(limit)
         except subprocess.TimeoutExpired:
-            reason = f"no end within {limit:.0f} s"
-            raise ProgramFailed(reason, _text(output) + _text(errors)) from None
+            raise ProgramFailed(f"no end within {limit:.0f} s") from None
         finally:
             _end(program)
-        said, complaints = _text(output), _text(errors)
-    last = (said.strip() or complaints.strip() or f"exit code {code}").splitlines()[-1]
-    if code == 0:
-        return last
-    killed = f"it was ended by {signal.Signals(-code).name}" if code < 0 else None
-    raise ProgramFailed(killed or last, said + complaints)
+        said = _text(output) or _text(errors) or f"exit code {code}"
+    if code < 0:
+        raise ProgramFailed(f"it was ended by {signal.Signals(-code).name}")
+    last = said.splitlines()[-1]
+    if code > 0:
+        raise ProgramFailed(last)
+    return last
 
 
 def _end(program: subprocess.Popen[bytes]) -> None:
@@ -58,4 +54,4 @@ def _end(program: subprocess.Popen[bytes]) -> None:
 
 def _text(stream: IO[str]) -> str:
     stream.seek(0)
-    return stream.read()
+    return stream.read().strip()

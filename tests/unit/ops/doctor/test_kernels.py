@@ -142,8 +142,8 @@ def test_the_4_bit_check_takes_every_gpu(gpus, program):
         ("0.6", "products are 60% off"),
         ("nan", "products are nan% off"),
         ("0.0", "products are 0% off"),
-        (ProgramFailed("RuntimeError: no kernel image", ""), "RuntimeError: no kernel image"),
-        (ProgramFailed("no end within 300 s", ""), "no end within 300 s"),
+        (ProgramFailed("RuntimeError: no kernel image"), "RuntimeError: no kernel image"),
+        (ProgramFailed("no end within 300 s"), "no end within 300 s"),
     ],
 )
 def test_a_broken_4_bit_kernel_fails(gpus, program, ended, reason):
@@ -193,24 +193,12 @@ def test_one_gpu_has_nothing_to_add_up_with(gpus):
 
 def test_a_failure_names_the_switches_of_nccl(gpus, program):
     gpus(4)
-    program[1][:] = [ProgramFailed("Cuda failure 'peer access is not supported'", "")]
+    program[1][:] = [ProgramFailed("Cuda failure 'peer access is not supported'")]
     line = only(allreduce.check_allreduce())
     assert line.startswith("FAIL all-reduce nccl, 4 GPUs: Cuda failure 'peer access is not supp")
     assert all(
-        name in line for name in ("NCCL_DEBUG=INFO", "NCCL_SOCKET_IFNAME", "NCCL_P2P_DISABLE")
+        name in line for name in ("NCCL_DEBUG_FILE", "NCCL_SOCKET_IFNAME", "NCCL_P2P_DISABLE")
     )
-
-
-@pytest.mark.parametrize(("wish", "shown"), [(None, False), ("INFO", True)])
-def test_what_nccl_says_is_shown_to_who_asks(gpus, program, monkeypatch, caplog, wish, shown):
-    gpus(2)
-    caplog.set_level("INFO")
-    monkeypatch.delenv("NCCL_DEBUG", raising=False)
-    if wish:
-        monkeypatch.setenv("NCCL_DEBUG", wish)
-    program[1][:] = [ProgramFailed("it failed", "node:12 NCCL INFO Bootstrap")]
-    only(allreduce.check_allreduce())
-    assert ("NCCL INFO Bootstrap" in caplog.text) == shown
 
 
 def test_a_wrong_sum_is_told(monkeypatch):
@@ -264,7 +252,7 @@ def test_hanging_processes_are_told_in_seconds(forked, gpus, program, monkeypatc
     with pytest.raises(ProcessExitedException) as hung:
         allreduce.all_reduce("gloo", 2)
     gpus(0)
-    program[1][:] = [ProgramFailed(str(hung.value), "")]
+    program[1][:] = [ProgramFailed(str(hung.value))]
     assert "two processes on the CPU (no GPU is visible): no answer within 1 s." in only(
         allreduce.check_allreduce()
     )

@@ -40,18 +40,11 @@ def test_a_failure_is_told_by_what_it_said(code, reason):
     assert str(failed.value) == reason
 
 
-def test_all_that_a_failed_program_said_is_kept():
-    with pytest.raises(ProgramFailed) as failed:
-        run_program(python("print('first'); print('last'); exit(1)"), 300)
-    assert failed.value.output == "first\nlast\n"
-
-
 def test_one_that_hangs_is_ended_with_its_own_processes_when_its_time_is_over():
     before = len(children())
-    code = "import subprocess; print('begun', flush=True); subprocess.run(['sleep', '600'])"
-    with pytest.raises(ProgramFailed, match=r"^no end within 1 s$") as failed:
+    code = "import subprocess; subprocess.run(['sleep', '600'])"
+    with pytest.raises(ProgramFailed, match=r"^no end within 1 s$"):
         run_program(python(code), 1)
-    assert failed.value.output == "begun\n"
     assert len(children()) == before
 
 
