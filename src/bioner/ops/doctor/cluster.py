@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bioner.errors import InputError
 from bioner.ops.doctor.report import Finding, fail, ok, skip
 from bioner.ops.slurm.commands import SlurmError, ask
 from bioner.ops.slurm.plugin import has_accounting, remembered
@@ -21,23 +20,18 @@ FORGOTTEN = 200
 
 
 def check_slurm(profile: Path, gpus: int = 1) -> Iterator[Finding]:
-    """Slurm takes the jobs of this profile; `gpus` is the most that a job of the run asks for."""
+    """Slurm takes the jobs of this profile; `gpus` is the most that a job of the run asks for.
+
+    Raises:
+        InputError: The profile is wrong, or Slurm does not answer (SlurmError).
+    """
     if shutil.which("sbatch") is None:
         yield skip("slurm", "no sbatch on PATH: no Slurm cluster")
         return
     file = profile / "config.yaml"
-    try:
-        site = site_of(_as_mapping(read_yaml(file).get("default-resources")))
-        require_partitions(site)
-    except InputError as error:
-        yield fail("slurm", f"{file}: {error}", "It is a site's own value.")
-        return
-    try:
-        faults = [*_time_limits(file, site), *_refusals(file, site, gpus), *_memory_of_slurm()]
-    except SlurmError as error:
-        remedy = "Log in where `sinfo` works, or have SLURM_CONF set; the controller may be down."
-        yield fail("slurm", str(error), remedy)
-        return
+    site = site_of(_as_mapping(read_yaml(file).get("default-resources")))
+    require_partitions(site)
+    faults = [*_time_limits(file, site), *_refusals(file, site, gpus), *_memory_of_slurm()]
     yield from faults
     if not faults:
         named = " and ".join(dict.fromkeys(str(site[key]) for key in PARTITIONS))
@@ -95,7 +89,7 @@ def _refusal(options: Iterable[str]) -> str | None:
     try:
         ask("sbatch", "--test-only", "--nodes=1", "--time=1", *options, "--wrap=true")
     except SlurmError as error:
-        return str(error)
+        return error.reason
     return None
 
 

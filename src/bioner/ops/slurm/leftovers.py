@@ -65,17 +65,12 @@ def leftovers(
         groups: Groups of jobs. All jobs of a group count, because their comments name no cell.
 
     Raises:
-        InputError: Slurm does not answer, so nobody knows what is running.
+        SlurmError: Slurm does not answer, so nobody knows what is running.
     """
     wanted = set(comments)
     grouped = tuple(f"rule_{group}_" for group in groups)  # the group's rules follow
-    try:
-        queue = ask("squeue", "--me", "--noheader", f"--format={FORMAT}")
-    except SlurmError as error:
-        remedy = "Try again when `squeue` works."
-        raise InputError("squeue", str(error), "an answer from Slurm", remedy) from None
     found = []
-    for line in queue.splitlines():
+    for line in ask("squeue", "--me", "--noheader", f"--format={FORMAT}").splitlines():
         id_, state, name, where, comment = line.split("|", 4)
         ours = name.startswith(f"{prefix}_") and Path(where).resolve() == folder.resolve()
         if ours and (comment in wanted or comment.startswith(grouped)):
@@ -96,7 +91,7 @@ def clear(
     `leftovers`.
 
     Raises:
-        InputError: A job does not end, or Slurm does not answer.
+        InputError: A job does not end, or Slurm does not answer (SlurmError).
     """
     remaining = partial(leftovers, prefix, folder, set(comments), set(groups))
     first = remaining()

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from bioner.ops.doctor.cluster import check_slurm, minutes
+from bioner.ops.doctor.report import examine
 from bioner.settings.config import REPOSITORY
 
 ANY = "\"'any'\""  # the inner quotes are Python's, the outer ones YAML's
@@ -81,7 +82,7 @@ def profile(tmp_path):
 
 
 def lines(folder, **options):
-    return [str(finding) for finding in check_slurm(folder, **options)]
+    return [str(found) for found in examine([("slurm", lambda: check_slurm(folder, **options))])]
 
 
 def test_without_sbatch_there_is_no_cluster(monkeypatch, profile):
@@ -220,7 +221,8 @@ def test_a_slurm_that_forgets_what_ended_is_told(slurm, profile, storage, age, t
 def test_a_cluster_that_does_not_answer_is_told(slurm, profile):
     slurm("sinfo", "#!/bin/sh\necho 'one\nsinfo: fatal: no controller' >&2\nexit 1\n")
     (line,) = lines(profile())
-    assert line.startswith("FAIL slurm      sinfo: fatal: no controller. ")
+    assert line.startswith("FAIL slurm      sinfo: found sinfo: fatal: no controller; expected an")
+    assert "SLURM_CONF" in line
 
 
 @pytest.mark.parametrize(
