@@ -39,7 +39,7 @@ def check_slurm(profile: Path, gpus: int = 1) -> Iterator[Finding]:
 
 
 def minutes(limit: str) -> float:
-    """Return minutes from sinfo's [days-][hours:]minutes:seconds; infinity if it has none."""
+    """Return the minutes in sinfo's [days-][hours:]minutes:seconds, infinity for `infinite`."""
     matched = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):\d+", limit)
     if matched is None:
         return math.inf
@@ -50,7 +50,7 @@ def minutes(limit: str) -> float:
 def _time_limits(file: Path, site: Mapping[str, Any]) -> Iterator[Finding]:
     """Find partitions that allow too little time: Slurm may take such jobs and never start them."""
     jobs = [
-        ("gpu_partition", "max_runtime", site.get("max_runtime", 0)),
+        ("gpu_partition", "max_runtime", site.get("max_runtime") or 0),
         ("slurm_partition", "the time for realigning and scoring", SCORES),
     ]
     for key, what, asked in jobs:

@@ -173,6 +173,7 @@ def test_what_the_cluster_has_not_fails(slurm, profile, changes, fault, remedy):
         {"gpu_type": None},
         {"gpu_partition": "plain", "gpu_type": ANY, "max_runtime": 100_000},
         {"max_runtime": None},
+        {"max_runtime": "null"},
         {"gpu_partition": "gpu,plain", "max_runtime": 100_000},
         {"gpu_partition": "\"'gpu'\""},
     ],
