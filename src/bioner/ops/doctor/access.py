@@ -11,7 +11,7 @@ REFUSED = (401, 403)
 
 
 def check_access(found: Sequence[Source], offline: bool) -> Iterator[Finding]:
-    """The hub lets this user read every model that comes from it."""
+    """Check that the hub lets this user read every model that comes from it."""
     hubs = sorted({source.hub for source in found if not source.is_local})
     if not hubs:
         yield skip("access", "no model of the run comes from the hub")

@@ -28,7 +28,7 @@ REMEDIES = {
 
 
 def check_allreduce() -> Iterator[Finding]:
-    """One process per GPU, or two on the CPU, agree on a sum in time."""
+    """Check that one process per GPU, or two on the CPU, agree on a sum in time."""
     gpus = count_devices()
     if gpus == 1:
         yield skip("all-reduce", "one GPU has none to talk to")
@@ -48,7 +48,7 @@ def check_allreduce() -> Iterator[Finding]:
 
 
 def all_reduce(backend: str, processes: int) -> None:
-    """Have so many processes add up; raise what the first of them to fail raised."""
+    """Add up a tensor in so many processes; raise the error of the first that fails."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]  # it is documented
     from torch.multiprocessing.spawn import spawn
 
@@ -57,7 +57,7 @@ def all_reduce(backend: str, processes: int) -> None:
 
 
 def take_part(rank: int, backend: str, processes: int, port: int) -> None:
-    """Be one process of an all-reduce; raise if the sum is not that of 1 to `processes`."""
+    """Run one process of an all-reduce; raise RuntimeError if the sum is wrong."""
     import torch
     from torch import distributed
 

@@ -23,7 +23,7 @@ class Source:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder, which may be missing, and no model of the hub."""
+        """Whether it is a folder, existing or not, rather than a model of the hub."""
         return Path(self.hub).is_dir() or self.hub.startswith(PATH_MARKS) or self.hub.count("/") > 1
 
 
@@ -46,7 +46,7 @@ def sources(models: Mapping[str, Tree], records: Path) -> list[Source]:
 
 
 def check_snapshot(source: Source) -> Iterator[Finding]:
-    """Configuration, tokenizer and all weights of a model are there and can be read."""
+    """Check that configuration, tokenizer and all weights of a model can be read."""
     where = f"{source.hub} ({', '.join(source.models)})"
     folder = folder_of(source)
     fault = fault_of(source)

@@ -60,7 +60,7 @@ def checks(
 
 
 def check_cache(found: list[Source], offline: bool) -> Iterator[Finding]:
-    """The hub's cache has room for the models that are yet to be downloaded."""
+    """Check that the hub's cache has room for the models that must still be downloaded."""
     lacking = [source for source in found if not source.is_local and fault_of(source)]
     if offline or not lacking:
         why = "offline: nothing is downloaded" if offline else "nothing is to be downloaded"

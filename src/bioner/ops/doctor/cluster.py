@@ -20,7 +20,7 @@ FORGOTTEN = 200
 
 
 def check_slurm(profile: Path, gpus: int = 1) -> Iterator[Finding]:
-    """Slurm takes the jobs of this profile; `gpus` is the most that a job of the run asks for.
+    """Check that Slurm takes the jobs of this profile, which ask for at most `gpus` GPUs.
 
     Raises:
         InputError: The profile is wrong, or Slurm does not answer (SlurmError).
@@ -64,7 +64,7 @@ def _time_limits(file: Path, site: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _refusals(file: Path, site: Mapping[str, Any], gpus: int) -> Iterator[Finding]:
-    """Find jobs, without GPUs and with the most, that Slurm refuses, and the settings at fault."""
+    """Find the settings with which Slurm refuses a job without GPUs or with the most."""
     for count in (0, max(gpus, 1)):
         options = _options(site, count)
         reason = _refusal(options.values())
@@ -94,7 +94,7 @@ def _refusal(options: Iterable[str]) -> str | None:
 
 
 def _options(site: Mapping[str, Any], gpus: int) -> dict[str, str]:
-    """Return what a job with so many GPUs asks for: options of sbatch by setting of the profile."""
+    """Return the options of sbatch for a job with so many GPUs, by setting of the profile."""
     asked = request(site, gpus)
     kind = "gpu_" if gpus else ""
     typed = ":".join(str(asked[name]) for name in ("gpu_model", "gpu") if name in asked)

@@ -15,7 +15,7 @@ BF16 = (8, 0)  # compute capability of the first GPUs that calculate in bf16 (Am
 
 
 def gpus_here() -> int:
-    """Return how many GPUs the driver shows this machine or job; without it, the device files."""
+    """Count the GPUs that the driver shows to this process, or else the device files."""
     with suppress(Exception):  # no pynvml, no driver, or a broken one
         import pynvml
 
@@ -25,7 +25,7 @@ def gpus_here() -> int:
 
 
 def check_driver(asked: int | None) -> Iterator[Finding]:
-    """The driver runs torch's CUDA; `asked` is how many GPUs the machine is to have."""
+    """Check that the driver runs torch's CUDA, if there are GPUs or `asked` are expected."""
     import torch
 
     here, built = gpus_here(), torch.version.cuda
@@ -52,7 +52,7 @@ def check_driver(asked: int | None) -> Iterator[Finding]:
 
 
 def check_gpus(asked: int | None, bf16: Sequence[str]) -> Iterator[Finding]:
-    """The GPUs asked for are visible, and all calculate in bf16 if models do (named by `bf16`)."""
+    """Check that `asked` GPUs are visible and can do bf16 if there are models that use it."""
     import torch
 
     seen = count_devices()

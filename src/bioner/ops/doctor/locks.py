@@ -18,7 +18,7 @@ REMEDY = (
 
 
 def check_locks(out: Path) -> Iterator[Finding]:
-    """A lock keeps others out while it is held, and no longer."""
+    """Check that a lock keeps others out while it is held, and no longer."""
     with tempfile.TemporaryDirectory(dir=nearest(out), prefix=".bioner-doctor.") as folder:
         path = Path(folder) / "lock"
         try:
@@ -37,7 +37,7 @@ def check_locks(out: Path) -> Iterator[Finding]:
 
 
 def is_free(path: Path) -> bool:
-    """Return whether a lock can be had; each opening of its file counts as another process."""
+    """Return whether a lock is free; the kernel treats a second opening like another process."""
     try:
         with FileLock(path).acquire(timeout=0):
             return True
@@ -46,7 +46,7 @@ def is_free(path: Path) -> bool:
 
 
 def check_rename(out: Path) -> Iterator[Finding]:
-    """A file and a folder replace older ones in one step."""
+    """Check that a file and a folder replace older ones in one step."""
     with tempfile.TemporaryDirectory(dir=nearest(out), prefix=".bioner-doctor.") as folder:
         file, whole = Path(folder) / "file", Path(folder) / "folder"
         for text in ("old", "new"):

@@ -14,7 +14,7 @@ ROWS, WIDTH, HEIGHT = 16, 256, 128
 
 
 def check_nf4() -> Iterator[Finding]:
-    """Quantised layers calculate on every visible GPU, or on the CPU if there is none."""
+    """Check that quantised layers work on every visible GPU, or on the CPU without GPUs."""
     gpus = count_devices()
     devices = [f"cuda:{index}" for index in range(gpus)] or ["cpu"]
     place = f"{gpus} GPUs" if gpus > 1 else "the GPU" if gpus else "the CPU (no GPU is visible)"

@@ -14,7 +14,7 @@ MIB = 16  # of a file written to see whether a quota lets it
 
 
 def check_space(path: Path, least: float, setting: str, made: bool = True) -> Iterator[Finding]:
-    """Enough space and inodes are free, and a file can be written.
+    """Check that enough space and inodes are free, and that a file can be written.
 
     Args:
         path: The folder that a run writes in.
@@ -51,7 +51,7 @@ def check_space(path: Path, least: float, setting: str, made: bool = True) -> It
 
 
 def write(folder: Path) -> None:
-    """Write a file through to the disk and remove it, because a quota shows in nothing else."""
+    """Write a file through to the disk and remove it: only this shows a quota."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".bioner-doctor.") as file:
         file.write(os.urandom(MIB * 2**20))  # zeros take no space where a file system compresses
         file.flush()
@@ -59,6 +59,6 @@ def write(folder: Path) -> None:
 
 
 def nearest(path: Path) -> Path:
-    """Return the folder or the first parent that exists: they are on one file system."""
+    """Return the folder or its closest existing parent, which is on the same file system."""
     path = path.absolute()
     return next(folder for folder in (path, *path.parents) if folder.is_dir())

@@ -17,7 +17,7 @@ GPU_MARK = "nvidia-ml-py"  # in gpu.txt, and nothing of cpu.txt asks for it
 
 
 def check_python() -> Iterator[Finding]:
-    """This Python is of the version that the environments are made for."""
+    """Check that this Python has the version that the environments are made for."""
     wanted = str(read_yaml(ENVS / "cpu.yaml")["dependencies"][0]).removeprefix("python=")
     found = platform.python_version()
     if found.startswith(f"{wanted}."):
@@ -28,7 +28,7 @@ def check_python() -> Iterator[Finding]:
 
 
 def check_packages(gpu: bool) -> Iterator[Finding]:
-    """Every pinned package is installed in that version; `gpu` means the pins for GPUs."""
+    """Check that every pinned package is installed in that version; `gpu` adds pins for GPUs."""
     name = "gpu" if gpu or _installed(GPU_MARK) else "cpu"
     pinned = pins("cpu", "gpu") if name == "gpu" else pins("cpu")
     wrong = [found for requirement in pinned if (found := _deviation(requirement))]
@@ -47,7 +47,7 @@ def check_packages(gpu: bool) -> Iterator[Finding]:
 
 
 def pins(*names: str) -> list[Requirement]:
-    """Return the requirements in files of envs/."""
+    """Return the requirements in the text files of envs/ with these names."""
     lines = [line for name in names for line in (ENVS / f"{name}.txt").read_text().splitlines()]
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-r"))]
 
