@@ -8,12 +8,10 @@ from typing import Any
 import polars as pl
 
 from bioner.io.tables import Schema
-from bioner.reporting.tables import paper_table
+from bioner.reporting.tables import AVERAGE, BERT_FAMILY, in_order, paper_table
 from bioner.results.cells import notes
 from bioner.results.load import Results
 
-BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
-AVERAGE = "bert-family-average"
 # What must be equal for two times to be compared.
 CONDITIONS = ["dataset", "protocol", "precision", "hardware"]
 KEYS = [*CONDITIONS, "family", "decoding", "draft", "batch"]
@@ -26,6 +24,10 @@ MEANS = [
 ]
 SENTENCES = 1000
 PAPER_HARDWARE = "H100"
+# The paper timed encoders one sentence at a time and free generation in batches of 16.
+NEAR_THE_PAPER = ((pl.col("family") == "encoder") & (pl.col("batch") == 1)) | (
+    pl.col("decoding").is_in(["free", "free-paper"]) & (pl.col("batch") == 16)
+)
 
 COST: Schema = {
     "dataset": pl.String,
@@ -64,9 +66,8 @@ def time_table(results: Results) -> pl.DataFrame:
         pl.col(MEANS).mean(), pl.col("others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb").max()
     )
     family = _average(ours.filter(pl.col("model").is_in(BERT_FAMILY)), len(BERT_FAMILY))
-    rows = pl.concat(
-        [ours, family.with_columns(pl.lit(AVERAGE).alias("model")).select(ours.columns)]
-    )
+    family = family.with_columns(model=pl.lit(AVERAGE))
+    rows = pl.concat([ours, family.select(ours.columns)])
     fastest = pl.col("seconds_per_sample").min().over([*CONDITIONS, "model", "decoding"])
     rows = _with_ratios(
         rows.with_columns(best_batch=pl.col("seconds_per_sample") == fastest), family
@@ -82,20 +83,15 @@ def time_table(results: Results) -> pl.DataFrame:
         )
     )
     first = [
-        "dataset",
-        "model",
-        "decoding",
-        "protocol",
-        "batch",
-        "seconds_per_sample",
-        "paper_seconds_per_sample",
+        *("dataset", "model", "decoding", "protocol", "batch"),
+        *("seconds_per_sample", "paper_seconds_per_sample", "difference"),
     ]
-    table = table.select(*first, "difference", pl.exclude(*first, "difference"))
+    table = table.select(*first, pl.exclude(first))
     untimed = _untimed(results).join(
         table, on=["dataset", "model"], how="anti", maintain_order="left"
     )
     missing = untimed.join(paper, on=["dataset", "model"], how="left", maintain_order="left")
-    return _in_order(pl.concat([table, missing], how="diagonal_relaxed"), results.cells)
+    return in_order(pl.concat([table, missing], how="diagonal_relaxed"), results.cells)
 
 
 def _untimed(results: Results) -> pl.DataFrame:
@@ -118,21 +114,6 @@ def _untimed(results: Results) -> pl.DataFrame:
     )
 
 
-def _in_order(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
-    """Rows in the order of the cells, an average after those that it is of."""
-    places = cells.select("dataset", "model").with_row_index("place")
-    averages = (
-        places.filter(pl.col("model").is_in(BERT_FAMILY))
-        .group_by("dataset")
-        .agg(pl.col("place").max())
-    )
-    averages = averages.select("place", "dataset", pl.lit(AVERAGE).alias("model"))
-    ordered = table.join(
-        pl.concat([places, averages]), on=["dataset", "model"], how="left", maintain_order="left"
-    )
-    return ordered.sort("place", pl.col("model") == AVERAGE, maintain_order=True).drop("place")
-
-
 def _average(rows: pl.DataFrame, members: int | None = None) -> pl.DataFrame:
     """Mean times of several models that were timed alike; with `members`, only where so many
     were.
@@ -150,9 +131,8 @@ def _average(rows: pl.DataFrame, members: int | None = None) -> pl.DataFrame:
 def _with_ratios(rows: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
     """Rows of LLMs with their times in those of encoders."""
     encoders = rows.filter(pl.col("family") == "encoder", pl.col("model") != AVERAGE)
-    named = family.with_columns(pl.lit(AVERAGE).alias("model"))
-    others = _average(encoders).join(named, on=CONDITIONS, how="anti", maintain_order="left")
-    reference = pl.concat([named, others.select(named.columns)]).select(
+    others = _average(encoders).join(family, on=CONDITIONS, how="anti", maintain_order="left")
+    reference = pl.concat([family, others]).select(
         *CONDITIONS,
         "batch",
         pl.col("model").alias("baseline"),
@@ -201,65 +181,48 @@ def _at_their_best(encoders: pl.DataFrame) -> pl.DataFrame:
 
 def _like_the_paper(rows: pl.DataFrame) -> pl.Expr:
     """Rows that run as the paper's did, as near as there are any."""
-    encoders = (pl.col("family") == "encoder") & (pl.col("batch") == 1)
-    near = encoders | (pl.col("decoding").is_in(["free", "free-paper"]) & (pl.col("batch") == 16))
     by_the_paper = rows.filter(protocol="paper")["model"].unique().implode()
     like = (
         pl.when(pl.col("model").is_in(by_the_paper))
         .then(pl.col("protocol") == "paper")
-        .otherwise(near)
+        .otherwise(NEAR_THE_PAPER)
     )
     return like & pl.col("hardware").str.contains(PAPER_HARDWARE, literal=True)
 
 
 def cost_table(results: Results, prices: Mapping[str, Any]) -> pl.DataFrame:
-    """What each cell and seed took (`stage`): its `search`, its training (`train`), and `1000
-    sentences` of test.
+    """Build the cost table: searches (`search`), trainings (`train`), and `1000 sentences` of test.
 
-    The search stands with the seed whose weights are its best trial's, this trial included; that
-    seed's training is a part of it and costs nothing more. 1,000 sentences are the fastest timed
-    way of each decoding, in the mean of the timed seeds (`seed` where it is one). `money` is
-    GPU-hours at `prices["gpu_hour"]`, or hours of a machine without GPUs at `cpu_hour`, where the
-    price is known.
+    A search is listed with the seed whose weights are those of its best trial. This training is one
+    of the trials and costs nothing more. 1,000 sentences take the fastest timed way of each
+    decoding, in the mean over the timed seeds (`seed` if there is only one).
+
+    Args:
+        prices: `gpu_hour`, `cpu_hour` and `currency`. `money` is GPU-hours at `gpu_hour`, or hours
+            of a machine without GPUs at `cpu_hour`; empty if the price is unknown.
     """
     rows = [row for run in results.runs.iter_rows(named=True) for row in _trained(run)]
     rows += [_predicted(row) for row in _fastest(results.timing).iter_rows(named=True)]
     for row in rows:
-        gpu = bool(row["gpus"])
-        price = prices.get("gpu_hour" if gpu else "cpu_hour")
-        hours = row["gpu_hours"] if gpu else (row["seconds"] or 0.0) / 3600
-        row |= {
-            "money": None if price is None else hours * price,
-            "currency": prices.get("currency"),
-        }
+        price, hours = prices.get("gpu_hour"), row["gpu_hours"]
+        if not row["gpus"]:
+            price, hours = prices.get("cpu_hour"), (row["seconds"] or 0.0) / 3600
+        row["money"] = None if price is None else hours * price
+        row["currency"] = prices.get("currency")
     table = pl.DataFrame(rows, schema=COST)
-    return _in_order(
-        pl.concat([table, notes(results.cells)], how="diagonal_relaxed"), results.cells
-    )
+    return in_order(pl.concat([table, notes(results.cells)], how="diagonal_relaxed"), results.cells)
 
 
 def _trained(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    same = (
-        "dataset",
-        "model",
-        "seed",
-        "gpus",
-        "peak_memory_gb",
-        "peak_gpu_memory_gb",
-        "trained_parameters",
-        "hardware",
-    )
-    whose = {name: run[name] for name in same}
-    training = {name: run[name] for name in ("seconds", "gpu_hours", "energy_kwh")}
+    """Rows of COST for a run: its search, if there was one, and its training."""
+    training = {name: value for name, value in run.items() if name in COST} | {"stage": "train"}
     if run["trials"] is None:
-        return [whose | training | {"stage": "train"}]
-    searched = {name: run[f"search_{name}"] for name in training} | {"trials": run["trials"]}
+        return [training]
+    spent = ("seconds", "gpu_hours", "energy_kwh")
+    search = {name: run[f"search_{name}"] for name in spent} | {"stage": "search"}
     note = "the best trial of its search, which has its cost"
-    nothing = dict.fromkeys(training, 0.0)
-    return [
-        whose | searched | {"stage": "search"},
-        whose | nothing | {"stage": "train", "note": note},
-    ]
+    nothing = dict.fromkeys(spent, 0.0) | {"trials": None, "note": note}
+    return [training | search, training | nothing]
 
 
 def _fastest(timing: pl.DataFrame) -> pl.DataFrame:

@@ -1,13 +1,12 @@
 """Every published number as a row of one table, and what is known to stand between it and ours."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from bioner.io.tables import Schema, read_table
-from bioner.reporting.tables import PAPER
+from bioner.reporting.tables import LENGTHS, PAPER
 
 CELL: Schema = {
     "table": pl.String,
@@ -18,7 +17,6 @@ CELL: Schema = {
     "measure": pl.String,
     "paper": pl.Float64,
 }
-LENGTHS = {"total": "all", "length_1": "1", "length_2": "2", "length_3_plus": "3+"}
 # Half a unit of the last digit that a table prints.
 HALF_UNIT = {"I": 0.0, "II": 0.0, "III": 0.005, "IV": 0.00005, "V": 0.005}
 DIFFERENCES: Schema = dict.fromkeys(
@@ -90,46 +88,40 @@ def differences() -> list[Difference]:
     ]
 
 
-def contradictions(cells: pl.DataFrame) -> dict[tuple[str, str, str, str], str]:
-    """Published F1 that no precision and recall that print like theirs give, by table, dataset,
-    model and length.
-    """
+def contradictions(cells: pl.DataFrame) -> list[Difference]:
+    """Find published F1 scores that do not follow from precision and recall as printed."""
     keys = ["table", "dataset", "model", "length"]
     rows = cells.filter(pl.col("table").is_in(["III", "V"])).pivot(
         "measure", index=keys, values="paper"
     )
-    return dict(_contradictions(rows))
+    half, f1 = HALF_UNIT["III"], pl.col("f1")
+    lowest, given, highest = (_f1(off) for off in (-half, 0.0, half))  # F1 grows with both
+    odd = rows.with_columns(given=given).filter(
+        (f1 < lowest - half - NOISE) | (f1 > highest + half + NOISE)
+    )
+    return [
+        Difference(
+            name=f"printed F1 does not follow from P and R, which give {row['given']:.2f}",
+            why="",
+            source="",
+            where={key: frozenset([row[key]]) for key in keys} | {"measure": frozenset(["f1"])},
+        )
+        for row in odd.iter_rows(named=True)
+    ]
 
 
-def _contradictions(rows: pl.DataFrame) -> Iterator[tuple[tuple[str, str, str, str], str]]:
-    for table, dataset, model, length, *scores in rows.iter_rows():
-        precision, recall, f1 = scores
-        half = HALF_UNIT[table]
-        low, high = (
-            harmonic(precision + off, recall + off) for off in (-half, half)
-        )  # it grows with both
-        if not low - half - NOISE <= f1 <= high + half + NOISE:
-            given = harmonic(precision, recall)
-            yield (
-                (table, dataset, model, length),
-                f"printed F1 does not follow from P and R, which give {given:.2f}",
-            )
-
-
-def harmonic(precision: float, recall: float) -> float:
-    """F1 of precision and recall, of which one is not 0."""
+def _f1(off: float) -> pl.Expr:
+    """F1 of the columns precision and recall, both changed by `off`."""
+    precision, recall = pl.col("precision") + off, pl.col("recall") + off
     return 2 * precision * recall / (precision + recall)
 
 
 def _scores(name: str) -> pl.DataFrame:
-    table = _paper(name)
     measures = ["precision", "recall", "f1"]
-    rows = table.with_row_index().unpivot(
-        measures, index=["index", *(column for column in table.columns if column not in measures)],
-        variable_name="measure", value_name="paper",
-    )  # fmt: skip
-    order = pl.col("measure").replace_strict(measures, range(3), return_dtype=pl.Int64)
-    return rows.sort("index", order).drop("index")
+    table = _paper(name).with_columns(
+        measure=pl.lit(measures, pl.List(pl.String)), paper=pl.concat_list(measures)
+    )
+    return table.explode("measure", "paper").drop(measures)
 
 
 def _paper(name: str) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Does it reproduce? Every published number held against ours: pass, fail or not run, and why."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite
 from statistics import fmean, stdev
@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from bioner.io.tables import Schema
-from bioner.reporting.efficiency import BERT_FAMILY, PAPER_HARDWARE
+from bioner.reporting.efficiency import NEAR_THE_PAPER, PAPER_HARDWARE
 from bioner.reporting.published import (
     CELL,
     HALF_UNIT,
@@ -18,7 +18,13 @@ from bioner.reporting.published import (
     differences,
     published,
 )
-from bioner.reporting.tables import LIKE_THE_PAPER, PAPER_CHEMPROT, REPRODUCTION
+from bioner.reporting.tables import (
+    AVERAGE,
+    BERT_FAMILY,
+    LIKE_THE_PAPER,
+    PAPER_CHEMPROT,
+    REPRODUCTION,
+)
 from bioner.results.load import Results
 from bioner.scoring.paper import SCORER
 
@@ -78,22 +84,14 @@ def reproduction_table(results: Results) -> pl.DataFrame:
     the verdict (resources/paper/differences.csv has it at length).
     """
     cells = published()
-    odd = contradictions(cells)
-    known = differences()
-    find: dict[str, Callable[[Results, PublishedNumber], Ours]]
+    known = [*differences(), *contradictions(cells)]
     find = {"I": _count, "II": _count, "III": _score, "IV": _seconds, "V": _score}
     rows = []
     for cell in cells.iter_rows(named=True):
+        found = find[cell["table"]](results, cell)
         names = [difference.name for difference in known if difference.concerns(cell)]
-        if (
-            cell["measure"] == "f1"
-            and (key := (cell["table"], cell["dataset"], cell["model"], cell["length"])) in odd
-        ):
-            names.append(odd[key])
-        row = cell | judge(
-            cell["paper"], find[cell["table"]](results, cell), HALF_UNIT[cell["table"]]
-        )
-        rows.append(row | {"known": "; ".join(names) or None})
+        verdict = judge(cell["paper"], found, HALF_UNIT[cell["table"]])
+        rows.append(cell | verdict | {"known": "; ".join(names) or None})
     return pl.DataFrame(rows, schema=REPRODUCED)
 
 
@@ -115,11 +113,7 @@ def judge(paper: float, found: Ours, half_unit: float) -> PublishedNumber:
     """The verdict on a published number that was rounded by at most `half_unit`, with what it is
     made of.
     """
-    row: PublishedNumber = asdict(found) | {
-        "allowed_low": None,
-        "allowed_high": None,
-        "verdict": "not run",
-    }
+    row: PublishedNumber = asdict(found) | {"verdict": "not run"}
     if found.reason is not None:
         return row
     if found.ours is None or found.low is None or found.high is None or not isfinite(found.ours):
@@ -132,11 +126,11 @@ def judge(paper: float, found: Ours, half_unit: float) -> PublishedNumber:
     if beyond <= NOISE:
         return row | {"verdict": "pass"}
     side = "above" if paper > high else "below"
-    reason = (
-        f"the paper's is {paper - found.ours:+.10g} from ours"
-        if half_unit == 0
-        else _far(beyond, side, found)
-    )
+    reason = f"the paper's is {beyond:.2g} {side} what ours allows"
+    if half_unit == 0:
+        reason = f"the paper's is {paper - found.ours:+.10g} from ours"
+    elif found.seed_std is None:
+        reason += "; one seed, so that no spread was added"
     return row | {"verdict": "fail", "reason": reason}
 
 
@@ -145,27 +139,27 @@ def reproduction_summary(table: pl.DataFrame) -> str:
     plain text.
     """
     lines = ["table  dataset          pass  fail  not run"]
-    for (name, dataset), rows in table.group_by("table", "dataset", maintain_order=True):
-        counts = [rows.filter(verdict=verdict).height for verdict in VERDICTS]
-        lines.append(
-            f"{name!s:<5}  {dataset!s:<15}  {counts[0]:>4}  {counts[1]:>4}  {counts[2]:>7}"
-        )
-    totals = ", ".join(f"{table.filter(verdict=verdict).height} {verdict}" for verdict in VERDICTS)
+    counts = table.group_by("table", "dataset", maintain_order=True).agg(
+        (pl.col("verdict") == verdict).sum().alias(verdict) for verdict in VERDICTS
+    )
+    for name, dataset, passed, failed, not_run in counts.iter_rows():
+        lines.append(f"{name:<5}  {dataset:<15}  {passed:>4}  {failed:>4}  {not_run:>7}")
+    totals = ", ".join(f"{counts[verdict].sum()} {verdict}" for verdict in VERDICTS)
+    failures = table.filter(verdict="fail").to_dicts()
+    missing = table.filter(verdict="not run")["reason"].value_counts()
+    missing = missing.sort("count", "reason", descending=[True, False])
+    chapters = {
+        "Failed:": [_failure(row) for row in failures],
+        "What is known (docs/reproduction.md):": [
+            f"  {each.name}: {each.why}"
+            for each in differences()
+            if any(map(each.concerns, failures))
+        ],
+        "Not run:": [f"  {count:>4}  {reason}" for reason, count in missing.iter_rows()],
+    }
     lines.append(f"{table.height} published numbers: {totals}")
-    failed = table.filter(verdict="fail")
-    lines += ["", "Failed:"] if len(failed) else []
-    lines += map(_failure, failed.iter_rows(named=True))
-    failures = failed.to_dicts()
-    why = [
-        f"  {each.name}: {each.why}" for each in differences() if any(map(each.concerns, failures))
-    ]
-    lines += ["", "What is known (docs/reproduction.md):", *why] if why else []
-    missing = table.filter(verdict="not run")["reason"].value_counts(sort=True)
-    lines += ["", "Not run:"] if len(missing) else []
-    lines += [
-        f"  {count:>4}  {reason}"
-        for reason, count in missing.sort("count", "reason", descending=[True, False]).rows()
-    ]
+    for heading, chapter in chapters.items():
+        lines += ["", heading, *chapter] if chapter else []
     return "\n".join(lines)
 
 
@@ -182,11 +176,6 @@ def _failure(row: PublishedNumber) -> str:
     between = "" if low == high else f" ({low} to {high})"
     found = f"ours {ours}{between}, paper {paper}; {row['reason']}"
     return f"  {row['table']} {what}: {found}; known: {row['known'] or 'nothing'}"
-
-
-def _far(beyond: float, side: str, found: Ours) -> str:
-    alone = "" if found.seed_std is not None else "; one seed, so that no spread was added"
-    return f"the paper's is {beyond:.2g} {side} what ours allows{alone}"
 
 
 def _corpus(dataset: str) -> str:
@@ -212,8 +201,8 @@ def _count(results: Results, cell: PublishedNumber) -> Ours:
 
 
 def _score(results: Results, cell: PublishedNumber) -> Ours:
-    """Of Tables III and V: by the paper's evaluator, in runs that are decoded like the paper's."""
-    corpus, model = _corpus(cell["dataset"]), cell["model"]
+    """Find a score of Table III or V: the paper's evaluator on runs decoded like the paper's."""
+    corpus, model, measure = _corpus(cell["dataset"]), cell["model"], cell["measure"]
     rows = results.scores.filter(dataset=corpus, model=model)
     if rows.is_empty():
         return Ours(reason=results.fault("scores", corpus, model) or f"no scores on {corpus}")
@@ -222,95 +211,73 @@ def _score(results: Results, cell: PublishedNumber) -> Ours:
         return Ours(
             compared_on=corpus, reason="no scores of free decoding, in which the paper's LLMs wrote"
         )
-    where = {
-        "scorer": SCORER,
-        "scheme": {"III": "strict", "V": "relaxed"}[cell["table"]],
-        "stratum": cell["length"],
-    }
-    mine = rows.filter(decoding=decoding, label="all", **where)
-    runs = mine.select("seed", pl.col(cell["measure"]).alias("value")).drop_nulls("value")
     found = Ours(compared_on=corpus, scorer=SCORER, decoding=decoding)
+    scheme = {"III": "strict", "V": "relaxed"}[cell["table"]]
+    mine = rows.filter(
+        scorer=SCORER, scheme=scheme, stratum=cell["length"], label="all", decoding=decoding
+    ).select(value=measure, low=f"{measure}_ci_low", high=f"{measure}_ci_high")
     if mine.is_empty():
         return replace(found, reason="the scores have no row of the paper's evaluator")
-    if runs.is_empty():
+    values = mine["value"].drop_nulls().to_list()
+    if not values:
         return replace(found, reason="our value is not defined: neither gold nor prediction")
-    found = _over_seeds(found, runs["value"].to_list())
+    found = _over_seeds(found, values)
     if (found.seed_std or 0) > TOO_FAR:
-        return replace(
-            found,
-            reason=(
-                f"our seeds differ by more than {TOO_FAR:g} points (standard deviation): no test"
-            ),
-        )
-    low, high = (pl.col(f"{cell['measure']}_ci_{end}").alias(end) for end in ("low", "high"))
-    near = mine.select(low, high, value=cell["measure"]).drop_nulls()
+        reason = f"our seeds differ by more than {TOO_FAR:g} points (standard deviation): no test"
+        return replace(found, reason=reason)
+    near = mine.drop_nulls()
     if near.is_empty():
         return replace(found, reason="no interval in the scores")
     below, above = fmean(near["value"] - near["low"]), fmean(near["high"] - near["value"])
-    middle = fmean(runs["value"])
+    middle = fmean(values)
     return replace(found, low=middle - below, high=middle + above)
 
 
 def _seconds(results: Results, cell: PublishedNumber) -> Ours:
-    """Of Table IV: only timings by the paper's protocol and on its kind of card can be held against
-    it.
-    """
+    """Find seconds of Table IV: only the paper's protocol and GPU model are comparable."""
     corpus, model = _corpus(cell["dataset"]), cell["model"]
-    members = BERT_FAMILY if model == "bert-family-average" else (model,)
-    for member in members:
-        if fault := results.fault("timing", corpus, member):
-            return Ours(reason=fault)
+    members = BERT_FAMILY if model == AVERAGE else (model,)
+    faults = filter(None, (results.fault("timing", corpus, member) for member in members))
+    if fault := next(faults, None):
+        return Ours(reason=fault)
     rows = results.timing.filter(pl.col("dataset") == corpus, pl.col("model").is_in(members))
-    if "protocol" not in rows.columns:
-        rows = rows.with_columns(protocol=pl.lit("fair"))
-    encoders = (pl.col("decoding") == "direct") & (pl.col("batch") == 1)
-    llms = pl.col("decoding").is_in(["free", "free-paper"]) & (pl.col("batch") == 16)
-    like = rows.filter(encoders | llms)
-    best: Ours | None = None
-    for (hardware, protocol, decoding), group in like.group_by(
-        "hardware", "protocol", "decoding", maintain_order=True
-    ):
-        seconds = _by_seed(group, members)
-        if not seconds:
-            continue
-        found = _over_seeds(Ours(compared_on=corpus, decoding=str(decoding)), seconds)
-        found = replace(
-            found,
-            low=min(seconds),
-            high=max(seconds),
-            reason=_not_like(hardware, protocol, len(seconds)),
-        )
-        if best is None or (best.reason is not None and found.reason is None):
-            best = found
-    if best is not None:
-        return best
     if rows.is_empty():
         return Ours(reason=f"no timing on {corpus}")
-    return Ours(
-        compared_on=corpus,
-        reason="no timing like the paper's: encoders at batch 1, free generation at batch 16",
+    groups = rows.filter(NEAR_THE_PAPER).group_by(
+        "hardware", "protocol", "decoding", maintain_order=True
     )
+    timed = [
+        _timed(Ours(compared_on=corpus, decoding=str(decoding)), seconds, hardware, protocol)
+        for (hardware, protocol, decoding), group in groups
+        if (seconds := _by_seed(group, members))
+    ]
+    if not timed:
+        reason = "no timing like the paper's: encoders at batch 1, free generation at batch 16"
+        return Ours(compared_on=corpus, reason=reason)
+    return next((found for found in timed if found.reason is None), timed[0])
 
 
-def _not_like(hardware: object, protocol: object, timings: int) -> str | None:
-    """Why seconds cannot be held against the paper's."""
+def _timed(found: Ours, seconds: Sequence[float], hardware: object, protocol: object) -> Ours:
+    """Complete `found` by seconds per seed, with the reason if they are not comparable."""
+    reason = None
     if protocol != "paper":
-        return f"other protocol: {protocol or 'unknown'}"
-    if PAPER_HARDWARE not in str(hardware):
-        return f"other hardware: {hardware or 'unknown'}; the paper's was an H100"
-    return None if timings > 1 else "timed under one seed: there is no spread to judge by"
+        reason = f"other protocol: {protocol or 'unknown'}"
+    elif PAPER_HARDWARE not in str(hardware):
+        reason = f"other hardware: {hardware or 'unknown'}; the paper's was an H100"
+    elif len(seconds) < 2:
+        reason = "timed under one seed: there is no spread to judge by"
+    found = _over_seeds(found, seconds)
+    return replace(found, low=min(seconds), high=max(seconds), reason=reason)
 
 
 def _by_seed(rows: pl.DataFrame, members: Sequence[str]) -> list[float]:
-    """Mean seconds of the members, under every seed that all of them were timed with."""
+    """Mean seconds of the members under each seed that all of them were timed with."""
     each = rows.group_by("seed", "model").agg(pl.col("seconds_per_sample").mean())
     whole = each.group_by("seed").agg(pl.col("seconds_per_sample").mean(), pl.len())
-    return (
-        whole.filter(len=len(members))
-        .drop_nulls("seconds_per_sample")
-        .sort("seed")["seconds_per_sample"]
-        .to_list()
+    seconds: list[float] = (
+        whole.filter(len=len(members)).sort("seed")["seconds_per_sample"].drop_nulls().to_list()
     )
+    return seconds
 
 
 def _over_seeds(found: Ours, values: Sequence[float]) -> Ours:

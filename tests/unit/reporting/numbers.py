@@ -51,6 +51,7 @@ def timed(model="deberta-v3-large", seconds=(0.0477,), seed=1, **changes):
     row = {
         "dataset": "BC5CDR",
         "model": model,
+        "family": "llm" if model.startswith("llama") else "encoder",
         "batch": 1,
         "decoding": "direct",
         "protocol": "paper",
@@ -60,7 +61,7 @@ def timed(model="deberta-v3-large", seconds=(0.0477,), seed=1, **changes):
         row | {"seed": seed + number, "seconds_per_sample": each}
         for number, each in enumerate(seconds)
     ]
-    return pl.DataFrame(rows, schema=TIMING | {"protocol": pl.String})
+    return pl.DataFrame(rows, schema=TIMING)
 
 
 def counted(dataset, statistic, stratum, value, split="test"):
