@@ -46,12 +46,16 @@ def _of(folder: Path, test: Path, dataset: str, model: str) -> Iterator[pl.DataF
         outputs = list(read_raw(folder / layout.RAW, gold))
     except InputError:
         return
-    sure = [output.confidence if isinstance(output, Generated) else None for output in outputs]
-    told = [number for number, confidences in enumerate(sure) if confidences is not None]
+    # Confidences, tags and gold tags of each instance that has confidences.
+    decided = [
+        (output.confidence, predicted.tags, instance.tags)
+        for output, predicted, instance in zip(outputs, predictions, gold, strict=True)
+        if isinstance(output, Generated) and output.confidence is not None
+    ]
     pairs = confidence_pairs(
-        [sure[number] or [] for number in told],
-        [predictions[number].tags for number in told],
-        [gold[number].tags for number in told],
+        [confidences for confidences, _, _ in decided],
+        [predicted for _, predicted, _ in decided],
+        [expected for _, _, expected in decided],
     )
     bins = reliability_bins(*pairs)
     yield bins.select(pl.lit(dataset).alias("dataset"), pl.lit(model).alias("model"), pl.all())

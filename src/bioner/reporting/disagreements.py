@@ -17,7 +17,8 @@ overlap are.
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain, product
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -30,23 +31,19 @@ from bioner.scoring.pairs import text_of
 
 KINDS = ("missed", "spurious", "boundary", "type", "both")
 CORRECT, MISSED, SPURIOUS = "correct", "missed", "spurious"
-OVERLAPPING = (
-    CORRECT,
-    "type",
-    "boundary",
-    "both",
-)  # of what overlaps several, the first of these is the kind
-OF_GOLD = (CORRECT, MISSED, "boundary", "type", "both")
+# Of an entity that overlaps several, the first of these is the kind.
+CLOSEST_FIRST = (CORRECT, "type", "boundary", "both", MISSED, SPURIOUS)
+COUNTS = (
+    *("gold_entities", CORRECT, MISSED, "boundary", "type", "both"),
+    *("predictions", SPURIOUS),
+)
 ERRORS: Schema = {
     "dataset": pl.String,
     "model": pl.String,
     "decoding": pl.String,
     "seed": pl.Int64,
     "length": pl.String,
-    "gold_entities": pl.Int64,
-    **dict.fromkeys(OF_GOLD, pl.Int64),
-    "predictions": pl.Int64,
-    SPURIOUS: pl.Int64,
+    **dict.fromkeys(COUNTS, pl.Int64),
 }
 
 Mention = tuple[str, str]  # lower-cased text and type
@@ -86,43 +83,6 @@ class Disagreements:
     sentences: Sequence[list[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Tally:
-    """How many gold entities and predictions of a system have a kind and a length."""
-
-    gold: Counter[tuple[str, str]] = field(default_factory=Counter)
-    predicted: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def row(self, length: str, buckets: Sequence[str]) -> dict[str, int | str]:
-        """The row of some buckets together."""
-        of_gold = {kind: sum(self.gold[kind, bucket] for bucket in buckets) for kind in OF_GOLD}
-        predictions = sum(
-            count for (_, bucket), count in self.predicted.items() if bucket in buckets
-        )
-        spurious = sum(self.predicted[SPURIOUS, bucket] for bucket in buckets)
-        entities = sum(of_gold.values())
-        return {
-            "length": length,
-            "gold_entities": entities,
-            **of_gold,
-            "predictions": predictions,
-            SPURIOUS: spurious,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class _Numbers:
-    """Spans as numbers: start, end, place of the type, and whether train holds the mention."""
-
-    types: dict[str, int]
-    train: Collection[Mention] | None
-
-    def of(self, tokens: Sequence[str], span: Span) -> tuple[int, int, int, int]:
-        """The four numbers of a span; a type that is met first takes the next place."""
-        known = self.train is not None and (text_of(tokens, span), span.type) in self.train
-        return span.start, span.end, self.types.setdefault(span.type, len(self.types)), int(known)
-
-
 def mentions(instances: Sequence[Instance]) -> frozenset[Mention]:
     """The mentions that a training set holds."""
     return frozenset(
@@ -140,42 +100,43 @@ def disagreements(
 ) -> Disagreements:
     """The errors of every system on the same instances, in whose order its predictions stand."""
     silent = [place for place, rows in enumerate(predictions.values()) if _is_silent(rows)]
-    tallies = [_Tally() for _ in predictions]
-    numbers = _Numbers({}, train)
+    tallies = [Counter[tuple[str, str]]() for _ in predictions]
+    types: dict[str, int] = {}
+
+    def numbers(instance: Instance, span: Span) -> tuple[int, int, int, int]:
+        """Start, end, place of the type (a new type takes the next place), and whether known."""
+        known = train is not None and (text_of(instance.tokens, span), span.type) in train
+        return span.start, span.end, types.setdefault(span.type, len(types)), int(known)
+
     sentences = []
     for instance, *answered in zip(instances, *predictions.values(), strict=True):
         gold = spans(instance.tags)
-        lengths = _lengths(gold, cuts)
         answers: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
         for place, prediction in enumerate(answered):
-            same = prediction.tags == instance.tags
-            found = gold if same else spans(prediction.tags)
+            found = spans(prediction.tags)
             of_gold, of_found = kinds(gold, found)
-            tallies[place].gold.update(zip(of_gold, lengths, strict=True))
-            tallies[place].predicted.update(
-                zip(of_found, lengths if same else _lengths(found, cuts), strict=True)
-            )
-            if same or closed or place in silent:
+            tallies[place].update(_counted(gold, of_gold, found, of_found, cuts))
+            if prediction.tags == instance.tags or closed or place in silent:
                 continue
             errors = [
                 (left, KINDS.index(kind)) for left, kind in enumerate(of_gold) if kind != CORRECT
             ]
             wrong = [
-                (*numbers.of(instance.tokens, span), KINDS.index(kind))
+                (*numbers(instance, span), KINDS.index(kind))
                 for span, kind in zip(found, of_found, strict=True)
                 if kind != CORRECT
             ]
-            answers.setdefault((_flat(errors), _flat(wrong)), []).append(place)
+            answer = tuple(chain.from_iterable(errors)), tuple(chain.from_iterable(wrong))
+            answers.setdefault(answer, []).append(place)
         if answers:
-            entities = _flat([numbers.of(instance.tokens, span) for span in gold])
+            entities = tuple(chain.from_iterable(numbers(instance, span) for span in gold))
             told = [[who, errors, wrong] for (errors, wrong), who in answers.items()]
             sentences.append([instance.id, " ".join(instance.tokens), entities, told])
-    buckets = bucket_names(cuts)
-    strata = {"all": buckets, **{bucket: [bucket] for bucket in buckets}}
     rows = [
-        {"dataset": dataset, **system._asdict(), **tally.row(length, among)}
+        {"dataset": dataset, **system._asdict(), "length": length}
+        | {column: tally[length, column] for column in COUNTS}
         for system, tally in zip(predictions, tallies, strict=True)
-        for length, among in strata.items()
+        for length in ("all", *bucket_names(cuts))
     ]
     return Disagreements(
         dataset=dataset,
@@ -183,7 +144,7 @@ def disagreements(
         cuts=cuts,
         systems=list(predictions),
         silent=silent,
-        types=list(numbers.types),
+        types=list(types),
         with_train=train is not None,
         counts=pl.DataFrame(rows, schema=ERRORS),
         sentences=sentences,
@@ -191,50 +152,40 @@ def disagreements(
 
 
 def kinds(gold: Sequence[Span], predicted: Sequence[Span]) -> tuple[list[str], list[str]]:
-    """The kind of every gold entity, and that of every prediction; both stand left to right,
-    without overlaps.
-    """
+    """Return the kind of every gold entity, and that of every prediction, in their order."""
     if gold == predicted:
         return [CORRECT] * len(gold), [CORRECT] * len(gold)
     of_gold, of_predicted = [MISSED] * len(gold), [SPURIOUS] * len(predicted)
-    for left, right in _overlaps(gold, predicted):
-        kind = _kind(gold[left], predicted[right])
-        of_gold[left], of_predicted[right] = (
-            _first(of_gold[left], kind),
-            _first(of_predicted[right], kind),
-        )
+    for (left, entity), (right, found) in product(enumerate(gold), enumerate(predicted)):
+        if entity.start < found.end and found.start < entity.end:
+            kind = _kind(entity, found)
+            of_gold[left] = min(of_gold[left], kind, key=CLOSEST_FIRST.index)
+            of_predicted[right] = min(of_predicted[right], kind, key=CLOSEST_FIRST.index)
     return of_gold, of_predicted
 
 
-def _overlaps(gold: Sequence[Span], predicted: Sequence[Span]) -> Iterator[tuple[int, int]]:
-    left = right = 0
-    while left < len(gold) and right < len(predicted):
-        if gold[left].start < predicted[right].end and predicted[right].start < gold[left].end:
-            yield left, right
-        if gold[left].end <= predicted[right].end:
-            left += 1
-        else:
-            right += 1
-
-
 def _kind(gold: Span, predicted: Span) -> str:
+    """The kind of two entities that overlap."""
     same_borders = (gold.start, gold.end) == (predicted.start, predicted.end)
     if gold.type == predicted.type:
         return CORRECT if same_borders else "boundary"
     return "type" if same_borders else "both"
 
 
-def _first(known: str, found: str) -> str:
-    return found if known not in OVERLAPPING else min(known, found, key=OVERLAPPING.index)
-
-
-def _lengths(entities: Sequence[Span], cuts: Sequence[int]) -> list[str]:
-    return [bucket_of(span.length, cuts) for span in entities]
+def _counted(
+    gold: Sequence[Span],
+    of_gold: Sequence[str],
+    found: Sequence[Span],
+    of_found: Sequence[str],
+    cuts: Sequence[int],
+) -> Iterator[tuple[str, str]]:
+    """Yield length and column of ERRORS for everything that a sentence adds one to."""
+    for span, kind in zip(gold, of_gold, strict=True):
+        yield from product(("all", bucket_of(span.length, cuts)), ("gold_entities", kind))
+    for span, kind in zip(found, of_found, strict=True):
+        columns = ("predictions", SPURIOUS) if kind == SPURIOUS else ("predictions",)
+        yield from product(("all", bucket_of(span.length, cuts)), columns)
 
 
 def _is_silent(predictions: Sequence[Prediction]) -> bool:
     return all(tag == OUTSIDE for prediction in predictions for tag in prediction.tags)
-
-
-def _flat(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    return tuple(number for row in rows for number in row)

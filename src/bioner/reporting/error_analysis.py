@@ -9,11 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
-from bioner.data.instances import Instance, Prediction, read_instances, read_predictions
+from bioner.data.instances import Prediction, read_instances, read_predictions
 from bioner.errors import InputError
 from bioner.reporting.disagreements import (
     ERRORS,
     Disagreements,
+    Mention,
     ReportedSystem,
     disagreements,
     mentions,
@@ -41,22 +42,15 @@ class ErrorReport:
 
 
 def headline_systems(scores: pl.DataFrame) -> dict[str, list[ReportedSystem]]:
-    """By dataset, one prediction file a scored model: its headline decoding, the first seed."""
-    cells: dict[tuple[str, str], ReportedSystem] = {}
-    for dataset, *whose in (
-        scores.select("dataset", "model", "decoding", "seed").unique(maintain_order=True).rows()
-    ):
-        system = ReportedSystem(*whose)
-        cell = dataset, system.model
-        cells[cell] = min(cells.get(cell, system), system, key=_headline_first)
+    """By dataset, one prediction file per scored model: its headline decoding, the first seed."""
+    order = pl.col("decoding").replace_strict(HEADLINE[::-1], range(len(HEADLINE)), default=None)
+    chosen = scores.group_by("dataset", "model", maintain_order=True).agg(
+        pl.col("decoding", "seed").sort_by(order, "seed", nulls_last=True).first()
+    )
     datasets: dict[str, list[ReportedSystem]] = {}
-    for (dataset, _), system in cells.items():
-        datasets.setdefault(dataset, []).append(system)
+    for dataset, *whose in chosen.iter_rows():
+        datasets.setdefault(dataset, []).append(ReportedSystem(*whose))
     return datasets
-
-
-def _headline_first(system: ReportedSystem) -> tuple[int, int]:
-    return -HEADLINE.index(system.decoding) if system.decoding in HEADLINE else 1, system.seed
 
 
 def length_cuts(scores: pl.DataFrame) -> list[int]:
@@ -73,15 +67,16 @@ def read_disagreements(
     data: Path,
     cells: Mapping[str, Sequence[ReportedSystem]],
     may_show: Callable[[str], bool],
-    cuts: Sequence[int] = PAPER_CUTS,
-    scores: pl.DataFrame | None = None,
+    scores: pl.DataFrame,
 ) -> ErrorReport:
-    """The errors in kept prediction files; those that are missing or broken are skipped, and the
-    reason is kept.
+    """Read the errors in prediction files; skip files that are missing, broken or not as scored.
 
-    So are those that are not what was scored, where `scores` are given. `may_show` says whether the
-    text of a dataset may be shown; of the others there are counts alone.
+    Args:
+        cells: Systems by dataset.
+        may_show: Whether the text of a dataset may be shown; of others there are only counts.
+        scores: The scores of these systems, which also say at which lengths to count.
     """
+    cuts = length_cuts(scores)
     datasets: list[Disagreements] = []
     skipped: list[tuple[str, str, str]] = []
     for dataset, systems in cells.items():
@@ -93,46 +88,40 @@ def read_disagreements(
         predictions: dict[ReportedSystem, list[Prediction]] = {}
         for system in systems:
             run = dataset, system.model, system.seed, system.decoding
+            path = results / layout.run_path(layout.PREDICTIONS, *run)
             try:
-                predictions[system] = read_predictions(
-                    results / layout.run_path(layout.PREDICTIONS, *run), gold
-                )
+                predictions[system] = read_predictions(path, gold)
             except InputError as error:
                 skipped.append((dataset, system.model, str(error)))
-        if predictions:
-            train = _read_train(data / dataset / "train.jsonl")
-            known = None if train is None else mentions(train)
-            examine = partial(
-                disagreements, dataset, gold, closed=not may_show(dataset), cuts=cuts, train=known
+        if not predictions:
+            continue
+        train = _train_mentions(data / dataset / "train.jsonl")
+        examine = partial(
+            disagreements, dataset, gold, closed=not may_show(dataset), cuts=cuts, train=train
+        )
+        found = examine(predictions)
+        if others := _not_scored(found.counts, scores):
+            skipped += [(dataset, system.model, NOT_SCORED) for system in others]
+            found = examine(
+                {system: each for system, each in predictions.items() if system not in others}
             )
-            found = examine(predictions)
-            if scores is not None and (others := _not_scored(found.counts, scores)):
-                skipped += [(dataset, system.model, NOT_SCORED) for system in others]
-                found = examine(
-                    {system: each for system, each in predictions.items() if system not in others}
-                )
-            datasets.append(found)
+        datasets.append(found)
     return ErrorReport(datasets, skipped)
 
 
-def _not_scored(counts: pl.DataFrame, scores: pl.DataFrame) -> set[ReportedSystem]:
+def _not_scored(counts: pl.DataFrame, scores: pl.DataFrame) -> list[ReportedSystem]:
     """Systems whose predictions have other counts than their scores."""
-    keys = ["dataset", "model", "decoding", "seed"]
-    strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    both = counts.filter(length="all").join(
-        strict.select(*keys, "possible", "actual", found="correct"), on=keys
+    scored = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all").rename(
+        {"possible": "gold_entities", "actual": "predictions"}
     )
-    pairs = (("correct", "found"), ("gold_entities", "possible"), ("predictions", "actual"))
-    differs = pl.any_horizontal(pl.col(one).ne_missing(pl.col(other)) for one, other in pairs)
-    return {
-        ReportedSystem(*row)
-        for row in both.filter(differs).select("model", "decoding", "seed").iter_rows()
-    }
+    same = ["dataset", "model", "decoding", "seed", "correct", "gold_entities", "predictions"]
+    others = counts.filter(length="all").join(scored, on=same, how="anti", maintain_order="left")
+    return [ReportedSystem(*row) for row in others.select("model", "decoding", "seed").iter_rows()]
 
 
-def _read_train(path: Path) -> Sequence[Instance] | None:
-    """Train is asked for one mark beside each mention: without it, there is none."""
+def _train_mentions(path: Path) -> frozenset[Mention] | None:
+    """The mentions that train holds; None without a sound file: then none is marked as known."""
     try:
-        return read_instances(path)
+        return mentions(read_instances(path))
     except InputError:
         return None

@@ -15,12 +15,7 @@ from bioner.io.tables import write_table
 from bioner.reporting.columns import TITLES, readme
 from bioner.reporting.confidences import read_confidences
 from bioner.reporting.efficiency import cost_table, time_table
-from bioner.reporting.error_analysis import (
-    ErrorReport,
-    headline_systems,
-    length_cuts,
-    read_disagreements,
-)
+from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_disagreements
 from bioner.reporting.page import Content, page
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
@@ -76,9 +71,7 @@ def report(
     lacking = loaded.cells.filter(pl.col("state") != "done")
     _tell(results, loaded, lacking)
     systems = headline_systems(loaded.scores)
-    examined = read_disagreements(
-        results, data, systems, may_show, length_cuts(loaded.scores), loaded.scores
-    )
+    examined = read_disagreements(results, data, systems, may_show, loaded.scores)
     tables = _tables(loaded, prices or {}, examined)
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += context.left_out.items()

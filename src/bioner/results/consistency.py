@@ -55,6 +55,12 @@ def read_run(path: Path) -> Tree | None:
     return record
 
 
+def part_of(record: Tree, name: str) -> Tree:
+    """An object within a run record; empty in records of earlier versions that lack it."""
+    part = record.get(name)
+    return part if isinstance(part, dict) else {}
+
+
 def find_mismatches(
     cell: Path, runs: Sequence[tuple[int, str]], data: Mapping[str, str], expected: Expected | None
 ) -> Iterator[str]:
@@ -73,7 +79,7 @@ def find_mismatches(
             yield f"seed {seed}: its run.json is of seed {trained['seed']}"
         for split in ("train", "dev"):
             yield from _other_data(
-                f"seed {seed}: trained on", split, _data(trained).get(split), data
+                f"seed {seed}: trained on", split, part_of(trained, "data").get(split), data
             )
         settings = trained.get("settings")
         if not isinstance(settings, dict):
@@ -87,7 +93,7 @@ def find_mismatches(
         predicted = read_run(cell / f"seed{seed}" / decoding / "run.json")
         if predicted is None:
             continue
-        known, where = _data(predicted), f"seed {seed}, {decoding}"
+        known, where = part_of(predicted, "data"), f"seed {seed}, {decoding}"
         yield from _other_data(f"{where}: predicted for", "test", known.get("gold"), data)
         training = cell / f"seed{seed}" / "run.json"
         if (
@@ -114,25 +120,34 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
     Both are of one dataset. A comparison's F1 is of the counts of all seeds together.
     """
     counts = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    systems = counts.group_by("model", "decoding").agg(
-        pl.len(), pl.col("correct", "possible", "actual").sum()
+    totals = counts.group_by("model", "decoding").agg(
+        pl.len().alias("scored_seeds"), pl.col("correct", "possible", "actual").sum()
     )
-    now = {(model, decoding): rest for model, decoding, *rest in systems.iter_rows()}
-    for row in comparisons.filter(measure="f1", stratum="all").iter_rows(named=True):
-        for side in ("", "baseline_"):
-            whose, f1, seeds = (
-                (row[f"{side}model"], row[f"{side}decoding"]),
-                row[f"{side}score"],
-                row[f"{side}seeds"],
-            )
-            if whose not in now:
-                continue
-            there, correct, possible, actual = now[whose]
-            if seeds not in (None, there):
-                return f"{' '.join(whose)} compared under {seeds} seeds and scored under {there}"
-            scored = 200 * correct / (possible + actual) if possible + actual else None
-            if None not in (f1, scored) and abs(f1 - scored) > ROUNDING:
-                return f"{' '.join(whose)} compared with {f1:.2f} F1 and scored with {scored:.2f}"
+    entities = pl.col("possible") + pl.col("actual")
+    scored = totals.with_columns(
+        scored_f1=pl.when(entities > 0).then(200 * pl.col("correct") / entities)
+    )
+    compared = comparisons.filter(measure="f1", stratum="all").with_row_index()
+    sides = pl.concat(
+        compared.select(
+            "index",
+            model=f"{side}model",
+            decoding=f"{side}decoding",
+            f1=f"{side}score",
+            seeds=f"{side}seeds",
+        )
+        for side in ("", "baseline_")
+    )
+    both = sides.sort("index", maintain_order=True).join(
+        scored, on=["model", "decoding"], maintain_order="left"
+    )
+    for row in both.iter_rows(named=True):
+        whose, seeds, now = f"{row['model']} {row['decoding']}", row["seeds"], row["scored_seeds"]
+        if seeds not in (None, now):
+            return f"{whose} compared under {seeds} seeds and scored under {now}"
+        f1, now = row["f1"], row["scored_f1"]
+        if None not in (f1, now) and abs(f1 - now) > ROUNDING:
+            return f"{whose} compared with {f1:.2f} F1 and scored with {now:.2f}"
     return None
 
 
@@ -173,11 +188,6 @@ def _apart(settings: Tree, expected: Expected) -> str | None:
             "revision"
         )  # a branch, which stood for the commit that the run names
     return difference({**found, "train": train, "source": source}, wanted)
-
-
-def _data(record: Tree) -> Mapping[str, Any]:
-    data = record.get("data")
-    return data if isinstance(data, dict) else {}
 
 
 def _other_data(what: str, split: str, found: object, data: Mapping[str, str]) -> Iterator[str]:

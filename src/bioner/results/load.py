@@ -14,6 +14,7 @@ from bioner.errors import InputError
 from bioner.inference.timing import TIMING, read_timing
 from bioner.io.tables import Schema, read_table
 from bioner.realignment.realign import ALIGNMENT
+from bioner.results import layout
 from bioner.results.cells import SOUND, CellOutcome, cells_table, failure_of, missing
 from bioner.results.consistency import (
     Expected,
@@ -118,16 +119,20 @@ def load_results(
     }
     cells: list[CellOutcome] = []
     unread: dict[tuple[str, str, str], str] = {}
-    buckets: tuple[str, tuple[str, ...]] | None = (
-        None  # of entity length, and the first cell that has them
-    )
+    buckets: tuple[str, tuple[str, ...]] | None = None  # the first cell and its length buckets
 
-    def add(name: str, path: Path, read: Callable[[Path], pl.DataFrame], model: str = "") -> None:
+    def add(
+        kind: str,
+        path: Path,
+        read: Callable[[Path], pl.DataFrame],
+        models: Sequence[str],
+        model: str = "",
+    ) -> None:
         if path.is_file():
             try:
-                found[name].append(read(path))
+                found[kind].append(_of(dataset, models, path, read(path)))
             except InputError as error:
-                unread[name, dataset, model] = str(error)
+                unread[kind, dataset, model] = str(error)
 
     for dataset in datasets:
         checksums, sound = checksums_of(data / dataset), []
@@ -148,28 +153,12 @@ def load_results(
                 found[name].append(table)
             if cell.state in SOUND:
                 sound.append(model)
-                add(
-                    "timing",
-                    folder / "timing.csv",
-                    partial(_of, dataset, read_timing, [model]),
-                    model,
-                )
-        add(
-            "statistics",
-            data / dataset / "stats.csv",
-            partial(_of, dataset, read_statistics, sound),
-        )
-        compared = partial(_comparisons, pl.concat(found["scores"]).filter(dataset=dataset))
-        add(
-            "comparisons",
-            results / dataset / "comparisons.csv",
-            partial(_of, dataset, compared, sound),
-        )
-        add(
-            "selection",
-            results / dataset / "selection.csv",
-            partial(_of, dataset, read_selection, sound),
-        )
+                add("timing", folder / layout.TIMING, read_timing, [model], model)
+        add("statistics", data / dataset / "stats.csv", read_statistics, sound)
+        folder, scores = results / dataset, pl.concat(found["scores"]).filter(dataset=dataset)
+        compared = partial(_comparisons, scores)
+        add("comparisons", folder / layout.COMPARISONS, compared, sound)
+        add("selection", folder / layout.SELECTION, read_selection, sound)
     return Results(
         **{name: pl.concat(tables) for name, tables in found.items()},
         cells=cells_table(cells),
@@ -181,15 +170,12 @@ def _cell(
     folder: Path, dataset: str, model: str, checksums: Mapping[str, str], context: ReportContext
 ) -> tuple[CellOutcome, Tables]:
     """What became of a cell, and its tables where they may stand beside the others."""
-    path = folder / "scores.csv"
+    path = folder / layout.SCORES
     if not path.is_file():
         return missing(dataset, model, context.left_out, context.failed), {}
     try:
         scores = _scores_of(dataset, model, path)
-        runs = [
-            (seed, decoding)
-            for seed, decoding in scores.select("seed", "decoding").unique().sort(pl.all()).rows()
-        ]
+        runs = scores.select("seed", "decoding").unique().sort(pl.all()).rows()
         if reasons := list(find_mismatches(folder, runs, checksums, context.expected.get(model))):
             return CellOutcome(dataset, model, "refused", "; ".join(reasons)), {}
         trained, curves = read_runs(folder, dataset, model, sorted({seed for seed, _ in runs}))
@@ -198,11 +184,8 @@ def _cell(
     except InputError as error:
         return CellOutcome(dataset, model, "broken", str(error)), {}
     failure = failure_of(dataset, model, context.failed)
-    return (
-        CellOutcome(dataset, model, "incomplete", *failure)
-        if failure
-        else CellOutcome(dataset, model, "done")
-    ), {
+    outcome = CellOutcome(dataset, model, "incomplete" if failure else "done", *(failure or ()))
+    return outcome, {
         "scores": scores,
         "runs": trained,
         "curves": curves,
@@ -225,18 +208,16 @@ def _comparisons(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
+    """The scores of a cell: of nothing else, and with a strict F1 of every run."""
     table = concat_scores([read_scores(path)])
-    for found in table.select("dataset", "model").unique().iter_rows():
-        if found != (dataset, model):
-            remedy = "Score the cell again, with --dataset and --model."
-            raise InputError(
-                path, f"scores of {found[0]} by {found[1]}", f"{dataset} by {model}", remedy
-            )
+    for found in set(table.select("dataset", "model").iter_rows()) - {(dataset, model)}:
+        remedy = "Score the cell again, with --dataset and --model."
+        raise InputError(
+            path, f"scores of {found[0]} by {found[1]}", f"{dataset} by {model}", remedy
+        )
     strict = table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    runs = table.select("seed", "decoding").unique(maintain_order=True)
-    for seed, decoding in runs.join(
-        strict, on=["seed", "decoding"], how="anti", nulls_equal=True
-    ).iter_rows():
+    lacking = table.join(strict, on=["seed", "decoding"], how="anti", nulls_equal=True)
+    for seed, decoding in lacking.select("seed", "decoding").iter_rows():
         remedy = "The file was cut short, perhaps: score the cell again."
         raise InputError(
             path, f"no strict F1 of seed {seed}, {decoding}", "every score of every run", remedy
@@ -245,33 +226,25 @@ def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
 
 
 def _alignments(cell: Path, scores: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """One row a scored prediction file that came out of realignment."""
-    keys = ("dataset", "model", "seed", "decoding")
-    for whose in scores.select(keys).unique(maintain_order=True).iter_rows():
-        path = cell / f"seed{whose[2]}" / whose[3] / "alignment.csv"
+    """One row per scored prediction file that came out of realignment."""
+    runs = scores.select("dataset", "model", "seed", "decoding").unique(maintain_order=True)
+    for run in runs.iter_rows(named=True):
+        path = cell / f"seed{run['seed']}" / run["decoding"] / layout.ALIGNMENT
         if path.is_file():
             names = [name for name in ALIGNED if name in ALIGNMENT]
-            sums = read_table(path, ALIGNMENT, ["id"]).select(
-                pl.len().alias("sentences"), pl.col(names).sum()
-            )
-            row = sums.with_columns(
-                pl.lit(value).alias(name) for name, value in zip(keys, whose, strict=True)
-            )
-            yield row.select(pl.col(name).cast(kind) for name, kind in ALIGNED.items())
+            lines = read_table(path, ALIGNMENT, ["id"])
+            sums = lines.select(pl.len().alias("sentences"), pl.col(names).sum())
+            yield pl.DataFrame([run | sums.row(0, named=True)], schema=ALIGNED)
 
 
-def _of(
-    dataset: str, read: Callable[[Path], pl.DataFrame], models: Sequence[str], path: Path
-) -> pl.DataFrame:
-    """A table about one dataset; of its systems those that are in the report."""
-    table = read(path)
-    for (found,) in table.select("dataset").unique().iter_rows():
-        if found != dataset:
-            raise InputError(
-                path,
-                f"rows of {found}",
-                f"of {dataset} alone",
-                "Remake it with --dataset, or move it.",
-            )
+def _of(dataset: str, models: Sequence[str], path: Path, table: pl.DataFrame) -> pl.DataFrame:
+    """A table about one dataset; of its systems, those that are in the report."""
+    for found in set(table["dataset"]) - {dataset}:
+        raise InputError(
+            path,
+            f"rows of {found}",
+            f"of {dataset} alone",
+            "Remake it with --dataset, or move it.",
+        )
     columns = [name for name in ("model", "baseline_model") if name in table.columns]
-    return table.filter(pl.col(name).is_in(models) for name in columns) if columns else table
+    return table.filter(*(pl.col(name).is_in(models) for name in columns))

@@ -12,7 +12,8 @@ import polars as pl
 
 from bioner.errors import InputError
 from bioner.io.tables import Schema
-from bioner.results.consistency import comparable, read_run
+from bioner.results.consistency import comparable, part_of, read_run
+from bioner.settings.config import Tree
 
 PACKAGES = ("bioner-bench", "torch", "transformers", "peft", "bitsandbytes", "nervaluate")
 PROVENANCE: Schema = {
@@ -53,9 +54,9 @@ def _rows(cell: Path, runs: Sequence[tuple[int, str]]) -> Iterator[dict[str, Any
             yield {"seed": seed, "stage": "predict", "decoding": decoding, **known}
 
 
-def _origin(record: Mapping[str, Any], files: Mapping[str, str], asked: str) -> dict[str, Any]:
-    settings, data = (_object(record.get(name)) for name in ("settings", "data"))
-    source, versions = _object(settings.get("source")), _object(record.get("versions"))
+def _origin(record: Tree, files: Mapping[str, str], asked: str) -> dict[str, Any]:
+    settings, data, versions = (part_of(record, name) for name in ("settings", "data", "versions"))
+    source = part_of(settings, "source")
     return {
         **{
             name: record.get(name)
@@ -63,27 +64,21 @@ def _origin(record: Mapping[str, Any], files: Mapping[str, str], asked: str) -> 
         },
         **{name: source.get(name) for name in (("hub", "revision") if source.get("hub") else ())},
         **{f"{split}_sha256": data.get(key) for split, key in files.items()},
-        "configuration": _digest(comparable(dict(settings))) if settings else None,
+        "configuration": _digest(comparable(settings)) if settings else None,
         "hardware": ", ".join(_gpus(record, asked)) or record.get("cpu"),
         "versions": ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions)
         or None,
     }
 
 
-def _gpus(record: Mapping[str, Any], asked: str) -> list[str]:
+def _gpus(record: Tree, asked: str) -> list[str]:
     """The GPUs that the run was given, `asked` for by its settings; all that were there, where
     these do not say.
     """
-    gpus, wanted = (
-        record.get("gpus"),
-        _object(_object(record.get("settings")).get("resources")).get(asked),
-    )
+    gpus = record.get("gpus")
+    wanted = part_of(part_of(record, "settings"), "resources").get(asked)
     names = [str(name) for name in gpus] if isinstance(gpus, list) else []
     return names[:wanted] if isinstance(wanted, int) else names
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _digest(settings: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def kept(tmp_path):
 
 def read(kept, shown=True):
     return read_disagreements(
-        kept / "results", kept / "data", {"toy": MODELS}, lambda dataset: shown
+        kept / "results", kept / "data", {"toy": MODELS}, lambda _: shown, scores(*MODELS)
     )
 
 
