@@ -13,6 +13,7 @@ from bioner.inference.timing import TIMING
 from bioner.io.tables import write_table
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.report import report
+from bioner.results.consistency import read_records
 from bioner.results.load import ReportContext, load_results
 from bioner.results.runs import read_runs
 from bioner.scoring.score import score
@@ -267,7 +268,9 @@ def test_the_curve_of_a_training_has_the_measured_epochs_and_marks_the_kept_one(
     (cell / "seed1" / "history.csv").write_text(
         "epoch,dev_strict_f1\n1,70.5\n2,80.0\n2.5,\n3,75.0\n"
     )
-    _, curves = read_runs(cell, "BC5CDR", BERTS[0], [1, 2])
+    _, curves = read_runs(
+        cell, "BC5CDR", BERTS[0], read_records(cell, [(1, "direct"), (2, "direct")])
+    )
     assert curves.rows() == [
         ("BC5CDR", BERTS[0], 1, epoch, f1, kept)
         for epoch, f1, kept in ((1, 70.5, False), (2, 80, True), (3, 75, False))

@@ -18,7 +18,6 @@ from bioner.io.tables import write_table
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.report import report
 from bioner.results.cells import STATES
-from bioner.results.consistency import expected_of
 from bioner.results.load import ReportContext, load_results
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
@@ -84,7 +83,7 @@ def files_of(kept):
 
 
 def test_sound_cells_are_done(recorded):
-    found, tables = cell(recorded, expected={MODEL: expected_of(ENTRY)})
+    found, tables = cell(recorded, models={MODEL: ENTRY})
     assert (found["state"], found["reason"]) == ("done", None)
     assert set(tables["table3_strict"]["model"]) == set(BERTS)
 
@@ -121,7 +120,7 @@ def test_a_cell_of_other_data_or_settings_is_refused_with_the_reason(recorded, w
 
 def test_a_cell_of_another_configuration_is_refused(recorded):
     asked = merged(ENTRY, {"train": {"learning_rate": 3e-5}})
-    found, _ = cell(recorded, expected={MODEL: expected_of(asked)})
+    found, _ = cell(recorded, models={MODEL: asked})
     ran = ENTRY["train"]["learning_rate"]
     assert (
         f"seed 1: trained by another configuration (train.learning_rate {ran}, not 3e-05)"
@@ -133,26 +132,23 @@ def test_what_a_search_chose_is_of_its_configuration(recorded):
     searching = ENTRY | {"search_space": {"batch_size": [4, 8]}}
     for seed in (1, 2):
         record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 8}}))
-    assert cell(recorded, expected={MODEL: expected_of(searching)})[0]["state"] == "done"
+    assert cell(recorded, models={MODEL: searching})[0]["state"] == "done"
     for seed in (1, 2):
         record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 32}}))
-    assert (
-        "train.batch_size 32"
-        in cell(recorded, expected={MODEL: expected_of(searching)})[0]["reason"]
-    )
+    assert "train.batch_size 32" in cell(recorded, models={MODEL: searching})[0]["reason"]
 
 
 def test_a_branch_is_the_commit_it_stood_for_and_a_commit_is_itself(recorded):
     for seed in (1, 2):
         record(recorded, seed, settings=merged(ENTRY, {"source": {"revision": "a" * 40}}))
-    assert cell(recorded, expected={MODEL: expected_of(ENTRY)})[0]["state"] == "done"
+    assert cell(recorded, models={MODEL: ENTRY})[0]["state"] == "done"
     pinned = merged(ENTRY, {"source": {"revision": "b" * 40}})
-    assert "source.revision" in cell(recorded, expected={MODEL: expected_of(pinned)})[0]["reason"]
+    assert "source.revision" in cell(recorded, models={MODEL: pinned})[0]["reason"]
 
 
 def test_the_machine_is_no_part_of_the_configuration(recorded):
     elsewhere = merged(ENTRY, {"resources": {"threads": 7}})
-    assert cell(recorded, expected={MODEL: expected_of(elsewhere)})[0]["state"] == "done"
+    assert cell(recorded, models={MODEL: elsewhere})[0]["state"] == "done"
 
 
 def test_records_of_earlier_versions_are_held_against_what_they_say(recorded):
@@ -364,7 +360,7 @@ def test_without_a_search_nothing_but_the_configured_value_is_of_its_configurati
     for seed in (1, 2):
         record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 8}}))
     fixed = searching | {"search_space": None}
-    assert "train.batch_size 8" in cell(recorded, expected={MODEL: expected_of(fixed)})[0]["reason"]
+    assert "train.batch_size 8" in cell(recorded, models={MODEL: fixed})[0]["reason"]
 
 
 @pytest.mark.parametrize(("search", "state"), [("true", "done"), ("false", "refused")])

@@ -58,7 +58,7 @@ def said(*rows, datasets=("BC5CDR",), strict=(), time=()):
         pl.DataFrame(strict, schema=STRICT),
         pl.DataFrame(time, schema=TIME),
     )
-    return {answer.about: " ".join(answer.sentences) for answer in found}
+    return {about: " ".join(sentences) for about, sentences in found}
 
 
 def test_a_difference_that_is_shown_is_told_with_its_interval():

@@ -37,7 +37,6 @@ def report(
     With --config, cells that another configuration made are left out and named.
     """
     from bioner.reporting.report import report
-    from bioner.results.consistency import expected_of
     from bioner.results.load import ReportContext
 
     closed = os.environ.get("BIONER_CLOSED")
@@ -59,19 +58,15 @@ def report(
         made = {
             name: entry | searching for name, entry in load_catalogue("models", settings).items()
         }
-    expected = {
-        name: expected_of(complete_entry("models", name, entry)) for name, entry in made.items()
-    }
+    models = {name: complete_entry("models", name, entry) for name, entry in made.items()}
+    opened = {name for name, entry in catalogue.items() if not is_closed(entry)}
+    opened |= set(settings["show_restricted_text"])
 
     def may_show(name: str) -> bool:
-        """Where the workflow has not said which corpora are closed, one of unknown terms is."""
-        if closed is not None:
-            return name not in closed.split(",")
-        return name in settings["show_restricted_text"] or (
-            name in catalogue and not is_closed(catalogue[name])
-        )
+        """Whether the page may show text; unknown corpora only if the workflow does not object."""
+        return name in opened if closed is None else name not in closed.split(",")
 
-    about = ReportContext(left, broken, expected)
+    about = ReportContext(left, broken, models)
     report(results, data, out, dataset or [], model or [], told, about, paid, may_show)
 
 

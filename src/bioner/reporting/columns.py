@@ -80,6 +80,21 @@ COLUMNS = {
     "stratum": "which entities or sentences (docs/scores.md)",
     "scheme": "what counts as right: strict, relaxed, exact, type (docs/scores.md)",
 }
+CONVENTIONS = {
+    "strict": "strict F1, percent",
+    "relaxed": "SemEval partial",
+    "exact": "boundaries alone",
+    "type": "any overlap of the same type",
+    "string_set": "sets of strings a sentence",
+    "any_overlap": "any overlap of the same type, on either side",
+    "one_character": "one character of tolerance",
+    "strict_iob2": "an entity must begin with B-",
+    "right_boundary": "the last token and the type",
+    "overlap": "any overlap, full credit",
+    "token": "F1 of tokens' tags",
+    "token_accuracy": "percent of gold entity tokens with their tag",
+    "strict_macro": "mean of strict F1 over entity types",
+}
 OWN = {
     "table2_test_entities": {
         "scored": "entities that evaluators see, once faulty tags are repaired"
@@ -140,21 +155,9 @@ OWN = {
         "reachable_entities": "gold entities all of whose tokens are in the output",
         "reachable_recall": "percent of gold entities that are reachable",
     },
-    "conventions": {
-        "strict": "strict F1, percent",
-        "relaxed": "SemEval partial",
-        "exact": "boundaries alone",
-        "type": "any overlap of the same type",
-        "string_set": "sets of strings a sentence",
-        "any_overlap": "any overlap of the same type, on either side",
-        "one_character": "one character of tolerance",
-        "strict_iob2": "an entity must begin with B-",
-        "right_boundary": "the last token and the type",
-        "overlap": "any overlap, full credit",
-        "token": "F1 of tokens' tags",
-        "token_accuracy": "percent of gold entity tokens with their tag",
-        "strict_macro": "mean of strict F1 over entity types",
-    },
+    "conventions": CONVENTIONS
+    | {f"{name}_ci_low": "lower end of its 95 % interval, mean over seeds" for name in CONVENTIONS}
+    | {f"{name}_ci_high": "upper end" for name in CONVENTIONS},
     "subsets": {
         **{
             f"{name}_mentions": f"gold mentions that are {name}"
@@ -258,7 +261,6 @@ OWN = {
         **{f"{name}_ci_high": "upper end" for name in ("precision", "recall", "f1")},
     },
 }
-BOUNDS = {"_ci_low": "lower end of its 95 % interval, mean over seeds", "_ci_high": "upper end"}
 LEAD = """\
 # Reports
 
@@ -268,23 +270,15 @@ unrounded, empty fields have no value. `report.html` shows the same tables on on
 
 
 def meaning(table: str, column: str) -> str | None:
-    """What a column of a report holds."""
-    told = OWN.get(table, {}).get(column) or COLUMNS.get(column)
-    if told is None and table == "conventions":
-        return next(
-            (told for end, told in BOUNDS.items() if column.removesuffix(end) in OWN[table]), None
-        )
-    return told
+    """Return what a column of a report holds."""
+    return OWN.get(table, {}).get(column) or COLUMNS.get(column)
 
 
 def readme(tables: Mapping[str, pl.DataFrame]) -> str:
-    """A chapter a report, a line a column."""
+    """Return a chapter for each report, with a line for each column."""
     parts = [LEAD]
     for name, table in tables.items():
         lines = [f"| `{column}` | {meaning(name, column) or ''} |" for column in table.columns]
-        parts.append(
-            "\n".join(
-                [f"## `{name}.csv`\n\n{TITLES[name]}.\n", "| column | |", "|---|---|", *lines, ""]
-            )
-        )
+        head = [f"## `{name}.csv`\n\n{TITLES[name]}.\n", "| column | |", "|---|---|"]
+        parts.append("\n".join([*head, *lines, ""]))
     return "\n".join(parts)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
+from polars import selectors
 
 from bioner.io.tables import Schema
 from bioner.reporting.tables import AVERAGE, BERT_FAMILY, in_order, paper_table
@@ -22,6 +23,7 @@ MEANS = [
     "gflop_per_sample",
     "energy_wh_per_sample",
 ]
+SIZES = ["others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb"]
 SENTENCES = 1000
 PAPER_HARDWARE = "H100"
 # The paper timed encoders one sentence at a time and free generation in batches of 16.
@@ -63,18 +65,18 @@ def time_table(results: Results) -> pl.DataFrame:
     batch 16.
     """
     ours = results.timing.group_by([*KEYS, "model"], maintain_order=True).agg(
-        pl.col(MEANS).mean(), pl.col("others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb").max()
+        pl.col(MEANS).mean(), pl.col(SIZES).max()
     )
-    family = _average(ours.filter(pl.col("model").is_in(BERT_FAMILY)), len(BERT_FAMILY))
-    family = family.with_columns(model=pl.lit(AVERAGE))
-    rows = pl.concat([ours, family.select(ours.columns)])
+    encoders = ours.filter(family="encoder")
+    baselines = _baselines(encoders, KEYS)
+    rows = pl.concat([ours, baselines.filter(model=AVERAGE).select(ours.columns)])
     fastest = pl.col("seconds_per_sample").min().over([*CONDITIONS, "model", "decoding"])
-    rows = _with_ratios(
-        rows.with_columns(best_batch=pl.col("seconds_per_sample") == fastest), family
+    rows = rows.with_columns(best_batch=pl.col("seconds_per_sample") == fastest)
+    each_at_best = encoders.group_by([*CONDITIONS, "model"], maintain_order=True).agg(
+        pl.col("seconds_per_sample").min()
     )
-    paper = paper_table("table4_inference_seconds").rename(
-        {"seconds_per_sample": "paper_seconds_per_sample"}
-    )
+    rows = _with_ratios(rows, baselines, _baselines(each_at_best, CONDITIONS))
+    paper = paper_table("table4_inference_seconds")
     table = rows.join(
         paper, on=["dataset", "model"], how="left", maintain_order="left"
     ).with_columns(
@@ -114,69 +116,52 @@ def _untimed(results: Results) -> pl.DataFrame:
     )
 
 
-def _average(rows: pl.DataFrame, members: int | None = None) -> pl.DataFrame:
-    """Mean times of several models that were timed alike; with `members`, only where so many
-    were.
-    """
-    sizes = ["others_on_gpu", "peak_memory_gb", "peak_gpu_memory_gb"]
-    table = rows.group_by(KEYS, maintain_order=True).agg(
-        pl.col(MEANS).mean(),
-        pl.col(sizes).max(),
-        pl.len().alias("members"),
-        pl.col("model").sort().str.join(", "),
-    )
-    return (table.filter(members=members) if members else table).drop("members")
+def _baselines(encoders: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Means of the encoders timed alike: of the BERT family if all of it was, else of all."""
+
+    def mean_of(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.group_by(keys, maintain_order=True).agg(
+            selectors.by_name(MEANS, require_all=False).mean(),
+            selectors.by_name(SIZES, require_all=False).max(),
+            pl.col("model").sort().str.join(", "),
+            members=pl.len(),
+        )
+
+    family = mean_of(encoders.filter(pl.col("model").is_in(BERT_FAMILY)))
+    whole = family.filter(members=len(BERT_FAMILY)).with_columns(model=pl.lit(AVERAGE))
+    others = mean_of(encoders).join(whole, on=CONDITIONS, how="anti", maintain_order="left")
+    return pl.concat([whole, others])
 
 
-def _with_ratios(rows: pl.DataFrame, family: pl.DataFrame) -> pl.DataFrame:
+def _with_ratios(
+    rows: pl.DataFrame, baselines: pl.DataFrame, baselines_at_best: pl.DataFrame
+) -> pl.DataFrame:
     """Rows of LLMs with their times in those of encoders."""
-    encoders = rows.filter(pl.col("family") == "encoder", pl.col("model") != AVERAGE)
-    others = _average(encoders).join(family, on=CONDITIONS, how="anti", maintain_order="left")
-    reference = pl.concat([family, others]).select(
+    seconds, gflop = pl.col("seconds_per_sample"), pl.col("gflop_per_sample")
+    same_batch = baselines.select(
         *CONDITIONS,
         "batch",
-        pl.col("model").alias("baseline"),
-        pl.col("seconds_per_sample").alias("baseline_seconds"),
-        pl.col("gflop_per_sample").alias("baseline_gflop"),
+        baseline="model",
+        baseline_seconds="seconds_per_sample",
+        baseline_gflop="gflop_per_sample",
+    )
+    at_best = baselines_at_best.select(
+        *CONDITIONS, baseline_best="model", best_seconds="seconds_per_sample"
     )
     llm = pl.col("family") != "encoder"
     best = llm & pl.col("best_batch")
     return (
-        rows.join(reference, on=[*CONDITIONS, "batch"], how="left", maintain_order="left")
-        .join(_at_their_best(encoders), on=CONDITIONS, how="left", maintain_order="left")
+        rows.join(same_batch, on=[*CONDITIONS, "batch"], how="left", maintain_order="left")
+        .join(at_best, on=CONDITIONS, how="left", maintain_order="left")
         .with_columns(
-            ratio_time=pl.when(llm).then(pl.col("seconds_per_sample") / pl.col("baseline_seconds")),
-            ratio_flops=pl.when(llm).then(pl.col("gflop_per_sample") / pl.col("baseline_gflop")),
-            ratio_time_best=pl.when(best).then(
-                pl.col("seconds_per_sample") / pl.col("best_seconds")
-            ),
-            baseline=pl.when(llm).then(pl.col("baseline")),
-            baseline_best=pl.when(best).then(pl.col("baseline_best")),
+            ratio_time=pl.when(llm).then(seconds / pl.col("baseline_seconds")),
+            ratio_flops=pl.when(llm).then(gflop / pl.col("baseline_gflop")),
+            ratio_time_best=pl.when(best).then(seconds / pl.col("best_seconds")),
+            baseline=pl.when(llm).then("baseline"),
+            baseline_best=pl.when(best).then("baseline_best"),
         )
         .drop("baseline_seconds", "baseline_gflop", "best_seconds")
     )
-
-
-def _at_their_best(encoders: pl.DataFrame) -> pl.DataFrame:
-    """Mean seconds of encoders, each at its own best batch size: of the BERT family where it is
-    whole, else of all.
-    """
-    own = encoders.group_by([*CONDITIONS, "model"], maintain_order=True).agg(
-        pl.col("seconds_per_sample").min()
-    )
-
-    def mean_of(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.group_by(CONDITIONS, maintain_order=True).agg(
-            pl.col("seconds_per_sample").mean().alias("best_seconds"),
-            pl.col("model").sort().str.join(", ").alias("baseline_best"),
-            pl.len().alias("members"),
-        )
-
-    family = mean_of(own.filter(pl.col("model").is_in(BERT_FAMILY))).filter(
-        members=len(BERT_FAMILY)
-    )
-    family = family.with_columns(baseline_best=pl.lit(AVERAGE))
-    return pl.concat([family, mean_of(own).join(family, on=CONDITIONS, how="anti")]).drop("members")
 
 
 def _like_the_paper(rows: pl.DataFrame) -> pl.Expr:

@@ -4,7 +4,7 @@ import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -12,7 +12,7 @@ from bioner.errors import InputError
 from bioner.io.files import atomic_text
 from bioner.io.run_record import provenance
 from bioner.io.tables import write_table
-from bioner.reporting.columns import TITLES, readme
+from bioner.reporting.columns import readme
 from bioner.reporting.confidences import read_confidences
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_disagreements
@@ -30,11 +30,12 @@ from bioner.reporting.tables import (
     subsets_table,
 )
 from bioner.reporting.verdicts import write_verdicts
-from bioner.results.load import ReportContext, Results, load_results
+from bioner.results.load import ReportContext, Results, Tables, load_results
+
+if TYPE_CHECKING:  # matplotlib takes a second to load
+    from bioner.reporting.figures import Figure
 
 log = logging.getLogger(__name__)
-
-Tables = dict[str, pl.DataFrame]
 
 
 def report(
@@ -79,13 +80,17 @@ def report(
         log.info("report: %s: %s", corpus, note)
     content = Content(
         tables=_shown(tables),
-        titles=TITLES,
         missing=_grouped(lacking),
         notes=[*notes, *(("left out", fault) for fault in loaded.faults.values())],
         failed=context.failed,
         provenance=provenance(),
         made=datetime.datetime.now(datetime.UTC),
-        answers=[(answer.about, answer.sentences) for answer in _answers(datasets, tables)],
+        answers=write_verdicts(
+            [name for name in datasets if name in set(loaded.scores["dataset"])],
+            tables["significance"],
+            tables["table3_strict"],
+            tables["table4_inference_time"],
+        ),
         figures=_figures(loaded, tables, context, read_confidences(results, data, systems)),
         disagreements=examined,
     )
@@ -175,20 +180,12 @@ def _shown(tables: Tables) -> Tables:
     }
 
 
-def _answers(datasets: Sequence[str], tables: Tables) -> Sequence[Any]:
-    there = set(tables["scores"]["dataset"])
-    names = [name for name in datasets if name in there]
-    return write_verdicts(
-        names, tables["significance"], tables["table3_strict"], tables["table4_inference_time"]
-    )
-
-
 def _figures(
     results: Results, tables: Tables, context: ReportContext, bins: pl.DataFrame
-) -> Sequence[Any]:
-    from bioner.reporting.figures import figures  # matplotlib takes a second to load
+) -> Sequence["Figure"]:
+    from bioner.reporting.figures import figures
 
-    families = {name: expected.settings["family"] for name, expected in context.expected.items()}
+    families = {name: entry["family"] for name, entry in context.models.items()}
     families |= dict(results.timing.select("model", "family").iter_rows())
     return figures(
         tables["table3_strict"],

@@ -2,8 +2,8 @@
 exploration.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import polars as pl
@@ -48,33 +48,25 @@ def significance_table(comparisons: pl.DataFrame, selection: pl.DataFrame) -> pl
     adjusted p of at most 0.05 and an interval without 0. `n_higher` and `n_lower` say in how many
     datasets of its family at least a claim holds.
     """
-    chosen = _chosen(selection)
-    rows = [
-        _placed(row, chosen.get(row["dataset"], {})) for row in comparisons.iter_rows(named=True)
-    ]
-    families: defaultdict[tuple[str, ...], list[JudgedComparison]] = defaultdict(list)
-    for row in rows:
-        if not row["too_few"] and row["p"] is not None:
-            families[_adjusted_with(row)].append(row)
-    for family in families.values():
-        _judge(family)
+    chosen = {
+        (row["dataset"], row["family"]): (row["model"], row["decoding"])
+        for row in selection.filter("chosen").iter_rows(named=True)
+    }
+    rows = [_placed(row, chosen) for row in comparisons.iter_rows(named=True)]
+    tested = [row for row in rows if not row["too_few"] and row["p"] is not None]
+    for _, family in groupby(sorted(tested, key=_adjusted_with), key=_adjusted_with):
+        _judge(list(family))
     rows.sort(key=lambda row: FAMILIES.index(row["family"]))
     return pl.DataFrame(rows, schema=SIGNIFICANCE)
 
 
-def _chosen(selection: pl.DataFrame) -> dict[str, dict[str, SystemName]]:
-    """The chosen system by dataset and family."""
-    systems: defaultdict[str, dict[str, SystemName]] = defaultdict(dict)
-    for row in selection.filter("chosen").iter_rows(named=True):
-        systems[row["dataset"]][row["family"]] = row["model"], row["decoding"]
-    return systems
-
-
-def _placed(row: JudgedComparison, chosen: Mapping[str, SystemName]) -> JudgedComparison:
+def _placed(
+    row: JudgedComparison, chosen: Mapping[tuple[str, str], SystemName]
+) -> JudgedComparison:
     """The row in its family; of the chosen pair the LLM stands first: a positive difference is in
     its favour.
     """
-    pair = chosen.get("encoder"), chosen.get("llm")
+    pair = chosen.get((row["dataset"], "encoder")), chosen.get((row["dataset"], "llm"))
     if _systems(row) == pair:
         row = _turned(row)
     family = "exploratory"
@@ -85,8 +77,7 @@ def _placed(row: JudgedComparison, chosen: Mapping[str, SystemName]) -> JudgedCo
             family = "primary"
     too_few = min(row["gold_entities"], row["clusters_with_gold"]) < FEWEST
     verdict = "too few" if too_few else None
-    judgement = {"too_few": too_few, "tests": None, "p_holm": None, "verdict": verdict}
-    return {"family": family, **row, **judgement, "n_higher": None, "n_lower": None}
+    return {"family": family, **row, "too_few": too_few, "verdict": verdict}
 
 
 def _systems(row: JudgedComparison) -> tuple[SystemName, SystemName]:

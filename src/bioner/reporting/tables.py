@@ -1,5 +1,7 @@
 """Tables I to III and V in the paper's rows, ours beside the paper's, from kept files alone."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from bioner.results.cells import notes
@@ -61,12 +63,10 @@ def corpora_table(results: Results) -> pl.DataFrame:
         ("annotations_lost", "all"): "annotations_lost",
     }
     test = results.statistics.filter(pl.col("split") == "test")
-    table = test.select(pl.col("dataset").unique(maintain_order=True))
-    for (statistic, stratum), name in columns.items():
-        value = test.filter(statistic=statistic, stratum=stratum).select(
-            "dataset", pl.col("value").alias(name)
-        )
-        table = table.join(value, on="dataset", how="left", maintain_order="left")
+    table = test.group_by("dataset", maintain_order=True).agg(
+        pl.col("value").filter(statistic=statistic, stratum=stratum).first().alias(name)
+        for (statistic, stratum), name in columns.items()
+    )
     whole = ["documents", "p95_tokens", "longest", "instances_in_train", "annotations_lost"]
     return table.with_columns(pl.col(whole).cast(pl.Int64))
 
@@ -186,28 +186,23 @@ def subsets_table(results: Results) -> pl.DataFrame:
     """Strict recall of seen, unseen and repeated mentions, and F1 on sentences that are new; mean
     over seeds.
     """
-    rows = results.scores.filter(scorer="subset", scheme="strict")
-    table = results.scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    table = table.group_by(CELL, maintain_order=True).agg(pl.col(F1).mean())
-    for stratum in ("seen", "unseen", "repeated"):
-        part = (
-            rows.filter(stratum=stratum)
-            .group_by(CELL)
-            .agg(
-                pl.col("possible").first().alias(f"{stratum}_mentions"),
-                pl.col("recall").mean().alias(f"{stratum}_recall"),
-            )
+    strict = results.scores.filter(scheme="strict", label="all")
+    overall = strict.filter(scorer="semeval", stratum="all").group_by(CELL, maintain_order=True)
+    parts = strict.filter(scorer="subset").group_by(CELL)
+    columns = [
+        column
+        for stratum in ("seen", "unseen", "repeated")
+        for column in (
+            pl.col("possible").filter(stratum=stratum).first().alias(f"{stratum}_mentions"),
+            pl.col("recall").filter(stratum=stratum).mean().alias(f"{stratum}_recall"),
         )
-        table = table.join(part, on=CELL, how="left", maintain_order="left")
-    new = (
-        rows.filter(stratum="new")
-        .group_by(CELL)
-        .agg(
-            pl.col("possible").first().alias("entities_in_new_sentences"),
-            *(pl.col(name).mean().alias(f"new_{name}") for name in F1),
-        )
+    ]
+    subsets = parts.agg(
+        *columns,
+        pl.col("possible").filter(stratum="new").first().alias("entities_in_new_sentences"),
+        *(pl.col(name).filter(stratum="new").mean().alias(f"new_{name}") for name in F1),
     )
-    return table.join(new, on=CELL, how="left", maintain_order="left")
+    return overall.agg(pl.col(F1).mean()).join(subsets, on=CELL, how="left", maintain_order="left")
 
 
 def alignment_table(results: Results) -> pl.DataFrame:
@@ -233,25 +228,26 @@ def _means(rows: pl.DataFrame, size: pl.Expr = GOLD_ENTITIES) -> pl.DataFrame:
         # Over seeds; with one seed there is none.
         pl.col("f1").std().alias("f1_std"),
     )
-    rank = pl.col("decoding").replace_strict(
-        HEADLINE, range(len(HEADLINE)), default=-1, return_dtype=pl.Int64
-    )
+    rank = _rank_among(HEADLINE, other=-1)
     headline = rank == rank.max().over("dataset", "model")
     return means.select(*CELL, headline.alias("headline"), pl.exclude(*CELL))
+
+
+def _rank_among(decodings: Sequence[str], other: int | None) -> pl.Expr:
+    """Place of the decoding in this order; `other` if it is not in it."""
+    return pl.col("decoding").replace_strict(
+        decodings, range(len(decodings)), default=other, return_dtype=pl.Int64
+    )
 
 
 def _beside(
     ours: pl.DataFrame, paper: pl.DataFrame, keys: list[str], comparable: pl.Expr
 ) -> pl.DataFrame:
-    beside = paper.rename({name: f"paper_{name}" for name in MEASURES})
-    like = range(len(LIKE_THE_PAPER))
-    rank = pl.col("decoding").replace_strict(
-        LIKE_THE_PAPER, like, default=None, return_dtype=pl.Int64
-    )
+    rank = _rank_among(LIKE_THE_PAPER, other=None)
     comparable &= (pl.col("dataset") != PAPER_CHEMPROT) & (
         rank == rank.min().over("dataset", "model")
     )
-    return ours.join(beside, on=keys, how="left", maintain_order="left").with_columns(
+    return ours.join(paper, on=keys, how="left", maintain_order="left").with_columns(
         pl.when(comparable).then(pl.col(name) - pl.col(f"paper_{name}")).alias(f"{name}_difference")
         for name in MEASURES
     )
@@ -261,9 +257,8 @@ def _with_missing(table: pl.DataFrame, results: Results, paper: pl.DataFrame) ->
     """The table with the cells that have no scores: the paper's numbers, and why ours are not
     beside them.
     """
-    beside = paper.rename({name: f"paper_{name}" for name in MEASURES})
     lacking = notes(results.cells).join(
-        beside, on=["dataset", "model"], how="left", maintain_order="left"
+        paper, on=["dataset", "model"], how="left", maintain_order="left"
     )
     if "length" in table.columns:
         lacking = lacking.with_columns(pl.col("length").fill_null("all"))
@@ -289,8 +284,7 @@ def paper_table(name: str) -> pl.DataFrame:
     """A table of the paper; the rows of its ChemProt stand for the reproduction of its data,
     too.
     """
-    table = pl.read_csv(PAPER / f"{name}.csv")
-    again = table.filter(pl.col("dataset") == PAPER_CHEMPROT).with_columns(
-        dataset=pl.lit(REPRODUCTION)
-    )
+    columns = {name: f"paper_{name}" for name in (*MEASURES, "seconds_per_sample")}
+    table = pl.read_csv(PAPER / f"{name}.csv").rename(columns, strict=False)
+    again = table.filter(dataset=PAPER_CHEMPROT).with_columns(dataset=pl.lit(REPRODUCTION))
     return pl.concat([table, again])

@@ -3,7 +3,6 @@ support.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -14,56 +13,50 @@ ComparisonRow = Mapping[str, Any]
 ALL = "All corpora"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a run says about one corpus, or about all of them: sentences of plain text, the verdict
-    first.
-    """
-
-    about: str
-    sentences: tuple[str, ...]
-
-
 def write_verdicts(
     datasets: Sequence[str], significance: pl.DataFrame, strict: pl.DataFrame, time: pl.DataFrame
-) -> list[Verdict]:
-    """The answer of every corpus, and of all together where there are several.
+) -> list[tuple[str, list[str]]]:
+    """Answer the question for each corpus, and first for all together if there are several.
 
-    From `significance.csv` (the primary family: the best LLM against the best encoder, both chosen
-    on dev; the length claim), Table III and Table IV. A difference is one where the adjusted
-    p-value is at most 0.05 and the 95 % interval is on one side of 0; all else is told as not
-    shown, with the interval. Where a side has one seed, the test knows nothing of how far seeds
-    scatter, and the answer is of these very weights.
+    A difference is claimed only if its adjusted p-value is at most 0.05 and its 95 % interval
+    excludes 0. Anything else is reported as not shown, with the interval. If a side has one seed,
+    variation between trainings is not covered, and the answer is about these weights.
+
+    Args:
+        significance: The primary family (the best LLM against the best encoder, both chosen on dev)
+            and the length claim.
+        strict: Table III.
+        time: Table IV.
+
+    Returns:
+        Sentences of plain text, the verdict first, each list with the corpus it is about.
     """
     primary = significance.filter(family="primary", stratum="all", measure="f1")
-    found = [
-        Verdict(name, tuple(_of(name, primary, significance, strict, time))) for name in datasets
-    ]
-    overall = tuple(_overall(primary))
-    return [Verdict(ALL, overall), *found] if overall else found
+    claims = significance.filter(family="length claim", measure="f1")
+    answers = [(name, list(_of(name, primary, claims, strict, time))) for name in datasets]
+    overall = list(_overall(primary))
+    return [(ALL, overall), *answers] if overall else answers
 
 
 def _of(
     dataset: str,
     primary: pl.DataFrame,
-    significance: pl.DataFrame,
+    claims: pl.DataFrame,
     strict: pl.DataFrame,
     time: pl.DataFrame,
 ) -> Iterator[str]:
+    row = next(primary.filter(dataset=dataset).iter_rows(named=True), None)
     if dataset == REPRODUCTION:
         yield (
             "No answer: this is the paper's mislabelled reading of ChemProt, here to be compared"
             " with its rows."
         )
-        return
-    row = next(primary.filter(dataset=dataset).iter_rows(named=True), None)
-    if row is None:
+    elif row is None:
         yield from _without(dataset, strict)
-        return
-    yield _verdict(row)
-    claim = significance.filter(family="length claim", dataset=dataset, measure="f1")
-    yield from map(_length, claim.iter_rows(named=True))
-    yield from _price(row, time)
+    else:
+        yield _verdict(row)
+        yield from map(_length, claims.filter(dataset=dataset).iter_rows(named=True))
+        yield _price(row, time)
 
 
 def _verdict(row: ComparisonRow) -> str:
@@ -118,20 +111,20 @@ def _length(row: ComparisonRow) -> str:
     }.get(row["verdict"], f"That length matters is not shown. {lead}.")
 
 
-def _price(row: ComparisonRow, time: pl.DataFrame) -> Iterator[str]:
+def _price(row: ComparisonRow, time: pl.DataFrame) -> str:
     timed = time.filter(
-        pl.col("dataset") == row["dataset"], pl.col("model") == row["model"]
-    ).filter(pl.col("decoding") == row["decoding"], pl.col("ratio_time_best").is_not_null())
+        pl.col("ratio_time_best").is_not_null(),
+        **{name: row[name] for name in ("dataset", "model", "decoding")},
+    )
     for found in timed.head(1).iter_rows(named=True):
         ratio = found["ratio_flops"]
         flops = f", and {_times(ratio)} the arithmetic at the same batch size" if ratio else ""
         where = f"{found['hardware']}, {found['precision']}, each at its best batch size"
-        yield (
+        return (
             f"The LLM takes {_times(found['ratio_time_best'])} as long for a sentence as "
             f"{found['baseline_best'] or 'encoders'} ({where}){flops}."
         )
-        return
-    yield "What it costs in time is not known: the two were not timed under equal conditions."
+    return "What it costs in time is not known: the two were not timed under equal conditions."
 
 
 def _without(dataset: str, strict: pl.DataFrame) -> Iterator[str]:
@@ -155,36 +148,31 @@ def _without(dataset: str, strict: pl.DataFrame) -> Iterator[str]:
 
 
 def _overall(primary: pl.DataFrame) -> Iterator[str]:
-    """In how many corpora at least a difference is there (partial conjunction), where more than one
-    was tested.
-    """
+    """Say how many corpora show a difference (partial conjunction), if several were tested."""
     tested = primary.filter(pl.col("tests").is_not_null())
-    for row in tested.head(1).iter_rows(named=True) if len(tested) > 1 else ():
-        verdicts = {
-            name: tested.filter(verdict=name)["dataset"].to_list()
-            for name in ("higher", "lower", "not shown")
-        }
+    if len(tested) < 2:
+        return
+    row = tested.row(0, named=True)
+    higher, lower, unclear = (
+        tested.filter(verdict=verdict)["dataset"].to_list()
+        for verdict in ("higher", "lower", "not shown")
+    )
+    rest = f"; neither is shown in {_listed(unclear)}" if unclear else ""
+    yield (
+        f"Of {row['tests']} corpora with enough entities the LLM surpasses the encoder in "
+        f"{_listed(higher)}, the encoder the LLM in {_listed(lower)}{rest}."
+    )
+    yield (
+        f"With 95 % confidence the LLM is ahead in at least {row['n_higher']} of them, the"
+        f" encoder in at least {row['n_lower']}."
+    )
+    alone = [other["dataset"] for other in tested.iter_rows(named=True) if _of_one_seed(other)]
+    if alone:
+        which = "all of them" if len(alone) == len(tested) else ", ".join(alone)
         yield (
-            f"Of {row['tests']} corpora with enough entities the LLM surpasses the encoder in "
-            f"{_listed(verdicts['higher'])}, the encoder the LLM in {_listed(verdicts['lower'])}"
-            + (
-                f"; neither is shown in {_listed(verdicts['not shown'])}."
-                if verdicts["not shown"]
-                else "."
-            )
+            f"What is said of {which} is of these very weights: one seed a side tells nothing"
+            " of other trainings."
         )
-        yield (
-            f"With 95 % confidence the LLM is ahead in at least {row['n_higher']} of them, the"
-            f" encoder in at least {row['n_lower']}."
-        )
-        if alone := [
-            other["dataset"] for other in tested.iter_rows(named=True) if _of_one_seed(other)
-        ]:
-            which = "all of them" if len(alone) == len(tested) else ", ".join(alone)
-            yield (
-                f"What is said of {which} is of these very weights: one seed a side tells nothing"
-                " of other trainings."
-            )
 
 
 def _named(row: ComparisonRow, side: str) -> str:

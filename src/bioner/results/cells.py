@@ -2,7 +2,7 @@
 says more.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 
 import polars as pl
@@ -72,15 +72,12 @@ def cells_table(cells: Sequence[CellOutcome]) -> pl.DataFrame:
 
 
 def notes(cells: pl.DataFrame) -> pl.DataFrame:
-    """Cells without scores as rows of other tables: `dataset`, `model`, `note`."""
-    return cells.filter(~pl.col("state").is_in(SOUND)).select(
-        "dataset", "model", note=pl.concat_str(list(_note()), ignore_nulls=True)
-    )
-
-
-def _note() -> Iterator[pl.Expr]:
-    yield pl.col("state")
-    yield pl.lit(": ") + pl.when(pl.col("state") == "absent").then(
-        pl.lit(STATES["absent"])
-    ).otherwise("reason")
-    yield pl.lit(" (") + pl.col("log") + pl.lit(")")
+    """Return cells without scores as rows of other tables: `dataset`, `model`, `note`."""
+    absent = pl.col("state") == "absent"
+    parts = [
+        pl.col("state"),
+        pl.lit(": ") + pl.when(absent).then(pl.lit(STATES["absent"])).otherwise("reason"),
+        pl.lit(" (") + pl.col("log") + pl.lit(")"),
+    ]
+    without = cells.filter(~pl.col("state").is_in(SOUND))
+    return without.select("dataset", "model", note=pl.concat_str(parts, ignore_nulls=True))

@@ -4,37 +4,23 @@ reason if not.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from bioner.errors import InputError
 from bioner.io.checksums import sha256_of
 from bioner.io.files import parse_json, read_text
+from bioner.results import layout
 from bioner.settings.catalogue import training_settings
 from bioner.settings.config import Tree
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ROUNDING = 1e-6  # points of F1 that sums in another order may differ by
 SHOWN = 12  # digits of a checksum
+Run = tuple[int, str]  # seed and decoding
+RunRecords = Mapping[Run, Tree]
 MACHINE = ("resources",)  # what of the settings says how a result is come by, and not what it is
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """How a model of the configuration is trained: its settings, and the values that a search may
-    choose.
-    """
-
-    settings: Tree
-    search: Mapping[str, Sequence[Any]]
-
-
-def expected_of(entry: Tree) -> Expected:
-    """What the runs of a catalogue entry must have been trained with."""
-    return Expected(training_settings(entry), entry["search_space"] or {})
 
 
 def checksums_of(data: Path) -> dict[str, str]:
@@ -43,16 +29,26 @@ def checksums_of(data: Path) -> dict[str, str]:
     return {split: sha256_of(path) for split, path in paths.items() if path.is_file()}
 
 
-def read_run(path: Path) -> Tree | None:
-    """A run.json; None where there is none. InputError where it is broken."""
-    if not path.is_file():
-        return None
-    record = parse_json(read_text(path), str(path), whole_file=True)
-    if not isinstance(record, dict):
-        raise InputError(
-            path, "something else", "what `bioner train` or `predict` wrote", "Make it again."
-        )
-    return record
+def read_records(cell: Path, runs: Sequence[Run]) -> RunRecords:
+    """Read the run.json files of a cell's trainings and predictions.
+
+    Returns:
+        The records that are there, first of trainings by (seed, ""), then of predictions by
+        (seed, decoding).
+
+    Raises:
+        InputError: A file is not what bioner writes.
+    """
+    records = {}
+    for seed, decoding in [*dict.fromkeys((seed, "") for seed, _ in runs), *runs]:
+        path = cell / f"seed{seed}" / decoding / layout.RECORD
+        if path.is_file():
+            record = parse_json(read_text(path), str(path), whole_file=True)
+            if not isinstance(record, dict):
+                expected = "what `bioner train` or `predict` wrote"
+                raise InputError(path, "something else", expected, "Make it again.")
+            records[seed, decoding] = record
+    return records
 
 
 def part_of(record: Tree, name: str) -> Tree:
@@ -62,46 +58,38 @@ def part_of(record: Tree, name: str) -> Tree:
 
 
 def find_mismatches(
-    cell: Path, runs: Sequence[tuple[int, str]], data: Mapping[str, str], expected: Expected | None
+    cell: Path, records: RunRecords, data: Mapping[str, str], entry: Tree | None
 ) -> Iterator[str]:
-    """Why runs (seed, decoding) of a cell must not stand beside the others; nothing where they may.
+    """Say why the runs of a cell do not belong to this data, this configuration or one another.
 
-    `data` are the checksums of the corpus as it lies there; `expected` is how the configuration
-    trains the model, where that is known. Records of earlier versions, which say less, are held
-    against what they say.
+    Records of earlier versions say less; only what they say is checked.
+
+    Args:
+        records: As `read_records` returns them.
+        data: Checksums of the corpus as it is now, by split.
+        entry: The model's complete catalogue entry, if known.
     """
     first: tuple[int, Tree] | None = None
-    for seed in dict.fromkeys(seed for seed, _ in runs):
-        place = cell / f"seed{seed}" / "run.json"
-        if (trained := read_run(place)) is None:
+    for (seed, decoding), record in records.items():
+        recorded, settings = part_of(record, "data"), record.get("settings")
+        if decoding:
+            where = f"seed {seed}, {decoding}"
+            yield from _other_data(f"{where}: predicted for", "test", recorded.get("gold"), data)
+            training, known = cell / f"seed{seed}" / layout.RECORD, recorded.get("training")
+            if known and training.is_file() and known != sha256_of(training):
+                yield f"{where}: predicted by a training that was replaced since"
             continue
-        if trained.get("seed") not in (None, seed):
-            yield f"seed {seed}: its run.json is of seed {trained['seed']}"
+        if record.get("seed") not in (None, seed):
+            yield f"seed {seed}: its run.json is of seed {record['seed']}"
         for split in ("train", "dev"):
-            yield from _other_data(
-                f"seed {seed}: trained on", split, part_of(trained, "data").get(split), data
-            )
-        settings = trained.get("settings")
+            yield from _other_data(f"seed {seed}: trained on", split, recorded.get(split), data)
         if not isinstance(settings, dict):
             continue
-        if expected and (found := _apart(settings, expected)):
+        if entry and (found := _apart(settings, entry)):
             yield f"seed {seed}: trained by another configuration ({found})"
         if first and (found := difference(comparable(settings), comparable(first[1]))):
             yield f"seed {seed}: trained otherwise than seed {first[0]} ({found})"
         first = first or (seed, settings)
-    for seed, decoding in runs:
-        predicted = read_run(cell / f"seed{seed}" / decoding / "run.json")
-        if predicted is None:
-            continue
-        known, where = part_of(predicted, "data"), f"seed {seed}, {decoding}"
-        yield from _other_data(f"{where}: predicted for", "test", known.get("gold"), data)
-        training = cell / f"seed{seed}" / "run.json"
-        if (
-            known.get("training")
-            and training.is_file()
-            and known["training"] != sha256_of(training)
-        ):
-            yield f"{where}: predicted by a training that was replaced since"
 
 
 def buckets_of(scores: pl.DataFrame) -> tuple[str, ...]:
@@ -173,13 +161,13 @@ def difference(one: object, other: object, path: str = "") -> str | None:
     return None if one == other else f"{path} {one}, not {other}"
 
 
-def _apart(settings: Tree, expected: Expected) -> str | None:
+def _apart(settings: Tree, entry: Tree) -> str | None:
     """The first setting that the configuration has otherwise; searched ones may be any that it
     lists.
     """
-    found, wanted = comparable(settings), comparable(expected.settings)
+    found, wanted = comparable(settings), comparable(entry)
     train = dict(found.get("train") or {})
-    for name, values in expected.search.items():
+    for name, values in (entry["search_space"] or {}).items():
         if train.get(name) in values:
             train[name] = (wanted.get("train") or {}).get(name)
     source, asked = dict(found.get("source") or {}), wanted.get("source") or {}

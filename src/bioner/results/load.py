@@ -17,11 +17,11 @@ from bioner.realignment.realign import ALIGNMENT
 from bioner.results import layout
 from bioner.results.cells import SOUND, CellOutcome, cells_table, failure_of, missing
 from bioner.results.consistency import (
-    Expected,
     buckets_of,
     checksums_of,
     find_mismatches,
     find_outdated,
+    read_records,
 )
 from bioner.results.provenance import PROVENANCE, read_provenance
 from bioner.results.runs import CURVES, RUNS, read_runs
@@ -29,6 +29,7 @@ from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import concat_scores, read_scores
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
+from bioner.settings.config import Tree
 
 ALIGNED: Schema = {
     "dataset": pl.String,
@@ -91,14 +92,13 @@ class Results:
 class ReportContext:
     """What a report needs to know besides its files.
 
-    `left_out` are corpora, and why they are; `failed`, jobs and their logs; `expected`, how the
-    configuration trains its models: without it a cell of another configuration is known only where
-    its seeds are at odds.
+    `left_out` has reasons by corpus, `failed` logs by job, and `models` complete catalogue entries.
+    Without the entry of a model, a cell of another configuration is only found if its seeds differ.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
-    expected: Mapping[str, Expected] = field(default_factory=dict)
+    models: Mapping[str, Tree] = field(default_factory=dict)
 
 
 Tables = dict[str, pl.DataFrame]
@@ -176,10 +176,11 @@ def _cell(
     try:
         scores = _scores_of(dataset, model, path)
         runs = scores.select("seed", "decoding").unique().sort(pl.all()).rows()
-        if reasons := list(find_mismatches(folder, runs, checksums, context.expected.get(model))):
+        records = read_records(folder, runs)
+        if reasons := list(find_mismatches(folder, records, checksums, context.models.get(model))):
             return CellOutcome(dataset, model, "refused", "; ".join(reasons)), {}
-        trained, curves = read_runs(folder, dataset, model, sorted({seed for seed, _ in runs}))
-        provenance = read_provenance(folder, dataset, model, runs)
+        trained, curves = read_runs(folder, dataset, model, records)
+        provenance = read_provenance(folder, dataset, model, records)
         alignments = pl.concat([pl.DataFrame(schema=ALIGNED), *_alignments(folder, scores)])
     except InputError as error:
         return CellOutcome(dataset, model, "broken", str(error)), {}

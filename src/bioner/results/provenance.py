@@ -4,7 +4,7 @@ machine, start and end.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import polars as pl
 
 from bioner.errors import InputError
 from bioner.io.tables import Schema
-from bioner.results.consistency import comparable, part_of, read_run
+from bioner.results.consistency import RunRecords, comparable, part_of
 from bioner.settings.config import Tree
 
 PACKAGES = ("bioner-bench", "torch", "transformers", "peft", "bitsandbytes", "nervaluate")
@@ -26,11 +26,17 @@ PROVENANCE: Schema = {
 }
 
 
-def read_provenance(
-    cell: Path, dataset: str, model: str, runs: Sequence[tuple[int, str]]
-) -> pl.DataFrame:
-    """A row a training and a prediction (seed, decoding) of a cell whose run.json is kept."""
-    rows = [{"dataset": dataset, "model": model, **row} for row in _rows(cell, runs)]
+def read_provenance(cell: Path, dataset: str, model: str, records: RunRecords) -> pl.DataFrame:
+    """Return a row for each training and prediction of a cell that has a run.json."""
+    rows = []
+    for (seed, decoding), record in records.items():
+        whose = {"dataset": dataset, "model": model, "seed": seed}
+        if decoding:
+            origin = _origin(record, {"train": "train", "test": "gold"}, "predict_gpus")
+            rows.append(whose | {"stage": "predict", "decoding": decoding} | origin)
+        else:
+            origin = _origin(record, {"train": "train", "dev": "dev"}, "gpus")
+            rows.append(whose | {"stage": "train"} | origin)
     try:
         return pl.DataFrame(rows, schema=PROVENANCE)
     except (TypeError, pl.exceptions.PolarsError):
@@ -38,20 +44,6 @@ def read_provenance(
         raise InputError(
             cell, "a run.json with a value of another kind", "what bioner wrote", remedy
         ) from None
-
-
-def _rows(cell: Path, runs: Sequence[tuple[int, str]]) -> Iterator[dict[str, Any]]:
-    for seed in dict.fromkeys(seed for seed, _ in runs):
-        if record := read_run(cell / f"seed{seed}" / "run.json"):
-            yield {
-                "seed": seed,
-                "stage": "train",
-                **_origin(record, {"train": "train", "dev": "dev"}, "gpus"),
-            }
-    for seed, decoding in runs:
-        if record := read_run(cell / f"seed{seed}" / decoding / "run.json"):
-            known = _origin(record, {"train": "train", "test": "gold"}, "predict_gpus")
-            yield {"seed": seed, "stage": "predict", "decoding": decoding, **known}
 
 
 def _origin(record: Tree, files: Mapping[str, str], asked: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What trainings took and how they went: run.json, search.csv and history.csv of every seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,8 @@ import polars as pl
 
 from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
-from bioner.results.consistency import part_of, read_run
+from bioner.results import layout
+from bioner.results.consistency import RunRecords, part_of
 from bioner.settings.config import Tree
 from bioner.training.search import SEARCH, gpu_hours, gpus_of
 
@@ -40,23 +41,23 @@ CURVES: Schema = {
 
 
 def read_runs(
-    cell: Path, dataset: str, model: str, seeds: Sequence[int]
+    cell: Path, dataset: str, model: str, records: RunRecords
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What the trainings of a cell took (RUNS), and their dev scores by epoch (CURVES); controls
-    have neither.
+    """Return what the trainings of a cell took (RUNS), and their dev scores by epoch (CURVES).
+
+    Controls have neither.
     """
     rows, curves = [pl.DataFrame(schema=RUNS)], [pl.DataFrame(schema=CURVES)]
-    whose = {"dataset": dataset, "model": model}
-    for seed in seeds:
-        path = cell / f"seed{seed}" / "run.json"
-        if (record := read_run(path)) is not None:
-            rows.append(_run(path, record, whose))
-            curves.append(_curve(path.with_name("history.csv"), record, whose | {"seed": seed}))
+    for (seed, decoding), record in records.items():
+        if not decoding:
+            folder, whose = cell / f"seed{seed}", {"dataset": dataset, "model": model}
+            rows.append(_run(folder / layout.RECORD, record, whose))
+            curves.append(_curve(folder / layout.HISTORY, record, whose | {"seed": seed}))
     return pl.concat(rows), pl.concat(curves)
 
 
 def _run(path: Path, record: Tree, whose: Mapping[str, Any]) -> pl.DataFrame:
-    search = path.parents[1] / "search.csv"
+    search = path.parents[1] / layout.SEARCH
     took: dict[str, Any] = {}
     # The first seed's training is the best trial of a search; the others took their time, too.
     if record.get("trial") is not None and search.is_file():

@@ -8,7 +8,8 @@ import polars as pl
 from bioner.data.instances import Instance, Prediction
 from bioner.reporting.disagreements import ReportedSystem, disagreements, mentions
 from bioner.reporting.error_analysis import ErrorReport
-from bioner.reporting.page import MISSING, Content
+from bioner.reporting.page import Content
+from bioner.results.cells import CELLS
 from tests.conftest import instance
 
 HOSTILE = [
@@ -127,12 +128,7 @@ def content(**changes) -> Content:
     ]
     whole = Content(
         tables={"table3_strict": TABLE, "cost": pl.DataFrame(schema={"dataset": pl.String})},
-        titles={
-            "table3_strict": "Table III. Strict; overall",
-            "cost": "Cost",
-            "errors": "Errors by kind",
-        },
-        missing=pl.DataFrame(missing, schema=MISSING, orient="row"),
+        missing=pl.DataFrame(missing, schema=CELLS, orient="row"),
         notes=[(HOSTILE[0], HOSTILE[1])],
         failed={HOSTILE[0]: "logs/a.log"},
         provenance={

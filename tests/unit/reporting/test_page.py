@@ -11,7 +11,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from bioner.reporting.page import MISSING, page
+from bioner.reporting.page import page
+from bioner.results.cells import CELLS
 from tests.unit.reporting.contents import HOSTILE, content
 
 
@@ -54,7 +55,7 @@ def test_what_is_missing_stands_with_state_reason_and_log():
     assert "toy × llama-8b" in text
     assert "failed" in text
     assert "<code>logs/train/toy/llama-8b.log</code>" in text
-    assert 'id="missing"' not in page(content(missing=pl.DataFrame(schema=MISSING), failed={}))
+    assert 'id="missing"' not in page(content(missing=pl.DataFrame(schema=CELLS), failed={}))
 
 
 def test_a_page_without_answers_figures_or_predictions_has_no_place_for_them():
@@ -95,7 +96,6 @@ def test_small_numbers_are_not_shown_as_none(column, value, shown):
         replace(
             shell,
             tables={"cost": table},
-            titles={**shell.titles, "cost": "Cost"},
             disagreements=None,
         )
     )
