@@ -1,6 +1,4 @@
-"""What the error browser of the page reads: disagreements as JSON inside HTML, cut to a size where
-they are many.
-"""
+"""Data of the page's error browser: disagreements as JSON, sampled if there are too many."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,16 +7,15 @@ from typing import Any
 from bioner.reporting.disagreements import KINDS, Disagreements
 
 MOST_BYTES = 8_000_000  # of sentences, in a page of at most 15 MB
-# In a script element, `</script` and `<!--` would end or swallow what follows, whatever stands
-# between quotes.
+# In a script element, `</script` and `<!--` act even within quotes.
 ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def browser_data(datasets: Sequence[Disagreements], most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """Datasets as the script of the page (`errors.js`) reads them.
+    """Return datasets as the page's script (`errors.js`) reads them.
 
-    Where all sentences together take more than `most_bytes`, every dataset keeps the same share of
-    its own, evenly from first to last; `of` says how many there are.
+    If all sentences together exceed `most_bytes`, each dataset keeps the same share of its own,
+    spread evenly; `of` is how many there are.
     """
     sizes = [[len(embedded(sentence).encode()) for sentence in each.sentences] for each in datasets]
     total = sum(map(sum, sizes))
@@ -43,12 +40,12 @@ def browser_data(datasets: Sequence[Disagreements], most_bytes: int = MOST_BYTES
 
 
 def embedded(value: object) -> str:
-    """JSON that can stand in a script element, whatever its strings hold."""
+    """Return JSON that is safe inside a script element."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(ESCAPED)
 
 
 def _spread(sizes: Sequence[int], share: float) -> Iterator[int]:
-    """Places whose sizes add up to at most this share of all, evenly from first to last."""
+    """Yield evenly spread places whose sizes add up to at most this share of the total."""
     read = kept = 0
     for place, size in enumerate(sizes):
         read += size

@@ -1,4 +1,4 @@
-"""What every report and every column of it holds: `reports/README.md` is made of this."""
+"""The meaning of every report and column; `reports/README.md` is made from this."""
 
 from collections.abc import Mapping
 
@@ -39,8 +39,7 @@ TITLES = {
     ),
     "scores": "Every score of every cell, one long table (docs/scores.md)",
 }
-# Columns that mean the same wherever they stand; what a table means otherwise by a name stands in
-# OWN.
+# Columns with the same meaning in every table; OWN has the exceptions.
 COLUMNS = {
     "dataset": "corpus",
     "model": "system, by its name in the catalogue of models",
@@ -275,7 +274,7 @@ def meaning(table: str, column: str) -> str | None:
 
 
 def readme(tables: Mapping[str, pl.DataFrame]) -> str:
-    """Return a chapter for each report, with a line for each column."""
+    """Return one chapter per report, with one line per column."""
     parts = [LEAD]
     for name, table in tables.items():
         lines = [f"| `{column}` | {meaning(name, column) or ''} |" for column in table.columns]

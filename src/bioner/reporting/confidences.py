@@ -1,8 +1,6 @@
-"""How far the confidences of constrained decoding can be trusted: kept raw outputs beside what was
-right.
-"""
+"""Reliability of the confidences of constrained decoding: raw outputs against gold."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -21,41 +19,39 @@ CONFIDENCES: Schema = {"dataset": pl.String, "model": pl.String, **RELIABILITY}
 def read_confidences(
     results: Path, data: Path, cells: Mapping[str, Sequence[ReportedSystem]]
 ) -> pl.DataFrame:
-    """Reliability bins of the systems that were decoded with constrained decoding, by dataset; one
-    file a system.
+    """Return reliability bins of systems with constrained decoding, one file per system.
 
-    What is missing or broken is left out: other tables are about that.
+    Missing or broken files are skipped; other tables report them.
     """
     tables = [pl.DataFrame(schema=CONFIDENCES)]
-    for dataset, systems in cells.items():
-        for system in systems:
-            folder = results / layout.run_path(
-                "", dataset, system.model, system.seed, system.decoding
-            )
-            if system.decoding == "constrained":
-                tables += _of(folder, data / dataset / "test.jsonl", dataset, system.model)
-    return pl.concat(tables)
-
-
-def _of(folder: Path, test: Path, dataset: str, model: str) -> Iterator[pl.DataFrame]:
-    if not (folder / layout.RAW).is_file():
-        return
-    try:
-        gold = read_instances(test)
-        predictions = read_predictions(folder / layout.PREDICTIONS, gold)
-        outputs = list(read_raw(folder / layout.RAW, gold))
-    except InputError:
-        return
-    # Confidences, tags and gold tags of each instance that has confidences.
-    decided = [
-        (output.confidence, predicted.tags, instance.tags)
-        for output, predicted, instance in zip(outputs, predictions, gold, strict=True)
-        if isinstance(output, Generated) and output.confidence is not None
+    constrained = [
+        (dataset, system)
+        for dataset, systems in cells.items()
+        for system in systems
+        if system.decoding == "constrained"
     ]
-    pairs = confidence_pairs(
-        [confidences for confidences, _, _ in decided],
-        [predicted for _, predicted, _ in decided],
-        [expected for _, _, expected in decided],
-    )
-    bins = reliability_bins(*pairs)
-    yield bins.select(pl.lit(dataset).alias("dataset"), pl.lit(model).alias("model"), pl.all())
+    for dataset, system in constrained:
+        run = dataset, system.model, system.seed, system.decoding
+        raw = results / layout.run_path(layout.RAW, *run)
+        if not raw.is_file():
+            continue
+        try:
+            gold = read_instances(data / dataset / "test.jsonl")
+            predictions = read_predictions(raw.with_name(layout.PREDICTIONS), gold)
+            outputs = list(read_raw(raw, gold))
+        except InputError:
+            continue
+        # Confidences, tags and gold tags of each instance that has confidences.
+        decided = [
+            (output.confidence, predicted.tags, instance.tags)
+            for output, predicted, instance in zip(outputs, predictions, gold, strict=True)
+            if isinstance(output, Generated) and output.confidence is not None
+        ]
+        pairs = confidence_pairs(
+            [confidences for confidences, _, _ in decided],
+            [predicted for _, predicted, _ in decided],
+            [expected for _, _, expected in decided],
+        )
+        whose = pl.lit(dataset).alias("dataset"), pl.lit(system.model).alias("model")
+        tables.append(reliability_bins(*pairs).select(*whose, pl.all()))
+    return pl.concat(tables)

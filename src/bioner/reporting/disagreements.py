@@ -1,18 +1,16 @@
-"""Where systems disagree with gold: the kind of every error, counts of all of them, and the
-sentences to read.
+"""Where systems disagree with gold: the kind of every error, their counts, and the sentences.
 
 An entity that gold and prediction share, borders and type, is `correct`. Every other gold entity
 and every other prediction has exactly one kind:
 
 - `missed`: a gold entity that no prediction overlaps;
 - `spurious`: a prediction that overlaps no gold entity;
-- `type`: an entity of the other side has its borders and another type;
-- `boundary`: it overlaps an entity of its type on the other side, which has other borders;
-- `both`: what it overlaps on the other side has other borders and other types.
+- `type`: same borders as an entity on the other side, but another type;
+- `boundary`: overlaps an entity of its type on the other side, but with other borders;
+- `both`: overlaps only entities with other borders and other types.
 
-One error is one gold entity that was not found as it is, or one spurious prediction. Predictions of
-the kinds `type`, `boundary` and `both` are no errors of their own: the gold entities that they
-overlap are.
+An error is a gold entity that was not found exactly, or a spurious prediction. Predictions of kind
+`type`, `boundary` and `both` are not counted again: the gold entities they overlap are.
 """
 
 from collections import Counter
@@ -24,14 +22,14 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from bioner.data.instances import Instance, Prediction
-from bioner.data.tags import OUTSIDE, Span, spans
+from bioner.data.tags import Span, spans
 from bioner.io.tables import Schema
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 from bioner.scoring.pairs import text_of
 
 KINDS = ("missed", "spurious", "boundary", "type", "both")
 CORRECT, MISSED, SPURIOUS = "correct", "missed", "spurious"
-# Of an entity that overlaps several, the first of these is the kind.
+# An entity that overlaps several has the first of these kinds.
 CLOSEST_FIRST = (CORRECT, "type", "boundary", "both", MISSED, SPURIOUS)
 COUNTS = (
     *("gold_entities", CORRECT, MISSED, "boundary", "type", "both"),
@@ -50,7 +48,7 @@ Mention = tuple[str, str]  # lower-cased text and type
 
 
 class ReportedSystem(NamedTuple):
-    """Whose one prediction file is, within a dataset."""
+    """The system of a prediction file, within a dataset."""
 
     model: str
     decoding: str
@@ -59,17 +57,19 @@ class ReportedSystem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Disagreements:
-    """What the systems of one dataset have otherwise than gold.
+    """How the systems of one dataset differ from gold.
 
-    `counts` has a row a system and length, and one of all lengths (ERRORS): gold entities by their
-    own length, predictions by theirs. `sentences` are those in which a system errs, as `[id, text,
-    gold, answers]`: tokens with spaces between; four numbers a gold entity (start, end, type,
-    known). An answer is `[systems, errors, predictions]`: systems that answer the same share it;
-    two numbers an entity not found (its place in `gold`, kind), and five a wrong prediction (start,
-    end, type, known, kind). Types, kinds and systems are places in `types`, KINDS and `systems`;
-    `known` is 1 where train holds the mention. A closed corpus has no sentence here. `silent` are
-    places of systems that predict nothing in the whole test set: they miss all there is, which
-    takes no sentence to show.
+    `counts` (ERRORS) has a row per system and length, and one for all lengths: gold entities by
+    their own length, predictions by theirs.
+
+    `sentences` are those with errors, as `[id, text, gold, answers]`: the tokens with spaces
+    between; four numbers per gold entity (start, end, type, known). An answer is `[systems, errors,
+    predictions]`, shared by systems that answer the same: two numbers per entity not found (place
+    in `gold`, kind) and five per wrong prediction (start, end, type, known, kind). Types, kinds and
+    systems are places in `types`, KINDS and `systems`; `known` is 1 if train has the mention.
+
+    A closed corpus has no sentences. `silent` are places of systems that predict nothing; their
+    errors need no sentences.
     """
 
     dataset: str
@@ -84,7 +84,7 @@ class Disagreements:
 
 
 def mentions(instances: Sequence[Instance]) -> frozenset[Mention]:
-    """The mentions that a training set holds."""
+    """Return the mentions of a training set."""
     return frozenset(
         (text_of(item.tokens, span), span.type) for item in instances for span in spans(item.tags)
     )
@@ -98,8 +98,19 @@ def disagreements(
     cuts: Sequence[int] = PAPER_CUTS,
     train: Collection[Mention] | None = None,
 ) -> Disagreements:
-    """The errors of every system on the same instances, in whose order its predictions stand."""
-    silent = [place for place, rows in enumerate(predictions.values()) if _is_silent(rows)]
+    """Compare the predictions of several systems with gold.
+
+    Args:
+        predictions: By system, in the order of the instances.
+        closed: Whether to leave out all text.
+        cuts: Upper ends of the length buckets but the last.
+        train: Mentions of the training set, if known.
+    """
+    silent = [
+        place
+        for place, rows in enumerate(predictions.values())
+        if not any(spans(row.tags) for row in rows)
+    ]
     tallies = [Counter[tuple[str, str]]() for _ in predictions]
     types: dict[str, int] = {}
 
@@ -152,7 +163,7 @@ def disagreements(
 
 
 def kinds(gold: Sequence[Span], predicted: Sequence[Span]) -> tuple[list[str], list[str]]:
-    """Return the kind of every gold entity, and that of every prediction, in their order."""
+    """Return the kinds of the gold entities and those of the predictions, in their order."""
     if gold == predicted:
         return [CORRECT] * len(gold), [CORRECT] * len(gold)
     of_gold, of_predicted = [MISSED] * len(gold), [SPURIOUS] * len(predicted)
@@ -185,7 +196,3 @@ def _counted(
     for span, kind in zip(found, of_found, strict=True):
         columns = ("predictions", SPURIOUS) if kind == SPURIOUS else ("predictions",)
         yield from product(("all", bucket_of(span.length, cuts)), columns)
-
-
-def _is_silent(predictions: Sequence[Prediction]) -> bool:
-    return all(tag == OUTSIDE for prediction in predictions for tag in prediction.tags)

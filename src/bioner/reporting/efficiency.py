@@ -1,6 +1,4 @@
-"""What systems take: Table IV beside the paper's, and the costs of training and of 1,000
-sentences.
-"""
+"""Costs of systems: Table IV beside the paper's, and costs of training and of 1,000 sentences."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +11,7 @@ from bioner.reporting.tables import AVERAGE, BERT_FAMILY, in_order, paper_table
 from bioner.results.cells import notes
 from bioner.results.load import Results
 
-# What must be equal for two times to be compared.
+# Times are only compared under equal conditions.
 CONDITIONS = ["dataset", "protocol", "precision", "hardware"]
 KEYS = [*CONDITIONS, "family", "decoding", "draft", "batch"]
 MEANS = [
@@ -53,15 +51,14 @@ COST: Schema = {
 
 
 def time_table(results: Results) -> pl.DataFrame:
-    """Table IV: inference seconds a sample, with the average row of the BERT family where all three
-    were timed.
+    """Build Table IV: inference seconds per sample, with the average of the BERT family.
 
-    `seconds_median` and `seconds_p95` are of single sentences (batch 1). Ratios are held against
-    the encoders of one dataset, protocol, precision and hardware: the BERT family's average, else
-    that of all encoders. `ratio_time` and `ratio_flops` are at the same batch size (against
-    `baseline`); `ratio_time_best` is best batch against the mean of each encoder's own best
-    (`baseline_best`). The difference to the paper is given in the rows that run as its did, on an
-    H100: by its protocol where they were timed by it, else encoders at batch 1, free generation at
+    `seconds_median` and `seconds_p95` are of single sentences (batch 1). Ratios compare an LLM with
+    encoders on the same dataset, protocol, precision and hardware: the average of the BERT family
+    if all three were timed, else of all encoders. `ratio_time` and `ratio_flops` are at the same
+    batch size (`baseline`); `ratio_time_best` compares best batches (`baseline_best`, each encoder
+    at its own best). The difference to the paper is only given for rows that ran like the paper's
+    on an H100: by its protocol if timed by it, else encoders at batch 1 and free generation at
     batch 16.
     """
     ours = results.timing.group_by([*KEYS, "model"], maintain_order=True).agg(
@@ -97,9 +94,7 @@ def time_table(results: Results) -> pl.DataFrame:
 
 
 def _untimed(results: Results) -> pl.DataFrame:
-    """Cells, and averages of the BERT family, as if none of them had a time, and why: `dataset`,
-    `model`, `note`.
-    """
+    """Why a cell or family average has no time, for all of them: `dataset`, `model`, `note`."""
     trained = results.runs.select("dataset", "model").unique(maintain_order=True)
     family = (
         results.cells.filter(pl.col("model").is_in(BERT_FAMILY))
@@ -165,7 +160,7 @@ def _with_ratios(
 
 
 def _like_the_paper(rows: pl.DataFrame) -> pl.Expr:
-    """Rows that run as the paper's did, as near as there are any."""
+    """Whether a row ran like the paper's, as nearly as any of its model."""
     by_the_paper = rows.filter(protocol="paper")["model"].unique().implode()
     like = (
         pl.when(pl.col("model").is_in(by_the_paper))

@@ -1,6 +1,4 @@
-"""The predictions that a report shows errors of: which these are, and what they have otherwise than
-gold.
-"""
+"""The predictions whose errors a report shows, and how they differ from gold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +26,7 @@ NOT_SCORED = "the kept predictions are not those that were scored: score them ag
 
 @dataclass(frozen=True, slots=True)
 class ErrorReport:
-    """The disagreements of every dataset, and which predictions are not among them: dataset, model,
-    why.
-    """
+    """Disagreements by dataset, and the predictions left out: dataset, model, reason."""
 
     datasets: Sequence[Disagreements]
     skipped: Sequence[tuple[str, str, str]]
@@ -54,7 +50,7 @@ def headline_systems(scores: pl.DataFrame) -> dict[str, list[ReportedSystem]]:
 
 
 def length_cuts(scores: pl.DataFrame) -> list[int]:
-    """The length buckets that score tables have, as cuts: rows `1`, `2` and `3+` say 1 and 2."""
+    """Return the upper ends of a score table's length buckets: 1 and 2 for `1`, `2`, `3+`."""
     names = scores.filter(scorer="semeval", label="all")["stratum"].unique()
     uppers = [name.rpartition("-")[2] for name in names]
     return sorted(int(upper) for upper in uppers if upper.isascii() and upper.isdigit()) or list(
@@ -120,7 +116,7 @@ def _not_scored(counts: pl.DataFrame, scores: pl.DataFrame) -> list[ReportedSyst
 
 
 def _train_mentions(path: Path) -> frozenset[Mention] | None:
-    """The mentions that train holds; None without a sound file: then none is marked as known."""
+    """The mentions of train; None if it cannot be read, and no mention is marked."""
     try:
         return mentions(read_instances(path))
     except InputError:

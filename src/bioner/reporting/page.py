@@ -1,6 +1,4 @@
-"""The report as one HTML page: everything in one text, no request leaves it, and every value is
-escaped.
-"""
+"""The report as one HTML page: self-contained, without requests, every value escaped."""
 
 import base64
 import datetime
@@ -30,11 +28,11 @@ PLAIN_INTEGERS = ("seed",)  # without a comma after the thousands
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Everything that stands on the page.
+    """Everything on the page.
 
-    `tables` by name, which is that of the CSV file; a title's first part, up to `:` or `;`, is the
-    heading. `missing` (columns CELLS) are cells without results, and why; `notes` go with
-    datasets; `failed` are jobs and their logs. `answers` are a dataset's headline sentences.
+    `tables` have the names of their CSV files; the first part of a title, up to `:` or `;`, is the
+    heading. `missing` (columns CELLS) are cells without results; `notes` belong to datasets;
+    `failed` has logs by job. `answers` are the sentences of each dataset.
     """
 
     tables: Mapping[str, pl.DataFrame]
@@ -50,7 +48,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table as text: `columns` are names and whether they hold numbers."""
+    """A table as text; `columns` are names and whether they hold numbers."""
 
     name: str
     heading: str
@@ -60,7 +58,7 @@ class _Table:
 
 
 def page(content: Content) -> str:
-    """The page; columns without a value are left out."""
+    """Render the page; columns without any value are left out."""
     style, *scripts = (_template(name) for name in ("report.css", "tables.js", "errors.js"))
     script = "\n".join(scripts)
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -106,9 +104,7 @@ def _as_text(name: str, table: pl.DataFrame) -> _Table:
 
 
 def _number(value: float, digits: int) -> str:
-    """With so many digits behind the point; where these would be few or none, with two that
-    count.
-    """
+    """A number with so many decimals; if these would be all zeros, two significant digits."""
     return f"{value:.2g}" if 1e-9 < abs(value) < 10 ** (1 - digits) else f"{value:.{digits}f}"
 
 

@@ -1,4 +1,4 @@
-"""Every published number as a row of one table, and what is known to stand between it and ours."""
+"""Every published number as a row of one table, and known reasons for differences from ours."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ import polars as pl
 
 from bioner.io.tables import Schema, read_table
 from bioner.reporting.tables import LENGTHS, PAPER
+from bioner.scoring.table import MEASURES
 
 CELL: Schema = {
     "table": pl.String,
@@ -22,13 +23,14 @@ HALF_UNIT = {"I": 0.0, "II": 0.0, "III": 0.005, "IV": 0.00005, "V": 0.005}
 DIFFERENCES: Schema = dict.fromkeys(
     ("difference", "tables", "datasets", "models", "splits", "lengths", "why", "source"), pl.String
 )
-NOISE = 1e-9  # equal values come out of other sums of floats
+NOISE = 1e-9  # of sums of floats in another order
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that stands between a published number and ours; `where` are the cells, no entry
-    being all.
+    """A known reason why published numbers differ from ours.
+
+    `where` restricts it to cells with these values, by column; columns left out match all.
     """
 
     name: str
@@ -37,12 +39,12 @@ class Difference:
     where: dict[str, frozenset[str]]
 
     def concerns(self, cell: dict[str, Any]) -> bool:
-        """Whether a row of `published` is among its cells."""
+        """Return whether this is about a row of `published`."""
         return all(cell[key] in values for key, values in self.where.items())
 
 
 def published() -> pl.DataFrame:
-    """Every number of Tables I to V once, in the tables' order; no row where the paper has none."""
+    """Return every number of Tables I to V once, in the tables' order."""
     counts = _paper("table1_instances").unpivot(
         index="dataset", variable_name="split", value_name="paper"
     )
@@ -64,9 +66,7 @@ def published() -> pl.DataFrame:
 
 
 def differences() -> list[Difference]:
-    """What is known to stand between the paper's numbers and ours
-    (resources/paper/differences.csv).
-    """
+    """Read the known differences (resources/paper/differences.csv)."""
     table = read_table(
         PAPER / "differences.csv", DIFFERENCES, ["difference", "tables", "why", "source"]
     )
@@ -89,7 +89,7 @@ def differences() -> list[Difference]:
 
 
 def contradictions(cells: pl.DataFrame) -> list[Difference]:
-    """Find published F1 scores that do not follow from precision and recall as printed."""
+    """Find published F1 scores that do not follow from their printed precision and recall."""
     keys = ["table", "dataset", "model", "length"]
     rows = cells.filter(pl.col("table").is_in(["III", "V"])).pivot(
         "measure", index=keys, values="paper"
@@ -117,11 +117,10 @@ def _f1(off: float) -> pl.Expr:
 
 
 def _scores(name: str) -> pl.DataFrame:
-    measures = ["precision", "recall", "f1"]
     table = _paper(name).with_columns(
-        measure=pl.lit(measures, pl.List(pl.String)), paper=pl.concat_list(measures)
+        measure=pl.lit(list(MEASURES), pl.List(pl.String)), paper=pl.concat_list(MEASURES)
     )
-    return table.explode("measure", "paper").drop(measures)
+    return table.explode("measure", "paper").drop(MEASURES)
 
 
 def _paper(name: str) -> pl.DataFrame:

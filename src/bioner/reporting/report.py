@@ -49,12 +49,20 @@ def report(
     prices: Mapping[str, Any] | None = None,
     may_show: Callable[[str], bool] = lambda dataset: False,
 ) -> Tables:
-    """Build every report from kept files; without names, of every cell found under `results`.
+    """Build every report; without names, of every cell found under `results`.
 
-    What is broken, or belongs to other data or another configuration, is left out and named.
-    `notices` say what scores on a corpus mean, for those that are in the report; `prices` are
-    `gpu_hour`, `cpu_hour` and `currency`; `may_show` says of which datasets the page may hold
-    sentences. Raises InputError where nothing is sound.
+    Files that are broken, or belong to other data or another configuration, are left out and named.
+
+    Args:
+        notices: How to read the scores on a corpus, by corpus; others are ignored.
+        prices: `gpu_hour`, `cpu_hour` and `currency`.
+        may_show: Whether the page may hold sentences of a dataset.
+
+    Returns:
+        The tables by the names of their files.
+
+    Raises:
+        InputError: No cell is sound.
     """
     context = context or ReportContext()
     _check_folders(results, data, out)
@@ -116,10 +124,9 @@ def _check_folders(results: Path, data: Path, out: Path) -> None:
 
 
 def _tell(folder: Path, results: Results, lacking: pl.DataFrame) -> None:
-    """Warn of what is left out; InputError where nothing is left."""
-    unsound = lacking.filter(
-        ~pl.col("state").is_in(["not run", "absent"])
-    )  # corpora have been told, each once
+    """Warn about what is left out; raise InputError if nothing remains."""
+    # Absent corpora are logged once each, with the notes.
+    unsound = lacking.filter(~pl.col("state").is_in(["not run", "absent"]))
     if results.scores.is_empty():
         first = next(unsound.iter_rows(named=True), None)
         found = (
@@ -165,15 +172,13 @@ def _tables(results: Results, prices: Mapping[str, Any], examined: ErrorReport) 
 
 
 def _grouped(lacking: pl.DataFrame) -> pl.DataFrame:
-    """Cells of one dataset with one reason as one."""
+    """Join the cells of one dataset that have the same reason."""
     together = lacking.group_by("dataset", "state", "reason", "log", maintain_order=True)
     return together.agg(pl.col("model").str.join(", ")).select(lacking.columns)
 
 
 def _shown(tables: Tables) -> Tables:
-    """What the page shows: its own parts tell of cells, every score is too much, and so are forty
-    columns.
-    """
+    """Tables for the page, without cells, single scores, and the intervals of conventions."""
     narrow = tables["conventions"].select(pl.exclude("^.*_(low|high)$"))
     return {name: table for name, table in tables.items() if name not in ("scores", "cells")} | {
         "conventions": narrow

@@ -1,4 +1,4 @@
-"""Does it reproduce? Every published number held against ours: pass, fail or not run, and why."""
+"""Does it reproduce? Every published number against ours: pass, fail or not run, and why."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,13 +28,12 @@ from bioner.reporting.tables import (
 from bioner.results.load import Results
 from bioner.scoring.paper import SCORER
 
-# What is read: the mislabelled ChemProt has the paper's rows of ChemProt; for the right one,
-# instances are compared.
+# The paper's ChemProt is compared with its mislabelled reproduction, instances also with ChemProt.
 DATASETS = ("JNLPBA", "BioRED", PAPER_CHEMPROT, REPRODUCTION, "BC5CDR", "Reddit-Impacts")
 MODELS = (*BERT_FAMILY, "deberta-v3-large", "mistral-7b", "llama-8b")
 VERDICTS = ("pass", "fail", "not run")
-NORMAL = 1.96  # standard deviations that hold 95 %
-# points that seeds may deviate by: a system that fails under some would let any number pass
+NORMAL = 1.96  # standard deviations of a 95 % interval
+# Standard deviation over seeds, in points: if some trainings fail, any number would pass.
 TOO_FAR = 5.0
 REPRODUCED: Schema = {
     **CELL,
@@ -58,9 +57,7 @@ PublishedNumber = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What our runs have for a published number; with a `reason`, why it cannot be judged by
-    that.
-    """
+    """Our value for a published number; `reason` says why it cannot be judged."""
 
     ours: float | None = None
     low: float | None = None
@@ -74,14 +71,14 @@ class Ours:
 
 
 def reproduction_table(results: Results) -> pl.DataFrame:
-    """Every number of Tables I to V once, with a verdict.
+    """Judge every number of Tables I to V.
 
-    `low` and `high`: counts, our count; scores, the means of the seeds' 95 % intervals over
-    documents; seconds, the least and the greatest. `allowed_low` and `allowed_high` widen these by
-    the spread over seeds (`allowed`). `pass`: the published number, to its last digit, is between
-    them. `fail`: it is not, and `reason` says by how much. `not run`: nothing of ours can say so,
-    and `reason` says what is missing. `known` has what is known to stand between the two, whatever
-    the verdict (resources/paper/differences.csv has it at length).
+    `low` and `high` are: our count; for scores, the mean 95 % interval over documents; for seconds,
+    the least and the greatest. `allowed_low` and `allowed_high` widen these by the spread over
+    seeds (`allowed`). A number that lies between them, to its last digit, has the verdict `pass`,
+    else `fail`, and `reason` says by how much. `not run`: there is nothing to compare with, and
+    `reason` says what is missing. `known` lists known differences, whatever the verdict
+    (resources/paper/differences.csv).
     """
     cells = published()
     known = [*differences(), *contradictions(cells)]
@@ -98,21 +95,18 @@ def reproduction_table(results: Results) -> pl.DataFrame:
 def allowed(
     ours: float, low: float, high: float, seed_std: float | None, seeds: int
 ) -> tuple[float, float]:
-    """Where a single run of the same system may lie: the interval over documents, widened by the
-    spread over seeds.
+    """Return the range of a single run of the same system.
 
-    A run differs from the mean of n others by a standard deviation of sd·√(1 + 1/n); 1.96 of these
-    and the distance from `ours` to the interval's bound are independent, so they add in quadrature.
-    One seed has no spread to add.
+    It is the interval over documents, widened by the spread over seeds: a run differs from the mean
+    of n others by a standard deviation of sd·√(1 + 1/n). 1.96 of these and the distance from `ours`
+    to the interval's bound are independent, so they add in quadrature. One seed adds no spread.
     """
     spread = 0.0 if seed_std is None else NORMAL * seed_std * (1 + 1 / seeds) ** 0.5
     return ours - hypot(max(0.0, ours - low), spread), ours + hypot(max(0.0, high - ours), spread)
 
 
 def judge(paper: float, found: Ours, half_unit: float) -> PublishedNumber:
-    """The verdict on a published number that was rounded by at most `half_unit`, with what it is
-    made of.
-    """
+    """Return the verdict on a published number rounded by at most `half_unit`, with its basis."""
     row: PublishedNumber = asdict(found) | {"verdict": "not run"}
     if found.reason is not None:
         return row
@@ -135,9 +129,7 @@ def judge(paper: float, found: Ours, half_unit: float) -> PublishedNumber:
 
 
 def reproduction_summary(table: pl.DataFrame) -> str:
-    """Verdicts counted by table and dataset, then every failure, then why the rest was not run;
-    plain text.
-    """
+    """Summarize verdicts by table and dataset, failures, and reasons for not run."""
     lines = ["table  dataset          pass  fail  not run"]
     counts = table.group_by("table", "dataset", maintain_order=True).agg(
         (pl.col("verdict") == verdict).sum().alias(verdict) for verdict in VERDICTS
@@ -183,8 +175,9 @@ def _corpus(dataset: str) -> str:
 
 
 def _count(results: Results, cell: PublishedNumber) -> Ours:
-    """Of Tables I and II. ChemProt's sentences are the same however its labels are read; its
-    entities are not.
+    """Find a count of Tables I and II.
+
+    ChemProt's sentences do not depend on how its labels are read; its entities do.
     """
     statistic = {"instances": "instances", "entities": "table2_entities"}[cell["measure"]]
     corpora = [_corpus(cell["dataset"])] + ([cell["dataset"]] if statistic == "instances" else [])
@@ -201,7 +194,7 @@ def _count(results: Results, cell: PublishedNumber) -> Ours:
 
 
 def _score(results: Results, cell: PublishedNumber) -> Ours:
-    """Find a score of Table III or V: the paper's evaluator on runs decoded like the paper's."""
+    """Find a score of Tables III and V: by the paper's evaluator, decoded like the paper's."""
     corpus, model, measure = _corpus(cell["dataset"]), cell["model"], cell["measure"]
     rows = results.scores.filter(dataset=corpus, model=model)
     if rows.is_empty():
@@ -234,7 +227,7 @@ def _score(results: Results, cell: PublishedNumber) -> Ours:
 
 
 def _seconds(results: Results, cell: PublishedNumber) -> Ours:
-    """Find seconds of Table IV: only the paper's protocol and GPU model are comparable."""
+    """Find seconds of Table IV: by the paper's protocol and on its kind of GPU."""
     corpus, model = _corpus(cell["dataset"]), cell["model"]
     members = BERT_FAMILY if model == AVERAGE else (model,)
     faults = filter(None, (results.fault("timing", corpus, member) for member in members))
@@ -258,7 +251,7 @@ def _seconds(results: Results, cell: PublishedNumber) -> Ours:
 
 
 def _timed(found: Ours, seconds: Sequence[float], hardware: object, protocol: object) -> Ours:
-    """Complete `found` by seconds per seed, with the reason if they are not comparable."""
+    """Add seconds, one per seed, to `found`, and the reason if they are not comparable."""
     reason = None
     if protocol != "paper":
         reason = f"other protocol: {protocol or 'unknown'}"
@@ -271,7 +264,7 @@ def _timed(found: Ours, seconds: Sequence[float], hardware: object, protocol: ob
 
 
 def _by_seed(rows: pl.DataFrame, members: Sequence[str]) -> list[float]:
-    """Mean seconds of the members under each seed that all of them were timed with."""
+    """Mean seconds of the members, for each seed that all of them were timed with."""
     each = rows.group_by("seed", "model").agg(pl.col("seconds_per_sample").mean())
     whole = each.group_by("seed").agg(pl.col("seconds_per_sample").mean(), pl.len())
     seconds: list[float] = (

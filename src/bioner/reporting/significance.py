@@ -1,6 +1,4 @@
-"""What the comparisons say: the primary family, the paper's length claim, everything else as
-exploration.
-"""
+"""Significance of comparisons: the primary family, the paper's length claim, exploration."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -13,7 +11,7 @@ from bioner.reporting.tables import REPRODUCTION
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.multiplicity import holds_in, holm
 
-FEWEST = 30  # gold entities, or clusters that hold them, that a verdict needs
+FEWEST = 30  # gold entities, and clusters with any, that a verdict needs
 LEVEL = 0.05
 FAMILIES = ("primary", "length claim", "exploratory")
 WHAT = ("dataset", "model", "decoding", "baseline_model", "baseline_decoding", "measure", "stratum")
@@ -35,18 +33,17 @@ SystemName = tuple[str, str]  # model and decoding
 
 
 def significance_table(comparisons: pl.DataFrame, selection: pl.DataFrame) -> pl.DataFrame:
-    """Every comparison with the family of tests it belongs to, its adjusted p-value and a verdict.
+    """Return every comparison with its family of tests, adjusted p-value and verdict.
 
     `primary`: the best LLM against the best encoder, both chosen on dev, by strict F1 overall and
-    in the last length bucket; Holm over the datasets of a stratum. `length claim`: the same two,
-    last bucket minus first, by F1 and by recall; Holm over the datasets. `exploratory`: all else;
-    Holm over all of a dataset. The reproduction of the paper's mislabelled ChemProt is no dataset
-    of a claim.
+    in the last length bucket; Holm over datasets, per stratum. `length claim`: the same systems,
+    last bucket minus first, by F1 and by recall; Holm over datasets. `exploratory`: all others;
+    Holm per dataset. The reproduction of the paper's mislabelled ChemProt is not part of a claim.
 
-    `tests` are those adjusted together. A stratum with fewer than 30 gold entities, or documents
-    that hold one, is `too_few`: no verdict, no part in an adjustment. `higher` and `lower` need an
-    adjusted p of at most 0.05 and an interval without 0. `n_higher` and `n_lower` say in how many
-    datasets of its family at least a claim holds.
+    `tests` is the number adjusted together. A stratum with fewer than 30 gold entities, or
+    documents with any, is `too_few`: it has no verdict and no part in the adjustment. `higher` and
+    `lower` need an adjusted p of at most 0.05 and an interval without 0. `n_higher` and `n_lower`
+    are the numbers of datasets in which the claim holds, at least.
     """
     chosen = {
         (row["dataset"], row["family"]): (row["model"], row["decoding"])
@@ -63,9 +60,7 @@ def significance_table(comparisons: pl.DataFrame, selection: pl.DataFrame) -> pl
 def _placed(
     row: JudgedComparison, chosen: Mapping[tuple[str, str], SystemName]
 ) -> JudgedComparison:
-    """The row in its family; of the chosen pair the LLM stands first: a positive difference is in
-    its favour.
-    """
+    """The row in its family; of the chosen pair, positive differences favour the LLM."""
     pair = chosen.get((row["dataset"], "encoder")), chosen.get((row["dataset"], "llm"))
     if _systems(row) == pair:
         row = _turned(row)
@@ -96,7 +91,7 @@ def _turned(row: JudgedComparison) -> JudgedComparison:
 
 
 def _adjusted_with(row: JudgedComparison) -> tuple[str, ...]:
-    """What the rows have in common that are adjusted together."""
+    """What rows that are adjusted together have in common."""
     if row["family"] == "exploratory":
         return row["family"], row["dataset"]
     return row["family"], row["measure"], row["stratum"]

@@ -1,4 +1,4 @@
-"""The end of a run on the terminal: strict and relaxed scores of a finished report."""
+"""Strict and relaxed scores of a finished report, for the terminal."""
 
 from pathlib import Path
 
@@ -12,9 +12,7 @@ MEASURES = ("precision", "recall", "f1")
 
 
 def summary(folder: Path) -> str:
-    """Strict and relaxed scores of a report folder as a plain text table; cells without scores are
-    left out.
-    """
+    """Return strict and relaxed scores of a report folder as text; cells without are left out."""
     strict, relaxed = (
         _existing_table(folder / f"{name}.csv") for name in ("table3_strict", "table5_relaxed")
     )

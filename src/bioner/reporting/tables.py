@@ -1,4 +1,4 @@
-"""Tables I to III and V in the paper's rows, ours beside the paper's, from kept files alone."""
+"""Tables I to III and V in the paper's rows, with the paper's values beside ours."""
 
 from collections.abc import Sequence
 
@@ -6,36 +6,36 @@ import polars as pl
 
 from bioner.results.cells import notes
 from bioner.results.load import Results
+from bioner.scoring.table import MEASURES
 from bioner.settings.catalogue import HEADLINE
 from bioner.settings.config import REPOSITORY
 
 PAPER = REPOSITORY / "resources" / "paper"
 LENGTHS = {"total": "all", "length_1": "1", "length_2": "2", "length_3_plus": "3+"}
 CELL = ["dataset", "model", "decoding"]
-MEASURES = ("precision", "recall", "f1")
-# The paper's LLMs write freely, by the settings they came with; the first of these that a cell has
-# is like it.
+# The paper's LLMs decode freely with their own settings; the first of these in a cell is closest.
 LIKE_THE_PAPER = ("direct", "free-paper", "free")
 ENDS = ("", "_ci_low", "_ci_high")  # of the columns of a score and of its interval
 F1 = [f"f1{end}" for end in ENDS]
 GOLD_ENTITIES = pl.col("possible").first().alias("gold_entities")  # the same for all seeds
-# The paper's rows of ChemProt were made on mislabelled data (docs/reproduction.md). They stand
-# beside both corpora, and scores are held against them on the reproduction of that data alone.
+# The paper's ChemProt data were mislabelled (docs/reproduction.md). Its rows are shown with both
+# corpora; scores are only compared on the reproduction of these data.
 PAPER_CHEMPROT, REPRODUCTION = "ChemProt", "ChemProt-paper"
 BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
 AVERAGE = "bert-family-average"  # a row of Table IV
 
 
 def instances_table(results: Results) -> pl.DataFrame:
-    """Table I: instances a split."""
+    """Build Table I: instances per split."""
     return _counts(
         results, pl.col("statistic") == "instances", "split", paper_table("table1_instances")
     )
 
 
 def entities_table(results: Results) -> pl.DataFrame:
-    """Table II: test entities by length in tokens; `scored` are those evaluators see, once faulty
-    tags are repaired.
+    """Build Table II: test entities by length in tokens.
+
+    `scored` counts entities as evaluators see them, after faulty tags are repaired.
     """
     paper = paper_table("table2_test_entities").rename(LENGTHS)
     on_test = pl.col("split") == "test"
@@ -50,9 +50,7 @@ def entities_table(results: Results) -> pl.DataFrame:
 
 
 def corpora_table(results: Results) -> pl.DataFrame:
-    """What a reader of scores wants to know of each test set: its size, its sentences, what it
-    shares with train.
-    """
+    """Describe each test set: size, lengths, and what it shares with train."""
     columns = {
         ("documents", "all"): "documents",
         ("tokens_per_instance", "mean"): "mean_tokens",
@@ -82,12 +80,11 @@ def _counts(results: Results, chosen: pl.Expr, by: str, paper: pl.DataFrame) -> 
 
 
 def strict_table(results: Results) -> pl.DataFrame:
-    """Table III: strict scores, overall and by entity length, mean over seeds; `note` says why a
-    cell has none.
+    """Build Table III: strict scores overall and by entity length, mean over seeds.
 
-    The paper's numbers stand beside ours. The difference is given overall only: its length rows
-    score windows cut around gold entities, ours additive buckets; the table `paper_scoring` has
-    like with like.
+    `note` says why a cell has none. The difference to the paper is only given overall: the paper's
+    length rows score windows cut around gold entities, ours additive buckets; `paper_scoring`
+    compares like with like.
     """
     rows = results.scores.filter(scorer="semeval", scheme="strict", label="all")
     unrepaired = (
@@ -111,9 +108,7 @@ def strict_table(results: Results) -> pl.DataFrame:
 
 
 def relaxed_table(results: Results) -> pl.DataFrame:
-    """Table V: relaxed scores (SemEval partial), mean over seeds; `note` says why a cell has
-    none.
-    """
+    """Build Table V: relaxed scores (SemEval partial), mean over seeds."""
     rows = results.scores.filter(scorer="semeval", scheme="relaxed", label="all", stratum="all")
     paper = paper_table("table5_relaxed")
     table = _beside(_means(rows).drop("stratum"), paper, ["dataset", "model"], pl.lit(True))
@@ -121,9 +116,7 @@ def relaxed_table(results: Results) -> pl.DataFrame:
 
 
 def paper_scoring_table(results: Results) -> pl.DataFrame:
-    """Tables III and V as the paper's evaluator and its length windows have them: for comparison
-    only.
-    """
+    """Build Tables III and V by the paper's evaluator and windows, for comparison only."""
     paper = pl.concat(
         [
             paper_table("table3_strict").with_columns(scheme=pl.lit("strict")),
@@ -134,7 +127,7 @@ def paper_scoring_table(results: Results) -> pl.DataFrame:
         how="diagonal",
     )
     ours = pl.concat(
-        # What the paper's evaluator divides by depends on the predictions.
+        # The paper's evaluator divides by a number that depends on the predictions.
         _means(
             results.scores.filter(scorer="paper", scheme=scheme),
             pl.col("possible").mean().alias("divided_by"),
@@ -151,7 +144,7 @@ def paper_scoring_table(results: Results) -> pl.DataFrame:
 
 
 def conventions_table(results: Results) -> pl.DataFrame:
-    """F1 of the same predictions under every convention, with its interval, mean over seeds.
+    """Build the table of F1 under every convention, with intervals, mean over seeds.
 
     `token_accuracy` is a recall.
     """
@@ -183,9 +176,7 @@ def conventions_table(results: Results) -> pl.DataFrame:
 
 
 def subsets_table(results: Results) -> pl.DataFrame:
-    """Strict recall of seen, unseen and repeated mentions, and F1 on sentences that are new; mean
-    over seeds.
-    """
+    """Build recall of seen, unseen and repeated mentions, and F1 on new sentences."""
     strict = results.scores.filter(scheme="strict", label="all")
     overall = strict.filter(scorer="semeval", stratum="all").group_by(CELL, maintain_order=True)
     parts = strict.filter(scorer="subset").group_by(CELL)
@@ -206,9 +197,7 @@ def subsets_table(results: Results) -> pl.DataFrame:
 
 
 def alignment_table(results: Results) -> pl.DataFrame:
-    """How outputs fitted the gold tokens, and the recall that no tag could have raised: what
-    realignment has lost.
-    """
+    """Build the table of realignment, with the recall that correct tags could reach."""
     reachable = 100 * pl.col("reachable_entities") / pl.col("gold_entities")
     return results.alignments.with_columns(
         reachable_recall=pl.when(pl.col("gold_entities") > 0).then(reachable)
@@ -216,16 +205,14 @@ def alignment_table(results: Results) -> pl.DataFrame:
 
 
 def _means(rows: pl.DataFrame, size: pl.Expr = GOLD_ENTITIES) -> pl.DataFrame:
-    """Means over seeds; intervals over the test set and the deviation over seeds stay apart.
+    """Means over seeds, with the deviation over seeds and the mean intervals over the test set.
 
-    `headline` is the decoding that a model is compared by: `constrained` where an LLM was run with
-    it, else `free`.
+    `headline` marks the decoding that a model is compared by (HEADLINE).
     """
     means = rows.group_by([*CELL, "stratum"], maintain_order=True).agg(
         pl.len().alias("seeds"),
         size,
         *(pl.col(name).mean() for name in (*MEASURES, "f1_ci_low", "f1_ci_high")),
-        # Over seeds; with one seed there is none.
         pl.col("f1").std().alias("f1_std"),
     )
     rank = _rank_among(HEADLINE, other=-1)
@@ -254,9 +241,7 @@ def _beside(
 
 
 def _with_missing(table: pl.DataFrame, results: Results, paper: pl.DataFrame) -> pl.DataFrame:
-    """The table with the cells that have no scores: the paper's numbers, and why ours are not
-    beside them.
-    """
+    """Add the cells without scores: the paper's numbers, and why ours are missing."""
     lacking = notes(results.cells).join(
         paper, on=["dataset", "model"], how="left", maintain_order="left"
     )
@@ -267,7 +252,7 @@ def _with_missing(table: pl.DataFrame, results: Results, paper: pl.DataFrame) ->
 
 
 def in_order(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
-    """Sort rows like the cells; an average of the BERT family stands after its last member."""
+    """Sort rows like the cells; an average of the BERT family follows its last member."""
     places = cells.select("dataset", "model").with_row_index("place")
     family = places.filter(pl.col("model").is_in(BERT_FAMILY)).group_by("dataset")
     averages = family.agg(pl.col("place").max(), pl.lit(AVERAGE).alias("model"))
@@ -281,9 +266,7 @@ def in_order(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def paper_table(name: str) -> pl.DataFrame:
-    """A table of the paper; the rows of its ChemProt stand for the reproduction of its data,
-    too.
-    """
+    """Read a table of the paper; its ChemProt rows also stand for the reproduced data."""
     columns = {name: f"paper_{name}" for name in (*MEASURES, "seconds_per_sample")}
     table = pl.read_csv(PAPER / f"{name}.csv").rename(columns, strict=False)
     again = table.filter(dataset=PAPER_CHEMPROT).with_columns(dataset=pl.lit(REPRODUCTION))

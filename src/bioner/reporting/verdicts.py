@@ -1,6 +1,4 @@
-"""The question answered in words, a corpus at a time: only what the tests and their intervals
-support.
-"""
+"""The answer in words, one corpus at a time: only what tests and intervals support."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -68,8 +66,9 @@ def _verdict(row: ComparisonRow) -> str:
             f" {_f1(row['score'])} strict F1, the best encoder, {encoder},"
             f" {_f1(row['baseline_score'])}."
         )
+    apart, side = abs(row["difference"]), "above" if row["difference"] >= 0 else "below"
     what = (
-        f"the best LLM, {llm}, has {_f1(row['score'])} strict F1, {_apart(row['difference'])} the"
+        f"the best LLM, {llm}, has {_f1(row['score'])} strict F1, {apart:.2f} {side} the"
         f" best encoder, {encoder}, with {_f1(row['baseline_score'])} (difference"
         f" {_signed(row['difference'])}, 95 % interval {_signed(row['ci_low'])} to"
         f" {_signed(row['ci_high'])}, {_p(row['p_holm'])} after Holm)."
@@ -87,7 +86,7 @@ def _verdict(row: ComparisonRow) -> str:
 
 
 def _of_one_seed(row: ComparisonRow) -> bool:
-    """Whether a side has no second seed to tell how far seeds scatter."""
+    """Whether a side has no second seed to show the variation between trainings."""
     return min(row["seeds"] or 1, row["baseline_seeds"] or 1) < 2
 
 
@@ -128,9 +127,7 @@ def _price(row: ComparisonRow, time: pl.DataFrame) -> str:
 
 
 def _without(dataset: str, strict: pl.DataFrame) -> Iterator[str]:
-    """Where no LLM and encoder were both chosen on dev there is no answer; the scores are there all
-    the same.
-    """
+    """Say that there is no answer without an LLM and encoder chosen on dev, and the best score."""
     yield "No answer: this run did not compare an LLM and an encoder here, both chosen on dev."
     rows = strict.filter(
         pl.col("dataset") == dataset, pl.col("length") == "all", pl.col("headline")
@@ -182,10 +179,6 @@ def _named(row: ComparisonRow, side: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names)})" if names else "none"
-
-
-def _apart(difference: float) -> str:
-    return f"{abs(difference):.2f} {'above' if difference >= 0 else 'below'}"
 
 
 def _times(ratio: float) -> str:

@@ -1,6 +1,4 @@
-"""What became of every cell of the matrix: done, or why it is not among the scores, and which log
-says more.
-"""
+"""The outcome of every cell of the matrix: done, or why its scores are missing, and the log."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -9,7 +7,7 @@ import polars as pl
 
 from bioner.io.tables import Schema
 
-# In the order in which a reader would mend them.
+# In the order in which a reader would fix them.
 STATES = {
     "done": "its scores are in the tables",
     "incomplete": "its scores are in the tables, but a job of it failed; `log` says why",
@@ -31,7 +29,7 @@ CELLS: Schema = {
 
 @dataclass(frozen=True, slots=True)
 class CellOutcome:
-    """A dataset and a model: one of STATES, with the reason and a log where there is one."""
+    """The state (one of STATES) of a model on a dataset, with the reason and log, if any."""
 
     dataset: str
     model: str
@@ -43,9 +41,7 @@ class CellOutcome:
 def missing(
     dataset: str, model: str, left_out: Mapping[str, str], failed: Mapping[str, str]
 ) -> CellOutcome:
-    """What is known of a cell without scores: its corpus was left out, a job of it failed, or
-    neither.
-    """
+    """Return why a cell has no scores: no corpus, a failed job, or it did not run."""
     if dataset in left_out:
         return CellOutcome(dataset, model, "absent", left_out[dataset])
     shared = {job: log for job, log in failed.items() if job.split(" ")[1:] in ([dataset], [model])}
@@ -55,10 +51,10 @@ def missing(
 
 
 def failure_of(dataset: str, model: str, failed: Mapping[str, str]) -> tuple[str, str] | None:
-    """The first failed job of a cell's own, and its log.
+    """Return a cell's first failed job and its log.
 
-    `failed` holds logs by job; a job is written as its rule and wildcards, `train demo bert-mini
-    42`.
+    Args:
+        failed: Logs by job. A job is its rule and wildcards: `train demo bert-mini 42`.
     """
     return next(
         (failure for failure in failed.items() if failure[0].split(" ")[1:3] == [dataset, model]),
@@ -67,7 +63,7 @@ def failure_of(dataset: str, model: str, failed: Mapping[str, str]) -> tuple[str
 
 
 def cells_table(cells: Sequence[CellOutcome]) -> pl.DataFrame:
-    """One row a cell, in the order of the configuration."""
+    """Return one row per cell, in the order of the configuration."""
     return pl.DataFrame([astuple(cell) for cell in cells], schema=CELLS, orient="row")
 
 

@@ -1,6 +1,4 @@
-"""Whether a cell's files belong to this data and configuration: by checksums and settings, with the
-reason if not.
-"""
+"""Whether files belong to this data and configuration, by checksums and settings."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +14,15 @@ from bioner.settings.catalogue import training_settings
 from bioner.settings.config import Tree
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-ROUNDING = 1e-6  # points of F1 that sums in another order may differ by
+ROUNDING = 1e-6  # points of F1 by which sums in another order may differ
 SHOWN = 12  # digits of a checksum
 Run = tuple[int, str]  # seed and decoding
 RunRecords = Mapping[Run, Tree]
-MACHINE = ("resources",)  # what of the settings says how a result is come by, and not what it is
+MACHINE = ("resources",)  # settings that do not change results
 
 
 def checksums_of(data: Path) -> dict[str, str]:
-    """SHA-256 of a corpus's instances, by split; those that are not there are left out."""
+    """Return the SHA-256 of a corpus's instances, by split; missing splits are left out."""
     paths = {split: data / f"{split}.jsonl" for split in ("train", "dev", "test")}
     return {split: sha256_of(path) for split, path in paths.items() if path.is_file()}
 
@@ -52,7 +50,7 @@ def read_records(cell: Path, runs: Sequence[Run]) -> RunRecords:
 
 
 def part_of(record: Tree, name: str) -> Tree:
-    """An object within a run record; empty in records of earlier versions that lack it."""
+    """Return an object within a run record; empty if the record has none."""
     part = record.get(name)
     return part if isinstance(part, dict) else {}
 
@@ -93,7 +91,7 @@ def find_mismatches(
 
 
 def buckets_of(scores: pl.DataFrame) -> tuple[str, ...]:
-    """The buckets of entity length that a score table has, in its order."""
+    """Return the length buckets of a score table, in its order."""
     return tuple(
         scores.filter(scorer="semeval", scheme="strict", label="all")["stratum"].unique(
             maintain_order=True
@@ -102,10 +100,10 @@ def buckets_of(scores: pl.DataFrame) -> tuple[str, ...]:
 
 
 def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None:
-    """The first system that was compared with another strict F1, or with other seeds, than its
-    scores have.
+    """Return what is outdated in comparisons of one dataset, or None.
 
-    Both are of one dataset. A comparison's F1 is of the counts of all seeds together.
+    Outdated is a system whose strict F1 (of the counts of all seeds together) or number of seeds
+    differs from its scores.
     """
     counts = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
     totals = counts.group_by("model", "decoding").agg(
@@ -140,9 +138,7 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
 
 
 def comparable(settings: Tree) -> Tree:
-    """What results depend on of the settings that a run records: not on how the machine was
-    used.
-    """
+    """Return the recorded settings that results depend on, without those of the machine."""
     try:
         kept = training_settings(settings)
     except (KeyError, TypeError, AttributeError):
@@ -151,7 +147,7 @@ def comparable(settings: Tree) -> Tree:
 
 
 def difference(one: object, other: object, path: str = "") -> str | None:
-    """The first setting that differs, `train.epochs 3, not 20`; None where all are the same."""
+    """Return the first setting that differs (`train.epochs 3, not 20`), or None."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted(one.keys() | other.keys()):
             found = difference(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
@@ -162,19 +158,15 @@ def difference(one: object, other: object, path: str = "") -> str | None:
 
 
 def _apart(settings: Tree, entry: Tree) -> str | None:
-    """The first setting that the configuration has otherwise; searched ones may be any that it
-    lists.
-    """
+    """Return the first setting unlike the catalogue entry's; searched ones may be any it lists."""
     found, wanted = comparable(settings), comparable(entry)
     train = dict(found.get("train") or {})
     for name, values in (entry["search_space"] or {}).items():
         if train.get(name) in values:
-            train[name] = (wanted.get("train") or {}).get(name)
-    source, asked = dict(found.get("source") or {}), wanted.get("source") or {}
-    if not COMMIT.fullmatch(str(asked.get("revision"))):
-        source["revision"] = asked.get(
-            "revision"
-        )  # a branch, which stood for the commit that the run names
+            train[name] = part_of(wanted, "train").get(name)
+    source, revision = dict(found.get("source") or {}), part_of(wanted, "source").get("revision")
+    if not COMMIT.fullmatch(str(revision)):  # a branch: the run names the commit it stood for
+        source["revision"] = revision
     return difference({**found, "train": train, "source": source}, wanted)
 
 

@@ -1,5 +1,4 @@
-"""Where every file of a result tree lies, relative to `results/`; left out, names are Snakemake's
-wildcards.
+"""Paths of a result tree, relative to `results/`; names left out are Snakemake's wildcards.
 
 {dataset}/{model}/scores.csv, search.csv, timing.csv       a cell: all seeds and decodings
 {dataset}/{model}/trials/{trial}/history.csv, run.json     a trial of its hyper-parameter search

@@ -1,6 +1,4 @@
-"""The files that reports are made of: what is sound is read and put together, what is not is named
-with the reason.
-"""
+"""Read the files that reports are made of; name what is broken or does not belong, and why."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,8 +60,8 @@ SCHEMAS = {
 class Results:
     """Everything reports are made of, read from results and data folders.
 
-    `cells` says of every cell whether its files are among the others (results/cells). `faults` say
-    which other files are not, and why, by kind, dataset and, if they are of one, model.
+    `cells` says which cells are in the other tables (results/cells). `faults` says why other files
+    were left out, by kind, dataset and model (empty for files about a whole dataset).
     """
 
     scores: pl.DataFrame
@@ -79,9 +77,7 @@ class Results:
     faults: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
     def fault(self, kind: str, dataset: str, model: str = "") -> str | None:
-        """Return why a file is not among the others; None if nothing is wrong with it, or if there
-        is none.
-        """
+        """Return why a file was left out; None if it was not, or does not exist."""
         unsound = self.cells.filter(
             pl.col("state").is_in(["refused", "broken"]), dataset=dataset, model=model
         )
@@ -111,9 +107,7 @@ def load_results(
     models: Sequence[str],
     context: ReportContext,
 ) -> Results:
-    """Read the files of these cells, in this order; what is broken, or made for other data, is
-    named and left out.
-    """
+    """Read the files of these cells, in this order, as far as they are sound."""
     found: dict[str, list[pl.DataFrame]] = {
         name: [pl.DataFrame(schema=schema)] for name, schema in SCHEMAS.items()
     }
@@ -169,7 +163,7 @@ def load_results(
 def _cell(
     folder: Path, dataset: str, model: str, checksums: Mapping[str, str], context: ReportContext
 ) -> tuple[CellOutcome, Tables]:
-    """What became of a cell, and its tables where they may stand beside the others."""
+    """Return the outcome of a cell, and its tables if they are sound."""
     path = folder / layout.SCORES
     if not path.is_file():
         return missing(dataset, model, context.left_out, context.failed), {}
@@ -196,7 +190,7 @@ def _cell(
 
 
 def _comparisons(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Comparisons of the very predictions that were scored."""
+    """Read comparisons, which must be of the scored predictions."""
     table = read_comparisons(path)
     if found := find_outdated(table, scores):
         raise InputError(
@@ -209,7 +203,7 @@ def _comparisons(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 
 def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
-    """The scores of a cell: of nothing else, and with a strict F1 of every run."""
+    """Read the scores of a cell, which must hold nothing else and a strict F1 of every run."""
     table = concat_scores([read_scores(path)])
     for found in set(table.select("dataset", "model").iter_rows()) - {(dataset, model)}:
         remedy = "Score the cell again, with --dataset and --model."
@@ -227,7 +221,7 @@ def _scores_of(dataset: str, model: str, path: Path) -> pl.DataFrame:
 
 
 def _alignments(cell: Path, scores: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """One row per scored prediction file that came out of realignment."""
+    """Yield one row per scored prediction file that was realigned."""
     runs = scores.select("dataset", "model", "seed", "decoding").unique(maintain_order=True)
     for run in runs.iter_rows(named=True):
         path = cell / f"seed{run['seed']}" / run["decoding"] / layout.ALIGNMENT
@@ -239,7 +233,7 @@ def _alignments(cell: Path, scores: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 def _of(dataset: str, models: Sequence[str], path: Path, table: pl.DataFrame) -> pl.DataFrame:
-    """A table about one dataset; of its systems, those that are in the report."""
+    """Check that a table is about this dataset, and return its rows about these models."""
     for found in set(table["dataset"]) - {dataset}:
         raise InputError(
             path,

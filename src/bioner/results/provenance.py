@@ -1,6 +1,4 @@
-"""Where every result comes from: data by checksums, weights by commit, code, configuration,
-machine, start and end.
-"""
+"""Where results come from: checksums of data, commits, configuration, machine, start and end."""
 
 import hashlib
 import json
@@ -27,7 +25,7 @@ PROVENANCE: Schema = {
 
 
 def read_provenance(cell: Path, dataset: str, model: str, records: RunRecords) -> pl.DataFrame:
-    """Return a row for each training and prediction of a cell that has a run.json."""
+    """Return one row per training and prediction that has a run.json."""
     rows = []
     for (seed, decoding), record in records.items():
         whose = {"dataset": dataset, "model": model, "seed": seed}
@@ -64,9 +62,7 @@ def _origin(record: Tree, files: Mapping[str, str], asked: str) -> dict[str, Any
 
 
 def _gpus(record: Tree, asked: str) -> list[str]:
-    """The GPUs that the run was given, `asked` for by its settings; all that were there, where
-    these do not say.
-    """
+    """The GPUs that the run was given (setting `asked`); all of them if it has no such setting."""
     gpus = record.get("gpus")
     wanted = part_of(part_of(record, "settings"), "resources").get(asked)
     names = [str(name) for name in gpus] if isinstance(gpus, list) else []
@@ -74,5 +70,5 @@ def _gpus(record: Tree, asked: str) -> list[str]:
 
 
 def _digest(settings: Mapping[str, Any]) -> str:
-    """The same for two runs with the same settings."""
+    """Equal for runs with equal settings."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

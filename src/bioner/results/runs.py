@@ -1,4 +1,4 @@
-"""What trainings took and how they went: run.json, search.csv and history.csv of every seed."""
+"""Costs and learning curves of trainings: run.json, search.csv and history.csv of each seed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,10 +43,7 @@ CURVES: Schema = {
 def read_runs(
     cell: Path, dataset: str, model: str, records: RunRecords
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return what the trainings of a cell took (RUNS), and their dev scores by epoch (CURVES).
-
-    Controls have neither.
-    """
+    """Return costs (RUNS) and dev scores by epoch (CURVES) of a cell's trainings."""
     rows, curves = [pl.DataFrame(schema=RUNS)], [pl.DataFrame(schema=CURVES)]
     for (seed, decoding), record in records.items():
         if not decoding:
@@ -92,7 +89,7 @@ def _run(path: Path, record: Tree, whose: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _curve(path: Path, record: Tree, whose: Mapping[str, Any]) -> pl.DataFrame:
-    """Dev F1 by epoch, if it was measured, with the epoch whose weights were kept."""
+    """Dev F1 by epoch, if measured; `kept` marks the epoch whose weights were saved."""
     if not path.is_file():
         return pl.DataFrame(schema=CURVES)
     names = ["epoch", "dev_strict_f1"]
