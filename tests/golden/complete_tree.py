@@ -1,8 +1,7 @@
-"""A result tree with every kind of file that reports are made of, and the tables that were once
-made of it.
+"""A result tree with every kind of file that reports are made of, and the frozen tables.
 
-After a change of scores or of what tables hold, run `python -m tests.golden.complete_tree` in an
-activated environment, then read in the difference what users will see.
+If scores or the content of tables change, run `python -m tests.golden.complete_tree` in an
+activated environment, then read in the diff what users will see.
 """
 
 import json
@@ -97,9 +96,7 @@ WRITTEN = [
 
 
 def complete_tree(folder: Path) -> None:
-    """Write the data and results folders of two corpora: BC5CDR with all models, JNLPBA with
-    one.
-    """
+    """Write data and results of two corpora: BC5CDR with all models, JNLPBA with one."""
     for name, corpus in {"BC5CDR": BC5CDR, "JNLPBA": JNLPBA}.items():
         for split, instances in corpus.items():
             write_instances(folder / "data" / name / f"{split}.jsonl", instances)
@@ -145,7 +142,7 @@ def complete_tree(folder: Path) -> None:
 
 
 def tagged(changes: Mapping[str, str]) -> list[Prediction]:
-    """The gold of BC5CDR's test set with these sentences otherwise."""
+    """The gold of BC5CDR's test set with other tags for these sentences."""
     return [
         Prediction(each.id, changes[each.id].split() if each.id in changes else each.tags)
         for each in BC5CDR["test"]
@@ -155,7 +152,7 @@ def tagged(changes: Mapping[str, str]) -> list[Prediction]:
 def kept(
     folder: Path, dataset: str, run: Run, predictions: Sequence[Prediction], **machine: object
 ) -> pl.DataFrame:
-    """Write what training and prediction of a run leave behind; its scores."""
+    """Write the files of a training and a prediction; return the scores."""
     (model, seed, decoding), corpus = run, {"BC5CDR": BC5CDR, "JNLPBA": JNLPBA}[dataset]
     data = {split: sha256_of(folder / "data" / dataset / f"{split}.jsonl") for split in corpus}
     known = {
@@ -192,7 +189,7 @@ def kept(
 
 
 def judge(results: Path, runs: Mapping[Run, Sequence[Prediction]]) -> None:
-    """Choose on dev (here, by scores of test) and compare the headline systems."""
+    """Choose on dev (here, by test scores) and compare the headline systems."""
     dev: dict[str, list[Path]] = {"encoder": [], "llm": []}
     for model in MODELS:
         path = results / model / "seed1" / "dev" / "scores.csv"
@@ -243,9 +240,7 @@ def time(results: Path) -> None:
 
 
 def reports_of(folder: Path) -> dict[str, pl.DataFrame]:
-    """The reports of the tree, with a job that failed, cells that never ran, an absent corpus, and
-    prices.
-    """
+    """The tree's reports, with a failed job, cells that never ran, an absent corpus, and prices."""
     return report(
         folder / "results",
         folder / "data",

@@ -1,6 +1,4 @@
-"""reports/README.md: every report and every column of it is explained, and nothing that is not
-there.
-"""
+"""reports/README.md explains every report and column, and nothing else."""
 
 from bioner.reporting.columns import OWN, TITLES, meaning
 from tests.golden.trees import built

@@ -1,6 +1,4 @@
-"""Table IV and costs: medians, ratios under equal conditions, money, each by arithmetic that can be
-done by head.
-"""
+"""Table IV and costs: medians, ratios under equal conditions, money, by mental arithmetic."""
 
 import json
 
@@ -49,7 +47,7 @@ def at(batch, seconds, gflop=None, **more):
 
 @pytest.fixture
 def llm(kept):
-    """The tree with an LLM whose scores are there."""
+    """The tree with the scores of an LLM."""
     write_table(
         kept / "results" / "BC5CDR" / LLM / "scores.csv",
         score(GOLD, WRONG, "BC5CDR", LLM, 1, "constrained"),
@@ -62,7 +60,7 @@ def times(kept):
 
 
 def files_of(kept):
-    """What reports are made of; most tests of one table need no whole report."""
+    """What reports are made of; most tests of one table need no full report."""
     return load_results(
         kept / "results", kept / "data", ["BC5CDR"], [*BERTS, DEBERTA, LLM], ReportContext()
     )
@@ -109,9 +107,7 @@ def test_llms_are_held_against_the_bert_family_at_the_same_batch_and_best_agains
 
 
 def test_encoders_are_each_at_their_own_best(llm):
-    """One is fastest at 16, the other alone; the LLM's 0.3 s are held against the mean of 0.01 and
-    0.02.
-    """
+    """One is fastest at 16, the other at 1; the LLM's 0.3 s are compared with the mean, 0.015."""
     timed(llm, BERTS[0], at(1, 0.04), at(16, 0.01))
     timed(llm, BERTS[1], at(1, 0.02))
     timed(llm, LLM, at(1, 0.9), at(16, 0.3), family="llm")

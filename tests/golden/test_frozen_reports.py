@@ -1,6 +1,4 @@
-"""Every table of a small fixed result tree is what it was: text and counts exactly, other numbers
-to nine digits.
-"""
+"""Tables of a small result tree have not changed: text and counts exactly, others to 9 digits."""
 
 import polars as pl
 import pytest

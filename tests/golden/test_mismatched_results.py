@@ -1,6 +1,4 @@
-"""Results that are half finished, broken, or of other data or another configuration: named, and not
-mixed in.
-"""
+"""Results that are incomplete, broken, or do not belong together are named and left out."""
 
 import json
 
@@ -34,9 +32,7 @@ ENTRY = complete_entry(
 
 @pytest.fixture
 def recorded(kept):
-    """The tree with the corpus's instances, and with the records of the trainings and predictions
-    of one cell.
-    """
+    """The tree with the corpus's instances and the run records of one cell."""
     for split in ("train", "dev", "test"):
         write_instances(kept / "data" / "BC5CDR" / f"{split}.jsonl", GOLD)
     for seed in (1, 2):
@@ -45,9 +41,7 @@ def recorded(kept):
 
 
 def record(kept, seed, settings=ENTRY, train=None, dev=None, gold=None, training=None, **machine):
-    """What `bioner train` and `predict` write of a seed, with other checksums where they are
-    given.
-    """
+    """What `bioner train` and `predict` write for a seed, with other checksums if given."""
     there = sha256_of(kept / "data" / "BC5CDR" / "test.jsonl")  # all three splits are equal here
     folder = kept / "results" / "BC5CDR" / MODEL / f"seed{seed}"
     (folder / "direct").mkdir(parents=True, exist_ok=True)
@@ -72,7 +66,7 @@ def record(kept, seed, settings=ENTRY, train=None, dev=None, gold=None, training
 
 
 def cell(kept, model=MODEL, **told):
-    """The state of a cell, once the reports are built."""
+    """The state of a cell after building the reports."""
     tables = built(kept, context=ReportContext(**told))
     return row(tables["cells"], model=model), tables
 
@@ -296,9 +290,7 @@ def test_comparisons_with_a_refused_system_are_left_out(recorded):
     ],
 )
 def test_comparisons_of_other_predictions_than_were_scored_are_left_out(kept, side, value, told):
-    """Of 3 gold entities in each of two seeds, 2 and 3 are found and none is wrong: 2·5 / (6 + 5) =
-    90.91.
-    """
+    """3 gold entities in each of two seeds, 2 and 3 found, none wrong: 2·5 / (6 + 5) = 90.91."""
     sound = {
         "dataset": "BC5CDR",
         "model": BERTS[0],
@@ -367,9 +359,7 @@ def test_without_a_search_nothing_but_the_configured_value_is_of_its_configurati
 def test_the_command_expects_what_a_search_chose_only_of_a_run_that_searches(
     recorded, search, state
 ):
-    """Of the catalogue's BERT-large, which is searched over batch sizes, and has one without a
-    search.
-    """
+    """The catalogue's BERT-large searches batch sizes, and has one without a search."""
     config = recorded / "run.yaml"
     config.write_text(f"run_search: {search}\n")
     entry = load_catalogue("models", load_config({}))[MODEL]

@@ -1,6 +1,4 @@
-"""Reports from a small tree of kept files: the paper's values and the difference stand beside
-ours.
-"""
+"""Reports from a small tree: the paper's values and the differences are beside ours."""
 
 import re
 
@@ -113,7 +111,7 @@ def test_relaxed_scores_stand_beside_table_v(kept):
 
 
 def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
-    """Both seeds' bounds are averaged; the deviation says what the seeds differ by."""
+    """The seeds' bounds are averaged; the deviation is between seeds."""
     seeds = [
         score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", bootstrap=50)
         for seed, found in ((1, WRONG), (2, WRONG))
@@ -234,9 +232,7 @@ def test_subsets_say_how_much_was_known(kept):
 
 
 def test_comparisons_of_the_report_s_models_are_judged(kept):
-    """Of another run's file in the same place, pairs with models that are not asked for stay
-    out.
-    """
+    """Pairs with models of another run in the same file are left out."""
     whose = {
         "dataset": "BC5CDR",
         "model": BERTS[0],
@@ -276,9 +272,7 @@ def test_names_are_escaped_on_the_page(kept):
 
 
 def test_the_summary_holds_every_system_once(kept):
-    """Strictly one of three is right, relaxed another by half: F1 40 and 60. Constrained decoding
-    gets all right.
-    """
+    """One of three is strictly right, another half: F1 40 and 60. Constrained gets all right."""
     cut = [Prediction("s1", ["B-Disease", "O", "O"]), Prediction("s2", ["O", "B-Disease"])]
     right = [Prediction(item.id, item.tags) for item in GOLD]
     tables = [

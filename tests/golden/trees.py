@@ -1,4 +1,4 @@
-"""A small tree of kept files that reports are made of, and what the tests ask of the tables."""
+"""A small result tree that reports are made of, and what tests ask of the tables."""
 
 from pathlib import Path
 
@@ -21,9 +21,7 @@ BERTS = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
 
 
 def bc5cdr(folder: Path) -> Path:
-    """BC5CDR with three encoders under two seeds each: one finds 2 of 3 entities, its other seed
-    all.
-    """
+    """BC5CDR with three encoders and two seeds: one finds 2 of 3 entities, the other all."""
     for model in BERTS:
         right = [Prediction(item.id, item.tags) for item in GOLD]
         seeds = [

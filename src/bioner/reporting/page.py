@@ -59,7 +59,10 @@ class _Table:
 
 def page(content: Content) -> str:
     """Render the page; columns without any value are left out."""
-    style, *scripts = (_template(name) for name in ("report.css", "tables.js", "errors.js"))
+    style, *scripts = (
+        (TEMPLATES / name).read_text(encoding="utf-8")
+        for name in ("report.css", "tables.js", "errors.js")
+    )
     script = "\n".join(scripts)
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(
@@ -86,10 +89,6 @@ def page(content: Content) -> str:
         "provenance": content.provenance,
     }
     return environment.get_template("report.html.j2").render(context)
-
-
-def _template(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _as_text(name: str, table: pl.DataFrame) -> _Table:

@@ -1,4 +1,4 @@
-"""A small page with everything on it, hostile words in every place among it."""
+"""A small page with everything on it, and hostile text everywhere."""
 
 import datetime
 from dataclasses import dataclass, replace
@@ -121,7 +121,7 @@ def examined() -> ErrorReport:
 
 
 def content(**changes) -> Content:
-    """All that a page can hold."""
+    """Everything that a page can hold."""
     missing = [
         ("toy", "llama-8b", "failed", "exit code 1", "logs/train/toy/llama-8b.log"),
         ("mine", HOSTILE[2], "not run", None, None),

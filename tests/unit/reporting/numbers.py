@@ -1,4 +1,4 @@
-"""Rows of score, timing and statistics tables, and the only row of a table that is asked for."""
+"""Rows of score, timing and statistics tables, and the only row with given values."""
 
 import polars as pl
 
@@ -20,9 +20,7 @@ def scored(
     scheme="strict",
     f1=(87.0,),
 ):
-    """Rows of a score table, a ratio per seed, all three the same, with an interval of one point on
-    both sides.
-    """
+    """Rows of a score table, one ratio per seed for all measures, with intervals of ± 1 point."""
     whose = {
         "dataset": dataset,
         "model": model,
@@ -39,7 +37,7 @@ def scored(
 
 
 def loaded(**tables) -> Results:
-    """The results of a tree that has these tables and no others."""
+    """Results with only these tables."""
     empty = {
         name: pl.DataFrame(schema=schema) for name, schema in (SCHEMAS | {"cells": CELLS}).items()
     }

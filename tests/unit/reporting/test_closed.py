@@ -1,6 +1,4 @@
-"""Whose sentences `bioner report` puts on the page: by hand as the catalogue says, in the workflow
-as that says.
-"""
+"""Whose sentences are on the page: as the catalogue or the workflow says."""
 
 import polars as pl
 import pytest
@@ -17,9 +15,7 @@ DATASETS = ("BC5CDR", "Reddit-Impacts", "mine")
 
 @pytest.fixture
 def kept(tmp_path):
-    """An open corpus, a closed one and one of no catalogue; in each the one entity is missed,
-    another one predicted.
-    """
+    """An open, a closed and an unknown corpus, each with one entity missed and one spurious."""
     for dataset in DATASETS:
         gold = [instance("s1", f"word-of-{dataset}/B-Disease hurts/O")]
         wrong = [Prediction("s1", ["O", "B-Disease"])]
@@ -31,7 +27,7 @@ def kept(tmp_path):
 
 
 def shown(kept, *options: str) -> set[str]:
-    """The corpora whose words are on the page; errors are counted of all."""
+    """The corpora whose words are on the page; errors are counted for all."""
     folders = [text for name in ("results", "data") for text in (f"--{name}", str(kept / name))]
     done = CliRunner().invoke(app, ["report", *folders, "--out", str(kept / "reports"), *options])
     assert done.exit_code == 0, done.output

@@ -1,6 +1,4 @@
-"""Errors by kind: worked cases, sums that are those of the score table, and what the page's browser
-is handed.
-"""
+"""Errors by kind: worked cases, sums that match the score table, and data for the browser."""
 
 import json
 from itertools import pairwise
@@ -62,9 +60,7 @@ def test_every_entity_has_one_kind(gold, found, of_gold, of_found):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_kinds_add_up_to_the_counts_of_the_score_table(seed):
-    """In every length bucket gold entities are `possible`, predictions `actual`, and `correct` is
-    the same.
-    """
+    """In each bucket gold entities equal `possible`, predictions `actual`, `correct` itself."""
     for gold, found in random_cases(40, seed):
         instances, predictions = as_corpus(gold, found)
         counts = disagreements("D", instances, {A: predictions}, closed=False, cuts=[1, 3]).counts

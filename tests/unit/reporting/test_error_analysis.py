@@ -1,6 +1,4 @@
-"""Which predictions the report looks at, and what becomes of those that are not there or not
-sound.
-"""
+"""Which predictions the report examines; missing and broken files are skipped and named."""
 
 import polars as pl
 import pytest
@@ -96,9 +94,7 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_is_read(kept):
 
 
 def test_confidences_of_forced_decoding_are_held_against_gold(kept):
-    """Two of three tokens are tagged, one of them rightly; of free decoding and of a model alone
-    nothing is said.
-    """
+    """Two of three tokens are tagged, one of them correctly; only constrained decoding counts."""
     tagged = [Prediction("s1", ["B-Disease", "B-Chemical", "O"])]
     for model, decoding in (("llm", "constrained"), ("llm", "free"), ("encoder", "constrained")):
         folder = kept / "results" / "toy" / model / "seed42" / decoding

@@ -1,6 +1,4 @@
-"""The page as a text: nothing from outside, everything escaped, the one script known by its
-hash.
-"""
+"""The page as text: nothing from outside, everything escaped, one script known by its hash."""
 
 import base64
 import hashlib

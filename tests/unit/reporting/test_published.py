@@ -1,4 +1,4 @@
-"""The published numbers: every one a row, once, with what is known of it."""
+"""The published numbers: each is one row, with its known differences."""
 
 import math
 

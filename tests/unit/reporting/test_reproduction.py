@@ -1,6 +1,4 @@
-"""Verdicts: the arithmetic of one, and what is held against which published number, or against
-none.
-"""
+"""Verdicts: their arithmetic, and which of our numbers is compared with which published one."""
 
 import random
 
@@ -39,9 +37,7 @@ def f1_of(scores: pl.DataFrame, **where) -> dict:
 
 
 def test_spread_over_seeds_and_interval_add_in_quadrature():
-    """Seeds 86, 87, 88: mean 87, deviation 1; a run lies within √(1² + (1.96·√(4/3))²) = √(1 +
-    5.1221) = 2.4743.
-    """
+    """Seeds 86, 87, 88: mean 87, sd 1; a run lies within √(1² + (1.96·√(4/3))²) = 2.4743."""
     row = f1_of(scored(f1=(86.0, 87.0, 88.0)))
     assert (row["ours"], row["low"], row["high"], row["seed_std"], row["seeds"]) == (
         87,
@@ -67,9 +63,7 @@ def test_spread_over_seeds_and_interval_add_in_quadrature():
     ],
 )
 def test_a_number_just_inside_passes_and_just_outside_fails(paper, verdict):
-    """Allowed is 84.5257 to 89.4743, and half a hundredth that rounding hides: 84.5207 to
-    89.4793.
-    """
+    """Allowed is 84.5257 to 89.4743, with rounding 84.5207 to 89.4793."""
     assert judge(paper, Ours(87.0, 86.0, 88.0, 1.0, 3), 0.005)["verdict"] == verdict
 
 
@@ -99,9 +93,7 @@ def test_more_seeds_tell_the_mean_better():
 
 
 def test_an_interval_that_is_wider_on_one_side_stays_so():
-    """1 below and 4 above; a spread of 1.96·√1.5 = 2.4005: √(1 + 5.7624) = 2.6005 and √(16 +
-    5.7624) = 4.6650.
-    """
+    """1 below and 4 above; spread 1.96·√1.5 = 2.4005: √(1 + 5.7624) and √(16 + 5.7624)."""
     low, high = allowed(50, 49, 54, 1.0, 2)
     assert (50 - low, high - 50) == (
         pytest.approx(2.6005, abs=1e-4),
@@ -144,9 +136,7 @@ def test_our_own_mean_passes_and_what_is_wider_forgives_more(
 
 
 def test_another_run_of_the_same_system_passes_in_95_of_100_cases():
-    """Three seeds that deviate by half of the distance to the interval's bound; the published run
-    is a fourth.
-    """
+    """Three seeds whose sd is half the distance to the bound; the published run is a fourth."""
     draw = random.Random(0)
     passed = 0
     for _ in range(4000):
@@ -272,9 +262,7 @@ def seconds_of(timing: pl.DataFrame, model="deberta-v3-large") -> dict:
 
 
 def test_seconds_are_judged_by_the_paper_s_protocol_on_its_card_under_several_seeds():
-    """0.047 and 0.049: mean 0.048, deviation 0.001414; √(0.001² + (1.96·0.001414·√1.5)²) =
-    0.003539.
-    """
+    """0.047 and 0.049: mean 0.048, sd 0.001414; √(0.001² + (1.96·0.001414·√1.5)²) = 0.003539."""
     row = seconds_of(timed(seconds=(0.047, 0.049)))
     assert (row["verdict"], row["ours"], row["paper"]) == ("pass", pytest.approx(0.048), 0.0477)
     assert row["allowed_high"] == pytest.approx(0.048 + 0.003539, abs=1e-6)
@@ -299,7 +287,7 @@ def test_seconds_are_judged_by_the_paper_s_protocol_on_its_card_under_several_se
     ],
 )
 def test_other_seconds_never_pass(timing, reason):
-    """Each of these gives the paper's very number."""
+    """Each of these is exactly the paper's number."""
     row = seconds_of(timing)
     assert (row["verdict"], row["reason"]) == ("not run", reason)
 

@@ -1,4 +1,4 @@
-"""How chosen and other pairs are judged: families of tests, their adjustment, verdicts."""
+"""Families of tests, their adjustment and verdicts, for chosen and other pairs."""
 
 import polars as pl
 import pytest
@@ -12,9 +12,7 @@ from tests.unit.scoring.chosen import chosen_everywhere
 def comparison(
     dataset="d1", pair=("enc", "llm"), stratum="all", measure="f1", difference=-2.0, p=0.01, **more
 ) -> dict:
-    """The encoder stands first, as in a configuration: minus two is two points in favour of the
-    LLM.
-    """
+    """The encoder is first, as in a configuration: -2 is two points in favour of the LLM."""
     sides = zip(("model", "baseline_model"), ("decoding", "baseline_decoding"), pair, strict=True)
     row: dict = {"dataset": dataset, "measure": measure, "stratum": stratum, "gold_entities": 100}
     for side, decoding, model in sides:

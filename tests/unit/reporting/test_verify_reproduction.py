@@ -1,4 +1,4 @@
-"""bioner verify-reproduction: from kept files to a verdict a number."""
+"""bioner verify-reproduction: from files to one verdict per number."""
 
 import random
 import subprocess
@@ -24,9 +24,7 @@ from tests.unit.scoring.random_cases import TAGS
 
 
 def tree(folder, models=("bert-large-cased",), seeds=(1, 2)):
-    """Kept files of BC5CDR: gold with half of its tags drawn anew, as several models under several
-    seeds.
-    """
+    """Files of BC5CDR: gold with half of its tags drawn anew, for several models and seeds."""
     draw = random.Random(0)
     gold = []
     for number in range(90):
