@@ -9,7 +9,8 @@ import pytest
 
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
-from bioner.reporting.figures import Figure, figures
+from bioner.reporting.figures import figures
+from bioner.reporting.page import PageFigure
 from bioner.settings.catalogue import load_catalogue
 from bioner.settings.config import REPOSITORY, load_config
 from bioner.settings.yaml_files import read_yaml
@@ -60,7 +61,7 @@ def kept(tmp_path, tree) -> Path:
     return Path(shutil.copytree(tree, tmp_path, dirs_exist_ok=True))
 
 
-DRAWN: dict[tuple[str, ...], list[Figure]] = {}
+DRAWN: dict[tuple[str, ...], list[PageFigure]] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,7 @@ def drawn_once(monkeypatch):
             .write_json()
         )
 
-    def remembered(*tables: pl.DataFrame | dict[str, str]) -> list[Figure]:
+    def remembered(*tables: pl.DataFrame | dict[str, str]) -> list[PageFigure]:
         key = tuple(map(kind, tables))
         if key not in DRAWN:
             DRAWN[key] = figures(*tables)

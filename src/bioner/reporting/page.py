@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -18,12 +18,24 @@ from bioner.reporting.browser import browser_data, embedded
 from bioner.reporting.columns import TITLES
 from bioner.reporting.error_analysis import ErrorReport
 
-if TYPE_CHECKING:  # matplotlib takes a second to load
-    from bioner.reporting.figures import Figure
-
 TEMPLATES = Path(__file__).parent / "templates"
 FOUR_DIGITS = ("p", "p_holm", "gpu_hours", "search_gpu_hours", "energy_kwh")
 PLAIN_INTEGERS = ("seed",)  # without a comma after the thousands
+
+
+@dataclass(frozen=True, slots=True)
+class PageFigure:
+    """A plot: `svg` goes into the page as it is; the rest is plain text, which the page escapes.
+
+    `name` is what it is linked by and what all ids in the SVG begin with, in letters, digits, `-`
+    and `_`; `alt` says what there is to see.
+    """
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    alt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Content:
     provenance: Mapping[str, Any]
     made: datetime.datetime
     answers: Sequence[tuple[str, Sequence[str]]] = ()
-    figures: Sequence["Figure"] = ()
+    figures: Sequence[PageFigure] = ()
     disagreements: ErrorReport | None = None
 
 

@@ -1,14 +1,14 @@
 """A small page with everything on it, and hostile text everywhere."""
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import polars as pl
 
 from bioner.data.instances import Instance, Prediction
 from bioner.reporting.disagreements import ReportedSystem, disagreements, mentions
 from bioner.reporting.error_analysis import ErrorReport
-from bioner.reporting.page import Content
+from bioner.reporting.page import Content, PageFigure
 from bioner.results.cells import CELLS
 from tests.conftest import instance
 
@@ -99,15 +99,13 @@ TABLE = pl.DataFrame(
 )
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A figure of one line."""
-
-    name: str = "curve"
-    title: str = "A curve"
-    caption: str = HOSTILE[0]
-    svg: str = '<svg viewBox="0 0 10 10"><path d="M0 0L10 10"/></svg>'
-    alt: str = "A line <up>"
+DRAWN = PageFigure(
+    name="curve",
+    title="A curve",
+    caption=HOSTILE[0],
+    svg='<svg viewBox="0 0 10 10"><path d="M0 0L10 10"/></svg>',
+    alt="A line <up>",
+)
 
 
 def examined() -> ErrorReport:
@@ -140,7 +138,7 @@ def content(**changes) -> Content:
         },
         made=datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC),
         answers=[("toy", ["llama-8b is better.", HOSTILE[2]])],
-        figures=[Drawn()],
+        figures=[DRAWN],
         disagreements=examined(),
     )
     return replace(whole, **changes)

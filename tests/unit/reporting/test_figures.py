@@ -3,20 +3,23 @@ to show.
 """
 
 import math
+import re
 from collections import Counter
 
 import polars as pl
 import pytest
 from lxml import etree
 
-from bioner.reporting.figures import Figure, figures
-from bioner.reporting.figures.curves import learning_curves, mean_curve
+from bioner.reporting.figures import figures
+from bioner.reporting.figures.curves import learning_curves
 from bioner.reporting.figures.forest import differences
 from bioner.reporting.figures.lengths import by_length
 from bioner.reporting.figures.paper import against_paper
+from bioner.reporting.figures.plot_data import families_of
 from bioner.reporting.figures.reliability import reliability
 from bioner.reporting.figures.speed import pareto, speed_against_f1
-from bioner.reporting.figures.styles import assign_styles, families_of
+from bioner.reporting.figures.styles import assign_styles
+from bioner.reporting.page import PageFigure
 from tests.unit.reporting import figure_tables as made
 from tests.unit.reporting.test_significance import comparison, judged
 
@@ -32,17 +35,22 @@ PAGE = figures(
 )
 
 
-def marks(figure: Figure | None) -> Counter:
-    """How many of each kind of mark a figure has; points are counted one by one."""
+def marks(figure: PageFigure | None) -> Counter:
+    """How many of each kind of mark a figure has, counted one by one.
+
+    Markers are points, whatever line they stand on; the line that joins points is a line.
+    """
     assert figure is not None
     found: Counter = Counter()
-    for group in etree.fromstring(figure.svg).iter("{*}g"):
-        if kind := group.get("data-mark"):
-            found[kind] += len(list(group.iter("{*}use"))) if kind == "point" else 1
-    return found
+    for group in etree.fromstring(figure.svg).xpath("//*[@data-mark]"):
+        kind = group.get("data-mark")
+        drawn = len(group.findall("{*}path[@d]") + group.findall("{*}text"))
+        found["line" if kind == "point" else kind] += drawn
+        found["point"] += len(list(group.iter("{*}use")))
+    return +found
 
 
-def words(figure: Figure | None) -> list[str]:
+def words(figure: PageFigure | None) -> list[str]:
     """The texts that are to be seen, in the order of the drawing."""
     assert figure is not None
     return [
@@ -52,11 +60,21 @@ def words(figure: Figure | None) -> list[str]:
     ]
 
 
-def places(figure: Figure | None) -> list[tuple[float, float]]:
+def places(figure: PageFigure | None) -> list[tuple[float, float]]:
     """Where its points stand, in the order of the drawing: to the right and upwards."""
     assert figure is not None
-    uses = etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[local-name()='use']")
+    uses = etree.fromstring(figure.svg).xpath("//*[@data-mark]//*[local-name()='use']")
     return [(float(use.get("x")), -float(use.get("y"))) for use in uses]
+
+
+def lines(figure: PageFigure | None, kind: str) -> list[list[tuple[float, float]]]:
+    """Where the lines of a kind go: to the right and upwards."""
+    assert figure is not None
+    paths = etree.fromstring(figure.svg).xpath(f"//*[@data-mark='{kind}']/*[local-name()='path']")
+    return [
+        [(float(x), -float(y)) for x, y in re.findall(r"[ML] (\S+) (\S+)", path.get("d"))]
+        for path in paths
+    ]
 
 
 def test_a_run_of_all_has_all_six_and_each_is_small():
@@ -157,12 +175,10 @@ def test_an_unknown_interval_is_not_drawn_and_an_unknown_f1_not_at_all():
 
 def test_the_front_is_what_nobody_beats_in_both():
     # (2, 70) is beaten by (1, 70), (4, 75) by (3, 80), and (3, 79) by (3, 80).
-    assert pareto([(4, 75), (3, 80), (1, 70), (2, 70), (3, 79), (9, 81)]) == [
-        (1, 70),
-        (3, 80),
-        (9, 81),
-    ]
-    assert pareto([]) == []
+    systems = [(4.0, 75.0), (3.0, 80.0), (1.0, 70.0), (2.0, 70.0), (3.0, 79.0), (9.0, 81.0)]
+    frame = pl.DataFrame(systems, schema=["seconds_per_sample", "f1"], orient="row")
+    assert pareto(frame).rows() == [(1, 70), (3, 80), (9, 81)]
+    assert pareto(frame.clear()).is_empty()
 
 
 def test_speed_is_that_of_the_best_batch_in_every_decoding():
@@ -326,8 +342,16 @@ def test_the_kept_epoch_is_marked_at_its_own_f1():
 
 
 def test_the_mean_goes_as_far_as_all_went():
-    assert mean_curve([[(1, 10), (2, 20), (3, 30)], [(1, 20), (2, 40)]]) == [(1, 15), (2, 30)]
-    assert mean_curve([]) == []
+    values = ((1, 1, 10.0), (1, 2, 20.0), (1, 3, 30.0), (2, 1, 20.0), (2, 2, 40.0))
+    rows = [
+        {"dataset": "D", "model": "m", "seed": seed, "epoch": epoch, "dev_strict_f1": f1}
+        for seed, epoch, f1 in values
+    ]
+    figure = learning_curves(pl.DataFrame(rows), assign_styles({"m": "encoder"}))
+    (mean,), (one, other) = lines(figure, "mean"), lines(figure, "seed")
+    assert [x for x, _ in mean] == [x for x, _ in other] == [x for x, _ in one[:2]]
+    for place, (_, y) in enumerate(mean):
+        assert y == pytest.approx((one[place][1] + other[place][1]) / 2, abs=0.02)
 
 
 def test_reliability_has_a_diagonal_and_the_error_beside_it():
@@ -382,8 +406,8 @@ def test_what_lies_off_is_numbered_and_named_the_furthest_first():
     figure = against_paper(pl.DataFrame(rows), pl.DataFrame(), LOOKS)
     assert marks(figure)["number"] == 2
     assert [word for word in words(figure) if "→" in word] == [
-        "BC5CDR, llama-8b: 90.0 → 80.0",
-        "JNLPBA, llama-8b: 75.0 → 78.0",
+        "1  BC5CDR, llama-8b: 90.0 → 80.0",
+        "2  JNLPBA, llama-8b: 75.0 → 78.0",
     ]
 
 

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree, html
 
-from bioner.reporting.figures import Figure, figures
-from bioner.reporting.figures.canvas import TEXT, distinct, fitting, width_of
+from bioner.reporting.figures import figures
+from bioner.reporting.figures.panels import wrapped
 from bioner.reporting.figures.styles import COLOURS, FAMILIES, GREY, assign_styles
-from bioner.reporting.figures.svg import settings as drawing_settings
+from bioner.reporting.figures.svg import TEXT, printable
+from bioner.reporting.page import PageFigure
 from tests.unit.reporting import figure_tables as made
 from tests.unit.reporting.test_figures import PAGE
 
@@ -36,7 +37,7 @@ HOSTILE = {
 }
 
 
-def drawn(names: dict[str, str]) -> list[Figure]:
+def drawn(names: dict[str, str]) -> list[PageFigure]:
     """The figures with datasets and models of other names."""
     columns = ("dataset", "model", "baseline_model")
     tables = [
@@ -60,7 +61,7 @@ def all_tables() -> list[pl.DataFrame]:
     ]
 
 
-def as_page(parts: list[Figure]) -> str:
+def as_page(parts: list[PageFigure]) -> str:
     return f"<!doctype html><html><body>{''.join(figure.svg for figure in parts)}</body></html>"
 
 
@@ -238,18 +239,27 @@ def test_twenty_models_in_all_figures():
         assert set(names) <= set(texts)
 
 
-@settings(max_examples=30)
-@given(st.lists(st.text(max_size=80), unique=True, max_size=6))
-def test_shortened_names_fit_and_stay_distinct(names):
-    with drawing_settings():
-        shown = distinct(names, 150)
-        widths = [width_of(text) for text in shown.values()]
-    assert list(shown) == names
-    assert len(set(shown.values())) == len(names)
-    assert all(width <= 150 for width in widths)
+def test_a_long_name_is_whole_in_several_lines_within_the_figure():
+    names = {
+        "llama-8b": "organisation/" + "a-model-with-a-long-name-" * 5 + "of-8b",
+        "BC5CDR": "a corpus of many words " * 6 + "at its end",
+    }
+    for figure in drawn(names):
+        root = etree.fromstring(figure.svg)
+        _, _, width, height = map(float, root.get("viewBox").split())
+        texts = root.xpath("//*[local-name()='text']")
+        whole = "".join("".join(text.text.split()) for text in texts)
+        wanted = names if figure.name != "against-paper" else ["llama-8b"]
+        assert all("".join(names[name].split()) in whole for name in wanted), figure.name
+        for text in texts:
+            x, y = text.get("x"), text.get("y")
+            if x is not None:
+                assert 0 <= float(x) < width and TEXT / 2 < float(y) < height
 
 
-def test_the_middle_of_a_long_name_is_left_out():
-    short = fitting("meta-llama/Llama-3.1-8B-Instruct-with-a-very-long-end", 150)
-    assert re.fullmatch(r"meta.*….*end", short)
-    assert fitting("llama-8b", 150) == "llama-8b"
+@settings(max_examples=100)
+@given(st.text(max_size=200))
+def test_lines_are_not_longer_than_asked_and_leave_nothing_out(text):
+    lines = wrapped(text, 20).split("\n")
+    assert all(len(line) <= 20 for line in lines)
+    assert "".join("".join(lines).split()) == "".join(printable(text).split())

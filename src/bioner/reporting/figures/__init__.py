@@ -8,12 +8,11 @@ from bioner.reporting.figures.curves import learning_curves
 from bioner.reporting.figures.forest import differences
 from bioner.reporting.figures.lengths import by_length
 from bioner.reporting.figures.paper import against_paper
+from bioner.reporting.figures.plot_data import families_of
 from bioner.reporting.figures.reliability import reliability
 from bioner.reporting.figures.speed import speed_against_f1
-from bioner.reporting.figures.styles import assign_styles, families_of
-from bioner.reporting.figures.svg import Figure
-
-__all__ = ["Figure", "figures"]
+from bioner.reporting.figures.styles import assign_styles
+from bioner.reporting.page import PageFigure
 
 
 def figures(
@@ -24,7 +23,7 @@ def figures(
     histories: pl.DataFrame,
     bins: pl.DataFrame,
     families: Mapping[str, str],
-) -> list[Figure]:
+) -> list[PageFigure]:
     """All figures there is something to show in; a model looks the same in each.
 
     `histories` and `bins` are described at `learning_curves` and `reliability`; `families` are the

@@ -1,121 +1,74 @@
 """Learning curves: dev F1 by epoch, and the epoch whose weights were kept."""
 
-from collections.abc import Mapping, Sequence
-
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bioner.reporting.figures.canvas import (
-    AXIS,
-    TITLE,
-    Canvas,
-    key_height,
-    labels,
-    panel_title,
-    points,
-)
-from bioner.reporting.figures.plot_data import cleaned, counted, names_in
-from bioner.reporting.figures.styles import SeriesStyle
-from bioner.reporting.figures.svg import MARK, Figure, finished, settings
+from bioner.reporting.figures.panels import add_key, stack_datasets
+from bioner.reporting.figures.plot_data import cleaned, counted
+from bioner.reporting.figures.styles import SeriesStyle, Styles
+from bioner.reporting.figures.svg import MARK, finished, settings
+from bioner.reporting.page import PageFigure
 
-HEIGHT = 140.0
-RUN = ["dataset", "model", "seed"]
-Point = tuple[float, float]
+HEIGHT = 140
 
 
-def learning_curves(histories: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
-    """Strict F1 on dev after every epoch (history.csv), a panel a dataset, a thin line a seed.
+@settings()
+def learning_curves(histories: pl.DataFrame, styles: Styles) -> PageFigure | None:
+    """Draw strict F1 on dev after every epoch (history.csv), a panel per dataset.
 
-    Columns `dataset, model, seed, epoch, dev_strict_f1` and, where it is known, `kept`: the epoch
-    whose weights a training has left. Where there are several seeds, a thick line is their mean as
-    far as all of them went.
+    Args:
+        histories: `dataset, model, seed, epoch, dev_strict_f1` and, if known, `kept`: the epoch
+            whose weights a training has left.
     """
     numbers = ["epoch", "dev_strict_f1"]
-    frame = cleaned(histories, [*RUN, "kept"], numbers, ["dataset", "model", *numbers]).sort(
-        "epoch", maintain_order=True
-    )
-    frame = frame.with_columns(
-        pl.col("seed").fill_null(""), pl.col("kept").str.to_lowercase().is_in(["true", "1"])
+    texts = ["dataset", "model", "seed", "kept"]
+    frame = cleaned(histories, texts, numbers, ["dataset", "model", *numbers]).with_columns(
+        pl.col("seed").fill_null(""),
+        pl.col("kept").str.to_lowercase().is_in(["true", "1"]).fill_null(False),
     )
     if frame.is_empty():
         return None
-    epochs = frame["epoch"].to_list()
-    # In the order in which they came, not in that of their epochs.
-    datasets, models = names_in(histories, "dataset"), names_in(histories, "model")
-    datasets = [name for name in datasets if name in frame["dataset"]]
-    models = [name for name in models if name in frame["model"]]
-    step = TITLE + HEIGHT + AXIS + 14
-    with settings():
-        canvas = Canvas(key_height(models, styles) + step * len(datasets))
-        canvas.key(0, models, styles)
-        top, told = key_height(models, styles), []
-        for number, dataset in enumerate(datasets):
-            axes = canvas.panel(top + number * step + TITLE, HEIGHT)
-            panel_title(axes, dataset)
-            for model in models:
-                rows = frame.filter(dataset=dataset, model=model)
-                if len(rows):
-                    _curves(axes, rows, styles[model])
-                    told.append(_told(dataset, model, rows))
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.set_xlim(min(1.0, *epochs) - 0.3, max(epochs) + 0.3)
-            labels(axes, "epoch", "dev strict F1")
-        caption = (
-            "Strict F1 on dev after every epoch. Thin: one seed; thick: the mean over seeds while"
-            " all were training."
-        )
-        if frame["kept"].fill_null(False).any():
-            caption += " Markers: the epochs whose weights were kept."
-        return finished(
-            canvas.drawing, "learning-curves", "Learning curves", caption, " ".join(told)
-        )
-
-
-def mean_curve(runs: Sequence[Sequence[Point]]) -> list[Point]:
-    """The mean of curves at the epochs that all have: one that ends early does not drag the
-    others.
-    """
-    values = [dict(run) for run in runs]
-    shared = [epoch for epoch, _ in runs[0] if all(epoch in run for run in values)] if runs else []
-    return [(epoch, sum(run[epoch] for run in values) / len(values)) for epoch in shared]
-
-
-def _curves(axes: Axes, rows: pl.DataFrame, style: SeriesStyle) -> None:
-    runs = [
-        rows.filter(seed=seed).select("epoch", "dev_strict_f1").rows()
-        for seed in names_in(rows, "seed")
-    ]
-    several = len(runs) > 1
-    for run in runs:
-        _line(axes, run, style, 0.7 if several else 1.4, 0.55 if several else 1.0, "seed")
-        if len(run) == 1:
-            points(axes, [run[0][0]], [run[0][1]], style, size=3.0)
-    if several:
-        _line(axes, mean_curve(runs), style, 1.8, 1.0, "mean")
-    kept = rows.filter("kept").select("epoch", "dev_strict_f1").rows()
-    if kept:
-        points(axes, [epoch for epoch, _ in kept], [f1 for _, f1 in kept], style, size=5.5)
-
-
-def _line(
-    axes: Axes, run: Sequence[Point], style: SeriesStyle, width: float, alpha: float, kind: str
-) -> None:
-    axes.plot(
-        [epoch for epoch, _ in run],
-        [f1 for _, f1 in run],
-        color=style.colour,
-        linestyle=style.line,
-        linewidth=width,
-        alpha=alpha,
-        gid=f"{MARK}{kind}",
+    drawing, panels = stack_datasets(frame, HEIGHT, sharex=True)
+    add_key(drawing, frame, styles)
+    described = []
+    for dataset, axes, rows in panels:
+        for (model,), runs in rows.group_by("model", maintain_order=True):
+            runs = runs.sort("epoch", maintain_order=True)
+            _draw(axes, runs, styles[model])
+            described.append(_describe(dataset, model, runs))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.tick_params(labelbottom=True)
+        axes.set(xlabel="epoch", ylabel="dev strict F1")
+    caption = (
+        "Strict F1 on dev after every epoch. Thin: one seed; thick: the mean over seeds while"
+        " all were training."
     )
+    if frame["kept"].any():
+        caption += " Markers: the epochs whose weights were kept."
+    return finished(drawing, "learning-curves", "Learning curves", caption, " ".join(described))
 
 
-def _told(dataset: str, model: str, rows: pl.DataFrame) -> str:
-    reached = rows.select("epoch", "dev_strict_f1").rows()
-    epoch, best = max(reached, key=lambda point: point[1])
+def _draw(axes: Axes, rows: pl.DataFrame, style: SeriesStyle) -> None:
+    """Draw a line per seed, marked at the kept epoch, and the mean while all were training."""
+    seeds = rows["seed"].n_unique()
+    if seeds > 1:
+        epochs = rows.group_by("epoch", maintain_order=True)
+        mean = epochs.agg(pl.mean("dev_strict_f1"), runs=pl.len()).filter(runs=seeds)
+        look = style.look(line=1.8) | {"marker": ""}
+        axes.plot(mean["epoch"], mean["dev_strict_f1"], **look, gid=f"{MARK}mean")
+    look = style.look(line=0.7 if seeds > 1 else 1.4)
+    for _, run in rows.group_by("seed", maintain_order=True):
+        marked = run["kept"] if len(run) > 1 else [True]
+        axes.plot(
+            run["epoch"], run["dev_strict_f1"], **look, markevery=[*marked], gid=f"{MARK}seed"
+        )
+
+
+def _describe(dataset: str, model: str, rows: pl.DataFrame) -> str:
     seeds = counted(rows["seed"].n_unique(), "seed")
+    best = rows.row(rows["dev_strict_f1"].arg_max(), named=True)
     return (
-        f"{dataset}, {model}: {seeds}, best {best:.1f} after epoch {epoch:g} of {reached[-1][0]:g}."
+        f"{dataset}, {model}: {seeds}, best {best['dev_strict_f1']:.1f} after epoch"
+        f" {best['epoch']:g} of {rows['epoch'][-1]:g}."
     )

@@ -1,81 +1,87 @@
 """Differences with intervals (forest): is what one system is ahead of another more than chance?"""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
+from matplotlib.axes import Axes
 
-from bioner.reporting.figures.canvas import AXIS, WIDTH, Canvas, points, whisker, width_of
-from bioner.reporting.figures.plot_data import cleaned, counted, headlines, names_in
-from bioner.reporting.figures.styles import SeriesStyle
-from bioner.reporting.figures.svg import INK, MARK, Figure, finished, settings
+from bioner.reporting.figures.panels import LINE, stack, wrapped
+from bioner.reporting.figures.plot_data import cleaned, counted, in_one_decoding
+from bioner.reporting.figures.styles import SeriesStyle, Styles
+from bioner.reporting.figures.svg import INK, MARK, finished, settings
+from bioner.reporting.page import PageFigure
 
 READABLE = 20  # exploratory comparisons
-TOP, HEADING, ROW, MARGIN = 24.0, 26.0, 31.0, 6.0
 TEXTS = (
     *("family", "dataset", "model", "decoding", "baseline_model", "baseline_decoding"),
     *("measure", "stratum", "verdict"),
 )
 NUMBERS = ("difference", "ci_low", "ci_high")
-# Which side a difference speaks for is to be seen from where it lies; colour says it again.
-FOR_LLM = SeriesStyle("llm", "#cc3d0a", "D", "-")
-FOR_ENCODER = SeriesStyle("encoder", "#1f6fc4", "o", "-")
-NOT_SHOWN = SeriesStyle("", "#808080", "o", "-")
+FAMILIES = {
+    "primary": "Best LLM against best encoder: ",
+    "length claim": "Length claim: ",
+    "exploratory": "Exploratory: LLM against encoder, ",
+}
+# The side of 0 shows which system a difference speaks for; colour says it again.
+VERDICTS = {
+    "higher": SeriesStyle("llm", "#cc3d0a", "D", "-"),
+    "lower": SeriesStyle("encoder", "#1f6fc4", "o", "-"),
+    "not shown": SeriesStyle("", "#808080", "o", "-"),
+}
 NO_VERDICT = SeriesStyle("", "#808080", "x", "-")
-VERDICTS = {"higher": FOR_LLM, "lower": FOR_ENCODER, "not shown": NOT_SHOWN}
-
-Section = tuple[str, pl.DataFrame]
 
 
-def differences(significance: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> Figure | None:
-    """Differences LLM minus encoder with 95 % intervals, a row each (significance.csv).
+@settings()
+def differences(significance: pl.DataFrame, styles: Styles) -> PageFigure | None:
+    """Draw differences LLM minus encoder with 95 % intervals, a row each (significance.csv).
 
-    All of the primary family and of the length claim; of the exploratory comparisons those of LLMs
-    in their headline decoding with encoders by strict F1 overall, as many as can be read: the first
-    of every dataset, whatever they say.
+    Shown are all of the primary family and of the length claim, and the first exploratory
+    comparisons per dataset, whatever they say, of an LLM in its headline decoding with an encoder
+    by strict F1 overall.
     """
     frame = cleaned(significance, TEXTS, NUMBERS, ["family", "dataset", "difference"])
-    claims = [
-        (f"{title}: {_measured(measure, stratum)}", rows)
-        for family, title in (
-            ("primary", "Best LLM against best encoder"),
-            ("length claim", "Length claim"),
-        )
-        for (measure, stratum), rows in frame.filter(family=family).group_by(
-            "measure", "stratum", maintain_order=True
-        )
-    ]
     explored = _explored(frame, styles)
     few = _first_of_each(explored)
-    sections = [*claims, ("Exploratory: LLM against encoder, strict F1 overall", few)]
-    sections = [(title, rows) for title, rows in sections if len(rows)]
-    if not sections:
+    shown = pl.concat([frame.filter(family="primary"), frame.filter(family="length claim"), few])
+    if shown.is_empty():
         return None
+    several = pl.col("decoding").n_unique().over("model") > 1
+    shown = shown.with_columns(decoding_shown=pl.when(several).then("decoding"))
+    sections = {
+        FAMILIES[family] + _measured(measure, stratum): _with_lines(rows)
+        for (family, measure, stratum), rows in shown.group_by(
+            "family", "measure", "stratum", maintain_order=True
+        )
+    }
+    heights = {title: LINE * (rows["line"][-1] + 1) for title, rows in sections.items()}
+    drawing, panels = stack(heights, sharex=True)
+    for axes, rows in zip(panels, sections.values(), strict=True):
+        _draw(axes, rows)
+    panels[0].tick_params(labeltop=True)
+    panels[-1].set_xlabel("← encoder higher · difference in points · LLM higher →", loc="left")
     caption = (
         "LLM minus encoder in points of strict F1 or recall with 95 % intervals; right of 0 the LLM"
         " is higher. Filled: higher or lower once p-values are adjusted (Holm, within the family);"
         " hollow: not shown; cross: no verdict (too few entities). LLMs decode as they are"
-        " compared: constrained where they were run with it. "
+        " compared: constrained where they were run with it."
     )
-    others = len(frame.filter(family="exploratory")) - len(few)
     if len(few):
         caption += (
-            f"Of {len(explored)} exploratory comparisons of an LLM with an encoder overall,"
-            f" {len(few)} are here. "
+            f" Of {len(explored)} exploratory comparisons of an LLM with an encoder overall,"
+            f" {len(few)} are here."
         )
-    if others:
+    if others := len(frame.filter(family="exploratory")) - len(few):
         caption += (
-            f"Another {counted(others, 'exploratory comparison')} of any kind: in significance.csv"
+            f" Another {counted(others, 'exploratory comparison')} of any kind: in significance.csv"
             " alone."
         )
-    with settings():
-        drawing = _draw(sections).drawing
-        return finished(
-            drawing, "differences", "Differences with intervals", caption.strip(), _alt(sections)
-        )
+    alt = " ".join(_describe(title, rows) for title, rows in sections.items())
+    return finished(drawing, "differences", "Differences with intervals", caption, alt)
 
 
-def _explored(frame: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> pl.DataFrame:
-    """Exploratory comparisons of an LLM with an encoder by strict F1 overall; the LLM first."""
+def _explored(frame: pl.DataFrame, styles: Styles) -> pl.DataFrame:
+    """Select exploratory comparisons of LLMs with encoders by strict F1 overall, the LLM first."""
     family = {name: style.family for name, style in styles.items()}
     sides = [
         pl.col(name).replace_strict(family, default=None, return_dtype=pl.String)
@@ -83,72 +89,50 @@ def _explored(frame: pl.DataFrame, styles: Mapping[str, SeriesStyle]) -> pl.Data
     ]
     rows = frame.filter(family="exploratory", measure="f1", stratum="all")
     ours = rows.filter(sides[0] == "llm", sides[1] == "encoder")
-    theirs = rows.filter(sides[0] == "encoder", sides[1] == "llm").select(
-        *("family", "dataset"),
-        pl.col("baseline_model").alias("model"),
-        pl.col("baseline_decoding").alias("decoding"),
-        pl.col("model").alias("baseline_model"),
-        pl.col("decoding").alias("baseline_decoding"),
-        *("measure", "stratum"),
-        pl.col("verdict").replace({"higher": "lower", "lower": "higher"}),
-        -pl.col("difference"),
-        (-pl.col("ci_high")).alias("ci_low"),
-        (-pl.col("ci_low")).alias("ci_high"),
+    theirs = rows.filter(sides[0] == "encoder", sides[1] == "llm").with_columns(
+        model="baseline_model",
+        decoding="baseline_decoding",
+        baseline_model="model",
+        baseline_decoding="decoding",
+        verdict=pl.col("verdict").replace({"higher": "lower", "lower": "higher"}),
+        difference=-pl.col("difference"),
+        ci_low=-pl.col("ci_high"),
+        ci_high=-pl.col("ci_low"),
     )
-    return headlines(pl.concat([ours, theirs]))
+    return in_one_decoding(pl.concat([ours, theirs]))
 
 
 def _first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
-    """As many rows as can be read, as even as can be over the datasets; a choice that does not look
-    at results.
-    """
-    order = {name: number for number, name in enumerate(names_in(rows, "dataset"))}
-    place = pl.int_range(pl.len()).over("dataset")
-    dataset = pl.col("dataset").replace_strict(order, default=0, return_dtype=pl.Int64)
-    return (
-        rows.sort(place, dataset, maintain_order=True)
-        .head(READABLE)
-        .sort(dataset, maintain_order=True)
-    )
+    """Choose as many rows as can be read, evenly over datasets and without a look at results."""
+    numbered = rows.with_row_index("row")
+    few = numbered.sort(pl.int_range(pl.len()).over("dataset"), "row").head(READABLE)
+    return few.sort(pl.min("row").over("dataset"), "row").drop("row")
 
 
-def _draw(sections: Sequence[Section]) -> Canvas:
-    lines = sum(HEADING + ROW * len(rows) for _, rows in sections)
-    canvas = Canvas(TOP + lines + AXIS + 6)
-    axes = canvas.panel(TOP, lines, left=MARGIN, width=WIDTH - 2 * MARGIN)
-    axes.set_ylim(lines, 0)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="x", labeltop=True, labelbottom=True)
-    y, plain = 0.0, _of_one_decoding([rows for _, rows in sections])
-    for title, rows in sections:
-        canvas.text(0, TOP + y + 18, title, bold=True, most=WIDTH)
-        y += HEADING
-        for row in rows.iter_rows(named=True):
-            found = _numbers(row["difference"], row["ci_low"], row["ci_high"])
-            canvas.text(WIDTH, TOP + y + 12, found, right=True)
-            canvas.text(0, TOP + y + 12, _named(row, plain), most=WIDTH - width_of(found) - 10)
-            style = VERDICTS.get(row["verdict"], NO_VERDICT)
-            whisker(axes, y + 21, row["ci_low"], row["ci_high"], style.colour, across=True)
-            points(axes, [row["difference"]], [y + 21], style, hollow=row["verdict"] == "not shown")
-            axes.plot(
-                [0, 0], [y + 16, y + 26], color=INK, linewidth=1.0, alpha=0.7, gid=f"{MARK}zero"
-            )
-            y += ROW
-    low, high = axes.get_xlim()
-    axes.set_xlim(low, high)
-    y = canvas.height - 6
-    canvas.text(0, y, "← encoder higher")
-    canvas.text((WIDTH - width_of(middle := "difference in points")) / 2, y, middle)
-    canvas.text(WIDTH, y, "LLM higher →", right=True)
-    return canvas
+def _with_lines(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the name of every row, and on which line of text below the title its interval stands."""
+    names = [wrapped(_named(row, row["decoding_shown"])) for row in rows.iter_rows(named=True)]
+    rows = rows.with_columns(name=pl.Series(names))
+    return rows.with_columns(line=(pl.col("name").str.count_matches("\n") + 2).cum_sum())
 
 
-def _of_one_decoding(tables: Sequence[pl.DataFrame]) -> list[str]:
-    """Models that stand in one decoding in all rows."""
-    rows = pl.concat([table.select("model", "decoding") for table in tables])
-    alone = rows.group_by("model", maintain_order=True).agg(pl.col("decoding").n_unique())
-    return alone.filter(decoding=1)["model"].to_list()
+def _draw(axes: Axes, rows: pl.DataFrame) -> None:
+    """Draw a name per row and, below it, the interval with its numbers on the right."""
+    for (verdict,), part in rows.group_by("verdict", maintain_order=True):
+        style = VERDICTS.get(verdict, NO_VERDICT)
+        low, high = part["ci_low"], part["ci_high"]
+        axes.hlines(part["line"], low, high, style.colour, gid=f"{MARK}interval")
+        look = style.look(6, hollow=verdict == "not shown")
+        axes.plot(part["difference"], part["line"], **look, gid=f"{MARK}point", clip_on=False)
+    lines = rows["line"]
+    axes.vlines([0] * len(rows), lines - 0.35, lines + 0.35, INK, alpha=0.7, gid=f"{MARK}zero")
+    place = axes.get_yaxis_transform()  # widths of the panel, lines of text
+    for row in rows.iter_rows(named=True):
+        name = axes.text(0, row["line"] - 0.6, row["name"], transform=place)
+        name.set_in_layout(False)  # it may reach over the column of numbers
+        axes.text(1.03, row["line"], _numbers(row), transform=place, va="center")
+    axes.set(ylim=(lines[-1] + 0.5, -0.5), yticks=[])
+    axes.spines[:].set_visible(False)
 
 
 def _measured(measure: str | None, stratum: str | None) -> str:
@@ -159,32 +143,28 @@ def _measured(measure: str | None, stratum: str | None) -> str:
     return f"{name}, lengths {first} minus {last}" if minus else f"{name}, length {stratum}"
 
 
-def _named(row: Mapping[str, str | None], plain: Collection[str | None] = ()) -> str:
-    """What a row compares; the decoding of models in `plain` goes without saying."""
-    sides = []
-    for side in ("", "baseline_"):
-        model, decoding = row[f"{side}model"], row[f"{side}decoding"]
-        sides.append(
-            f"{model}"
-            if model in plain or decoding in (None, "direct")
-            else f"{model} ({decoding})"
+def _named(row: Mapping[str, Any], decoding: str | None) -> str:
+    """Return what a row compares, with the LLM's decoding if it is given."""
+    sides = [
+        model if how in (None, "direct") else f"{model} ({how})"
+        for model, how in (
+            (row["model"], decoding),
+            (row["baseline_model"], row["baseline_decoding"]),
         )
+    ]
     return f"{row['dataset']}: {' − '.join(sides)}"
 
 
-def _numbers(difference: float, low: float | None, high: float | None) -> str:
-    values = [f"{difference:+.1f}"] + [f"{value:.1f}" for value in (low, high) if value is not None]
-    values = [value.replace("-", "−") for value in values]
-    return f"{values[0]} ({values[1]} to {values[2]})" if len(values) == 3 else values[0]
+def _numbers(row: Mapping[str, Any]) -> str:
+    text = f"{row['difference']:+.1f}"
+    if None not in (row["ci_low"], row["ci_high"]):
+        text += f" ({row['ci_low']:.1f} to {row['ci_high']:.1f})"
+    return text.replace("-", "−")
 
 
-def _alt(sections: Sequence[Section]) -> str:
-    told = []
-    for title, rows in sections:
-        found = [
-            f"{_named(row)} {_numbers(row['difference'], row['ci_low'], row['ci_high'])},"
-            f" {row['verdict'] or 'no verdict'}"
-            for row in rows.iter_rows(named=True)
-        ]
-        told.append(f"{title}: {'; '.join(found)}.")
-    return " ".join(told)
+def _describe(title: str, rows: pl.DataFrame) -> str:
+    described = [
+        f"{_named(row, row['decoding'])} {_numbers(row)}, {row['verdict'] or 'no verdict'}"
+        for row in rows.iter_rows(named=True)
+    ]
+    return f"{title}: {'; '.join(described)}."

@@ -2,11 +2,11 @@
 without colour.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
-import polars as pl
 from matplotlib.typing import LineStyleType
 
 
@@ -31,6 +31,19 @@ class SeriesStyle:
     marker: str
     line: LineStyleType
 
+    def look(self, size: float = 5.5, *, line: float = 0.0, hollow: bool = False) -> dict[str, Any]:
+        """Return arguments for `Axes.plot`; `line` is the width of a line that joins the points."""
+        return {
+            "color": self.colour,
+            "linestyle": self.line if line else "none",
+            "linewidth": line,
+            "marker": self.marker,
+            "markersize": size * SIZES.get(self.marker, 1.0),
+            "markerfacecolor": "none" if hollow else self.colour,
+        }
+
+
+Styles = Mapping[str, SeriesStyle]  # by model
 
 # After Okabe and Ito: blue, vermillion, green, purple, amber, sky, made darker or lighter until
 # each has a contrast of 3 to 1 on white and on the dark grounds of browsers alike (tested), and
@@ -45,78 +58,26 @@ FAMILIES = {
     "ensemble": Family("Ensembles", (0, (6, 1, 1, 1, 1, 1)), "Pd8", COLOURS),
     "control": Family("Controls", ":", "x+12", GREY),
 }
-STROKES = "x+12"  # markers without an inside to leave empty
-CONTROLS = ("oracle", "all-o", "dictionary")  # as the catalogue that ships names them
-
-
-def families_of(*tables: pl.DataFrame) -> dict[str, str]:
-    """Models of the tables by family, as far as decodings and the names of controls tell.
-
-    The catalogue knows better: lay its families over these.
-    """
-    found: dict[str, str] = {}
-    for table in tables:
-        for prefix in ("", "baseline_"):
-            if f"{prefix}model" not in table.columns:
-                continue
-            for model, decoding in pairs_of(table, prefix):
-                if decoding not in (None, "direct"):
-                    found[model] = "llm"
-                else:
-                    found.setdefault(model, "control" if model in CONTROLS else "encoder")
-    return found
-
-
-def pairs_of(table: pl.DataFrame, prefix: str) -> list[tuple[str, str | None]]:
-    """Every model with every decoding of it, in the table's order."""
-    decoding = pl.col(f"{prefix}decoding") if f"{prefix}decoding" in table.columns else pl.lit(None)
-    columns = table.select(
-        pl.col(f"{prefix}model").cast(pl.String).alias("model"), decoding.alias("decoding")
-    )
-    return columns.drop_nulls("model").unique(maintain_order=True).rows()
+SIZES = {"*": 1.4, "^": 1.1, "v": 1.1, "D": 0.9, "1": 1.4, "2": 1.4}  # to look equally large
 
 
 def assign_styles(families: Mapping[str, str]) -> dict[str, SeriesStyle]:
-    """Return a style for every model; eighteen of a family all differ, six systems differ in colour
-    alone.
-    """
+    """Return a style per model; eighteen of a family differ, six systems differ in colour alone."""
     styles: dict[str, SeriesStyle] = {}
-    counts: dict[tuple[str, ...], int] = {}
-    members: dict[str, int] = {}
     for model, name in families.items():
-        family = FAMILIES.get(name, FAMILIES["encoder"])
-        colour = counts.get(family.colours, 0)
-        marker = members.get(name, 0)
-        counts[family.colours], members[name] = colour + 1, marker + 1
+        family = FAMILIES[name]
+        members = [style for style in styles.values() if style.family == name]
+        coloured = [style for style in styles.values() if style.colour in family.colours]
+        colours = _rotated(family.colours, len(coloured))
+        markers = _rotated(family.markers, len(members))
         choices = [
-            SeriesStyle(
-                name,
-                _cycled(family.colours, colour + skip),
-                _cycled(family.markers, marker + step),
-                family.line,
-            )
-            for step, skip in product(range(len(family.markers)), range(len(family.colours)))
+            SeriesStyle(name, colour, marker, family.line)
+            for marker, colour in product(markers, colours)
         ]
-        taken = set(styles.values())
-        styles[model] = next((style for style in choices if style not in taken), choices[0])
+        styles[model] = next((style for style in choices if style not in members), choices[0])
     return styles
 
 
-def grouped(
-    models: Iterable[str], styles: Mapping[str, SeriesStyle]
-) -> list[tuple[str, list[str]]]:
-    """Models by family, families in a fixed order: the title of each and its models."""
-    models = list(models)
-    order = [*FAMILIES, *sorted({style.family for style in styles.values()} - FAMILIES.keys())]
-    groups = [
-        (family, [model for model in models if styles[model].family == family]) for family in order
-    ]
-    return [
-        (FAMILIES[family].title if family in FAMILIES else family, found)
-        for family, found in groups
-        if found
-    ]
-
-
-def _cycled(values: str | tuple[str, ...], position: int) -> str:
-    return values[position % len(values)]
+def _rotated(values: Sequence[str], by: int) -> list[str]:
+    start = by % len(values)
+    return [*values[start:], *values[:start]]
