@@ -27,8 +27,8 @@ PLAIN_INTEGERS = ("seed",)  # without a comma after the thousands
 class PageFigure:
     """A plot: `svg` goes into the page as it is; the rest is plain text, which the page escapes.
 
-    `name` is what it is linked by and what all ids in the SVG begin with, in letters, digits, `-`
-    and `_`; `alt` says what there is to see.
+    `name` (letters, digits, `-`, `_`) is the link target and the prefix of all ids in the SVG;
+    `alt` describes the plot for those who do not see it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The report's plots: functions from its tables to SVG that stands in the page."""
+"""The report's plots: functions from its tables to SVG inside the page."""
 
 from collections.abc import Mapping
 
@@ -24,10 +24,12 @@ def figures(
     bins: pl.DataFrame,
     families: Mapping[str, str],
 ) -> list[PageFigure]:
-    """All figures there is something to show in; a model looks the same in each.
+    """Draw all figures that have data; a model looks the same in each.
 
-    `histories` and `bins` are described at `learning_curves` and `reliability`; `families` are the
-    catalogue's, by model; of models that it lacks the family is guessed.
+    Args:
+        histories: see `learning_curves`.
+        bins: see `reliability`.
+        families: the catalogue's, by model; others are guessed.
     """
     known = families_of(strict, relaxed, time, significance, histories, bins)
     styles = assign_styles({model: families.get(model, family) for model, family in known.items()})

@@ -10,27 +10,27 @@ from bioner.reporting.figures.styles import SeriesStyle, Styles
 from bioner.reporting.figures.svg import MARK, finished, settings
 from bioner.reporting.page import PageFigure
 
-HEIGHT = 140
-
 
 @settings()
 def learning_curves(histories: pl.DataFrame, styles: Styles) -> PageFigure | None:
     """Draw strict F1 on dev after every epoch (history.csv), a panel per dataset.
 
     Args:
-        histories: `dataset, model, seed, epoch, dev_strict_f1` and, if known, `kept`: the epoch
-            whose weights a training has left.
+        histories: columns `dataset, model, seed, epoch, dev_strict_f1` and, if known, `kept`:
+            whether the weights of this epoch were kept.
     """
-    numbers = ["epoch", "dev_strict_f1"]
-    texts = ["dataset", "model", "seed", "kept"]
-    frame = cleaned(histories, texts, numbers, ["dataset", "model", *numbers]).with_columns(
+    needed = ["dataset", "model", "epoch", "dev_strict_f1"]
+    frame = cleaned(
+        histories, ["dataset", "model", "seed", "kept"], ["epoch", "dev_strict_f1"], needed
+    ).with_columns(
         pl.col("seed").fill_null(""),
         pl.col("kept").str.to_lowercase().is_in(["true", "1"]).fill_null(False),
     )
     if frame.is_empty():
         return None
-    drawing, panels = stack_datasets(frame, HEIGHT, sharex=True)
+    drawing, panels = stack_datasets(frame)
     add_key(drawing, frame, styles)
+    epochs = frame["epoch"].to_list()
     described = []
     for dataset, axes, rows in panels:
         for (model,), runs in rows.group_by("model", maintain_order=True):
@@ -38,8 +38,9 @@ def learning_curves(histories: pl.DataFrame, styles: Styles) -> PageFigure | Non
             _draw(axes, runs, styles[model])
             described.append(_describe(dataset, model, runs))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.tick_params(labelbottom=True)
-        axes.set(xlabel="epoch", ylabel="dev strict F1")
+        axes.set(
+            xlabel="epoch", ylabel="dev strict F1", xlim=(min(epochs) - 0.3, max(epochs) + 0.3)
+        )
     caption = (
         "Strict F1 on dev after every epoch. Thin: one seed; thick: the mean over seeds while"
         " all were training."

@@ -1,4 +1,4 @@
-"""Differences with intervals (forest): is what one system is ahead of another more than chance?"""
+"""Differences with intervals (forest plot): is one system better by more than chance?"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,6 @@ from bioner.reporting.figures.svg import INK, MARK, finished, settings
 from bioner.reporting.page import PageFigure
 
 READABLE = 20  # exploratory comparisons
-TEXTS = (
-    *("family", "dataset", "model", "decoding", "baseline_model", "baseline_decoding"),
-    *("measure", "stratum", "verdict"),
-)
-NUMBERS = ("difference", "ci_low", "ci_high")
 FAMILIES = {
     "primary": "Best LLM against best encoder: ",
     "length claim": "Length claim: ",
@@ -36,11 +31,26 @@ NO_VERDICT = SeriesStyle("", "#808080", "x", "-")
 def differences(significance: pl.DataFrame, styles: Styles) -> PageFigure | None:
     """Draw differences LLM minus encoder with 95 % intervals, a row each (significance.csv).
 
-    Shown are all of the primary family and of the length claim, and the first exploratory
-    comparisons per dataset, whatever they say, of an LLM in its headline decoding with an encoder
-    by strict F1 overall.
+    Shown are the primary family, the length claim and the first exploratory comparisons per
+    dataset, whatever their results, of an LLM in its headline decoding with an encoder by strict F1
+    overall.
     """
-    frame = cleaned(significance, TEXTS, NUMBERS, ["family", "dataset", "difference"])
+    frame = cleaned(
+        significance,
+        [
+            "family",
+            "dataset",
+            "model",
+            "decoding",
+            "baseline_model",
+            "baseline_decoding",
+            "measure",
+            "stratum",
+            "verdict",
+        ],
+        ["difference", "ci_low", "ci_high"],
+        ["family", "dataset", "difference"],
+    )
     explored = _explored(frame, styles)
     few = _first_of_each(explored)
     shown = pl.concat([frame.filter(family="primary"), frame.filter(family="length claim"), few])
@@ -103,33 +113,34 @@ def _explored(frame: pl.DataFrame, styles: Styles) -> pl.DataFrame:
 
 
 def _first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
-    """Choose as many rows as can be read, evenly over datasets and without a look at results."""
+    """Choose as many rows as can be read, evenly over datasets and regardless of results."""
     numbered = rows.with_row_index("row")
     few = numbered.sort(pl.int_range(pl.len()).over("dataset"), "row").head(READABLE)
     return few.sort(pl.min("row").over("dataset"), "row").drop("row")
 
 
 def _with_lines(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add the name of every row, and on which line of text below the title its interval stands."""
+    """Add the wrapped name of every row and the line of text on which its interval is drawn."""
     names = [wrapped(_named(row, row["decoding_shown"])) for row in rows.iter_rows(named=True)]
     rows = rows.with_columns(name=pl.Series(names))
     return rows.with_columns(line=(pl.col("name").str.count_matches("\n") + 2).cum_sum())
 
 
 def _draw(axes: Axes, rows: pl.DataFrame) -> None:
-    """Draw a name per row and, below it, the interval with its numbers on the right."""
+    """Draw the name of every row and, below it, the interval with its numbers on the right."""
     for (verdict,), part in rows.group_by("verdict", maintain_order=True):
         style = VERDICTS.get(verdict, NO_VERDICT)
-        low, high = part["ci_low"], part["ci_high"]
-        axes.hlines(part["line"], low, high, style.colour, gid=f"{MARK}interval")
+        axes.hlines(
+            part["line"], part["ci_low"], part["ci_high"], style.colour, gid=f"{MARK}interval"
+        )
         look = style.look(6, hollow=verdict == "not shown")
         axes.plot(part["difference"], part["line"], **look, gid=f"{MARK}point", clip_on=False)
     lines = rows["line"]
     axes.vlines([0] * len(rows), lines - 0.35, lines + 0.35, INK, alpha=0.7, gid=f"{MARK}zero")
-    place = axes.get_yaxis_transform()  # widths of the panel, lines of text
+    place = axes.get_yaxis_transform()  # x in widths of the panel, y in lines of text
     for row in rows.iter_rows(named=True):
         name = axes.text(0, row["line"] - 0.6, row["name"], transform=place)
-        name.set_in_layout(False)  # it may reach over the column of numbers
+        name.set_in_layout(False)  # it may extend above the numbers
         axes.text(1.03, row["line"], _numbers(row), transform=place, va="center")
     axes.set(ylim=(lines[-1] + 0.5, -0.5), yticks=[])
     axes.spines[:].set_visible(False)
@@ -144,7 +155,7 @@ def _measured(measure: str | None, stratum: str | None) -> str:
 
 
 def _named(row: Mapping[str, Any], decoding: str | None) -> str:
-    """Return what a row compares, with the LLM's decoding if it is given."""
+    """Return what a row compares, with the decoding of its first model if given."""
     sides = [
         model if how in (None, "direct") else f"{model} ({how})"
         for model, how in (

@@ -9,9 +9,8 @@ from bioner.reporting.figures.styles import Styles
 from bioner.reporting.figures.svg import finished, settings
 from bioner.reporting.page import PageFigure
 
-HEIGHT = 150
 SPREAD = 0.8  # of the room between two buckets
-REACH = 0.25  # controls may lie beyond the others by this part of their range
+REACH = 0.25  # of the range of the others: how far beyond it controls may lie
 
 
 @settings()
@@ -26,7 +25,7 @@ def by_length(strict: pl.DataFrame, styles: Styles) -> PageFigure | None:
     frame = frame.filter(~(pl.col("control") & trivial.over("model")))
     if frame.is_empty():
         return None
-    drawing, panels = stack_datasets(frame, HEIGHT)
+    drawing, panels = stack_datasets(frame)
     add_key(drawing, frame, styles)
     described = [f"Strict F1 of {counted(frame['model'].n_unique(), 'model')} by entity length."]
     first = pl.col("length").str.extract(r"^(\d+)").cast(pl.Int64)  # 2 before 10, 3+ behind 2
@@ -49,7 +48,7 @@ def by_length(strict: pl.DataFrame, styles: Styles) -> PageFigure | None:
 
 
 def _draw(axes: Axes, rows: pl.DataFrame, styles: Styles) -> None:
-    """Draw models side by side at every length, whose number is its `place`."""
+    """Draw models side by side at every length, centred at its `place`."""
     shown, beyond = _on_scale(rows)
     models = shown["model"].unique(maintain_order=True).to_list()
     gap = min(SPREAD / len(models), 0.12)
@@ -74,7 +73,7 @@ def _draw(axes: Axes, rows: pl.DataFrame, styles: Styles) -> None:
 
 
 def _on_scale(rows: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """Leave out controls that would press all others together, and name them in a line instead."""
+    """Drop controls far from all other scores; return the rest and a line that names those."""
     others = rows.filter(~pl.col("control"))
     if others.is_empty():
         return rows, ""

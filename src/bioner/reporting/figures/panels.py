@@ -20,7 +20,7 @@ def stack(heights: Mapping[str, float], *, sharex: bool = False) -> tuple[Figure
     """Return a drawing with a panel per title, below one another.
 
     Args:
-        heights: the height of each panel in units of the SVG, without the words around it.
+        heights: the height of each panel in units of the SVG, without the text around it.
         sharex: give all panels one x axis.
     """
     drawing = Figure(figsize=(WIDTH / 72, sum(heights.values()) / 72))
@@ -33,17 +33,17 @@ def stack(heights: Mapping[str, float], *, sharex: bool = False) -> tuple[Figure
 
 
 def stack_datasets(
-    frame: pl.DataFrame, height: float, *, sharex: bool = False
+    frame: pl.DataFrame, height: float = 150
 ) -> tuple[Figure, list[tuple[str, Axes, pl.DataFrame]]]:
-    """Return a drawing with, for every dataset, its panel and its rows."""
+    """Return a drawing and, per dataset, its name, its panel and its rows."""
     datasets = frame["dataset"].unique(maintain_order=True).to_list()
-    drawing, panels = stack(dict.fromkeys(datasets, height), sharex=sharex)
+    drawing, panels = stack(dict.fromkeys(datasets, height))
     rows = [frame.filter(dataset=dataset) for dataset in datasets]
     return drawing, list(zip(datasets, panels, rows, strict=True))
 
 
 def add_key(drawing: Figure, frame: pl.DataFrame, styles: Styles) -> None:
-    """Say above the panels which system looks how, by family."""
+    """Add a legend of systems by family above the panels."""
     entries = []
     for name, family in FAMILIES.items():
         members = [
@@ -60,9 +60,10 @@ def add_key(drawing: Figure, frame: pl.DataFrame, styles: Styles) -> None:
 
 
 def draw_scores(axes: Axes, rows: pl.DataFrame, x: str, look: Mapping[str, Any]) -> None:
-    """Draw F1 over the column `x`, and intervals if known, as `SeriesStyle.look` says."""
-    low, high = rows["f1_ci_low"], rows["f1_ci_high"]
-    axes.vlines(rows[x], low, high, look["color"], gid=f"{MARK}interval")
+    """Draw F1 with its interval, if known, over the column `x`; `look` is a `SeriesStyle.look`."""
+    axes.vlines(
+        rows[x], rows["f1_ci_low"], rows["f1_ci_high"], look["color"], gid=f"{MARK}interval"
+    )
     axes.plot(rows[x], rows["f1"], **look, gid=f"{MARK}point", clip_on=False)
 
 

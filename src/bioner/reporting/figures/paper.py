@@ -1,4 +1,4 @@
-"""Ours against the paper's numbers: where a reproduction lies off, it is named."""
+"""Our F1 against the paper's: systems that differ are numbered and named."""
 
 import math
 from collections.abc import Sequence
@@ -14,24 +14,22 @@ from bioner.reporting.page import PageFigure
 
 SQUARE = 355  # panels are as wide
 NAMED = 8  # per panel
-TEXTS = ["dataset", "model", "decoding"]
 NEAREST = ("constrained", "free", "free-paper", "direct")  # to the paper's decoding, ascending
-NUMBERS = ["f1", "f1_ci_low", "f1_ci_high", "paper_f1", "f1_difference"]
 
 
 @settings()
 def against_paper(strict: pl.DataFrame, relaxed: pl.DataFrame, styles: Styles) -> PageFigure | None:
     """Draw our overall F1 against the paper's (Tables III and V), if both are of the same data.
 
-    LLMs stand in the decoding nearest to the paper's. Of the systems whose interval excludes the
-    paper's number, the furthest off are numbered, and named below the panel.
+    LLMs are shown in the decoding nearest to the paper's. Of the systems whose interval excludes
+    the paper's number, the furthest off are numbered, and named below the panel.
     """
-    needed = [*TEXTS, "f1", "paper_f1", "f1_difference"]
+    texts = ["dataset", "model", "decoding", "length"]
+    numbers = ["f1", "f1_ci_low", "f1_ci_high", "paper_f1", "f1_difference"]
+    needed = ["dataset", "model", "decoding", "f1", "paper_f1", "f1_difference"]
     overall = pl.col("length").fill_null("all") == "all"  # Table V has no lengths
     tables = {
-        title: in_one_decoding(
-            cleaned(table, [*TEXTS, "length"], NUMBERS, needed).filter(overall), NEAREST
-        )
+        title: in_one_decoding(cleaned(table, texts, numbers, needed).filter(overall), NEAREST)
         for title, table in (("Strict F1 (Table III)", strict), ("Relaxed F1 (Table V)", relaxed))
     }
     tables = {title: rows for title, rows in tables.items() if len(rows)}
@@ -86,10 +84,10 @@ def _compare(axes: Axes, rows: pl.DataFrame, off: pl.DataFrame) -> None:
 def _beside(
     wanted: Sequence[tuple[float, float]], marks: Sequence[tuple[float, float]], step: float
 ) -> list[tuple[float, float]]:
-    """Return a place near each wanted mark, away from all marks and from places before.
+    """Return a place near each wanted mark, away from all marks and from earlier places.
 
     Args:
-        step: how much of the scale is a unit of the SVG.
+        step: a unit of the SVG in points of F1.
     """
     taken = list(marks)
     for x, y in wanted:
@@ -99,8 +97,8 @@ def _beside(
             for distance in (11, 16, 22, 29)
             for angle in (0.0, 0.6, -0.6, 1.2, -1.2, 2.0, -2.0)
         ]
-        free = [
-            place for place in near if all(math.dist(place, mark) >= 10 * step for mark in taken)
-        ]
-        taken.append((free or near)[0])
+        free = (
+            spot for spot in near if all(math.dist(spot, other) >= 10 * step for other in taken)
+        )
+        taken.append(next(free, near[0]))
     return taken[len(marks) :]

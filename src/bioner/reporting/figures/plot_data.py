@@ -1,4 +1,4 @@
-"""Tables as figures take them: columns present and of their type, numbers finite or null."""
+"""Tables as figures need them: columns present and typed, numbers finite or null."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,9 +12,9 @@ CONTROLS = ("oracle", "all-o", "dictionary")  # their names in the catalogue tha
 def cleaned(
     table: pl.DataFrame, texts: Sequence[str], numbers: Sequence[str], needed: Sequence[str]
 ) -> pl.DataFrame:
-    """Select these columns, as made or as read back from CSV, of rows with all values in `needed`.
+    """Select columns of a table, made or read from CSV, and drop rows with nulls in `needed`.
 
-    Missing columns are null; so are numbers that are NaN, infinite, or no numbers.
+    Missing columns become null, and so do numbers that are NaN, infinite or not numeric.
     """
     missing = [pl.lit(None).alias(name) for name in (*texts, *numbers) if name not in table.columns]
     values = pl.col(list(numbers)).cast(pl.Float64, strict=False)
@@ -38,14 +38,14 @@ def families_of(*tables: pl.DataFrame) -> dict[str, str]:
 
 
 def in_one_decoding(frame: pl.DataFrame, order: Sequence[str] = HEADLINE) -> pl.DataFrame:
-    """Keep of every model in a dataset the decoding that comes last in `order`."""
+    """Keep, per dataset and model, the decoding that comes last in `order`."""
     ranks = range(len(order))
     rank = pl.col("decoding").replace_strict(order, ranks, default=-1, return_dtype=pl.Int64)
     return frame.filter(rank == rank.max().over("dataset", "model"))
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things in words."""
+    """Return a number and its noun, in the plural if needed."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 

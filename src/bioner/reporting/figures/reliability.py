@@ -11,18 +11,17 @@ from bioner.scoring.reliability import calibration_error
 
 SQUARE = 170
 FEWEST = 10  # tokens that a filled marker stands for
-KEYS = ["dataset", "model"]
-NUMBERS = ["bin_low", "bin_high", "confidence", "accuracy", "count"]
 
 
 @settings()
 def reliability(bins: pl.DataFrame, styles: Styles) -> PageFigure | None:
-    """Draw the share of right tags by confidence, a panel per dataset.
+    """Draw the share of right tags by confidence and the calibration error, a panel per dataset.
 
     Args:
-        bins: `reliability_bins` with their dataset and model.
+        bins: rows of `reliability_bins` by dataset and model.
     """
-    frame = cleaned(bins, KEYS, NUMBERS, [*KEYS, *NUMBERS[2:]]).filter(pl.col("count") > 0)
+    texts, numbers = ["dataset", "model"], ["confidence", "accuracy", "count"]
+    frame = cleaned(bins, texts, numbers, [*texts, *numbers]).filter(pl.col("count") > 0)
     if frame.is_empty():
         return None
     drawing, panels = stack_datasets(frame, SQUARE)

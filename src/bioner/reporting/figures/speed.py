@@ -1,4 +1,4 @@
-"""Speed against F1: what a point of F1 costs in time, and which systems nobody beats in both."""
+"""Speed against F1: what a point of F1 costs in time, and which systems are the best trade."""
 
 import polars as pl
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
@@ -14,7 +14,6 @@ from bioner.reporting.figures.styles import Styles
 from bioner.reporting.figures.svg import INK, MARK, finished, settings
 from bioner.reporting.page import PageFigure
 
-HEIGHT = 150
 SYSTEM = ["dataset", "model", "decoding"]
 MEASURED = ["hardware", "precision"]
 SECONDS = "seconds_per_sample"
@@ -24,9 +23,9 @@ SECONDS = "seconds_per_sample"
 def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Styles) -> PageFigure | None:
     """Draw seconds per sentence (Table IV) against strict F1 overall (Table III), per dataset.
 
-    Seconds are those of the best batch, by the fair protocol if a system was timed by it. Every
-    decoding of a model is a point. The Pareto front is left out if a dataset's times come from
-    several machines.
+    Seconds are those of the fastest batch, by the fair protocol if a system was timed by it. Every
+    decoding of a model is a point. No Pareto front is drawn if a dataset's times come from several
+    machines.
     """
     scores = cleaned(
         strict, [*SYSTEM, "length"], ["f1", "f1_ci_low", "f1_ci_high"], [*SYSTEM, "f1"]
@@ -42,7 +41,7 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Styles) -
     )
     if frame.is_empty():
         return None
-    drawing, panels = stack_datasets(frame, HEIGHT, sharex=True)
+    drawing, panels = stack_datasets(frame)
     add_key(drawing, frame, styles)
     seconds = frame[SECONDS].to_list()
     low, high = min(seconds) / 1.6, max(seconds) * 1.6
@@ -72,7 +71,6 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Styles) -
         axes.xaxis.set_major_locator(LogLocator(subs=[1] if high > 100 * low else [1, 2, 5]))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.tick_params(labelbottom=True)
     machines = [
         " in ".join(filter(None, row))
         for row in frame.select(MEASURED).unique(maintain_order=True).rows()

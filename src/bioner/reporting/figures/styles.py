@@ -1,8 +1,7 @@
-"""How a system is drawn: the same colour, marker and line in every figure, its family to be seen
-without colour.
-"""
+"""How a system is drawn: alike in every figure, its family visible without colour."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -12,9 +11,7 @@ from matplotlib.typing import LineStyleType
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What systems of a family have in common: a name for the key, a line style, marker shapes,
-    colours.
-    """
+    """What the systems of a family have in common; `title` is for the key."""
 
     title: str
     line: LineStyleType
@@ -46,9 +43,9 @@ class SeriesStyle:
 Styles = Mapping[str, SeriesStyle]  # by model
 
 # After Okabe and Ito: blue, vermillion, green, purple, amber, sky, made darker or lighter until
-# each has a contrast of 3 to 1 on white and on the dark grounds of browsers alike (tested), and
-# told apart with any colour blindness; where that leaves two near each other, markers differ. Grey
-# is the controls'.
+# each has a contrast of 3 to 1 on white and on the dark backgrounds of browsers (tested), and can
+# be distinguished with any colour blindness; if two are still close, their markers differ. Controls
+# are grey.
 COLOURS = ("#1f6fc4", "#cc3d0a", "#009e73", "#c66b9f", "#b88d00", "#3f9ad0")
 GREY = ("#808080",)
 FAMILIES = {
@@ -62,22 +59,21 @@ SIZES = {"*": 1.4, "^": 1.1, "v": 1.1, "D": 0.9, "1": 1.4, "2": 1.4}  # to look 
 
 
 def assign_styles(families: Mapping[str, str]) -> dict[str, SeriesStyle]:
-    """Return a style per model; eighteen of a family differ, six systems differ in colour alone."""
+    """Return a style per model; eighteen of a family differ, six systems differ in colour alone.
+
+    Each takes the style that is used least: as a whole, by its marker, by its colour.
+    """
     styles: dict[str, SeriesStyle] = {}
     for model, name in families.items():
         family = FAMILIES[name]
-        members = [style for style in styles.values() if style.family == name]
-        coloured = [style for style in styles.values() if style.colour in family.colours]
-        colours = _rotated(family.colours, len(coloured))
-        markers = _rotated(family.markers, len(members))
+        used = Counter(styles.values())
+        markers = Counter(style.marker for style in styles.values())
+        colours = Counter(style.colour for style in styles.values())
         choices = [
             SeriesStyle(name, colour, marker, family.line)
-            for marker, colour in product(markers, colours)
+            for marker, colour in product(family.markers, family.colours)
         ]
-        styles[model] = next((style for style in choices if style not in members), choices[0])
+        styles[model] = min(
+            choices, key=lambda style: (used[style], markers[style.marker], colours[style.colour])
+        )
     return styles
-
-
-def _rotated(values: Sequence[str], by: int) -> list[str]:
-    start = by % len(values)
-    return [*values[start:], *values[:start]]

@@ -9,6 +9,7 @@ from typing import Any
 
 import matplotlib.style
 from lxml import etree
+from lxml.builder import ElementMaker
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -34,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "text.color": INK,
     "figure.dpi": 72,  # a point is a unit of the SVG
     "figure.facecolor": "none",
-    # Panels fill the figure until it grows by the words around them.
+    # Panels fill the figure until it grows by the text around them.
     **dict.fromkeys(("figure.subplot.left", "figure.subplot.bottom", "figure.subplot.hspace"), 0),
     **dict.fromkeys(("figure.subplot.right", "figure.subplot.top"), 1),
     "figure.constrained_layout.h_pad": PAD,
@@ -80,7 +81,7 @@ def settings() -> Iterator[None]:
 
 
 def finished(drawing: Figure, name: str, title: str, caption: str, alt: str) -> PageFigure:
-    """Return the drawing as a figure of the page; call it within `settings`."""
+    """Return the drawing as a figure of the page; call this within `settings`."""
     _lay_out(drawing)
     stream = io.BytesIO()
     drawing.savefig(
@@ -98,22 +99,21 @@ def finished(drawing: Figure, name: str, title: str, caption: str, alt: str) -> 
     root.attrib.update(
         {"style": PAGE_STYLE, "role": "img", "aria-labelledby": f"{name}-title {name}-desc"}
     )
-    for place, (tag, text) in enumerate((("title", title), ("desc", alt))):
-        root.insert(place, etree.Element(f"{{{SVG}}}{tag}", id=f"{name}-{tag}"))
-        root[place].text = text
+    make = ElementMaker(namespace=SVG)
+    root[:0] = [make.title(title, id=f"{name}-title"), make.desc(alt, id=f"{name}-desc")]
     etree.cleanup_namespaces(root)
     return PageFigure(name, title, caption, etree.tostring(root, encoding="unicode"), alt)
 
 
 def printable(text: str) -> str:
-    """Replace what XML cannot hold, what breaks lines, and what turns the direction of writing."""
+    """Replace what XML cannot hold, line breaks, and marks that change the writing direction."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
 
 
 def _embed(element: etree._Element, name: str) -> None:
-    """Make ids the figure's own, the font and ink the page's, and numbers as fine as a screen."""
+    """Make ids the figure's own, font and ink the page's, and numbers no finer than a screen."""
     identifier = element.attrib.pop("id", "")
     if identifier.startswith(MARK):
         element.set("data-mark", identifier.removeprefix(MARK))
@@ -133,7 +133,7 @@ def _embed(element: etree._Element, name: str) -> None:
 
 
 def _lay_out(drawing: Figure) -> None:
-    """Make room for the words around the panels and for the key, once: draws would do it again."""
+    """Grow the figure by the text around its panels and by its key, and place all of them."""
     boxes = [panel.get_tightbbox() for panel in drawing.axes]
     boxes += [key.get_window_extent() for key in drawing.legends]
     drawing.set_figheight(sum(box.height / 72 + 2 * PAD for box in boxes if box))
