@@ -64,8 +64,8 @@ def differences(significance: pl.DataFrame, styles: Styles) -> PageFigure | None
             "family", "measure", "stratum", maintain_order=True
         )
     }
-    heights = {title: LINE * (rows["line"][-1] + 1) for title, rows in sections.items()}
-    drawing, panels = stack(heights, sharex=True)
+    heights = {title: LINE * rows["line"][-1] for title, rows in sections.items()}
+    drawing, panels = stack(heights, characters=52, sharex=True)
     for axes, rows in zip(panels, sections.values(), strict=True):
         _draw(axes, rows)
     panels[0].tick_params(labeltop=True)
@@ -142,8 +142,9 @@ def _draw(axes: Axes, rows: pl.DataFrame) -> None:
         name = axes.text(0, row["line"] - 0.6, row["name"], transform=place)
         name.set_in_layout(False)  # it may extend above the numbers
         axes.text(1.03, row["line"], _numbers(row), transform=place, va="center")
-    axes.set(ylim=(lines[-1] + 0.5, -0.5), yticks=[])
+    axes.set(ylim=(lines[-1] + 0.5, 0.5), yticks=[])
     axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
 
 
 def _measured(measure: str | None, stratum: str | None) -> str:

@@ -16,11 +16,14 @@ WIDTH = 400  # units of the SVG
 LINE = 15  # units that a line of text takes
 
 
-def stack(heights: Mapping[str, float], *, sharex: bool = False) -> tuple[Figure, list[Axes]]:
+def stack(
+    heights: Mapping[str, float], *, characters: int = 46, sharex: bool = False
+) -> tuple[Figure, list[Axes]]:
     """Return a drawing with a panel per title, below one another.
 
     Args:
         heights: the height of each panel in units of the SVG, without the text around it.
+        characters: how many fit on a line of a title.
         sharex: give all panels one x axis.
     """
     drawing = Figure(figsize=(WIDTH / 72, sum(heights.values()) / 72))
@@ -28,7 +31,7 @@ def stack(heights: Mapping[str, float], *, sharex: bool = False) -> tuple[Figure
         len(heights), squeeze=False, sharex=sharex, height_ratios=list(heights.values())
     )[:, 0]
     for panel, title in zip(axes, heights, strict=True):
-        panel.set_title(wrapped(title, 46))
+        panel.set_title(wrapped(title, characters))
     return drawing, list(axes)
 
 
