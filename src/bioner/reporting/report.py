@@ -4,7 +4,7 @@ import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -16,7 +16,7 @@ from bioner.reporting.columns import readme
 from bioner.reporting.confidences import read_confidences
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_disagreements
-from bioner.reporting.page import Content, page
+from bioner.reporting.page import Content, PageFigure, page
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
     alignment_table,
@@ -31,9 +31,6 @@ from bioner.reporting.tables import (
 )
 from bioner.reporting.verdicts import write_verdicts
 from bioner.results.load import ReportContext, Results, Tables, load_results
-
-if TYPE_CHECKING:  # matplotlib takes a second to load
-    from bioner.reporting.figures import Figure
 
 log = logging.getLogger(__name__)
 
@@ -187,8 +184,8 @@ def _shown(tables: Tables) -> Tables:
 
 def _figures(
     results: Results, tables: Tables, context: ReportContext, bins: pl.DataFrame
-) -> Sequence["Figure"]:
-    from bioner.reporting.figures import figures
+) -> Sequence[PageFigure]:
+    from bioner.reporting.figures import figures  # matplotlib takes a second to load
 
     families = {name: entry["family"] for name, entry in context.models.items()}
     families |= dict(results.timing.select("model", "family").iter_rows())
