@@ -1,7 +1,7 @@
-"""`bioner plan` counts what Snakemake's dry-run counts: on an empty folder, and where part of a run
-is done.
-"""
+"""`bioner plan` counts the jobs of Snakemake's graph, and of its dry-run where part is done."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +11,7 @@ import yaml
 from bioner.io.tables import read_table
 from bioner.ops.planning.plan import PLAN, jobs_by_rule
 from tests import forked
-from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, run
+from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, run, snakemake
 
 ENCODERS = ["bert-large-uncased", "bert-large-cased", "biomedbert-large", "deberta-v3-large"]
 
@@ -24,9 +24,20 @@ def table_of(folder: Path, *overlays: Path) -> pl.DataFrame:
     return read_table(folder / "plan.csv", PLAN)
 
 
-def by_snakemake(folder: Path, *overlays: Path) -> dict[str, int]:
-    """Jobs by rule of the dry-run; without `all`, which does nothing."""
-    found = jobs(dry_run(folder, *(["--configfile", *map(str, overlays)] if overlays else [])))
+def in_graph(folder: Path, *overlays: Path) -> dict[str, int]:
+    """Jobs by rule in the graph that Snakemake makes, with the corpus that users supply."""
+    (folder / "data/Reddit-Impacts/raw").mkdir(parents=True)
+    options = ["--configfile", *map(str, overlays)] if overlays else []
+    done = snakemake(folder, "--d3dag", *options)
+    assert done.returncode == 0, done.stderr
+    found = Counter(node["value"]["rule"] for node in json.loads(done.stdout)["nodes"])
+    del found["all"]  # which does nothing
+    return dict(found)
+
+
+def in_dry_run(folder: Path, overlay: Path) -> dict[str, int]:
+    """Jobs by rule that the dry-run would do; without `all`."""
+    found = jobs(dry_run(folder, "--configfile", str(overlay)))
     return {rule: count for rule, count in found.items() if rule not in ("total", "all")}
 
 
@@ -40,26 +51,17 @@ def overlay_of(folder: Path, **settings: object) -> Path:
 @pytest.mark.parametrize("name", ["demo", "ablations", "quick"])
 def test_configurations_that_ship_have_the_jobs_that_snakemake_counts(tmp_path, name):
     overlay = REPOSITORY / "config" / f"{name}.yaml"
-    assert jobs_by_rule(table_of(tmp_path, overlay)) == by_snakemake(tmp_path, overlay)
+    assert jobs_by_rule(table_of(tmp_path, overlay)) == in_graph(tmp_path, overlay)
 
 
-@pytest.mark.parametrize("search", [True, False])
-def test_all_models_have_the_jobs_that_snakemake_counts(tmp_path, search):
-    """On one corpus of the five: test_matrix counts them on all."""
-    overlay = overlay_of(tmp_path, run_search=search, datasets=["BC5CDR"])
-    planned = jobs_by_rule(table_of(tmp_path, overlay))
-    assert planned == by_snakemake(tmp_path, overlay)
-    assert planned.get("trial", 0) == (4 * 12 + 2 * 2 if search else 0)
-
-
-@pytest.mark.slow
 def test_the_full_matrix_has_the_jobs_that_snakemake_counts(tmp_path):
     planned = jobs_by_rule(table_of(tmp_path))
-    assert planned == by_snakemake(tmp_path)
+    assert planned == in_graph(tmp_path)
     assert planned["trial"] == 5 * (4 * 12 + 2 * 2)
 
 
 MATRICES = {
+    "no search": {"run_search": False, "datasets": ["BC5CDR"]},
     # The best of each family chosen on dev, votes, members that the run does not name, and a draft
     # of another model's.
     "ensembles": {
@@ -97,14 +99,16 @@ MATRICES = {
 @pytest.mark.parametrize("name", MATRICES)
 def test_any_matrix_has_the_jobs_that_snakemake_counts(tmp_path, name):
     overlay = overlay_of(tmp_path, **MATRICES[name])
-    assert jobs_by_rule(table_of(tmp_path, overlay)) == by_snakemake(tmp_path, overlay)
+    planned = jobs_by_rule(table_of(tmp_path, overlay))
+    assert planned == in_graph(tmp_path, overlay)
+    assert ("trial" in planned) == (name in ("ensembles", "one decoding", "one system"))
 
 
 def test_what_is_done_is_not_counted_among_what_is_to_come(folder):
     overlay = folder / "tiny.yaml"
     run(folder, "results/tiny/dictionary/scores.csv")
     table = table_of(folder, overlay)
-    assert jobs_by_rule(table) == by_snakemake(folder, overlay)
+    assert jobs_by_rule(table) == in_dry_run(folder, overlay)
     done = table.filter(pl.col("done") > 0).select("model", "rule", "jobs", "done").rows()
     assert done == [
         (None, "fetch", 1, 1),
@@ -112,11 +116,24 @@ def test_what_is_done_is_not_counted_among_what_is_to_come(folder):
         *(("dictionary", rule, 1, 1) for rule in ("predict", "realign", "score", "merge_scores")),
     ]
     run(folder)
-    assert jobs_by_rule(table_of(folder, overlay)) == by_snakemake(folder, overlay) == {}
+    assert jobs_by_rule(table_of(folder, overlay)) == in_dry_run(folder, overlay) == {}
 
-    for path in ("predictions.jsonl", "scores.csv", "../../scores.csv"):
-        (folder / "results/tiny/oracle/seed42/direct" / path).unlink()
-    assert jobs_by_rule(table_of(folder, overlay)) == by_snakemake(folder, overlay) == {}
+    results = folder / "results/tiny/oracle"
+    for name in ("raw.jsonl.gz", "predictions.jsonl"):
+        (results / "seed42/direct" / name).unlink()
+    assert jobs_by_rule(table_of(folder, overlay)) == in_dry_run(folder, overlay) == {}
+    for path in (results / "scores.csv", results / "seed42/direct/scores.csv"):
+        path.unlink()
     (folder / "reports/report.html").unlink()
-    again = {"realign": 1, "score": 1, "merge_scores": 1, "report": 1}
-    assert jobs_by_rule(table_of(folder, overlay)) == by_snakemake(folder, overlay) == again
+    again = {"predict": 1, "realign": 1, "score": 1, "merge_scores": 1, "report": 1}
+    assert jobs_by_rule(table_of(folder, overlay)) == in_dry_run(folder, overlay) == again
+
+
+def test_a_system_that_is_added_to_a_finished_run_is_to_come(folder):
+    settings = yaml.safe_load((folder / "tiny.yaml").read_text())
+    overlay = folder / "tiny.yaml"
+    overlay.write_text(yaml.safe_dump(settings | {"models": ["oracle"]}))
+    run(folder)
+    overlay.write_text(yaml.safe_dump(settings | {"models": ["oracle", "all-o"]}))
+    added = {"predict": 1, "realign": 1, "score": 1, "merge_scores": 1, "report": 1}
+    assert jobs_by_rule(table_of(folder, overlay)) == in_dry_run(folder, overlay) == added

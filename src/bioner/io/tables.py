@@ -59,15 +59,20 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
 
 
 def as_markdown(table: pl.DataFrame) -> str:
-    """A table as text for a terminal, numbers to the right."""
+    """Return a table as text for a terminal, numbers to the right.
+
+    What would end a cell or a line, or is not printable, is escaped or a space.
+    """
+    text = pl.col(pl.String).str.replace_all(r"[\p{C}\p{Z}]", " ")
+    table = table.with_columns(text.str.replace_all("|", r"\|", literal=True))
     with pl.Config(
         tbl_formatting="MARKDOWN",
         tbl_hide_dataframe_shape=True,
         tbl_hide_column_data_types=True,
         tbl_rows=-1,
         tbl_cols=-1,
-        tbl_width_chars=200,
-        fmt_str_lengths=100,
+        tbl_width_chars=-1,
+        fmt_str_lengths=10_000,
         float_precision=2,
         tbl_cell_numeric_alignment="RIGHT",
     ):

@@ -1,8 +1,6 @@
-"""How long a job takes by the costs its model's entry states: at most, and as early stopping
-usually ends.
-"""
+"""How long a job takes, expected and at most, by the costs that its model's entry states."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import mean
@@ -37,9 +35,9 @@ class Hours:
 
 
 def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) -> Hours | None:
-    """What one job takes; None where its model's costs or its corpus's size are not known.
+    """Return what one job takes; None if its model's costs or its corpus's size are not known.
 
-    Downloads count for nothing: they take what the line takes.
+    Downloads take no time of their own: how long they take depends on the network.
     """
     size = sizes.get(job.dataset)
     if not works(matrix, job):
@@ -47,16 +45,14 @@ def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) 
         seconds = START_SECONDS + CPU_SECONDS.get(job.rule, 0.0) * count / 1000
         return Hours(seconds / 3600, seconds / 3600, 0, 1)
     entry, gpus = matrix.models[job.model], gpus_of(matrix, job)
-    if size is None or not counts_for(entry, gpus):
+    costs = entry["cost_estimates"]
+    # The costs of a CPU say nothing of GPUs, nor theirs of a CPU.
+    if size is None or costs is None or (costs["device"] == "CPU") != (gpus == 0):
         return None
     if job.rule in ("trial", "train"):
         found = _trained(matrix, job, size)
-    elif job.rule == "predict":
-        found = _twice(
-            _decoding(entry, job.decoding, _sentences(job, size), size.length, start=True)
-        )
     else:
-        found = _twice(_timed(matrix, job, size))
+        found = _predicted(matrix, job, size)
     if found is None:
         return None
     expected, most = (seconds / 3600 / max(gpus, 1) for seconds in found)
@@ -64,12 +60,12 @@ def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) 
 
 
 def works(matrix: Matrix, job: PlannedJob) -> bool:
-    """Whether a job is a trained model's work: what costs are stated for."""
+    """Whether a job is the work of a trained model: entries state costs for it."""
     return job.rule in ("trial", "train", "predict", "time") and matrix.is_trained(job.model)
 
 
 def gpus_of(matrix: Matrix, job: PlannedJob) -> int:
-    """GPUs a job asks for."""
+    """Return the GPUs a job asks for."""
     if not works(matrix, job):
         return 0
     resources = matrix.models[job.model]["resources"]
@@ -77,32 +73,23 @@ def gpus_of(matrix: Matrix, job: PlannedJob) -> int:
     return min(gpus, 1) if job.rule == "time" else gpus
 
 
-def counts_for(entry: Tree, gpus: int) -> bool:
-    """Whether an entry's costs are those of a job with so many GPUs: a CPU's say nothing of GPUs,
-    nor theirs of it.
-    """
-    return entry["cost_estimates"] is not None and (entry["cost_estimates"]["device"] == "CPU") == (
-        gpus == 0
-    )
-
-
 def expected_epochs(train: Tree) -> float:
-    """Epochs where early stopping usually ends: half of the most, and no fewer than it waits for
-    after the first.
+    """Return the epochs where early stopping usually ends; without patience, all of them.
 
-    A rule of thumb; without patience all are run.
+    A rule of thumb: half of the most, and no fewer than it waits for after the first.
     """
     most: float = train["epochs"]
     return most if train["patience"] is None else min(most, max(most / 2, train["patience"] + 1))
 
 
 def training_seconds(entry: Tree, size: Size) -> tuple[float, float] | None:
-    """Seconds of one training, expected and at most, summed over its GPUs; dev is scored after
-    every epoch.
+    """Return the seconds of one training, expected and at most, summed over its GPUs.
+
+    Dev is scored after every epoch. None if the entry does not state its costs.
     """
     costs, train = entry["cost_estimates"]["training"], entry["train"]
     decoding = "constrained" if entry["family"] == "llm" else "direct"
-    dev = _decoding(entry, decoding, size.sentences["dev"], size.length)
+    dev = _decoding_seconds(entry, [decoding], size.sentences["dev"], size)
     if costs["seconds"] is None or dev is None:
         return None
     count = min(train["sentences"] or size.sentences["train"], size.sentences["train"])
@@ -118,8 +105,9 @@ def training_seconds(entry: Tree, size: Size) -> tuple[float, float] | None:
 
 
 def _trained(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float] | None:
-    """A trial, or a training; of a winner that is not known yet the mean trial, and at most the
-    longest.
+    """Return the seconds of a trial or a training.
+
+    While the winner of a search is not known: the mean of its trials, and at most the longest.
     """
     entry = matrix.models[job.model]
     trials = trials_of(entry)
@@ -131,43 +119,41 @@ def _trained(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float]
     return (mean(one for one, _ in found), max(most for _, most in found)) if found else None
 
 
-def _decoding(
-    entry: Tree, decoding: str, count: int, length: float, start: bool = False
-) -> float | None:
-    """Seconds of decoding so many sentences, with what comes before the first where that is asked
-    for.
+def _predicted(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float] | None:
+    """Return the seconds of a prediction or of timing, expected and at most: both are the same.
+
+    Timing decodes its sample in every way, at every batch size, as often as configured, and all
+    that once per timed seed.
     """
-    costs = entry["cost_estimates"]["prediction"]
-    if costs[decoding] is None:
+    entry = matrix.models[job.model]
+    decodings, count, times = [job.decoding], _sentences(job, size), 1
+    if job.rule == "time":
+        timing = matrix.settings["timing"]
+        protocols = timing["protocols"]
+        ways = len(timing["batch_sizes"]) * ("fair" in protocols) + ("paper" in protocols)
+        decodings = matrix.decodings(job.model)
+        count = min(timing["sentences"], count) * timing["repeats"] * ways
+        times = len(matrix.timed_seeds)
+    found = _decoding_seconds(entry, decodings, count, size)
+    if found is None:
         return None
-    before: float = costs["start_seconds"] if start else 0
-    seconds: float = costs[decoding]
-    return before + count / 1000 * seconds * length
+    seconds = times * (entry["cost_estimates"]["prediction"]["start_seconds"] + found)
+    return seconds, seconds
 
 
-def _timed(matrix: Matrix, job: PlannedJob, size: Size) -> float | None:
-    """Seconds of timing: every decoding, at every batch size and as the paper did, so many passes
-    over the sample.
-
-    All that once a timed seed.
-    """
-    timing, entry = matrix.settings["timing"], matrix.models[job.model]
-    ways = len(timing["batch_sizes"]) * ("fair" in timing["protocols"]) + (
-        "paper" in timing["protocols"]
-    )
-    count = min(timing["sentences"], size.sentences["test"]) * timing["repeats"] * ways
-    found = [_decoding(entry, name, count, size.length) for name in matrix.decodings(job.model)]
-    stated = [seconds for seconds in found if seconds is not None]
-    start: float = entry["cost_estimates"]["prediction"]["start_seconds"]
-    return len(matrix.timed_seeds) * (start + sum(stated)) if len(stated) == len(found) else None
-
-
-def _twice(seconds: float | None) -> tuple[float, float] | None:
-    return None if seconds is None else (seconds, seconds)
+def _decoding_seconds(
+    entry: Tree, decodings: Sequence[str], count: int, size: Size
+) -> float | None:
+    """Return the seconds of decoding so many sentences, once per decoding."""
+    costs = entry["cost_estimates"]["prediction"]
+    if any(costs[decoding] is None for decoding in decodings):
+        return None
+    each: list[float] = [costs[decoding] for decoding in decodings]
+    return sum(count / 1000 * seconds * size.length for seconds in each)
 
 
 def _sentences(job: PlannedJob, size: Size) -> int:
-    """Sentences a job goes through: all of them, those of dev, or those of test."""
+    """Return the sentences a job goes through: all of them, those of dev, or those of test."""
     if job.rule == "normalize":
         return sum(size.sentences.values())
     return size.sentences["dev" if job.part else "test"]

@@ -1,8 +1,6 @@
-"""The plan of a run: jobs, hours, space and files as a table and totals, of what is still to be
-done.
-"""
+"""The plan of a run: jobs, hours, space and files of what is still to be done."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -10,7 +8,7 @@ import polars as pl
 from bioner.errors import InputError
 from bioner.io.tables import Schema
 from bioner.ops.planning.hours import Hours, gpus_of, hours_of, works
-from bioner.ops.planning.jobs import RULES, Graph, PlannedJob, jobs_of, to_come
+from bioner.ops.planning.jobs import OUTPUTS, PlannedJob, jobs_of, to_come
 from bioner.ops.planning.sizes import Size
 from bioner.ops.planning.space import Space, files_of, space_of
 from bioner.settings.matrix import Matrix
@@ -30,6 +28,13 @@ PLAN: Schema = {
     "cpu_hours_expected": pl.Float64,
     "cpu_hours_at_most": pl.Float64,
 }
+GROUP = ("dataset", "model", "rule")
+HOURS = [name for name, kind in PLAN.items() if kind == pl.Float64]
+# Stages of one model on one corpus that wait for each other, and take more than seconds.
+CHAINS = (
+    ("trial", "search", "train", "predict", "realign", "score", "merge_scores"),
+    ("trial", "search", "train", "time"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +44,19 @@ class Range:
     expected: float
     most: float
 
-    def __truediv__(self, by: int) -> "Range":
-        return Range(self.expected / by, self.most / by)
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run takes. Hours, space and files are of the jobs to come.
 
-    `table` has a row a corpus, model and rule; `gpu_hours` are summed over GPUs, `cpu_hours` over
-    the cores of jobs without one, `machine_hours` over these jobs; `wall` is what no schedule on so
-    many `gpus` and `at_once` jobs can beat; `not_stated` names models whose hours are not in it,
-    `devices` what the seconds behind the others are of.
+    Attributes:
+        table: A row per corpus, model and rule (`plan.csv`).
+        gpu_hours: Summed over GPUs.
+        cpu_hours: Of jobs without a GPU, summed over cores.
+        machine_hours: Of jobs without a GPU, whatever cores they have.
+        wall: What no schedule on `gpus` and `at_once` jobs can beat.
+        not_stated: Models whose hours are not known.
+        devices: What the hours of the others were measured on.
     """
 
     table: pl.DataFrame
@@ -73,15 +79,21 @@ def plan(
     gpus: int | None = None,
     at_once: int | None = None,
 ) -> Plan:
-    """What a run on the corpora of `sizes` takes; `there` tells which paths under the output folder
-    exist.
+    """Return what a run on the corpora of `sizes` takes.
 
-    Without numbers as many GPUs are busy at once as one job asks for, and as many jobs as GPUs, at
-    least one. InputError where a job asks for more GPUs than there are.
+    Args:
+        matrix: What to run.
+        sizes: The size of each corpus; None if it is not known.
+        there: Whether a path under the output folder exists.
+        gpus: GPUs that are busy at once; by default as many as one job asks for.
+        at_once: Jobs that run at once; by default one per GPU, and at least one.
+
+    Raises:
+        InputError: A job asks for more GPUs than there are.
     """
-    graph = jobs_of(matrix, list(sizes))
-    coming = to_come(graph, there)
-    hours = {job: hours_of(matrix, job, sizes) for job in graph}
+    jobs = jobs_of(matrix, list(sizes))
+    coming = to_come(matrix, jobs, there)
+    hours = {job: hours_of(matrix, job, sizes) for job in coming}
     most, model = max(((gpus_of(matrix, job), job.model) for job in coming), default=(0, ""))
     if gpus is not None and gpus < most:
         remedy = "Give more, or change its `resources`."
@@ -90,108 +102,85 @@ def plan(
         )
     gpus = most if gpus is None else gpus
     at_once = max(gpus, 1) if at_once is None else at_once
-    known = [found for job in coming if (found := hours[job])]
-    gpu_hours = _summed(known, lambda one: one.gpus)
-    busy = _summed(known, lambda one: 1) / at_once
-    chain = _longest(graph, coming, hours)
-    shared = gpu_hours / max(gpus, 1)
+    rows = pl.DataFrame([_row(matrix, job, hours) for job in jobs], schema=PLAN)
+    devices = {
+        matrix.models[job.model]["cost_estimates"]["device"]
+        for job, found in hours.items()
+        if works(matrix, job) and found
+    }
     return Plan(
-        table=_table(matrix, graph, coming, hours),
-        gpu_hours=gpu_hours,
-        cpu_hours=_summed(known, lambda one: 0 if one.gpus else one.threads),
-        machine_hours=_summed(known, lambda one: 0 if one.gpus else 1),
-        wall=Range(
-            max(busy.expected, chain.expected, shared.expected),
-            max(busy.most, chain.most, shared.most),
-        ),
+        table=_table(rows),
+        gpu_hours=_sum_of(rows, "gpu_hours"),
+        cpu_hours=_sum_of(rows, "cpu_hours"),
+        machine_hours=_sum_of(rows.filter(gpus=0), "hours"),
+        wall=_wall_time(rows, gpus, at_once),
         gpus=gpus,
         at_once=at_once,
         space=space_of(matrix, coming, sizes, gpus, at_once),
         files=files_of(matrix, coming),
         not_stated=tuple(sorted({job.model for job in coming if hours[job] is None})),
-        devices=tuple(
-            sorted(
-                {
-                    matrix.models[job.model]["cost_estimates"]["device"]
-                    for job in coming
-                    if works(matrix, job) and hours[job]
-                }
-            )
-        ),
+        devices=tuple(sorted(devices)),
     )
 
 
 def jobs_by_rule(table: pl.DataFrame) -> dict[str, int]:
-    """Jobs to come by rule, in the order of the stages, as Snakemake's `Job stats` count them."""
+    """Return the jobs to come by rule, in the order of the stages, as Snakemake counts them."""
     counts = table.group_by("rule").agg((pl.col("jobs") - pl.col("done")).sum())
     found = dict(counts.iter_rows())
-    return {rule: found[rule] for rule in RULES if found.get(rule)}
+    return {rule: found[rule] for rule in OUTPUTS if found.get(rule)}
 
 
-def _table(
-    matrix: Matrix,
-    graph: Graph,
-    coming: Collection[PlannedJob],
-    hours: Mapping[PlannedJob, Hours | None],
-) -> pl.DataFrame:
-    """`plan.csv`: a row a corpus, model and rule; hours are empty where none of them is stated."""
-    models, datasets = (["", *matrix.settings[key]] for key in ("models", "datasets"))
-    models += sorted(
-        {job.model for job in graph} - {*models}
-    )  # members and drafts that the run does not name
-
-    def place(job: PlannedJob) -> tuple[int, int, int]:
-        return models.index(job.model), datasets.index(job.dataset), RULES.index(job.rule)
-
-    groups: dict[tuple[str, str, str], list[PlannedJob]] = {}
-    for job in sorted(graph, key=place):
-        groups.setdefault((job.dataset, job.model, job.rule), []).append(job)
-    rows = []
-    for (dataset, model, rule), jobs in groups.items():
-        left = [job for job in jobs if job in coming]
-        known = [found for job in left if (found := hours[job])]
-        row: dict[str, object] = {
-            "dataset": dataset or None,
-            "model": model or None,
-            "rule": rule,
-            "jobs": len(jobs),
-            "done": len(jobs) - len(left),
-            "not_stated": len(left) - len(known),
-            "gpus": max(gpus_of(matrix, job) for job in jobs),
-        }
-        weights: dict[str, Callable[[Hours], int]] = {
-            "hours": lambda one: 1,
-            "gpu_hours": lambda one: one.gpus,
-            "cpu_hours": lambda one: 0 if one.gpus else one.threads,
-        }
-        for name, weight in weights.items():
-            total = _summed(known, weight)
-            stated = bool(known) or not left
-            row |= {f"{name}_expected": total.expected if stated else None}
-            row |= {f"{name}_at_most": total.most if stated else None}
-        rows.append(row)
-    return pl.DataFrame(rows, schema=PLAN)
+def _row(
+    matrix: Matrix, job: PlannedJob, hours: Mapping[PlannedJob, Hours | None]
+) -> dict[str, object]:
+    """Return a row for one job; hours are null if it is done or does not state them."""
+    found = hours.get(job)
+    row: dict[str, object] = {
+        "dataset": job.dataset or None,
+        "model": job.model or None,
+        "rule": job.rule,
+        "jobs": 1,
+        "done": int(job not in hours),
+        "not_stated": int(job in hours and found is None),
+        "gpus": gpus_of(matrix, job),
+    }
+    if found:
+        cores = 0 if found.gpus else found.threads
+        for name, weight in (("hours", 1), ("gpu_hours", found.gpus), ("cpu_hours", cores)):
+            row[f"{name}_expected"] = found.expected * weight
+            row[f"{name}_at_most"] = found.most * weight
+    return row
 
 
-def _summed(known: Collection[Hours], weight: Callable[[Hours], int]) -> Range:
-    return Range(
-        sum(one.expected * weight(one) for one in known),
-        sum(one.most * weight(one) for one in known),
+def _table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return `plan.csv`: hours are null if no job of a row states them."""
+    table = rows.group_by(*GROUP, maintain_order=True).agg(
+        pl.col("jobs", "done", "not_stated").sum(), pl.col("gpus").max(), pl.col(*HOURS).sum()
     )
+    to_come = pl.col("jobs") - pl.col("done")
+    is_known = (pl.col("not_stated") < to_come) | (to_come == 0)
+    return table.with_columns(pl.when(is_known).then(pl.col(*HOURS)))
 
 
-def _longest(
-    graph: Graph, coming: Collection[PlannedJob], hours: Mapping[PlannedJob, Hours | None]
-) -> Range:
-    """The longest chain of jobs that wait for each other."""
+def _wall_time(rows: pl.DataFrame, gpus: int, at_once: int) -> Range:
+    """Return the largest of three bounds: jobs at once, GPUs, and the stages of one cell."""
+    longest = rows.group_by(*GROUP).agg(pl.col(*HOURS).max())
+    chains = [longest.filter(pl.col("rule").is_in(stages)) for stages in CHAINS]
+    cells = pl.concat(
+        chain.group_by("dataset", "model").agg(pl.col(*HOURS).sum()) for chain in chains
+    )
+    total, longest_cell = (frame.row(0, named=True) for frame in (rows.sum(), cells.max()))
+    expected, most = (
+        max(
+            total[f"hours_{which}"] / at_once,
+            total[f"gpu_hours_{which}"] / max(gpus, 1),
+            longest_cell[f"hours_{which}"] or 0.0,
+        )
+        for which in ("expected", "at_most")
+    )
+    return Range(expected, most)
 
-    def ends(which: Callable[[Hours], float]) -> Iterator[float]:
-        end: dict[PlannedJob, float] = {}
-        for job, needs in graph.items():
-            found = hours[job] if job in coming else None
-            end[job] = max((end[other] for other in needs), default=0.0) + (
-                which(found) if found else 0.0
-            )
-            yield end[job]
 
-    return Range(max(ends(lambda one: one.expected)), max(ends(lambda one: one.most)))
+def _sum_of(rows: pl.DataFrame, measure: str) -> Range:
+    total = rows.sum().row(0, named=True)
+    return Range(total[f"{measure}_expected"], total[f"{measure}_at_most"])

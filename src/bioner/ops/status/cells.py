@@ -1,129 +1,84 @@
-"""The matrix of a run: a cell for each corpus and model, in it a row for each seed, and how long it
-takes yet.
-"""
+"""The cells of a run, one per corpus and model: a row for each seed, and the time left."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bioner.ops.status.job_state import JobState, prediction, product, training, without_output
+from bioner.ops.planning.jobs import PlannedJob, jobs_of
+from bioner.ops.status.job_state import JobState
 from bioner.ops.status.records import STRENGTH, CellStatus, RunContext, StatusRow
-from bioner.results import layout
-from bioner.settings.catalogue import trials_of
-
-Step = tuple[str, JobState]  # a stage, and what it left
 
 
 def cells_of(run: RunContext) -> list[CellStatus]:
-    """All cells of a run, by corpus and then by model, with what is known of the time left."""
-    cells = [
-        _cell(run, dataset, model)
-        for dataset in run.matrix.settings["datasets"]
-        for model in run.matrix.settings["models"]
-    ]
-    return _expected(cells)
+    """Return all cells of a run, by corpus and then by model, with the time left if it is known."""
+    datasets, models = run.matrix.settings["datasets"], run.matrix.settings["models"]
+    jobs: dict[tuple[str, str], list[PlannedJob]] = {}
+    for job in jobs_of(run.matrix, datasets):
+        jobs.setdefault((job.dataset, job.model), []).append(job)
+    return _expected([_cell(run, jobs[dataset, model]) for dataset in datasets for model in models])
 
 
 def material(run: RunContext) -> list[StatusRow]:
-    """What cells wait for and is running or failed: corpora that are fetched and normalized, models
-    from the hub.
-    """
-    rows = []
-    for dataset in run.matrix.settings["datasets"]:
-        data = run.out / "data" / dataset
-        for stage, output in (("fetch", data / "raw.json"), ("normalize", data / "train.jsonl")):
-            rows.append(
-                StatusRow(
-                    dataset, "", None, stage, product(output, run.log(stage, dataset), run.moment)
-                )
-            )
-    for model in run.matrix.settings["models"]:
-        snapshot = run.out / "models" / f"{model}.json"
-        rows.append(
-            StatusRow(
-                "",
-                model,
-                None,
-                "download_model",
-                product(snapshot, run.log("download_model", model), run.moment),
-            )
-        )
+    """Return what cells wait for if it is running or failed: corpora and models of the hub."""
+    rows = [
+        StatusRow(job.dataset, job.model, None, job.rule, run.state_of(job))
+        for job in jobs_of(run.matrix, run.matrix.settings["datasets"])
+        if job.rule in ("fetch", "normalize", "download_model")
+    ]
     return [row for row in rows if row.state in ("running", "failed")]
 
 
-def _cell(run: RunContext, dataset: str, model: str) -> CellStatus:
+def _cell(run: RunContext, jobs: Sequence[PlannedJob]) -> CellStatus:
+    dataset, model = jobs[0].dataset, jobs[0].model
     if why := run.absent(dataset):
-        return CellStatus(
-            dataset, model, (StatusRow(dataset, model, None, "", JobState("left out", note=why)),)
-        )
-    seeds = run.matrix.seeds(model)
-    rows = [_row(run, dataset, model, seed, seed == seeds[0]) for seed in seeds]
+        left_out = JobState("left out", note=why)
+        return CellStatus(dataset, model, (StatusRow(dataset, model, None, "", left_out),))
+    rows = [_row(run, jobs, seed) for seed in run.matrix.seeds(model)]
     if all(row.state == "done" for row in rows):
-        gathered = product(
-            run.result(layout.cell_path(layout.SCORES, dataset, model)),
-            run.log("merge_scores", dataset, model),
-            run.moment,
-        )
-        if gathered.state != "done":
-            rows.append(StatusRow(dataset, model, None, "merge_scores", gathered))
-        elif (
-            run.matrix.is_trained(model)
-            and not run.result(layout.cell_path(layout.TIMING, dataset, model)).is_file()
-        ):
-            timed = without_output(run.log("time", dataset, model), run.moment)
-            if timed.state != "waiting":  # a cell is done when it is scored
-                rows.append(StatusRow(dataset, model, None, "time", timed))
+        for job in jobs:
+            # A cell is done when its scores are gathered: timing counts only while it runs.
+            ends = {"merge_scores": ("done",), "time": ("done", "waiting")}.get(job.rule)
+            if ends and (job_state := run.state_of(job)).state not in ends:
+                rows.append(StatusRow(dataset, model, None, job.rule, job_state))
     sentences = _sentences(
         run.out / "data" / dataset / "stats.csv", run.matrix.models[model]["train"]["sentences"]
     )
     return CellStatus(dataset, model, tuple(rows), sentences)
 
 
-def _row(run: RunContext, dataset: str, model: str, seed: int, first: bool) -> StatusRow:
-    """A seed at the first of its stages that is running, else at the first that is not done."""
-    steps, trainings = _training_steps(run, dataset, model, seed, first)
-    trained = steps[0][1] if steps else JobState("done")
-    for decoding in run.matrix.decodings(model):
-        steps += _scoring_steps(run, dataset, model, seed, decoding)
-    if busy := [step for step in steps if step[1].state == "running"]:
-        stage, job_state = busy[0]
-    elif all(job_state.state == "done" for stage, job_state in steps if stage == "score"):
-        # What scores were made of may be gone: Snakemake makes it again only where something asks
-        # for it.
-        (stage, job_state), trainings = steps[-1], 0
-    else:
-        stage, job_state = next(step for step in steps if step[1].state != "done")
-    whole = replace(
-        job_state, dev_f1=trained.dev_f1, took=trained.took, sentences=trained.sentences
-    )
-    return StatusRow(dataset, model, seed, stage, whole, trainings, job_state.left)
-
-
-def _training_steps(
-    run: RunContext, dataset: str, model: str, seed: int, first: bool
-) -> tuple[list[Step], int]:
-    """Training, or the search before it, as a step; and how many trainings have not begun."""
-    if not run.matrix.is_trained(model):
-        return [], 0
-    record = run.result(layout.seed_path(layout.RECORD, dataset, model, seed))
-    trials = trials_of(run.matrix.models[model]) if run.matrix.is_searched(model) and first else {}
-    if not trials or record.is_file():
-        job_state = training(
-            record.parent, run.log("train", dataset, model, f"seed{seed}"), run.moment
+def _row(run: RunContext, jobs: Sequence[PlannedJob], seed: int) -> StatusRow:
+    """Return a seed at the stage that counts: one that is running, failed, or else comes next."""
+    steps: list[tuple[str, JobState]] = []
+    trainings: list[JobState] = []
+    for job in jobs:
+        if job.seed != seed:
+            continue
+        stage, job_state = f"{job.rule} {job.part}".rstrip(" /"), run.state_of(job)
+        if job.rule == "train":
+            trainings = [job_state]
+        if job.rule == "use_winner" and job_state.state != "done":
+            trials = {job.trial: run.state_of(job) for job in jobs if job.rule == "trial"}
+            trainings = list(trials.values())
+            stage, job_state = "search", _search(trials)
+        if not job.part or job_state.state in ("running", "failed"):
+            steps.append((stage, job_state))
+    # What scores were made from may be gone: Snakemake makes it again only if something needs it.
+    is_scored = all(job_state.state == "done" for stage, job_state in steps if stage == "score")
+    ahead = [
+        step
+        for step in steps
+        if step[1].state == "running" or not (is_scored or step[1].state == "done")
+    ]
+    stage, job_state = min(ahead, key=lambda step: STRENGTH.index(step[1].state), default=steps[-1])
+    if run.matrix.is_trained(jobs[0].model):
+        trained = steps[0][1]
+        job_state = replace(
+            job_state, dev_f1=trained.dev_f1, took=trained.took, sentences=trained.sentences
         )
-        return [("train", job_state)], int(job_state.state not in ("done", "running"))
-    job_states = {
-        name: training(
-            run.result(layout.trial_path(layout.RECORD, dataset, model, name)).parent,
-            run.log("trial", dataset, model, name),
-            run.moment,
-        )
-        for name in trials
-    }
-    return [("search", _search(job_states))], sum(
-        job_state.state not in ("done", "running") for job_state in job_states.values()
-    )
+    not_begun = [one for one in trainings if one.state not in ("done", "running")] if ahead else []
+    dataset, model = jobs[0].dataset, jobs[0].model
+    return StatusRow(dataset, model, seed, stage, job_state, len(not_begun), job_state.left)
 
 
 def _search(trials: Mapping[str, JobState]) -> JobState:
@@ -146,34 +101,6 @@ def _search(trials: Mapping[str, JobState]) -> JobState:
         sum(took) / len(took) if took else None,
         next((job_state.sentences for job_state in trials.values() if job_state.sentences), None),
     )
-
-
-def _scoring_steps(
-    run: RunContext, dataset: str, model: str, seed: int, decoding: str
-) -> Iterator[Step]:
-    """Prediction, realignment and scoring of one decoding; where there are scores only LLMs are
-    looked at further.
-    """
-    family, names = run.matrix.models[model]["family"], (dataset, model, f"seed{seed}")
-
-    def result(name: str, part: str = "") -> Path:
-        return run.result(layout.run_path(name, dataset, model, seed, decoding, part))
-
-    scored = product(result(layout.SCORES), run.log("score", *names, decoding), run.moment)
-    predictions = result(layout.PREDICTIONS)
-    if family == "ensemble":
-        yield "ensemble", product(predictions, run.log("ensemble", *names, decoding), run.moment)
-    elif scored.state != "done" or family == "llm":
-        for part in ("dev/", ""):
-            output, log = result(layout.RAW, part), run.log("predict", *names, f"{part}{decoding}")
-            job_state = prediction(output, log, run.moment)
-            if not part or job_state.state in (
-                "running",
-                "failed",
-            ):  # not every model predicts on dev
-                yield f"predict {part.strip('/')}".strip(), job_state
-        yield "realign", product(predictions, run.log("realign", *names, decoding), run.moment)
-    yield "score", scored
 
 
 def _sentences(statistics: Path, most: int | None) -> int | None:

@@ -5,12 +5,14 @@ is.
 import json
 import re
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
 from bioner.inference.decoding.shards import shards_folder
 from bioner.io.heartbeat import FRESH, HEARTBEAT_FILE, Heartbeat, lock_is_held, read_heartbeat
+from bioner.ops.planning.jobs import PlannedJob, log_of, outputs_of
 
 State = Literal["done", "running", "failed", "waiting", "left out"]
 
@@ -46,74 +48,97 @@ class Moment:
     snakemake_since: float | None = None
 
 
-def training(folder: Path, log: Path, moment: Moment) -> JobState:
-    """What a training left in the folder that it writes to."""
-    if not folder.is_dir():
-        return without_output(log, moment)
-    heartbeat = read_heartbeat(folder / TRAINING / "checkpoints" / HEARTBEAT_FILE)
+def state_of(out: Path, job: PlannedJob, moment: Moment) -> JobState:
+    """Return what a job left under the output folder."""
+    log = out / log_of(job)
+    paths = [out / path for path in outputs_of(job)]
+    if job.rule in ("trial", "use_winner", "train"):
+        return _training(paths[0].parent, log, moment)
+    if job.rule == "predict":
+        return _prediction(paths[0], log, moment)
+    is_done = all(path.exists() for path in paths)
+    return JobState("done") if is_done else _without_output(log, moment)
+
+
+def _training(folder: Path, log: Path, moment: Moment) -> JobState:
+    """Return what a training left in the folder that it writes to."""
+    checkpoints = folder / TRAINING / "checkpoints"
+    heartbeat = read_heartbeat(checkpoints / HEARTBEAT_FILE)
+    epochs = ceil(_number(heartbeat, "epochs"))
+    epoch = min(int(_number(heartbeat, "epoch")) + 1, max(1, epochs))  # under way, from 1
+    progress = f"{epoch}/{epochs}"
     if lock_is_held(folder / f"{TRAINING}.lock", heartbeat, moment.now):
-        return _in_training(heartbeat, moment)
+        return _running(heartbeat, progress, "before its first step", moment)
     if (folder / "run.json").is_file():
         return _trained(folder / "run.json")
-    job_state = without_output(log, moment)
-    if job_state.state == "running" or heartbeat is None:
-        return job_state
-    goes_on = _any_checkpoint(folder)
-    note = f"cut short at epoch {_epoch(heartbeat)}, " + (
-        "goes on" if goes_on else "begins again: no checkpoint yet"
-    )
-    note = f"{job_state.note}; {note}" if job_state.note else note
-    return JobState(
-        job_state.state, _epochs(heartbeat), heartbeat.number("dev_strict_f1"), note=note
-    )
+    goes_on = any(checkpoints.glob("checkpoint-*/manifest.json"))
+    rest = "goes on" if goes_on else "begins again: no checkpoint yet"
+    note = f"cut short at epoch {epoch}, {rest}"
+    return _cut_short(heartbeat, progress, note, _without_output(log, moment))
 
 
-def prediction(raw: Path, log: Path, moment: Moment) -> JobState:
-    """What a prediction left at its output, and in the shards of an LLM's beside it."""
-    if not raw.parent.is_dir():
-        return without_output(log, moment)
+def _prediction(raw: Path, log: Path, moment: Moment) -> JobState:
+    """Return what a prediction left at its output, and an LLM's in its shards."""
     place = shards_folder(raw)
-    lock = place.with_name(f"{place.name}.lock")
-    if raw.is_file() and not lock.exists():
-        return JobState("done")
-    heartbeat = _newest_heartbeat(place)
-    done, all_ = (
-        (0, 0) if heartbeat is None else (_count(heartbeat, "done"), _count(heartbeat, "shards"))
-    )
-    if lock_is_held(lock, heartbeat, moment.now):
-        if heartbeat is None:
-            return JobState("running", note="before its first shard")
-        left = _left(heartbeat, moment)
-        return JobState(
-            "running",
-            f"{done}/{all_} shards",
-            None,
-            left,
-            _where(heartbeat),
-            _silence(heartbeat, moment),
-        )
+    found = (read_heartbeat(path) for path in place.glob(f"*/{HEARTBEAT_FILE}"))
+    heartbeats = [heartbeat for heartbeat in found if heartbeat is not None]
+    heartbeat = max(heartbeats, key=lambda heartbeat: heartbeat.at, default=None)
+    done, shards = ceil(_number(heartbeat, "done")), ceil(_number(heartbeat, "shards"))
+    progress = f"{done}/{shards} shards"
+    note = f"cut short after {done} of {shards} shards, goes on"
+    if lock_is_held(place.with_name(f"{place.name}.lock"), heartbeat, moment.now):
+        return _running(heartbeat, progress, "before its first shard", moment)
     if raw.is_file():
         return JobState("done")
-    job_state = without_output(log, moment)
-    if job_state.state == "running" or heartbeat is None:
-        return job_state
-    note = f"cut short after {done} of {all_} shards, goes on"
+    return _cut_short(heartbeat, progress, note, _without_output(log, moment))
+
+
+def _running(
+    heartbeat: Heartbeat | None, progress: str, beginning: str, moment: Moment
+) -> JobState:
+    """Return the state of a job that holds its lock; `beginning` is for one without heartbeat."""
+    if heartbeat is None:
+        return JobState("running", note=beginning)
+    age, host = heartbeat.age(moment.now), heartbeat.host
+    left, seconds = heartbeat.number("seconds_left"), heartbeat.number("seconds")
     return JobState(
-        job_state.state,
-        f"{done}/{all_} shards",
-        note=f"{job_state.note}; {note}" if job_state.note else note,
+        "running",
+        progress,
+        dev_f1=heartbeat.number("dev_strict_f1"),
+        left=None if left is None else max(0.0, left - age),
+        where=f"{host}, Slurm job {heartbeat.slurm_job}" if heartbeat.slurm_job else host,
+        note=f"last heard of {age / 60:.0f} min ago" if age > QUIET else "",
+        took=None if left is None or seconds is None else seconds + left,
     )
 
 
-def product(output: Path, log: Path, moment: Moment) -> JobState:
-    """What a job without a lock left at its output."""
-    return JobState("done") if output.exists() else without_output(log, moment)
+def _cut_short(
+    heartbeat: Heartbeat | None, progress: str, note: str, job_state: JobState
+) -> JobState:
+    """Add how far a job came to what its log says, unless it is at work again."""
+    if heartbeat is None or job_state.state == "running":
+        return job_state
+    notes = "; ".join(filter(None, (job_state.note, note)))
+    return JobState(job_state.state, progress, heartbeat.number("dev_strict_f1"), note=notes)
 
 
-def without_output(log: Path, moment: Moment) -> JobState:
-    """What the log of a job tells that has no output: that it failed, that it has just been at
-    work, or nothing.
-    """
+def _trained(path: Path) -> JobState:
+    """Return what the record of a training says; one that cannot be read is done all the same."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        f1 = record["kept"]["dev_strict_f1"]
+        return JobState(
+            "done",
+            dev_f1=None if f1 is None else float(f1),
+            took=float(record["wall_seconds"]),
+            sentences=int(record["train_instances"]),
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return JobState("done")
+
+
+def _without_output(log: Path, moment: Moment) -> JobState:
+    """Read from its log whether a job without output failed, is running, or has not begun."""
     try:
         written = log.stat().st_mtime
         with log.open("rb") as stream:
@@ -144,82 +169,6 @@ def _fault(text: str) -> str | None:
     return None
 
 
-def _in_training(heartbeat: Heartbeat | None, moment: Moment) -> JobState:
-    if heartbeat is None:
-        return JobState("running", note="before its first step")
-    left, seconds = heartbeat.number("seconds_left"), heartbeat.number("seconds")
-    took = None if left is None or seconds is None else seconds + left
-    job_state = JobState(
-        "running",
-        _epochs(heartbeat),
-        heartbeat.number("dev_strict_f1"),
-        _left(heartbeat, moment),
-        _where(heartbeat),
-    )
-    return replace(job_state, note=_silence(heartbeat, moment), took=took)
-
-
-def _trained(path: Path) -> JobState:
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        f1, took, sentences = (
-            record["kept"]["dev_strict_f1"],
-            record["wall_seconds"],
-            record["train_instances"],
-        )
-        return JobState(
-            "done",
-            dev_f1=None if f1 is None else float(f1),
-            took=float(took),
-            sentences=int(sentences),
-        )
-    except (OSError, ValueError, TypeError, KeyError):
-        return JobState(
-            "done"
-        )  # by another hand, or just being replaced: that it is there is all that is asked
-
-
-def _any_checkpoint(folder: Path) -> bool:
-    return any((folder / TRAINING / "checkpoints").glob("checkpoint-*/manifest.json"))
-
-
-def _newest_heartbeat(place: Path) -> Heartbeat | None:
-    heartbeats = [
-        heartbeat
-        for path in place.glob(f"*/{HEARTBEAT_FILE}")
-        if (heartbeat := read_heartbeat(path)) is not None
-    ]
-    return max(heartbeats, key=lambda heartbeat: heartbeat.at, default=None)
-
-
-def _epoch(heartbeat: Heartbeat) -> int:
-    """The epoch that is under way, from 1 on; the last one where all are done."""
-    done = heartbeat.number("epoch") or 0.0
-    return min(int(done) + 1, max(1, _count(heartbeat, "epochs")))
-
-
-def _epochs(heartbeat: Heartbeat) -> str:
-    return f"{_epoch(heartbeat)}/{_count(heartbeat, 'epochs')}"
-
-
-def _count(heartbeat: Heartbeat, name: str) -> int:
-    value = heartbeat.number(name) or 0.0
-    return int(value) + (value > int(value))
-
-
-def _left(heartbeat: Heartbeat, moment: Moment) -> float | None:
-    left = heartbeat.number("seconds_left")
-    return None if left is None else max(0.0, left - heartbeat.age(moment.now))
-
-
-def _where(heartbeat: Heartbeat) -> str:
-    return (
-        f"{heartbeat.host}, Slurm job {heartbeat.slurm_job}"
-        if heartbeat.slurm_job
-        else heartbeat.host
-    )
-
-
-def _silence(heartbeat: Heartbeat, moment: Moment) -> str:
-    age = heartbeat.age(moment.now)
-    return f"last heard of {age / 60:.0f} min ago" if age > QUIET else ""
+def _number(heartbeat: Heartbeat | None, name: str) -> float:
+    number = heartbeat.number(name) if heartbeat else None
+    return number or 0.0

@@ -1,11 +1,11 @@
 """What is looked at and what is told: a run, its cells, and their rows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bioner.corpora.fetching.sources import why_absent
-from bioner.ops.status.job_state import JobState, Moment, State
+from bioner.ops.planning.jobs import PlannedJob
+from bioner.ops.status.job_state import JobState, Moment, State, state_of
 from bioner.settings.matrix import Matrix
 
 STRENGTH: tuple[State, ...] = (
@@ -52,7 +52,7 @@ class CellStatus:
     @property
     def state(self) -> State:
         """Running where anything is, failed where something did, done where all is."""
-        return strongest([row.state for row in self.rows])
+        return min((row.state for row in self.rows), key=STRENGTH.index)
 
     @property
     def dev_f1(self) -> float | None:
@@ -80,18 +80,9 @@ class RunContext:
         """Why a corpus is left out, as the workflow leaves it out; None where it is not."""
         return why_absent(dataset, self.matrix.datasets[dataset], self.mirror, self.out / "data")
 
-    def result(self, path: str) -> Path:
-        """A file of the result tree (bioner.results.layout)."""
-        return self.out / "results" / path
-
-    def log(self, stage: str, *names: str) -> Path:
-        """The log of a job of this stage."""
-        return self.out.joinpath("logs", stage, *names[:-1], f"{names[-1]}.log")
-
-
-def strongest(states: Sequence[State]) -> State:
-    """The state that counts for several."""
-    return min(states, key=STRENGTH.index, default="waiting")
+    def state_of(self, job: PlannedJob) -> JobState:
+        """Return what a job left."""
+        return state_of(self.out, job, self.moment)
 
 
 def snakemake_since(out: Path) -> float | None:

@@ -1,6 +1,4 @@
-"""The state of a run as text: the matrix, what is running or failed in detail, and how much is
-left.
-"""
+"""The state of a run as text: the matrix, details of what runs or failed, and the time left."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from bioner.io.progress_bars import duration
-from bioner.io.tables import Schema
+from bioner.io.tables import Schema, as_markdown
 from bioner.ops.status.records import STRENGTH, CellStatus, StatusRow
 
 STATUS: Schema = {
@@ -23,51 +21,36 @@ STATUS: Schema = {
     "where": pl.String,
     "note": pl.String,
 }
-DETAILS = (
-    "dataset",
-    "model",
-    "seed",
-    "stage",
-    "state",
-    "progress",
-    "dev F1",
-    "time left",
-    "where",
-    "remarks",
-)
 
 
 def shown(cells: Sequence[CellStatus], material: Sequence[StatusRow]) -> str:
-    """Everything for a terminal: models down, corpora across; then rows in detail, then sums."""
+    """Return everything for a terminal: models down, corpora across; then details, then sums."""
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     models = list(dict.fromkeys(cell.model for cell in cells))
-    by_name = {(cell.dataset, cell.model): cell for cell in cells}
-    matrix = [
-        [model, *(in_short(by_name[dataset, model]) for dataset in datasets)] for model in models
-    ]
-    parts = [markdown(["model", *datasets], matrix)]
-    rows = [
-        row for row in (*material, *(row for cell in cells for row in cell.rows)) if _tells(row)
-    ]
-    rows.sort(key=lambda row: STRENGTH.index(row.state))
-    if rows:
-        parts.append(markdown(DETAILS, [_detail(row) for row in rows]))
+    words = {(cell.dataset, cell.model): in_short(cell) for cell in cells}
+    columns = {dataset: [words[dataset, model] for model in models] for dataset in datasets}
+    parts = [as_markdown(pl.DataFrame({"model": models} | columns))]
+    details = _details(status_table(cells, material))
+    if len(details):
+        parts.append(as_markdown(details))
     return "\n\n".join([*parts, "\n".join(_sums(cells))])
 
 
 def in_short(cell: CellStatus) -> str:
-    """A cell in a few words: `running 3/20 84.2 ~40 min, 1 of 3 seeds`; stages but training by
-    their names.
+    """Return a cell in a few words: `running 3/20 84.2 ~40 min, 1 of 3 seeds`.
+
+    Stages other than training are named.
     """
     at = min(cell.rows, key=lambda row: STRENGTH.index(row.state))
-    words: list[str] = [cell.state]
-    if cell.state not in ("done", "left out"):
-        named = at.stage if cell.state in ("running", "failed") and at.stage != "train" else ""
-        words += [named, at.job_state.progress]
-    words.append("" if cell.dev_f1 is None else f"{cell.dev_f1:.1f}")
-    words.append(
-        "" if cell.left is None or cell.state in ("done", "left out") else f"~{duration(cell.left)}"
-    )
+    is_open = cell.state not in ("done", "left out")
+    is_named = cell.state in ("running", "failed") and at.stage != "train"
+    words = [
+        cell.state,
+        at.stage if is_named else "",
+        at.job_state.progress if is_open else "",
+        "" if cell.dev_f1 is None else f"{cell.dev_f1:.1f}",
+        _about(cell.left) if is_open and cell.left is not None else "",
+    ]
     seeds = [row.state for row in cell.rows if row.seed is not None]
     done = seeds.count("done")
     several = f", {done} of {len(seeds)} seeds" if 0 < done < len(seeds) else ""
@@ -75,51 +58,29 @@ def in_short(cell: CellStatus) -> str:
 
 
 def status_table(cells: Sequence[CellStatus], material: Sequence[StatusRow]) -> pl.DataFrame:
-    """One line a row of the cells, and of what they wait for."""
+    """Return a line per row of the cells, and of what they wait for (`--csv`)."""
     rows = [_record(row) for row in (*material, *(row for cell in cells for row in cell.rows))]
     return pl.DataFrame(rows, schema=STATUS)
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose columns stand under each other; what would end a cell or a line is escaped."""
-    table = [[_plain(value) for value in row] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "| "
-        + " | ".join(value.ljust(width) for value, width in zip(row, widths, strict=True))
-        + " |"
-        for row in table
-    ]
-    return "\n".join(
-        [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+def _details(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that are running or failed, or wait with a remark, in words."""
+    has_note = (pl.col("state") == "waiting") & pl.col("note").is_not_null()
+    told = table.filter(pl.col("state").is_in(["running", "failed"]) | has_note)
+    return (
+        told.sort(pl.col("state").cast(pl.Enum(STRENGTH)), maintain_order=True)
+        .with_columns(
+            pl.col("dev_strict_f1").map_elements("{:.2f}".format, pl.String),
+            pl.col("seconds_left").map_elements(_about, pl.String),
+        )
+        .cast(pl.String)
+        .fill_null("")
+        .rename({"dev_strict_f1": "dev F1", "seconds_left": "time left", "note": "remarks"})
     )
 
 
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text).replace("|", "\\|")
-
-
-def _tells(row: StatusRow) -> bool:
-    return row.state in ("running", "failed") or (
-        row.state == "waiting" and bool(row.job_state.note)
-    )
-
-
-def _detail(row: StatusRow) -> list[str]:
-    job_state = row.job_state
-    return [
-        *(
-            row.dataset,
-            row.model,
-            "" if row.seed is None else str(row.seed),
-            row.stage,
-            row.state,
-            job_state.progress,
-        ),
-        "" if job_state.dev_f1 is None else f"{job_state.dev_f1:.2f}",
-        "" if row.left is None else f"~{duration(row.left)}",
-        *(job_state.where, job_state.note),
-    ]
+def _about(seconds: float) -> str:
+    return f"~{duration(seconds)}"
 
 
 def _record(row: StatusRow) -> dict[str, Any]:
@@ -148,7 +109,7 @@ def _sums(cells: Sequence[CellStatus]) -> Iterator[str]:
         for row in cell.rows
         if row.state == "left out"
     }
-    yield from (f"{_plain(dataset)} is left out: {_plain(note)}" for dataset, note in why.items())
+    yield from (f"{dataset} is left out: {' '.join(note.split())}" for dataset, note in why.items())
     open_cells = [cell for cell in cells if cell.state not in ("done", "left out")]
     known = [cell.left for cell in open_cells if cell.left is not None]
     if known:

@@ -18,10 +18,11 @@ from bioner.cli import app
 from bioner.cli.options import settings_of
 from bioner.errors import InputError
 from bioner.io.heartbeat import FRESH, write_heartbeat
+from bioner.io.tables import as_markdown
 from bioner.ops.status.cells import cells_of, material
 from bioner.ops.status.job_state import JobState, Moment
 from bioner.ops.status.records import CellStatus, RunContext, StatusRow, snakemake_since
-from bioner.ops.status.table import STATUS, in_short, markdown, shown, status_table
+from bioner.ops.status.table import STATUS, in_short, shown, status_table
 from bioner.settings.catalogue import trials_of
 from bioner.settings.matrix import load_matrix
 
@@ -283,9 +284,8 @@ def test_an_error_of_before_is_none_where_the_output_is_there_or_somebody_works(
 
 def test_a_prediction_on_dev_that_failed_names_its_own_log(overlay, out):
     trained(out / "results" / "A" / "llama" / "seed42", 70.0)
-    (out / "results" / "A" / "llama" / "seed42" / "free" / "dev").mkdir(parents=True)
     log = write(
-        out / "logs" / "predict" / "A" / "llama" / "seed42" / "dev" / "free.log",
+        out / "logs" / "predict" / "A" / "llama" / "seed42" / "dev" / "constrained.log",
         "bioner: no memory\n",
     )
     row = cell(run_of(overlay), "A", "llama").rows[0]
@@ -347,7 +347,7 @@ def test_a_job_without_a_lock_runs_where_its_log_grows_under_a_snakemake_that_wo
         out / "logs" / "score" / "A" / "oracle" / "seed42" / "direct.log", "score: 3 of 9\n"
     )
     os.utime(log, (now - age, now - age))
-    for name in ("raw.jsonl.gz", "predictions.jsonl"):
+    for name in ("raw.jsonl.gz", "predictions.jsonl", "alignment.csv"):
         write(out / "results" / "A" / "oracle" / "seed42" / "direct" / name)
     row = cell(run_of(overlay, None if snakemake is None else now + snakemake), "A", "oracle").rows[
         0
@@ -429,6 +429,15 @@ def test_a_model_that_learns_of_a_part_takes_the_time_of_that_part(overlay, out)
     assert cell(run_of(overlay), "B", "bert").left == 40
 
 
+def test_a_failure_is_told_though_another_decoding_waits(overlay, out):
+    trained(out / "results" / "A" / "llama" / "seed42", 70.0)
+    log = "logs/predict/A/llama/seed42/constrained.log"
+    write(out / log, "bioner: no memory\n")
+    row = cell(run_of(overlay), "A", "llama").rows[0]
+    assert (row.stage, row.state) == ("predict", "failed")
+    assert row.job_state.note == f"{out / log}: bioner: no memory"
+
+
 def test_a_cell_that_is_timed_says_so_until_its_times_are_there(overlay, out):
     finished(out, "A")
     write(out / "logs" / "time" / "A" / "bert.log", "bioner: no memory\n")
@@ -460,6 +469,7 @@ def test_a_corpus_that_is_not_at_hand_is_left_out(overlay, out):
 
 
 def test_what_cells_wait_for_is_told_where_it_failed(overlay, out):
+    overlay.write_text(overlay.read_text().replace("like: bert-mini,", "like: biomedbert-large,"))
     log = write(out / "logs" / "fetch" / "A.log", "bioner: A: found a failed download\n")
     write(out / "logs" / "download_model" / "bert.log", "bioner: bert: found no connection\n")
     rows = material(run_of(overlay))
@@ -495,11 +505,14 @@ def test_whatever_lies_there_is_no_error(overlay, out):
 def test_names_and_messages_stay_in_their_cells():
     told = r"| x\|y \| z  [31m |"
     rule = "|" + "-" * (len(told) - 2) + "|"
-    assert markdown(["a"], [["x|y\n| z \x1b[31m"]]).splitlines() == [
+    assert as_markdown(pl.DataFrame({"a": ["x|y\n| z \x1b[31m"]})).splitlines() == [
         "| a" + " " * (len(told) - 5) + " |",
         rule,
         told,
     ]
+    failed = JobState("failed", note="x|y\n| z \x1b[31m")
+    row = StatusRow("A", "bert", 42, "train", failed)
+    assert told.removeprefix("|") in shown([CellStatus("A", "bert", (row,))], [])
 
 
 def test_the_command_shows_the_matrix_and_writes_a_row_a_seed(overlay, out, tmp_path):
