@@ -27,7 +27,6 @@ def status(
     from bioner.corpora.fetching.sources import mirror_of
     from bioner.io.tables import check_table, write_table
     from bioner.ops.status.cells import cells_of, material
-    from bioner.ops.status.job_state import Moment
     from bioner.ops.status.records import RunContext, snakemake_since
     from bioner.ops.status.table import shown, status_table
     from bioner.settings.config import DEFAULT_CONFIG
@@ -43,8 +42,8 @@ def status(
     if csv:
         keep_apart(csv, folder / "results", folder / "data", option="--csv")
         check_table(csv)
-    moment = Moment(snakemake_since=snakemake_since(folder))
-    run = RunContext(matrix, folder, mirror_of(settings), moment)
+    since = snakemake_since(folder)
+    run = RunContext(matrix, folder, mirror_of(settings), snakemake_since=since)
     cells, awaited = cells_of(run), material(run)
     typer.echo(shown(cells, awaited))
     if csv:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bioner.ops.planning.jobs import PlannedJob, jobs_of
-from bioner.ops.status.job_state import JobState
-from bioner.ops.status.records import STRENGTH, CellStatus, RunContext, StatusRow
+from bioner.ops.status.job_state import state_of
+from bioner.ops.status.records import STRENGTH, CellStatus, JobState, RunContext, StatusRow
 
 
 def cells_of(run: RunContext) -> list[CellStatus]:
@@ -22,7 +22,7 @@ def cells_of(run: RunContext) -> list[CellStatus]:
 def material(run: RunContext) -> list[StatusRow]:
     """Return what cells wait for if it is running or failed: corpora and models of the hub."""
     rows = [
-        StatusRow(job.dataset, job.model, None, job.rule, run.state_of(job))
+        StatusRow(job.dataset, job.model, None, job.rule, state_of(run, job))
         for job in jobs_of(run.matrix, run.matrix.settings["datasets"])
         if job.rule in ("fetch", "normalize", "download_model")
     ]
@@ -39,7 +39,7 @@ def _cell(run: RunContext, jobs: Sequence[PlannedJob]) -> CellStatus:
         for job in jobs:
             # A cell is done when its scores are gathered: timing counts only while it runs.
             ends = {"merge_scores": ("done",), "time": ("done", "waiting")}.get(job.rule)
-            if ends and (job_state := run.state_of(job)).state not in ends:
+            if ends and (job_state := state_of(run, job)).state not in ends:
                 rows.append(StatusRow(dataset, model, None, job.rule, job_state))
     sentences = _sentences(
         run.out / "data" / dataset / "stats.csv", run.matrix.models[model]["train"]["sentences"]
@@ -54,11 +54,11 @@ def _row(run: RunContext, jobs: Sequence[PlannedJob], seed: int) -> StatusRow:
     for job in jobs:
         if job.seed != seed:
             continue
-        stage, job_state = f"{job.rule} {job.part}".rstrip(" /"), run.state_of(job)
+        stage, job_state = f"{job.rule} {job.part}".rstrip(" /"), state_of(run, job)
         if job.rule == "train":
             trainings = [job_state]
         if job.rule == "use_winner" and job_state.state != "done":
-            trials = {job.trial: run.state_of(job) for job in jobs if job.rule == "trial"}
+            trials = {job.trial: state_of(run, job) for job in jobs if job.rule == "trial"}
             trainings = list(trials.values())
             stage, job_state = "search", _search(trials)
         if not job.part or job_state.state in ("running", "failed"):

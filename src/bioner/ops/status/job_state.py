@@ -1,105 +1,72 @@
-"""What one job left on the disk: whether it is done, running, failed or waiting, and how far it
-is.
-"""
+"""What one job left on the disk: its state, and how far it is."""
 
 import json
 import re
-import time
-from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bioner.inference.decoding.shards import shards_folder
 from bioner.io.heartbeat import FRESH, HEARTBEAT_FILE, Heartbeat, lock_is_held, read_heartbeat
 from bioner.ops.planning.jobs import PlannedJob, log_of, outputs_of
+from bioner.ops.status.records import JobState, RunContext
 
-State = Literal["done", "running", "failed", "waiting", "left out"]
-
-TRAINING = ".training"  # as bioner.training.workspace has it, which loads torch
+TRAINING = ".training"  # as in bioner.training.workspace, which loads torch
 TAIL = 4096  # bytes of a log that are looked at
-QUIET = 60.0  # seconds after which it is told how long nothing was heard
+QUIET = 60.0  # seconds of silence that are worth a remark
 GOES_ON = "the same command goes on from there."
 
 
-@dataclass(frozen=True, slots=True)
-class JobState:
-    """What a job left: its state, how far it is, its best dev F1 in percent, seconds left, who
-    works on it, remarks.
-    """
-
-    state: State
-    progress: str = ""
-    dev_f1: float | None = None
-    left: float | None = None
-    where: str = ""
-    note: str = ""
-    took: float | None = None  # seconds of a training, of one that runs with what is left
-    sentences: int | None = None  # that a finished one saw an epoch
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When job_states are looked at, and since when a Snakemake works here (None where none does);
-    since the epoch.
-    """
-
-    now: float = field(default_factory=time.time)
-    snakemake_since: float | None = None
-
-
-def state_of(out: Path, job: PlannedJob, moment: Moment) -> JobState:
+def state_of(run: RunContext, job: PlannedJob) -> JobState:
     """Return what a job left under the output folder."""
-    log = out / log_of(job)
-    paths = [out / path for path in outputs_of(job)]
+    paths = [run.out / path for path in outputs_of(job)]
     if job.rule in ("trial", "use_winner", "train"):
-        return _training(paths[0].parent, log, moment)
+        return _training(run, job, paths[0].parent)
     if job.rule == "predict":
-        return _prediction(paths[0], log, moment)
+        return _prediction(run, job, paths[0])
     is_done = all(path.exists() for path in paths)
-    return JobState("done") if is_done else _without_output(log, moment)
+    return JobState("done") if is_done else _without_output(run, job)
 
 
-def _training(folder: Path, log: Path, moment: Moment) -> JobState:
+def _training(run: RunContext, job: PlannedJob, folder: Path) -> JobState:
     """Return what a training left in the folder that it writes to."""
     checkpoints = folder / TRAINING / "checkpoints"
     heartbeat = read_heartbeat(checkpoints / HEARTBEAT_FILE)
     epochs = ceil(_number(heartbeat, "epochs"))
     epoch = min(int(_number(heartbeat, "epoch")) + 1, max(1, epochs))  # under way, from 1
     progress = f"{epoch}/{epochs}"
-    if lock_is_held(folder / f"{TRAINING}.lock", heartbeat, moment.now):
-        return _running(heartbeat, progress, "before its first step", moment)
+    if lock_is_held(folder / f"{TRAINING}.lock", heartbeat, run.now):
+        return _running(run, heartbeat, progress, "before its first step")
     if (folder / "run.json").is_file():
         return _trained(folder / "run.json")
     goes_on = any(checkpoints.glob("checkpoint-*/manifest.json"))
     rest = "goes on" if goes_on else "begins again: no checkpoint yet"
     note = f"cut short at epoch {epoch}, {rest}"
-    return _cut_short(heartbeat, progress, note, _without_output(log, moment))
+    return _cut_short(_without_output(run, job), heartbeat, progress, note)
 
 
-def _prediction(raw: Path, log: Path, moment: Moment) -> JobState:
+def _prediction(run: RunContext, job: PlannedJob, raw: Path) -> JobState:
     """Return what a prediction left at its output, and an LLM's in its shards."""
     place = shards_folder(raw)
-    found = (read_heartbeat(path) for path in place.glob(f"*/{HEARTBEAT_FILE}"))
-    heartbeats = [heartbeat for heartbeat in found if heartbeat is not None]
-    heartbeat = max(heartbeats, key=lambda heartbeat: heartbeat.at, default=None)
+    found = [read_heartbeat(path) for path in place.glob(f"*/{HEARTBEAT_FILE}")]
+    heartbeat = max(filter(None, found), key=lambda heartbeat: heartbeat.at, default=None)
     done, shards = ceil(_number(heartbeat, "done")), ceil(_number(heartbeat, "shards"))
     progress = f"{done}/{shards} shards"
-    note = f"cut short after {done} of {shards} shards, goes on"
-    if lock_is_held(place.with_name(f"{place.name}.lock"), heartbeat, moment.now):
-        return _running(heartbeat, progress, "before its first shard", moment)
+    if lock_is_held(place.with_name(f"{place.name}.lock"), heartbeat, run.now):
+        return _running(run, heartbeat, progress, "before its first shard")
     if raw.is_file():
         return JobState("done")
-    return _cut_short(heartbeat, progress, note, _without_output(log, moment))
+    note = f"cut short after {done} of {shards} shards, goes on"
+    return _cut_short(_without_output(run, job), heartbeat, progress, note)
 
 
 def _running(
-    heartbeat: Heartbeat | None, progress: str, beginning: str, moment: Moment
+    run: RunContext, heartbeat: Heartbeat | None, progress: str, beginning: str
 ) -> JobState:
     """Return the state of a job that holds its lock; `beginning` is for one without heartbeat."""
     if heartbeat is None:
         return JobState("running", note=beginning)
-    age, host = heartbeat.age(moment.now), heartbeat.host
+    age, host = heartbeat.age(run.now), heartbeat.host
     left, seconds = heartbeat.number("seconds_left"), heartbeat.number("seconds")
     return JobState(
         "running",
@@ -113,9 +80,9 @@ def _running(
 
 
 def _cut_short(
-    heartbeat: Heartbeat | None, progress: str, note: str, job_state: JobState
+    job_state: JobState, heartbeat: Heartbeat | None, progress: str, note: str
 ) -> JobState:
-    """Add how far a job came to what its log says, unless it is at work again."""
+    """Add how far a job came to what its log says, unless it never began or is at work again."""
     if heartbeat is None or job_state.state == "running":
         return job_state
     notes = "; ".join(filter(None, (job_state.note, note)))
@@ -137,27 +104,25 @@ def _trained(path: Path) -> JobState:
         return JobState("done")
 
 
-def _without_output(log: Path, moment: Moment) -> JobState:
+def _without_output(run: RunContext, job: PlannedJob) -> JobState:
     """Read from its log whether a job without output failed, is running, or has not begun."""
+    log = run.out / log_of(job)
     try:
         written = log.stat().st_mtime
-        with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - TAIL))
-            text = stream.read().decode("utf-8", errors="replace")
+        text = log.read_bytes()[-TAIL:].decode("utf-8", errors="replace")
     except OSError:
         return JobState("waiting")
-    fault = _fault(text)
-    if fault:
+    if fault := _fault(text):
         return JobState("failed", note=f"{log}: {fault}")
-    began = moment.snakemake_since
-    if began is not None and written >= began and moment.now - written < FRESH:
-        return JobState("running")
-    return JobState("waiting")
+    began = run.snakemake_since
+    is_fresh = began is not None and written >= began and run.now - written < FRESH
+    return JobState("running" if is_fresh else "waiting")
 
 
 def _fault(text: str) -> str | None:
-    """The error that a log ends with; one of Python's by its name alone, since it may quote what is
-    not to be shown.
+    """Return the error that a log ends with.
+
+    Of Python's errors only the name: they may quote text that must not be shown.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # Launchers of several processes have more to say behind it.

@@ -20,8 +20,13 @@ from bioner.errors import InputError
 from bioner.io.heartbeat import FRESH, write_heartbeat
 from bioner.io.tables import as_markdown
 from bioner.ops.status.cells import cells_of, material
-from bioner.ops.status.job_state import JobState, Moment
-from bioner.ops.status.records import CellStatus, RunContext, StatusRow, snakemake_since
+from bioner.ops.status.records import (
+    CellStatus,
+    JobState,
+    RunContext,
+    StatusRow,
+    snakemake_since,
+)
 from bioner.ops.status.table import STATUS, in_short, shown, status_table
 from bioner.settings.catalogue import trials_of
 from bioner.settings.matrix import load_matrix
@@ -61,8 +66,8 @@ def out(overlay) -> Path:
 
 def run_of(overlay: Path, snakemake: float | None = None, **changes) -> RunContext:
     settings = settings_of([overlay]) | changes
-    moment = Moment(time.time(), snakemake)
-    return RunContext(load_matrix(settings, [overlay]), Path(settings["out"]), None, moment)
+    matrix, out = load_matrix(settings, [overlay]), Path(settings["out"])
+    return RunContext(matrix, out, None, time.time(), snakemake)
 
 
 def cell(run: RunContext, dataset: str, model: str) -> CellStatus:
