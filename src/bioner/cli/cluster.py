@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, settings_of
+from bioner.cli.options import Config, matrix_of
 from bioner.errors import InputError
 from bioner.settings.config import REPOSITORY
 
@@ -30,11 +30,8 @@ def doctor(
     """What a run needs of this machine, a line a check: ok, FAIL with what to do, or skip with
     why.
     """
-    from bioner.settings.config import DEFAULT_CONFIG
-    from bioner.settings.matrix import load_matrix
-
-    settings = settings_of(config)
-    matrix = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
+    matrix = matrix_of(config)  # an unknown name is no matter of the machine
+    settings = matrix.settings
     out = out or Path(settings["out"])
     if out.exists() and not out.is_dir():
         raise InputError(

@@ -11,6 +11,7 @@ from bioner.errors import InputError
 from bioner.io.files import parse_json
 from bioner.settings.catalogue import complete_entry, find, load_catalogue
 from bioner.settings.config import DEFAULT_CONFIG, REPOSITORY, Tree, load_config, merged
+from bioner.settings.matrix import Matrix, load_matrix
 from bioner.settings.yaml_files import read_yaml
 
 Config = Annotated[
@@ -36,6 +37,11 @@ def settings_of(overlays: list[Path] | None) -> Tree:
     for path in files:
         tree = merged(tree, read_yaml(path))
     return load_config(tree, files)
+
+
+def matrix_of(overlays: list[Path] | None) -> Matrix:
+    """Return what a configuration with these overlays runs."""
+    return load_matrix(settings_of(overlays), [DEFAULT_CONFIG, *(overlays or [])])
 
 
 def entry_of(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:

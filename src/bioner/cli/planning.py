@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, keep_apart, settings_of
+from bioner.cli.options import Config, keep_apart, matrix_of
 from bioner.errors import InputError
-from bioner.settings.config import DEFAULT_CONFIG
-from bioner.settings.matrix import load_matrix
 
 
 def plan(
@@ -35,7 +33,8 @@ def plan(
     from bioner.ops.planning.plan import plan
     from bioner.ops.planning.sizes import size_of
 
-    settings = settings_of(config)
+    matrix = matrix_of(config)
+    settings = matrix.settings
     if out is not None:
         check_table(out)
         keep_apart(out, *(config or []))
@@ -43,7 +42,6 @@ def plan(
         raise InputError(
             data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path."
         )
-    matrix = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
     folder = Path(settings["out"])
     mirror = mirror_of(settings)
     absent = [

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, keep_apart, settings_of
+from bioner.cli.options import Config, keep_apart, matrix_of
 from bioner.errors import InputError
 
 
@@ -29,12 +29,9 @@ def status(
     from bioner.ops.status.cells import cells_of, material
     from bioner.ops.status.records import RunContext, snakemake_since
     from bioner.ops.status.table import shown, status_table
-    from bioner.settings.config import DEFAULT_CONFIG
-    from bioner.settings.matrix import load_matrix
 
-    settings = settings_of(config)
-    matrix = load_matrix(settings, [DEFAULT_CONFIG, *(config or [])])
-    folder = out or Path(settings["out"])
+    matrix = matrix_of(config)
+    folder = out or Path(matrix.settings["out"])
     if folder.exists() and not folder.is_dir():
         raise InputError(
             "--out", f"{folder}, which is a file", "a run's output folder", "Check the path."
@@ -43,7 +40,7 @@ def status(
         keep_apart(csv, folder / "results", folder / "data", option="--csv")
         check_table(csv)
     since = snakemake_since(folder)
-    run = RunContext(matrix, folder, mirror_of(settings), snakemake_since=since)
+    run = RunContext(matrix, folder, mirror_of(matrix.settings), snakemake_since=since)
     cells, awaited = cells_of(run), material(run)
     typer.echo(shown(cells, awaited))
     if csv:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import polars as pl
 
 from bioner.io.tables import as_markdown
-from bioner.ops.planning.plan import Plan, Range, jobs_by_rule
+from bioner.ops.planning.hours import Hours
+from bioner.ops.planning.plan import Plan, jobs_by_rule
 from bioner.ops.planning.sizes import TOKENS, Size
 from bioner.settings.config import Tree
 
@@ -86,13 +87,11 @@ def notes(
         )
 
 
-def hours(found: Range, unit: str, lower: bool) -> str:
+def hours(found: Hours, unit: str, lower: bool) -> str:
     """Hours expected and at most, as text; with `lower` more may come to it."""
     least = "at least " if lower else ""
-    both = f"{_number(found.expected)} {unit} expected"
-    return f"{least}{both}" + (
-        f", {_number(found.most)} at most" if found.most > found.expected else ""
-    )
+    most = f", {_number(found.most)} at most" if found.most > found.expected else ""
+    return f"{least}{_number(found.expected)} {unit} expected{most}"
 
 
 def _row(name: str, table: pl.DataFrame) -> dict[str, object]:

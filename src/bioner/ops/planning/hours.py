@@ -26,37 +26,33 @@ CPU_SECONDS = {
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Hours on the wall that a job takes, expected and at most, and what it holds meanwhile."""
+    """Hours as expected, and at most."""
 
     expected: float
     most: float
-    gpus: int
-    threads: int
 
 
 def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) -> Hours | None:
-    """Return what one job takes; None if its model's costs or its corpus's size are not known.
+    """Return the hours on the wall of one job; None if its costs or its corpus are not known.
 
     Downloads take no time of their own: how long they take depends on the network.
     """
     size = sizes.get(job.dataset)
     if not works(matrix, job):
-        count = _sentences(job, size) if size else 0
+        count = sentences_of(job, size) if size else 0
         seconds = START_SECONDS + CPU_SECONDS.get(job.rule, 0.0) * count / 1000
-        return Hours(seconds / 3600, seconds / 3600, 0, 1)
-    entry, gpus = matrix.models[job.model], gpus_of(matrix, job)
-    costs = entry["cost_estimates"]
+        return Hours(seconds / 3600, seconds / 3600)
+    costs = matrix.models[job.model]["cost_estimates"]
+    gpus = gpus_of(matrix, job)
     # The costs of a CPU say nothing of GPUs, nor theirs of a CPU.
     if size is None or costs is None or (costs["device"] == "CPU") != (gpus == 0):
         return None
-    if job.rule in ("trial", "train"):
-        found = _trained(matrix, job, size)
-    else:
-        found = _predicted(matrix, job, size)
+    seconds_of = _trained if job.rule in ("trial", "train") else _predicted
+    found = seconds_of(matrix, job, size)
     if found is None:
         return None
     expected, most = (seconds / 3600 / max(gpus, 1) for seconds in found)
-    return Hours(expected, most, gpus, entry["resources"]["threads"])
+    return Hours(expected, most)
 
 
 def works(matrix: Matrix, job: PlannedJob) -> bool:
@@ -126,7 +122,9 @@ def _predicted(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, floa
     that once per timed seed.
     """
     entry = matrix.models[job.model]
-    decodings, count, times = [job.decoding], _sentences(job, size), 1
+    decodings = [job.decoding]
+    count = sentences_of(job, size)
+    times = 1
     if job.rule == "time":
         timing = matrix.settings["timing"]
         protocols = timing["protocols"]
@@ -152,8 +150,8 @@ def _decoding_seconds(
     return sum(count / 1000 * seconds * size.length for seconds in each)
 
 
-def _sentences(job: PlannedJob, size: Size) -> int:
+def sentences_of(job: PlannedJob, size: Size) -> int:
     """Return the sentences a job goes through: all of them, those of dev, or those of test."""
-    if job.rule == "normalize":
+    if job.rule in ("fetch", "normalize"):
         return sum(size.sentences.values())
     return size.sentences["dev" if job.part else "test"]

@@ -79,7 +79,9 @@ def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> list[PlannedJob]:
                 for job in scored:
                     jobs += [job, *_predicted(matrix, job)]
     unnamed = {job.model for job in jobs} - {"", *named}  # members of ensembles, and drafts
-    models, corpora, rules = ["", *named, *sorted(unnamed)], ["", *datasets], list(OUTPUTS)
+    models = ["", *named, *sorted(unnamed)]
+    corpora = ["", *datasets]
+    rules = list(OUTPUTS)
     return sorted(
         dict.fromkeys(jobs),
         key=lambda job: (
@@ -133,31 +135,31 @@ def to_come(
 
 
 def _predicted(matrix: Matrix, scored: PlannedJob) -> Iterator[PlannedJob]:
-    """Yield what is made before predictions can be scored, but for the data and snapshots."""
-    model, seed = scored.model, scored.seed
+    """Yield what is made before predictions can be scored, but for data and snapshots."""
+    model = scored.model
     if matrix.is_ensemble(model):
         yield replace(scored, rule="ensemble")
     else:
         yield replace(scored, rule="predict")
         yield replace(scored, rule="realign")
     if matrix.is_trained(model):
-        yield from _trained(matrix, scored.dataset, model, seed)
+        yield from _trained(matrix, scored)
     sources = [name for name, _ in matrix.members(model)]
     if scored.decoding == "constrained" and (draft := matrix.draft(model)):
         sources.append(draft)
     for name in sources:
-        seed_beside, decoding = matrix.seed_beside(name, seed), matrix.headline(name)
-        other = replace(scored, model=name, seed=seed_beside, decoding=decoding)
-        yield from _predicted(matrix, other)
+        seed = matrix.seed_beside(name, scored.seed)
+        source = replace(scored, model=name, seed=seed, decoding=matrix.headline(name))
+        yield from _predicted(matrix, source)
 
 
-def _trained(matrix: Matrix, dataset: str, model: str, seed: int) -> Iterator[PlannedJob]:
-    """Yield the training of a model, and the search before it."""
-    rule = "train"
-    if matrix.is_searched(model):
-        for trial in trials_of(matrix.models[model]):
-            yield PlannedJob("trial", dataset, model, trial=trial)
-        yield PlannedJob("search", dataset, model)
-        if seed == matrix.first_seed:  # the winner was trained under it
-            rule = "use_winner"
-    yield PlannedJob(rule, dataset, model, seed)
+def _trained(matrix: Matrix, scored: PlannedJob) -> Iterator[PlannedJob]:
+    """Yield the training of a model under this seed, and the search before it."""
+    training = PlannedJob("train", scored.dataset, scored.model, scored.seed)
+    if matrix.is_searched(scored.model):
+        for trial in trials_of(matrix.models[scored.model]):
+            yield replace(training, rule="trial", seed=-1, trial=trial)
+        yield replace(training, rule="search", seed=-1)
+        if scored.seed == matrix.first_seed:  # the winner was trained under it
+            training = replace(training, rule="use_winner")
+    yield training

@@ -38,14 +38,6 @@ CHAINS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """Hours as expected, and at most."""
-
-    expected: float
-    most: float
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run takes. Hours, space and files are of the jobs to come.
 
@@ -60,10 +52,10 @@ class Plan:
     """
 
     table: pl.DataFrame
-    gpu_hours: Range
-    cpu_hours: Range
-    machine_hours: Range
-    wall: Range
+    gpu_hours: Hours
+    cpu_hours: Hours
+    machine_hours: Hours
+    wall: Hours
     gpus: int
     at_once: int
     space: Space
@@ -135,6 +127,7 @@ def _row(
 ) -> dict[str, object]:
     """Return a row for one job; hours are null if it is done or does not state them."""
     found = hours.get(job)
+    gpus = gpus_of(matrix, job)
     row: dict[str, object] = {
         "dataset": job.dataset or None,
         "model": job.model or None,
@@ -142,11 +135,12 @@ def _row(
         "jobs": 1,
         "done": int(job not in hours),
         "not_stated": int(job in hours and found is None),
-        "gpus": gpus_of(matrix, job),
+        "gpus": gpus,
     }
     if found:
-        cores = 0 if found.gpus else found.threads
-        for name, weight in (("hours", 1), ("gpu_hours", found.gpus), ("cpu_hours", cores)):
+        threads = matrix.models[job.model]["resources"]["threads"] if works(matrix, job) else 1
+        cores = 0 if gpus else threads
+        for name, weight in (("hours", 1), ("gpu_hours", gpus), ("cpu_hours", cores)):
             row[f"{name}_expected"] = found.expected * weight
             row[f"{name}_at_most"] = found.most * weight
     return row
@@ -162,7 +156,7 @@ def _table(rows: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.when(is_known).then(pl.col(*HOURS)))
 
 
-def _wall_time(rows: pl.DataFrame, gpus: int, at_once: int) -> Range:
+def _wall_time(rows: pl.DataFrame, gpus: int, at_once: int) -> Hours:
     """Return the largest of three bounds: jobs at once, GPUs, and the stages of one cell."""
     longest = rows.group_by(*GROUP).agg(pl.col(*HOURS).max())
     chains = [longest.filter(pl.col("rule").is_in(stages)) for stages in CHAINS]
@@ -178,9 +172,9 @@ def _wall_time(rows: pl.DataFrame, gpus: int, at_once: int) -> Range:
         )
         for which in ("expected", "at_most")
     )
-    return Range(expected, most)
+    return Hours(expected, most)
 
 
-def _sum_of(rows: pl.DataFrame, measure: str) -> Range:
+def _sum_of(rows: pl.DataFrame, measure: str) -> Hours:
     total = rows.sum().row(0, named=True)
-    return Range(total[f"{measure}_expected"], total[f"{measure}_at_most"])
+    return Hours(total[f"{measure}_expected"], total[f"{measure}_at_most"])

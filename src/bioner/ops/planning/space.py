@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from bioner.ops.planning.hours import gpus_of
+from bioner.ops.planning.hours import gpus_of, sentences_of
 from bioner.ops.planning.jobs import PlannedJob, outputs_of
 from bioner.ops.planning.sizes import Size
 from bioner.settings.matrix import Matrix
@@ -124,7 +124,4 @@ def _output_gb(job: PlannedJob, size: Size | None) -> float:
         return SCORES_MB / 1000
     if size is None or job.rule not in KILOBYTES:
         return 0.0
-    count = size.sentences["dev" if job.part else "test"]
-    if job.rule in ("fetch", "normalize"):
-        count = sum(size.sentences.values())
-    return KILOBYTES[job.rule] * count * size.length / 1e6
+    return KILOBYTES[job.rule] * sentences_of(job, size) * size.length / 1e6

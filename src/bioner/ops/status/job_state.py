@@ -10,8 +10,8 @@ from bioner.inference.decoding.shards import shards_folder
 from bioner.io.heartbeat import FRESH, HEARTBEAT_FILE, Heartbeat, lock_is_held, read_heartbeat
 from bioner.ops.planning.jobs import PlannedJob, log_of, outputs_of
 from bioner.ops.status.records import JobState, RunContext
+from bioner.training.workspace import LOCK, WORKSPACE
 
-TRAINING = ".training"  # as in bioner.training.workspace, which loads torch
 TAIL = 4096  # bytes of a log that are looked at
 QUIET = 60.0  # seconds of silence that are worth a remark
 GOES_ON = "the same command goes on from there."
@@ -30,12 +30,12 @@ def state_of(run: RunContext, job: PlannedJob) -> JobState:
 
 def _training(run: RunContext, job: PlannedJob, folder: Path) -> JobState:
     """Return what a training left in the folder that it writes to."""
-    checkpoints = folder / TRAINING / "checkpoints"
+    checkpoints = folder / WORKSPACE / "checkpoints"
     heartbeat = read_heartbeat(checkpoints / HEARTBEAT_FILE)
     epochs = ceil(_number(heartbeat, "epochs"))
     epoch = min(int(_number(heartbeat, "epoch")) + 1, max(1, epochs))  # under way, from 1
     progress = f"{epoch}/{epochs}"
-    if lock_is_held(folder / f"{TRAINING}.lock", heartbeat, run.now):
+    if lock_is_held(folder / LOCK, heartbeat, run.now):
         return _running(run, heartbeat, progress, "before its first step")
     if (folder / "run.json").is_file():
         return _trained(folder / "run.json")
@@ -50,7 +50,8 @@ def _prediction(run: RunContext, job: PlannedJob, raw: Path) -> JobState:
     place = shards_folder(raw)
     found = [read_heartbeat(path) for path in place.glob(f"*/{HEARTBEAT_FILE}")]
     heartbeat = max(filter(None, found), key=lambda heartbeat: heartbeat.at, default=None)
-    done, shards = ceil(_number(heartbeat, "done")), ceil(_number(heartbeat, "shards"))
+    done = ceil(_number(heartbeat, "done"))
+    shards = ceil(_number(heartbeat, "shards"))
     progress = f"{done}/{shards} shards"
     if lock_is_held(place.with_name(f"{place.name}.lock"), heartbeat, run.now):
         return _running(run, heartbeat, progress, "before its first shard")
@@ -66,8 +67,10 @@ def _running(
     """Return the state of a job that holds its lock; `beginning` is for one without heartbeat."""
     if heartbeat is None:
         return JobState("running", note=beginning)
-    age, host = heartbeat.age(run.now), heartbeat.host
-    left, seconds = heartbeat.number("seconds_left"), heartbeat.number("seconds")
+    age = heartbeat.age(run.now)
+    host = heartbeat.host
+    left = heartbeat.number("seconds_left")
+    seconds = heartbeat.number("seconds")
     return JobState(
         "running",
         progress,

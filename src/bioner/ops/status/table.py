@@ -113,9 +113,8 @@ def _sums(cells: Sequence[CellStatus]) -> Iterator[str]:
     open_cells = [cell for cell in cells if cell.state not in ("done", "left out")]
     known = [cell.left for cell in open_cells if cell.left is not None]
     if known:
-        of = f"{len(known)} of {len(open_cells)} cells that are not done"
-        longest = f"the longest {duration(max(known))}; less where one stops early"
         yield (
-            f"Time left, as far as known: {duration(sum(known))} one after the other, for {of},"
-            f" {longest}."
+            f"Time left, as far as known: {duration(sum(known))} one after the other, for"
+            f" {len(known)} of {len(open_cells)} cells that are not done, the longest"
+            f" {duration(max(known))}; less where one stops early."
         )

@@ -8,6 +8,7 @@ from bioner.ops.planning.hours import (
     START_SECONDS,
     Hours,
     expected_epochs,
+    gpus_of,
     hours_of,
     training_seconds,
 )
@@ -29,7 +30,7 @@ def test_an_encoder_is_trained_and_scored_on_dev_in_every_epoch():
     # 1,100 s.
     found = hours(SMALL, PlannedJob("train", "demo", "m", 42))
     assert (found.expected * 3600, found.most * 3600) == (pytest.approx(1100), pytest.approx(2100))
-    assert (found.gpus, found.threads) == (1, 1)
+    assert gpus_of(matrix({"m": SMALL}), PlannedJob("train", "demo", "m", 42)) == 1
 
 
 def test_an_llm_shares_its_seconds_among_its_gpus():
@@ -37,7 +38,7 @@ def test_an_llm_shares_its_seconds_among_its_gpus():
     # four epochs are run.
     found = hours(LARGE, PlannedJob("train", "demo", "m", 42))
     assert found.expected == found.most == pytest.approx(2300 / 3600)
-    assert found.gpus == 2
+    assert gpus_of(matrix({"m": LARGE}), PlannedJob("train", "demo", "m", 42)) == 2
 
 
 def test_sentences_twice_as_long_take_twice_as_long_and_steps_do_not():
@@ -89,7 +90,8 @@ def test_timing_goes_over_its_sample_by_every_decoding_and_batch():
         PlannedJob("time", "demo", "m"),
         timing=timing | {"sentences": 9999, "batch_sizes": [1]},
     )
-    assert (whole.most * 3600, whole.gpus) == (pytest.approx(100 + 1.5 * 3200), 1)
+    assert whole.most * 3600 == pytest.approx(100 + 1.5 * 3200)
+    assert gpus_of(matrix({"m": many}), PlannedJob("time", "demo", "m")) == 1
 
 
 def test_a_trial_is_trained_with_its_own_values_and_a_winner_is_not_known():
@@ -156,7 +158,7 @@ def test_what_is_not_stated_is_not_guessed(entry, job):
 def test_a_corpus_of_unknown_size_has_no_hours_of_models():
     assert hours(SMALL, PlannedJob("train", "demo", "m", 42), {"demo": None}) is None
     assert hours(SMALL, PlannedJob("fetch", "demo"), {"demo": None}) == Hours(
-        START_SECONDS / 3600, START_SECONDS / 3600, 0, 1
+        START_SECONDS / 3600, START_SECONDS / 3600
     )
 
 
