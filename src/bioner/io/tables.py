@@ -59,9 +59,9 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
 
 
 def as_markdown(table: pl.DataFrame) -> str:
-    """Return a table as text for a terminal, numbers to the right.
+    """Return a table as text for a terminal, numbers right-aligned.
 
-    What would end a cell or a line, or is not printable, is escaped or a space.
+    `|` is escaped; characters that are not printable become spaces.
     """
     text = pl.col(pl.String).str.replace_all(r"[\p{C}\p{Z}]", " ")
     table = table.with_columns(text.str.replace_all("|", r"\|", literal=True))

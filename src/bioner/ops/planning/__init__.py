@@ -1,3 +1,1 @@
-"""What a run would take, before anything runs: jobs, hours, space and files, from configuration and
-stated costs.
-"""
+"""What a run would take: jobs, hours, disk space and files, from its matrix and stated costs."""

@@ -1,6 +1,4 @@
-"""A plan in words: a table of models and stages for the terminal, totals, and what is to be known
-of them.
-"""
+"""A plan as text: a table of models and stages, totals, and notes on them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -22,18 +20,15 @@ OTHERS = "(no model)"
 
 
 def text_of(plan: Plan, cost: Mapping[str, object] | None = None) -> str:
-    """The whole plan for a terminal; `cost` has the prices of an hour, where they are
-    configured.
-    """
+    """Return the plan for a terminal; `cost` has the configured prices per hour (`prices`)."""
     return "\n".join([as_markdown(by_model(plan.table)), "", *_totals(plan, cost or {})])
 
 
 def by_model(table: pl.DataFrame) -> pl.DataFrame:
-    """A row a model and a total: jobs, and hours by stage as expected; of GPUs, or of CPU jobs on
-    the wall.
+    """Return a row per model and a total: jobs, and expected hours by stage.
 
-    Hours that some of a stage's jobs do not state have `>` before them; those that none does are
-    `not stated`.
+    Hours are GPU-hours, or wall-clock hours of models without a GPU. `>` marks a sum that some
+    jobs are missing from, `not stated` one that all are.
     """
     named = table.with_columns(pl.col("model").fill_null(OTHERS))
     rows = [
@@ -46,7 +41,7 @@ def by_model(table: pl.DataFrame) -> pl.DataFrame:
 def notes(
     settings: Tree, sizes: Mapping[str, Size | None], plan: Plan, absent: Sequence[str]
 ) -> Iterator[str]:
-    """Plain sentences on what the numbers rest on, and what is not in them."""
+    """Yield sentences on the assumptions behind a plan, and on what it leaves out."""
     devices = f" of {' and '.join(plan.devices)}" if plan.devices else ""
     yield (
         f"Hours are estimates, by the costs{devices} that the catalogue of models states; downloads"
@@ -88,7 +83,7 @@ def notes(
 
 
 def hours(found: Hours, unit: str, lower: bool) -> str:
-    """Hours expected and at most, as text; with `lower` more may come to it."""
+    """Return hours as text; `lower` marks a lower bound."""
     least = "at least " if lower else ""
     most = f", {_number(found.most)} at most" if found.most > found.expected else ""
     return f"{least}{_number(found.expected)} {unit} expected{most}"
@@ -156,7 +151,7 @@ def _totals(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
 
 
 def _money(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
-    """The price of the hours, where an hour has one."""
+    """Yield the price of the hours, if prices are configured."""
     prices = [(cost.get("gpu_hour"), plan.gpu_hours), (cost.get("cpu_hour"), plan.machine_hours)]
     priced = [(price, found) for price, found in prices if isinstance(price, int | float)]
     if priced:
@@ -172,5 +167,5 @@ def _money(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
 
 
 def _number(value: float) -> str:
-    """Two digits that count, three of what is large."""
+    """Round to two significant digits; from 100 on, to an integer."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"

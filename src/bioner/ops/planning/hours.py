@@ -1,4 +1,4 @@
-"""How long a job takes, expected and at most, by the costs that its model's entry states."""
+"""The hours of a job, expected and at most, by the costs that its model's entry states."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,7 @@ from bioner.settings.catalogue import trials_of
 from bioner.settings.config import Tree
 from bioner.settings.matrix import Matrix
 
-# Commands without a GPU: seconds to start Snakemake's shell and Python, and for 1,000 sentences
-# (docs/performance.md).
+# Commands without a GPU: seconds to start, and per 1,000 sentences (docs/performance.md).
 START_SECONDS = 3.0
 CPU_SECONDS = {
     "normalize": 0.07,
@@ -33,9 +32,9 @@ class Hours:
 
 
 def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) -> Hours | None:
-    """Return the hours on the wall of one job; None if its costs or its corpus are not known.
+    """Return the wall-clock hours of a job; None if its costs or its corpus's size are unknown.
 
-    Downloads take no time of their own: how long they take depends on the network.
+    Downloads count as their start only: the rest depends on the network.
     """
     size = sizes.get(job.dataset)
     if not works(matrix, job):
@@ -44,7 +43,7 @@ def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) 
         return Hours(seconds / 3600, seconds / 3600)
     costs = matrix.models[job.model]["cost_estimates"]
     gpus = gpus_of(matrix, job)
-    # The costs of a CPU say nothing of GPUs, nor theirs of a CPU.
+    # Costs on a CPU say nothing about GPUs, and vice versa.
     if size is None or costs is None or (costs["device"] == "CPU") != (gpus == 0):
         return None
     seconds_of = _trained if job.rule in ("trial", "train") else _predicted
@@ -56,7 +55,7 @@ def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) 
 
 
 def works(matrix: Matrix, job: PlannedJob) -> bool:
-    """Whether a job is the work of a trained model: entries state costs for it."""
+    """Whether a trained model does the job: catalogue entries state the costs of such jobs."""
     return job.rule in ("trial", "train", "predict", "time") and matrix.is_trained(job.model)
 
 
@@ -70,18 +69,19 @@ def gpus_of(matrix: Matrix, job: PlannedJob) -> int:
 
 
 def expected_epochs(train: Tree) -> float:
-    """Return the epochs where early stopping usually ends; without patience, all of them.
+    """Return the epochs that training with early stopping is expected to run.
 
-    A rule of thumb: half of the most, and no fewer than it waits for after the first.
+    A rule of thumb: half of the maximum, at least one more than the patience. Without patience,
+    the maximum.
     """
     most: float = train["epochs"]
     return most if train["patience"] is None else min(most, max(most / 2, train["patience"] + 1))
 
 
 def training_seconds(entry: Tree, size: Size) -> tuple[float, float] | None:
-    """Return the seconds of one training, expected and at most, summed over its GPUs.
+    """Return the seconds of a training, expected and at most, summed over its GPUs.
 
-    Dev is scored after every epoch. None if the entry does not state its costs.
+    They include scoring dev after every epoch. None if the entry does not state the costs.
     """
     costs, train = entry["cost_estimates"]["training"], entry["train"]
     decoding = "constrained" if entry["family"] == "llm" else "direct"
@@ -101,9 +101,9 @@ def training_seconds(entry: Tree, size: Size) -> tuple[float, float] | None:
 
 
 def _trained(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float] | None:
-    """Return the seconds of a trial or a training.
+    """Return the seconds of a trial or a training, expected and at most.
 
-    While the winner of a search is not known: the mean of its trials, and at most the longest.
+    A training with the winner of a search takes the mean of the trials, and at most the longest.
     """
     entry = matrix.models[job.model]
     trials = trials_of(entry)
@@ -116,10 +116,10 @@ def _trained(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float]
 
 
 def _predicted(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float] | None:
-    """Return the seconds of a prediction or of timing, expected and at most: both are the same.
+    """Return the seconds of a prediction or of timing; expected and at most are the same.
 
-    Timing decodes its sample in every way, at every batch size, as often as configured, and all
-    that once per timed seed.
+    For every timed seed, timing decodes its sample `repeats` times by every decoding, protocol
+    and batch size.
     """
     entry = matrix.models[job.model]
     decodings = [job.decoding]
@@ -142,7 +142,7 @@ def _predicted(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, floa
 def _decoding_seconds(
     entry: Tree, decodings: Sequence[str], count: int, size: Size
 ) -> float | None:
-    """Return the seconds of decoding so many sentences, once per decoding."""
+    """Return the seconds of decoding so many sentences once by each decoding."""
     costs = entry["cost_estimates"]["prediction"]
     if any(costs[decoding] is None for decoding in decodings):
         return None
@@ -151,7 +151,7 @@ def _decoding_seconds(
 
 
 def sentences_of(job: PlannedJob, size: Size) -> int:
-    """Return the sentences a job goes through: all of them, those of dev, or those of test."""
+    """Return the number of sentences of a job: of all splits, of dev, or of test."""
     if job.rule in ("fetch", "normalize"):
         return sum(size.sentences.values())
     return size.sentences["dev" if job.part else "test"]

@@ -1,9 +1,9 @@
-"""The jobs of a run, listed from its matrix, and the files that each leaves.
+"""The jobs of a run, listed from its matrix, with the paths of their outputs and logs.
 
-What a job waits for stands in workflow/. A test compares the counts with Snakemake's own.
+Which job waits for which is defined in workflow/. Tests compare the counts with Snakemake's.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bioner.results import layout
@@ -18,7 +18,7 @@ def _run_paths(*names: str) -> list[str]:
     return [f"results/{layout.run_path(name, part='{part}')}" for name in names]
 
 
-# By rule, in the order of the stages: the paths under the output folder that show a job is done.
+# Rules in the order of the stages; a job is done if these paths, under the output folder, exist.
 OUTPUTS = {
     "fetch": ["data/{dataset}/raw", "data/{dataset}/raw.json"],
     "normalize": [f"data/{{dataset}}/{name}" for name in INSTANCES],
@@ -41,7 +41,7 @@ OUTPUTS = {
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """A rule and its wildcards; `part` is `dev/` for predictions on dev, -1 stands for no seed."""
+    """A rule and its wildcards: `part` is `dev/` for the dev set, `seed` -1 if there is none."""
 
     rule: str
     dataset: str = ""
@@ -53,7 +53,7 @@ class PlannedJob:
 
 
 def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> list[PlannedJob]:
-    """Return every job behind the reports on these corpora, by model, corpus and rule."""
+    """Return all jobs behind the report on these corpora, sorted by model, corpus and rule."""
     named = matrix.settings["models"]
     chooses = matrix.has_selection or any(map(matrix.chooses_members, named))
     jobs = [PlannedJob("report")]
@@ -93,49 +93,40 @@ def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> list[PlannedJob]:
 
 
 def outputs_of(job: PlannedJob) -> list[str]:
-    """Return the paths, under the output folder, of what a job leaves; of a report, its page."""
+    """Return the paths of a job's outputs, under the output folder; of the report only its page."""
     wildcards = asdict(job)
     return [path.format(**wildcards) for path in OUTPUTS[job.rule]]
 
 
 def log_of(job: PlannedJob) -> str:
-    """Return the path, under the output folder, of a job's log."""
+    """Return the path of a job's log, under the output folder."""
     seed = f"seed{job.seed}" if job.seed >= 0 else ""
     names = (job.rule, job.dataset, job.model, job.trial, seed, job.part + job.decoding)
     return f"logs/{'/'.join(filter(None, names))}.log"
 
 
-def to_come(
-    matrix: Matrix, jobs: Collection[PlannedJob], there: Callable[[str], bool]
-) -> list[PlannedJob]:
+def to_come(jobs: Sequence[PlannedJob], there: Callable[[str], bool]) -> list[PlannedJob]:
     """Return the jobs that a run would still do: those whose files are missing, and the report.
 
-    What scores were made from may be gone. Settings are not compared.
+    What the scores of a seed were made from may be gone. Settings are not compared.
 
     Args:
-        matrix: The matrix that the jobs are of.
-        jobs: All jobs.
+        jobs: All jobs of the run.
         there: Whether a path under the output folder exists.
     """
+    missing = {job for job in jobs if not all(map(there, outputs_of(job)))}
+    scores = {job for job in jobs if job.rule == "score"}
+    scored = set(map(_seed_of, scores)) - set(map(_seed_of, scores & missing))
+    coming = {job for job in missing if _seed_of(job) not in scored}
+    return [job for job in jobs if job in coming or (coming and job.rule == "report")]
 
-    def is_done(job: PlannedJob) -> bool:
-        if all(map(there, outputs_of(job))):
-            return True
-        if job.rule in ("use_winner", "train"):
-            decodings = matrix.decodings(job.model)
-        elif job.rule in ("predict", "realign", "ensemble"):
-            decodings = [job.decoding]
-        else:
-            return False
-        scores = [replace(job, rule="score", decoding=name) for name in decodings]
-        return all(there(path) for score in scores for path in outputs_of(score))
 
-    missing = {job for job in jobs if not is_done(job)}
-    return [job for job in jobs if job in missing or (missing and job.rule == "report")]
+def _seed_of(job: PlannedJob) -> tuple[str, str, int]:
+    return job.dataset, job.model, job.seed
 
 
 def _predicted(matrix: Matrix, scored: PlannedJob) -> Iterator[PlannedJob]:
-    """Yield what is made before predictions can be scored, but for data and snapshots."""
+    """Yield the jobs whose outputs a score needs, except for data and snapshots."""
     model = scored.model
     if matrix.is_ensemble(model):
         yield replace(scored, rule="ensemble")

@@ -30,7 +30,7 @@ PLAN: Schema = {
 }
 GROUP = ("dataset", "model", "rule")
 HOURS = [name for name, kind in PLAN.items() if kind == pl.Float64]
-# Stages of one model on one corpus that wait for each other, and take more than seconds.
+# Rules that wait for each other, within one corpus and model.
 CHAINS = (
     ("trial", "search", "train", "predict", "realign", "score", "merge_scores"),
     ("trial", "search", "train", "time"),
@@ -39,16 +39,16 @@ CHAINS = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run takes. Hours, space and files are of the jobs to come.
+    """What a run takes: hours, space and files of the jobs to come.
 
     Attributes:
         table: A row per corpus, model and rule (`plan.csv`).
         gpu_hours: Summed over GPUs.
         cpu_hours: Of jobs without a GPU, summed over cores.
-        machine_hours: Of jobs without a GPU, whatever cores they have.
-        wall: What no schedule on `gpus` and `at_once` jobs can beat.
+        machine_hours: Of jobs without a GPU, not multiplied by their cores.
+        wall: A lower bound with so many GPUs and jobs `at_once`.
         not_stated: Models whose hours are not known.
-        devices: What the hours of the others were measured on.
+        devices: The devices that the stated hours refer to.
     """
 
     table: pl.DataFrame
@@ -75,7 +75,7 @@ def plan(
 
     Args:
         matrix: What to run.
-        sizes: The size of each corpus; None if it is not known.
+        sizes: The size of each corpus; None if it is unknown.
         there: Whether a path under the output folder exists.
         gpus: GPUs that are busy at once; by default as many as one job asks for.
         at_once: Jobs that run at once; by default one per GPU, and at least one.
@@ -84,7 +84,7 @@ def plan(
         InputError: A job asks for more GPUs than there are.
     """
     jobs = jobs_of(matrix, list(sizes))
-    coming = to_come(matrix, jobs, there)
+    coming = to_come(jobs, there)
     hours = {job: hours_of(matrix, job, sizes) for job in coming}
     most, model = max(((gpus_of(matrix, job), job.model) for job in coming), default=(0, ""))
     if gpus is not None and gpus < most:
@@ -116,7 +116,7 @@ def plan(
 
 
 def jobs_by_rule(table: pl.DataFrame) -> dict[str, int]:
-    """Return the jobs to come by rule, in the order of the stages, as Snakemake counts them."""
+    """Return the number of jobs to come by rule, in the order of the stages."""
     counts = table.group_by("rule").agg((pl.col("jobs") - pl.col("done")).sum())
     found = dict(counts.iter_rows())
     return {rule: found[rule] for rule in OUTPUTS if found.get(rule)}

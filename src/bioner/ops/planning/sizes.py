@@ -31,7 +31,7 @@ class Size:
 
 
 def size_of(dataset: str, data: Path) -> Size | None:
-    """Return a corpus's size, from data/{dataset}/stats.csv or as known beforehand, if it is.
+    """Return a corpus's size: counted in data/{dataset}/stats.csv, known beforehand, or None.
 
     Raises:
         InputError: The table of statistics is broken.

@@ -9,7 +9,7 @@ from bioner.ops.planning.jobs import PlannedJob, outputs_of
 from bioner.ops.planning.sizes import Size
 from bioner.settings.matrix import Matrix
 
-CHECKPOINTS = 3  # two are kept, and the next is written before one of them goes
+CHECKPOINTS = 3  # two are kept, and the next is written before one of them is deleted
 WEIGHTS_FILES = 7  # weights, configuration, tokenizer and card of a trained model
 REPORT_FILES = 14
 # Of a model in the hub's cache: some eight files, each with its content, a link and metadata.
@@ -33,9 +33,9 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """GB of downloads, trained models, trainings that run at once, and everything else.
+    """GB of downloads, trained models, trainings while they run, and everything else.
 
-    `unknown` names models that do not state theirs.
+    `unknown` names the models that do not state their sizes.
     """
 
     downloads: float
@@ -46,7 +46,7 @@ class Space:
 
     @property
     def peak(self) -> float:
-        """The most that lies on the disk at once."""
+        """The upper bound at any time."""
         return self.downloads + self.models + self.running + self.outputs
 
 
@@ -57,7 +57,7 @@ def space_of(
     gpus: int,
     at_once: int,
 ) -> Space:
-    """Return what these jobs add to the disk, with so many GPUs and jobs busy at once."""
+    """Return the space that these jobs take, with so many GPUs and jobs `at_once`."""
     unknown: set[str] = set()
 
     def stated(model: str, key: str) -> float:
@@ -73,7 +73,7 @@ def space_of(
             models += stated(job.model, "model_gb")
         if job.rule in ("train", "trial"):
             held = CHECKPOINTS * stated(job.model, "checkpoint_gb")
-            if job.rule == "trial":  # its weights go unless it wins, and then use_winner's count
+            if job.rule == "trial":  # its weights are deleted, or moved by use_winner
                 held += stated(job.model, "model_gb")
             running.append((held, gpus_of(matrix, job)))
     downloads = [stated(model, "download_gb") for model in _downloaded(matrix, jobs).values()]
@@ -83,7 +83,7 @@ def space_of(
 
 
 def files_of(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[str, int]:
-    """Return the number of files that these jobs leave, by kind, Snakemake's own among them."""
+    """Return the number of files that these jobs leave, by kind, with Snakemake's own."""
     files = Counter(dict.fromkeys(KINDS, 0))
     kinds = {rule: kind for kind, rules in KINDS.items() for rule in rules}
     for job in jobs:
@@ -101,7 +101,7 @@ def files_of(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[str, int]:
 
 
 def _downloaded(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[tuple[str, str], str]:
-    """Return a model for each snapshot of the hub that these jobs fetch: models may share one."""
+    """Return one model per snapshot that these jobs download: models may share a snapshot."""
     sources = {
         job.model: matrix.models[job.model]["source"]
         for job in jobs
@@ -111,7 +111,7 @@ def _downloaded(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[tuple[str,
 
 
 def _busiest(running: Collection[tuple[float, int]], gpus: int, at_once: int) -> float:
-    """Return the most that trainings, given as GB and GPUs, hold at once: the largest that fit."""
+    """Return the GB of the largest trainings, given as GB and GPUs, that can run at once."""
     held = 0.0
     for size, asked in sorted(running, reverse=True):
         if at_once and asked <= gpus:

@@ -1,1 +1,1 @@
-"""How far a run is, told by what lies in its folders: nothing is asked of Snakemake or Slurm."""
+"""How far a run is, read only from its folders: neither Snakemake nor Slurm is asked."""

@@ -1,4 +1,4 @@
-"""The cells of a run, one per corpus and model: a row for each seed, and the time left."""
+"""The status of each corpus and model of a run: one row per seed, and the time left."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from bioner.ops.status.records import STRENGTH, CellStatus, JobState, RunContext
 
 
 def cells_of(run: RunContext) -> list[CellStatus]:
-    """Return all cells of a run, by corpus and then by model, with the time left if it is known."""
+    """Return all cells of a run, by corpus and model, with the time left where it is known."""
     datasets, models = run.matrix.settings["datasets"], run.matrix.settings["models"]
     jobs: dict[tuple[str, str], list[PlannedJob]] = {}
     for job in jobs_of(run.matrix, datasets):
@@ -20,7 +20,7 @@ def cells_of(run: RunContext) -> list[CellStatus]:
 
 
 def material(run: RunContext) -> list[StatusRow]:
-    """Return what cells wait for if it is running or failed: corpora and models of the hub."""
+    """Return the downloads and normalizations that are running or failed."""
     rows = [
         StatusRow(job.dataset, job.model, None, job.rule, state_of(run, job))
         for job in jobs_of(run.matrix, run.matrix.settings["datasets"])
@@ -37,7 +37,7 @@ def _cell(run: RunContext, jobs: Sequence[PlannedJob]) -> CellStatus:
     rows = [_row(run, jobs, seed) for seed in run.matrix.seeds(model)]
     if all(row.state == "done" for row in rows):
         for job in jobs:
-            # A cell is done when its scores are gathered: timing counts only while it runs.
+            # A cell is done when its scores are merged: timing that has not begun is ignored.
             ends = {"merge_scores": ("done",), "time": ("done", "waiting")}.get(job.rule)
             if ends and (job_state := state_of(run, job)).state not in ends:
                 rows.append(StatusRow(dataset, model, None, job.rule, job_state))
@@ -48,7 +48,7 @@ def _cell(run: RunContext, jobs: Sequence[PlannedJob]) -> CellStatus:
 
 
 def _row(run: RunContext, jobs: Sequence[PlannedJob], seed: int) -> StatusRow:
-    """Return a seed at the stage that counts: one that is running, failed, or else comes next."""
+    """Return a seed with its current stage: one that is running or failed, else the next one."""
     steps: list[tuple[str, JobState]] = []
     trainings: list[JobState] = []
     for job in jobs:
@@ -63,7 +63,7 @@ def _row(run: RunContext, jobs: Sequence[PlannedJob], seed: int) -> StatusRow:
             stage, job_state = "search", _search(trials)
         if not job.part or job_state.state in ("running", "failed"):
             steps.append((stage, job_state))
-    # What scores were made from may be gone: Snakemake makes it again only if something needs it.
+    # The inputs of scores may be gone: Snakemake remakes them only if something needs them.
     is_scored = all(job_state.state == "done" for stage, job_state in steps if stage == "score")
     ahead = [
         step
@@ -82,9 +82,7 @@ def _row(run: RunContext, jobs: Sequence[PlannedJob], seed: int) -> StatusRow:
 
 
 def _search(trials: Mapping[str, JobState]) -> JobState:
-    """All trials of a search as one: the best F1 of any, the time of those that run, the mean of
-    what they took.
-    """
+    """Return one state for all trials: best F1, time left of those running, mean of time taken."""
     done = sum(job_state.state == "done" for job_state in trials.values())
     name, at = min(trials.items(), key=lambda item: STRENGTH.index(item[1].state))
     scores = [job_state.dev_f1 for job_state in trials.values() if job_state.dev_f1 is not None]
@@ -92,7 +90,7 @@ def _search(trials: Mapping[str, JobState]) -> JobState:
     took = [job_state.took for job_state in trials.values() if job_state.took is not None]
     told = f"{name} {at.progress}".strip() if at.state in ("running", "failed") else ""
     return JobState(
-        "waiting" if at.state == "done" else at.state,  # the search itself comes yet
+        "waiting" if at.state == "done" else at.state,  # the search itself is still to come
         f"{done}/{len(trials)} trials",
         max(scores, default=None),
         sum(left) if left else None,
@@ -104,9 +102,7 @@ def _search(trials: Mapping[str, JobState]) -> JobState:
 
 
 def _sentences(statistics: Path, most: int | None) -> int | None:
-    """Sentences of a training set, of which a model may take a sample; None before it is
-    normalized.
-    """
+    """Return the sentences a model trains on, at most `most`; None before normalization."""
     try:
         text = statistics.read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -116,10 +112,9 @@ def _sentences(statistics: Path, most: int | None) -> int | None:
 
 
 def _expected(cells: Sequence[CellStatus]) -> list[CellStatus]:
-    """The cells with the time that trainings take which have not begun.
+    """Return the cells with the time of trainings that have not begun added.
 
-    It is what the same model took a sentence in others, or is about to take; without any, it stays
-    unknown.
+    It is estimated from the mean seconds per sentence of the same model's other trainings.
     """
     paces: dict[str, list[float]] = {}
     for cell in cells:

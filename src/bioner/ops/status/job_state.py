@@ -1,4 +1,4 @@
-"""What one job left on the disk: its state, and how far it is."""
+"""The state of one job, read from its outputs, lock, heartbeat and log."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from bioner.ops.planning.jobs import PlannedJob, log_of, outputs_of
 from bioner.ops.status.records import JobState, RunContext
 from bioner.training.workspace import LOCK, WORKSPACE
 
-TAIL = 4096  # bytes of a log that are looked at
-QUIET = 60.0  # seconds of silence that are worth a remark
+TAIL = 4096  # bytes read from the end of a log
+QUIET = 60.0  # seconds without a heartbeat before the status says so
 GOES_ON = "the same command goes on from there."
 
 
 def state_of(run: RunContext, job: PlannedJob) -> JobState:
-    """Return what a job left under the output folder."""
+    """Return the state of a job."""
     paths = [run.out / path for path in outputs_of(job)]
     if job.rule in ("trial", "use_winner", "train"):
         return _training(run, job, paths[0].parent)
@@ -29,7 +29,7 @@ def state_of(run: RunContext, job: PlannedJob) -> JobState:
 
 
 def _training(run: RunContext, job: PlannedJob, folder: Path) -> JobState:
-    """Return what a training left in the folder that it writes to."""
+    """Return the state of a training that writes to this folder."""
     checkpoints = folder / WORKSPACE / "checkpoints"
     heartbeat = read_heartbeat(checkpoints / HEARTBEAT_FILE)
     epochs = ceil(_number(heartbeat, "epochs"))
@@ -46,7 +46,7 @@ def _training(run: RunContext, job: PlannedJob, folder: Path) -> JobState:
 
 
 def _prediction(run: RunContext, job: PlannedJob, raw: Path) -> JobState:
-    """Return what a prediction left at its output, and an LLM's in its shards."""
+    """Return the state of a prediction; an LLM's heartbeats are in the folder of its shards."""
     place = shards_folder(raw)
     found = [read_heartbeat(path) for path in place.glob(f"*/{HEARTBEAT_FILE}")]
     heartbeat = max(filter(None, found), key=lambda heartbeat: heartbeat.at, default=None)
@@ -64,7 +64,7 @@ def _prediction(run: RunContext, job: PlannedJob, raw: Path) -> JobState:
 def _running(
     run: RunContext, heartbeat: Heartbeat | None, progress: str, beginning: str
 ) -> JobState:
-    """Return the state of a job that holds its lock; `beginning` is for one without heartbeat."""
+    """Return the state of a job that holds its lock; `beginning` is the note before a heartbeat."""
     if heartbeat is None:
         return JobState("running", note=beginning)
     age = heartbeat.age(run.now)
@@ -85,7 +85,7 @@ def _running(
 def _cut_short(
     job_state: JobState, heartbeat: Heartbeat | None, progress: str, note: str
 ) -> JobState:
-    """Add how far a job came to what its log says, unless it never began or is at work again."""
+    """Add the progress of an interrupted job to its state, unless it is running again."""
     if heartbeat is None or job_state.state == "running":
         return job_state
     notes = "; ".join(filter(None, (job_state.note, note)))
@@ -93,7 +93,7 @@ def _cut_short(
 
 
 def _trained(path: Path) -> JobState:
-    """Return what the record of a training says; one that cannot be read is done all the same."""
+    """Return the state of a finished training, with what its record says if it can be read."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         f1 = record["kept"]["dev_strict_f1"]
@@ -108,7 +108,7 @@ def _trained(path: Path) -> JobState:
 
 
 def _without_output(run: RunContext, job: PlannedJob) -> JobState:
-    """Read from its log whether a job without output failed, is running, or has not begun."""
+    """Return from its log whether a job without output failed, is running or waits."""
     log = run.out / log_of(job)
     try:
         written = log.stat().st_mtime
@@ -123,12 +123,12 @@ def _without_output(run: RunContext, job: PlannedJob) -> JobState:
 
 
 def _fault(text: str) -> str | None:
-    """Return the error that a log ends with.
+    """Return the error at the end of a log.
 
-    Of Python's errors only the name: they may quote text that must not be shown.
+    Only the name of a Python error is returned: its message may quote text that must not be shown.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # Launchers of several processes have more to say behind it.
+    # Launchers of several processes write more lines after it.
     if told := [line for line in lines if line.startswith("bioner: ")]:
         return None if told[-1].endswith(GOES_ON) else told[-1]
     if any(line.startswith("Traceback (most recent call last)") for line in lines):

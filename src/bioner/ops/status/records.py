@@ -1,4 +1,4 @@
-"""What `bioner status` looks at and shows: a run, its cells, and their rows."""
+"""The records of `bioner status`: a run, its cells, their rows, and the states of jobs."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ STRENGTH: tuple[State, ...] = get_args(State)  # of several states the first cou
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """What a job left: its state, and whatever else is known of it.
+    """The state of a job, and what else its files say.
 
     Attributes:
-        dev_f1: The best strict F1 on dev, in percent.
-        left: Seconds.
-        where: The host that works on it, and its Slurm job.
-        took: Seconds of a training; of one that is running, with those left.
-        sentences: Sentences that a finished training saw per epoch.
+        dev_f1: Best strict F1 on dev so far, in percent.
+        left: Seconds left.
+        where: Host, and Slurm job if it is one.
+        took: Seconds of a whole training; an estimate while it is running.
+        sentences: Sentences per epoch of a finished training.
     """
 
     state: State
@@ -36,11 +36,11 @@ class JobState:
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """A seed of a cell with the stage that it is at, or something that cells need besides.
+    """The current stage of a seed, or of a job that belongs to no seed.
 
     Attributes:
-        trainings: How many have not begun.
-        left: Seconds left, as far as known, with those of trainings that have not begun.
+        trainings: Number of trainings that have not begun.
+        left: Seconds left, as far as known, including these trainings.
     """
 
     dataset: str
@@ -53,13 +53,13 @@ class StatusRow:
 
     @property
     def state(self) -> State:
-        """The state of the stage it is at."""
+        """The state of the current stage."""
         return self.job_state.state
 
 
 @dataclass(frozen=True, slots=True)
 class CellStatus:
-    """A corpus and a model with their rows, and the sentences to train on, if that is known."""
+    """The rows of one corpus and model; `sentences` is the size of the training set, if known."""
 
     dataset: str
     model: str
@@ -68,27 +68,29 @@ class CellStatus:
 
     @property
     def state(self) -> State:
-        """Running if anything is, else failed if anything did, done if everything is."""
+        """The first in `STRENGTH` of its rows' states."""
         return min((row.state for row in self.rows), key=STRENGTH.index)
 
     @property
     def dev_f1(self) -> float | None:
-        """The mean of the seeds' best strict F1 on dev, in percent."""
+        """Mean over seeds of the best strict F1 on dev, in percent."""
         scores = [row.job_state.dev_f1 for row in self.rows if row.job_state.dev_f1 is not None]
         return sum(scores) / len(scores) if scores else None
 
     @property
     def left(self) -> float | None:
-        """Seconds left for its rows, one after the other, as far as known."""
+        """Seconds left, summed over its rows, as far as known."""
         known = [row.left for row in self.rows if row.left is not None]
         return sum(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What is run, in which output folder, and when it is looked at (seconds since the epoch).
+    """A run and the moment at which its status is asked for.
 
-    `snakemake_since` says when the Snakemake began that works here; None if none does.
+    Attributes:
+        now: Seconds since the epoch.
+        snakemake_since: Start of the Snakemake that is running here; None if there is none.
     """
 
     matrix: Matrix
@@ -98,12 +100,12 @@ class RunContext:
     snakemake_since: float | None = None
 
     def absent(self, dataset: str) -> str | None:
-        """Return why the workflow leaves a corpus out; None if it does not."""
+        """Return the reason why the workflow leaves a corpus out, if it does."""
         return why_absent(dataset, self.matrix.datasets[dataset], self.mirror, self.out / "data")
 
 
 def snakemake_since(out: Path) -> float | None:
-    """Return when the Snakemake began that works in this folder or above it, by its locks."""
+    """Return the start of the Snakemake that holds locks in this folder or one above it."""
     for folder in (out.resolve(), *out.resolve().parents):
         try:
             return max(path.stat().st_mtime for path in (folder / ".snakemake" / "locks").iterdir())

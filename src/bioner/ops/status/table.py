@@ -1,4 +1,4 @@
-"""The state of a run as text: the matrix, details of what runs or failed, and the time left."""
+"""The status of a run as text: a table of cells, details, and sums."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ STATUS: Schema = {
 
 
 def shown(cells: Sequence[CellStatus], material: Sequence[StatusRow]) -> str:
-    """Return everything for a terminal: models down, corpora across; then details, then sums."""
+    """Return the status for a terminal: models by corpora, then details, then sums."""
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     models = list(dict.fromkeys(cell.model for cell in cells))
     words = {(cell.dataset, cell.model): in_short(cell) for cell in cells}
@@ -39,7 +39,7 @@ def shown(cells: Sequence[CellStatus], material: Sequence[StatusRow]) -> str:
 def in_short(cell: CellStatus) -> str:
     """Return a cell in a few words: `running 3/20 84.2 ~40 min, 1 of 3 seeds`.
 
-    Stages other than training are named.
+    The stage is named unless it is training.
     """
     at = min(cell.rows, key=lambda row: STRENGTH.index(row.state))
     is_open = cell.state not in ("done", "left out")
@@ -64,7 +64,7 @@ def status_table(cells: Sequence[CellStatus], material: Sequence[StatusRow]) -> 
 
 
 def _details(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that are running or failed, or wait with a remark, in words."""
+    """Return the rows that are running, failed, or waiting with a note, as text."""
     has_note = (pl.col("state") == "waiting") & pl.col("note").is_not_null()
     told = table.filter(pl.col("state").is_in(["running", "failed"]) | has_note)
     return (

@@ -1,6 +1,4 @@
-"""The plan of a small matrix: totals, wall time, space and files, worked out by hand; what is done
-is not in them.
-"""
+"""The plan of a small matrix, worked out by hand: totals, wall time, space and files to come."""
 
 import polars as pl
 import pytest
@@ -21,9 +19,7 @@ def nothing(path: str) -> bool:
 
 
 def both(**settings: object):
-    """The small encoder, the large LLM and the dictionary; test_hours.py has the hours of each
-    job.
-    """
+    """The small encoder, the large LLM and the dictionary; hours per job are in test_hours.py."""
     return matrix({"small": SMALL, "large": LARGE}, timing=TIMING, **settings)
 
 
@@ -160,10 +156,10 @@ def test_what_is_there_is_done_and_no_longer_asked_for():
 
 
 def rules_to_come(gone: set[str]) -> set[str]:
-    """The rules of the jobs to come in a run that was finished and lacks some files now."""
+    """The rules of the jobs to come if these files of a finished run are gone."""
     jobs = jobs_of(both(), ["demo"])
     there = {path for job in jobs for path in outputs_of(job)} - gone
-    return {job.rule for job in to_come(both(), jobs, there.__contains__)}
+    return {job.rule for job in to_come(jobs, there.__contains__)}
 
 
 def test_weights_that_were_given_up_are_not_trained_again_for_scores_that_are_there():
