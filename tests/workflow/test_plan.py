@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from bioner.io.tables import read_table
+from bioner.ops.planning.jobs import PlannedJob, outputs_of
 from bioner.ops.planning.plan import PLAN, jobs_by_rule
 from tests import forked
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, run, snakemake
@@ -117,6 +118,8 @@ def test_what_is_done_is_not_counted_among_what_is_to_come(folder):
     ]
     run(folder)
     assert jobs_by_rule(table_of(folder, overlay)) == in_dry_run(folder, overlay) == {}
+    reports = {str(path.relative_to(folder)) for path in (folder / "reports").iterdir()}
+    assert reports == {*outputs_of(PlannedJob("report"))}
 
     results = folder / "results/tiny/oracle"
     for name in ("raw.jsonl.gz", "predictions.jsonl"):

@@ -1,21 +1,4 @@
-REPORTS = [
-    "table1_instances",
-    "table2_test_entities",
-    "corpora",
-    "table3_strict",
-    "table4_inference_time",
-    "table5_relaxed",
-    "alignment",
-    "conventions",
-    "subsets",
-    "paper_scoring",
-    "significance",
-    "errors",
-    "cost",
-    "cells",
-    "provenance",
-    "scores",
-]
+from bioner.reporting.columns import TITLES
 
 
 rule report:
@@ -45,7 +28,7 @@ rule report:
                 category="Tables",
                 labels={"table": name},
             )
-            for name in REPORTS
+            for name in TITLES
         ],
         out("reports/README.md"),
         page=report(

@@ -6,12 +6,15 @@ Which job waits for which is defined in workflow/. Tests compare the counts with
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from bioner.reporting.columns import TITLES
 from bioner.results import layout
 from bioner.settings.catalogue import trials_of
 from bioner.settings.matrix import Matrix
 
 TRAINING = (layout.WEIGHTS, layout.HISTORY, layout.RECORD)
 INSTANCES = ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")
+
+TABLES = [f"reports/{name}.csv" for name in TITLES]
 
 
 def _run_paths(*names: str) -> list[str]:
@@ -35,7 +38,7 @@ OUTPUTS = {
     "merge_scores": [f"results/{layout.cell_path(layout.SCORES)}"],
     "select_best": [f"results/{layout.dataset_path(layout.SELECTION)}"],
     "compare": [f"results/{layout.dataset_path(layout.COMPARISONS)}"],
-    "report": ["reports/report.html"],
+    "report": ["reports/report.html", "reports/README.md", *TABLES],
 }
 
 
@@ -93,7 +96,7 @@ def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> list[PlannedJob]:
 
 
 def outputs_of(job: PlannedJob) -> list[str]:
-    """Return the paths of a job's outputs, under the output folder; of the report only its page."""
+    """Return the paths of a job's outputs, under the output folder."""
     wildcards = asdict(job)
     return [path.format(**wildcards) for path in OUTPUTS[job.rule]]
 

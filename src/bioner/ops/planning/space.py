@@ -11,7 +11,6 @@ from bioner.settings.matrix import Matrix
 
 CHECKPOINTS = 3  # two are kept, and the next is written before one of them is deleted
 WEIGHTS_FILES = 7  # weights, configuration, tokenizer and card of a trained model
-REPORT_FILES = 14
 # Of a model in the hub's cache: some eight files, each with its content, a link and metadata.
 HUB_FILES = 24
 # kB per sentence of 26 tokens, as the demo and JNLPBA have them: raw files and instances; raw
@@ -87,7 +86,7 @@ def files_of(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[str, int]:
     files = Counter(dict.fromkeys(KINDS, 0))
     kinds = {rule: kind for kind, rules in KINDS.items() for rule in rules}
     for job in jobs:
-        count = REPORT_FILES if job.rule == "report" else len(outputs_of(job))
+        count = len(outputs_of(job))
         files[kinds[job.rule]] += count
         files["logs"] += 1
         files["Snakemake's records"] += count
