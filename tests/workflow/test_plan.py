@@ -18,7 +18,7 @@ ENCODERS = ["bert-large-uncased", "bert-large-cased", "biomedbert-large", "deber
 
 
 def table_of(folder: Path, *overlays: Path) -> pl.DataFrame:
-    """The table that the command writes, started in that folder."""
+    """The table that `bioner plan` writes in that folder."""
     options = [f"--config={overlay}" for overlay in overlays]
     done = forked.run(["bioner", "plan", *options, "--out", folder / "plan.csv"], folder)
     assert done.returncode == 0, done.stderr
@@ -26,7 +26,7 @@ def table_of(folder: Path, *overlays: Path) -> pl.DataFrame:
 
 
 def in_graph(folder: Path, *overlays: Path) -> dict[str, int]:
-    """Jobs by rule in the graph that Snakemake makes, with the corpus that users supply."""
+    """Jobs by rule of Snakemake's graph, including the corpus that users supply."""
     (folder / "data/Reddit-Impacts/raw").mkdir(parents=True)
     options = ["--configfile", *map(str, overlays)] if overlays else []
     done = snakemake(folder, "--d3dag", *options)
@@ -43,7 +43,7 @@ def in_dry_run(folder: Path, overlay: Path) -> dict[str, int]:
 
 
 def overlay_of(folder: Path, **settings: object) -> Path:
-    """A configuration of a test's own."""
+    """Write a configuration file of these settings."""
     path = folder / "overlay.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
@@ -63,8 +63,7 @@ def test_the_full_matrix_has_the_jobs_that_snakemake_counts(tmp_path):
 
 MATRICES = {
     "no search": {"run_search": False, "datasets": ["BC5CDR"]},
-    # The best of each family chosen on dev, votes, members that the run does not name, and a draft
-    # of another model's.
+    # The best of each family, chosen on dev; votes; unnamed members; another model's draft.
     "ensembles": {
         "datasets": ["BioRED", "JNLPBA"],
         "models": [

@@ -125,14 +125,15 @@ def _expected(cells: Sequence[CellStatus]) -> list[CellStatus]:
                 paces.setdefault(cell.model, []).append(row.job_state.took / size)
     expected = []
     for cell in cells:
-        pace, rows = paces.get(cell.model), cell.rows
+        pace = paces.get(cell.model)
         if pace and cell.sentences:
             each = sum(pace) / len(pace) * cell.sentences
             rows = tuple(
                 replace(row, left=(row.left or 0.0) + row.trainings * each)
                 if row.trainings
                 else row
-                for row in rows
+                for row in cell.rows
             )
-        expected.append(replace(cell, rows=rows))
+            cell = replace(cell, rows=rows)
+        expected.append(cell)
     return expected

@@ -5,7 +5,7 @@ from bioner.settings.catalogue import complete_entry
 from bioner.settings.config import Tree, load_config
 from bioner.settings.matrix import Matrix
 
-# 1,000 sentences to train on and 500 on dev and test, as long as costs are stated for.
+# 1,000 sentences of train, 500 of dev and of test, of the length that costs are stated for.
 THOUSAND = Size({"train": 1000, "dev": 500, "test": 500}, 26.0, "counted")
 SMALL: Tree = {
     "family": "encoder",
@@ -32,7 +32,7 @@ LARGE: Tree = {
 
 
 def matrix(entries: Tree, **settings: object) -> Matrix:
-    """These models and the dictionary on `demo`, under one seed where `settings` name no others."""
+    """These models and the dictionary on `demo`, with one seed unless `settings` name others."""
     entries = {"dictionary": {"family": "control", "control": "dictionary"}} | entries
     models = {name: complete_entry("models", name, entry) for name, entry in entries.items()}
     corpus = {"format": "inline", "splits": {"train": "a.txt", "dev": "b.txt", "test": "c.txt"}}

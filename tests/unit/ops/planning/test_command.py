@@ -1,6 +1,4 @@
-"""`bioner plan` as users see it: a table, totals, plain sentences; one line and an exit code where
-it may not go on.
-"""
+"""`bioner plan` as users see it: a table, totals and notes, or one line and an exit code."""
 
 from pathlib import Path
 
@@ -30,14 +28,14 @@ LINES = """\
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with no run in it."""
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BIONER_MIRROR", raising=False)
     return tmp_path
 
 
 def run(*arguments: object, **settings: object):
-    """The command, under an overlay where there are settings."""
+    """Run the command, with an overlay of these settings, if any."""
     options = list(map(str, arguments))
     if settings:
         Path("mine.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Hours of jobs from stated costs: the arithmetic, written out."""
+"""Hours of jobs from stated costs, with the arithmetic written out."""
 
 import pytest
 from hypothesis import given

@@ -41,7 +41,7 @@ def test_gpu_hours_are_summed_over_gpus_and_jobs():
 
 
 def test_every_seed_and_trial_is_counted():
-    # Two trials of 1,100 s; the first seed takes the winner over, the other two are trained; three
+    # Two trials of 1,100 s. The first seed adopts the winner, the other two are trained; all three
     # predict, one is timed.
     found = plan(matrix({"small": SEARCHED}, timing=TIMING, seeds=[1, 2, 3]), SIZES, nothing)
     assert found.gpu_hours.expected * 3600 == pytest.approx(2 * 1100 + 2 * 1100 + 3 * 70 + 66)
@@ -55,9 +55,9 @@ def test_every_seed_and_trial_is_counted():
 
 
 def test_no_wall_time_beats_the_gpus_the_jobs_or_the_longest_chain():
-    # Two GPUs at once, as the LLM's training asks for: 8,966 s of GPUs are 4,483 s of both. On
-    # sixteen the chain is what remains: fetch, normalize, training and free prediction (3,900 s),
-    # realign to report, some seconds each.
+    # Two GPUs at once, as the LLM's training asks for: 8,966 s of GPUs are 4,483 s of both. With
+    # sixteen, the LLM's stages in turn are the bound: training and free prediction (3,900 s), then
+    # realign, score and merge_scores, some seconds each.
     found = plan(both(), SIZES, nothing)
     assert (found.gpus, found.at_once) == (2, 2)
     assert found.wall.expected * 3600 == pytest.approx(8966 / 2)
@@ -90,7 +90,7 @@ def test_space_at_the_peak_is_downloads_models_what_runs_and_the_rest():
 
 
 def test_a_search_keeps_one_model_and_has_room_for_those_that_run():
-    # One model kept. A trial that ends has its own beside: 3 x 5 + 2 GB, two at once on two GPUs.
+    # One model is kept. A trial has its own weights as well: 3 x 5 + 2 GB; on two GPUs two trials.
     searched = matrix({"small": SEARCHED})
     space = plan(searched, SIZES, nothing).space
     assert (space.models, space.running) == (2.0, 17.0)
@@ -166,7 +166,7 @@ def test_weights_that_were_given_up_are_not_trained_again_for_scores_that_are_th
     seed = "results/demo/small/seed42"
     gone = {f"{seed}/model"}
     assert rules_to_come(gone) == set()
-    # Nor are predictions made again that are scored.
+    # Predictions that are scored are not made again either.
     gone |= {f"{seed}/direct/{name}" for name in ("raw.jsonl.gz", "predictions.jsonl")}
     assert rules_to_come(gone) == set()
     assert rules_to_come(gone | {"reports/report.html"}) == {"report"}

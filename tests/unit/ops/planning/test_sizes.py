@@ -1,4 +1,4 @@
-"""Sizes of corpora: counted, known beforehand, the paper's, or none."""
+"""Sizes of corpora: counted, known beforehand, from the paper, or unknown."""
 
 import polars as pl
 import pytest

@@ -1,6 +1,4 @@
-"""What `bioner status` tells of a run, for every state that a cell may be in; nothing of it is
-asked of Snakemake.
-"""
+"""What `bioner status` says about a run, for every state that a cell may be in."""
 
 import json
 import os
@@ -102,9 +100,7 @@ def finished(
 
 
 def under_way(folder: Path, age: float = 0.0, checkpoint: bool = True, **facts) -> Path:
-    """The workspace of a training in its third of twenty epochs, 5 minutes in and 40 from its end;
-    returns its lock.
-    """
+    """Return the lock of a training in epoch 3 of 20, after 5 minutes and 40 before its end."""
     told = {
         "seconds": 300.0,
         "step": 250,
@@ -141,9 +137,7 @@ def test_done_is_what_is_scored_with_the_mean_f1_on_dev_of_its_seeds(overlay, ou
 
 
 def test_what_scores_were_made_of_may_be_gone(overlay, out):
-    """Weights and records of a training that was tidied away are no reason to call a cell
-    undone.
-    """
+    """A cell is done even if the weights and records of its training were deleted."""
     finished(out, "A")
     (out / "results" / "A" / "bert" / "seed42" / "run.json").unlink()
     assert in_short(cell(run_of(overlay), "A", "bert")) == "done 84.0"
@@ -200,7 +194,7 @@ def test_a_training_whose_predictions_are_there_still_is_running_again(overlay, 
 
 
 def test_time_goes_on_after_the_last_sign_and_silence_is_told(overlay, out):
-    """40 minutes were left 10 minutes ago."""
+    """10 minutes ago, 40 minutes were left."""
     with FileLock(under_way(out / "results" / "A" / "bert" / "seed42", age=600)):
         row = cell(run_of(overlay), "A", "bert").rows[0]
     assert row.left == pytest.approx(1800, abs=5)
@@ -346,7 +340,7 @@ def test_shards_tell_how_far_an_llm_has_decoded(overlay, out):
 def test_a_job_without_a_lock_runs_where_its_log_grows_under_a_snakemake_that_works(
     overlay, out, snakemake, age, state
 ):
-    """None works; the log is of before it began; the log has said nothing for too long."""
+    """Otherwise: no Snakemake, a log from before it began, or a log that is silent for long."""
     now = time.time()
     log = write(
         out / "logs" / "score" / "A" / "oracle" / "seed42" / "direct.log", "score: 3 of 9\n"
@@ -387,8 +381,7 @@ def test_a_search_is_as_far_as_its_trials(overlay, out):
             84.2,
         )
         assert row.job_state.note == f"{trials[1]} 3/20"
-    # One took 100 s, two are to take 300 and 2400 s each: 1700 in the mean, which the other seed
-    # takes of as many.
+    # One took 100 s, two take 300 + 2400 s each: 5500 / 3 s in the mean, as the other seed will.
     sentences(out, "A", 50)
     with FileLock(under_way(folder / trials[1])), FileLock(under_way(folder / trials[2])):
         first, second = cell(run, "A", "bert").rows
@@ -408,9 +401,7 @@ def test_a_search_is_as_far_as_its_trials(overlay, out):
 
 
 def test_what_waits_takes_what_the_same_model_took_a_sentence(overlay, out):
-    """100 s for 50 sentences are 2 s a sentence: 30 under two seeds take 2 x 60 s; of llama nothing
-    is known.
-    """
+    """100 s for 50 sentences are 2 s each: two seeds of 30 take 2 x 60 s. llama is unknown."""
     finished(out, "A")
     sentences(out, "B", 30)
     run = run_of(overlay)
@@ -425,7 +416,7 @@ def test_what_waits_takes_what_the_same_model_took_a_sentence(overlay, out):
 
 
 def test_a_model_that_learns_of_a_part_takes_the_time_of_that_part(overlay, out):
-    """2 s a sentence, 10 of the 30 that the other corpus has, under two seeds: 2 x 20 s."""
+    """2 s per sentence, 10 of the other corpus's 30 sentences, two seeds: 2 x 20 s."""
     overlay.write_text(
         overlay.read_text().replace("like: bert-mini,", "like: bert-mini, train: {sentences: 10},")
     )
@@ -452,9 +443,7 @@ def test_a_cell_that_is_timed_says_so_until_its_times_are_there(overlay, out):
 
 
 def test_a_training_that_runs_tells_what_its_other_seed_will_take(overlay, out):
-    """300 s and 2400 s are 2700 s for 90 sentences: so long takes the seed that waits, and 2400 s
-    the one that runs.
-    """
+    """The waiting seed takes 300 s + 2400 s for 90 sentences, the running one 2400 s more."""
     sentences(out, "A", 90)
     with FileLock(under_way(out / "results" / "A" / "bert" / "seed42")):
         assert cell(run_of(overlay), "A", "bert").left == pytest.approx(2400 + 2700, abs=10)
@@ -486,9 +475,7 @@ def test_what_cells_wait_for_is_told_where_it_failed(overlay, out):
 
 
 def test_whatever_lies_there_is_no_error(overlay, out):
-    """Files cut at any byte, as one finds them while they are replaced, or what somebody else put
-    there.
-    """
+    """Files may be cut at any byte while they are replaced, or be somebody else's."""
     finished(out, "A")
     under_way(out / "results" / "B" / "bert" / "seed42")
     write(out / "logs" / "train" / "B" / "llama" / "seed42.log", "bioner: é\n")
