@@ -22,7 +22,7 @@ from bioner.io.tables import write_table
 from bioner.realignment.realign import ALIGNMENT, realign_all
 from bioner.reporting.report import report
 from bioner.results.load import ReportContext
-from bioner.scoring.compare import COMPARISON, System, compare
+from bioner.scoring.compare import System, compare
 from bioner.scoring.score import read_scores, score
 from bioner.scoring.selection import select
 from bioner.settings.catalogue import complete_entry
@@ -206,8 +206,8 @@ def judge(results: Path, runs: Mapping[Run, Sequence[Prediction]]) -> None:
         )
         for model, decoding in ((ENCODER, "direct"), (OTHER, "direct"), (LLM, "constrained"))
     ]
-    rows = [{"dataset": "BC5CDR", **row} for row in compare(BC5CDR["test"], systems, resamples=200)]
-    write_table(results / "comparisons.csv", pl.DataFrame(rows, schema=COMPARISON))
+    comparisons = compare(BC5CDR["test"], systems, resamples=200, dataset="BC5CDR")
+    write_table(results / "comparisons.csv", comparisons)
 
 
 def time(results: Path) -> None:

@@ -229,11 +229,9 @@ def _compare(
     resamples: int,
     resampling_seed: int,
 ) -> None:
-    import polars as pl
-
     from bioner.data.instances import read_instances, read_predictions
     from bioner.io.tables import write_table
-    from bioner.scoring.compare import COMPARISON, System, compare
+    from bioner.scoring.compare import System, compare
 
     keep_apart(out, gold, *(path for _, _, paths in systems for path in paths))
     for _, _, paths in systems:
@@ -245,5 +243,5 @@ def _compare(
         System(model, decoding, [read_predictions(p, instances) for p in paths])
         for model, decoding, paths in systems
     ]
-    rows = compare(instances, read, sorted(set(length_cut or [1, 2])), resamples, resampling_seed)
-    write_table(out, pl.DataFrame([{"dataset": dataset, **row} for row in rows], schema=COMPARISON))
+    cuts = sorted(set(length_cut or [1, 2]))
+    write_table(out, compare(instances, read, cuts, resamples, resampling_seed, dataset))

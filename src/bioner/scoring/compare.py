@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -52,6 +51,7 @@ COMPARISON: Schema = {
     "p": pl.Float64,
 }
 MEASURES = ("f1", "recall")
+RESAMPLED = ("ci_low", "ci_high", "p")
 PAIR = ("model", "decoding", "baseline_model", "baseline_decoding")
 NOISE = 1e-9  # equal values come out of other sums of floats
 
@@ -65,101 +65,70 @@ class System:
     runs: Sequence[Sequence[Prediction]]
 
 
-@dataclass(frozen=True, slots=True)
-class Strata:
-    """What is compared: strict F1 and recall overall, by entity length, and the longest against the
-    shortest.
-    """
-
-    names: list[str]
-
-    @property
-    def contrast(self) -> str:
-        """The stratum of the paper's length claim: how much better a system is on long entities
-        than on short ones.
-        """
-        return f"{self.names[-1]} - {self.names[1]}"
-
-    def statistics(self, totals: Array) -> Array:
-        """Every measure in every stratum and in the contrast, in percent; `totals` are … x (strata
-        x 3 counts).
-        """
-        correct, possible, actual = np.moveaxis(totals.reshape(*totals.shape[:-1], -1, 3), -1, 0)
-        f1 = prf(correct, possible, correct, actual)[2]
-        recall = divided(100 * correct, possible, np.nan)
-        return np.concatenate([_with_contrast(f1), _with_contrast(recall)], axis=-1)
-
-    def labels(self) -> Iterator[tuple[str, str]]:
-        """Measure and stratum of each statistic, in their order."""
-        return itertools.product(MEASURES, [*self.names, self.contrast])
-
-
 def compare(
     gold: Sequence[Instance],
     systems: Sequence[System],
     cuts: Sequence[int] = (1, 2),
     resamples: int = 10_000,
     seed: int = 0,
-) -> Iterator[dict[str, Any]]:
-    """Every pair of systems: a row a measure (strict F1, recall) and stratum, without the dataset's
-    name.
+    dataset: str | None = None,
+) -> pl.DataFrame:
+    """Compare every pair of systems: one row per measure (strict F1, recall) and stratum.
 
     Strata are `all`, the length buckets, and the last bucket minus the first, in which `difference`
-    is a difference in differences. Scores are of the counts of all runs together. `low` and `high`
-    are the 95 % percentile interval of a paired bootstrap that draws documents, and the runs of
-    each side; `p` is the two-sided p-value of approximate randomisation that swaps whole documents,
-    (r + 1) / (N + 1). Swapped documents know nothing of other runs: where a side has several, p is
-    at least the bootstrap's. A single document has neither.
+    is a difference in differences: how much better a system is on long entities than on short ones.
+    Scores are of the counts of all runs together. `ci_low` and `ci_high` are the 95 % percentile
+    interval of a paired bootstrap that draws documents, and the runs of each side; `p` is the
+    two-sided p-value of approximate randomisation that swaps whole documents, (r + 1) / (N + 1).
+    Swaps do not cover variation between runs: if a side has several, p is at least the bootstrap's.
+    A single document has neither interval nor p. Undefined values are null.
     """
-    strata = Strata(["all", *bucket_names(cuts)])
     clusters = clusters_of(gold)
-    runs = [
-        [_cluster_counts(gold, run, clusters, strata, cuts) for run in system.runs]
-        for system in systems
-    ]
+    runs = [[_cluster_counts(gold, run, clusters, cuts) for run in s.runs] for s in systems]
     means = [np.mean(counts, axis=0) for counts in runs]
-    possible = means[0].reshape(clusters.count, -1, 3)[:, :, 1]
-    sizes = [_sizes(counts) for counts in (possible.sum(0), (possible > 0).sum(0))]
-    resampled = _bootstrap(runs, _keys(systems), clusters, strata, resamples, seed)
+    scores = [_statistics(counts.sum(0)) for counts in means]
+    resampled = _bootstrap(runs, _keys(systems), clusters, resamples, seed)
     pairs = list(itertools.combinations(range(len(systems)), 2))
-    p_values = _p_values(means, pairs, clusters, strata, resamples, seed)
+    p_values = _p_values(means, pairs, clusters, resamples, seed)
+    names = ["all", *bucket_names(cuts)]
+    strata = [*names, f"{names[-1]} - {names[1]}"]
+    possible = means[0].reshape(clusters.count, -1, 3)[:, :, 1]
+    tables = []
+    for (one, other), p in zip(pairs, p_values, strict=True):
+        mine, theirs = systems[one], systems[other]
+        drawn = _without_noise(resampled[one] - resampled[other])
+        if len(mine.runs) + len(theirs.runs) > 2:
+            p = np.maximum(p, _tail(drawn))  # an undefined p stays undefined
+        low, high = interval(drawn)
+        columns = {
+            "dataset": dataset,
+            "model": mine.model,
+            "decoding": mine.decoding,
+            "seeds": len(mine.runs),
+            "baseline_model": theirs.model,
+            "baseline_decoding": theirs.decoding,
+            "baseline_seeds": len(theirs.runs),
+            "measure": np.repeat(MEASURES, len(strata)),
+            "stratum": strata * len(MEASURES),
+            "gold_entities": _sizes(possible.sum(0)) * len(MEASURES),
+            "cluster": clusters.kind,
+            "clusters": clusters.count,
+            "clusters_with_gold": _sizes((possible > 0).sum(0)) * len(MEASURES),
+            "score": scores[one],
+            "baseline_score": scores[other],
+            "difference": _without_noise(scores[one] - scores[other]),
+            "ci_low": low,
+            "ci_high": high,
+            "p": p,
+        }
+        tables.append(pl.DataFrame(columns, schema=COMPARISON))
+    table = pl.concat(tables).fill_nan(None)
     if clusters.count == 1:
         log.warning(
             "compare: one %s alone: no interval and no test can be had by resampling", clusters.kind
         )
-    for pair, p in zip(pairs, p_values, strict=True):
-        (one, other), (mine, theirs) = (
-            (systems[i] for i in pair),
-            (strata.statistics(means[i].sum(0)) for i in pair),
-        )
-        drawn = resampled[pair[0]] - resampled[pair[1]]
-        drawn[np.abs(drawn) < NOISE] = 0.0
-        differences = mine - theirs
-        differences[np.abs(differences) < NOISE] = 0.0
-        if len(one.runs) + len(other.runs) > 2:
-            p = np.maximum(p, _tail(drawn))  # what has no p stays without one
-        for place, (measure, stratum) in enumerate(strata.labels()):
-            low, high = (interval(drawn[:, place]) if clusters.count > 1 else None) or (None, None)
-            yield {
-                "model": one.model,
-                "decoding": one.decoding,
-                "seeds": len(one.runs),
-                "baseline_model": other.model,
-                "baseline_decoding": other.decoding,
-                "baseline_seeds": len(other.runs),
-                "measure": measure,
-                "stratum": stratum,
-                "gold_entities": sizes[0][place % len(sizes[0])],
-                "cluster": clusters.kind,
-                "clusters": clusters.count,
-                "clusters_with_gold": sizes[1][place % len(sizes[1])],
-                "score": _defined(mine[place]),
-                "baseline_score": _defined(theirs[place]),
-                "difference": _defined(differences[place]),
-                "ci_low": low,
-                "ci_high": high,
-                "p": _defined(p[place]) if clusters.count > 1 else None,
-            }
+        table = table.with_columns(pl.lit(None, pl.Float64).alias(n) for n in RESAMPLED)
+    return table
 
 
 def read_comparisons(path: Path) -> pl.DataFrame:
@@ -185,56 +154,62 @@ def read_comparisons(path: Path) -> pl.DataFrame:
 
 
 def _cluster_counts(
-    gold: Sequence[Instance],
-    run: Sequence[Prediction],
-    clusters: Clusters,
-    strata: Strata,
-    cuts: Sequence[int],
+    gold: Sequence[Instance], run: Sequence[Prediction], clusters: Clusters, cuts: Sequence[int]
 ) -> Array:
-    """Strict counts, clusters x (strata x (correct, possible, actual))."""
-    table = np.zeros((len(gold), len(strata.names), 3))
-    column = {name: number for number, name in enumerate(strata.names)}
+    """Count strictly: clusters x (strata x (correct, possible, actual)), without the contrast."""
+    names = bucket_names(cuts)
+    table = np.zeros((len(gold), 1 + len(names), 3))
     for row, pair in enumerate(pair_up(gold, run)):
         expected, found = set(pair.gold), set(pair.predicted)
         for kind, entities in enumerate((expected & found, expected, found)):
             for span in entities:
-                table[row, column[bucket_of(span.length, cuts)], kind] += 1
+                table[row, 1 + names.index(bucket_of(span.length, cuts)), kind] += 1
     table[:, 0] = table[:, 1:].sum(1)
     return clusters.sums(table.reshape(len(gold), -1))
+
+
+def _statistics(totals: Array) -> Array:
+    """Compute every measure in every stratum and in the contrast, in percent.
+
+    Args:
+        totals: Counts, … x (strata x (correct, possible, actual)).
+
+    Returns:
+        … x (measures x (strata and the contrast)).
+    """
+    correct, possible, actual = np.moveaxis(totals.reshape(*totals.shape[:-1], -1, 3), -1, 0)
+    f1 = prf(correct, possible, correct, actual)[2]
+    recall = divided(100 * correct, possible, np.nan)
+    measures = [np.append(m, m[..., -1:] - m[..., 1:2], axis=-1) for m in (f1, recall)]
+    return np.concatenate(measures, axis=-1)
 
 
 def _bootstrap(
     runs: Sequence[Sequence[Array]],
     keys: Iterable[Sequence[int]],
     clusters: Clusters,
-    strata: Strata,
     resamples: int,
     seed: int,
-) -> list[Array]:
-    """Statistics of each system in every resample: all systems see the same documents, each draws
-    its own runs.
-    """
-    collected: list[list[Array]] = [[] for _ in runs]
+) -> Array:
+    """Compute systems x resamples x statistics; all systems see the same documents."""
     shares = [
         drawn_runs(len(counts), resamples, seed, key)
         for key, counts in zip(keys, runs, strict=True)
     ]
-    start = 0
-    for weights in bootstrap_weights(clusters.count, resamples, seed):
-        rows = slice(start, start + len(weights))
-        start = rows.stop
-        for system, counts in enumerate(runs):
-            totals = sum(
-                shares[system][rows, run, None] * (weights @ count)
-                for run, count in enumerate(counts)
-            )
-            collected[system].append(strata.statistics(np.asarray(totals)))
-    return [np.concatenate(parts) for parts in collected]
+    parts = []
+    for part, weights in bootstrap_weights(clusters.count, resamples, seed):
+        totals = [
+            sum(drawn[part, run, None] * (weights @ count) for run, count in enumerate(counts))
+            for drawn, counts in zip(shares, runs, strict=True)
+        ]
+        parts.append(_statistics(np.array(totals)))
+    return np.concatenate(parts, axis=1)
 
 
 def _keys(systems: Sequence[System]) -> Iterator[list[int]]:
-    """What a system draws its runs by: its name, so that a pair does not depend on who else is
-    compared.
+    """Yield the key by which each system draws its runs: its name, so that no other system matters.
+
+    Systems of the same name are numbered.
     """
     names = [f"{system.model}:{system.decoding}" for system in systems]
     for place, name in enumerate(names):
@@ -245,23 +220,18 @@ def _p_values(
     means: Sequence[Array],
     pairs: Sequence[tuple[int, int]],
     clusters: Clusters,
-    strata: Strata,
     resamples: int,
     seed: int,
 ) -> list[Array]:
-    """Two-sided p-values of each pair's statistics."""
+    """Compute the two-sided p-values of each pair's statistics by approximate randomisation."""
     totals = [counts.sum(0) for counts in means]
-    observed = [
-        np.abs(strata.statistics(totals[a]) - strata.statistics(totals[b])) for a, b in pairs
-    ]
+    observed = [np.abs(_statistics(totals[a]) - _statistics(totals[b])) for a, b in pairs]
     extreme = [np.zeros(len(each)) for each in observed]
     for swapped in swaps(clusters.count, resamples, seed):
         moved = [swapped @ counts for counts in means]
         for pair, (a, b) in enumerate(pairs):
             change = moved[b] - moved[a]
-            difference = strata.statistics(totals[a] + change) - strata.statistics(
-                totals[b] - change
-            )
+            difference = _statistics(totals[a] + change) - _statistics(totals[b] - change)
             extreme[pair] += (np.abs(difference) >= observed[pair] - NOISE).sum(0)
     return [
         np.where(np.isnan(seen), np.nan, (count + 1) / (resamples + 1))
@@ -270,21 +240,18 @@ def _p_values(
 
 
 def _tail(drawn: Array) -> Array:
-    """Two-sided p-values of the bootstrap: twice the share of resampled differences beyond 0."""
+    """Compute two-sided bootstrap p-values: twice the share of resampled differences beyond 0."""
     known = (~np.isnan(drawn)).sum(0)
     beyond = np.minimum((drawn <= 0).sum(0), (drawn >= 0).sum(0))
     p_values: Array = np.minimum((2 * beyond + 1) / (known + 1), 1.0)
     return p_values
 
 
-def _with_contrast(values: Array) -> Array:
-    return np.concatenate([values, values[..., -1:] - values[..., 1:2]], axis=-1)
+def _without_noise(differences: Array) -> Array:
+    """Return 0 for differences that are only rounding errors."""
+    return np.where(np.abs(differences) < NOISE, 0.0, differences)
 
 
 def _sizes(counts: Array) -> list[int]:
-    """Of the strata and the contrast; a contrast has as many as the smaller of its two strata."""
+    """Return the sizes of the strata, and of the contrast: the smaller of its two strata's."""
     return [round(count) for count in (*counts, min(counts[1], counts[-1]))]
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -1,7 +1,6 @@
-"""Resampling by cluster: documents drawn again and again (bootstrap), and swapped between systems
-(randomisation).
-"""
+"""Resampling by cluster: bootstrap draws of documents, and swaps of documents between systems."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +15,10 @@ PERCENTILES = (2.5, 97.5)
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Which instances belong together: those of a document; every instance alone where documents
-    are unknown.
+    """Which instances are resampled together: those of a document.
+
+    `index` holds the cluster of each instance; `kind` is "sentence" if no two instances share a
+    document, else "document".
     """
 
     index: Array
@@ -25,51 +26,46 @@ class Clusters:
     kind: str
 
     def sums(self, values: Array) -> Array:
-        """Sums over the instances of each cluster; `values` are instances x anything."""
+        """Sum over the instances of each cluster; `values` are instances x anything."""
         totals = np.zeros((self.count, *values.shape[1:]))
         np.add.at(totals, self.index, values)
         return totals
 
 
 def clusters_of(gold: Sequence[Instance]) -> Clusters:
-    """Clusters of a test set by name, whatever its order; `kind` says whether they are documents or
-    sentences.
-    """
-    numbers = {
-        doc: number for number, doc in enumerate(sorted({instance.doc for instance in gold}))
-    }
-    index = np.array([numbers[instance.doc] for instance in gold])
-    return Clusters(index, len(numbers), "sentence" if len(numbers) == len(gold) else "document")
+    """Group a test set by document; clusters are numbered by name, whatever the order of `gold`."""
+    documents, index = np.unique([instance.doc for instance in gold], return_inverse=True)
+    kind = "sentence" if len(documents) == len(gold) else "document"
+    return Clusters(index, len(documents), kind)
 
 
-def bootstrap_weights(clusters: int, resamples: int, seed: int) -> Iterator[Array]:
-    """How often each cluster was drawn, resamples x clusters, a bounded number of resamples at a
-    time.
+def bootstrap_weights(clusters: int, resamples: int, seed: int) -> Iterator[tuple[slice, Array]]:
+    """Yield how often each cluster was drawn, a bounded number of resamples at a time.
+
+    Yields:
+        Which resamples these are, and their weights, resamples x clusters.
     """
     draw = np.random.default_rng([seed, 1])
-    for size in _chunks(resamples, clusters):
+    for part in _parts(resamples, clusters):
+        size = part.stop - part.start
         drawn = draw.integers(clusters, size=(size, clusters))
         drawn += np.arange(size)[:, None] * clusters
-        yield (
-            np.bincount(drawn.ravel(), minlength=size * clusters)
-            .reshape(size, clusters)
-            .astype(float)
-        )
+        weights = np.bincount(drawn.ravel(), minlength=size * clusters).reshape(size, clusters)
+        yield part, weights.astype(float)
 
 
 def swaps(clusters: int, resamples: int, seed: int) -> Iterator[Array]:
-    """Which clusters change sides, as 0 and 1, resamples x clusters, a bounded number of resamples
-    at a time.
-    """
+    """Yield which clusters change sides (0 or 1), resamples x clusters, in bounded parts."""
     draw = np.random.default_rng([seed, 2])
-    for size in _chunks(resamples, clusters):
-        yield draw.integers(2, size=(size, clusters), dtype=np.int8).astype(float)
+    for part in _parts(resamples, clusters):
+        size = (part.stop - part.start, clusters)
+        yield draw.integers(2, size=size, dtype=np.int8).astype(float)
 
 
 def drawn_runs(runs: int, resamples: int, seed: int, system: Sequence[int]) -> Array:
-    """Shares of a system's training runs in each resample, resamples x runs.
+    """Draw the share of each of a system's training runs in each resample, resamples x runs.
 
-    One less is drawn than there are: so the variance of the mean is right in expectation, where
+    One less is drawn than there are: so the variance of the mean is right in expectation, while
     drawing all of so few would make it too small by (runs - 1) / runs (Rao and Wu 1988).
     """
     draw = np.random.default_rng([seed, 3, *system])
@@ -77,18 +73,18 @@ def drawn_runs(runs: int, resamples: int, seed: int, system: Sequence[int]) -> A
     return draw.multinomial(drawn, np.full(runs, 1 / runs), size=resamples) / drawn
 
 
-def interval(values: Array) -> tuple[float, float] | None:
-    """The 95 % percentile interval of resampled values; those undefined in a resample (NaN) are
-    left out.
+def interval(values: Array) -> Array:
+    """Compute 95 % percentile intervals over the first axis, without undefined values (NaN).
+
+    Returns:
+        Lower and upper bounds, 2 x the other axes; NaN if no value is defined.
     """
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return None
-    low, high = np.percentile(known, PERCENTILES)
-    return float(low), float(high)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns if no value is defined
+        return np.nanpercentile(values, PERCENTILES, axis=0)
 
 
-def _chunks(resamples: int, clusters: int) -> Iterator[int]:
+def _parts(resamples: int, clusters: int) -> Iterator[slice]:
     most = max(1, CELLS_AT_ONCE // clusters)
     for start in range(0, resamples, most):
-        yield min(most, resamples - start)
+        yield slice(start, min(start + most, resamples))

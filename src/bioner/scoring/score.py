@@ -1,7 +1,7 @@
 """Score files: one prediction file scored in every way, and the score files of a cell gathered."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,11 +65,7 @@ def all_rows(
     """Every row of every scorer, SemEval's first."""
     pairs = pair_up(gold, predictions)
     semeval = list(semeval_tallies(pairs, length_cuts))
-    overall = {
-        row.scheme: row
-        for row in semeval
-        if isinstance(row, Tally) and row.stratum == row.label == "all"
-    }
+    overall = _overall(semeval)
     yield from semeval
     yield from subset_tallies(pairs, [overall["strict"], overall["relaxed"]], train)
     yield from paper_tallies(pairs)
@@ -80,12 +76,21 @@ def headline_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> 
     """Strict and relaxed F1 in percent over all types, as `semeval` has them; 0 where neither has
     an entity.
     """
+    overall = _overall(semeval_tallies(pair_up(gold, predictions), []))
     found = {}
-    for row in semeval_tallies(pair_up(gold, predictions), []):
-        if isinstance(row, Tally) and (row.stratum, row.label) == ("all", "all"):
-            *_, f1 = prf(*(array.sum() for array in row.arrays()))
-            found[row.scheme] = float(np.nan_to_num(f1))
-    return {scheme: found[scheme] for scheme in ("strict", "relaxed")}
+    for scheme in ("strict", "relaxed"):
+        *_, f1 = prf(*(values.sum() for values in overall[scheme].arrays()))
+        found[scheme] = float(np.nan_to_num(f1))
+    return found
+
+
+def _overall(rows: Iterable[ScoreRow]) -> dict[str, Tally]:
+    """Find the row of each scheme over all strata and types."""
+    return {
+        row.scheme: row
+        for row in rows
+        if isinstance(row, Tally) and row.stratum == row.label == "all"
+    }
 
 
 def read_scores(path: Path) -> pl.DataFrame:

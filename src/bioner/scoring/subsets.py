@@ -52,7 +52,8 @@ def _recall(stratum: str, pairs: Sequence[Pair], asked: Asked) -> Tally:
     found = [spans.intersection(pair.predicted) for pair, spans in zip(pairs, wanted, strict=True)]
     correct, possible = sizes(found), sizes(wanted)
     counts = {"correct": correct, "missed": possible - correct}
-    return Tally(SCORER, "strict", stratum, "all", correct, possible, counts=counts)
+    unknown = np.full(len(pairs), np.nan)
+    return Tally(SCORER, "strict", stratum, "all", correct, possible, unknown, unknown, counts)
 
 
 def _key(instance: Instance, span: Span) -> tuple[str, str]:

@@ -1,17 +1,16 @@
 """The long score table: its columns, and its rows from tallies."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
 from bioner.io.tables import Schema
 from bioner.scoring.resampling import Clusters, bootstrap_weights, interval
-from bioner.scoring.tally import COUNTS, Array, Macro, ScoreRow, Tally, divided, prf
-
-Record = dict[str, object]
+from bioner.scoring.tally import Array, Macro, ScoreRow, Tally, divided, prf
 
 MEASURES = ("precision", "recall", "f1")
+BOUNDS = [f"{measure}_ci_{end}" for measure in MEASURES for end in ("low", "high")]
 SCORE_SCHEMA: Schema = {
     "dataset": pl.String,
     "model": pl.String,
@@ -31,7 +30,7 @@ SCORE_SCHEMA: Schema = {
     "precision": pl.Float64,
     "recall": pl.Float64,
     "f1": pl.Float64,
-    **{f"{measure}_ci_{end}": pl.Float64 for measure in MEASURES for end in ("low", "high")},
+    **dict.fromkeys(BOUNDS, pl.Float64),
 }
 
 
@@ -42,92 +41,74 @@ def score_table(
     seed: int,
     whose: Mapping[str, object],
 ) -> pl.DataFrame:
-    """The score table of these rows, with 95 % intervals of each ratio if `bootstrap` resamples are
-    asked for.
+    """Build the score table, with 95 % intervals of each ratio if there are `bootstrap` resamples.
 
-    Undefined values are null: recall without gold in a row that has a recall alone, everything
-    where there is neither gold nor prediction, intervals of a single cluster.
+    Undefined values are null: all ratios without gold and predictions, recall without gold in a row
+    that only has a recall, intervals of such rows, and intervals of a single cluster.
+
+    Args:
+        rows: The rows; the parts of a `Macro` are among them.
+        whose: Values of the columns `dataset`, `model`, `seed` and `decoding`.
     """
-    bounds = _intervals(rows, clusters, bootstrap, seed) if bootstrap and clusters.count > 1 else {}
+    tallies = [row for row in rows if isinstance(row, Tally)]
+    table = np.stack([np.stack(tally.arrays(), axis=-1) for tally in tallies], axis=1)
+    by_cluster = clusters.sums(table).reshape(clusters.count, -1)  # clusters x (tallies x 4)
+    values = _measures(by_cluster.sum(0), rows)
+    bounds = np.full((2, *values.shape), np.nan)
+    if bootstrap and clusters.count > 1:
+        drawn = [
+            _measures(weights @ by_cluster, rows)
+            for _, weights in bootstrap_weights(clusters.count, bootstrap, seed)
+        ]
+        bounds = np.where(np.isnan(values[2]), np.nan, interval(np.concatenate(drawn)))
     records = []
     for number, row in enumerate(rows):
-        records.append({**whose, **_record(row), **bounds.get(number, {})})
-    return pl.DataFrame(records, schema=SCORE_SCHEMA)
+        ratios = dict(zip(MEASURES, values[:, number], strict=True))
+        ends = dict(zip(BOUNDS, bounds[..., number].T.ravel(), strict=True))
+        records.append({**whose, **_counts(row), **ratios, **ends})
+    return pl.DataFrame(records, schema=SCORE_SCHEMA).fill_nan(None)
 
 
-def _record(row: ScoreRow) -> Record:
-    key: Record = {
+def _counts(row: ScoreRow) -> dict[str, object]:
+    """Return what a row is of, and its counts."""
+    record: dict[str, object] = {
         "scorer": row.scorer,
         "scheme": row.scheme,
         "stratum": row.stratum,
         "label": row.label,
     }
-    if isinstance(row, Macro):
-        of_types = np.array(
-            [[values.sum() for values in part.arrays()] for part in row.parts]
-        ).reshape(-1, 4)
-        return key | _measures(_mean(np.array(prf(*of_types.T))))
-    key |= {name: round(row.counts[name].sum()) for name in COUNTS if name in row.counts}
-    key["possible"] = round(row.possible.sum())
-    if row.actual is None:
-        recall = divided(100 * row.recall_credit.sum(), row.possible.sum(), np.nan)
-        return key | {"recall": _defined(recall)}
-    key["actual"] = round(row.actual.sum())
-    return key | _measures(prf(*(values.sum() for values in row.arrays())))
+    if isinstance(row, Tally):
+        counts = {**row.counts, "possible": row.possible, "actual": row.actual}
+        sums = {name: values.sum() for name, values in counts.items()}
+        record |= {name: round(total) for name, total in sums.items() if not np.isnan(total)}
+    return record
 
 
-def _measures(values: Iterable[Array]) -> Record:
-    return dict(zip(MEASURES, map(_defined, values), strict=True))
+def _measures(totals: Array, rows: Sequence[ScoreRow]) -> Array:
+    """Compute precision, recall and F1 of every row, … x 3 x rows.
 
-
-def _intervals(
-    rows: Sequence[ScoreRow], clusters: Clusters, resamples: int, seed: int
-) -> dict[int, Record]:
-    """Bounds of precision, recall and F1 by the number of a row; rows that only have a recall have
-    none.
+    Args:
+        totals: Sums of the tallies among the rows, … x (tallies x 4).
     """
-    single = [
-        (number, row)
-        for number, row in enumerate(rows)
-        if isinstance(row, Tally) and row.actual is not None
+    by_tally = totals.reshape(*totals.shape[:-1], -1, 4)
+    ratios = prf(*np.moveaxis(by_tally, -1, 0))
+    return np.stack([_with_macros(values, rows) for values in ratios], axis=-2)
+
+
+def _with_macros(values: Array, rows: Sequence[ScoreRow]) -> Array:
+    """Extend values of the tallies among the rows, … x tallies, to all rows, … x rows."""
+    tallies = [row for row in rows if isinstance(row, Tally)]
+    place = {id(tally): number for number, tally in enumerate(tallies)}
+    columns = [
+        _mean(values[..., [place[id(part)] for part in row.parts]])
+        if isinstance(row, Macro)
+        else values[..., place[id(row)]]
+        for row in rows
     ]
-    place = {id(row): position for position, (_, row) in enumerate(single)}
-    table = np.stack(
-        [np.stack(row.arrays(), axis=-1) for _, row in single], axis=1
-    )  # instances x rows x 4
-    by_cluster = clusters.sums(table).reshape(clusters.count, -1)
-    drawn = [
-        _resampled(weights @ by_cluster)
-        for weights in bootstrap_weights(clusters.count, resamples, seed)
-    ]
-    values = np.concatenate(drawn, axis=1)  # 3 measures x resamples x rows
-    bounds = {
-        number: _bounds(values[:, :, position]) for position, (number, _) in enumerate(single)
-    }
-    for number, row in enumerate(rows):
-        if isinstance(row, Macro) and row.parts:
-            bounds[number] = _bounds(_mean(values[:, :, [place[id(part)] for part in row.parts]]))
-    return bounds
-
-
-def _resampled(totals: Array) -> Array:
-    return np.stack(prf(*np.moveaxis(totals.reshape(len(totals), -1, 4), -1, 0)))
-
-
-def _bounds(values: Array) -> Record:
-    """The interval of each measure from its values over the resamples."""
-    found: Record = {}
-    for measure, resampled in zip(MEASURES, values, strict=True):
-        low, high = interval(resampled) or (None, None)
-        found |= {f"{measure}_ci_low": low, f"{measure}_ci_high": high}
-    return found
+    return np.stack(columns, axis=-1)
 
 
 def _mean(values: Array) -> Array:
-    """Means over the last axis, those undefined left out; NaN where all are."""
+    """Average over the last axis without undefined values; NaN if all are undefined."""
     known = ~np.isnan(values)
     return divided(np.where(known, values, 0).sum(-1), known.sum(-1), np.nan)
-
-
-def _defined(value: Array) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -1,6 +1,4 @@
-"""What a scorer counts, an instance at a time: added up they are scores, added up again and again,
-intervals.
-"""
+"""What a scorer counts in each instance: sums give scores, sums over resamples give intervals."""
 
 from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -17,13 +15,12 @@ COUNTS = ("correct", "incorrect", "partial", "missed", "spurious")
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One row of the score table before anything is added up; every array holds one value an
-    instance.
+    """One row of the score table before anything is added up; arrays hold one value per instance.
 
     `recall_credit` is what gold entities earn (the numerator of recall), `precision_credit` what
-    predictions earn (the numerator of precision): the same array if a rule matches one to one. A
-    row without the latter and `actual` only has a recall. `counts` are those of COUNTS that the
-    rule has.
+    predictions earn (the numerator of precision): the same array if a rule matches one to one.
+    `possible` counts gold entities and `actual` predictions; NaN in `actual` and in
+    `precision_credit` if the row only has a recall. `counts` are those of COUNTS that the rule has.
     """
 
     scorer: str
@@ -32,16 +29,12 @@ class Tally:
     label: str
     recall_credit: Array
     possible: Array
-    precision_credit: Array | None = None
-    actual: Array | None = None
+    precision_credit: Array
+    actual: Array
     counts: Mapping[str, Array] = field(default_factory=dict)
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
-        """What precision, recall and F1 are made of: recall credit, possible, precision credit,
-        actual.
-        """
-        if self.precision_credit is None or self.actual is None:
-            raise ValueError(f"{self.scorer} {self.stratum} only has a recall")
+        """Return the arguments of `prf`, one value per instance."""
         return self.recall_credit, self.possible, self.precision_credit, self.actual
 
 
@@ -60,32 +53,25 @@ ScoreRow = Tally | Macro
 
 
 def counted(pairs: Sequence[Pair], of: Callable[[Pair], float]) -> Array:
-    """One number a pair, as an array."""
+    """Return one number per pair."""
     return np.array([of(pair) for pair in pairs], dtype=float)
 
 
 def sizes(sets: Sequence[Sized]) -> Array:
-    """How many things each set holds, as an array."""
+    """Return the number of elements of each set."""
     return np.array([len(each) for each in sets], dtype=float)
 
 
-def matched(
-    scorer: str, scheme: str, hits: Array, possible: Array, actual: Array, stratum: str = "all"
-) -> Tally:
-    """The overall row of a rule that matches one to one, or not at all."""
-    return Tally(scorer, scheme, stratum, "all", hits, possible, hits, actual, {"correct": hits})
-
-
-def share(part: Array, whole: Array) -> Array:
-    """Percentages; 0 where there is nothing to be a share of."""
-    return divided(100 * part, whole, 0.0)
+def matched(scorer: str, scheme: str, hits: Array, possible: Array, actual: Array) -> Tally:
+    """Build the overall row of a rule that matches one to one, or not at all."""
+    return Tally(scorer, scheme, "all", "all", hits, possible, hits, actual, {"correct": hits})
 
 
 def divided(part: Array, whole: Array, otherwise: float) -> Array:
-    """Quotients, `otherwise` where the divisor is 0."""
+    """Divide; `otherwise` if the divisor is 0."""
     shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
     quotients: Array = np.divide(
-        part, whole, out=np.full(shape, otherwise), where=np.asarray(whole) > 0
+        part, whole, out=np.full(shape, otherwise), where=np.asarray(whole) != 0
     )
     return quotients
 
@@ -93,13 +79,14 @@ def divided(part: Array, whole: Array, otherwise: float) -> Array:
 def prf(
     recall_credit: Array, possible: Array, precision_credit: Array, actual: Array
 ) -> tuple[Array, Array, Array]:
-    """Precision, recall and F1 in percent (SemEval 2013 task 9), of totals in arrays of one shape.
+    """Compute precision, recall and F1 in percent (SemEval 2013 task 9) from totals of one shape.
 
-    An empty denominator gives 0 for the one ratio, as in nervaluate; where there is neither gold
-    nor prediction all three are undefined, NaN.
+    An empty denominator makes that ratio 0, as in nervaluate. If there is neither gold nor
+    prediction, all three are undefined (NaN). If `actual` is NaN, there is a recall only.
     """
-    precision, recall = share(precision_credit, actual), share(recall_credit, possible)
+    precision = divided(100 * precision_credit, actual, 0.0)
+    recall = divided(100 * recall_credit, possible, 0.0)
     f1 = divided(2 * precision * recall, precision + recall, 0.0)
-    nothing = (possible == 0) & (actual == 0)
+    nothing = (possible == 0) & ~(np.asarray(actual) > 0)
     precision, recall, f1 = (np.where(nothing, np.nan, value) for value in (precision, recall, f1))
     return precision, recall, f1

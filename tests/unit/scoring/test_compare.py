@@ -11,7 +11,7 @@ from bioner.data.instances import Instance, Prediction
 from bioner.data.tags import repair
 from bioner.errors import InputError
 from bioner.io.tables import write_table
-from bioner.scoring.compare import COMPARISON, System, compare, read_comparisons
+from bioner.scoring.compare import System, compare, read_comparisons
 from bioner.scoring.score import score
 from tests.unit.scoring.random_cases import TAGS
 
@@ -40,7 +40,7 @@ def compared(gold, *systems, measure="f1", stratum="all", **options) -> dict:
 
 def rows(gold, *systems, **options) -> dict[tuple[str, str], dict]:
     named = [System(f"m{number}", "direct", runs) for number, runs in enumerate(systems)]
-    table = list(compare(gold, named, **options))
+    table = compare(gold, named, **options).to_dicts()
     first = [row for row in table if (row["model"], row["baseline_model"]) == ("m0", "m1")]
     return {(row["measure"], row["stratum"]): row for row in first}
 
@@ -141,9 +141,9 @@ def test_nor_do_those_of_systems_with_several_runs_and_a_newcomer_first():
     gold, (one, other, third) = random_corpus(20, seed=3)
     a, b = System("a", "direct", [one, other]), System("b", "direct", [third, one, other])
     newcomer = System("n", "direct", [other])
-    alone = list(compare(gold, [a, b], resamples=200))
-    among = [row for row in compare(gold, [newcomer, a, b], resamples=200) if row["model"] == "a"]
-    assert alone == among
+    alone = compare(gold, [a, b], resamples=200)
+    among = compare(gold, [newcomer, a, b], resamples=200).filter(model="a")
+    assert_frame_equal(alone, among, check_exact=True)
 
 
 def test_resamples_drawn_in_several_parts_are_those_drawn_at_once(monkeypatch):
@@ -192,7 +192,7 @@ def predicted_tags(gold: list[Instance], start: int, end: int) -> list[Predictio
 def test_every_pair_is_compared_once():
     gold, systems = random_corpus(5, seed=4)
     named = [System(name, "direct", [system]) for name, system in zip("abc", systems, strict=True)]
-    pairs = [(row["model"], row["baseline_model"]) for row in compare(gold, named, resamples=20)]
+    pairs = compare(gold, named, resamples=20).select("model", "baseline_model").rows()
     assert list(dict.fromkeys(pairs)) == [("a", "b"), ("a", "c"), ("b", "c")]
 
 
@@ -413,9 +413,7 @@ def test_what_was_compared_can_be_read_again_and_a_comparison_twice_cannot(tmp_p
         System(name, "direct", [predicted(gold, right), predicted(gold, 9)])
         for name, right in (("a", 8), ("b", 5))
     ]
-    table = pl.DataFrame(
-        [{"dataset": "D"} | row for row in compare(gold, systems, resamples=20)], schema=COMPARISON
-    )
+    table = compare(gold, systems, resamples=20, dataset="D")
     path = tmp_path / "comparisons.csv"
     write_table(path, table)
     assert_frame_equal(read_comparisons(path), table)
