@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -49,23 +50,18 @@ def match_robust(tokens: Sequence[str], written: Sequence[str]) -> Matching:
     """
     if list(tokens) == list(written):
         return Matching([[(place, 1)] for place in range(len(tokens))], len(tokens))
-    links: list[list[tuple[int, int]]] = [[] for _ in tokens]
     gold, other = [plain(token) for token in tokens], [plain(token) for token in written]
+    links: list[list[tuple[int, int]]] = [[] for _ in tokens]
     start = other_start = 0
-    for operation in Levenshtein.opcodes(gold, other):
-        if operation.tag != "equal":
-            continue
-        _match_gap(
-            gold, other, (start, operation.src_start), (other_start, operation.dest_start), links
-        )
-        for place in range(operation.src_end - operation.src_start):
-            links[operation.src_start + place] = [(operation.dest_start + place, 1)]
-        start, other_start = operation.src_end, operation.dest_end
-    _match_gap(gold, other, (start, len(gold)), (other_start, len(other)), links)
-    return Matching(
-        links,
-        sum(len(to) == 1 and written[to[0][0]] == tokens[place] for place, to in enumerate(links)),
+    for block in Levenshtein.opcodes(gold, other).as_matching_blocks():
+        _match_gap(gold, other, (start, block.a), (other_start, block.b), links)
+        start, other_start = block.a + block.size, block.b + block.size
+        for place in range(block.size):
+            links[block.a + place] = [(block.b + place, 1)]
+    exact = sum(
+        len(to) == 1 and written[to[0][0]] == token for token, to in zip(tokens, links, strict=True)
     )
+    return Matching(links, exact)
 
 
 @lru_cache(maxsize=100_000)
@@ -95,31 +91,23 @@ def _match_gap(
     links: list[list[tuple[int, int]]],
 ) -> None:
     """Link what stands between two equal tokens: first by shared characters, then one for one."""
-    if mine[0] == mine[1] or theirs[0] == theirs[1]:
-        return
-    if mine[1] - mine[0] == theirs[1] - theirs[0] == 1:
-        links[mine[0]] = [(theirs[0], 1)]
-        return
     owners = [place for place in range(*mine) for _ in gold[place]]
     other_owners = [place for place in range(*theirs) for _ in other[place]]
-    shared: dict[tuple[int, int], int] = {}
-    blocks = Levenshtein.opcodes("".join(gold[slice(*mine)]), "".join(other[slice(*theirs)]))
-    for block in blocks:
-        if block.tag == "equal":
-            for place in range(block.src_end - block.src_start):
-                pair = owners[block.src_start + place], other_owners[block.dest_start + place]
-                shared[pair] = shared.get(pair, 0) + 1
+    shared: Counter[tuple[int, int]] = Counter()
+    opcodes = Levenshtein.opcodes("".join(gold[slice(*mine)]), "".join(other[slice(*theirs)]))
+    for block in opcodes.as_matching_blocks():
+        for place in range(block.size):
+            shared[owners[block.a + place], other_owners[block.b + place]] += 1
     for (place, other_place), count in shared.items():
         if count >= SHARED * min(len(gold[place]), len(other[other_place])):
             links[place].append((other_place, count))
     # What is left over, between what is linked now.
+    linked = [
+        (place, links[place][0][0], links[place][-1][0]) for place in range(*mine) if links[place]
+    ]
     start, other_start = mine[0], theirs[0]
-    for place in range(mine[0], mine[1] + 1):
-        if place < mine[1] and not links[place]:
-            continue
-        end = links[place][0][0] if place < mine[1] else theirs[1]
-        if 0 < place - start == end - other_start:
-            for offset in range(place - start):
+    for end, first, last in [*linked, (mine[1], theirs[1], theirs[1])]:
+        if end - start == first - other_start:
+            for offset in range(end - start):
                 links[start + offset] = [(other_start + offset, 1)]
-        if place < mine[1]:
-            start, other_start = place + 1, links[place][-1][0] + 1
+        start, other_start = end + 1, last + 1

@@ -35,21 +35,17 @@ def output_to_gold(matching: Matching, written: Sequence[str]) -> list[str]:
     tags: list[str] = []
     begun: set[int] = set()
     for links in matching.links:
-        tag = written[links[0][0]] if links else OUTSIDE
-        if len(links) > 1:
-            weights: Counter[str] = Counter()
-            for place, weight in links:
-                weights[split_tag(written[place])[1]] += weight
+        weights: Counter[str] = Counter()
+        for place, weight in links:
+            weights[split_tag(written[place])[1]] += weight
+        tag = OUTSIDE
+        if links:
             type_ = weights.most_common(1)[0][0]
             mine = [place for place, _ in links if split_tag(written[place])[1] == type_]
             tag = written[mine[0]]
             if split_tag(tag)[0] in ("B", "I"):
-                begins = any(
-                    written[place].startswith("B-") and place not in begun for place in mine
-                )
+                begins = any(written[p].startswith("B-") and p not in begun for p in mine)
                 tag = f"B-{type_}" if begins else f"I-{type_}"
-        elif tag.startswith("B-") and links[0][0] in begun:
-            tag = f"I-{tag[2:]}"
         tags.append(tag)
         begun.update(place for place, _ in links)
     return tags
