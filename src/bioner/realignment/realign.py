@@ -68,10 +68,12 @@ def realign(
     """
     count = len(instance.tokens)
     if isinstance(output, Tagged):
-        words = _pieces(output, count)
-        tags = [vote([output.tags[piece] for piece in pieces]) for pieces in words]
-        back = [instance.tags[word] if pieces else OUTSIDE for word, pieces in enumerate(words)]
-        exact = linked = written = sum(map(bool, words))
+        pieces: list[list[str]] = [[] for _ in instance.tokens]
+        for tag, word in zip(output.tags, output.words, strict=True):
+            pieces[word].append(tag)
+        tags = [vote(each) for each in pieces]
+        back = [tag if each else OUTSIDE for tag, each in zip(instance.tags, pieces, strict=True)]
+        exact = linked = written = sum(map(bool, pieces))
         added, truncated = 0, False
     else:
         pairs, matching = read_answer(instance.tokens, output.text, method)
@@ -132,14 +134,6 @@ def read_answer(tokens: Sequence[str], text: str, method: Method) -> tuple[list[
 def vote(tags: Sequence[str]) -> str:
     """The most frequent tag of a word's pieces, the first deciding a tie; O without any."""
     return Counter(tags).most_common(1)[0][0] if tags else OUTSIDE
-
-
-def _pieces(output: Tagged, count: int) -> list[list[int]]:
-    """The pieces of each word."""
-    pieces: list[list[int]] = [[] for _ in range(count)]
-    for piece, word in enumerate(output.words):
-        pieces[word].append(piece)
-    return pieces
 
 
 def realign_all(

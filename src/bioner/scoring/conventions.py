@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from bioner.data.tags import OUTSIDE, Span
 from bioner.scoring.pairs import Pair, text_of
-from bioner.scoring.tally import Tally, counted, matched, sizes
+from bioner.scoring.tally import Tally, counted, matched
 
 # Scorer and scheme, and what it counts as right.
 CONVENTIONS = {
@@ -56,7 +56,9 @@ def convention_tallies(
         [_texts(pair, side) for pair in pairs] for side in ("gold", "predicted")
     )
     both = [gold & predicted for gold, predicted in zip(gold_texts, predicted_texts, strict=True)]
-    yield matched("string-set", "strict", sizes(both), sizes(gold_texts), sizes(predicted_texts))
+    yield matched(
+        "string-set", "strict", *(counted(t, len) for t in (both, gold_texts, predicted_texts))
+    )
 
     met = counted(pairs, lambda pair: _met(pair.gold, pair.predicted))
     meeting = counted(pairs, lambda pair: _met(pair.predicted, pair.gold))
@@ -70,7 +72,7 @@ def convention_tallies(
             for pair in pairs
         ]
         hits = [spans & set(pair.gold) for pair, spans in zip(pairs, kept, strict=True)]
-        yield matched("strict-iob2", "strict", sizes(hits), possible, sizes(kept))
+        yield matched("strict-iob2", "strict", counted(hits, len), possible, counted(kept, len))
 
     yield matched(
         *("token", "strict"),
@@ -120,18 +122,17 @@ def _within_a_character(pair: Pair) -> int:
     starts, ends = _places(pair.instance.tokens)
     exact = set(pair.gold) & set(pair.predicted)
     left = [span for span in pair.gold if span not in exact]
-    hits = len(exact)
     for span in pair.predicted:
-        if span in exact:
-            continue
-        for entity in left:
-            start = abs(starts[span.start] - starts[entity.start])
-            end = abs(ends[span.end - 1] - ends[entity.end - 1])
-            if span.type == entity.type and start <= 1 and end <= 1:
-                left.remove(entity)
-                hits += 1
-                break
-    return hits
+        near = [
+            entity
+            for entity in left
+            if entity.type == span.type
+            and abs(starts[entity.start] - starts[span.start]) <= 1
+            and abs(ends[entity.end - 1] - ends[span.end - 1]) <= 1
+        ]
+        if span not in exact and near:
+            left.remove(near[0])
+    return len(pair.gold) - len(left)
 
 
 def _places(tokens: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -1,4 +1,4 @@
-"""Gold and prediction of one instance side by side: what every scorer looks at."""
+"""Gold and predicted entities of an instance, which all scorers compare."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,7 @@ from bioner.data.tags import Span, spans
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An instance, its gold entities and those predicted, both left to right and without
-    overlaps.
-    """
+    """An instance with gold and predicted entities, both left to right and without overlaps."""
 
     instance: Instance
     tags: list[str]
@@ -20,7 +18,7 @@ class Pair:
 
 
 def pair_up(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> list[Pair]:
-    """Every instance with its prediction; they stand in the same order."""
+    """Pair instances with their predictions, which are in the same order."""
     return [
         Pair(instance, prediction.tags, spans(instance.tags), spans(prediction.tags))
         for instance, prediction in zip(gold, predictions, strict=True)
@@ -28,10 +26,5 @@ def pair_up(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> list
 
 
 def text_of(tokens: Sequence[str], span: Span) -> str:
-    """An entity's words, lower-cased: by this text mentions are the same."""
+    """Return the lower-cased words of an entity: mentions with this text are the same."""
     return " ".join(tokens[span.start : span.end]).lower()
-
-
-def entity_types_of(pairs: Sequence[Pair]) -> list[str]:
-    """Types that are in gold or predictions, in alphabetical order."""
-    return sorted({span.type for pair in pairs for span in (*pair.gold, *pair.predicted)})

@@ -15,7 +15,7 @@ import numpy as np
 from bioner.data.tags import Span
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 from bioner.scoring.pairs import Pair
-from bioner.scoring.tally import COUNTS, Array, Tally
+from bioner.scoring.tally import COUNTS, Tally, credited
 
 SCORER = "paper"
 
@@ -61,15 +61,21 @@ def match(
 
 
 def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
-    """Strict and relaxed rows as the paper computed them, overall and by its length windows 1, 2
-    and 3+.
-    """
+    """Yield strict and relaxed rows as the paper computed them, overall and by length window."""
     matches: dict[str, list[Match]] = {"all": [match(pair.gold, pair.predicted) for pair in pairs]}
     by_window = [_by_window(pair) for pair in pairs]
     matches |= {name: [windows[name] for windows in by_window] for name in bucket_names(PAPER_CUTS)}
-    for scheme, credit in (("strict", 0.0), ("relaxed", 0.5)):
+    for scheme in ("strict", "relaxed"):
         for stratum, found in matches.items():
-            yield _tally(scheme, stratum, np.array(found, dtype=float).T, credit)
+            correct, other_type, overlapping, missed, spurious = np.array(found, dtype=float).T
+            none = np.zeros_like(correct)
+            met = (
+                (correct, other_type + overlapping, none)
+                if scheme == "strict"
+                else (correct + other_type, none, overlapping)
+            )
+            counts = dict(zip(COUNTS, (*met, missed, spurious), strict=True))
+            yield credited(SCORER, scheme, stratum, "all", counts, credit=0.5)
 
 
 def _by_window(pair: Pair) -> dict[str, Match]:
@@ -93,17 +99,3 @@ def _by_window(pair: Pair) -> dict[str, Match]:
     first = bucket_of(1, PAPER_CUTS)
     totals[first] = totals[first]._replace(spurious=totals[first].spurious + outside)
     return totals
-
-
-def _tally(scheme: str, stratum: str, matches: Array, credit: float) -> Tally:
-    correct, other_type, overlapping, missed, spurious = matches
-    none = np.zeros_like(correct)
-    if scheme == "strict":
-        right, incorrect, partial = correct, other_type + overlapping, none
-    else:
-        right, incorrect, partial = correct + other_type, none, overlapping
-    counts = dict(zip(COUNTS, (right, incorrect, partial, missed, spurious), strict=True))
-    met, credits = right + incorrect + partial, right + credit * partial
-    return Tally(
-        SCORER, scheme, stratum, "all", credits, met + missed, credits, met + spurious, counts
-    )

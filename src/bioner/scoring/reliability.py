@@ -55,11 +55,6 @@ def reliability_bins(confidence: Array, right: Array, bins: int = BINS) -> pl.Da
     A bin holds what is above its lower bound and at most its upper one, the first also 0 (Guo et
     al. 2017). ValueError for confidences outside 0 to 1 or not as many as `right`.
     """
-    confidence, right = np.asarray(confidence, dtype=float), np.asarray(right, dtype=bool)
-    if confidence.shape != right.shape:
-        raise ValueError(f"{confidence.size} confidences and {right.size} judgements")
-    if not ((confidence >= 0) & (confidence <= 1)).all():
-        raise ValueError("confidences outside 0 to 1")
     bounds = np.arange(bins + 1) / bins
     index = np.clip(np.searchsorted(bounds, confidence, side="left") - 1, 0, bins - 1)
     counts, sure, hits = (
@@ -84,9 +79,5 @@ def calibration_error(bins: pl.DataFrame) -> float:
 
     NaN where there is nothing in any bin.
     """
-    counts, accuracy, confidence = (
-        bins[name].to_numpy() for name in ("count", "accuracy", "confidence")
-    )
-    if not counts.sum():
-        return float("nan")
-    return float((counts * np.abs(accuracy - confidence)).sum() / counts.sum())
+    error = (pl.col("accuracy") - pl.col("confidence")).abs() * pl.col("count")
+    return float(bins.select(error.sum() / pl.col("count").sum()).item())

@@ -1,7 +1,7 @@
 """Score files: one prediction file scored in every way, and the score files of a cell gathered."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,30 +46,21 @@ def score(
     repaired from an I-, adds strict IOB2; `bootstrap` resamples by document (by sentence where
     unknown) add intervals of F1.
     """
-    rows = list(all_rows(gold, predictions, length_cuts, train, orphans))
+    pairs = pair_up(gold, predictions)
+    semeval = list(semeval_tallies(pairs, length_cuts))
+    overall = _overall(semeval)
+    rows = [
+        *semeval,
+        *subset_tallies(pairs, [overall["strict"], overall["relaxed"]], train),
+        *paper_tallies(pairs),
+        *convention_tallies(pairs, overall["relaxed"], orphans),
+    ]
     clusters = clusters_of(gold)
     if bootstrap and clusters.count == 1:
         log.warning("score: one %s alone: no interval can be had by resampling", clusters.kind)
     whose = {"dataset": dataset, "model": model, "seed": seed, "decoding": decoding}
     table = score_table(rows, clusters, bootstrap, bootstrap_seed, whose)
     return table if per_type else table.filter(pl.col("label").is_in(RESERVED))
-
-
-def all_rows(
-    gold: Sequence[Instance],
-    predictions: Sequence[Prediction],
-    length_cuts: Sequence[int],
-    train: Sequence[Instance] | None,
-    orphans: Orphans | None,
-) -> Iterator[ScoreRow]:
-    """Every row of every scorer, SemEval's first."""
-    pairs = pair_up(gold, predictions)
-    semeval = list(semeval_tallies(pairs, length_cuts))
-    overall = _overall(semeval)
-    yield from semeval
-    yield from subset_tallies(pairs, [overall["strict"], overall["relaxed"]], train)
-    yield from paper_tallies(pairs)
-    yield from convention_tallies(pairs, overall["relaxed"], orphans)
 
 
 def headline_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> dict[str, float]:

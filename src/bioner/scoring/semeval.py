@@ -1,9 +1,7 @@
-"""SemEval 2013 task 9 by nervaluate (strict, relaxed, exact, type): overall, by type, macro, and by
-entity length.
-"""
+"""SemEval 2013 task 9 by nervaluate: overall, by entity type, macro, and by entity length."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +10,13 @@ from nervaluate.entities import EvaluationIndices, EvaluationResult
 
 from bioner.errors import InputError
 from bioner.scoring.labels import RESERVED, bucket_names, bucket_of
-from bioner.scoring.pairs import Pair, entity_types_of
-from bioner.scoring.tally import COUNTS, Array, Macro, ScoreRow, Tally, prf
+from bioner.scoring.pairs import Pair
+from bioner.scoring.tally import COUNTS, Array, Macro, ScoreRow, Tally, credited, prf
 
 SCORER = "semeval"
 # Our name of a scheme, nervaluate's, and the credit of a partial match. "Relaxed" is the paper's
-# word for SemEval's partial scheme: boundaries alone, half credit for any overlap (section II.C.3,
-# Table V).
+# word for SemEval's partial scheme: only boundaries count, with half credit for any overlap
+# (section II.C.3, Table V).
 SCHEMES = (
     ("strict", "strict", 0.0),
     ("relaxed", "partial", 0.5),
@@ -26,7 +24,7 @@ SCHEMES = (
     ("type", "ent_type", 0.0),
 )
 BY_LENGTH = ("strict", "relaxed")
-# What nervaluate would say of tags that are all O, instead of {}.
+# The result for tags that are all O, for which nervaluate returns {}.
 NOTHING: dict[str, Any] = {
     "overall": defaultdict(EvaluationResult),
     "overall_indices": defaultdict(EvaluationIndices),
@@ -36,17 +34,21 @@ NOTHING: dict[str, Any] = {
 
 
 def semeval_tallies(pairs: Sequence[Pair], length_cuts: Sequence[int]) -> Iterator[ScoreRow]:
-    """Rows of every scheme: overall; strict and relaxed by length; every entity type; their mean.
+    """Yield the rows of every scheme: overall, by length (strict and relaxed), by type, their mean.
 
-    The counts are nervaluate's; its precision, recall and F1 are held against those computed from
-    the counts.
+    The counts are nervaluate's.
+
+    Raises:
+        RuntimeError: nervaluate's precision, recall or F1 is not what its counts give.
     """
-    types = entity_types_of(pairs)
+    types = sorted({span.type for pair in pairs for span in (*pair.gold, *pair.predicted)})
     for name in RESERVED:
         if name in types:
-            remedy = f"`{name}` names a row over all types."
             raise InputError(
-                "gold or predictions", f"the entity type {name!r}", "another name", remedy
+                "gold or predictions",
+                f"the entity type {name!r}",
+                "another name",
+                f"`{name}` names a row over all types.",
             )
     true, predicted = [pair.instance.tags for pair in pairs], [pair.tags for pair in pairs]
     results = Evaluator(true, predicted, tags=types, loader="list").evaluate() if types else NOTHING
@@ -67,28 +69,16 @@ def semeval_tallies(pairs: Sequence[Pair], length_cuts: Sequence[int]) -> Iterat
 
 def _tally(scheme: str, label: str, result: Any, indices: Any, credit: float, size: int) -> Tally:
     counts = {name: _by_instance(getattr(indices, f"{name}_indices"), size) for name in COUNTS}
-    correct, incorrect, partial, missed, spurious = counts.values()
-    possible, actual = (
-        correct + incorrect + partial + missed,
-        correct + incorrect + partial + spurious,
-    )
-    credits = correct + credit * partial
-    _check(
-        f"{scheme} of {label}",
-        result,
-        prf(*(each.sum() for each in (credits, possible, credits, actual))),
-    )
-    return Tally(SCORER, scheme, "all", label, credits, possible, credits, actual, counts)
-
-
-def _check(row: str, result: Any, ours: Sequence[Array]) -> None:
+    tally = credited(SCORER, scheme, "all", label, counts, credit)
+    ours = prf(*(values.sum() for values in tally.arrays()))
     theirs = [100 * value for value in (result.precision, result.recall, result.f1)]
-    if not np.allclose(
-        np.nan_to_num(ours), theirs, rtol=0, atol=1e-9
-    ):  # what is undefined here is 0 there
+    # What is undefined here is 0 in nervaluate.
+    if not np.allclose(np.nan_to_num(ours), theirs, rtol=0, atol=1e-9):
         raise RuntimeError(
-            f"nervaluate's {row} is {theirs}, its own counts give {ours}: its version is not sound"
+            f"nervaluate's {scheme} of {label} is {theirs}, its own counts give {ours}:"
+            " its version is not sound"
         )
+    return tally
 
 
 def _by_instance(indices: Sequence[tuple[int, int]], size: int) -> Array:
@@ -98,45 +88,61 @@ def _by_instance(indices: Sequence[tuple[int, int]], size: int) -> Array:
 def _by_length(
     scheme: str, pairs: Sequence[Pair], indices: Any, credit: float, cuts: Sequence[int]
 ) -> Iterator[Tally]:
-    """Gold entities by gold length and predictions by predicted length: the buckets add up to the
-    whole.
+    """Yield gold entities by gold length and predictions by predicted length, in disjoint buckets.
 
-    Correct matches have one length. A pair of a gold entity and a prediction that overlap has two:
-    its credit goes to recall in the bucket of the one and to precision in the bucket of the other.
+    Correct matches have one length. An overlapping pair of a gold entity and a prediction has two:
+    its credit counts for recall in the gold entity's bucket and for precision in the prediction's.
     `incorrect`, `partial` and `missed` count gold entities, `spurious` predictions.
     """
-    gold = [[span.length for span in pair.gold] for pair in pairs]
-    predicted = [[span.length for span in pair.predicted] for pair in pairs]
-    correct = _buckets(((i, predicted[i][j]) for i, j in indices.correct_indices), cuts, len(pairs))
-    missed = _buckets(((i, gold[i][j]) for i, j in indices.missed_indices), cuts, len(pairs))
-    spurious = _buckets(
-        ((i, predicted[i][j]) for i, j in indices.spurious_indices), cuts, len(pairs)
+    gold, predicted = (
+        {(i, j): span.length for i, spans in enumerate(side) for j, span in enumerate(spans)}
+        for side in ([pair.gold for pair in pairs], [pair.predicted for pair in pairs])
     )
-    possible = _buckets(
-        ((i, length) for i, lengths in enumerate(gold) for length in lengths), cuts, len(pairs)
+    correct, missed, spurious, possible, actual = (
+        _buckets(lengths, which, cuts, len(pairs))
+        for lengths, which in (
+            (predicted, indices.correct_indices),
+            (gold, indices.missed_indices),
+            (predicted, indices.spurious_indices),
+            (gold, gold),
+            (predicted, predicted),
+        )
     )
-    actual = _buckets(
-        ((i, length) for i, lengths in enumerate(predicted) for length in lengths), cuts, len(pairs)
-    )
-    for name in bucket_names(cuts):
-        half_found = possible[name] - correct[name] - missed[name]
-        half_right = actual[name] - correct[name] - spurious[name]
+    half_found = possible - correct - missed
+    half_right = actual - correct - spurious
+    for number, name in enumerate(bucket_names(cuts)):
         none = np.zeros(len(pairs))
         counts = {
-            "correct": correct[name],
-            "incorrect": none if credit else half_found,
-            "partial": half_found if credit else none,
-            "missed": missed[name],
-            "spurious": spurious[name],
+            "correct": correct[number],
+            "incorrect": none if credit else half_found[number],
+            "partial": half_found[number] if credit else none,
+            "missed": missed[number],
+            "spurious": spurious[number],
         }
-        found, right = correct[name] + credit * half_found, correct[name] + credit * half_right
-        yield Tally(SCORER, scheme, name, "all", found, possible[name], right, actual[name], counts)
+        yield Tally(
+            *(SCORER, scheme, name, "all"),
+            correct[number] + credit * half_found[number],
+            possible[number],
+            correct[number] + credit * half_right[number],
+            actual[number],
+            counts,
+        )
 
 
 def _buckets(
-    lengths: Iterator[tuple[int, int]], cuts: Sequence[int], size: int
-) -> dict[str, Array]:
-    tables = {name: np.zeros(size) for name in bucket_names(cuts)}
-    for instance, length in lengths:
-        tables[bucket_of(length, cuts)][instance] += 1
-    return tables
+    lengths: Mapping[tuple[int, int], int],
+    which: Iterable[tuple[int, int]],
+    cuts: Sequence[int],
+    size: int,
+) -> Array:
+    """Count some entities by length bucket and instance, buckets x instances.
+
+    Args:
+        lengths: The length of every entity by instance and number in it.
+        which: The entities to count.
+    """
+    names = bucket_names(cuts)
+    table = np.zeros((len(names), size))
+    for entity in which:
+        table[names.index(bucket_of(lengths[entity], cuts)), entity[0]] += 1
+    return table

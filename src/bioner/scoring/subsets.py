@@ -10,7 +10,7 @@ import numpy as np
 from bioner.data.instances import Instance
 from bioner.data.tags import Span, spans
 from bioner.scoring.pairs import Pair, text_of
-from bioner.scoring.tally import Tally, sizes
+from bioner.scoring.tally import Tally, counted, credited
 
 SCORER = "subset"
 SUBSETS = {
@@ -42,15 +42,14 @@ def subset_tallies(
     sentences = {tuple(instance.tokens) for instance in train}
     new = np.array([tuple(pair.instance.tokens) not in sentences for pair in pairs])
     for row in overall:
-        found, possible, right, actual = (values * new for values in row.arrays())
         counts = {name: values * new for name, values in row.counts.items()}
-        yield Tally(SCORER, row.scheme, "new", "all", found, possible, right, actual, counts)
+        yield credited(SCORER, row.scheme, "new", "all", counts, credit=0.5)
 
 
 def _recall(stratum: str, pairs: Sequence[Pair], asked: Asked) -> Tally:
     wanted = [{span for span in pair.gold if asked(pair, span)} for pair in pairs]
     found = [spans.intersection(pair.predicted) for pair, spans in zip(pairs, wanted, strict=True)]
-    correct, possible = sizes(found), sizes(wanted)
+    correct, possible = counted(found, len), counted(wanted, len)
     counts = {"correct": correct, "missed": possible - correct}
     unknown = np.full(len(pairs), np.nan)
     return Tally(SCORER, "strict", stratum, "all", correct, possible, unknown, unknown, counts)

@@ -1,15 +1,14 @@
 """What a scorer counts in each instance: sums give scores, sums over resamples give intervals."""
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bioner.scoring.pairs import Pair
-
 Array = NDArray[Any]
+T = TypeVar("T")
 COUNTS = ("correct", "incorrect", "partial", "missed", "spurious")
 
 
@@ -52,14 +51,20 @@ class Macro:
 ScoreRow = Tally | Macro
 
 
-def counted(pairs: Sequence[Pair], of: Callable[[Pair], float]) -> Array:
-    """Return one number per pair."""
-    return np.array([of(pair) for pair in pairs], dtype=float)
+def counted(items: Iterable[T], of: Callable[[T], float]) -> Array:
+    """Return one number per item."""
+    return np.array([of(item) for item in items], dtype=float)
 
 
-def sizes(sets: Sequence[Sized]) -> Array:
-    """Return the number of elements of each set."""
-    return np.array([len(each) for each in sets], dtype=float)
+def credited(
+    scorer: str, scheme: str, stratum: str, label: str, counts: Mapping[str, Array], credit: float
+) -> Tally:
+    """Build the row of a rule that has all COUNTS; a partial match earns `credit` on both sides."""
+    correct, incorrect, partial, missed, spurious = (counts[name] for name in COUNTS)
+    met = correct + incorrect + partial
+    credits = correct + credit * partial
+    possible, actual = met + missed, met + spurious
+    return Tally(scorer, scheme, stratum, label, credits, possible, credits, actual, counts)
 
 
 def matched(scorer: str, scheme: str, hits: Array, possible: Array, actual: Array) -> Tally:

@@ -1,13 +1,17 @@
 """Several systems as one, by hand, and what holds for any."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.data.tags import repair, spans, violation
-from bioner.scoring.ensemble import COMBINATIONS, combine
+from bioner.scoring.ensemble import Combination, combine
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
+
+COMBINATIONS = get_args(Combination)
 
 GOLD = [instance("s1", "renal/O failure/O after/O aspirin/O")]
 

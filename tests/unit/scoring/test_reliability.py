@@ -58,12 +58,6 @@ def test_of_nothing_there_are_no_bins_and_no_error():
     assert math.isnan(calibration_error(bins))
 
 
-@pytest.mark.parametrize("confidence", [[1.5], [-0.1], [math.nan], [0.5, 0.5]])
-def test_what_is_no_confidence_is_refused(confidence):
-    with pytest.raises(ValueError):
-        reliability_bins(np.array(confidence), np.array([True]))
-
-
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1), st.integers(1, 20))
 def test_every_confidence_is_in_one_bin_whose_mean_lies_in_it(pairs, count):
     confidence, right = np.array([each for each, _ in pairs]), np.array([hit for _, hit in pairs])
