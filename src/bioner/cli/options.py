@@ -1,5 +1,6 @@
 """What commands share: options, the configuration behind `--config`, and catalogue entries."""
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,10 +34,7 @@ Out = Annotated[Path, typer.Option(help="Where to write.")]
 def settings_of(overlays: list[Path] | None) -> Tree:
     """The configuration with these overlays, checked and completed."""
     files = [DEFAULT_CONFIG, *(overlays or [])]
-    tree: Tree = {}
-    for path in files:
-        tree = merged(tree, read_yaml(path))
-    return load_config(tree, files)
+    return load_config(functools.reduce(merged, map(read_yaml, files)), files)
 
 
 def matrix_of(overlays: list[Path] | None) -> Matrix:

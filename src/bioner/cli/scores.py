@@ -3,12 +3,15 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from bioner.cli.options import Gold, LengthCuts, Out, each_once, keep_apart
+from bioner.data.instances import read_instances, read_predictions, write_predictions
 from bioner.errors import InputError
+from bioner.scoring.ensemble import Combination
+from bioner.scoring.ensemble import combine as combined
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +50,6 @@ def score(
     """One prediction file scored in every way: official, by length, the paper's, other
     conventions.
     """
-    from bioner.data.instances import read_instances, read_predictions
     from bioner.io.tables import write_table
     from bioner.realignment.realign import read_orphans
     from bioner.scoring.score import score
@@ -130,9 +132,11 @@ def compare_all(
         name, path = _named("--system", text)
         model, colon, decoding = name.partition(":")
         if not (model and colon and decoding):
-            expected = "MODEL:DECODING=FILE"
             raise InputError(
-                "--system", repr(text), expected, "For example bert-mini:direct=predictions.jsonl."
+                "--system",
+                repr(text),
+                "MODEL:DECODING=FILE",
+                "For example bert-mini:direct=predictions.jsonl.",
             )
         systems.setdefault((model, decoding), []).append(path)
     if len(systems) < 2:
@@ -168,9 +172,7 @@ def select_best(
 def ensemble(
     gold: Gold,
     out: Out,
-    combine: Annotated[
-        Literal["vote", "union", "intersection"], typer.Option(help="What becomes of the spans.")
-    ],
+    combine: Annotated[Combination, typer.Option(help="What becomes of the spans.")],
     pred: Annotated[
         list[Path] | None, typer.Option(help="Predictions of a member; again for each.")
     ] = None,
@@ -181,8 +183,6 @@ def ensemble(
     selection: Annotated[Path | None, typer.Option(help="What `select` wrote.")] = None,
 ) -> None:
     """Predictions of several systems put together, span by span."""
-    from bioner.data.instances import read_instances, read_predictions, write_predictions
-    from bioner.scoring.ensemble import combine as combined
     from bioner.scoring.selection import chosen_of, read_selection
 
     named = [_named("--candidate", text) for text in candidate or []]
@@ -193,9 +193,11 @@ def ensemble(
     keep_apart(out, gold, selection, *files)
     each_once("ensemble", files)
     if (selection is None) != (not candidates):
-        expected = "--selection with --candidate"
         raise InputError(
-            "ensemble", "one of them alone", expected, "Give both, or members by --pred."
+            "ensemble",
+            "one of them alone",
+            "--selection with --candidate",
+            "Give both, or members by --pred.",
         )
     members = list(pred or [])
     if selection is not None:
@@ -229,7 +231,6 @@ def _compare(
     resamples: int,
     resampling_seed: int,
 ) -> None:
-    from bioner.data.instances import read_instances, read_predictions
     from bioner.io.tables import write_table
     from bioner.scoring.compare import System, compare
 

@@ -48,8 +48,6 @@ def match_robust(tokens: Sequence[str], written: Sequence[str]) -> Matching:
     Tokens that are split, merged or respelled share characters with the gold's; those left over
     between the same neighbours, as many as gold tokens, were substituted one for one.
     """
-    if list(tokens) == list(written):
-        return Matching([[(place, 1)] for place in range(len(tokens))], len(tokens))
     gold, other = [plain(token) for token in tokens], [plain(token) for token in written]
     links: list[list[tuple[int, int]]] = [[] for _ in tokens]
     start = other_start = 0
@@ -69,13 +67,8 @@ def plain(token: str) -> str:
     """A token without what does not tell tokens apart: case, escapes, compatibility forms, white
     space.
     """
-    if "\\" in token:
-        token = _ESCAPE.sub(_unescaped, token)
-    if "&" in token:
-        token = html.unescape(token)
-    return "".join(
-        (token if token.isascii() else unicodedata.normalize("NFKC", token)).casefold().split()
-    )
+    token = html.unescape(_ESCAPE.sub(_unescaped, token))
+    return "".join(unicodedata.normalize("NFKC", token).casefold().split())
 
 
 def _unescaped(found: re.Match[str]) -> str:

@@ -9,23 +9,6 @@ from bioner.data.tags import OUTSIDE, split_tag
 from bioner.realignment.matching import Matching
 
 
-def robust_tags(
-    matching: Matching, written: Sequence[str], legal: frozenset[str] | None
-) -> list[str]:
-    """The tags of all that is matched; a token left out before a legal I- belongs to the entity
-    that goes on there.
-    """
-    tags = output_to_gold(matching, written)
-    before = ""
-    for place, links in enumerate(matching.links):
-        behind = tags[place + 1] if place + 1 < len(tags) and matching.links[place + 1] else ""
-        goes_on = split_tag(behind)[0] == "I" and (legal is None or behind in legal)
-        if not links and goes_on and (place == 0 or matching.links[place - 1]):
-            tags[place] = behind if before == behind[2:] else f"B-{behind[2:]}"
-        before = split_tag(tags[place])[1]
-    return tags
-
-
 def output_to_gold(matching: Matching, written: Sequence[str]) -> list[str]:
     """Each gold token's tag from those of the written tokens that stand for it, the heaviest
     deciding.
@@ -51,11 +34,18 @@ def output_to_gold(matching: Matching, written: Sequence[str]) -> list[str]:
     return tags
 
 
-def equal_tags(
-    matching: Matching, written: Sequence[str], legal: frozenset[str] | None
-) -> list[str]:
-    """The tags of equal tokens; O for all others."""
-    return [written[links[0][0]] if links else OUTSIDE for links in matching.links]
+def tag_omitted(tags: list[str], matching: Matching, legal: frozenset[str] | None) -> None:
+    """Tag, in place, gold tokens that the model left out within an entity.
+
+    A token left out before a legal I- belongs to that entity, if the token before it was written.
+    """
+    before = ""
+    for place, links in enumerate(matching.links):
+        behind = tags[place + 1] if place + 1 < len(tags) and matching.links[place + 1] else ""
+        continues = split_tag(behind)[0] == "I" and (legal is None or behind in legal)
+        if not links and continues and (place == 0 or matching.links[place - 1]):
+            tags[place] = behind if before == behind[2:] else f"B-{behind[2:]}"
+        before = split_tag(tags[place])[1]
 
 
 def gold_to_output(matching: Matching, gold: Sequence[str], count: int) -> list[str]:

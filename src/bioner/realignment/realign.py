@@ -18,7 +18,7 @@ from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
 from bioner.realignment.matching import Matching, match_equal, match_robust
 from bioner.realignment.parse_output import Pair, parse_answers, parse_lines, restarts
-from bioner.realignment.projection import equal_tags, gold_to_output, robust_tags
+from bioner.realignment.projection import gold_to_output, output_to_gold, tag_omitted
 
 Method = Literal["robust", "paper"]
 SEVERAL = 1.5  # as many tokens as the sentence has, or more: there may be several answers
@@ -77,9 +77,11 @@ def realign(
         added, truncated = 0, False
     else:
         pairs, matching = read_answer(instance.tokens, output.text, method)
-        carry = robust_tags if method == "robust" else equal_tags
-        tags = carry(matching, [tag for _, tag in pairs], legal)
-        back = carry(matching, gold_to_output(matching, instance.tags, len(pairs)), None)
+        tags = output_to_gold(matching, [tag for _, tag in pairs])
+        back = output_to_gold(matching, gold_to_output(matching, instance.tags, len(pairs)))
+        if method == "robust":
+            tag_omitted(tags, matching, legal)
+            tag_omitted(back, matching, None)
         exact, linked, written = matching.exact, matching.found, len(pairs)
         added = written - len({place for links in matching.links for place, _ in links})
         truncated = not output.stopped
@@ -169,9 +171,11 @@ def read_orphans(path: Path, predictions: Sequence[Prediction]) -> dict[str, lis
             str(place): place for place, tag in enumerate(prediction.tags) if tag.startswith("B-")
         }
         if len(words) != count or not begun.keys() >= set(words):
-            found = f"orphan_positions {positions!r} with {count} orphan_tags for {prediction.id!r}"
             raise InputError(
-                f"{path}:{line}", found, "as many tokens that begin a predicted entity", remedy
+                f"{path}:{line}",
+                f"orphan_positions {positions!r} with {count} orphan_tags for {prediction.id!r}",
+                "as many tokens that begin a predicted entity",
+                remedy,
             )
         orphans[prediction.id] = [begun[word] for word in words]
     return orphans

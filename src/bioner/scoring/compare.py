@@ -15,7 +15,7 @@ import polars as pl
 from bioner.data.instances import Instance, Prediction
 from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
-from bioner.scoring.labels import bucket_names, bucket_of
+from bioner.scoring.labels import bucket_names
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.resampling import (
     Clusters,
@@ -25,7 +25,7 @@ from bioner.scoring.resampling import (
     interval,
     swaps,
 )
-from bioner.scoring.tally import Array, divided, prf
+from bioner.scoring.tally import Array, by_length, divided, prf
 
 log = logging.getLogger(__name__)
 
@@ -157,15 +157,14 @@ def _cluster_counts(
     gold: Sequence[Instance], run: Sequence[Prediction], clusters: Clusters, cuts: Sequence[int]
 ) -> Array:
     """Count strictly: clusters x (strata x (correct, possible, actual)), without the contrast."""
-    names = bucket_names(cuts)
-    table = np.zeros((len(gold), 1 + len(names), 3))
-    for row, pair in enumerate(pair_up(gold, run)):
-        expected, found = set(pair.gold), set(pair.predicted)
-        for kind, entities in enumerate((expected & found, expected, found)):
-            for span in entities:
-                table[row, 1 + names.index(bucket_of(span.length, cuts)), kind] += 1
-    table[:, 0] = table[:, 1:].sum(1)
-    return clusters.sums(table.reshape(len(gold), -1))
+    pairs = pair_up(gold, run)
+    correct = [set(pair.gold) & set(pair.predicted) for pair in pairs]
+    counts = []
+    for spans in (correct, [pair.gold for pair in pairs], [pair.predicted for pair in pairs]):
+        lengths = [(number, span.length) for number, each in enumerate(spans) for span in each]
+        by_bucket = by_length(lengths, cuts, len(pairs))
+        counts.append(np.vstack([by_bucket.sum(0), by_bucket]))
+    return clusters.sums(np.stack(counts).T.reshape(len(pairs), -1))
 
 
 def _statistics(totals: Array) -> Array:
@@ -222,21 +221,18 @@ def _p_values(
     clusters: Clusters,
     resamples: int,
     seed: int,
-) -> list[Array]:
-    """Compute the two-sided p-values of each pair's statistics by approximate randomisation."""
+) -> Array:
+    """Compute two-sided p-values by approximate randomisation, pairs x statistics."""
     totals = [counts.sum(0) for counts in means]
-    observed = [np.abs(_statistics(totals[a]) - _statistics(totals[b])) for a, b in pairs]
-    extreme = [np.zeros(len(each)) for each in observed]
+    observed = np.abs([_statistics(totals[a]) - _statistics(totals[b]) for a, b in pairs])
+    extreme = np.zeros_like(observed)
     for swapped in swaps(clusters.count, resamples, seed):
         moved = [swapped @ counts for counts in means]
         for pair, (a, b) in enumerate(pairs):
             change = moved[b] - moved[a]
             difference = _statistics(totals[a] + change) - _statistics(totals[b] - change)
             extreme[pair] += (np.abs(difference) >= observed[pair] - NOISE).sum(0)
-    return [
-        np.where(np.isnan(seen), np.nan, (count + 1) / (resamples + 1))
-        for seen, count in zip(observed, extreme, strict=True)
-    ]
+    return np.where(np.isnan(observed), np.nan, (extreme + 1) / (resamples + 1))
 
 
 def _tail(drawn: Array) -> Array:

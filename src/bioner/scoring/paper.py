@@ -6,7 +6,6 @@ rows do not score entities by length but windows cut around gold entities. Neith
 see docs/reproduction.md.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 from bioner.data.tags import Span
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 from bioner.scoring.pairs import Pair
-from bioner.scoring.tally import COUNTS, Tally, credited
+from bioner.scoring.tally import COUNTS, Array, Tally, credited
 
 SCORER = "paper"
 
@@ -62,12 +61,13 @@ def match(
 
 def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
     """Yield strict and relaxed rows as the paper computed them, overall and by length window."""
-    matches: dict[str, list[Match]] = {"all": [match(pair.gold, pair.predicted) for pair in pairs]}
+    matches = {"all": np.array([match(pair.gold, pair.predicted) for pair in pairs], dtype=float)}
     by_window = [_by_window(pair) for pair in pairs]
-    matches |= {name: [windows[name] for windows in by_window] for name in bucket_names(PAPER_CUTS)}
+    for name in bucket_names(PAPER_CUTS):
+        matches[name] = np.array([windows[name] for windows in by_window])
     for scheme in ("strict", "relaxed"):
         for stratum, found in matches.items():
-            correct, other_type, overlapping, missed, spurious = np.array(found, dtype=float).T
+            correct, other_type, overlapping, missed, spurious = found.T
             none = np.zeros_like(correct)
             met = (
                 (correct, other_type + overlapping, none)
@@ -78,14 +78,14 @@ def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
             yield credited(SCORER, scheme, stratum, "all", counts, credit=0.5)
 
 
-def _by_window(pair: Pair) -> dict[str, Match]:
+def _by_window(pair: Pair) -> dict[str, Array]:
     """The paper's length buckets: each gold entity's window is scored alone, as is every token
     outside gold.
 
     Predictions are cut at a window's borders. A token outside gold is a sentence of one token in
     the first bucket.
     """
-    totals: defaultdict[str, Match] = defaultdict(Match)
+    totals = {name: np.zeros(len(Match._fields)) for name in bucket_names(PAPER_CUTS)}
     outside = sum(span.length for span in pair.predicted)
     for entity in pair.gold:
         inside = [
@@ -94,8 +94,6 @@ def _by_window(pair: Pair) -> dict[str, Match]:
             if span.start < entity.end and entity.start < span.end
         ]
         outside -= sum(span.length for span in inside)
-        bucket = bucket_of(entity.length, PAPER_CUTS)
-        totals[bucket] = Match(*map(sum, zip(totals[bucket], match([entity], inside), strict=True)))
-    first = bucket_of(1, PAPER_CUTS)
-    totals[first] = totals[first]._replace(spurious=totals[first].spurious + outside)
+        totals[bucket_of(entity.length, PAPER_CUTS)] += match([entity], inside)
+    totals[bucket_of(1, PAPER_CUTS)] += Match(spurious=outside)
     return totals

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from bioner.data.instances import Instance, Prediction
@@ -18,7 +17,7 @@ from bioner.scoring.resampling import clusters_of
 from bioner.scoring.semeval import semeval_tallies
 from bioner.scoring.subsets import subset_tallies
 from bioner.scoring.table import SCORE_SCHEMA, score_table
-from bioner.scoring.tally import ScoreRow, Tally, prf
+from bioner.scoring.tally import ScoreRow, Tally
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +67,9 @@ def headline_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> 
     an entity.
     """
     overall = _overall(semeval_tallies(pair_up(gold, predictions), []))
-    found = {}
-    for scheme in ("strict", "relaxed"):
-        *_, f1 = prf(*(values.sum() for values in overall[scheme].arrays()))
-        found[scheme] = float(np.nan_to_num(f1))
-    return found
+    table = score_table(list(overall.values()), clusters_of(gold), 0, 0, {})
+    f1 = dict(table.select("scheme", "f1").iter_rows())
+    return {scheme: f1[scheme] or 0.0 for scheme in ("strict", "relaxed")}
 
 
 def _overall(rows: Iterable[ScoreRow]) -> dict[str, Tally]:

@@ -51,10 +51,9 @@ def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
         rows.append(ranked.with_columns(chosen=pl.int_range(pl.len()) == 0))
     table = pl.concat(rows).select(list(SELECTION))
     if (datasets := table["dataset"].unique().sort()).len() > 1:
-        found = f"scores of {', '.join(map(str, datasets))}"
         raise InputError(
             "select-best",
-            found,
+            f"scores of {', '.join(map(str, datasets))}",
             "dev scores of one dataset",
             "Name the dev/scores.csv of one dataset.",
         )
@@ -82,8 +81,12 @@ def chosen_of(selection: pl.DataFrame, candidates: Collection[str], path: Path) 
     """
     known = selection["model"].to_list()
     if strangers := [name for name in candidates if name not in known]:
-        remedy = "Name models that dev scores were given for."
-        raise InputError(path, f"no {strangers[0]!r}", f"one of {', '.join(known)}", remedy)
+        raise InputError(
+            path,
+            f"no {strangers[0]!r}",
+            f"one of {', '.join(known)}",
+            "Name models that dev scores were given for.",
+        )
     chosen = [model for model in selection.filter("chosen")["model"] if model in candidates]
     if not chosen:
         raise InputError(

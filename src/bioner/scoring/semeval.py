@@ -1,7 +1,7 @@
 """SemEval 2013 task 9 by nervaluate: overall, by entity type, macro, and by entity length."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,9 @@ from nervaluate import Evaluator
 from nervaluate.entities import EvaluationIndices, EvaluationResult
 
 from bioner.errors import InputError
-from bioner.scoring.labels import RESERVED, bucket_names, bucket_of
+from bioner.scoring.labels import RESERVED, bucket_names
 from bioner.scoring.pairs import Pair
-from bioner.scoring.tally import COUNTS, Array, Macro, ScoreRow, Tally, credited, prf
+from bioner.scoring.tally import COUNTS, Array, Macro, ScoreRow, Tally, by_length, credited, prf
 
 SCORER = "semeval"
 # Our name of a scheme, nervaluate's, and the credit of a partial match. "Relaxed" is the paper's
@@ -94,19 +94,17 @@ def _by_length(
     its credit counts for recall in the gold entity's bucket and for precision in the prediction's.
     `incorrect`, `partial` and `missed` count gold entities, `spurious` predictions.
     """
-    gold, predicted = (
-        {(i, j): span.length for i, spans in enumerate(side) for j, span in enumerate(spans)}
-        for side in ([pair.gold for pair in pairs], [pair.predicted for pair in pairs])
+    gold = [[span.length for span in pair.gold] for pair in pairs]
+    predicted = [[span.length for span in pair.predicted] for pair in pairs]
+    entities = (
+        [(i, predicted[i][j]) for i, j in indices.correct_indices],
+        [(i, gold[i][j]) for i, j in indices.missed_indices],
+        [(i, predicted[i][j]) for i, j in indices.spurious_indices],
+        [(i, length) for i, lengths in enumerate(gold) for length in lengths],
+        [(i, length) for i, lengths in enumerate(predicted) for length in lengths],
     )
     correct, missed, spurious, possible, actual = (
-        _buckets(lengths, which, cuts, len(pairs))
-        for lengths, which in (
-            (predicted, indices.correct_indices),
-            (gold, indices.missed_indices),
-            (predicted, indices.spurious_indices),
-            (gold, gold),
-            (predicted, predicted),
-        )
+        by_length(each, cuts, len(pairs)) for each in entities
     )
     half_found = possible - correct - missed
     half_right = actual - correct - spurious
@@ -127,22 +125,3 @@ def _by_length(
             actual[number],
             counts,
         )
-
-
-def _buckets(
-    lengths: Mapping[tuple[int, int], int],
-    which: Iterable[tuple[int, int]],
-    cuts: Sequence[int],
-    size: int,
-) -> Array:
-    """Count some entities by length bucket and instance, buckets x instances.
-
-    Args:
-        lengths: The length of every entity by instance and number in it.
-        which: The entities to count.
-    """
-    names = bucket_names(cuts)
-    table = np.zeros((len(names), size))
-    for entity in which:
-        table[names.index(bucket_of(lengths[entity], cuts)), entity[0]] += 1
-    return table

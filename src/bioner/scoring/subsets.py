@@ -22,8 +22,6 @@ SUBSETS = {
     "new": "sentences whose tokens are those of no sentence of train: strict and relaxed",
 }
 
-Asked = Callable[[Pair, Span], bool]
-
 
 def subset_tallies(
     pairs: Sequence[Pair], overall: Sequence[Tally], train: Sequence[Instance] | None
@@ -46,7 +44,7 @@ def subset_tallies(
         yield credited(SCORER, row.scheme, "new", "all", counts, credit=0.5)
 
 
-def _recall(stratum: str, pairs: Sequence[Pair], asked: Asked) -> Tally:
+def _recall(stratum: str, pairs: Sequence[Pair], asked: Callable[[Pair, Span], bool]) -> Tally:
     wanted = [{span for span in pair.gold if asked(pair, span)} for pair in pairs]
     found = [spans.intersection(pair.predicted) for pair, spans in zip(pairs, wanted, strict=True)]
     correct, possible = counted(found, len), counted(wanted, len)

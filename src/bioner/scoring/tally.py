@@ -1,11 +1,13 @@
 """What a scorer counts in each instance: sums give scores, sums over resamples give intervals."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bioner.scoring.labels import bucket_names, bucket_of
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -54,6 +56,20 @@ ScoreRow = Tally | Macro
 def counted(items: Iterable[T], of: Callable[[T], float]) -> Array:
     """Return one number per item."""
     return np.array([of(item) for item in items], dtype=float)
+
+
+def by_length(entities: Iterable[tuple[int, int]], cuts: Sequence[int], instances: int) -> Array:
+    """Count entities by length, buckets x instances.
+
+    Args:
+        entities: Number of the instance and length in tokens, for each entity.
+        cuts: As for `bucket_names`.
+    """
+    names = bucket_names(cuts)
+    table = np.zeros((len(names), instances))
+    for instance, length in entities:
+        table[names.index(bucket_of(length, cuts)), instance] += 1
+    return table
 
 
 def credited(
