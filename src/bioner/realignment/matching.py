@@ -34,11 +34,11 @@ class Matching:
 def match_equal(tokens: Sequence[str], written: Sequence[str]) -> Matching:
     """Equal tokens of difflib's longest common blocks, as the paper's code has it."""
     links: list[list[tuple[int, int]]] = [[] for _ in tokens]
-    blocks = SequenceMatcher(None, tokens, written, autojunk=False).get_matching_blocks()
-    for start, other, size in blocks:
+    matcher = SequenceMatcher(None, tokens, written, autojunk=False)
+    for start, other, size in matcher.get_matching_blocks():
         for place in range(size):
             links[start + place] = [(other + place, 1)]
-    return Matching(links, sum(size for _, _, size in blocks))
+    return Matching(links, sum(map(bool, links)))
 
 
 def match_robust(tokens: Sequence[str], written: Sequence[str]) -> Matching:
@@ -89,8 +89,8 @@ def _match_gap(
     shared: Counter[tuple[int, int]] = Counter()
     opcodes = Levenshtein.opcodes("".join(gold[slice(*mine)]), "".join(other[slice(*theirs)]))
     for block in opcodes.as_matching_blocks():
-        for place in range(block.size):
-            shared[owners[block.a + place], other_owners[block.b + place]] += 1
+        mine_in = owners[block.a : block.a + block.size]
+        shared.update(zip(mine_in, other_owners[block.b :], strict=False))
     for (place, other_place), count in shared.items():
         if count >= SHARED * min(len(gold[place]), len(other[other_place])):
             links[place].append((other_place, count))

@@ -39,13 +39,14 @@ def confidence_pairs(
     was not. Right is the whole tag: a wrong border or type is wrong. Tokens where nothing was
     decided have no confidence and are left out, too.
     """
-    kept, right = [], []
-    for sure, tags, expected in zip(confidences, predicted, gold, strict=True):
-        for confidence, tag, gold_tag in zip(sure, tags, expected, strict=True):
-            if confidence is not None and tag != OUTSIDE:
-                kept.append(confidence)
-                right.append(tag == gold_tag)
-    return np.array(kept, dtype=float), np.array(right, dtype=bool)
+    decided = [
+        (confidence, tag == gold_tag)
+        for tokens in zip(confidences, predicted, gold, strict=True)
+        for confidence, tag, gold_tag in zip(*tokens, strict=True)
+        if confidence is not None and tag != OUTSIDE
+    ]
+    confidence, right = np.array(decided, dtype=float).reshape(-1, 2).T
+    return confidence, right.astype(bool)
 
 
 def reliability_bins(confidence: Array, right: Array, bins: int = BINS) -> pl.DataFrame:

@@ -58,8 +58,8 @@ def swaps(clusters: int, resamples: int, seed: int) -> Iterator[Array]:
     """Yield which clusters change sides (0 or 1), resamples x clusters, in bounded parts."""
     draw = np.random.default_rng([seed, 2])
     for part in _parts(resamples, clusters):
-        size = (part.stop - part.start, clusters)
-        yield draw.integers(2, size=size, dtype=np.int8).astype(float)
+        drawn = draw.integers(2, size=(part.stop - part.start, clusters), dtype=np.int8)
+        yield drawn.astype(float)
 
 
 def drawn_runs(runs: int, resamples: int, seed: int, system: Sequence[int]) -> Array:

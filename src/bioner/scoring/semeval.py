@@ -11,7 +11,7 @@ from nervaluate.entities import EvaluationIndices, EvaluationResult
 from bioner.errors import InputError
 from bioner.scoring.labels import RESERVED, bucket_names
 from bioner.scoring.pairs import Pair
-from bioner.scoring.tally import COUNTS, Array, Macro, ScoreRow, Tally, by_length, credited, prf
+from bioner.scoring.tally import COUNTS, Macro, ScoreRow, Tally, by_length, credited, prf
 
 SCORER = "semeval"
 # Our name of a scheme, nervaluate's, and the credit of a partial match. "Relaxed" is the paper's
@@ -68,7 +68,10 @@ def semeval_tallies(pairs: Sequence[Pair], length_cuts: Sequence[int]) -> Iterat
 
 
 def _tally(scheme: str, label: str, result: Any, indices: Any, credit: float, size: int) -> Tally:
-    counts = {name: _by_instance(getattr(indices, f"{name}_indices"), size) for name in COUNTS}
+    counts = {}
+    for name in COUNTS:
+        instances = [instance for instance, _ in getattr(indices, f"{name}_indices")]
+        counts[name] = np.bincount(instances, minlength=size).astype(float)
     tally = credited(SCORER, scheme, "all", label, counts, credit)
     ours = prf(*(values.sum() for values in tally.arrays()))
     theirs = [100 * value for value in (result.precision, result.recall, result.f1)]
@@ -79,10 +82,6 @@ def _tally(scheme: str, label: str, result: Any, indices: Any, credit: float, si
             " its version is not sound"
         )
     return tally
-
-
-def _by_instance(indices: Sequence[tuple[int, int]], size: int) -> Array:
-    return np.bincount([instance for instance, _ in indices], minlength=size).astype(float)
 
 
 def _by_length(

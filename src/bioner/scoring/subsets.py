@@ -2,7 +2,6 @@
 sentences that are new.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -29,9 +28,7 @@ def subset_tallies(
     """Recall of repeated mentions; with `train` also of seen and unseen ones, and `overall` rows on
     new sentences.
     """
-    yield _recall(
-        "repeated", pairs, lambda pair, span: _key(pair.instance, span) in _repeated(pair)
-    )
+    yield _recall("repeated", pairs, _is_repeated)
     if train is None:
         return
     known = {_key(instance, span) for instance in train for span in spans(instance.tags)}
@@ -57,6 +54,6 @@ def _key(instance: Instance, span: Span) -> tuple[str, str]:
     return text_of(instance.tokens, span), span.type
 
 
-def _repeated(pair: Pair) -> set[tuple[str, str]]:
-    times = Counter(_key(pair.instance, span) for span in pair.gold)
-    return {key for key, count in times.items() if count > 1}
+def _is_repeated(pair: Pair, span: Span) -> bool:
+    keys = [_key(pair.instance, other) for other in pair.gold]
+    return keys.count(_key(pair.instance, span)) > 1

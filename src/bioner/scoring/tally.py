@@ -1,13 +1,12 @@
 """What a scorer counts in each instance: sums give scores, sums over resamples give intervals."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bioner.scoring.labels import bucket_names, bucket_of
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -63,12 +62,11 @@ def by_length(entities: Iterable[tuple[int, int]], cuts: Sequence[int], instance
 
     Args:
         entities: Number of the instance and length in tokens, for each entity.
-        cuts: As for `bucket_names`.
+        cuts: As for `bucket_names`, in whose order the buckets are.
     """
-    names = bucket_names(cuts)
-    table = np.zeros((len(names), instances))
+    table = np.zeros((len(cuts) + 1, instances))
     for instance, length in entities:
-        table[names.index(bucket_of(length, cuts)), instance] += 1
+        table[bisect_left(cuts, length), instance] += 1
     return table
 
 
@@ -90,24 +88,21 @@ def matched(scorer: str, scheme: str, hits: Array, possible: Array, actual: Arra
 
 def divided(part: Array, whole: Array, otherwise: float) -> Array:
     """Divide; `otherwise` if the divisor is 0."""
-    shape = np.broadcast_shapes(np.shape(part), np.shape(whole))
-    quotients: Array = np.divide(
-        part, whole, out=np.full(shape, otherwise), where=np.asarray(whole) != 0
-    )
-    return quotients
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.equal(whole, 0), otherwise, np.divide(part, whole))
 
 
-def prf(
-    recall_credit: Array, possible: Array, precision_credit: Array, actual: Array
-) -> tuple[Array, Array, Array]:
+def prf(recall_credit: Array, possible: Array, precision_credit: Array, actual: Array) -> Array:
     """Compute precision, recall and F1 in percent (SemEval 2013 task 9) from totals of one shape.
 
     An empty denominator makes that ratio 0, as in nervaluate. If there is neither gold nor
     prediction, all three are undefined (NaN). If `actual` is NaN, there is a recall only.
+
+    Returns:
+        3 x the shape of the totals.
     """
     precision = divided(100 * precision_credit, actual, 0.0)
     recall = divided(100 * recall_credit, possible, 0.0)
     f1 = divided(2 * precision * recall, precision + recall, 0.0)
     nothing = (possible == 0) & ~(np.asarray(actual) > 0)
-    precision, recall, f1 = (np.where(nothing, np.nan, value) for value in (precision, recall, f1))
-    return precision, recall, f1
+    return np.where(nothing, np.nan, np.stack([precision, recall, f1]))
