@@ -1,4 +1,4 @@
-"""bioner-bench: do LLMs surpass encoders for biomedical NER? The table of contents: a file a stage, and what they share."""
+"""bioner-bench: do LLMs surpass encoders for biomedical NER? The stages and what they share."""
 
 
 configfile: Path(workflow.current_basedir) / "config/config.yaml"

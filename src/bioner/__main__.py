@@ -1,6 +1,4 @@
-"""`python -m bioner`: the command line, for launchers that start a module (accelerate,
-torchrun).
-"""
+"""`python -m bioner`, for launchers that start a module (accelerate, torchrun)."""
 
 from bioner.cli import main
 

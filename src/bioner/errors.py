@@ -1,14 +1,12 @@
-"""The errors users see: what was found where, expected and to be done; and work that a signal
-ended.
-"""
+"""Errors that users see: what is wrong where, and what to do; and work ended by a signal."""
 
 import os
 import re
 import signal
 
-TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # variables that hold one
-SHORTEST = 6  # of tokens: replacing what is shorter would leave little of a message
-# The hub's tokens; what stands before the last @ of an address, for passwords may hold any sign.
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # environment variables
+SHORTEST = 6  # length of a token: replacing shorter ones would garble messages
+# The hub's tokens, and addresses up to their last @, since passwords may hold any character.
 SECRETS = re.compile(
     r"hf_[A-Za-z0-9]{16,}|hf_(?:oauth|jwt)_[\w.-]+|(?<=Bearer )[^\s'\"]+"
     r"|(?<=://)(?:[^\s:]*:\S*|[^/\s]+)(?=@)"
@@ -16,14 +14,12 @@ SECRETS = re.compile(
 
 
 def hidden(text: str) -> str:
-    """What stands for text in messages: logs of a corpus that may not be redistributed must not
-    hold it.
-    """
+    """Stand in for text in messages: logs must not hold text of corpora that are not free."""
     return f"text of {len(text)} characters"
 
 
 def unsecret(text: str) -> str:
-    """Text without tokens and passwords, which some libraries quote in their errors."""
+    """Remove tokens and passwords, which some libraries quote in their errors."""
     for name in TOKENS:
         if len(token := os.environ.get(name, "").strip()) >= SHORTEST:
             text = text.replace(token, "…")
@@ -31,7 +27,7 @@ def unsecret(text: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """What a library says, on one line."""
+    """Return the message of a library's error on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [
         type(error).__name__
     ]
@@ -39,20 +35,16 @@ def reason_of(error: BaseException) -> str:
 
 
 class InputError(Exception):
-    """Bad input or usage; the command line prints it as one line, without secrets, and exits with
-    code 2.
-    """
+    """Bad input or usage: the command line prints one line without secrets and exits with 2."""
 
     def __init__(self, where: object, found: str, expected: str, remedy: str) -> None:
         super().__init__(unsecret(f"{where}: found {found}; expected {expected}. {remedy}"))
 
 
 class Interrupted(BaseException):
-    """Work ended on a signal, what was finished is kept; the command line exits with 128 +
-    `signal`.
+    """Work ended by a signal; the command line exits with 128 + `signal`.
 
-    Like KeyboardInterrupt no Exception: what a library catches of its own errors is not to catch
-    this.
+    Not an Exception, like KeyboardInterrupt, so that no library catches it with its own errors.
     """
 
     def __init__(self, name: str, number: int, kept: str) -> None:

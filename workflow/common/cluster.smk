@@ -1,14 +1,14 @@
-"""What jobs ask of a cluster, and of one machine."""
+"""Resources of jobs, on a cluster and on one machine."""
 
 from bioner.ops.slurm.site import grown, request, site_of
 
 
 def get_resource(name):
-    """A resource of the model's catalogue entry."""
+    """Return an input function for a resource of the model's catalogue entry."""
     return lambda wildcards: MODELS[wildcards.model]["resources"][name]
 
 
-# What the profile says of the cluster; nothing on one machine.
+# The cluster as described in the profile; empty on one machine.
 try:
     SITE = site_of(
         {
@@ -21,9 +21,9 @@ except InputError as error:
 
 
 def get_resources(gpus, most=None):
-    """What a model's job asks for; `gpus` names the entry's count of GPUs, of which it uses `most`.
+    """Return the resources of a model's job; retries get more memory and time.
 
-    Retries ask for more memory and time.
+    `gpus` names the number of GPUs in the model's entry; at most `most` of them are requested.
     """
 
     def count(wildcards):

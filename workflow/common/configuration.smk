@@ -25,12 +25,12 @@ DATASETS, MODELS = MATRIX.datasets, MATRIX.models
 
 
 def out(path):
-    """A path under the configured output folder, written as users write targets: without a leading `./`."""
+    """Return a path under the output folder as users write targets: without a leading `./`."""
     return path if config["out"] == "." else f"{config['out']}/{path}"
 
 
 def result(path):
-    """A path of the result tree (bioner.results.layout)."""
+    """Return a path of the result tree (bioner.results.layout)."""
     return out(f"results/{path}")
 
 
@@ -47,12 +47,11 @@ if workflow.is_main_process:
     for name, note in [*ABSENT.items(), *NOTICES.items()]:
         logger.warning(f"{name}: {note}")
 
-# Rules call `bioner` as installed beside this Python, whether or not its environment was activated, and by its real folder:
-# make may link .venv to another environment meanwhile.
-# The mirror is no parameter of a rule: where files come from does not change what they are, and must not train anything
-# again.
-# Every job, on whatever node, is run by a Snakemake that has read this file: its environment is the job's. Nor does it
-# change a result whether messages may show a corpus's text.
+# Rules call the `bioner` of this Python's environment, whether or not it was activated, by its real
+# folder: make may link .venv to another environment meanwhile.
+# Every job, on any node, is run by a Snakemake that has read this file: it has this environment.
+# The mirror and whether messages may show a corpus's text are not parameters of rules: they do not
+# change results, and must not cause new trainings.
 commands = str(Path(sys.executable).parent.resolve())
 search_path = [commands, os.environ.get("PATH", os.defpath)]
 closed = {name for name in DATASETS if is_closed(DATASETS[name])}
@@ -71,21 +70,22 @@ os.environ.update(
     **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
     **({"HF_HOME": str(Path(config["hf_home"]).expanduser())} if config["hf_home"] else {}),
 )
-# Jobs on other nodes find models in the cache or fail at once; `prefetch` fills it where there is a network.
-# They need no token then, and Snakemake writes all variables into a job's log where it is to be --verbose.
+# Jobs on other nodes find models in the cache, which `prefetch` fills, or fail at once.
+# They need no token, and Snakemake with --verbose writes all variables into a job's log.
 if config["offline"] or (config["offline"] is None and workflow.remote_exec):
     os.environ.update(HF_HUB_OFFLINE="1")
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         os.environ.pop(name, None)
 shell.prefix("set -euo pipefail; ")
 if workflow.remote_exec:
-    # Slurm warns all processes of a job. Those that have something to keep do; those around them must outlive them.
+    # Slurm warns all processes of a job. Those with something to save do so; the processes around
+    # them must outlive them.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     shell.prefix("set -euo pipefail; trap '' TERM USR1; ")
 
 
 def alternatives(names):
-    """A wildcard that is one of these names; without names it is nothing."""
+    """Return a pattern for one of these names; without names it matches nothing."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
@@ -102,9 +102,10 @@ wildcard_constraints:
 
 
 def get_available_datasets():
-    """The corpora a run goes through: those whose files can be had.
+    """Return the corpora of a run: those whose files are available.
 
-    A dry-run needs no source. Before the first report it plans the whole matrix; afterwards, what a run would do.
+    A dry-run needs no files. Before the first report it plans the whole matrix; afterwards, what a
+    run would do.
     """
     if workflow.dryrun and not os.path.exists(out("reports/report.html")):
         return config["datasets"]
@@ -115,5 +116,5 @@ def get_available_datasets():
 
 
 def to_json(entry):
-    """JSON that does not depend on the order in which somebody wrote the keys."""
+    """Return JSON that does not depend on the order of the keys."""
     return json.dumps(entry, ensure_ascii=False, sort_keys=True)

@@ -1,4 +1,4 @@
-"""What the rules take: paths of a corpus, a model, and a cell of the matrix."""
+"""Input functions of the rules: files of a corpus, a model, and a cell of the matrix."""
 
 import shlex
 
@@ -11,7 +11,7 @@ from bioner.settings.config import REPOSITORY
 
 
 def parse_object(text):
-    """A JSON object from text; empty for any other text."""
+    """Parse a JSON object; return an empty one for any other text."""
     try:
         known = json.loads(text)
     except json.JSONDecodeError:
@@ -20,7 +20,7 @@ def parse_object(text):
 
 
 def get_raw_identities(wildcards):
-    """What the raw files of a corpus are: it is fetched again when one of them changes, wherever it comes from."""
+    """Identify the raw files of a corpus, which is fetched again when one changes."""
     raw = out(f"data/{wildcards.dataset}/raw")
     entry = DATASETS[wildcards.dataset]
     before = next(filter(None, map(parse_object, recorded_params(workflow, raw))), {})
@@ -34,7 +34,7 @@ READING = [
 
 
 def get_reading_params(wildcards):
-    """What the instances of a corpus depend on beside its raw files."""
+    """Return what the instances of a corpus depend on in addition to its raw files."""
     entry = DATASETS[wildcards.dataset]
     files = {
         name: {"sha256": file["sha256"]} if entry["documents"] else {}
@@ -44,31 +44,37 @@ def get_reading_params(wildcards):
 
 
 def get_documents_checksum(wildcards):
-    """The table of a corpus's documents by its content: where the repository lies must not train anything again."""
+    """Return the checksum of a corpus's table of documents, which may move with the repository."""
     table = DATASETS[wildcards.dataset]["documents"]
     return sha256_of(REPOSITORY / table) if table else ""
 
 
 def get_snapshot(wildcards):
-    """What is known of the model's weights in the cache, where they are the hub's."""
+    """Return the record of the model's weights in the cache, if they come from the hub."""
     return out(f"models/{wildcards.model}.json") if from_hub(MODELS[wildcards.model]) else []
 
 
+def get_snapshot_option(wildcards, input):
+    """Return the option that names the record of the model's weights, if there is one."""
+    return f"--snapshot {input.snapshot}" if input.snapshot else ""
+
+
 def get_snapshots():
-    """What is known of all models of the run that are the hub's: members of ensembles and sources of drafts, too."""
+    """Return the records of all hub models of the run, with members of ensembles and drafts."""
     return [out(f"models/{name}.json") for name in MATRIX.downloaded()]
 
 
 def get_download_command(model):
-    """The command that has the cache hold a model; the commit that is written down stays."""
+    """Return the command that fetches a model into the cache; a recorded commit stays."""
     entry = to_json({key: MODELS[model][key] for key in ("family", "source")})
-    return f"bioner download-model {model} --entry {shlex.quote(entry)} --out {out(f'models/{model}.json')}"
+    record = out(f"models/{model}.json")
+    return f"bioner download-model {model} --entry {shlex.quote(entry)} --out {record}"
 
 
 def get_prefetch_commands():
-    """Ask for every model, also for those once fetched: the cache may be another or have been cleared.
+    """Return commands that fetch every model, since the cache may be another or have been cleared.
 
-    One that cannot be had stops no other, a signal stops all; at the end those that failed are named.
+    A model that cannot be fetched stops no other, a signal stops all; the end names the failures.
     """
     asking = [
         f'{get_download_command(name)} || {{ [ $? -lt 128 ] || exit; failed="$failed {name}"; }}'
@@ -82,7 +88,7 @@ def get_prefetch_commands():
 
 
 def get_trial_records(wildcards):
-    """The record of every trial of a cell's search."""
+    """Return the record of every trial of a cell's search."""
     return expand(
         result(layout.trial_path(layout.RECORD)),
         dataset=wildcards.dataset,
@@ -92,7 +98,7 @@ def get_trial_records(wildcards):
 
 
 def get_winner(wildcards):
-    """The winner of the search that comes before a training, if there is one."""
+    """Return the winner of the search that precedes a training, if there is one."""
     if wildcards.model not in SEARCHED:
         return []
     cell = {name: wildcards[name] for name in ("dataset", "model")}
@@ -100,26 +106,26 @@ def get_winner(wildcards):
 
 
 def get_weights(wildcards):
-    """The trained model that a prediction needs; none for controls. Its record shows whether it was retrained."""
+    """Return the trained model of a prediction, ancient since its record shows a retraining."""
     if not MATRIX.is_trained(wildcards.model):
         return []
     return ancient(result(layout.seed_path(layout.WEIGHTS)).format(**wildcards))
 
 
 def get_training_record(wildcards):
-    """The record of the training that a prediction depends on; none for controls."""
+    """Return the record of the training that a prediction depends on; none for controls."""
     if not MATRIX.is_trained(wildcards.model):
         return []
     return result(layout.seed_path(layout.RECORD)).format(**wildcards)
 
 
 def get_gold(wildcards):
-    """The instances a prediction is made for: dev under `dev/`, test otherwise."""
+    """Return the instances to predict: dev under `dev/`, test otherwise."""
     return out(f"data/{wildcards.dataset}/{'dev' if wildcards.part else 'test'}.jsonl")
 
 
 def get_run_scores(wildcards):
-    """The score files of every seed and decoding of a cell."""
+    """Return the score files of every seed and decoding of a cell."""
     model = wildcards.model
     return expand(
         result(layout.run_path(layout.SCORES)),
@@ -131,19 +137,19 @@ def get_run_scores(wildcards):
 
 
 def get_headline_file(name, dataset, model, seed, part=""):
-    """A file of one seed, under the decoding its model is compared by."""
+    """Return a file of one seed, with the decoding used for comparisons."""
     return result(layout.run_path(name, dataset, model, seed, MATRIX.headline(model), part))
 
 
 def get_headline_predictions(dataset, model):
-    """Test predictions a model is compared by, one file per seed."""
+    """Return the test predictions used for comparisons, one file per seed."""
     return [
         get_headline_file(layout.PREDICTIONS, dataset, model, seed) for seed in MATRIX.seeds(model)
     ]
 
 
 def get_draft(wildcards):
-    """The predictions that constrained decoding drafts from, if these are another model's."""
+    """Return another model's predictions that constrained decoding drafts from, if any."""
     if wildcards.decoding != "constrained":
         return []
     seed, part = wildcards.seed, wildcards.part
@@ -151,7 +157,7 @@ def get_draft(wildcards):
 
 
 def get_draft_predictions(dataset, model, seed=MATRIX.first_seed, part=""):
-    """The predictions of another model that a model drafts from, if it does."""
+    """Return the predictions that a model drafts from, if any."""
     source = MATRIX.draft(model)
     if source is None:
         return []
@@ -160,7 +166,7 @@ def get_draft_predictions(dataset, model, seed=MATRIX.first_seed, part=""):
 
 
 def get_comparisons():
-    """What `significance.csv` is made of: comparisons of two and more systems, and who was chosen on dev."""
+    """Return the inputs of `significance.csv`: comparisons, and selections on dev."""
     names = [layout.COMPARISONS] if MATRIX.has_comparisons else []
     names += [layout.SELECTION] if MATRIX.has_selection else []
     return [
@@ -171,7 +177,7 @@ def get_comparisons():
 
 
 def get_dev_scores(dataset):
-    """The models that dev scores choose among, each with its score files on dev."""
+    """Return the candidates that dev scores choose among, with their score files on dev."""
     return [
         (model, get_headline_file(layout.SCORES, dataset, model, seed, "dev/"))
         for model in MATRIX.candidates
@@ -180,7 +186,7 @@ def get_dev_scores(dataset):
 
 
 def get_member_predictions(wildcards):
-    """The models an ensemble is made of, whether dev scores choose among them, and their predictions."""
+    """Yield an ensemble's members, whether they are candidates on dev, and their predictions."""
     for member, is_candidate in MATRIX.members(wildcards.model):
         seed = MATRIX.seed_beside(member, wildcards.seed)
         place = (wildcards.dataset, member, seed, wildcards.part)

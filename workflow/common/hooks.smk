@@ -1,4 +1,4 @@
-"""Before the first job and after a failure: what an earlier run left in Slurm's queue, and a report all the same."""
+"""Hooks: clear what an earlier run left in Slurm's queue, and report even after failures."""
 
 import subprocess
 
@@ -14,10 +14,10 @@ from bioner.ops.snakemake_internals import (
 
 
 def prepare_slurm():
-    """Where jobs go to Slurm: one Snakemake a folder, and what an earlier one left in the queue is ended.
+    """With Slurm, allow one Snakemake per folder, and end what an earlier one left in the queue.
 
-    Ended is what makes the same as this run. A model's work that has ended well meanwhile is not done a second time: the
-    run stops, and the same command goes on from there.
+    Jobs that make the same files as this run are ended. If one of them ends well meanwhile, its
+    work is not done again: the run stops, and the same command resumes.
     """
     settings = workflow.executor_settings
     prefix = getattr(settings, "jobname_prefix", None)
@@ -44,7 +44,8 @@ def prepare_slurm():
     made = [job for job in lacking if all(map(os.path.exists, job.output))]
     if ended and made:
         raise WorkflowError(
-            f"{made[0].output[0]}: an earlier run's job has ended well while it was waited for. Start the same command again."
+            f"{made[0].output[0]}: an earlier run's job has ended well while it was waited for."
+            " Start the same command again."
         )
 
 
@@ -52,7 +53,7 @@ SHOWN = 200  # failures that the report names; a command line has an end
 
 
 def failures():
-    """What failed, as `bioner report` is told: by cell, rule and log; all jobs of a group that failed."""
+    """Return the log of each failed job by rule and wildcards, with all jobs of a failed group."""
     named = {
         " ".join([job.rule.name, *job.wildcards]): str(next(iter(job.log), "no log"))
         for job in failed_jobs(workflow)
@@ -65,7 +66,7 @@ def failures():
 
 
 def report_what_is_there():
-    """The report of a run some of whose jobs failed: what is there, and what is not with its log."""
+    """Report what is there after some jobs failed, and the logs of what is not."""
     reports = [job for job in workflow.dag.jobs if job.rule.name == "report"]
     if not reports or workflow.scheduler is None:
         return
@@ -89,7 +90,7 @@ def report_what_is_there():
         said = (done.stderr.strip().splitlines() or ["no word"])[-1]
         logger.error(f"No report of what is there: {said}")
         return
-    # To Snakemake it is no output yet: it would take a report that is newer than its inputs for a finished one.
+    # Not an output for Snakemake yet: a report newer than its inputs would count as finished.
     there = [os.path.getmtime(path) for path in job.input if os.path.exists(path)]
     for path in job.output:
         forget_output(workflow, path)

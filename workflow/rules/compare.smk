@@ -44,7 +44,8 @@ rule ensemble:
     message:
         "Putting together {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "bioner ensemble --gold {input.gold} {params.members} {params.selection} --combine {params.combine}"
+        "bioner ensemble --gold {input.gold} {params.members} {params.selection}"
+        " --combine {params.combine}"
         " --out {output} 2>&1 | tee {log}"
 
 
@@ -72,5 +73,6 @@ rule compare:
     message:
         "Comparing the systems of {wildcards.dataset}"
     shell:
-        "bioner compare-all --gold {input.gold} {params.systems} --out {output} --dataset {wildcards.dataset}"
-        " {params.cuts} --resamples {params.resamples} --resampling-seed {params.seed} 2>&1 | tee {log}"
+        "bioner compare-all --gold {input.gold} {params.systems} --out {output}"
+        " --dataset {wildcards.dataset} {params.cuts} --resamples {params.resamples}"
+        " --resampling-seed {params.seed} 2>&1 | tee {log}"

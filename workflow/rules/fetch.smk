@@ -10,7 +10,8 @@ rule fetch:
     message:
         "Fetching {wildcards.dataset}"
     shell:
-        "bioner fetch {wildcards.dataset} --out {output.raw} --record {output.record} 2>&1 | tee {log}"
+        "bioner fetch {wildcards.dataset} --out {output.raw} --record {output.record}"
+        " 2>&1 | tee {log}"
 
 
 rule download_model:
@@ -26,7 +27,8 @@ rule download_model:
     message:
         "Fetching {wildcards.model}"
     shell:
-        "bioner download-model {wildcards.model} --entry {params.entry:q} --out {output} 2>&1 | tee {log}"
+        "bioner download-model {wildcards.model} --entry {params.entry:q} --out {output}"
+        " 2>&1 | tee {log}"
 
 
 # On a machine with a network: all that the others need of it.

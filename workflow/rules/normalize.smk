@@ -1,6 +1,6 @@
 rule normalize:
     input:
-        # The files are known by their checksums: times alone, say of a purge, normalize and train nothing again.
+        # Files are known by their checksums: new times, say after a purge, cause no new training.
         record=out("data/{dataset}/raw.json"),
         raw=ancient(out("data/{dataset}/raw")),
     output:
@@ -16,4 +16,5 @@ rule normalize:
     message:
         "Normalizing {wildcards.dataset}"
     shell:
-        "bioner normalize {wildcards.dataset} --entry {params.entry:q} --raw {input.raw} --out {params.out} 2>&1 | tee {log}"
+        "bioner normalize {wildcards.dataset} --entry {params.entry:q} --raw {input.raw}"
+        " --out {params.out} 2>&1 | tee {log}"

@@ -21,9 +21,11 @@ rule predict:
         weights=lambda wildcards, input: (f"--weights {input.weights}" if input.weights else ""),
         draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
     message:
-        "Predicting {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed}, {wildcards.decoding}"
+        "Predicting {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed},"
+        " {wildcards.decoding}"
     shell:
-        "bioner predict {wildcards.model} --entry {params.entry:q} --decoding {wildcards.decoding} --gold {input.gold}"
+        "bioner predict {wildcards.model} --entry {params.entry:q} --decoding {wildcards.decoding}"
+        " --gold {input.gold}"
         " --train {input.train} {params.weights} {params.draft} --seed {wildcards.seed}"
         " --out {output.raw} --record {output.run} 2>&1 | tee {log}"
 
@@ -53,7 +55,8 @@ rule time:
         result(layout.cell_path(layout.TIMING)),
     log:
         out("logs/time/{dataset}/{model}.log"),
-    # Alone on one machine: what runs beside it would be in the seconds. Under Slurm it has the threads of its model.
+    # On one machine nothing runs at the same time, which would distort the seconds. Under Slurm it
+    # has the threads of its model.
     threads:
         lambda wildcards: max(
             get_resource("threads")(wildcards),
@@ -82,5 +85,6 @@ rule time:
     shell:
         "bioner time {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset}"
         " --gold {input.gold} --train {input.train} {params.runs} {params.decodings} {params.draft}"
-        " {params.batches} {params.protocols} --llm-weights {params.llm_weights} --method {params.method}"
+        " {params.batches} {params.protocols} --llm-weights {params.llm_weights}"
+        " --method {params.method}"
         " --sentences {params.sentences} --repeats {params.repeats} --out {output} 2>&1 | tee {log}"

@@ -13,7 +13,9 @@ rule realign:
     params:
         method=config["realign"]["method"],
     message:
-        "Realigning {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, {wildcards.decoding}"
+        "Realigning {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed},"
+        " {wildcards.decoding}"
     shell:
-        "bioner realign --gold {input.gold} --raw {input.raw} --train {input.train} --method {params.method}"
+        "bioner realign --gold {input.gold} --raw {input.raw} --train {input.train}"
+        " --method {params.method}"
         " --out {output.predictions} --alignment {output.alignment} 2>&1 | tee {log}"

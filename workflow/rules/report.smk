@@ -72,5 +72,6 @@ rule report:
         "Reporting"
     shell:
         "bioner report --results {params.results} --data {params.data} --out {params.out}"
-        " {params.datasets} {params.models} --notices {params.notices:q} --left-out {params.left_out:q}"
+        " {params.datasets} {params.models} --notices {params.notices:q}"
+        " --left-out {params.left_out:q}"
         " --prices {params.prices:q} 2>&1 | tee {log}"

@@ -21,9 +21,11 @@ rule score:
         bootstrap_seed=config["scoring"]["bootstrap_seed"],
         per_type="--per-type" if config["scoring"]["per_type"] else "--no-per-type",
     message:
-        "Scoring {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed}, {wildcards.decoding}"
+        "Scoring {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed},"
+        " {wildcards.decoding}"
     shell:
-        "bioner score --gold {input.gold} --pred {input.predictions} --out {output} --dataset {wildcards.dataset}"
+        "bioner score --gold {input.gold} --pred {input.predictions} --out {output}"
+        " --dataset {wildcards.dataset}"
         " --model {wildcards.model} --seed {wildcards.seed} --decoding {wildcards.decoding}"
         " --train {input.train} {params.alignment} {params.cuts} {params.per_type}"
         " --bootstrap {params.bootstrap} --bootstrap-seed {params.bootstrap_seed} 2>&1 | tee {log}"

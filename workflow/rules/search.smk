@@ -21,7 +21,7 @@ rule trial:
         entry=lambda wildcards: to_json(
             training_settings(trials_of(MODELS[wildcards.model])[wildcards.trial])
         ),
-        snapshot=lambda wildcards, input: (f"--snapshot {input.snapshot}" if input.snapshot else ""),
+        snapshot=get_snapshot_option,
         over=lambda wildcards: [
             f"--searched {name}" for name in sorted(MODELS[wildcards.model]["search_space"])
         ],
@@ -29,16 +29,18 @@ rule trial:
     message:
         "Trying {wildcards.trial} for {wildcards.model} on {wildcards.dataset}"
     shell:
-        "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {params.seed}"
-        " --data {params.data} --out {params.out} {params.over} {params.snapshot} 2>&1 | tee {log}"
+        "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset}"
+        " --seed {params.seed} --data {params.data} --out {params.out} {params.over}"
+        " {params.snapshot} 2>&1 | tee {log}"
 
 
-# A checkpoint: what comes after is planned again once the winner is known, and a winner that stays changes nothing.
+# A checkpoint: later jobs are planned again once the winner is known, and only if it has changed.
 checkpoint search:
     input:
         lambda wildcards: get_trial_records(wildcards),
     output:
-        winner=result(layout.cell_path(layout.WINNER)),  # first: what Snakemake asks a checkpoint for
+        # First, since Snakemake asks a checkpoint for its first output.
+        winner=result(layout.cell_path(layout.WINNER)),
         table=result(layout.cell_path(layout.SEARCH)),
     log:
         out("logs/search/{dataset}/{model}.log"),
@@ -48,7 +50,8 @@ checkpoint search:
     message:
         "Choosing the hyper-parameters of {wildcards.model} on {wildcards.dataset}"
     shell:
-        "bioner search {params.trials} --out {output.table} --winner {output.winner} 2>&1 | tee {log}"
+        "bioner search {params.trials} --out {output.table} --winner {output.winner}"
+        " 2>&1 | tee {log}"
 
 
 rule use_winner:
@@ -68,9 +71,11 @@ rule use_winner:
         trials=result(layout.cell_path("trials")),
         out=subpath(output.run, parent=True),
     message:
-        "Taking the best trial of {wildcards.model} on {wildcards.dataset} for seed {wildcards.seed}"
+        "Taking the best trial of {wildcards.model} on {wildcards.dataset}"
+        " for seed {wildcards.seed}"
     shell:
-        "bioner use-winner --winner {input} --trials {params.trials} --out {params.out} 2>&1 | tee {log}"
+        "bioner use-winner --winner {input} --trials {params.trials} --out {params.out}"
+        " 2>&1 | tee {log}"
 
 
 # The winner was trained under the first seed already.

@@ -20,10 +20,11 @@ rule train:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
         winner=lambda wildcards, input: (f"--winner {input.winner}" if input.winner else ""),
-        snapshot=lambda wildcards, input: (f"--snapshot {input.snapshot}" if input.snapshot else ""),
+        snapshot=get_snapshot_option,
         entry=lambda wildcards: to_json(training_settings(MODELS[wildcards.model])),
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
-        "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset} --seed {wildcards.seed}"
-        " --data {params.data} --out {params.out} {params.winner} {params.snapshot} 2>&1 | tee {log}"
+        "bioner train {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset}"
+        " --seed {wildcards.seed} --data {params.data} --out {params.out} {params.winner}"
+        " {params.snapshot} 2>&1 | tee {log}"

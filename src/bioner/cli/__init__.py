@@ -55,19 +55,21 @@ for command in (
 
 
 def main() -> None:
-    """Run a command; bad input or usage ends with one line on stderr and exit code 2, Ctrl-C at a
-    question with 130.
+    """Run a command; errors that users can mend end with one line on stderr.
+
+    Exit codes: 2 for bad input or usage, 130 for Ctrl-C at a question, 128 + the signal for work
+    that a signal ended.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     _quiet_libraries()
     given = sys.argv[1:]
     try:
-        # Left alone, typer draws a box of five lines around a usage error.
+        # In standalone mode typer draws a box of five lines around a usage error.
         code = app(given or ["--help"], prog_name="bioner", standalone_mode=False)
     except TyperException as error:
         _end(error.exit_code, _usage(error, given))
     except Abort:
-        typer.echo(err=True)  # the question stands in a line without an end
+        typer.echo(err=True)  # ends the line of the question
         _end(130, "broken off")
     except InputError as error:
         _end(2, str(error))
@@ -97,9 +99,7 @@ def _end(code: int, said: str) -> NoReturn:
 
 
 def _usage(error: TyperException, given: list[str]) -> str:
-    """What is wrong with the arguments, on one line, and the command whose help tells what is
-    right.
-    """
+    """Return on one line what is wrong with the arguments, and which help to read."""
     command = given[0] if given and given[0] in COMMANDS else ""
     said = " ".join(error.format_message().split()).rstrip(".")
     said = said[:1].lower() + said[1:]
@@ -108,8 +108,8 @@ def _usage(error: TyperException, given: list[str]) -> str:
 
 
 def _quiet_libraries() -> None:
-    """Only this project's own lines; and the hub is not told of use."""
-    warnings.simplefilter("ignore", FutureWarning)  # libraries to their own callers
+    """Silence the libraries' warnings, and turn off the hub's telemetry."""
+    warnings.simplefilter("ignore", FutureWarning)  # meant for the libraries' own callers
     for noisy in (
         "httpx",
         "httpx2",

@@ -1,4 +1,4 @@
-"""What commands share: options, the configuration behind `--config`, and catalogue entries."""
+"""Shared by the commands: options, the configuration behind `--config`, catalogue entries."""
 
 import functools
 import os
@@ -32,7 +32,7 @@ Out = Annotated[Path, typer.Option(help="Where to write.")]
 
 
 def settings_of(overlays: list[Path] | None) -> Tree:
-    """The configuration with these overlays, checked and completed."""
+    """Load the configuration with these overlays, checked and completed."""
     files = [DEFAULT_CONFIG, *(overlays or [])]
     return load_config(functools.reduce(merged, map(read_yaml, files)), files)
 
@@ -43,7 +43,7 @@ def matrix_of(overlays: list[Path] | None) -> Matrix:
 
 
 def entry_of(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
-    """The entry handed over as JSON, or the catalogue's of that name."""
+    """Return the entry given as JSON, or else the catalogue's entry of that name."""
     if entry is None:
         return find(
             load_catalogue(kind, settings),
@@ -55,7 +55,7 @@ def entry_of(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
 
 
 def json_object(option: str, text: str) -> Tree:
-    """What an option or environment variable holds as JSON; InputError where it is no object."""
+    """Parse the JSON object of an option or variable; raise InputError if it is none."""
     content = parse_json(text, option)
     if not isinstance(content, dict):
         raise InputError(
@@ -65,10 +65,11 @@ def json_object(option: str, text: str) -> Tree:
 
 
 def keep_apart(out: Path, *others: Path | None, option: str = "--out") -> None:
-    """InputError where an output is none to write, or would overwrite what it is made from or
-    another output.
+    """Raise InputError if an output cannot be written, or would overwrite an input or other output.
 
-    A folder among the others is an input with all that lies in it.
+    Args:
+        others: Inputs and other outputs; everything in a folder counts as an input.
+        option: The option that names the output, for the message.
     """
     if out.is_dir():
         raise InputError(
@@ -101,7 +102,7 @@ def keep_apart(out: Path, *others: Path | None, option: str = "--out") -> None:
 
 
 def each_once(option: str, files: Sequence[Path]) -> None:
-    """InputError where a file is named twice: it would count as two."""
+    """Raise InputError if a file is named twice: it would count as two."""
     known: set[Path] = set()
     for path in files:
         if path.resolve() in known:

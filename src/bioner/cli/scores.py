@@ -15,7 +15,7 @@ from bioner.scoring.ensemble import combine as combined
 
 log = logging.getLogger(__name__)
 
-MOST = 1_000_000  # resamples; every one is kept until the percentiles are taken
+MOST = 1_000_000  # resamples: all are in memory until the percentiles are computed
 Resamples = Annotated[
     int, typer.Option(min=1, max=MOST, help="Of the bootstrap and of approximate randomisation.")
 ]
@@ -236,9 +236,8 @@ def _compare(
 
     keep_apart(out, gold, *(path for _, _, paths in systems for path in paths))
     for _, _, paths in systems:
-        each_once(
-            "compare", paths
-        )  # a run twice would count as two seeds; both sides may share one
+        # A run twice would count as two seeds; both sides may share one.
+        each_once("compare", paths)
     instances = read_instances(gold)
     read = [
         System(model, decoding, [read_predictions(p, instances) for p in paths])

@@ -1,1 +1,1 @@
-"""Realignment: what a model wrote, brought onto the gold tokens."""
+"""Realignment of model output with the gold tokens."""

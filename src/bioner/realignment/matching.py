@@ -1,4 +1,4 @@
-"""Which of the tokens a model wrote stand for which gold tokens."""
+"""Match the tokens that a model wrote with the gold tokens."""
 
 import html
 import re
@@ -12,14 +12,15 @@ from functools import lru_cache
 from rapidfuzz.distance import Levenshtein
 
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|\\x([0-9a-fA-F]{2})")
-# of the shorter one's characters: what a token written otherwise must share with the gold's
+# Share of the shorter token's characters that a respelled token and its gold token have in common.
 SHARED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """For every gold token the written tokens that stand for it, with weights, and whether it is
-    written as it is.
+    """For every gold token, the written tokens matched with it and their weights.
+
+    `exact` is the number of gold tokens that are written as they are.
     """
 
     links: list[list[tuple[int, int]]]
@@ -27,12 +28,12 @@ class Matching:
 
     @property
     def found(self) -> int:
-        """Gold tokens that something written stands for."""
+        """Number of gold tokens with a match."""
         return sum(map(bool, self.links))
 
 
 def match_equal(tokens: Sequence[str], written: Sequence[str]) -> Matching:
-    """Equal tokens of difflib's longest common blocks, as the paper's code has it."""
+    """Match equal tokens by difflib's longest common blocks, as the paper's code does."""
     links: list[list[tuple[int, int]]] = [[] for _ in tokens]
     matcher = SequenceMatcher(None, tokens, written, autojunk=False)
     for start, other, size in matcher.get_matching_blocks():
@@ -42,11 +43,11 @@ def match_equal(tokens: Sequence[str], written: Sequence[str]) -> Matching:
 
 
 def match_robust(tokens: Sequence[str], written: Sequence[str]) -> Matching:
-    """Equal tokens, up to case, escapes and compatibility forms, by least edits; between them, by
-    characters.
+    """Match equal tokens by least edits, and the tokens between them by characters.
 
-    Tokens that are split, merged or respelled share characters with the gold's; those left over
-    between the same neighbours, as many as gold tokens, were substituted one for one.
+    Tokens are equal up to case, escapes and compatibility forms. Split, merged or respelled tokens
+    share characters with the gold's. If as many written as gold tokens are left over between the
+    same neighbours, they were substituted one for one.
     """
     gold, other = [plain(token) for token in tokens], [plain(token) for token in written]
     links: list[list[tuple[int, int]]] = [[] for _ in tokens]
@@ -64,9 +65,7 @@ def match_robust(tokens: Sequence[str], written: Sequence[str]) -> Matching:
 
 @lru_cache(maxsize=100_000)
 def plain(token: str) -> str:
-    """A token without what does not tell tokens apart: case, escapes, compatibility forms, white
-    space.
-    """
+    """Return a token without case, escapes, compatibility forms and white space."""
     token = html.unescape(_ESCAPE.sub(_unescaped, token))
     return "".join(unicodedata.normalize("NFKC", token).casefold().split())
 
@@ -83,18 +82,18 @@ def _match_gap(
     theirs: tuple[int, int],
     links: list[list[tuple[int, int]]],
 ) -> None:
-    """Link what stands between two equal tokens: first by shared characters, then one for one."""
+    """Link the tokens between two equal ones: first by shared characters, then one for one."""
     owners = [place for place in range(*mine) for _ in gold[place]]
     other_owners = [place for place in range(*theirs) for _ in other[place]]
     shared: Counter[tuple[int, int]] = Counter()
     opcodes = Levenshtein.opcodes("".join(gold[slice(*mine)]), "".join(other[slice(*theirs)]))
     for block in opcodes.as_matching_blocks():
-        mine_in = owners[block.a : block.a + block.size]
-        shared.update(zip(mine_in, other_owners[block.b :], strict=False))
+        owned = owners[block.a : block.a + block.size]
+        shared.update(zip(owned, other_owners[block.b :], strict=False))
     for (place, other_place), count in shared.items():
         if count >= SHARED * min(len(gold[place]), len(other[other_place])):
             links[place].append((other_place, count))
-    # What is left over, between what is linked now.
+    # Tokens left over, between those that are linked now.
     linked = [
         (place, links[place][0][0], links[place][-1][0]) for place in range(*mine) if links[place]
     ]

@@ -1,6 +1,4 @@
-"""Reading what a generator wrote: tokens and tags of its lines, whatever else stands between
-them.
-"""
+"""Parse a generator's text: the tokens and tags of its lines, whatever else it holds."""
 
 from collections.abc import Sequence
 
@@ -10,16 +8,16 @@ Pair = tuple[str, str]
 
 
 def parse_lines(text: str) -> list[Pair]:
-    """Token and tag of every line with a colon; the tag is what follows the last one, since tokens
-    may hold colons.
-    """
+    """Return token and tag of every line with a colon, split at the last one."""
     pairs = (line.rpartition(":") for line in text.split("\n"))
     return [(token.strip(), tag.strip()) for token, colon, tag in pairs if colon]
 
 
 def parse_answers(text: str) -> list[list[Pair]]:
-    """As `parse_lines`, in runs that lines without an answer set apart; of a line with blanks, all
-    answers in it.
+    """Parse as `parse_lines`, but find all answers in lines with blanks.
+
+    Returns:
+        Runs of answers; lines without an answer separate them.
     """
     runs: list[list[Pair]] = [[]]
     for line in text.split("\n"):
@@ -35,9 +33,7 @@ def parse_answers(text: str) -> list[list[Pair]]:
 
 
 def _answers(words: Sequence[str]) -> list[Pair]:
-    """The answers in a line: each ends with a colon and a well-formed tag, blanks or not between
-    them.
-    """
+    """Find the answers in a line: each ends with a colon, maybe blanks, and a well-formed tag."""
     found: list[Pair] = []
     before: list[str] = []
     for word in words:
@@ -56,11 +52,9 @@ def _answers(words: Sequence[str]) -> list[Pair]:
 
 
 def restarts(tokens: Sequence[str], run: Sequence[Pair], length: int = 3) -> list[int]:
-    """Where a run begins anew: where the sentence's first tokens stand again, or those the model
-    began with.
+    """Find where an answer starts again: at the sentence's first tokens, or the first ones written.
 
-    Half a sentence at least lies between two of them, for a sentence may hold its own opening
-    again.
+    Starts are at least half a sentence apart, since a sentence may repeat its own opening.
     """
     written = [token for token, _ in run]
     openings = [list(tokens[:length]), written[:length]]

@@ -1,6 +1,4 @@
-"""Tags through a matching: from the tokens that were written to the gold tokens, and the gold's own
-the other way.
-"""
+"""Project tags through a matching: from written to gold tokens, and from gold to written ones."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,10 +8,9 @@ from bioner.realignment.matching import Matching
 
 
 def output_to_gold(matching: Matching, written: Sequence[str]) -> list[str]:
-    """Each gold token's tag from those of the written tokens that stand for it, the heaviest
-    deciding.
+    """Tag each gold token by the type with the most weight among its written tokens.
 
-    A written token that stands for several begins its entity in the first of them only.
+    If a written token is matched with several gold tokens, only the first begins its entity.
     """
     tags: list[str] = []
     begun: set[int] = set()
@@ -49,7 +46,7 @@ def tag_omitted(tags: list[str], matching: Matching, legal: frozenset[str] | Non
 
 
 def gold_to_output(matching: Matching, gold: Sequence[str], count: int) -> list[str]:
-    """The tags a perfect model would have given to the tokens that were written."""
+    """Return the tags that a perfect model would have given to the `count` written tokens."""
     tags = [OUTSIDE] * count
     seen: set[int] = set()
     for tag, links in zip(gold, matching.links, strict=True):

@@ -1,6 +1,4 @@
-"""Model output to valid IOB2 tags on the gold tokens: exactly one tag a token, whatever the model
-wrote.
-"""
+"""Turn model output into valid IOB2 tags: exactly one per gold token, whatever the model wrote."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,21 +19,21 @@ from bioner.realignment.parse_output import Pair, parse_answers, parse_lines, re
 from bioner.realignment.projection import gold_to_output, output_to_gold, tag_omitted
 
 Method = Literal["robust", "paper"]
-SEVERAL = 1.5  # as many tokens as the sentence has, or more: there may be several answers
-WHOLE = 0.9  # of the tokens that the best of several answers has: the first of those is meant
+SEVERAL = 1.5  # from this multiple of the sentence's tokens on, there may be several answers
+WHOLE = 0.9  # the first answer with this share of the best answer's tokens is taken
 COLUMN_TYPES = {str: pl.String, int: pl.Int64, bool: pl.Boolean}
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How one output fitted its gold tokens; one row of `alignment.csv`.
+    """How one output fits its gold tokens; one row of `alignment.csv`.
 
-    `exact` gold tokens were written as they are, `substituted` ones otherwise (respelled, split,
+    `exact` gold tokens were written as they are, `substituted` ones differently (respelled, split,
     merged), `dropped` ones not at all; these three add up to `gold_tokens`. `added` output tokens
-    stand for no gold token. `illegal_tags` became O and `orphan_tags` (I- that continued nothing)
-    became B-; `orphan_positions` are the tokens of these, counted from 0 and set apart by spaces.
-    Of `gold_entities`, `reachable_entities` would have been found had the model given the right tag
-    to every token that it wrote.
+    match no gold token. `illegal_tags` became O and `orphan_tags` (I- without an entity to
+    continue) became B-; `orphan_positions` are the tokens of these, counted from 0 and separated by
+    spaces. `reachable_entities` is how many of the `gold_entities` would have been found with the
+    right tag for every token that was written.
     """
 
     id: str
@@ -59,12 +57,15 @@ ALIGNMENT: Schema = {name: COLUMN_TYPES[kind] for name, kind in get_type_hints(A
 def realign(
     instance: Instance, output: RawOutput, legal: frozenset[str] | None, method: Method = "robust"
 ) -> tuple[Prediction, Alignment]:
-    """Tags of one raw output on the gold tokens of its instance.
+    """Bring the tags of one raw output onto the gold tokens of its instance.
 
-    A generator's tokens are matched to the gold tokens: `robust` keeps the tags of tokens that are
-    written otherwise, split or merged; `paper` those of equal tokens alone, as the paper's code
-    does. A tagger's pieces vote, the majority naming the word's tag, the first piece deciding a
-    tie. Tags outside `legal` become O; see tags.repair.
+    A generator's tokens are matched with the gold tokens. A word gets the most frequent tag of a
+    tagger's pieces; the first piece decides a tie.
+
+    Args:
+        legal: Tags outside it become O; see `tags.repair`.
+        method: `robust` keeps the tags of respelled, split and merged tokens; `paper` only those of
+            equal tokens, as the paper's code does.
     """
     count = len(instance.tokens)
     if isinstance(output, Tagged):
@@ -106,10 +107,9 @@ def realign(
 
 
 def read_answer(tokens: Sequence[str], text: str, method: Method) -> tuple[list[Pair], Matching]:
-    """Tokens and tags of a generator's text, and which gold tokens they stand for.
+    """Parse a generator's text and match its tokens with the gold tokens.
 
-    With `robust`, where more is written than one answer, the first that is about as good as any is
-    taken.
+    If the text holds several answers, `robust` takes the first that is about as good as the best.
     """
     if method == "paper":
         pairs = parse_lines(text)
@@ -134,7 +134,7 @@ def read_answer(tokens: Sequence[str], text: str, method: Method) -> tuple[list[
 
 
 def vote(tags: Sequence[str]) -> str:
-    """The most frequent tag of a word's pieces, the first deciding a tie; O without any."""
+    """Return the most frequent tag of a word's pieces (the first of equals); O without pieces."""
     return Counter(tags).most_common(1)[0][0] if tags else OUTSIDE
 
 
@@ -144,7 +144,7 @@ def realign_all(
     legal: frozenset[str] | None,
     method: Method = "robust",
 ) -> tuple[list[Prediction], list[Alignment]]:
-    """Realign every output; the outputs stand in the gold's order."""
+    """Realign all outputs, which are in the gold's order."""
     pairs = [
         realign(instance, output, legal, method)
         for instance, output in zip(gold, outputs, strict=True)
@@ -153,11 +153,13 @@ def realign_all(
 
 
 def read_orphans(path: Path, predictions: Sequence[Prediction]) -> dict[str, list[int]]:
-    """From an alignment file, the tokens of each prediction whose B- was an I- that continued
-    nothing.
+    """Read from an alignment file which tokens have a B- that was repaired from an I-.
 
-    Raises InputError where the file was not written with these predictions: other ids, or no B- at
-    such a token.
+    Returns:
+        The tokens' positions by prediction id.
+
+    Raises:
+        InputError: The file does not belong to these predictions: other ids, or no B- at a token.
     """
     table = read_table(path, ALIGNMENT, ["id"])
     remedy = "Name the alignment.csv that `bioner realign` wrote beside these predictions."

@@ -1,6 +1,4 @@
-"""Is a difference between two systems real? Paired resampling by document (by sentence where
-unknown).
-"""
+"""Tests of differences between systems: paired resampling by document, or else by sentence."""
 
 import itertools
 import logging
@@ -53,12 +51,12 @@ COMPARISON: Schema = {
 MEASURES = ("f1", "recall")
 RESAMPLED = ("ci_low", "ci_high", "p")
 PAIR = ("model", "decoding", "baseline_model", "baseline_decoding")
-NOISE = 1e-9  # equal values come out of other sums of floats
+NOISE = 1e-9  # sums of the same floats in another order may differ by this
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Predictions of a model under one decoding: a run a seed."""
+    """Predictions of a model under one decoding: one run per seed."""
 
     model: str | None
     decoding: str | None
@@ -132,7 +130,7 @@ def compare(
 
 
 def read_comparisons(path: Path) -> pl.DataFrame:
-    """A comparison file, with its columns checked."""
+    """Read and check a comparison file."""
     table = read_table(
         path, COMPARISON, [*PAIR, "measure", "stratum", "gold_entities", "clusters_with_gold"]
     )

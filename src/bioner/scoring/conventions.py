@@ -1,6 +1,4 @@
-"""What others call NER F1, from the same predictions: to place published numbers, not to report
-ours.
-"""
+"""F1 as other papers compute it: for comparison with published numbers, not to report ours."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -8,12 +6,9 @@ from bioner.data.tags import OUTSIDE, Span
 from bioner.scoring.pairs import Pair, text_of
 from bioner.scoring.tally import Tally, counted, matched
 
-# Scorer and scheme, and what it counts as right.
+# What each scorer and scheme counts as correct.
 CONVENTIONS = {
-    (
-        "string-set",
-        "strict",
-    ): (
+    ("string-set", "strict"): (
         "sets of lower-cased texts and types: each counts once a sentence (UniversalNER, GNER,"
         " B2NER)"
     ),
@@ -43,11 +38,13 @@ Orphans = Mapping[str, Collection[int]]
 def convention_tallies(
     pairs: Sequence[Pair], relaxed: Tally, orphans: Orphans | None = None
 ) -> Iterator[Tally]:
-    """A row a convention; `relaxed` is the overall relaxed row of the same pairs.
+    """Yield one row per convention.
 
-    `orphans` are the tokens, by instance id, whose B- was an I- that continued nothing before it
-    was repaired. Without them there is no row of strict IOB2: predictions alone do not say what was
-    repaired.
+    Args:
+        relaxed: The overall relaxed row of the same pairs.
+        orphans: By instance id, the tokens whose B- was an I- without an entity to continue before
+            it was repaired. Without them there is no row of strict IOB2: predictions do not show
+            what was repaired.
     """
     possible = counted(pairs, lambda pair: len(pair.gold))
     actual = counted(pairs, lambda pair: len(pair.predicted))
@@ -105,7 +102,7 @@ def _texts(pair: Pair, side: str) -> set[tuple[str, str]]:
 
 
 def _met(entities: Sequence[Span], others: Sequence[Span]) -> int:
-    """Entities that any of the others overlaps, of the same type."""
+    """Count entities that overlap any of the others of the same type."""
     return sum(
         any(e.type == o.type and e.start < o.end and o.start < e.end for o in others)
         for e in entities
@@ -113,11 +110,10 @@ def _met(entities: Sequence[Span], others: Sequence[Span]) -> int:
 
 
 def _within_a_character(pair: Pair) -> int:
-    """Pairs of entities whose starts and ends are at most one character apart each, exact ones
-    first.
+    """Count entities whose boundaries are at most one character off, matching exact ones first.
 
-    Tokens do not keep white space: a space is taken to stand between two tokens that meet in
-    letters or digits.
+    Tokens do not keep white space: a space is assumed between two tokens that meet in letters or
+    digits.
     """
     starts, ends = _places(pair.instance.tokens)
     exact = set(pair.gold) & set(pair.predicted)
@@ -136,7 +132,7 @@ def _within_a_character(pair: Pair) -> int:
 
 
 def _places(tokens: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Where each token starts and ends in the text, in characters."""
+    """Return the start and end of each token in the text, in characters."""
     starts: list[int] = []
     ends: list[int] = []
     for number, token in enumerate(tokens):

@@ -1,9 +1,8 @@
-"""The paper's own scoring, rebuilt so that its Tables III and V have something like beside them.
-For comparison only.
+"""The paper's own scoring, rebuilt only for comparison with its Tables III and V.
 
-Its evaluator, an old script, differs from nervaluate in two rules, here two switches; its length
-rows do not score entities by length but windows cut around gold entities. Neither is a sound score:
-see docs/reproduction.md.
+Its evaluator, an old script, differs from nervaluate in two rules, which are two switches here; its
+length rows do not score entities by length but windows cut around gold entities. Neither is a sound
+score: see docs/reproduction.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ SCORER = "paper"
 
 
 class Match(NamedTuple):
-    """Predictions by how they met the gold, and gold entities that none met."""
+    """Numbers of predictions by how they match the gold, and of gold entities without a match."""
 
     correct: int = 0
     other_type: int = 0
@@ -32,12 +31,11 @@ class Match(NamedTuple):
 def match(
     gold: Sequence[Span], predicted: Sequence[Span], half_open: bool = True, reuse: bool = True
 ) -> Match:
-    """Match flat spans, left to right.
+    """Match flat spans, left to right. Without both switches the counts are nervaluate's.
 
-    `half_open`: an overlap does not see the last token of either span, so that single tokens
-    overlap nothing. `reuse`: a gold entity may be matched by several predictions, each of which
-    counts as one that was possible. Both are the old evaluator's; with neither the counts are
-    nervaluate's.
+    Args:
+        half_open: Overlaps ignore the last token of either span, so single tokens overlap nothing.
+        reuse: A gold entity may be matched by several predictions; each adds to those possible.
     """
     used: set[int] = set()
     correct = other_type = overlapping = spurious = 0
@@ -79,11 +77,12 @@ def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
 
 
 def _by_window(pair: Pair) -> dict[str, Array]:
-    """The paper's length buckets: each gold entity's window is scored alone, as is every token
-    outside gold.
+    """Score the window of each gold entity, and each token outside gold, as a sentence of its own.
 
-    Predictions are cut at a window's borders. A token outside gold is a sentence of one token in
-    the first bucket.
+    Predictions are cut at a window's borders. Tokens outside gold count in the first bucket.
+
+    Returns:
+        For each length bucket, the numbers of `Match`.
     """
     totals = {name: np.zeros(len(Match._fields)) for name in bucket_names(PAPER_CUTS)}
     outside = sum(span.length for span in pair.predicted)

@@ -1,6 +1,4 @@
-"""How far confidences can be trusted: right tags by confidence, and the expected calibration
-error.
-"""
+"""Reliability of confidences: accuracy by confidence, and the expected calibration error."""
 
 from collections.abc import Iterable, Sequence
 
@@ -26,18 +24,21 @@ def confidence_pairs(
     predicted: Iterable[Sequence[str]],
     gold: Iterable[Sequence[str]],
 ) -> tuple[Array, Array]:
-    """Confidences of the tokens tagged as part of an entity, and whether each tag is the gold one.
+    """Return confidences of the tokens tagged as part of an entity, and whether the tag is right.
 
-    All three hold one list per instance, in the same order, of one value per token: what
-    constrained decoding says of its tag (`raw_outputs.Generated.confidence`, 0 to 1), the tag that
-    was scored, the gold tag. ValueError if they do not match.
+    Tokens tagged O are left out: they are nine in ten or more, nearly all right with high
+    confidence, so with them every model would look calibrated. The choice is by prediction, not by
+    gold, because users of a prediction have no gold; missed entities only count in recall. A tag
+    with a wrong boundary or type is wrong. Tokens without a decision have no confidence and are
+    left out, too.
 
-    Tokens tagged O are left out: they are nine in ten or more, nearly all of them right and nearly
-    all sure, so with them every model would look calibrated, whatever it thinks of entities. The
-    choice is by prediction and not by gold, because who uses a prediction knows no gold. Missed
-    entities are therefore not in it: this says how far to trust what was found, recall says what
-    was not. Right is the whole tag: a wrong border or type is wrong. Tokens where nothing was
-    decided have no confidence and are left out, too.
+    Args:
+        confidences: 0 to 1, one list per instance (`raw_outputs.Generated.confidence`).
+        predicted: The tags that were scored, for the same tokens.
+        gold: The gold tags, for the same tokens.
+
+    Raises:
+        ValueError: The lists differ in length.
     """
     decided = [
         (confidence, tag == gold_tag)
@@ -50,11 +51,10 @@ def confidence_pairs(
 
 
 def reliability_bins(confidence: Array, right: Array, bins: int = BINS) -> pl.DataFrame:
-    """Mean confidence and share of right ones in bins of equal width from 0 to 1; bins without any
-    are left out.
+    """Compute mean confidence and accuracy in bins of equal width from 0 to 1 (Guo et al. 2017).
 
-    A bin holds what is above its lower bound and at most its upper one, the first also 0 (Guo et
-    al. 2017). ValueError for confidences outside 0 to 1 or not as many as `right`.
+    A bin includes its upper bound and excludes its lower one, but the first includes 0. Empty bins
+    are left out.
     """
     bounds = np.arange(bins + 1) / bins
     index = np.clip(np.searchsorted(bounds, confidence, side="left") - 1, 0, bins - 1)
@@ -75,10 +75,9 @@ def reliability_bins(confidence: Array, right: Array, bins: int = BINS) -> pl.Da
 
 
 def calibration_error(bins: pl.DataFrame) -> float:
-    """The expected calibration error: how far accuracy is from confidence, mean over bins weighted
-    by their counts.
+    """Compute the expected calibration error; NaN without bins.
 
-    NaN where there is nothing in any bin.
+    It is the mean of |accuracy - confidence| over the bins, weighted by their counts.
     """
     error = (pl.col("accuracy") - pl.col("confidence")).abs() * pl.col("count")
     return float(bins.select(error.sum() / pl.col("count").sum()).item())

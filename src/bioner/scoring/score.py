@@ -1,4 +1,4 @@
-"""Score files: one prediction file scored in every way, and the score files of a cell gathered."""
+"""Score one prediction file with every scorer; read and concatenate score files."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -39,11 +39,14 @@ def score(
     bootstrap: int = 0,
     bootstrap_seed: int = 0,
 ) -> pl.DataFrame:
-    """The long score table of one prediction file; columns without a source are null.
+    """Build the long score table of one prediction file; columns without a source are null.
 
-    `train` adds what was seen in training; `orphans`, by instance id the tokens whose B- was
-    repaired from an I-, adds strict IOB2; `bootstrap` resamples by document (by sentence where
-    unknown) add intervals of F1.
+    Args:
+        length_cuts: As for `labels.bucket_names`.
+        per_type: Keep the rows of single entity types.
+        train: Training instances, for the subsets of seen and unseen mentions and new sentences.
+        orphans: As for `conventions.convention_tallies`, for strict IOB2.
+        bootstrap: Number of resamples, by document or else by sentence, for the intervals.
     """
     pairs = pair_up(gold, predictions)
     semeval = list(semeval_tallies(pairs, length_cuts))
@@ -63,9 +66,7 @@ def score(
 
 
 def headline_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Strict and relaxed F1 in percent over all types, as `semeval` has them; 0 where neither has
-    an entity.
-    """
+    """Compute SemEval's strict and relaxed F1 over all types in percent; 0 if undefined."""
     overall = _overall(semeval_tallies(pair_up(gold, predictions), []))
     table = score_table(list(overall.values()), clusters_of(gold), 0, 0, {})
     f1 = dict(table.select("scheme", "f1").iter_rows())
@@ -82,13 +83,15 @@ def _overall(rows: Iterable[ScoreRow]) -> dict[str, Tally]:
 
 
 def read_scores(path: Path) -> pl.DataFrame:
-    """A score file, with its columns checked."""
+    """Read and check a score file."""
     return read_table(path, SCORE_SCHEMA, ROW)
 
 
 def concat_scores(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Score tables as one; InputError where a row is in it twice, which would count as another
-    run.
+    """Concatenate score tables.
+
+    Raises:
+        InputError: A row is there twice: it would count as another run.
     """
     table = pl.concat(tables)
     twice = table.filter(table.select(RUN + ROW).is_duplicated())

@@ -1,6 +1,4 @@
-"""The best encoder and the best LLM of a dataset, chosen on dev: the test set has no say in what is
-compared on it.
-"""
+"""The best encoder and the best LLM of a dataset, chosen on dev and not on the test set."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -23,11 +21,15 @@ SELECTION: Schema = {
 
 
 def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
-    """Mean strict F1 on dev of every candidate, by family, from score files of dev predictions; one
-    a family is chosen.
+    """Choose the candidate with the highest mean strict F1 on dev over seeds, for each family.
 
-    The highest mean over seeds is; of equal ones the first by name. F1 in percent; undefined counts
-    as 0.
+    Of equal candidates the first by name is chosen. F1 is in percent; undefined F1 counts as 0.
+
+    Args:
+        candidates: By family, score files of dev predictions.
+
+    Raises:
+        InputError: A file has no strict score, or the files are of several datasets.
     """
     rows = []
     strict_row = {"scorer": "semeval", "scheme": "strict", "stratum": "all", "label": "all"}
@@ -61,7 +63,7 @@ def select(candidates: Mapping[str, Sequence[Path]]) -> pl.DataFrame:
 
 
 def read_selection(path: Path) -> pl.DataFrame:
-    """A selection file, with its columns checked; one a family is chosen."""
+    """Read and check a selection file: exactly one candidate per family is chosen."""
     table = read_table(path, SELECTION, ["family", "model", "decoding", "chosen"])
     counts = table.group_by("family", maintain_order=True).agg(pl.col("chosen").sum())
     for family, chosen in counts.rows():
@@ -76,8 +78,10 @@ def read_selection(path: Path) -> pl.DataFrame:
 
 
 def chosen_of(selection: pl.DataFrame, candidates: Collection[str], path: Path) -> list[str]:
-    """Those of the candidates that a selection has chosen, in its order; InputError for one that it
-    does not know.
+    """Return the candidates that are chosen, in the order of the selection.
+
+    Raises:
+        InputError: The selection does not have a candidate, or none of them is chosen.
     """
     known = selection["model"].to_list()
     if strangers := [name for name in candidates if name not in known]:

@@ -1,6 +1,4 @@
-"""Strict scores on parts of the test set: mentions known from train or not, repeated ones,
-sentences that are new.
-"""
+"""Scores on parts of the test set: seen, unseen and repeated mentions, and new sentences."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -25,8 +23,10 @@ SUBSETS = {
 def subset_tallies(
     pairs: Sequence[Pair], overall: Sequence[Tally], train: Sequence[Instance] | None
 ) -> Iterator[Tally]:
-    """Recall of repeated mentions; with `train` also of seen and unseen ones, and `overall` rows on
-    new sentences.
+    """Yield the recall of repeated mentions, and with `train` all other subsets.
+
+    Args:
+        overall: The overall rows that are repeated for new sentences.
     """
     yield _recall("repeated", pairs, _is_repeated)
     if train is None:
