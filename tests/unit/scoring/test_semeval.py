@@ -162,7 +162,7 @@ def test_columns_without_a_source_are_empty_in_the_file(tmp_path):
 
 def test_precision_recall_and_f1_from_counts():
     # 3 correct and 2 partial of 8 predicted and 10 gold: (3 + 1) / 8 and (3 + 1) / 10.
-    assert measures(4, 10, 4, 8) == (50.0, 40.0, pytest.approx(400 / 9))
+    assert measures(4, 10, 4, 8).tolist() == [50.0, 40.0, pytest.approx(400 / 9)]
 
 
 @pytest.mark.parametrize(("length", "bucket"), [(1, "1"), (2, "2"), (3, "3+"), (9, "3+")])
