@@ -91,7 +91,6 @@ def check_and_complete(tree: Tree, schema_name: str, files: Sequence[Path | str]
     )
     if error is not None:
         raise _input_error(error, files)
-    tree = copy.deepcopy(tree)
     fill_defaults(schema, tree)
     return tree
 
@@ -100,8 +99,6 @@ def _not_finite(value: Any) -> list[Any]:
     """The path to a number that is infinite or none, which no comparison of a schema finds; empty
     without one.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        return [value]
     items = (
         value.items()
         if isinstance(value, dict)

@@ -30,14 +30,12 @@ class Matrix:
     @property
     def first_seed(self) -> int:
         """The seed of searches, and of models without randomness."""
-        seed: int = self.settings["seeds"][0]
-        return seed
+        return int(self.settings["seeds"][0])
 
     @property
     def timed_seeds(self) -> list[int]:
         """The seeds whose weights are timed."""
-        seeds: list[int] = self.settings["seeds"][: self.settings["timing"]["seeds"]]
-        return seeds
+        return list(self.settings["seeds"][: self.settings["timing"]["seeds"]])
 
     @property
     def compared(self) -> list[str]:
@@ -190,11 +188,10 @@ def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
         for best in BEST.keys() & set(members):
             family = BEST[best]
             if not any(models[other]["family"] == family for other in names):
-                found, expected = f"{best!r} and no {family} among the models", "one to choose from"
                 raise InputError(
                     f"{name}.members",
-                    found,
-                    expected,
+                    f"{best!r} and no {family} among the models",
+                    "one to choose from",
                     "Add a model to `models`, or name the member.",
                 )
             if named := [
@@ -202,8 +199,9 @@ def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
                 for other in members
                 if other not in BEST and models[other]["family"] == family
             ]:
-                found, expected = (
+                raise InputError(
+                    f"{name}.members",
                     f"{best!r} and {named[0]!r}",
                     "one or the other: they may be the same",
+                    "Remove one of them.",
                 )
-                raise InputError(f"{name}.members", found, expected, "Remove one of them.")

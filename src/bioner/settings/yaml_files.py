@@ -18,7 +18,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; an empty file is an empty mapping."""
     try:
         node = _compose(path)
-        duplicate = _duplicate_key(path, node)
+        _refuse_doubled_keys(path, node)
         content = None if node is None else _value(node)
     except FileNotFoundError:
         raise InputError(path, "no such file", "a YAML file", "Check the path.") from None
@@ -31,13 +31,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(
             where, f"broken YAML ({problem})", "valid YAML", "Check indentation and quotes."
         ) from None
-    if duplicate:
-        raise InputError(
-            duplicate[0],
-            f"the key {duplicate[1]!r} again",
-            "each key once",
-            "Remove one of the two.",
-        )
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -64,12 +57,10 @@ def _line(file: Path, path: Iterable[str | int], value: Any) -> int | None:
         return None
     node, line = _compose(file), None
     for step in path:
-        for key, key_line, child in _children(node):
-            if key == step:
-                line, node = key_line, child
-                break
-        else:
+        found = next((child for child in _children(node) if child[0] == step), None)
+        if found is None:
             return None
+        _, line, node = found
     if value is not ANY and node is not None and _value(node) != value:
         return None
     return line
@@ -109,31 +100,22 @@ def _children(node: Any) -> Iterator[tuple[str | int, int, Any]]:
             yield position, value.start_mark.line + 1, value
 
 
-def _duplicate_key(file: Path, node: Any) -> tuple[str, str] | None:
-    """Place and name of a key that a mapping holds twice; YAML would let the last one win without a
-    word.
-    """
+def _refuse_doubled_keys(file: Path, node: Any) -> None:
+    """Raise InputError if a mapping has a key twice; YAML would silently take the last."""
     nodes, visited = [node], set()
     while nodes:
         node = nodes.pop()
         if id(node) in visited:
             continue
         visited.add(id(node))
-        own = (
-            [(key, value) for key, value in node.value]
-            if isinstance(node, yaml.MappingNode)
-            else []
-        )
         seen: set[str] = set()
-        for key, _ in own:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
             if key.value in seen:
-                return f"{file}:{key.start_mark.line + 1}", key.value
+                raise InputError(
+                    f"{file}:{key.start_mark.line + 1}",
+                    f"the key {key.value!r} again",
+                    "each key once",
+                    "Remove one of the two.",
+                )
             seen.add(key.value)
-        nodes += (
-            [value for _, value in own]
-            if own
-            else node.value
-            if isinstance(node, yaml.SequenceNode)
-            else []
-        )
-    return None
+        nodes += [child for _, _, child in _children(node)]
