@@ -50,26 +50,12 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
     files = [REPOSITORY / name for name in config["catalogues"][kind]]
     for path in files:
         catalogue.update(check_and_complete(read_yaml(path), kind, [path]))
-    key = {"models": "model_overrides", "datasets": "dataset_overrides"}[kind]
+    key = f"{kind.removesuffix('s')}_overrides"
     for name, changes in config[key].items():
         if kind == "datasets":
-            known = catalogue.get(name, {})
+            entry = _changed_corpus(catalogue.get(name, {}), changes)
         else:
-            known, changes = _changed(catalogue, name, changes)
-        entry = merged(known, changes)
-        if (
-            kind == "datasets"
-            and known
-            and isinstance(changes.get("splits"), dict)
-            and "files" not in changes
-        ):
-            entry = _with_new_files(entry)
-        if (
-            kind == "models"
-            and known["source"]["hub"]
-            and "revision" not in (changes.get("source") or {})
-        ):
-            entry = _at_its_own_revision(entry, known)
+            entry = _changed_model(catalogue, name, changes)
         catalogue[name] = check_and_complete({name: entry}, kind, [f"{key} of {name}"])[name]
     for name, entry in catalogue.items():
         _check_entry(kind, name, entry)
@@ -99,9 +85,11 @@ def find(
         name.lower(), lowered, cutoff=0.5
     )
     hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
-    remedy = f"Correct the name or add it to config/{kind}s.yaml.{hint}"
     raise InputError(
-        where, f"the unknown {kind} {name!r}", f"one of {', '.join(catalogue)}", remedy
+        where,
+        f"the unknown {kind} {name!r}",
+        f"one of {', '.join(catalogue)}",
+        f"Correct the name or add it to config/{kind}s.yaml.{hint}",
     )
 
 
@@ -158,43 +146,46 @@ def _single(entry: Tree) -> Tree:
     return {name: value for name, value in entry.items() if name not in beside}
 
 
-def _changed(catalogue: Mapping[str, Tree], name: str, changes: Tree) -> tuple[Tree, Tree]:
-    """A model's entry and the changes to it; with `like`, those that make a new model of another
-    one.
+def _changed_corpus(known: Tree, changes: Tree) -> Tree:
+    """Lay changes over a corpus of the catalogue, or over nothing.
+
+    If only `splits` change, files that no split names are dropped, and so is the table of documents
+    if a file is new. A bare name that is new is a file of the mirror.
     """
-    changes = dict(changes)
-    like = changes.pop("like", None)
-    if like is None:
-        return find(catalogue, name, "model", "model_overrides"), changes
-    if name in catalogue:
-        where, found = f"model_overrides.{name}", f"`like` and a model {name!r} of the catalogue"
-        raise InputError(
-            where, found, "a name that is free", "Choose another, or leave `like` out."
-        )
-    return find(catalogue, str(like), "model", f"model_overrides.{name}.like"), changes
-
-
-def _with_new_files(entry: Tree) -> Tree:
-    """A known corpus some of whose splits come from elsewhere: files that no split names, and its
-    documents, go.
-
-    A bare name that is new is a file of the mirror.
-    """
-    names = [name for name in dict(entry["splits"]).values() if isinstance(name, str)]
+    entry = merged(known, changes)
+    if not known or "files" in changes or not isinstance(changes.get("splits"), dict):
+        return entry
+    names = [name for name in entry["splits"].values() if isinstance(name, str)]
     files = {name: file for name, file in entry["files"].items() if name in names}
     new = [name for name in names if name not in files]
     files |= {name: {} for name in new if "/" not in name}
     return entry | {"files": files} | ({"documents": None} if new else {})
 
 
-def _at_its_own_revision(entry: Tree, known: Tree) -> Tree:
-    """A model whose weights come from elsewhere: the commit of the model it was is none of that
-    one's.
+def _changed_model(catalogue: Mapping[str, Tree], name: str, changes: Tree) -> Tree:
+    """Lay changes over a model of the catalogue, or make a new one of the model that `like` names.
+
+    Weights from elsewhere are not sought at the commit of the model that they replace.
     """
-    source = entry["source"]
-    if not isinstance(source, dict) or source.get("hub") == known["source"]["hub"]:
-        return entry
-    return entry | {"source": {key: value for key, value in source.items() if key != "revision"}}
+    changes = dict(changes)
+    like = changes.pop("like", None)
+    if like is None:
+        known = find(catalogue, name, "model", "model_overrides")
+    elif name in catalogue:
+        raise InputError(
+            f"model_overrides.{name}",
+            f"`like` and a model {name!r} of the catalogue",
+            "a name that is free",
+            "Choose another, or leave `like` out.",
+        )
+    else:
+        known = find(catalogue, str(like), "model", f"model_overrides.{name}.like")
+    entry = merged(known, changes)
+    hub, source = known["source"]["hub"], entry["source"]
+    moved = hub and isinstance(source, dict) and source.get("hub") != hub
+    if moved and "revision" not in changes["source"]:
+        del source["revision"]
+    return entry
 
 
 def _check_entry(kind: str, name: str, entry: Tree) -> None:
@@ -204,32 +195,41 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
     if kind == "models" and entry["family"] in TRAINED:
         given = [key for key in ("hub", "scratch") if entry["source"][key] is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "neither"
-            remedy = "Set the one that is not meant to null."
-            raise InputError(f"{name}.source", found, "one of `hub` and `scratch`", remedy)
+            raise InputError(
+                f"{name}.source",
+                " and ".join(given) or "neither",
+                "one of `hub` and `scratch`",
+                "Set the one that is not meant to null.",
+            )
         if entry["quantization"] and not entry["lora"]:
-            expected = "adapters beside them: weights in 4 bits cannot be trained themselves"
             raise InputError(
                 f"{name}.quantization",
                 "4-bit weights without lora",
-                expected,
+                "adapters beside them: weights in 4 bits cannot be trained themselves",
                 "Set lora, or leave it out.",
             )
     if kind == "datasets":
         _expand_splits(entry)
         names = list(entry["splits"].values())
         if lacking := [file for file in names if file not in entry["files"]]:
-            found, expected = f"no file {lacking[0]}", "every split's file under `files`"
-            raise InputError(f"{name}.splits", found, expected, "Add it or correct `splits`.")
+            raise InputError(
+                f"{name}.splits",
+                f"no file {lacking[0]}",
+                "every split's file under `files`",
+                "Add it or correct `splits`.",
+            )
         sources = [_source(file, entry["files"][file]) for file in names]
         if twice := [source for source in sources if sources.count(source) > 1]:
             raise InputError(
                 f"{name}.splits", f"{twice[0]} for two splits", "three files", "Correct `splits`."
             )
         if entry["documents"] and not all(entry["files"][file]["sha256"] for file in names):
-            expected = "a sha256 of every split's file"
-            remedy = "State it under `files`: the table holds for the very files it was made from."
-            raise InputError(f"{name}.documents", "a file without one", expected, remedy)
+            raise InputError(
+                f"{name}.documents",
+                "a file without one",
+                "a sha256 of every split's file",
+                "State it under `files`: the table holds for the very files it was made from.",
+            )
 
 
 def _check_drafts(models: Mapping[str, Tree]) -> None:
@@ -240,11 +240,10 @@ def _check_drafts(models: Mapping[str, Tree]) -> None:
             continue
         family = models[source]["family"] if source in models else "unknown draft"
         if family != "encoder":
-            expected = f"an encoder of the catalogue, or {', '.join(LEXICAL)}"
             raise InputError(
                 f"{name}.predict.draft",
                 f"the {family} {source!r}",
-                expected,
+                f"an encoder of the catalogue, or {', '.join(LEXICAL)}",
                 "Choose another draft.",
             )
 
@@ -259,8 +258,12 @@ def _check_members(models: Mapping[str, Tree]) -> None:
                 member not in BEST
                 and find(models, member, "model", f"{name}.members")["family"] == "ensemble"
             ):
-                found, expected = f"the ensemble {member!r}", "models and controls"
-                raise InputError(f"{name}.members", found, expected, "Name its members instead.")
+                raise InputError(
+                    f"{name}.members",
+                    f"the ensemble {member!r}",
+                    "models and controls",
+                    "Name its members instead.",
+                )
 
 
 def _expand_splits(entry: Tree) -> None:

@@ -106,6 +106,12 @@ def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replac
     assert shipped["revision"] != "main"
 
 
+def test_a_source_that_is_no_mapping_is_bad_input():
+    settings = {"model_overrides": {"bert-mini": {"source": 1}}}
+    with pytest.raises(InputError, match=r"bert-mini\.source = 1; expected object"):
+        load_catalogue("models", load_config(settings))
+
+
 def test_settings_are_checked_like_a_catalogue_entry():
     with pytest.raises(
         InputError, match=r"model_overrides.*bert-mini\.train\.epoch'.*Did you mean 'epochs'"
