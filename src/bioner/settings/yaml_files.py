@@ -110,6 +110,8 @@ def _refuse_doubled_keys(file: Path, node: Any) -> None:
         visited.add(id(node))
         seen: set[str] = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # no name, and refused by `_value`
             if key.value in seen:
                 raise InputError(
                     f"{file}:{key.start_mark.line + 1}",

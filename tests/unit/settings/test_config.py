@@ -120,7 +120,7 @@ def test_a_wrong_value_is_named_by_file_and_line_with_what_was_expected(
 
 
 @pytest.mark.parametrize(
-    "text", ["datasets: [demo\nout: x\n", "out: 'x\n", "a: b: c\n", "\tout: x\n"]
+    "text", ["datasets: [demo\nout: x\n", "out: 'x\n", "a: b: c\n", "\tout: x\n", "[out]: x\n"]
 )
 def test_broken_yaml_is_named_by_file_and_line(overlay, text):
     path, load = overlay
