@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
+from bioner.corpora.readers.standoff import Annotation
 from bioner.errors import InputError, hidden
 
 OnError = Literal["fail", "repair"]
@@ -46,18 +47,6 @@ LOSSES = {
     *("overlap", "discontinuous", "text-mismatch", "outside", "crosses-passages"),
     *("unknown-tag", "shared-token", "inside-token", "misread"),
 }
-
-
-class Subject(NamedTuple):
-    """What a change is about; offsets in characters of the document, or in tokens where the file
-    counts tokens.
-    """
-
-    document: str = ""
-    type: str = ""
-    start: int | None = None
-    end: int | None = None
-    text: str = ""
 
 
 class Change(NamedTuple):
@@ -102,20 +91,27 @@ class Changes:
         return document if self._quote else otherwise
 
     def fault(
-        self, kind: str, where: str, found: str, expected: str, subject: Subject, hint: str = ""
+        self,
+        kind: str,
+        where: str,
+        found: str,
+        expected: str,
+        document: str,
+        annotation: Annotation | None = None,
+        hint: str = "",
     ) -> None:
-        """A fault of the file: InputError, or the repair that REPAIRS names, listed."""
+        """Raise InputError for a fault of the file, or list the repair that REPAIRS names."""
         if self.on_error == "fail":
             remedy = (
                 f"Mend the file, or set `on_error: repair` in the catalogue: {REPAIRS[kind]}."
                 f" {hint}"
             )
             raise InputError(where, found, expected, remedy.strip())
-        self._list(kind, where, subject, REPAIRS[kind])
+        self._list(kind, where, document, annotation, REPAIRS[kind])
 
-    def artefact(self, kind: str, where: str, subject: Subject) -> None:
-        """What becomes of a sound annotation: listed."""
-        self._list(kind, where, subject, ARTEFACTS[kind])
+    def artefact(self, kind: str, document: str, annotation: Annotation) -> None:
+        """List what becomes of a sound annotation."""
+        self._list(kind, annotation.where, document, annotation, ARTEFACTS[kind])
 
     def counts(self, split: str) -> dict[str, int]:
         """How many changes of each kind a split has, in the order of the rules."""
@@ -129,8 +125,11 @@ class Changes:
         }
         return pl.DataFrame(self.listed, schema=schema, orient="row")
 
-    def _list(self, kind: str, where: str, subject: Subject, result: str) -> None:
+    def _list(
+        self, kind: str, where: str, document: str, annotation: Annotation | None, result: str
+    ) -> None:
+        _, start, end, type_, text = annotation or ("", None, None, "", "")
         place = where.removeprefix(self._folder)
         self.listed.append(
-            Change(split=self.split, where=place, kind=kind, result=result, **subject._asdict())
+            Change(self.split, place, document, kind, type_, start, end, text, result)
         )

@@ -28,12 +28,11 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
         seen: set[str] = set()
         for document in read(path, changes):
             if document.id in seen:
-                remedy = "Remove one of the two, or give it an id of its own."
                 raise InputError(
                     document.where,
                     f"{changes.named(document.id)} again",
                     "each document once",
-                    remedy,
+                    "Remove one of the two, or give it an id of its own.",
                 )
             seen.add(document.id)
             yield from segment(document, rules, changes)

@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.changes import Changes
 from bioner.corpora.documents import read_documents
 from bioner.corpora.formats import READERS
 from bioner.corpora.readers.sentence import Sentence
+from bioner.corpora.readers.standoff import Annotation
 from bioner.corpora.schemes import detect, to_iob2, type_blind_lengths
 from bioner.corpora.statistics import corpus_statistics
 from bioner.data.instances import SPLITS, Instance, entity_types, fault, write_instances
@@ -44,10 +45,12 @@ def normalize(
         path = raw_path(entry, split, raw)
         splits[split], counted[split] = read_split(dataset, split, entry, path, scheme, changes)
         if reserved := sorted({*RESERVED} & {*entity_types(splits[split])}):
-            remedy = (
-                "Rename it in the file: tables of scores have rows of that name over all types."
+            raise InputError(
+                path,
+                f"the entity type {reserved[0]!r}",
+                "another name",
+                "Rename it in the file: tables of scores have rows of that name over all types.",
             )
-            raise InputError(path, f"the entity type {reserved[0]!r}", "another name", remedy)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
         for split, instances in splits.items():
@@ -114,9 +117,11 @@ def _refuse_unread_tags(
     """
     known = sum(tag != OUTSIDE for instance in instances for tag in instance.tags)
     if unknown > known:
-        found = f"{unknown} tags that {scheme} does not know, and {known} that it does"
         raise InputError(
-            path, found, f"tags in {scheme}", "State the right `tag_scheme` or `tag_column`."
+            path,
+            f"{unknown} tags that {scheme} does not know, and {known} that it does",
+            f"tags in {scheme}",
+            "State the right `tag_scheme` or `tag_column`.",
         )
 
 
@@ -147,8 +152,9 @@ def _iob2(sentence: Sentence, document: str, scheme: str, changes: Changes) -> l
     for position, kind, found, expected in faults:
         type_ = sentence.tags[position].partition("-")[2]
         word = sentence.tokens[position] if position < len(sentence.tokens) else ""
-        subject = Subject(document, type_, position, position + 1, word)
-        changes.fault(kind, sentence.place(position), f"the tag {found}", expected, subject, hint)
+        where = sentence.place(position)
+        tagged = Annotation(where, position, position + 1, type_, word)
+        changes.fault(kind, where, f"the tag {found}", expected, document, tagged, hint)
     return tags
 
 

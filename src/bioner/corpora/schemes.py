@@ -56,10 +56,8 @@ def to_iob2(
         prefix, _, type_ = tag.partition("-")
         role = ROLES[scheme].get(prefix, "") if type_ else ""
         if role in ("inside", "end") and continuing != type_:
-            found = (
-                f"{quoted(tag)} after"
-                f" {quoted(tags[position - 1]) if position else 'the start of the sentence'}"
-            )
+            before = quoted(tags[position - 1]) if position else "the start of the sentence"
+            found = f"{quoted(tag)} after {before}"
             faults.append(
                 TagFault(position, "orphan", found, "a B- or I- of the same type before it")
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.data.tags import Span, resolve_overlaps, tags_from_spans
@@ -55,7 +55,7 @@ def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sent
             document.where,
             "a document without text",
             "text",
-            Subject(document.id),
+            document.id,
         )
         _by_passage(document, changes)  # its annotations are lost, each for a reason of its own
         return
@@ -109,50 +109,48 @@ def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
     give.
     """
     homes: list[list[Annotation]] = [[] for _ in document.passages]
+    name = changes.named(document.id)
     for annotation in document.annotations:
         # A type is part of a tag, which is one word.
         annotation = annotation._replace(type="_".join(annotation.type.split()))
-        start, end, subject = annotation.start, annotation.end, _subject(document, annotation)
+        where, start, end = annotation.where, annotation.start, annotation.end
         if not annotation.type:
-            raise InputError(
-                annotation.where, "an annotation without a type", "a type", "Add it to the file."
-            )
+            raise InputError(where, "an annotation without a type", "a type", "Add it to the file.")
         touched = [
             n
             for n, passage in enumerate(document.passages)
             if start < passage.end and passage.offset < end
         ]
         if len(touched) > 1:
-            found = (
-                f"the annotation {start} to {end} over {len(touched)} passages of"
-                f" {changes.named(document.id)}"
-            )
             changes.fault(
                 "crosses-passages",
-                annotation.where,
-                found,
+                where,
+                f"the annotation {start} to {end} over {len(touched)} passages of {name}",
                 "an annotation inside a passage",
-                subject,
+                document.id,
+                annotation,
             )
             continue
         passage = document.passages[touched[0]] if touched else None
         if passage is None or not passage.offset <= start < end <= passage.end:
-            found = f"the annotation {start} to {end} of {changes.named(document.id)}"
-            expected = f"a start before its end inside {_extent(document)}"
-            changes.fault("outside", annotation.where, found, expected, subject)
+            changes.fault(
+                "outside",
+                where,
+                f"the annotation {start} to {end} of {name}",
+                f"a start before its end inside {_extent(document)}",
+                document.id,
+                annotation,
+            )
             continue
         there = passage.text[start - passage.offset : end - passage.offset]
         if annotation.text.split() != there.split() or not there.strip():
-            found = (
-                f"the annotation {changes.quoted(annotation.text)} at {start} to {end} of"
-                f" {changes.named(document.id)}"
-            )
             changes.fault(
                 "text-mismatch",
-                annotation.where,
-                found,
+                where,
+                f"the annotation {changes.quoted(annotation.text)} at {start} to {end} of {name}",
                 f"{changes.quoted(there)}, its text there",
-                subject,
+                document.id,
+                annotation,
             )
             continue
         # White space at its edges is no part of a mention.
@@ -176,12 +174,14 @@ def _without_overlaps(
     for loser, winner in dropped:
         annotation = by_span[loser].pop()
         shown = [f"{span.start} to {span.end} ({span.type})" for span in (loser, winner)]
-        found = (
-            f"the annotations {shown[0]} and {shown[1]} of {changes.named(document.id)}, which"
-            " overlap"
-        )
         changes.fault(
-            "overlap", annotation.where, found, "flat annotations", _subject(document, annotation)
+            "overlap",
+            annotation.where,
+            f"the annotations {shown[0]} and {shown[1]} of {changes.named(document.id)}, which"
+            " overlap",
+            "flat annotations",
+            document.id,
+            annotation,
         )
     return [by_span[span][0] for span in kept]
 
@@ -196,16 +196,16 @@ def widened(
         first, behind = bisect_right(ends, annotation.start), bisect_left(starts, annotation.end)
         span = Span(first, behind, annotation.type)
         if span in placed:
-            changes.artefact("shared-token", annotation.where, _subject(document, annotation))
-            continue
-        placed[span] = annotation
+            changes.artefact("shared-token", document.id, annotation)
+        else:
+            placed[span] = annotation
     kept, dropped = resolve_overlaps(list(placed))
     for span, _ in dropped:
-        changes.artefact("shared-token", placed[span].where, _subject(document, placed[span]))
+        changes.artefact("shared-token", document.id, placed[span])
     for span in kept:
         annotation = placed[span]
         if (starts[span.start], ends[span.end - 1]) != (annotation.start, annotation.end):
-            changes.artefact("widened", annotation.where, _subject(document, annotation))
+            changes.artefact("widened", document.id, annotation)
     return tokens, kept
 
 
@@ -227,19 +227,18 @@ def split(
     for annotation in annotations:  # left to right
         first, last = bisect_left(starts, annotation.start), bisect_left(starts, annotation.end) - 1
         if first == len(tokens) or starts[first] != annotation.start:
-            changes.artefact("inside-token", annotation.where, _subject(document, annotation))
+            changes.artefact("inside-token", document.id, annotation)
             continue
         parts += tokens[done:last]
         begin, over = len(parts) - (last - first), tokens[last]
+        entities.append(Span(begin, len(parts) + 1, annotation.type))
         if over.end > annotation.end:
-            changes.artefact("split-token", annotation.where, _subject(document, annotation))
+            changes.artefact("split-token", document.id, annotation)
             length = annotation.end - over.start
             parts.append(over._replace(end=annotation.end, text=over.text[:length]))
-            entities.append(Span(begin, len(parts), annotation.type))
             parts.append(Token(annotation.end, over.end, over.text[length:]))
         else:
             parts.append(over)
-            entities.append(Span(begin, len(parts), annotation.type))
         done = last + 1
     return parts + tokens[done:], entities
 
@@ -283,10 +282,6 @@ def _merged(ends: Sequence[int], longest: int) -> list[int]:
             start = merged[-1] if merged else 0
             merged.append(end)
     return merged
-
-
-def _subject(document: Document, annotation: Annotation) -> Subject:
-    return Subject(document.id, annotation.type, annotation.start, annotation.end, annotation.text)
 
 
 def _extent(document: Document) -> str:

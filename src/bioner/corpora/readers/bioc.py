@@ -9,7 +9,7 @@ from typing import Any
 
 from lxml import etree
 
-from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.changes import Changes
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
 from bioner.io.files import byte_lines, parse_json, read_text
@@ -29,9 +29,11 @@ def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
         )
         collection = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
-        found = f"broken XML {changes.quoted(error.msg)}"
         raise InputError(
-            f"{path}:{max(error.lineno or 1, 1)}", found, "a BioC collection", REMEDY
+            f"{path}:{max(error.lineno or 1, 1)}",
+            f"broken XML {changes.quoted(error.msg)}",
+            "a BioC collection",
+            REMEDY,
         ) from None
     documents = list(collection.iter("document"))
     if not documents:
@@ -51,11 +53,12 @@ def _xml_bytes(path: Path) -> bytes:
     except UnicodeDecodeError:
         utf8 = False
     if utf8:
-        found, expected = (
+        raise InputError(
+            f"{path}:1",
             f"UTF-8 text declared as {declared[1].decode()}",
             "a declaration that is true",
+            "Correct `encoding=` in the first line.",
         )
-        raise InputError(f"{path}:1", found, expected, "Correct `encoding=` in the first line.")
     return content
 
 
@@ -80,9 +83,11 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
     def plain(element: Any, name: str) -> str | None:
         child = element.find(name)
         if child is not None and len(child):
-            where = f"{path}:{child.sourceline}"
             raise InputError(
-                where, f"a <{name}> that holds more than text", "text alone", "Mend the file."
+                f"{path}:{child.sourceline}",
+                f"a <{name}> that holds more than text",
+                "text alone",
+                "Mend the file.",
             )
         return None if child is None else child.text or ""
 
@@ -137,8 +142,9 @@ def _document(content: dict[str, Any], changes: Changes) -> Document:
             annotation for holder in holders for annotation in holder.get("annotations") or []
         ]
     except (KeyError, TypeError, AttributeError):
-        found, expected = "a broken document", "passages with offset, text and annotations"
-        raise InputError(where, found, expected, REMEDY) from None
+        raise InputError(
+            where, "a broken document", "passages with offset, text and annotations", REMEDY
+        ) from None
     for annotation in annotations:
         _add(result, annotation, changes)
     return result
@@ -151,11 +157,12 @@ def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
         if sentence.get("text"):
             start = _number(sentence, "offset", where) - offset
             if start < 0 or not passage["text"].startswith(sentence["text"], start):
-                found, expected = (
+                raise InputError(
+                    where,
                     "a sentence that is not in its passage's text",
                     "one text for both",
+                    "Mend the file.",
                 )
-                raise InputError(where, found, expected, "Mend the file.")
 
 
 def _add(document: Document, annotation: Any, changes: Changes) -> None:
@@ -174,18 +181,18 @@ def _add(document: Document, annotation: Any, changes: Changes) -> None:
     pieces = sorted(
         (_number(piece, "offset", where), _number(piece, "length", where)) for piece in locations
     )
-    start, end = pieces[0][0], pieces[-1][0] + pieces[-1][1]
+    read = Annotation(where, pieces[0][0], sum(pieces[-1]), type_, text)
     if len(pieces) > 1:
-        subject = Subject(document.id, type_, start, end, text)
         changes.fault(
             "discontinuous",
             where,
             f"an annotation in {len(pieces)} pieces",
             "one stretch of text",
-            subject,
+            document.id,
+            read,
         )
     else:
-        document.annotations.append(Annotation(where, start, end, type_, text))
+        document.annotations.append(read)
 
 
 def _text(holder: Any, name: str, where: str) -> str:

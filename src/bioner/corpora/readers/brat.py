@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.changes import Changes
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
 from bioner.io.files import read_lines, read_text
@@ -77,16 +77,21 @@ def read_brat(folder: Path, changes: Changes) -> Iterator[Document]:
 def _add(document: Document, where: str, line: str, changes: Changes) -> None:
     match = TEXT_BOUND.fullmatch(line)
     if match is None:
-        expected = "`T1<tab>TYPE START END<tab>TEXT`"
-        raise InputError(where, changes.quoted(line), expected, "Mend the line.")
+        raise InputError(
+            where, changes.quoted(line), "`T1<tab>TYPE START END<tab>TEXT`", "Mend the line."
+        )
     pieces = sorted(tuple(map(int, piece.split())) for piece in match["pieces"].split(";"))
-    start, end = pieces[0][0], pieces[-1][1]
-    annotation = Annotation(where, start, end, match["type"], match["text"])
+    annotation = Annotation(where, pieces[0][0], pieces[-1][1], match["type"], match["text"])
     # brat writes the text of an annotation over a line end, and its pieces, with a space in
     # between.
     if any(left[1] + 1 < right[0] for left, right in pairwise(pieces)):
-        found = f"the annotation {match['id']} in {len(pieces)} pieces"
-        subject = Subject(document.id, annotation.type, start, end, annotation.text)
-        changes.fault("discontinuous", where, found, "one stretch of text", subject)
+        changes.fault(
+            "discontinuous",
+            where,
+            f"the annotation {match['id']} in {len(pieces)} pieces",
+            "one stretch of text",
+            document.id,
+            annotation,
+        )
     else:
         document.annotations.append(annotation)

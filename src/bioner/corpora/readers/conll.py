@@ -4,6 +4,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from bioner.corpora.changes import Changes
@@ -31,7 +32,7 @@ def read_conll(
     tags: list[str] = []
     start = width = 0
     tabs: bool | None = None
-    for number, line in read_lines(path):
+    for number, line in chain(read_lines(path), [(0, "")]):  # the last sentence ends, too
         opens_document = DOCUMENT_START in line and line.split()[0] == DOCUMENT_START
         if opens_document or not line or line.isspace():
             if tokens:
@@ -46,15 +47,21 @@ def read_conll(
         if not tokens:
             start, width = number, len(columns)
             if expected := _lacking_columns(width, token_column, tag_column):
-                found = _described(columns, tabs, changes.quoted(line))
-                raise InputError(f"{path}:{number}", found, expected, REMEDY)
+                raise InputError(
+                    f"{path}:{number}",
+                    _described(columns, tabs, changes.quoted(line)),
+                    expected,
+                    REMEDY,
+                )
         elif len(columns) != width:
-            found = _described(columns, tabs, changes.quoted(line))
-            raise InputError(f"{path}:{number}", found, f"{width} as in line {start}", REMEDY)
+            raise InputError(
+                f"{path}:{number}",
+                _described(columns, tabs, changes.quoted(line)),
+                f"{width} as in line {start}",
+                REMEDY,
+            )
         tokens.append(columns[token_column])
         tags.append(columns[tag_column])
-    if tokens:
-        yield Sentence(f"{path}:{start}", document, tokens, tags, token_a_line=True)
 
 
 def _lacking_columns(width: int, token: int, tag: int) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bioner.corpora.changes import Changes, Subject
+from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
+from bioner.corpora.readers.standoff import Annotation
 from bioner.data.tags import OUTSIDE, Span, resolve_overlaps, tags_from_spans
 from bioner.errors import InputError
 from bioner.io.files import read_records
@@ -27,27 +28,30 @@ def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
         for tokens, spans in zip(sentences, entities, strict=True):
             inside: list[Span] = []
             for span in spans:
-                subject = _subject(key, span, tokens, offset)
                 if offset <= span.start < span.end <= offset + len(tokens):
-                    inside.append(Span(span.start - offset, span.end - offset, span.type))
+                    inside.append(span)
                 else:
-                    found = f"the span {span.start} to {span.end - 1} in {changes.named(key)}"
-                    expected = f"offsets of its sentence, {offset} to {offset + len(tokens) - 1}"
-                    changes.fault("outside", where, found, expected, subject)
+                    changes.fault(
+                        "outside",
+                        where,
+                        f"the span {span.start} to {span.end - 1} in {changes.named(key)}",
+                        f"offsets of its sentence, {offset} to {offset + len(tokens) - 1}",
+                        key,
+                        _annotation(where, span, tokens, offset),
+                    )
             kept, dropped = resolve_overlaps(inside)
             for loser, winner in dropped:
-                shown = [
-                    f"{span.start + offset} to {span.end - 1 + offset} ({span.type})"
-                    for span in (loser, winner)
-                ]
-                found = (
-                    f"the spans {shown[0]} and {shown[1]} in {changes.named(key)}, which overlap"
-                )
-                shifted = Span(loser.start + offset, loser.end + offset, loser.type)
+                shown = [f"{start} to {end - 1} ({type_})" for start, end, type_ in (loser, winner)]
                 changes.fault(
-                    "overlap", where, found, "flat spans", _subject(key, shifted, tokens, offset)
+                    "overlap",
+                    where,
+                    f"the spans {shown[0]} and {shown[1]} in {changes.named(key)}, which overlap",
+                    "flat spans",
+                    key,
+                    _annotation(where, loser, tokens, offset),
                 )
-            yield Sentence(where, key, tokens, tags_from_spans(kept, len(tokens)))
+            own = [Span(start - offset, end - offset, type_) for start, end, type_ in kept]
+            yield Sentence(where, key, tokens, tags_from_spans(own, len(tokens)))
             offset += len(tokens)
 
 
@@ -68,7 +72,7 @@ def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
             for span in spans:
                 written = [f"B-{span.type}", *[f"I-{span.type}"] * (span.length - 1)]
                 if tags[max(span.start, 0) : span.end] != written:
-                    changes.artefact("misread", where, _subject(key, span, tokens, offset))
+                    changes.artefact("misread", key, _annotation(where, span, tokens, offset))
             offset += len(tokens)
             yield Sentence(where, key, tokens, tags)
 
@@ -120,6 +124,7 @@ def _check(where: str, sentences: Any, spans: Any, changes: Changes) -> None:
                 )
 
 
-def _subject(document: str, span: Span, tokens: list[str], offset: int) -> Subject:
+def _annotation(where: str, span: Span, tokens: list[str], offset: int) -> Annotation:
+    """A span of the document with what it covers of a sentence that begins at token `offset`."""
     text = " ".join(tokens[max(span.start - offset, 0) : max(span.end - offset, 0)])
-    return Subject(document, span.type, span.start, span.end, text)
+    return Annotation(where, span.start, span.end, span.type, text)

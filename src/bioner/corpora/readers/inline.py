@@ -50,8 +50,12 @@ def parse(line: str, where: str, quoted: Quoted = repr) -> tuple[list[str], list
         tokens += words
         position = match.end()
         if line[position : position + 1] not in ("", " "):
-            found = f"{quoted(line[position : position + 20])} right after an entity"
-            raise InputError(where, found, "a space", "Set mark-up off by spaces.")
+            raise InputError(
+                where,
+                f"{quoted(line[position : position + 20])} right after an entity",
+                "a space",
+                "Set mark-up off by spaces.",
+            )
         position += 1
     tokens += _words(line[position:], where, quoted)
     return tokens, tags_from_spans(entities, len(tokens))
@@ -62,8 +66,12 @@ def _words(text: str, where: str, quoted: Quoted, before_entity: bool = False) -
         return []
     if before_entity:
         if not text.endswith(" "):
-            found = f"{quoted(text[-20:])} right before an entity"
-            raise InputError(where, found, "a space", "Set mark-up off by spaces.")
+            raise InputError(
+                where,
+                f"{quoted(text[-20:])} right before an entity",
+                "a space",
+                "Set mark-up off by spaces.",
+            )
         text = text[:-1]
     words = text.split(" ")
     if "" in words:

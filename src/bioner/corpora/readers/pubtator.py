@@ -4,6 +4,7 @@ apart by tabs.
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from bioner.corpora.changes import Changes
@@ -23,31 +24,33 @@ def read_pubtator(path: Path, changes: Changes) -> Iterator[Document]:
     document.
     """
     block: list[tuple[str, str]] = []
-    for number, line in read_lines(path):
+    for number, line in chain(read_lines(path), [(0, "")]):  # the last document ends, too
         if line.strip():
             block.append((f"{path}:{number}", line))
         elif block:
             yield _document(block, changes)
             block = []
-    if block:
-        yield _document(block, changes)
 
 
 def _document(block: list[tuple[str, str]], changes: Changes) -> Document:
     where, first = block[0]
     title = TEXT_LINE.fullmatch(first)
     if title is None or title["part"] != "t":
-        remedy = "A blank line divides documents, and only documents."
-        raise InputError(where, changes.quoted(first), "a title, `id|t|text`", remedy)
+        raise InputError(
+            where,
+            changes.quoted(first),
+            "a title, `id|t|text`",
+            "A blank line divides documents, and only documents.",
+        )
     identity = title["id"]
     document = Document(where, identity, [Passage(0, title["text"])])
     for place, line in block[1:]:
         text, fields = TEXT_LINE.fullmatch(line), line.split("\t")
-        if (text["id"] if text else fields[0]) != identity:
-            found = f"a line of {changes.quoted(text['id'] if text else fields[0])}"
+        other = text["id"] if text else fields[0]
+        if other != identity:
             raise InputError(
                 place,
-                found,
+                f"a line of {changes.quoted(other)}",
                 f"a line of {changes.named(identity)}",
                 "A blank line divides documents.",
             )
@@ -61,9 +64,11 @@ def _document(block: list[tuple[str, str]], changes: Changes) -> Document:
             )
         elif text or not 4 <= len(fields) <= 5 or NUMBER.fullmatch(fields[1]):
             # Not a relation either: that has a type and two or three arguments.
-            expected = (
+            raise InputError(
+                place,
+                changes.quoted(line),
                 "one abstract, annotations `id start end text type`, relations `id type argument"
-                " argument`"
+                " argument`",
+                "Mend the line.",
             )
-            raise InputError(place, changes.quoted(line), expected, "Mend the line.")
     return document

@@ -7,6 +7,7 @@ import json
 import re
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,8 @@ def _field(where: str, record: Mapping[str, Any], names: Sequence[str]) -> list[
     for name in names:
         if isinstance(record.get(name), list):
             return list(record[name])
-    found = "no list under " + ", ".join(names)
-    if there := next((name for name in names if name in record), None):
-        found = f"{there!r}, which is no list"
+    there = next((name for name in names if name in record), None)
+    found = f"{there!r}, which is no list" if there else f"no list under {', '.join(names)}"
     raise InputError(
         where, found, "a list of tokens and a list of tags", "Rename the fields or mend the line."
     )
@@ -108,18 +108,18 @@ def _tag(where: str, tag: Any, labels: Sequence[str], changes: Changes) -> str:
         return labels[number]
     if isinstance(number, str):
         return number
-    remedy = "State `labels`, the names of the numbers, in the catalogue."
     raise InputError(
-        where, f"the tag {changes.quoted(tag)}", f"text, or a number below {len(labels)}", remedy
+        where,
+        f"the tag {changes.quoted(tag)}",
+        f"text, or a number below {len(labels)}",
+        "State `labels`, the names of the numbers, in the catalogue.",
     )
 
 
 def _list(value: str) -> Any:
     """The list a CSV field holds, or the field as it is."""
-    try:
+    with suppress(ValueError, RecursionError):
         return json.loads(value)
-    except (ValueError, RecursionError):
-        pass
     try:
         return value if _prints_like_numpy(value) else ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
