@@ -31,12 +31,11 @@ def fetch(
     if record:
         keep_apart(record, out, option="--record")
     settings = settings_of(config)
-    if entry is None and dataset in (
-        planned := json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
-    ):
-        entry = json.dumps(
-            planned[dataset]
-        )  # as the workflow has it; where files come from is no parameter of a rule
+    # The workflow passes entries this way, as the source of files is not a parameter of its rules.
+    if entry is None:
+        planned = json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
+        if dataset in planned:
+            entry = json.dumps(planned[dataset])
     found = entry_of("datasets", dataset, settings, entry)
     files = fetch(dataset, found, out, mirror_of(settings, mirror))
     if record:
@@ -58,7 +57,7 @@ def normalize(
 
     settings = settings_of(config)
     described = entry_of("datasets", dataset, settings, entry)
-    # The workflow names them here: its rules hand over nothing that does not change a result.
+    # The workflow names closed corpora here: its rules only pass what changes a result.
     closed = is_closed(described) or dataset in os.environ.get("BIONER_CLOSED", "").split(",")
     normalize(
         dataset,

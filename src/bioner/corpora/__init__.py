@@ -1,1 +1,1 @@
-"""Corpora: fetching raw files, reading their formats, normalizing to instances, counting."""
+"""Corpora: fetch raw files, read their formats, normalize them to instances, count."""

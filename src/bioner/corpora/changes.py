@@ -1,6 +1,4 @@
-"""What reading a corpus came across: faults stop it or are repaired by a strict rule, and every
-change is listed.
-"""
+"""Faults met while reading a corpus: refused, or repaired by fixed rules and listed."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +12,7 @@ from bioner.errors import InputError, hidden
 
 OnError = Literal["fail", "repair"]
 
-# Faults of the files: an error, or with `on_error: repair` mended as said here.
+# Faults of the files and, with `on_error: repair`, their repair.
 REPAIRS: Mapping[str, str] = {
     "orphan": "a tag that continues no entity of its type begins one",
     "unknown-tag": "a tag that the scheme does not know becomes O",
@@ -29,8 +27,7 @@ REPAIRS: Mapping[str, str] = {
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
 }
-# What becomes of sound annotations on the way to flat tags on tokens: never an error, always
-# listed.
+# What becomes of sound annotations as flat tags on tokens: listed, never an error.
 ARTEFACTS: Mapping[str, str] = {
     "widened": "begins or ends inside a token: the whole token is taken",
     "shared-token": (
@@ -42,7 +39,7 @@ ARTEFACTS: Mapping[str, str] = {
         "behind the end of its sentence, cut there or written over, as the paper's reading has it"
     ),
 }
-# Kinds after which an annotation of the files is in no instance.
+# Kinds that remove an annotation from the instances.
 LOSSES = {
     *("overlap", "discontinuous", "text-mismatch", "outside", "crosses-passages"),
     *("unknown-tag", "shared-token", "inside-token", "misread"),
@@ -50,7 +47,10 @@ LOSSES = {
 
 
 class Change(NamedTuple):
-    """One line of `changes.csv`: `where` is file:line, `result` what was done."""
+    """One line of `changes.csv`: `where` is file:line, `result` what was done.
+
+    `start` and `end` count characters of the document, or tokens if the file counts tokens.
+    """
 
     split: str
     where: str
@@ -66,9 +66,11 @@ class Change(NamedTuple):
 class Changes:
     """Faults and changes of one corpus, split by split.
 
-    `quote`: whether messages may show the corpus's text; they may not where its terms forbid
-    redistribution. `folder`: where the raw files lie; the list names places from there on, so that
-    a corpus gives the same bytes anywhere.
+    Args:
+        on_error: `fail` raises at the first fault, `repair` mends and lists it.
+        quote: Whether messages may show the corpus's text; closed corpora forbid it.
+        folder: Folder of the raw files; listed places are relative to it, so that a corpus gives
+            the same bytes wherever its files are.
     """
 
     def __init__(
@@ -81,13 +83,13 @@ class Changes:
         self._quote = quote
 
     def quoted(self, text: object) -> str:
-        """What a file holds, as messages show it: shortened, or not at all."""
+        """Return text of the file as messages show it: shortened, or only its length."""
         if not self._quote:
             return hidden(str(text))
         return repr(text[:60]) if isinstance(text, str) else repr(text)[:60]
 
     def named(self, document: str, otherwise: str = "a document") -> str:
-        """A document's id as messages show it: it may be somebody's name."""
+        """Return a document's id as messages show it: it may be a person's name."""
         return document if self._quote else otherwise
 
     def fault(
@@ -100,7 +102,11 @@ class Changes:
         annotation: Annotation | None = None,
         hint: str = "",
     ) -> None:
-        """Raise InputError for a fault of the file, or list the repair that REPAIRS names."""
+        """List the repair of a fault, by the rule in REPAIRS.
+
+        Raises:
+            InputError: `on_error` is `fail`.
+        """
         if self.on_error == "fail":
             remedy = (
                 f"Mend the file, or set `on_error: repair` in the catalogue: {REPAIRS[kind]}."
@@ -110,16 +116,16 @@ class Changes:
         self._list(kind, where, document, annotation, REPAIRS[kind])
 
     def artefact(self, kind: str, document: str, annotation: Annotation) -> None:
-        """List what becomes of a sound annotation."""
+        """List what becomes of a sound annotation, by the rule in ARTEFACTS."""
         self._list(kind, annotation.where, document, annotation, ARTEFACTS[kind])
 
     def counts(self, split: str) -> dict[str, int]:
-        """How many changes of each kind a split has, in the order of the rules."""
+        """Return the number of changes of each kind in a split, in the order of the rules."""
         counted = Counter(change.kind for change in self.listed if change.split == split)
         return {kind: counted[kind] for kind in (*REPAIRS, *ARTEFACTS) if counted[kind]}
 
     def table(self) -> pl.DataFrame:
-        """All changes in file order."""
+        """Return all changes in file order."""
         schema = {
             name: pl.Int64 if name in ("start", "end") else pl.String for name in Change._fields
         }

@@ -1,12 +1,12 @@
-"""Document ids of corpora whose files hold none: tables of ours, from sentence to document."""
+"""Document ids for corpora whose files have none: our tables, from sentence to document."""
 
-import hashlib
 import logging
 from pathlib import Path
 
 import polars as pl
 
 from bioner.errors import InputError
+from bioner.io.checksums import sha256_of
 from bioner.io.tables import Schema, read_table
 from bioner.settings.config import REPOSITORY, Tree
 
@@ -21,19 +21,18 @@ DOCUMENTS: Schema = {
 
 
 def read_documents(entry: Tree, split: str, path: Path) -> dict[int, str]:
-    """Document of each sentence of a split, by its number from 1; empty where the catalogue names
-    no table.
+    """Return the document of each sentence of a split, by its number from 1; empty without a table.
 
-    The table numbers the sentences of one very file, so it holds where the file has the catalogue's
-    checksum; the documents of another one stay unknown.
+    The table numbers the sentences of one exact file. If the file's checksum is not the
+    catalogue's, its documents stay unknown.
     """
     if entry["documents"] is None:
         return {}
     table = read_table(REPOSITORY / entry["documents"], DOCUMENTS).filter(split=split)
     stated = entry["files"][entry["splits"][split]]["sha256"]
     if not path.is_file():
-        return {}  # the reader says so
-    if hashlib.sha256(path.read_bytes()).hexdigest() != stated:
+        return {}  # the reader reports it
+    if sha256_of(path) != stated:
         log.warning(
             "%s: not the file whose documents are known; every sentence is a document of its own",
             path,

@@ -1,6 +1,4 @@
-"""The formats of the catalogue, each with its reader: raw file to sentences, in the order of the
-file.
-"""
+"""The formats of the catalogue, each with its reader: raw file to sentences in file order."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,10 +43,9 @@ def _conll(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
 
 
 def _conll_or_lists(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
-    reads_lists = list_delimiter(path) is not None
-    return (
-        read_lists(path, entry["labels"], changes) if reads_lists else _conll(path, entry, changes)
-    )
+    if list_delimiter(path):
+        return read_lists(path, entry["labels"], changes)
+    return _conll(path, entry, changes)
 
 
 READERS: dict[str, Reader] = {

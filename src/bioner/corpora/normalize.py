@@ -1,11 +1,8 @@
-"""Raw files of a corpus to instances: one reader a format, one form for all, every change on the
-way listed.
-"""
+"""Normalize a corpus: one reader per format, one form for all, every change listed."""
 
-import itertools
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bioner.corpora.changes import Changes
@@ -15,7 +12,7 @@ from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation
 from bioner.corpora.schemes import detect, to_iob2, type_blind_lengths
 from bioner.corpora.statistics import corpus_statistics
-from bioner.data.instances import SPLITS, Instance, entity_types, fault, write_instances
+from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_instances
 from bioner.data.tags import OUTSIDE
 from bioner.errors import InputError
 from bioner.io.files import is_html
@@ -29,20 +26,32 @@ log = logging.getLogger(__name__)
 def normalize(
     dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = True
 ) -> dict[str, list[Instance]]:
-    """Read the three splits from `raw`, write `{train,dev,test}.jsonl`, `stats.csv` and
-    `changes.csv` into `out`.
+    """Read the three splits from `raw` and write the normalized corpus to `out`.
 
-    Nothing is written unless every split is sound, or mended by the rules of `on_error: repair`.
-    Messages show the corpus's text only with `quote`. Raises InputError for the first fault.
+    Writes `{train,dev,test}.jsonl`, `stats.csv` and `changes.csv`, and nothing unless every split
+    is sound or could be repaired (`on_error: repair`).
+
+    Args:
+        dataset: The corpus's name.
+        entry: Its catalogue entry, checked and completed.
+        raw: Folder of its raw files.
+        out: Folder to write.
+        quote: Whether messages may show the corpus's text.
+
+    Returns:
+        The instances of each split.
+
+    Raises:
+        InputError: The first fault.
     """
     changes = Changes(entry["on_error"], quote, raw)
-    for split in SPLITS:
-        _refuse_html(raw_path(entry, split, raw), f"the {split} split of {dataset}")
-    scheme = _scheme(entry, raw, quote)
+    paths = {split: _raw_path(entry, split, raw) for split in SPLITS}
+    for split, path in paths.items():
+        _refuse_html(path, f"the {split} split of {dataset}")
+    scheme = _scheme(entry, paths, quote)
     splits: dict[str, list[Instance]] = {}
     counted: dict[str, list[int]] = {}
-    for split in SPLITS:
-        path = raw_path(entry, split, raw)
+    for split, path in paths.items():
         splits[split], counted[split] = read_split(dataset, split, entry, path, scheme, changes)
         if reserved := sorted({*RESERVED} & {*entity_types(splits[split])}):
             raise InputError(
@@ -73,8 +82,7 @@ def normalize(
 def read_split(
     dataset: str, split: str, entry: Tree, path: Path, scheme: str, changes: Changes
 ) -> tuple[list[Instance], list[int]]:
-    """Instances of one raw file, and the lengths of their entities as the paper's Table II counts
-    them.
+    """Return the instances of one raw file, and the entity lengths that Table II counts.
 
     Ids are `{split}-{number}`, in file order.
     """
@@ -85,14 +93,15 @@ def read_split(
     for number, sentence in enumerate(READERS[entry["format"]](path, entry, changes), 1):
         identity = f"{split}-{number:05d}"
         document = documents.get(number, sentence.document)
-        name = identity if document is None else _document_id(split, document)
+        if isinstance(document, int):
+            document = f"{split}-doc{document:04d}"
+        name = identity if document is None else document
         tags = _iob2(sentence, name, scheme, changes)
         instance = Instance(identity, name, sentence.tokens, tags)
-        if problem := fault(instance, changes.quoted):
+        for problem in faults(instance, changes.quoted):
             raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
         instances.append(instance)
-        # Table II of the paper counts before any repair; that asks for the tags of the file where
-        # they are IOB2.
+        # Table II counts before any repair: the tags of the file, if they are IOB2.
         lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
     _refuse_unread_tags(path, scheme, changes.counts(split).get("unknown-tag", 0), instances)
     if not instances:
@@ -112,9 +121,7 @@ def _refuse_html(path: Path, expected: str) -> None:
 def _refuse_unread_tags(
     path: Path, scheme: str, unknown: int, instances: Sequence[Instance]
 ) -> None:
-    """Repair mends single tags; InputError where most are unknown, since it would empty the
-    corpus.
-    """
+    """Raise InputError if most tags are unknown: repairing them would empty the corpus."""
     known = sum(tag != OUTSIDE for instance in instances for tag in instance.tags)
     if unknown > known:
         raise InputError(
@@ -125,10 +132,8 @@ def _refuse_unread_tags(
         )
 
 
-def raw_path(entry: Tree, split: str, raw: Path) -> Path:
-    """The file of a split in `raw`: under its name in the catalogue, or one that it has where it
-    comes from.
-    """
+def _raw_path(entry: Tree, split: str, raw: Path) -> Path:
+    """Return the file of a split in `raw`, by its catalogue name or its name at the source."""
     name = entry["splits"][split]
     file = entry["files"][name]
     origin = [Path(file["path"]).name] if file["path"] else []
@@ -136,27 +141,24 @@ def raw_path(entry: Tree, split: str, raw: Path) -> Path:
     return next((path for path in paths if path.exists()), paths[0])
 
 
-def _scheme(entry: Tree, raw: Path, quote: bool) -> str:
-    """The tag scheme, looked up in the whole corpus where the catalogue leaves it open."""
+def _scheme(entry: Tree, paths: Mapping[str, Path], quote: bool) -> str:
+    """Return the tag scheme, detected over the whole corpus if the catalogue says `auto`."""
     if entry["tag_scheme"] != "auto":
         return str(entry["tag_scheme"])
     changes = Changes("repair", quote)
     read = READERS[entry["format"]]
-    splits = (read(raw_path(entry, split, raw), entry, changes) for split in SPLITS)
-    return detect(sentence.tags for sentence in itertools.chain.from_iterable(splits))
+    return detect(
+        sentence.tags for path in paths.values() for sentence in read(path, entry, changes)
+    )
 
 
 def _iob2(sentence: Sentence, document: str, scheme: str, changes: Changes) -> list[str]:
-    tags, faults = to_iob2(sentence.tags, scheme, changes.quoted)
+    tags, broken = to_iob2(sentence.tags, scheme, changes.quoted)
     hint = "Do the files follow another `tag_scheme`, or hold their tags in another `tag_column`?"
-    for position, kind, found, expected in faults:
+    for position, kind, found, expected in broken:
         type_ = sentence.tags[position].partition("-")[2]
         word = sentence.tokens[position] if position < len(sentence.tokens) else ""
         where = sentence.place(position)
         tagged = Annotation(where, position, position + 1, type_, word)
         changes.fault(kind, where, f"the tag {found}", expected, document, tagged, hint)
     return tags
-
-
-def _document_id(split: str, document: int | str) -> str:
-    return f"{split}-doc{document:04d}" if isinstance(document, int) else document

@@ -1,6 +1,4 @@
-"""Tag schemes of the field, and what each of them is in IOB2: IOB1, IO, BIOES (also IOBES, BILOU,
-BMEWO).
-"""
+"""Tag schemes and their conversion to IOB2: IOB1, IO, BIOES (also IOBES, BILOU, BMEWO)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
@@ -10,8 +8,7 @@ from bioner.data.tags import OUTSIDE
 Scheme = Literal["IOB2", "IOB1", "IO", "BIOES"]
 SCHEMES: tuple[str, ...] = get_args(Scheme)
 
-# The roles of prefixes; the families of BIOES write the end and the entity of one token with other
-# letters.
+# The roles of prefixes; variants of BIOES use other letters for the end and the single token.
 ROLES: dict[str, dict[str, str]] = {
     "IOB2": {"B": "begin", "I": "inside"},
     "IOB1": {"B": "begin", "I": "loose"},
@@ -30,7 +27,7 @@ ROLES: dict[str, dict[str, str]] = {
 
 
 class TagFault(NamedTuple):
-    """A tag that breaks its scheme: the kind is one of `orphan`, `unknown-tag`, `unclosed`."""
+    """A tag that breaks its scheme; `kind` is `orphan`, `unknown-tag` or `unclosed`."""
 
     position: int
     kind: str
@@ -41,12 +38,19 @@ class TagFault(NamedTuple):
 def to_iob2(
     tags: Sequence[str], scheme: str, quoted: Callable[[str], str] = repr
 ) -> tuple[list[str], list[TagFault]]:
-    """The sequence as valid IOB2, and every fault on the way, left to right; `quoted` shows a tag,
-    or does not.
+    """Convert tags of a scheme to valid IOB2.
 
-    A fault is mended as evaluators read it: an orphan opens an entity, an unknown tag is O, an
-    unclosed entity ends. Under IO touching entities of one type are one entity: the scheme cannot
-    tell them apart.
+    Faults are repaired as evaluators read them: an orphan opens an entity, an unknown tag becomes
+    O, an unclosed entity ends. Under IO, adjacent entities of one type become one entity: the
+    scheme cannot separate them.
+
+    Args:
+        tags: The tags of one sentence.
+        scheme: A key of ROLES.
+        quoted: Shows a tag in messages, or hides it.
+
+    Returns:
+        The IOB2 tags, and every fault from left to right.
     """
     faults: list[TagFault] = []
     result: list[str] = []
@@ -81,9 +85,7 @@ def to_iob2(
 
 
 def detect(sequences: Iterator[Sequence[str]]) -> Scheme:
-    """What tags without a note follow: BIOES where any marks an end or a single token, IOB2 where
-    any B-, else IO.
-    """
+    """Return BIOES if any tag marks an end or a single token, IOB2 if any is B-, else IO."""
     prefixes = {tag.partition("-")[0] for tags in sequences for tag in tags if "-" in tag}
     if prefixes & {prefix for prefix, role in ROLES["BIOES"].items() if role in ("end", "single")}:
         return "BIOES"
@@ -91,9 +93,7 @@ def detect(sequences: Iterator[Sequence[str]]) -> Scheme:
 
 
 def type_blind_lengths(tags: Sequence[str]) -> list[int]:
-    """Lengths of entities as the paper's Table II counts them: B- starts one, any I- goes on with
-    it.
-    """
+    """Return entity lengths as the paper's Table II has them: B- opens one, any I- continues it."""
     lengths: list[int] = []
     inside = False
     for tag in tags:

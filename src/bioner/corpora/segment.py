@@ -1,6 +1,4 @@
-"""Text with stand-off annotations to sentences: tokens, annotations laid on them, borders between
-instances.
-"""
+"""Text with stand-off annotations to sentences: tokenize, align annotations, cut instances."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -16,13 +14,9 @@ from bioner.errors import InputError
 if TYPE_CHECKING:
     from spacy.language import Language
 
-FULL_STOP = "."
-
 
 class Token(NamedTuple):
-    """A token and the characters of its document that it takes; `opens` where a sentence begins
-    with it.
-    """
+    """A token and its character range in the document; `opens` if a sentence begins with it."""
 
     start: int
     end: int
@@ -31,7 +25,7 @@ class Token(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """How text becomes instances; the catalogue's keys of the same names."""
+    """How text becomes instances, from the catalogue; `borders` is its `token_alignment`."""
 
     segmentation: str = "passages"
     max_tokens: int = 256
@@ -39,11 +33,10 @@ class Rules(NamedTuple):
 
 
 def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sentence]:
-    """Instances of a document: each passage, cut where it is longer than `max_tokens`, or each
-    sentence.
+    """Yield the instances of a document: each sentence, or each passage, cut if it is too long.
 
-    Annotations that flat tags on these tokens cannot represent go to `changes`. No border falls
-    inside an annotation.
+    Annotations that flat tags on these tokens cannot represent are listed in `changes`. No border
+    falls inside an annotation.
     """
     passages = [
         (passage, tokenize(passage, rules.segmentation == "sentences"))
@@ -57,7 +50,7 @@ def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sent
             "text",
             document.id,
         )
-        _by_passage(document, changes)  # its annotations are lost, each for a reason of its own
+        _by_passage(document, changes)  # lists each annotation that is lost
         return
     lay = {"widen": widened, "split": split}[rules.borders]
     for (_, tokens), annotations in zip(passages, _by_passage(document, changes), strict=True):
@@ -71,12 +64,13 @@ def segment(document: Document, rules: Rules, changes: Changes) -> Iterator[Sent
 
 
 def tokenize(passage: Passage, sentences: bool = False) -> list[Token]:
-    """Tokens of spaCy's rules for English, which need no model, and with `sentences` where one
-    begins.
+    """Return the tokens of spaCy's English rules, which need no model.
 
-    A line end ends a sentence, too.
+    Args:
+        passage: The text and its offset in the document.
+        sentences: Whether to mark tokens that begin a sentence; a line end also ends a sentence.
     """
-    # Every kind of white space divides tokens, also those that spaCy would keep inside one.
+    # All white space separates tokens, even where spaCy would keep it inside one.
     text = "".join(" " if character.isspace() else character for character in passage.text)
     found: list[Token] = []
     opens = False
@@ -96,22 +90,20 @@ def tokenize(passage: Passage, sentences: bool = False) -> list[Token]:
 
 @cache
 def _english() -> "Language":
-    import spacy  # half a second that other formats need not wait
+    import spacy  # half a second, only for formats that need it
 
     language = spacy.blank("en")
     language.add_pipe("sentencizer")
-    language.max_length = 10**9  # the limit is for parsers, which are not used
+    language.max_length = 10**9  # the limit is meant for parsers
     return language
 
 
 def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
-    """The sound annotations of each passage: inside its text, and with the text that their offsets
-    give.
-    """
+    """Return the sound annotations of each passage: within its text, which agrees with theirs."""
     homes: list[list[Annotation]] = [[] for _ in document.passages]
     name = changes.named(document.id)
     for annotation in document.annotations:
-        # A type is part of a tag, which is one word.
+        # A tag is one word, and so is its type.
         annotation = annotation._replace(type="_".join(annotation.type.split()))
         where, start, end = annotation.where, annotation.start, annotation.end
         if not annotation.type:
@@ -153,7 +145,7 @@ def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
                 annotation,
             )
             continue
-        # White space at its edges is no part of a mention.
+        # White space at the edges is not part of a mention.
         start, end = (
             start + len(there) - len(there.lstrip()),
             end - len(there) + len(there.rstrip()),
@@ -189,7 +181,7 @@ def _without_overlaps(
 def widened(
     tokens: list[Token], annotations: Sequence[Annotation], document: Document, changes: Changes
 ) -> tuple[list[Token], list[Span]]:
-    """Entities of whole tokens: a token belongs to an annotation where their characters overlap."""
+    """Lay annotations on whole tokens: those that overlap an annotation belong to it."""
     starts, ends = [token.start for token in tokens], [token.end for token in tokens]
     placed: dict[Span, Annotation] = {}
     for annotation in sorted(annotations, key=lambda annotation: annotation.start - annotation.end):
@@ -212,13 +204,12 @@ def widened(
 def split(
     tokens: list[Token], annotations: Sequence[Annotation], document: Document, changes: Changes
 ) -> tuple[list[Token], list[Span]]:
-    """Entities as the converter behind the paper's BioRED seems to have made them: tokens end where
-    annotations end.
+    """Lay annotations on tokens that are split where an annotation ends.
 
-    A token belongs to an annotation that holds its first character; one that runs on behind the
-    annotation is split there, and its rest belongs to none. So tokens depend on the gold, where
-    they begin an annotation and run over its end. An annotation that begins inside a token is left
-    out. See docs/reproduction.md.
+    This is how the converter behind the paper's BioRED seems to work (docs/reproduction.md). A
+    token belongs to the annotation that holds its first character; what of it extends past the
+    annotation becomes a token of its own, outside. So tokens depend on the gold. An annotation that
+    begins inside a token is left out.
     """
     starts = [token.start for token in tokens]
     parts: list[Token] = []
@@ -246,10 +237,10 @@ def split(
 def borders(
     tokens: Sequence[Token], tags: Sequence[str], rules: Rules
 ) -> Iterator[tuple[int, int]]:
-    """First token and the one behind the last of each instance.
+    """Yield the first token and the end of each instance.
 
-    A passage over `max_tokens` is cut after full stops outside of annotations, and the sentences
-    are put together up to that length; a longer one stays whole.
+    A passage over `max_tokens` is cut after full stops outside annotations, and the pieces are
+    joined again while they fit; a longer sentence stays whole.
     """
     if rules.segmentation == "sentences":
         cuts = [
@@ -258,9 +249,7 @@ def borders(
             if n and token.opens and not tags[n].startswith("I-")
         ]
     elif len(tokens) > rules.max_tokens:
-        ends = [
-            n + 1 for n, token in enumerate(tokens) if token.text == FULL_STOP and tags[n] == "O"
-        ]
+        ends = [n + 1 for n, token in enumerate(tokens) if token.text == "." and tags[n] == "O"]
         cuts = _merged([*(n for n in ends if n < len(tokens)), len(tokens)], rules.max_tokens)[:-1]
     else:
         cuts = []
@@ -272,7 +261,7 @@ def borders(
 
 
 def _merged(ends: Sequence[int], longest: int) -> list[int]:
-    """Ends of stretches, put together greedily while they are not longer than `longest`."""
+    """Join consecutive stretches, given by their ends, while they are at most `longest` long."""
     merged: list[int] = []
     start = 0
     for end in ends:

@@ -1,6 +1,4 @@
-"""Counts of a normalized corpus: the paper's Tables I and II and what a reader of scores wants to
-know beside them.
-"""
+"""Counts of a normalized corpus: the paper's Tables I and II and what explains scores."""
 
 import math
 from collections import Counter
@@ -17,7 +15,7 @@ from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 
-# What stats.csv holds, as it is read.
+# The columns of stats.csv.
 STATISTICS: Schema = {
     "dataset": pl.String,
     "split": pl.String,
@@ -31,7 +29,7 @@ StatisticsRow = tuple[str, str, float]
 
 
 class Mention(NamedTuple):
-    """An entity of the corpus by its text, lower-cased."""
+    """An entity by its lower-cased text; `length` is in tokens."""
 
     text: str
     type: str
@@ -44,13 +42,17 @@ def corpus_statistics(
     counted: Mapping[str, Sequence[int]],
     changes: Changes,
 ) -> pl.DataFrame:
-    """Long form `dataset,split,statistic,stratum,value`; docs/corpora.md explains each statistic.
+    """Return the statistics in long form, one row each (docs/corpora.md explains them).
 
-    `counted` are the lengths of each split's entities as Table II counts them, on the tags of the
-    files: B- begins an entity and any I- goes on with it.
+    Args:
+        dataset: The corpus's name.
+        splits: The instances of each split.
+        counted: The lengths of each split's entities as Table II counts them, on the tags of the
+            files: B- opens an entity and any I- continues it.
+        changes: What was repaired or lost.
     """
     mentions = {name: _mentions(instances) for name, instances in splits.items()}
-    # As text: counts are whole numbers, shares and means are not.
+    # Values as text: counts are whole numbers, shares and means are not.
     rows = [
         (dataset, name, statistic, stratum, str(value))
         for name, instances in splits.items()
@@ -68,9 +70,7 @@ def corpus_statistics(
             ),
         )
     ]
-    return pl.DataFrame(
-        rows, schema=["dataset", "split", "statistic", "stratum", "value"], orient="row"
-    )
+    return pl.DataFrame(rows, schema=list(STATISTICS), orient="row")
 
 
 def _counts(instances: Sequence[Instance], mentions: Sequence[Mention]) -> Iterator[StatisticsRow]:
@@ -91,7 +91,7 @@ def _by_length(statistic: str, lengths: Sequence[int]) -> Iterator[StatisticsRow
 
 
 def _lengths(instances: Sequence[Instance]) -> Iterator[StatisticsRow]:
-    """Tokens an instance: the mean and nearest-rank percentiles (p100 is the longest)."""
+    """Yield tokens per instance: the mean and nearest-rank percentiles (p100 is the longest)."""
     lengths = sorted(len(instance.tokens) for instance in instances)
     yield "tokens_per_instance", "mean", sum(lengths) / len(lengths)
     for percent in PERCENTILES:
@@ -105,7 +105,7 @@ def _lengths(instances: Sequence[Instance]) -> Iterator[StatisticsRow]:
 def _duplicates(
     instances: Sequence[Instance], train: Sequence[Instance]
 ) -> Iterator[StatisticsRow]:
-    """Instances whose tokens are those of a training instance, and how many texts they are."""
+    """Yield how many instances are also training instances, all and distinct."""
     known = {tuple(instance.tokens) for instance in train}
     found = [tokens for instance in instances if (tokens := tuple(instance.tokens)) in known]
     yield "instances_in_train", "all", len(found)
@@ -113,18 +113,14 @@ def _duplicates(
 
 
 def _seen(mentions: Sequence[Mention], train: Sequence[Mention]) -> Iterator[StatisticsRow]:
-    """Share of mentions that are in train, lower-cased: by their text alone, and with the same
-    type.
-    """
+    """Yield the share of mentions that also occur in train: by text, and by text and type."""
     if mentions:
-        texts, typed = (
-            {mention.text for mention in train},
-            {(mention.text, mention.type) for mention in train},
-        )
-        by_text = sum(mention.text in texts for mention in mentions)
-        by_both = sum((mention.text, mention.type) in typed for mention in mentions)
-        yield "mentions_seen_in_train", "text", by_text / len(mentions)
-        yield "mentions_seen_in_train", "text and type", by_both / len(mentions)
+        texts = {mention.text for mention in train}
+        seen = [mention for mention in mentions if mention.text in texts]
+        yield "mentions_seen_in_train", "text", len(seen) / len(mentions)
+        typed = {(mention.text, mention.type) for mention in train}
+        seen = [mention for mention in seen if (mention.text, mention.type) in typed]
+        yield "mentions_seen_in_train", "text and type", len(seen) / len(mentions)
 
 
 def _mentions(instances: Sequence[Instance]) -> list[Mention]:
@@ -136,7 +132,11 @@ def _mentions(instances: Sequence[Instance]) -> list[Mention]:
 
 
 def read_statistics(path: Path) -> pl.DataFrame:
-    """A corpus's stats.csv, with its columns checked; every value is a number."""
+    """Read a corpus's stats.csv.
+
+    Raises:
+        InputError: Other columns, or a value that is not finite.
+    """
     table = read_table(path, STATISTICS)
     if not table["value"].drop_nulls().is_finite().all():
         raise InputError(

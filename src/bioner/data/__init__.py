@@ -1,3 +1,1 @@
-"""The contracts between stages: tags, instances, predictions and raw outputs, checked whenever they
-are read.
-"""
+"""The contracts between stages: tags, instances, predictions and raw outputs, checked when read."""

@@ -1,6 +1,4 @@
-"""Instances (gold) and predictions: the two JSON Lines contracts, read with every invariant
-checked.
-"""
+"""Instances (gold) and predictions: the two JSON Lines contracts, checked when read."""
 
 import hashlib
 import json
@@ -23,9 +21,7 @@ REMAKE_PREDICTIONS = "Predictions are made by `bioner realign` from the same gol
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One tokenized sentence (or passage) with its gold tags; `doc` groups the instances of a
-    document.
-    """
+    """A tokenized sentence (or passage) with its gold tags; `doc` groups a document's instances."""
 
     id: str
     doc: str
@@ -42,7 +38,7 @@ class Prediction:
 
 
 def faults(instance: Instance, quoted: Callable[[str], str] = hidden) -> Iterator[str]:
-    """Every way in which an instance breaks the contract; `quoted` shows a token, or does not."""
+    """Yield every way in which an instance breaks the contract; `quoted` shows or hides a token."""
     if not instance.tokens:
         yield "no token"
     if len(instance.tokens) != len(instance.tags):
@@ -54,21 +50,18 @@ def faults(instance: Instance, quoted: Callable[[str], str] = hidden) -> Iterato
 
 
 def tag_faults(tags: Sequence[str], quoted: Callable[[str], str] = hidden) -> Iterator[str]:
-    """Every tag that is no single word, and every one that breaks IOB2."""
+    """Yield every tag that is not a single word, and every one that breaks IOB2."""
     for position, tag in enumerate(tags):
         if tag.split() != [tag]:
             yield f"tag {position} is {quoted(tag)}, empty or with white space"
     yield from (f"tag {position}: {problem}" for position, problem in violations(tags))
 
 
-def fault(instance: Instance, quoted: Callable[[str], str] = hidden) -> str | None:
-    """The first way in which an instance breaks the contract, or None."""
-    return next(faults(instance, quoted), None)
-
-
 def read_instances(path: Path) -> list[Instance]:
-    """Instances of a file, plain or `.gz`; raises InputError at the first line that breaks the
-    contract.
+    """Read instances from a file, plain or `.gz`.
+
+    Raises:
+        InputError: The first line that breaks the contract.
     """
     instances: list[Instance] = []
     seen: set[str] = set()
@@ -77,7 +70,7 @@ def read_instances(path: Path) -> list[Instance]:
         instance = Instance(*(record[key] for key in ("id", "doc", "tokens", "tags")))
         if instance.id in seen:
             raise InputError(where, f"the id {instance.id!r} again", "unique ids", REMAKE_INSTANCES)
-        if problem := fault(instance):
+        for problem in faults(instance):
             raise InputError(
                 where,
                 problem,
@@ -92,7 +85,7 @@ def read_instances(path: Path) -> list[Instance]:
 
 
 def write_instances(path: Path, instances: Iterable[Instance]) -> None:
-    """Write instances, whole or not at all."""
+    """Write instances, completely or not at all."""
     write_records(
         path, ({"id": i.id, "doc": i.doc, "tokens": i.tokens, "tags": i.tags} for i in instances)
     )
@@ -101,27 +94,36 @@ def write_instances(path: Path, instances: Iterable[Instance]) -> None:
 def read_predictions(
     path: Path, gold: Sequence[Instance], train: Sequence[Instance] | None = None
 ) -> list[Prediction]:
-    """Predictions of a file, checked against `gold`: same ids in the same order, same lengths,
-    valid IOB2.
+    """Read predictions: the ids of `gold` in its order, as many tags as tokens, valid IOB2.
 
-    With `train`, types are checked too: those of neither train nor gold are no labels of the
-    corpus.
+    Args:
+        path: The file, plain or `.gz`.
+        gold: The instances predicted.
+        train: If given, types must occur in it or in `gold`; others are not labels of the corpus.
+
+    Raises:
+        InputError: The first line that breaks the contract.
     """
     predictions: list[Prediction] = []
     types = None if train is None else {*entity_types(train), *entity_types(gold)}
     for where, record, expected in pair_with_gold(gold, path, PREDICTION_KEYS, REMAKE_PREDICTIONS):
         if foreign := sorted(record.keys() - PREDICTION_KEYS):
-            remedy = f"Is this a gold file? {REMAKE_PREDICTIONS}"
-            raise InputError(where, f"the key {foreign[0]!r}", "id and tags alone", remedy)
+            raise InputError(
+                where,
+                f"the key {foreign[0]!r}",
+                "id and tags alone",
+                f"Is this a gold file? {REMAKE_PREDICTIONS}",
+            )
         _check_types(record, where, strings=(), lists=("tags",))
         prediction = Prediction(record["id"], record["tags"])
         if len(prediction.tags) != len(expected.tokens):
-            found, wanted = (
+            raise InputError(
+                where,
                 f"{len(prediction.tags)} tags for {prediction.id!r}",
                 f"{len(expected.tokens)}",
+                REMAKE_PREDICTIONS,
             )
-            raise InputError(where, found, wanted, REMAKE_PREDICTIONS)
-        # The gold's own tags were checked, and most predictions are equal to them.
+        # The gold's tags are valid, and most predictions equal them.
         if prediction.tags != expected.tags and (broken := violation(prediction.tags)):
             raise InputError(
                 where, f"tag {broken[0]}: {broken[1]}", "valid IOB2", REMAKE_PREDICTIONS
@@ -129,9 +131,11 @@ def read_predictions(
         if types is not None and (
             foreign := [tag for tag in prediction.tags if split_tag(tag)[1] not in {"", *types}]
         ):
-            found = f"the tag {foreign[0]!r} for {prediction.id!r}"
             raise InputError(
-                where, found, f"types of the corpus: {', '.join(sorted(types))}", REMAKE_PREDICTIONS
+                where,
+                f"the tag {foreign[0]!r} for {prediction.id!r}",
+                f"types of the corpus: {', '.join(sorted(types))}",
+                REMAKE_PREDICTIONS,
             )
         predictions.append(prediction)
     return predictions
@@ -140,10 +144,10 @@ def read_predictions(
 def pair_with_gold(
     gold: Sequence[Instance], path: Path, keys: frozenset[str], remedy: str
 ) -> Iterator[tuple[str, dict[str, Any], Instance]]:
-    """Records of a file, each with its place and its gold instance: one for each, in the gold's
-    order.
+    """Yield each record of a file with its place and its gold instance, in the gold's order.
 
-    InputError names the first id that is missing, doubled, too early, or none of the gold's.
+    Raises:
+        InputError: The first id that is missing, repeated, too early or not in the gold.
     """
     places = {instance.id: place for place, instance in enumerate(gold)}
     count, where = 0, str(path)
@@ -173,7 +177,7 @@ def pair_with_gold(
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write predictions, whole or not at all."""
+    """Write predictions, completely or not at all."""
     write_records(
         path, ({"id": prediction.id, "tags": prediction.tags} for prediction in predictions)
     )
@@ -182,14 +186,14 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
 def type_faults(
     record: dict[str, Any], strings: Sequence[str], lists: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """Every field of a record that is not of its type: what was found, what was expected."""
+    """Yield every field of a record that has another type: what was found, what was expected."""
     for key in strings:
         if not isinstance(record[key], str):
             yield f"{key} = {record[key]!r}", "a string"
     for key in lists:
         if not isinstance(record[key], list):
             yield f"no list under {key}", "a list of strings"
-        elif not set(map(type, record[key])) <= {str}:  # what JSON has as a string is exactly this
+        elif not set(map(type, record[key])) <= {str}:
             yield f"a list with other things than strings under {key}", "a list of strings"
 
 
@@ -201,23 +205,21 @@ def _check_types(
 
 
 def unseen_types(train: Iterable[Instance], other: Iterable[Instance]) -> dict[str, int]:
-    """Entity types of `other` that no training sentence holds, with their numbers of entities: all
-    will be missed.
-    """
+    """Return entity types of `other` that training lacks, with their counts: all will be missed."""
     known = set(entity_types(train))
     counts = Counter(tag[2:] for item in other for tag in item.tags if tag.startswith("B-"))
     return {type_: count for type_, count in sorted(counts.items()) if type_ not in known}
 
 
 def entity_types(instances: Iterable[Instance]) -> list[str]:
-    """Entity types that occur, in alphabetical order."""
+    """Return the entity types that occur, in alphabetical order."""
     return sorted(
         {type_ for instance in instances for tag in instance.tags if (type_ := split_tag(tag)[1])}
     )
 
 
 def digest(instances: Iterable[Instance]) -> str:
-    """SHA-256 of instances, wherever they were read from."""
+    """Return the SHA-256 of instances, whatever file they come from."""
     digest = hashlib.sha256()
     for instance in instances:
         digest.update(json.dumps(asdict(instance)).encode())

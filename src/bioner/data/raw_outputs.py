@@ -1,14 +1,12 @@
-"""Raw outputs: what a model itself emitted, kept before any interpretation.
+"""Raw outputs: what a model itself emitted, stored before any interpretation.
 
-Generators write text; encoders write one tag a subword with the index of its word; controls one tag
-a word.
+LLMs write text; encoders one tag per subword with the index of its word; controls one tag per word.
 """
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from bioner.data.instances import Instance, pair_with_gold
 from bioner.errors import InputError
@@ -19,11 +17,11 @@ REMAKE = "Raw outputs are made by `bioner predict` from the same gold file."
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Text of a generator; `stopped` says that it ended by itself, not at its token budget.
+    """Text of an LLM; `stopped` means that it ended by itself, not at its token budget.
 
-    Constrained decoding adds, per token, the probability of its tag among the legal ones, and by
-    how much (of logits) the narrowest decision on the way to it was won (null where nothing was to
-    decide).
+    Constrained decoding adds, per token, the probability of its tag among the legal ones, and the
+    smallest margin (of logits) by which a decision on the way to it was won; None without a
+    decision.
     """
 
     id: str
@@ -36,7 +34,7 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """Tags of a tagger's pieces (subwords, or words) and the index of the word each belongs to."""
+    """Tags of a tagger's pieces (subwords or words) and the index of each piece's word."""
 
     id: str
     words: list[int]
@@ -47,45 +45,54 @@ RawOutput = Generated | Tagged
 
 
 def write_raw(path: Path, outputs: Iterable[RawOutput]) -> None:
-    """Write raw outputs, whole or not at all, gzipped where the name ends in `.gz`."""
+    """Write raw outputs, completely or not at all; gzipped if the name ends in `.gz`."""
     write_records(path, map(as_record, outputs))
 
 
 def as_record(output: RawOutput) -> dict[str, object]:
-    """What is kept of an output: the contract's keys, and those that it has beside them."""
+    """Return an output as its file has it, without keys that it has no value for."""
     return {key: value for key, value in asdict(output).items() if value is not None}
 
 
 def read_raw(path: Path, gold: Sequence[Instance]) -> Iterator[RawOutput]:
-    """Raw outputs, one for each gold instance in the gold's order; InputError names the first id
-    that is amiss.
+    """Yield raw outputs, one per gold instance in the gold's order.
+
+    Raises:
+        InputError: The first id or record that is wrong.
     """
     for where, record, instance in pair_with_gold(gold, path, frozenset({"id"}), REMAKE):
         yield check_output(record, where, len(instance.tokens))
 
 
 def check_output(record: dict[str, object], where: str, length: int) -> RawOutput:
-    """A record as a raw output for an instance of that many tokens; InputError where it is none."""
+    """Return a record as the raw output of an instance with `length` tokens.
+
+    Raises:
+        InputError: The record is not a raw output.
+    """
     for kind in (Generated, Tagged):
         required = {field.name for field in fields(kind) if field.default is MISSING}
         if required <= record.keys() <= set(kind.__slots__):
             output = kind(**record)  # type: ignore[arg-type]
             break
     else:
-        expected = "a generator's (id, text, new_tokens, stopped) or a tagger's (id, words, tags)"
-        raise InputError(where, f"the keys {', '.join(record)}", expected, REMAKE)
+        raise InputError(
+            where,
+            f"the keys {', '.join(record)}",
+            "a generator's (id, text, new_tokens, stopped) or a tagger's (id, words, tags)",
+            REMAKE,
+        )
     if isinstance(output, Generated):
-        count = output.new_tokens
-        if not (
-            isinstance(output.text, str)
-            and isinstance(output.stopped, bool)
-            and _is_number(count, int)
-        ):
+        if [type(value) for value in (output.text, output.new_tokens, output.stopped)] != [
+            str,
+            int,
+            bool,
+        ]:
             raise InputError(
                 where, "values of another kind", "text, a number of tokens, true or false", REMAKE
             )
-        if count < 0:
-            raise InputError(where, f"new_tokens {count}", "0 or more", REMAKE)
+        if output.new_tokens < 0:
+            raise InputError(where, f"new_tokens {output.new_tokens}", "0 or more", REMAKE)
         for values, most in ((output.confidence, 1.0), (output.margin, sys.float_info.max)):
             if values is not None and not _within(values, most, length):
                 raise InputError(
@@ -109,24 +116,16 @@ def check_output(record: dict[str, object], where: str, length: int) -> RawOutpu
 
 
 def _within(values: object, most: float, length: int) -> bool:
-    """Whether these are numbers from 0 to `most`, one a token; where nothing was decided there may
-    be none.
-    """
+    """Return whether these are `length` numbers from 0 to `most`, or None."""
     return (
         isinstance(values, list)
         and len(values) == length
         and all(
-            value is None or (_is_number(value, int | float) and 0 <= value <= most)
+            value is None or (type(value) in (int, float) and 0 <= value <= most)
             for value in values
         )
     )
 
 
-def _is_number(value: object, kind: Any) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
 def _list_of(values: object, kind: type) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(value, kind) and not isinstance(value, bool) for value in values
-    )
+    return isinstance(values, list) and set(map(type, values)) <= {kind}

@@ -1,4 +1,4 @@
-"""BIO tags and the spans they describe: conversion, validation, repair. No dependency."""
+"""BIO tags and the spans they describe: conversion, validation, repair."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +17,13 @@ class Span(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Length in tokens, the paper's measure of an entity's length (section II.A)."""
+        """Length in tokens (the paper, section II.A)."""
         return self.end - self.start
 
 
 @lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
-    """`B-Gene` -> (`B`, `Gene`); `O` -> (`O`, ``); anything else, white space included, has an
-    empty prefix.
-    """
+    """Split a tag: `B-Gene` to (`B`, `Gene`), `O` to (`O`, ``); others have an empty prefix."""
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, dash, type_ = tag.partition("-")
@@ -35,7 +33,7 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def violations(tags: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Every position that breaks IOB2, and why."""
+    """Yield every position that breaks IOB2, and why."""
     previous = ""
     for position, tag in enumerate(tags):
         prefix, type_ = split_tag(tag)
@@ -47,12 +45,16 @@ def violations(tags: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def violation(tags: Sequence[str]) -> tuple[int, str] | None:
-    """The first position that breaks IOB2 and why, or None where the sequence is valid."""
+    """Return the first position that breaks IOB2 and why, or None if the sequence is valid."""
     return next(violations(tags), None)
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """Entities of a valid IOB2 sequence, left to right. Raises ValueError where it is not valid."""
+    """Return the entities of a valid IOB2 sequence, left to right.
+
+    Raises:
+        ValueError: The sequence is not valid IOB2.
+    """
     if fault := violation(tags):
         raise ValueError(f"not IOB2 at token {fault[0]}: {fault[1]}")
     found: list[Span] = []
@@ -66,7 +68,11 @@ def spans(tags: Sequence[str]) -> list[Span]:
 
 
 def tags_from_spans(entities: Iterable[Span], length: int) -> list[str]:
-    """IOB2 tags of `length` tokens. Raises ValueError where spans overlap or leave the sequence."""
+    """Return the IOB2 tags of `length` tokens.
+
+    Raises:
+        ValueError: Spans overlap or leave the sequence.
+    """
     tags = [OUTSIDE] * length
     for start, end, type_ in entities:
         if not 0 <= start < end <= length:
@@ -78,15 +84,15 @@ def tags_from_spans(entities: Iterable[Span], length: int) -> list[str]:
 
 
 def resolve_overlaps(entities: Sequence[Span]) -> tuple[list[Span], list[tuple[Span, Span]]]:
-    """Spans without overlaps: longer ones win, ties leftmost and then in the order given.
+    """Drop overlapping spans: longer ones win, ties leftmost and then in the order given.
 
-    Returns those kept, left to right, and those dropped, each with the kept span that it overlaps.
+    Returns:
+        The spans that remain, left to right, and those dropped, each with the one it overlaps.
     """
     kept: list[Span] = []  # left to right
     dropped: list[tuple[Span, Span]] = []
     for span in sorted(entities, key=lambda span: (-span.length, span.start)):
-        # Those kept do not overlap, so only the neighbours of where the span would stand can
-        # overlap it.
+        # Spans in `kept` do not overlap, so only the neighbours of its place can overlap this one.
         place = bisect_left(kept, span)
         neighbours = kept[max(place - 1, 0) : place + 1]
         winner = next(
@@ -101,9 +107,7 @@ def resolve_overlaps(entities: Sequence[Span]) -> tuple[list[Span], list[tuple[S
 
 
 class Repair(NamedTuple):
-    """Valid IOB2 tags and what it took to get them: how many became O, and where an I- became
-    B-.
-    """
+    """Valid IOB2 tags, how many tags became O, and the positions where I- became B-."""
 
     tags: list[str]
     illegal: int
@@ -111,11 +115,10 @@ class Repair(NamedTuple):
 
 
 def repair(tags: Sequence[str], legal: frozenset[str] | None = None) -> Repair:
-    """Make any tag sequence valid IOB2, keeping account of what was changed.
+    """Make any tag sequence valid IOB2 and count the changes.
 
-    A tag that is malformed, or outside `legal` where that is given, becomes O (`illegal`); an I-
-    that continues no entity of its type becomes B- (`orphans`), which is how nervaluate, conlleval
-    and seqeval read it.
+    A tag that is malformed, or not in `legal`, becomes O (`illegal`). An I- that continues no
+    entity of its type becomes B- (`orphans`), as nervaluate, conlleval and seqeval read it.
     """
     repaired: list[str] = []
     orphans: list[int] = []
@@ -135,5 +138,5 @@ def repair(tags: Sequence[str], legal: frozenset[str] | None = None) -> Repair:
 
 
 def tag_set(types: Iterable[str]) -> list[str]:
-    """O, then B- and I- of every type in alphabetical order: the same list in every process."""
+    """Return O, then B- and I- of every type in alphabetical order, the same in every process."""
     return [OUTSIDE, *(f"{prefix}-{type_}" for type_ in sorted(set(types)) for prefix in "BI")]

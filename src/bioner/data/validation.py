@@ -1,6 +1,4 @@
-"""Every broken invariant of an instance or prediction file, where reading for a stage stops at the
-first.
-"""
+"""Every broken invariant of an instance or prediction file; reading stops at the first."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,13 +19,19 @@ from bioner.io.files import byte_lines, decoded, read_record
 
 
 def validate(path: Path, gold: Sequence[Instance] | None = None) -> tuple[str, int, list[str]]:
-    """What the file holds (`instances` or `predictions`), how many lines, and each fault as
-    `file:line: reason`.
+    """Find every fault of a file; its first sound record decides what it holds.
 
-    The first sound record tells which of the two it is. Predictions are also held against `gold`
-    where it is given: its ids, each once and in its order, and as many tags as tokens.
+    Args:
+        path: Instances or predictions, plain or `.gz`.
+        gold: Instances that predictions must match: the same ids in order, as many tags as tokens.
+
+    Returns:
+        `instances` or `predictions`, the number of lines, and each fault as `file:line: reason`.
+
+    Raises:
+        InputError: The file is empty or holds neither.
     """
-    lines = list(byte_lines(path))  # undecoded: one that is not UTF-8 is one fault among others
+    lines = list(byte_lines(path))  # undecoded: a line that is not UTF-8 is a fault, too
     if not lines:
         raise InputError(path, "no line", "instances or predictions", "Is this the right file?")
     instances = gold is None and _holds_instances(path, lines)
@@ -47,9 +51,7 @@ def _holds_instances(path: Path, lines: Sequence[tuple[int, bytes]]) -> bool:
 def _records(
     path: Path, lines: Sequence[tuple[int, bytes]], keys: frozenset[str], faulty: list[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Records with their places; a line that holds none, or an id that was there before, goes to
-    `faulty`.
-    """
+    """Yield records with their places; faulty lines and repeated ids go to `faulty`."""
     seen: set[str] = set()
     for number, line in lines:
         where = f"{path}:{number}"
@@ -81,7 +83,6 @@ def _prediction_faults(
 ) -> list[str]:
     found: list[str] = []
     lengths = {instance.id: len(instance.tokens) for instance in gold or ()}
-    order = {identity: position for position, identity in enumerate(lengths)}
     ids: list[str] = []
     for where, record in _records(path, lines, PREDICTION_KEYS, found):
         if foreign := sorted(record.keys() - PREDICTION_KEYS):
@@ -104,12 +105,9 @@ def _prediction_faults(
                 f"{where}: {len(record['tags'])} tags, expected {lengths[record['id']]}, one a gold"
                 " token"
             )
-    there = set(ids)
-    found += [
-        f"{path}: the gold's id {identity!r} is missing"
-        for identity in lengths
-        if identity not in there
-    ]
+    missing = lengths.keys() - ids
+    found += [f"{path}: the gold's id {name!r} is missing" for name in lengths if name in missing]
+    order = {identity: position for position, identity in enumerate(lengths)}
     known = [identity for identity in ids if identity in order]
     if late := next(
         (after for before, after in pairwise(known) if order[after] < order[before]), None

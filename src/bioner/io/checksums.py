@@ -1,4 +1,4 @@
-"""What vouches for files: SHA-256, the id that git gives a file's content, or sizes and times."""
+"""What identifies files: SHA-256, git's id of their content, or sizes and times."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -12,12 +12,12 @@ CHECKSUMS: dict[str, Callable[[bytes], str]] = {
 
 
 def stated(file: Mapping[str, Any]) -> dict[str, str]:
-    """The checksums that a file's catalogue entry states, by kind."""
+    """Return the checksums in a file's catalogue entry, by kind."""
     return {kind: file[kind] for kind in CHECKSUMS if file[kind]}
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file, or of the names and contents of everything in a folder."""
+    """Return the SHA-256 of a file, or of the names and contents of everything in a folder."""
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -30,9 +30,7 @@ def sha256_of(path: Path) -> str:
 
 
 def listing(folder: Path | str | None) -> list[list[Any]]:
-    """Sizes and times of a folder's files: what tells another model under the same name, and takes
-    no time.
-    """
+    """Return path, size and time of each file in a folder: reveals another model at no cost."""
     files = sorted(Path(folder).rglob("*")) if folder and Path(folder).is_dir() else []
     return [
         [str(path.relative_to(str(folder))), path.stat().st_size, path.stat().st_mtime_ns]

@@ -1,4 +1,4 @@
-"""Reading plain or gzipped text, and writing files that appear whole or not at all."""
+"""Read plain or gzipped text; write files that appear completely or not at all."""
 
 import errno
 import gzip
@@ -11,24 +11,22 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from bioner.errors import InputError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the disk, or none left of a quota
+FULL = (errno.ENOSPC, errno.EDQUOT)  # disk full, or quota used up
 
 
 def full_disk(error: BaseException) -> int | None:
-    """Which of FULL an error says, also one of a library in Rust (polars, safetensors), which says
-    it in words.
-    """
+    """Return which of FULL an error says; libraries in Rust (polars, safetensors) use words."""
     told = re.search(r"\(os error (\d+)\)", str(error))
     number = int(told[1]) if told else getattr(error, "errno", None)
     return number if number in FULL else None
 
 
 def is_html(content: bytes) -> bool:
-    """Whether a file begins as a web page: what servers send in place of data."""
+    """Return whether a file begins as a web page, which servers send in place of data."""
     return (
         content[:200]
         .lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -38,8 +36,10 @@ def is_html(content: bytes) -> bool:
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines (from 1, with their ends) of a file, plain or `.gz`; InputError where it
-    cannot be read.
+    """Yield the numbered lines (from 1, with their ends) of a file, plain or `.gz`.
+
+    Raises:
+        InputError: The file cannot be read.
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
@@ -57,37 +57,43 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def decoded(path: Path, number: int, line: bytes) -> str:
-    """A line as text without its end; InputError where it is not UTF-8, or several lines to those
-    who wrote it.
+    """Return a line as text without its end.
+
+    Raises:
+        InputError: The line is not UTF-8, or has a carriage return inside.
     """
     try:
-        # Editors on Windows put a byte order mark first; it is no part of the text.
+        # Editors on Windows write a byte order mark, which is not part of the text.
         text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         if line.startswith(b"\x1f\x8b"):
             raise InputError(
                 path, "gzipped content", "plain text", "Let its name end in .gz."
             ) from None
-        bad = f"bytes that are not UTF-8 ({error.reason})"
         raise InputError(
-            f"{path}:{number}", bad, "UTF-8 text", "Convert the file, for example with iconv."
+            f"{path}:{number}",
+            f"bytes that are not UTF-8 ({error.reason})",
+            "UTF-8 text",
+            "Convert the file, for example with iconv.",
         ) from None
     if "\r" in text:
-        remedy = "Convert the line ends, for example with tr '\\r' '\\n'."
         raise InputError(
-            f"{path}:{number}", "a carriage return inside a line", "LF or CRLF ends", remedy
+            f"{path}:{number}",
+            "a carriage return inside a line",
+            "LF or CRLF ends",
+            "Convert the line ends, for example with tr '\\r' '\\n'.",
         )
     return text
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines (from 1, without line ends) of a UTF-8 file, plain or `.gz`."""
+    """Yield the numbered lines (from 1, without line ends) of a UTF-8 file, plain or `.gz`."""
     for number, line in byte_lines(path):
         yield number, decoded(path, number, line)
 
 
 def read_text(path: Path) -> str:
-    """The whole text of a UTF-8 file, plain or `.gz`, its line ends as they are."""
+    """Return the text of a UTF-8 file, plain or `.gz`, with its line ends unchanged."""
     lines = list(byte_lines(path))
     for number, line in lines:
         decoded(path, number, line)  # names the line that is not UTF-8
@@ -95,19 +101,22 @@ def read_text(path: Path) -> str:
 
 
 def read_records(path: Path, keys: frozenset[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """JSON objects of a JSON Lines file, each with its place `file:line`; every one must hold
-    `keys`.
-    """
+    """Yield the objects of a JSON Lines file, each with its place; all must have `keys`."""
     for number, line in read_lines(path):
         where = f"{path}:{number}"
         yield where, read_record(line, where, keys)
 
 
 def parse_json(text: str, where: str, whole_file: bool = False) -> Any:
-    """The value that JSON text holds; InputError also for half a surrogate pair, which no UTF-8
-    file can hold.
+    """Return the value of a JSON text.
 
-    With `whole_file` the place of a fault is its line in `where`.
+    Args:
+        text: The JSON.
+        where: The place that messages name.
+        whole_file: Whether `where` is a file, so that messages add the line.
+
+    Raises:
+        InputError: Broken JSON, or half a surrogate pair, which no UTF-8 file can hold.
     """
     try:
         value = json.loads(text)
@@ -125,9 +134,7 @@ def parse_json(text: str, where: str, whole_file: bool = False) -> Any:
 
 
 def read_record(line: str, where: str, keys: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The JSON object in a line that stands at `where`. No message shows the line: it may not be
-    anybody's to see.
-    """
+    """Return the JSON object in a line. No message shows the line: its text may be confidential."""
     record = parse_json(line, where)
     wanted = "an object" + (f" with the keys {', '.join(sorted(keys))}" if keys else "")
     if not isinstance(record, dict):
@@ -144,12 +151,12 @@ def read_record(line: str, where: str, keys: frozenset[str] = frozenset()) -> di
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` (file or folder) that takes its name when the block ends well,
-    else vanishes.
+    """Yield a temporary path that takes the name `path` (file or folder) if the block succeeds.
 
-    So do folders made for it. Where the disk is full, an OSError names `path`.
+    Otherwise it vanishes, and so do folders made for it. If the disk is full, an OSError names
+    `path`.
     """
-    path = path.resolve()  # through links; and `.` has no name of its own
+    path = path.resolve()  # follows links, and gives `.` a name
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise InputError(
             path, "a device or pipe", "a regular file or folder to write", "Choose another path."
@@ -165,39 +172,40 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     except BaseException as error:
         for folder in new:
-            with suppress(OSError):  # another's file is in it by now
+            with suppress(OSError):  # another process has put a file there
                 folder.rmdir()
         where = getattr(error, "filename", None)
         if (number := full_disk(error)) and (
             where is None or Path(str(where)).is_relative_to(path.parent)
         ):
-            raise OSError(number, os.strerror(number), str(path)) from None  # writing names no file
+            raise OSError(
+                number, os.strerror(number), str(path)
+            ) from None  # write errors name no file
         raise
 
 
 @contextmanager
 def atomic_text(path: Path) -> Iterator[TextIO]:
-    """A UTF-8 text stream to `path`, gzipped without a time stamp where the name ends in `.gz`."""
+    """Yield a UTF-8 text stream to `path`, gzipped without a time stamp if named `.gz`."""
     with atomic_path(path) as temporary, temporary.open("wb") as raw:
         if path.suffix == ".gz":
-            with (
-                gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as zipped,
-                io.TextIOWrapper(zipped, encoding="utf-8", newline="\n") as text,
-            ):
-                yield text
+            binary: gzip.GzipFile | BinaryIO = gzip.GzipFile(
+                filename="", fileobj=raw, mode="wb", mtime=0
+            )
         else:
-            with io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as text:
-                yield text
+            binary = raw
+        with io.TextIOWrapper(binary, encoding="utf-8", newline="\n") as text:
+            yield text
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file whole or not at all."""
+    """Write a JSON file, completely or not at all."""
     with atomic_text(path) as stream:
         stream.write(json.dumps(content, indent=2) + "\n")
 
 
 def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write JSON Lines, whole or not at all."""
+    """Write JSON Lines, completely or not at all."""
     with atomic_text(path) as stream:
         for record in records:
             stream.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -1,6 +1,4 @@
-"""Where a result comes from and what it took: versions, commit, hardware, start and end, peak
-memory, energy.
-"""
+"""Where a result comes from and what it took: versions, hardware, times, peak memory, energy."""
 
 import os
 import platform
@@ -34,7 +32,7 @@ PACKAGES = (
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, commit and hardware of this process."""
+    """Return versions, commit and hardware of this process."""
     changes = _git("status", "--porcelain", "--untracked-files=no")
     return {
         "python": platform.python_version(),
@@ -49,88 +47,76 @@ def provenance() -> dict[str, Any]:
 
 
 def write_record(path: Path, made: Mapping[str, Any], settings: Tree) -> None:
-    """Write how something was made, whole or not at all: what is known of it, the model's settings,
-    this machine.
+    """Write how something was made: what the caller knows, the model's settings, and this machine.
 
-    It was begun when this process was, and is ended now.
+    It started when this process did, and ends now.
     """
     memory, gpu_memory = peak_memory(settings["resources"]["predict_gpus"])
-    record = {
-        **made,
-        "settings": settings,
-        "started": moment(psutil.Process().create_time()),
-        "ended": moment(),
-        "peak_memory_gb": memory,
-        "peak_gpu_memory_gb": gpu_memory,
-        **provenance(),
-    }
-    write_json(path, record)
+    write_json(
+        path,
+        {
+            **made,
+            "settings": settings,
+            "started": moment(psutil.Process().create_time()),
+            "ended": moment(),
+            "peak_memory_gb": memory,
+            "peak_gpu_memory_gb": gpu_memory,
+            **provenance(),
+        },
+    )
 
 
 def moment(seconds: float | None = None) -> str:
-    """A time (seconds since 1970; now) as text, to the second: 2026-01-31T12:00:00+00:00."""
+    """Return a time (seconds since 1970, now by default) as text: 2026-01-31T12:00:00+00:00."""
     when = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
     return when.isoformat(timespec="seconds")
 
 
 def forget_peak(gpus: int) -> None:
-    """From here on `peak_memory` tells what GPUs hold now and later; that of the machine's memory
-    is of the process.
-    """
-    torch = sys.modules.get("torch")
-    if gpus and torch is not None and torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            torch.cuda.reset_peak_memory_stats(index)
+    """Reset the peak of GPU memory; that of the machine's memory is the process's own."""
+    if gpus and (cuda := _cuda()):
+        for index in range(cuda.device_count()):
+            cuda.reset_peak_memory_stats(index)
 
 
 def peak_memory(gpus: int) -> tuple[float, float | None]:
-    """GB that this process has had at most: of the machine's memory, and of the fullest of its
-    GPUs, if any.
-    """
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    torch = sys.modules.get("torch")
-    if not gpus or torch is None or not torch.cuda.is_available():
-        return round(kilobytes / 2**20, 3), None
-    peak = max(torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count()))
-    return round(kilobytes / 2**20, 3), round(peak / 2**30, 3)
+    """Return the peak GB of this process: machine memory, and that of its fullest GPU, if any."""
+    memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3)  # from kB
+    if not gpus or not (cuda := _cuda()):
+        return memory, None
+    peak = max(cuda.max_memory_allocated(index) for index in range(cuda.device_count()))
+    return memory, round(peak / 2**30, 3)
 
 
 def energy_kwh(gpus: int) -> float | None:
-    """What the first `gpus` visible GPUs have taken since their driver was loaded; None where they
-    do not say.
+    """Return the energy that the first `gpus` visible GPUs have used since their driver was loaded.
+
+    None if they do not report it.
     """
     millijoules = _told(gpus, lambda nvml, card: nvml.nvmlDeviceGetTotalEnergyConsumption(card))
     return None if millijoules is None else sum(millijoules) / 3.6e9
 
 
 def others_on_gpu(gpus: int) -> int | None:
-    """Processes of others on the first visible GPU, this one's not counted; None without a GPU, or
-    where none tells.
-    """
+    """Return the number of other processes on the first visible GPU, if the driver reports it."""
     processes = _told(
         min(gpus, 1), lambda nvml, card: len(nvml.nvmlDeviceGetComputeRunningProcesses(card))
     )
-    return (
-        processes[0] - 1 if processes and processes[0] else None
-    )  # none at all, not even this one: it does not say
+    # Zero would leave out this process, too: such a driver does not report processes.
+    return processes[0] - 1 if processes and processes[0] else None
 
 
 def _told(gpus: int, ask: Callable[[Any, Any], int]) -> list[int] | None:
-    """What the driver answers of each of the first `gpus` visible GPUs; None without one, or where
-    it does not.
-    """
-    torch = sys.modules.get("torch")
-    if not gpus or torch is None or not torch.cuda.is_available():
+    """Ask the driver about each of the first `gpus` visible GPUs; None if there is no answer."""
+    if not gpus or not (cuda := _cuda()):
         return None
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        ids = [f"GPU-{torch.cuda.get_device_properties(index).uuid}" for index in range(gpus)]
+        ids = [f"GPU-{cuda.get_device_properties(index).uuid}" for index in range(gpus)]
         return [ask(pynvml, pynvml.nvmlDeviceGetHandleByUUID(id_)) for id_ in ids]
-    except (
-        Exception
-    ):  # a driver, a card or a container that does not tell: no reason to stop a training
+    except Exception:  # a driver, card or container without an answer must not stop a training
         return None
 
 
@@ -144,9 +130,12 @@ def _version(package: str) -> str | None:
 
 def _git(*arguments: str) -> str | None:
     try:
-        command = ["git", "-C", str(REPOSITORY), *arguments]
         return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=20
+            ["git", "-C", str(REPOSITORY), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
@@ -163,9 +152,14 @@ def _cpu() -> str:
 
 
 def _gpus() -> list[str]:
-    torch = sys.modules.get(
-        "torch"
-    )  # scoring and reporting never load torch, and have no GPU to tell of
-    if torch is None or not torch.cuda.is_available():
-        return []
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    cuda = _cuda()
+    return [cuda.get_device_name(index) for index in range(cuda.device_count())] if cuda else []
+
+
+def _cuda() -> Any | None:
+    """Return torch.cuda if this process has loaded torch and sees a GPU.
+
+    Scoring and reporting never load torch, and have no GPU to record.
+    """
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_available() else None

@@ -1,4 +1,4 @@
-"""CSV tables: read with their columns checked, written whole or not at all."""
+"""CSV tables: read with their columns checked, written completely or not at all."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +12,15 @@ Schema = dict[str, type[pl.DataType]]
 
 
 def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.DataFrame:
-    """A CSV file of exactly these columns, those of `required` filled in every row; empty fields
-    are null.
+    """Read a CSV file with exactly these columns; empty fields are null.
+
+    Args:
+        path: The file.
+        schema: The columns and their types, in order.
+        required: Columns that must have a value in every row.
+
+    Raises:
+        InputError: The file is missing, truncated or has other columns, or lacks a required value.
     """
     if path.is_dir():
         raise InputError(path, "a folder", "a CSV table", "Name the file in it.")
@@ -24,8 +31,7 @@ def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.D
             path, "no such file", "a CSV table", "Run the stage that makes it."
         ) from None
     except (pl.exceptions.PolarsError, OSError) as error:
-        # Not the library's words: they quote the file, which may be any, with text that is not to
-        # be shown.
+        # Not the library's message: it quotes the file, whose text may be confidential.
         column = next((name for name in schema if f"'{name}'" in str(error)), None)
         found = f"an unreadable table (column {column})" if column else "an unreadable table"
         raise InputError(
@@ -46,13 +52,13 @@ def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.D
 
 
 def check_table(path: Path) -> None:
-    """InputError where a CSV file cannot go by that name."""
+    """Raise InputError if a CSV file cannot have this name."""
     if path.suffix.lower() in (".gz", ".zst"):
         raise InputError(path, "a compressed table", "a plain .csv", "Leave the suffix out.")
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a CSV file, whole or not at all."""
+    """Write a CSV file, completely or not at all."""
     check_table(path)
     with atomic_path(path) as temporary:
         table.write_csv(temporary)

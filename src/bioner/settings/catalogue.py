@@ -1,4 +1,4 @@
-"""The catalogues of datasets and models: entries checked, completed, and laid over each other."""
+"""The catalogues of datasets and models: entries checked, completed and overlaid."""
 
 import difflib
 import re
@@ -23,8 +23,8 @@ LEXICAL = (
     "table",
     "dictionary",
     "all-o",
-)  # drafts of constrained decoding that need no other model
-# A model is compared by the last of these that it was run with.
+)  # drafts that need no other model
+# A model is compared by the last of these that it is run with.
 HEADLINE = ("direct", "free-paper", "free", "constrained")
 DECODINGS = {
     "control": ("direct",),
@@ -43,8 +43,10 @@ BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles th
 
 
 def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
-    """All entries of `datasets` or `models`, later files over earlier ones, checked and
-    completed.
+    """Return all entries of `datasets` or `models`, checked and completed; later files win.
+
+    Raises:
+        InputError: An entry that the schema or the rules below do not allow.
     """
     catalogue: dict[str, Tree] = {}
     files = [REPOSITORY / name for name in config["catalogues"][kind]]
@@ -66,7 +68,7 @@ def load_catalogue(kind: str, config: Tree) -> dict[str, Tree]:
 
 
 def complete_entry(kind: str, name: str, entry: Tree, where: object = None) -> Tree:
-    """One catalogue entry checked and completed (an entry handed over on a command line)."""
+    """Check and complete one catalogue entry, given on a command line."""
     completed: Tree = check_and_complete(
         {name: entry}, kind, [str(where or f"the entry of {name}")]
     )[name]
@@ -77,7 +79,11 @@ def complete_entry(kind: str, name: str, entry: Tree, where: object = None) -> T
 def find(
     catalogue: Mapping[str, Tree], name: str, kind: str, where: object = "configuration"
 ) -> Tree:
-    """The catalogue's entry of that name; InputError with the nearest name where there is none."""
+    """Return the catalogue's entry of that name.
+
+    Raises:
+        InputError: There is none; the message suggests the nearest name.
+    """
     if name in catalogue:
         return catalogue[name]
     lowered = {key.lower(): key for key in catalogue}
@@ -94,22 +100,18 @@ def find(
 
 
 def is_closed(entry: Tree) -> bool:
-    """Whether a corpus's license forbids showing its text."""
+    """Return whether a corpus's licence forbids showing its text."""
     return not entry["redistributable"]
 
 
 def from_hub(entry: Tree) -> bool:
-    """Whether a model's weights are fetched from the hub: not made here, nor in a folder of the
-    user's.
-    """
+    """Return whether a model's weights come from the hub: neither made here nor in a folder."""
     hub = entry["source"]["hub"] if entry["family"] in TRAINED else None
     return bool(hub and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub) and not Path(hub).is_dir())
 
 
 def trials_of(entry: Tree) -> dict[str, Tree]:
-    """The entries of a model's hyper-parameter search, by name: every combination of what `search`
-    lists.
-    """
+    """Return the entries of a hyper-parameter search by name: every combination of values."""
     search = entry["search_space"] or {}
     trials = {}
     for values in product(*(search[key] for key in sorted(search))) if search else ():
@@ -120,9 +122,7 @@ def trials_of(entry: Tree) -> dict[str, Tree]:
 
 
 def training_settings(entry: Tree) -> Tree:
-    """What of an entry a trained model depends on; a change of anything else must not train it
-    again.
-    """
+    """Return the settings that a trained model depends on; changing others does not retrain it."""
     settings = _single(entry) | {
         "resources": {name: entry["resources"][name] for name in ("gpus", "threads")}
     }
@@ -132,7 +132,7 @@ def training_settings(entry: Tree) -> Tree:
 
 
 def prediction_settings(entry: Tree) -> Tree:
-    """What of an entry a prediction depends on beside the weights."""
+    """Return the settings that a prediction depends on, besides the weights."""
     return _single(entry) | {
         "predict": entry["predict"],
         "train": {"precision": entry["train"]["precision"]},
@@ -141,7 +141,7 @@ def prediction_settings(entry: Tree) -> Tree:
 
 
 def _single(entry: Tree) -> Tree:
-    """What of an entry is about one training of one model."""
+    """Return the settings of a single training of a single model."""
     beside = ("predict", "search_space", "members", "combine", "cost_estimates")
     return {name: value for name, value in entry.items() if name not in beside}
 
@@ -189,9 +189,7 @@ def _changed_model(catalogue: Mapping[str, Tree], name: str, changes: Tree) -> T
 
 
 def _check_entry(kind: str, name: str, entry: Tree) -> None:
-    """What no schema says well: a model without one source, splits without files or that share one:
-    InputError.
-    """
+    """Raise InputError for what no schema expresses: sources of models, files of splits."""
     if kind == "models" and entry["family"] in TRAINED:
         given = [key for key in ("hub", "scratch") if entry["source"][key] is not None]
         if len(given) != 1:
@@ -233,7 +231,7 @@ def _check_entry(kind: str, name: str, entry: Tree) -> None:
 
 
 def _check_drafts(models: Mapping[str, Tree]) -> None:
-    """Drafts come from the training set, or from an encoder of the catalogue: InputError."""
+    """Raise InputError unless drafts come from the training set or an encoder of the catalogue."""
     for name, entry in models.items():
         source = entry["predict"]["draft"]
         if entry["family"] != "llm" or source in LEXICAL:
@@ -249,9 +247,7 @@ def _check_drafts(models: Mapping[str, Tree]) -> None:
 
 
 def _check_members(models: Mapping[str, Tree]) -> None:
-    """Members of ensembles are models of the catalogue, no ensembles, or chosen by dev scores:
-    InputError.
-    """
+    """Raise InputError unless members of ensembles are models, or chosen by dev scores."""
     for name, entry in models.items():
         for member in entry["members"]:
             if (
@@ -267,9 +263,7 @@ def _check_members(models: Mapping[str, Tree]) -> None:
 
 
 def _expand_splits(entry: Tree) -> None:
-    """The short form of an entry: splits that name addresses or paths themselves, in place of
-    `files`.
-    """
+    """Expand the short form of an entry: splits that are addresses or paths, without `files`."""
     bare = not entry["files"]
     for split, source in entry["splits"].items():
         if source in entry["files"] or not (bare or "/" in source):
@@ -293,7 +287,7 @@ def _expand_splits(entry: Tree) -> None:
 
 
 def _source(name: str, file: Tree) -> str:
-    """What a file of the catalogue is taken from, as text to compare and to show."""
+    """Return what a file of the catalogue is taken from, to compare and to show."""
     if file["path"]:
         return str((REPOSITORY / Path(file["path"]).expanduser()).resolve())
     return " ".join([file["url"][0], file["member"] or ""]).strip() if file["url"] else name

@@ -21,9 +21,17 @@ DEFAULT_CONFIG = REPOSITORY / "config" / "config.yaml"
 
 Tree = dict[str, Any]
 
+# Rules of JSON Schema about numbers and lengths, in words.
+BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "minItems": "at least",
+}
+
 
 def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
-    """`overlay` laid over `base`: mappings merge key by key, everything else is replaced."""
+    """Return `overlay` laid over `base`: mappings merge key by key, everything else is replaced."""
     result = dict(base)
     for key, value in overlay.items():
         if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
@@ -33,12 +41,18 @@ def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Tree:
 
 
 def load_config(tree: Tree, files: Sequence[Path] = (DEFAULT_CONFIG,)) -> Tree:
-    """A merged configuration checked and completed; `files` are searched for the line of a fault,
-    last first.
+    """Check and complete a merged configuration.
+
+    Args:
+        tree: The configuration.
+        files: Its YAML files, searched for the line of a fault, last first.
+
+    Raises:
+        InputError: A key or value that the schema does not allow.
     """
     for file in files:
         if file.is_file():
-            read_yaml(file)  # Snakemake reads them itself and lets doubled keys pass
+            read_yaml(file)  # Snakemake reads them without noticing repeated keys
     config = check_and_complete(tree, "config", files)
     config["out"] = str(Path(config["out"]))
     return config
@@ -46,12 +60,12 @@ def load_config(tree: Tree, files: Sequence[Path] = (DEFAULT_CONFIG,)) -> Tree:
 
 @cache
 def schema_of(name: str) -> Tree:
-    """The schema of that name: config, datasets or models."""
+    """Return a schema: config, datasets or models."""
     return read_yaml(SCHEMAS / f"{name}.schema.yaml")
 
 
 def fill_defaults(schema: Tree, value: Any) -> None:
-    """Set missing keys to the defaults their schema states, at every depth."""
+    """Set missing keys to the defaults of their schema, at every depth."""
     if not isinstance(value, dict):
         return
     for key, sub in schema.get("properties", {}).items():
@@ -65,8 +79,10 @@ def fill_defaults(schema: Tree, value: Any) -> None:
 
 
 def check_and_complete(tree: Tree, schema_name: str, files: Sequence[Path | str]) -> Tree:
-    """A tree checked against a schema, what `--config` hands over as text coerced, and completed;
-    else InputError.
+    """Check a tree against a schema, convert the text that `--config` passes, and fill in defaults.
+
+    Raises:
+        InputError: A key or value that the schema does not allow.
     """
     schema = schema_of(schema_name)
     if wrong := [key for key in tree if not isinstance(key, str)]:
@@ -95,29 +111,19 @@ def check_and_complete(tree: Tree, schema_name: str, files: Sequence[Path | str]
     return tree
 
 
-def _not_finite(value: Any) -> list[Any]:
-    """The path to a number that is infinite or none, which no comparison of a schema finds; empty
-    without one.
-    """
-    items = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for key, item in items:
+def _not_finite(value: Tree | list[Any]) -> list[Any]:
+    """Return the path to a number that is infinite or NaN, which schemas do not detect, if any."""
+    pairs = enumerate(value) if isinstance(value, list) else value.items()
+    for key, item in pairs:
         if isinstance(item, float) and not math.isfinite(item):
             return [key]
-        if inner := _not_finite(item):
+        if isinstance(item, dict | list) and (inner := _not_finite(item)):
             return [key, *inner]
     return []
 
 
 def _coerced(schema: Tree, value: Any) -> Any:
-    """What `--config` hands over as strings (`seeds="[1,2]"`) or alone (`models=oracle`), as the
-    schema has it.
-    """
+    """Convert what `--config` passes as text (`seeds="[1,2]"`) or one value (`models=x`)."""
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if "array" in kinds and isinstance(value, str | int) and not isinstance(value, bool):
@@ -134,7 +140,7 @@ def _coerced(schema: Tree, value: Any) -> Any:
         and "string" not in kinds
     ):
         if "number" in kinds and re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", value):
-            return float(value)  # to YAML 2e-5 is text, and 2.0e-5 a number
+            return float(value)  # YAML reads 2e-5 as text, and 2.0e-5 as a number
         return yaml.safe_load(value)
     return value
 
@@ -171,12 +177,6 @@ def _input_error(error: jsonschema.ValidationError, files: Sequence[Path | str])
 
 def _wanted(error: jsonschema.ValidationError) -> str:
     rule, value = error.validator, error.validator_value
-    words = {
-        "minimum": "at least",
-        "maximum": "at most",
-        "exclusiveMinimum": "more than",
-        "minItems": "at least",
-    }
     if rule == "uniqueItems":
         return "no value twice"
     if rule == "pattern":
@@ -186,4 +186,4 @@ def _wanted(error: jsonschema.ValidationError) -> str:
     if rule in ("enum", "const"):
         values = value if rule == "enum" else [value]
         return "one of " + ", ".join("null" if item is None else str(item) for item in values)
-    return f"{words[rule]} {value}" if rule in words else str(error.message)
+    return f"{BOUNDS[rule]} {value}" if rule in BOUNDS else str(error.message)

@@ -1,4 +1,4 @@
-"""Which systems a run has: seeds, decodings, drafts, members of ensembles, and who is compared."""
+"""Which systems a run has: seeds, decodings, drafts, ensemble members, and what is compared."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from bioner.settings.yaml_files import place_of
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """What a run is made of: the configuration, checked and completed, and both catalogues."""
+    """What a run consists of: the configuration, checked and completed, and both catalogues."""
 
     settings: Tree
     datasets: Mapping[str, Tree]
@@ -34,12 +34,11 @@ class Matrix:
 
     @property
     def timed_seeds(self) -> list[int]:
-        """The seeds whose weights are timed."""
         return list(self.settings["seeds"][: self.settings["timing"]["seeds"]])
 
     @property
     def compared(self) -> list[str]:
-        """The systems that are compared in pairs; what oracle and all-o score is no finding."""
+        """The systems compared in pairs; the scores of oracle and all-o are not findings."""
         return [
             name
             for name in self.settings["models"]
@@ -48,12 +47,11 @@ class Matrix:
 
     @property
     def has_comparisons(self) -> bool:
-        """Whether there are two systems to compare."""
         return len(self.compared) > 1
 
     @property
     def candidates(self) -> list[str]:
-        """The models of which dev scores choose the best encoder and the best LLM.
+        """The models among which dev scores choose the best encoder and the best LLM.
 
         An LLM with a head is neither: it is compared with both.
         """
@@ -63,19 +61,17 @@ class Matrix:
 
     @property
     def has_selection(self) -> bool:
-        """Whether the run has both families, and so chooses the best of each on dev."""
+        """Whether the run has both families, so that dev scores choose the best of each."""
         return {self.models[name]["family"] for name in self.candidates} == set(BEST.values())
 
     def is_trained(self, model: str) -> bool:
-        """Whether a model has weights: controls and ensembles have none."""
+        """Return whether a model has weights: controls and ensembles have none."""
         return self.models[model]["family"] in TRAINED
 
     def is_ensemble(self, model: str) -> bool:
-        """Whether a model's predictions are made of others'."""
         return bool(self.models[model]["family"] == "ensemble")
 
     def is_searched(self, model: str) -> bool:
-        """Whether the run searches for a model's hyper-parameters."""
         return bool(self.settings["run_search"] and trials_of(self.models[model]))
 
     def seeds(self, model: str) -> list[int]:
@@ -84,15 +80,11 @@ class Matrix:
         return [self.first_seed] if is_control else list(self.settings["seeds"])
 
     def seed_beside(self, model: str, seed: int) -> int:
-        """Return the seed under which another system's job with this seed takes a model's
-        predictions.
-        """
+        """Return the seed of a model's predictions that a job with this seed uses."""
         return seed if self.is_trained(model) else self.first_seed
 
     def decodings(self, model: str) -> list[str]:
-        """Return the decodings a model is run with: LLMs those configured, everything else
-        `direct`.
-        """
+        """Return the decodings a model is run with: those configured for LLMs, else `direct`."""
         return (
             list(self.settings["decodings"])
             if self.models[model]["family"] == "llm"
@@ -100,23 +92,17 @@ class Matrix:
         )
 
     def headline(self, model: str) -> str:
-        """Return the decoding a model is compared by: `constrained` if an LLM is run with it, as it
-        loses nothing.
-        """
+        """Return the decoding a model is compared by: `constrained` if run, as it loses nothing."""
         return max(self.decodings(model), key=HEADLINE.index)
 
     def draft(self, model: str) -> str | None:
-        """Return the model whose predictions an LLM's constrained decoding drafts from; None if it
-        needs none.
-        """
+        """Return the model that an LLM's constrained decoding drafts from, if any."""
         entry = self.models[model]
         source: str = entry["predict"]["draft"]
         return None if entry["family"] != "llm" or source in LEXICAL else source
 
     def members(self, ensemble: str) -> list[tuple[str, bool]]:
-        """Return the models that an ensemble may take predictions of, and whether dev scores choose
-        among them.
-        """
+        """Return the possible members of an ensemble, and whether dev scores choose among them."""
         found: list[tuple[str, bool]] = []
         for member in self.models[ensemble]["members"]:
             if member in BEST:
@@ -130,13 +116,10 @@ class Matrix:
         return found
 
     def chooses_members(self, ensemble: str) -> bool:
-        """Whether an ensemble takes the best of a family on dev."""
         return bool(BEST.keys() & set(self.models[ensemble]["members"]))
 
     def required(self) -> dict[str, Tree]:
-        """Return the trained models of a run: those it names, members of its ensembles, and models
-        drafted from.
-        """
+        """Return the trained models of a run: those named, members of ensembles, and drafts."""
         found: dict[str, Tree] = {}
         names = list(self.settings["models"])
         while names:
@@ -162,7 +145,7 @@ def load_matrix(config: Tree, files: Sequence[Path]) -> Matrix:
         files: The YAML files it was read from, to name the line of a mistake.
 
     Raises:
-        InputError: A name is in no catalogue, or an ensemble lacks what it chooses from.
+        InputError: A name is in no catalogue, or an ensemble has nothing to choose from.
     """
     catalogues = {kind: load_catalogue(kind, config) for kind in ("datasets", "models")}
     for kind, catalogue in catalogues.items():
@@ -180,9 +163,7 @@ def load_matrix(config: Tree, files: Sequence[Path]) -> Matrix:
 
 
 def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
-    """Where an ensemble of the run has the best of a family, the run has one of that family:
-    InputError.
-    """
+    """Raise InputError if an ensemble's best of a family is not in the run, or also named."""
     for name in names:
         members = models[name]["members"]
         for best in BEST.keys() & set(members):

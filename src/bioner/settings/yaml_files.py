@@ -1,4 +1,4 @@
-"""YAML files: read with their faults told, and the line in which a key or value stands."""
+"""Read YAML files with clear errors, and find the line of a key or value."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,11 +11,15 @@ from bioner.errors import InputError
 ANY: Any = object()
 LOADER = getattr(
     yaml, "CSafeLoader", yaml.SafeLoader
-)  # libyaml's is ten times as fast; not every build has it
+)  # libyaml's is ten times faster, but not in every build
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; an empty file is an empty mapping."""
+    """Return the mapping in a YAML file; an empty file is an empty mapping.
+
+    Raises:
+        InputError: The file is missing, unreadable, broken or not a mapping, or repeats a key.
+    """
     try:
         node = _compose(path)
         _refuse_doubled_keys(path, node)
@@ -41,8 +45,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def place_of(path: Sequence[str | int], files: Sequence[Path | str], value: Any = ANY) -> str:
-    """`file:line` of a key (with this value) in the last file that holds it; else where it can only
-    have come from.
+    """Return `file:line` of a key (with this value, if given) in the last file that has it.
+
+    If none has it, return the only place it can come from.
     """
     for file in reversed(files):
         if isinstance(file, Path) and (line := _line(file, path, value)):
@@ -67,9 +72,7 @@ def _line(file: Path, path: Iterable[str | int], value: Any) -> int | None:
 
 
 def _compose(file: Path) -> Any:
-    """Return the nodes of a file, read by libyaml; where that finds a fault Python's parser says it
-    more clearly.
-    """
+    """Return the nodes of a file, by libyaml; Python's parser explains errors more clearly."""
     text = file.read_text(encoding="utf-8")
     try:
         return yaml.compose(text, Loader=LOADER)
@@ -78,16 +81,12 @@ def _compose(file: Path) -> Any:
 
 
 def _value(node: Any) -> Any:
-    """What a node stands for; the node is not to be looked at afterwards: merged keys are written
-    into it.
-    """
+    """Return the value of a node, which must not be used again: merged keys are written into it."""
     return yaml.SafeLoader("").construct_document(node)
 
 
 def _children(node: Any) -> Iterator[tuple[str | int, int, Any]]:
-    """Keys (or positions) of a YAML node with the line they stand in; merged keys (`<<: *anchor`)
-    come last.
-    """
+    """Yield keys (or positions) of a node with line and value; merged keys (`<<: *anchor`) last."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value != "<<":
@@ -111,7 +110,7 @@ def _refuse_doubled_keys(file: Path, node: Any) -> None:
         seen: set[str] = set()
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
             if not isinstance(key, yaml.ScalarNode):
-                continue  # no name, and refused by `_value`
+                continue  # not a name; `_value` refuses it
             if key.value in seen:
                 raise InputError(
                     f"{file}:{key.start_mark.line + 1}",

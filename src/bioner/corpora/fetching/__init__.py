@@ -1,1 +1,1 @@
-"""Raw files: where they come from, getting them, and what vouches for them."""
+"""Raw files: where they come from, how they are downloaded, and how they are verified."""

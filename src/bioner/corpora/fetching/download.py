@@ -1,6 +1,4 @@
-"""One address to one file in a cache: what broke off goes on, what failed is tried again, nothing
-is fetched twice.
-"""
+"""Download one address to one cached file: resumed, retried, and never fetched twice."""
 
 import hashlib
 import logging
@@ -20,28 +18,33 @@ from bioner.io.progress_bars import Meter
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-RETRY_BACKOFF = 1.0  # seconds before the second attempt; doubled before each further one
+RETRY_BACKOFF = 1.0  # seconds before the second attempt; doubles with each
 BUSY = (408, 425, 429, 500, 502, 503, 504)
-CHUNK = 1 << 13  # bytes; what a broken connection loses at most
+CHUNK = 1 << 13  # bytes that a broken connection can lose
 
 
 def cached(url: str) -> Path | None:
-    """The file at `url` where an earlier download left it whole."""
+    """Return the file that an earlier download of `url` completed, if any."""
     target = _place(url)
     return target if target.is_file() else None
 
 
 def download(url: str, anew: bool = False) -> Path:
-    """The file at `url`, in the cache (`$BIONER_CACHE`, or the user's); `anew` distrusts what is
-    there.
+    """Return the file at `url`, from the cache (`$BIONER_CACHE`, or the user's) or downloaded.
 
-    A download that breaks off leaves its part behind and goes on from there, in this call or in a
-    later one, where the server can (RFC 9110, section 14; `If-Range` guards against a file that
-    changed meanwhile). Raises OSError when it cannot be had.
+    An interrupted download leaves its part and resumes from there, in this call or a later one, if
+    the server supports it (RFC 9110, section 14; `If-Range` guards against a changed file).
+
+    Args:
+        url: The address.
+        anew: Download again even if the file is cached.
+
+    Raises:
+        OSError: The download failed.
     """
     target = _place(url)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):  # of two that want it, one waits and finds it there
+    with FileLock(f"{target}.lock"):  # the second of two callers waits and finds the file
         if anew:
             target.unlink(missing_ok=True)
         if not target.is_file():
@@ -56,7 +59,7 @@ def _place(url: str) -> Path:
 
 
 def _complete(url: str, target: Path) -> None:
-    # urllib3 tries again what fails before the first byte; the loop, what breaks off after it.
+    # urllib3 retries what fails before the first byte; the loop resumes what breaks off later.
     retries = Retry(
         total=ATTEMPTS - 1, backoff_factor=RETRY_BACKOFF, status_forcelist=BUSY, retry_after_max=60
     )
@@ -79,11 +82,11 @@ def _complete(url: str, target: Path) -> None:
 
 
 def _advance(session: requests.Session, url: str, target: Path) -> None:
-    """Get what is still missing of the file; it takes its name when it is whole."""
+    """Fetch the rest of the file and give it its name when it is complete."""
     part, mark = target.with_suffix(".part"), target.with_suffix(".etag")
     etag = mark.read_text() if mark.is_file() else ""
     have = part.stat().st_size if part.is_file() and etag else 0
-    # Compressed transfer would make byte ranges of something else.
+    # With a compressed transfer, byte ranges would count other bytes.
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": etag}
@@ -93,7 +96,7 @@ def _advance(session: requests.Session, url: str, target: Path) -> None:
             return _advance(session, url, target)
         answer.raise_for_status()
         goes_on = answer.status_code == requests.codes.partial_content
-        # Only a strong validator names the very bytes; without one a broken download begins again.
+        # Only a strong validator identifies the bytes; without one, the download restarts.
         validator = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
         mark.write_text("" if validator.startswith("W/") else validator)
         there = have if goes_on else 0

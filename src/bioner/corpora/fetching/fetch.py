@@ -1,6 +1,4 @@
-"""Raw files of a corpus: from a mirror, this machine, or a download; verified before they take
-their name.
-"""
+"""Fetch a corpus's raw files from a mirror, this machine or the web, and verify them."""
 
 import logging
 import shutil
@@ -25,12 +23,18 @@ File = dict[str, Any]
 
 
 def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Path]:
-    """Put every raw file of the catalogue entry into `out`, all of them or none.
+    """Put every raw file of the catalogue entry into `out`, or none.
 
     With `mirror`, files are copied from `<mirror>/<folder>/` and nothing is downloaded; `folder` is
-    the entry's `mirror_folder`, or the dataset. Of several addresses the first that gives the right
-    file is taken. Two fetches into one folder take turns. Raises InputError for a missing file, a
-    failed download, a wrong checksum, or a folder `out` that holds anything else.
+    the entry's `mirror_folder`, or the dataset. Of several addresses, the first that serves the
+    right file is used. Concurrent fetches into one folder take turns.
+
+    Returns:
+        The paths of the files in `out`.
+
+    Raises:
+        InputError: A missing file, a failed download, a wrong checksum, or an `out` that holds
+            anything else.
     """
     if out.is_file():
         raise InputError(out, "a file", "a folder to write", "Choose another --out.")
@@ -61,28 +65,34 @@ def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Pat
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """One fetch at a time into `out`: the other waits."""
+    """Hold a lock, so that one fetch at a time writes to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     lock = out.parent / f".{out.name}.lock"
-    lock.touch()  # says at once where nothing can be written
+    lock.touch()  # fails at once if the folder is not writable
     with FileLock(lock):
         try:
             yield
         finally:
-            lock.unlink(missing_ok=True)  # filelock notices where it waited for a file that is gone
+            lock.unlink(missing_ok=True)  # filelock notices that the file is gone
 
 
 def verify(path: Path, file: File, where: str) -> None:
-    """Compare a file with the sha256 or git blob id the catalogue states; InputError where they
-    differ.
+    """Verify a file against the checksums of its catalogue entry.
 
-    Line ends are not content: a text with CRLF whose checksum holds for LF is taken, and rewritten
-    with LF.
+    Line ends are not content: if the checksum holds for LF, a text with CRLF is accepted and
+    rewritten.
+
+    Raises:
+        InputError: Another checksum, or a web page in place of data.
     """
     if path.is_dir():
         if stated(file):
-            remedy = "Remove it from the catalogue: only files have one."
-            raise InputError(where, "a folder with a checksum", "a folder without", remedy)
+            raise InputError(
+                where,
+                "a folder with a checksum",
+                "a folder without",
+                "Remove it from the catalogue: only files have one.",
+            )
         return
     content = path.read_bytes()
     page = is_html(content)
@@ -99,22 +109,23 @@ def verify(path: Path, file: File, where: str) -> None:
         path.write_bytes(unix)
         return
     found = f"an HTML page ({' '.join(fault)})" if page else " ".join(fault)
-    expected = str(file[fault[0]])
-    remedy = (
+    raise InputError(
+        where,
+        found,
+        str(file[fault[0]]),
         "It is damaged or of another version: get it again, or correct the catalogue if you"
-        " trust it."
+        " trust it.",
     )
-    raise InputError(where, found, expected, remedy)
 
 
 def _differs(content: bytes, file: File) -> tuple[str, str] | None:
-    """The first kind of checksum that is stated and does not hold, and the value found."""
+    """Return the first kind of checksum that does not match, and the value found."""
     found = ((kind, CHECKSUMS[kind](content)) for kind in stated(file))
     return next(((kind, value) for kind, value in found if file[kind] != value), None)
 
 
 def _at_hand(path: Path, file: File) -> bool:
-    """Whether a file is there already, and known to be the right one."""
+    """Return whether a file is already there and verified."""
     return bool(stated(file)) and path.is_file() and not _differs(path.read_bytes(), file)
 
 
@@ -123,11 +134,13 @@ def _local(dataset: str, entry: Tree, name: str, mirror: Path | None) -> Path:
     for path in paths:
         if path.exists():
             return path
-    remedy = (
+    raise InputError(
+        paths[0],
+        "no such file",
+        f"a raw file of {dataset}",
         entry["obtain"]
-        or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}."
+        or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}.",
     )
-    raise InputError(paths[0], "no such file", f"a raw file of {dataset}", remedy)
 
 
 def _copy_folder(path: Path, target: Path) -> None:
@@ -148,25 +161,29 @@ def _copy_folder(path: Path, target: Path) -> None:
 
 
 def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str]) -> None:
-    """The first address that gives the right file; `fresh` holds the addresses this fetch has
-    downloaded.
+    """Download a file from the first address that serves the right one.
 
-    What an earlier one left is taken where a checksum vouches for it, and downloaded anew where it
-    proves wrong.
+    A cached file is trusted only if a checksum vouches for it; if it is wrong, it is downloaded
+    again. `fresh` holds the addresses this fetch has downloaded.
     """
     file, where = entry["files"][name], f"{dataset}: {name}"
+    vouched = bool(stated(file))
     if not file["url"]:
-        remedy = entry["obtain"] or "State a url in the catalogue."
-        raise InputError(where, "no address to download from", "a mirror that holds it", remedy)
+        raise InputError(
+            where,
+            "no address to download from",
+            "a mirror that holds it",
+            entry["obtain"] or "State a url in the catalogue.",
+        )
     faults: list[InputError] = []
     for url in file["url"]:
         place, old = f"{where} from {url}", url not in fresh and cached(url) is not None
-        for anew in _attempts(old, bool(stated(file))):
+        for anew in [False, True] if old and vouched else [old]:
             try:
                 archive = _downloaded(url, anew, where)
                 if anew or not old:
                     fresh.add(url)
-                take(archive, file["member"], target, place, or_plain=bool(stated(file)))
+                take(archive, file["member"], target, place, or_plain=vouched)
                 verify(target, file, place)
                 return
             except InputError as error:
@@ -178,28 +195,19 @@ def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str
     raise faults[-1]
 
 
-def _attempts(old: bool, vouched: bool) -> list[bool]:
-    """Whether to download anew, attempt by attempt: an old download is trusted only as far as a
-    checksum vouches.
-    """
-    if not old:
-        return [False]
-    return [False, True] if vouched else [True]
-
-
 def _downloaded(url: str, anew: bool, where: str) -> Path:
     try:
         return download(url, anew)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors
-        reason = (
-            getattr(error.args[0], "reason", error) if error.args else error
-        )  # urllib3 wraps it in what it tried
-        found = f"a failed download of {url} ({type(reason).__name__}: {reason})"
-        remedy = (
+        # urllib3 wraps the reason in what it tried.
+        reason = getattr(error.args[0], "reason", error) if error.args else error
+        raise InputError(
+            where,
+            f"a failed download of {url} ({type(reason).__name__}: {reason})",
+            "the file",
             "Try again, or set a mirror: --config mirror=FOLDER or the environment variable"
-            " BIONER_MIRROR."
-        )
-        raise InputError(where, found, "the file", remedy) from None
+            " BIONER_MIRROR.",
+        ) from None
 
 
 def _seal(path: Path, file: File) -> str:

@@ -1,6 +1,4 @@
-"""Where a corpus's raw files come from: this machine, a mirror, or addresses; and whether they can
-be had at all.
-"""
+"""Where a corpus's raw files come from (this machine, a mirror, the web); which are missing."""
 
 import os
 from collections.abc import Mapping
@@ -12,17 +10,13 @@ from bioner.settings.config import REPOSITORY, Tree
 
 
 def mirror_of(config: Tree, named: Path | None = None) -> Path | None:
-    """The mirror that is named, else the configuration's, else the environment's; None where files
-    are downloaded.
-    """
+    """Return the mirror that is named, else the configuration's, else $BIONER_MIRROR, if any."""
     folder = named or config["mirror"] or os.environ.get("BIONER_MIRROR")
     return Path(folder).expanduser() if folder else None
 
 
 def local_paths(dataset: str, entry: Tree, name: str, mirror: Path | None) -> list[Path]:
-    """Paths that a raw file may have on this machine, the likeliest first; none where it is to be
-    downloaded.
-    """
+    """Return the paths that a raw file may have here, likeliest first; none to download it."""
     file = entry["files"][name]
     if file["path"]:
         return [REPOSITORY / Path(file["path"]).expanduser()]
@@ -36,11 +30,10 @@ def local_paths(dataset: str, entry: Tree, name: str, mirror: Path | None) -> li
 
 
 def lacking(dataset: str, entry: Tree, mirror: Path | None) -> list[str]:
-    """Raw files that the user has to supply, and has not: neither an address nor a path, and not in
-    the mirror.
+    """Return the raw files that the user has to supply and has not.
 
-    A file that a mirror should hold of a corpus with addresses is not among them: its absence is a
-    fault of the mirror.
+    These have neither an address nor a path and are not in the mirror. A file with an address is
+    not among them: if a mirror lacks it, that is a fault of the mirror.
     """
     return [
         name
@@ -51,10 +44,10 @@ def lacking(dataset: str, entry: Tree, mirror: Path | None) -> list[str]:
 
 
 def why_absent(dataset: str, entry: Tree, mirror: Path | None, data: Path) -> str | None:
-    """Why a run leaves a corpus out: files that users supply, and have not, neither now nor in an
-    earlier run.
+    """Return why a run skips a corpus: files that users supply are missing now and were before.
 
-    None where it is not left out. `data` is the run's data folder.
+    Returns:
+        The reason; None if the corpus is not skipped. `data` is the run's data folder.
     """
     if not entry["obtain"] or (data / dataset / "raw").is_dir():
         return None
@@ -65,12 +58,11 @@ def why_absent(dataset: str, entry: Tree, mirror: Path | None, data: Path) -> st
 def identities(
     dataset: str, entry: Tree, mirror: Path | None, raw: Path, before: Mapping[str, str]
 ) -> dict[str, str]:
-    """What each raw file is, to notice when it becomes another one.
+    """Return what identifies each raw file, to notice when it changes.
 
-    A checksum that is stated, or that of the file where it lies here; its address where neither is
-    known; `lacking` where there is nothing. `before` is what the files in `raw` were known as: that
-    stays where nothing says otherwise (a mirror that is not named this time), or where what is said
-    now is true of them (a checksum that was added).
+    That is its stated checksum, or that of the file on this machine, else its address, else
+    `lacking`. `before` is what the files in `raw` were identified by; it stays if nothing
+    contradicts it (a mirror that is not named this time) or if the new checksum is true of them.
     """
     return {
         name: _identity(dataset, entry, name, mirror, raw / name, before.get(name))
@@ -90,7 +82,7 @@ def _identity(
     elif file["path"]:
         return f"no such file {file['path']}"
     elif before and not before.startswith("from "):
-        return before  # it was here once, and nothing but an address is known of it now
+        return before  # it was here once; now only its address is known
     else:
         return (
             " ".join(["from", *file["url"], file["member"] or ""]).strip()
@@ -101,7 +93,7 @@ def _identity(
 
 
 def _known_as(path: Path) -> set[str]:
-    """Everything that a file or folder may be known as by what it holds."""
+    """Return every identity that the content of a file or folder can have."""
     if path.is_file():
         content = path.read_bytes()
         return {f"{kind} {checksum(content)}" for kind, checksum in CHECKSUMS.items()}

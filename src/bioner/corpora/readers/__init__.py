@@ -1,3 +1,1 @@
-"""One file a format: what stands in a raw file, as sentences or as documents with stand-off
-annotations.
-"""
+"""One file per format: raw files to sentences, or to documents with stand-off annotations."""

@@ -1,9 +1,8 @@
-"""BioC collections, XML and JSON: documents of passages with annotations by character offset
-(Comeau et al. 2013).
-"""
+"""BioC collections, XML and JSON: passages with annotations by character (Comeau et al. 2013)."""
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,11 @@ from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.errors import InputError
 from bioner.io.files import byte_lines, parse_json, read_text
 
-TYPE = "type"  # the infon that holds an annotation's entity type
 REMEDY = "Is this a BioC file?"
 
 
 def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
-    """Documents of an XML collection; places are lines. Entities and network addresses in it are
-    not followed.
-    """
+    """Yield the documents of an XML collection; entities and network addresses are not resolved."""
     content = _xml_bytes(path)
     try:
         parser = etree.XMLParser(
@@ -43,29 +39,24 @@ def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
 
 
 def _xml_bytes(path: Path) -> bytes:
-    """The file's bytes, whose encoding XML may declare; without a declaration they are UTF-8."""
+    """Return the file's bytes; XML may declare its encoding, and is UTF-8 otherwise."""
     content = b"".join(line for _, line in byte_lines(path))
     declared = re.match(rb"""\s*<\?xml[^>]*encoding=["']([\w.-]+)""", content)
     if declared is None or declared[1].lower() in (b"utf-8", b"utf8", b"us-ascii", b"ascii"):
-        return read_text(path).encode()  # says which line is not UTF-8
-    try:
-        utf8 = not content.decode("utf-8").isascii()
-    except UnicodeDecodeError:
-        utf8 = False
-    if utf8:
-        raise InputError(
-            f"{path}:1",
-            f"UTF-8 text declared as {declared[1].decode()}",
-            "a declaration that is true",
-            "Correct `encoding=` in the first line.",
-        )
+        return read_text(path).encode()  # names the line that is not UTF-8
+    with suppress(UnicodeDecodeError):
+        if not content.decode("utf-8").isascii():
+            raise InputError(
+                f"{path}:1",
+                f"UTF-8 text declared as {declared[1].decode()}",
+                "a declaration that is true",
+                "Correct `encoding=` in the first line.",
+            )
     return content
 
 
 def read_bioc_json(path: Path, changes: Changes) -> Iterator[Document]:
-    """Documents of a JSON collection; places are the ids of document and annotation, since the form
-    has no lines.
-    """
+    """Yield the documents of a JSON collection; places are ids, since JSON gives no lines."""
     content = parse_json(read_text(path), str(path), whole_file=True)
     documents = content.get("documents") if isinstance(content, dict) else content
     if not isinstance(documents, list):
@@ -78,7 +69,7 @@ def read_bioc_json(path: Path, changes: Changes) -> Iterator[Document]:
 
 
 def _from_xml(document: Any, path: Path) -> dict[str, Any]:
-    """An XML document as the JSON form has it, with its places."""
+    """Return an XML document in the JSON form, with its places."""
 
     def plain(element: Any, name: str) -> str | None:
         child = element.find(name)
@@ -128,7 +119,7 @@ def _document(content: dict[str, Any], changes: Changes) -> Document:
         holders = [content]
         for passage in content["passages"]:
             sentences = passage.get("sentences") or []
-            # A passage without text of its own is its sentences.
+            # A passage without text consists of its sentences.
             stretches = [passage] if (passage.get("text") or "").strip() else sentences
             if stretches is not sentences:
                 _check_sentences(passage, sentences, where)
@@ -151,7 +142,7 @@ def _document(content: dict[str, Any], changes: Changes) -> Document:
 
 
 def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
-    """InputError where a sentence is not a stretch of its passage's text, which would be lost."""
+    """Raise InputError if a sentence is not part of its passage's text, since it would be lost."""
     offset = _number(passage, "offset", where)
     for sentence in sentences:
         if sentence.get("text"):
@@ -176,7 +167,7 @@ def _add(document: Document, annotation: Any, changes: Changes) -> None:
         raise InputError(
             where, "an annotation without infons or locations", "both", "Mend the file."
         )
-    type_ = _text(infons, TYPE, where)
+    type_ = _text(infons, "type", where)
     text = _text(annotation, "text", where) if annotation.get("text") else ""
     pieces = sorted(
         (_number(piece, "offset", where), _number(piece, "length", where)) for piece in locations

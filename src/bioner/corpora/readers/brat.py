@@ -1,6 +1,4 @@
-"""brat folders: a text `NAME.txt` and its annotations `NAME.ann`, of which the lines `T` are
-read.
-"""
+"""brat folders: texts `NAME.txt` and annotations `NAME.ann`; only lines `T` are read."""
 
 import re
 from collections.abc import Iterator
@@ -13,15 +11,8 @@ from bioner.errors import InputError
 from bioner.io.files import read_lines, read_text
 
 PARAGRAPH = re.compile(r"\S.*?(?=\n[^\S\n]*\n|\Z)", re.DOTALL)  # up to a blank line
-OTHERS = (
-    "R",
-    "E",
-    "A",
-    "M",
-    "N",
-    "*",
-    "#",
-)  # relations, events, attributes, modifications, normalizations, …
+# Relations, events, attributes, modifications, normalizations, equivalences, notes.
+OTHERS = ("R", "E", "A", "M", "N", "*", "#")
 TEXT_BOUND = re.compile(
     r"(?P<id>T\S+)\t(?P<type>\S+) (?P<pieces>\d{1,9} \d{1,9}(;\d{1,9} \d{1,9})*)\t(?P<text>.*)",
     re.DOTALL,
@@ -29,11 +20,10 @@ TEXT_BOUND = re.compile(
 
 
 def read_brat(folder: Path, changes: Changes) -> Iterator[Document]:
-    """Documents of a folder and those below it by name; relations, events, attributes and notes are
-    passed over.
+    """Yield the documents of a folder and its subfolders by name; other annotations are skipped.
 
-    Raises InputError for a folder without texts, a text without annotations or the reverse, and a
-    broken T line.
+    Raises:
+        InputError: No folder, a text without annotations or the reverse, or a broken line.
     """
     if not folder.is_dir():
         raise InputError(
@@ -82,8 +72,7 @@ def _add(document: Document, where: str, line: str, changes: Changes) -> None:
         )
     pieces = sorted(tuple(map(int, piece.split())) for piece in match["pieces"].split(";"))
     annotation = Annotation(where, pieces[0][0], pieces[-1][1], match["type"], match["text"])
-    # brat writes the text of an annotation over a line end, and its pieces, with a space in
-    # between.
+    # brat writes a space for a line end inside an annotation, and between its pieces.
     if any(left[1] + 1 < right[0] for left, right in pairwise(pieces)):
         changes.fault(
             "discontinuous",

@@ -1,6 +1,4 @@
-"""CoNLL files: a token a line, columns set apart by tabs or spaces, blank lines between sentences,
-`-DOCSTART-`.
-"""
+"""CoNLL files: one token per line, columns, blank lines between sentences, `-DOCSTART-`."""
 
 import re
 from collections.abc import Iterator
@@ -14,25 +12,26 @@ from bioner.io.files import read_lines
 
 REMEDY = "Mend the line, or name the columns in the catalogue."
 DOCUMENT_START = "-DOCSTART-"
-SPACES = re.compile("[ \t]+")  # no other white space: tokens of some corpora hold no-break spaces
+SPACES = re.compile("[ \t]+")  # only these: some corpora have no-break spaces in tokens
 
 
 def read_conll(
     path: Path, token_column: int, tag_column: int, changes: Changes
 ) -> Iterator[Sentence]:
-    """Sentences of a file; `document` counts `-DOCSTART-` lines from 1 and is None in files that
-    have none.
+    """Yield the sentences of a file; `document` counts `-DOCSTART-` lines from 1, None without any.
 
-    Columns are set apart by tabs where the first sentence's first line holds one, else by spaces
-    and tabs. Raises InputError for a line without the columns asked for, or with another number of
-    them than its sentence.
+    Columns are separated by tabs if the first line of the first sentence has one, else by spaces
+    and tabs.
+
+    Raises:
+        InputError: A line without the columns asked for, or with another number than its sentence.
     """
     document: int | None = None
     tokens: list[str] = []
     tags: list[str] = []
     start = width = 0
     tabs: bool | None = None
-    for number, line in chain(read_lines(path), [(0, "")]):  # the last sentence ends, too
+    for number, line in chain(read_lines(path), [(0, "")]):  # a blank line ends the last sentence
         opens_document = DOCUMENT_START in line and line.split()[0] == DOCUMENT_START
         if opens_document or not line or line.isspace():
             if tokens:
@@ -65,7 +64,7 @@ def read_conll(
 
 
 def _lacking_columns(width: int, token: int, tag: int) -> str:
-    """What lines of `width` columns lack to hold tokens and tags; nothing where they do."""
+    """Return what lines of `width` columns lack to hold tokens and tags, or nothing."""
     if width < 2 or not all(-width <= column < width for column in (token, tag)):
         needed = max(2, *(column + 1 if column >= 0 else -column for column in (token, tag)))
         return f"at least {needed}, the token in column {token} and the tag in column {tag}"

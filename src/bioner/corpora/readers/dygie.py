@@ -1,8 +1,7 @@
-"""The JSON Lines of DyGIE and SciERC, ChemProt's form here: documents of tokenized sentences, spans
-by token offsets.
+"""The JSON Lines of DyGIE and SciERC (ChemProt): tokenized documents with spans by token offset.
 
-`{"doc_key", "sentences": [[token, …], …], "ner": [[[first, last, type], …], …]}`, a list of spans a
-sentence. Offsets count the document's tokens, and `last` is inside.
+`{"doc_key", "sentences": [[token, …], …], "ner": [[[first, last, type], …], …]}`, a list of spans
+per sentence. Offsets count the document's tokens, and `last` is inclusive.
 """
 
 from collections.abc import Iterator
@@ -20,9 +19,7 @@ KEYS = frozenset({"doc_key", "sentences", "ner"})
 
 
 def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
-    """Sentences of a file, their spans read as the document offsets they are; overlapping ones
-    flattened.
-    """
+    """Yield the sentences of a file; overlapping spans are flattened."""
     for where, key, sentences, entities in _documents(path, changes):
         offset = 0
         for tokens, spans in zip(sentences, entities, strict=True):
@@ -56,11 +53,11 @@ def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
 
 
 def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
-    """The paper's labelling error, reproduced: document offsets taken for sentence offsets.
+    """Yield sentences with the paper's labelling error: document offsets read as sentence offsets.
 
-    Spans are written in file order, a later one over an earlier one, and cut at the sentence's end;
-    so most of a document's sentences lose their entities and the words marked are not those
-    annotated. What comes out is not valid IOB2. docs/reproduction.md has an example.
+    Spans are written in file order, later ones over earlier ones, and cut at the sentence's end; so
+    most sentences lose their entities and the words marked are not those annotated. The result is
+    not valid IOB2. docs/reproduction.md has an example.
     """
     for where, key, sentences, entities in _documents(path, changes):
         offset = 0
@@ -125,6 +122,6 @@ def _check(where: str, sentences: Any, spans: Any, changes: Changes) -> None:
 
 
 def _annotation(where: str, span: Span, tokens: list[str], offset: int) -> Annotation:
-    """A span of the document with what it covers of a sentence that begins at token `offset`."""
+    """Return a span as an annotation, with its text in the sentence that begins at `offset`."""
     text = " ".join(tokens[max(span.start - offset, 0) : max(span.end - offset, 0)])
     return Annotation(where, span.start, span.end, span.type, text)

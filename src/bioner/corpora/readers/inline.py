@@ -1,6 +1,4 @@
-"""Inline mark-up: `{Chemical|valproic acid} was stopped .`, one tokenized sentence a line, `# id`
-opens a document.
-"""
+"""Inline mark-up: `{Chemical|aspirin} stopped .`, a sentence per line; `# id` opens a document."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,10 +15,10 @@ ENTITY = re.compile(r"\{(?P<type>\w+)\|(?P<text>[^{}|]+)\}")
 
 
 def read_inline(path: Path, quoted: Quoted = repr) -> Iterator[Sentence]:
-    """Sentences of a file; tokens are what single spaces separate, inside and outside the mark-up.
+    """Yield the sentences of a file; single spaces separate tokens, inside and outside the mark-up.
 
-    Raises InputError for a sentence outside a document, a brace or bar that is not mark-up, and
-    doubled spaces.
+    Raises:
+        InputError: A sentence outside a document, a stray brace or bar, or doubled spaces.
     """
     document: str | None = None
     for number, line in read_lines(path):
@@ -39,7 +37,7 @@ def read_inline(path: Path, quoted: Quoted = repr) -> Iterator[Sentence]:
 
 
 def parse(line: str, where: str, quoted: Quoted = repr) -> tuple[list[str], list[str]]:
-    """Tokens and IOB2 tags of one marked-up sentence."""
+    """Return the tokens and IOB2 tags of one marked-up sentence."""
     tokens: list[str] = []
     entities: list[Span] = []
     position = 0

@@ -1,6 +1,4 @@
-"""PubTator files: `id|t|title`, `id|a|abstract`, then annotations `id start end text type …` set
-apart by tabs.
-"""
+"""PubTator files: `id|t|title`, `id|a|abstract`, then tab-separated `id start end text type …`."""
 
 import re
 from collections.abc import Iterator
@@ -17,14 +15,13 @@ TEXT_LINE = re.compile(r"(?P<id>[^|\t]+)\|(?P<part>[ta])\|(?P<text>.*)", re.DOTA
 
 
 def read_pubtator(path: Path, changes: Changes) -> Iterator[Document]:
-    """Documents of a file, title and abstract as passages; lines that state a relation are passed
-    over.
+    """Yield the documents of a file, title and abstract as passages; relations are skipped.
 
-    Raises InputError for a line that is none of these, and for one that belongs to another
-    document.
+    Raises:
+        InputError: A line of no known kind, or of another document.
     """
     block: list[tuple[str, str]] = []
-    for number, line in chain(read_lines(path), [(0, "")]):  # the last document ends, too
+    for number, line in chain(read_lines(path), [(0, "")]):  # a blank line ends the last document
         if line.strip():
             block.append((f"{path}:{number}", line))
         elif block:
@@ -63,7 +60,7 @@ def _document(block: list[tuple[str, str]], changes: Changes) -> Document:
                 Annotation(place, int(fields[1]), int(fields[2]), fields[4], fields[3])
             )
         elif text or not 4 <= len(fields) <= 5 or NUMBER.fullmatch(fields[1]):
-            # Not a relation either: that has a type and two or three arguments.
+            # Not a relation either, which has a type and two or three arguments.
             raise InputError(
                 place,
                 changes.quoted(line),

@@ -17,16 +17,14 @@ from bioner.corpora.readers.sentence import Sentence
 from bioner.errors import InputError
 from bioner.io.files import read_lines, read_record
 
-# Names in circulation, the first that is there counts.
+# Column names in use; the first one present counts.
 TOKEN_FIELDS = ("tokens", "words", "token", "word", "text", "sentence")
 TAG_FIELDS = ("tags", "ner_tags", "labels", "ner", "label", "bio_tags")
 DOCUMENT_FIELDS = ("doc", "document", "doc_id", "document_id", "pmid")
 
 
 def read_jsonl(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
-    """Sentences of a JSON Lines file, an object a sentence; whole numbers as tags count `labels`
-    from 0.
-    """
+    """Yield the sentences of a JSON Lines file; whole numbers as tags index `labels`."""
     for number, line in read_lines(path):
         if line.strip():
             where = f"{path}:{number}"
@@ -34,9 +32,7 @@ def read_jsonl(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
 
 
 def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
-    """Sentences of a CSV file whose columns hold lists, written by Python or as JSON: `"['so',
-    'tired']"`.
-    """
+    """Yield the sentences of a CSV file with lists as JSON or Python writes them."""
     csv.field_size_limit(2**31 - 1)
     delimiter = list_delimiter(path) or ","
     rows = csv.reader(
@@ -63,9 +59,7 @@ def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
 
 
 def list_delimiter(path: Path) -> str | None:
-    """What divides the columns of a file that begins with a header of names for tokens and tags;
-    None in any other.
-    """
+    """Return the delimiter of a file whose header names columns of tokens and tags, else None."""
     header = next((line for _, line in read_lines(path) if line.strip()), "").lower()
     for delimiter in ",;\t":
         names = {name.strip().strip('"') for name in header.split(delimiter)}
@@ -117,7 +111,7 @@ def _tag(where: str, tag: Any, labels: Sequence[str], changes: Changes) -> str:
 
 
 def _list(value: str) -> Any:
-    """The list a CSV field holds, or the field as it is."""
+    """Return the list that a CSV field holds, or the field itself."""
     with suppress(ValueError, RecursionError):
         return json.loads(value)
     try:
@@ -127,7 +121,7 @@ def _list(value: str) -> Any:
 
 
 def _prints_like_numpy(value: str) -> bool:
-    """Whether strings stand side by side, `['a' 'b']`: Python would read them as one."""
+    """Return whether strings lack commas, `['a' 'b']`: Python would join them."""
     kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(value.strip()).readline)]
     kinds = [kind for kind in kinds if kind not in (tokenize.NL, tokenize.NEWLINE)]
     return any(pair == (tokenize.STRING, tokenize.STRING) for pair in pairwise(kinds))

@@ -1,13 +1,13 @@
-"""What every reader yields: a sentence as it stands in the corpus, with its place for messages."""
+"""What every reader yields: a sentence as the corpus has it, with its place for messages."""
 
 from typing import NamedTuple
 
 
 class Sentence(NamedTuple):
-    """Tokens and tags of one sentence; `document` is None where the file knows no documents.
+    """Tokens and tags of one sentence; `document` is None if the file has no documents.
 
-    `where` is `file:line`; with `token_a_line` it is the line of the first token and each token has
-    its own.
+    `where` is `file:line`; with `token_a_line` it is the line of the first token, and every token
+    has a line of its own.
     """
 
     where: str
@@ -17,7 +17,7 @@ class Sentence(NamedTuple):
     token_a_line: bool = False
 
     def place(self, position: int) -> str:
-        """`file:line` of one token."""
+        """Return `file:line` of one token."""
         if not self.token_a_line:
             return self.where
         file, _, line = self.where.rpartition(":")

@@ -1,13 +1,11 @@
-"""What PubTator, BioC and brat have in common: a text and annotations that stand off it, by
-character offsets.
-"""
+"""What PubTator, BioC and brat share: a text and annotations by character offset."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
 class Annotation(NamedTuple):
-    """A mention of `type` from character `start` up to but not including `end` of the document."""
+    """A mention of `type` from `start` up to but not including `end`."""
 
     where: str
     start: int
@@ -17,22 +15,20 @@ class Annotation(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A stretch of text (a title, an abstract, a paragraph) that begins at the document's character
-    `offset`.
-    """
+    """A title, abstract or paragraph that begins at the document's character `offset`."""
 
     offset: int
     text: str
 
     @property
     def end(self) -> int:
-        """The first character behind it, in the document."""
+        """The offset after the last character."""
         return self.offset + len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document as its file has it; annotations in file order."""
+    """One document; annotations in file order."""
 
     where: str
     id: str
