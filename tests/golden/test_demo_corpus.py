@@ -1,6 +1,4 @@
-"""The embedded corpus keeps what the demo relies on: size, types, clean splits, and the hard cases
-of real text.
-"""
+"""The embedded corpus has what the demo relies on: size, types, clean splits, hard cases."""
 
 import unicodedata
 from itertools import combinations

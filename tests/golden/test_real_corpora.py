@@ -1,6 +1,4 @@
-"""Real corpora from a mirror: the paper's Tables I and II, known counts, and the dictionary
-control's known score.
-"""
+"""Real corpora from a mirror: the paper's Tables I and II, known counts, a known score."""
 
 import json
 import os
@@ -139,9 +137,7 @@ def test_chemprot_as_the_paper_read_it_is_scored_after_the_repair_of_123_orphans
 
 
 def test_the_worked_example_of_docs_reproduction_is_in_the_data(corpora):
-    """The second sentence of an abstract of dev: as annotated, and as the paper's reading has
-    it.
-    """
+    """The second sentence of an abstract of dev, as annotated and as the paper read it."""
     splits, _, _ = corpora("ChemProt-standin")
     text = (REPOSITORY / "docs" / "reproduction.md").read_text(encoding="utf-8")
     misread = read_dygie_misread(Path(MIRROR) / "ChemProt" / "dev.json", Changes("repair"))
@@ -260,9 +256,7 @@ def test_biored_is_the_same_from_bioc_xml_and_json(tmp_path, corpora, catalogue)
 
 
 def test_what_readers_of_scores_want_to_know(corpora):
-    """The paper speaks of 26 tokens an instance and of over 100 in BioRED; 103 JNLPBA sentences are
-    in both sets.
-    """
+    """The paper: 26 tokens per instance, over 100 in BioRED; 103 JNLPBA sentences in both sets."""
     jnlpba, bc5cdr, biored = (corpora(name)[1] for name in ("JNLPBA", "BC5CDR", "BioRED"))
     means = [
         counts(stats, "tokens_per_instance", split="test")["mean"]

@@ -1,6 +1,4 @@
-"""Downloading raw files from a local web server: archives, broken connections, several addresses,
-nothing twice.
-"""
+"""Downloading raw files from a local web server: archives, broken connections, other addresses."""
 
 import io
 import logging
@@ -39,7 +37,7 @@ class Site:
 
 @pytest.fixture
 def site(monkeypatch):
-    """A running Site; the downloader's patience is cut to nothing."""
+    """A running Site; the downloader waits for almost no time between attempts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -83,7 +81,7 @@ def site(monkeypatch):
 
 
 def one_file(site, content, *addresses, checksum=True):
-    """An entry whose training file comes from these addresses; the others lie with the project."""
+    """Return an entry whose training file has these addresses; the others ship with the project."""
     file = {"url": list(addresses) or [f"{site.address}/train.txt"]} | (
         {"sha256": sha256(content)} if checksum else {}
     )
@@ -353,9 +351,7 @@ def test_a_download_that_is_no_sound_archive_is_bad_input(site, tmp_path, conten
     "packed", [zipped, tarred, partial(tarred, packing="xz")], ids=["zip", "tar.gz", "tar.xz"]
 )
 def test_a_damaged_archive_is_bad_input_and_never_data(site, tmp_path, packed):
-    """Each byte flipped in turn: refused in one line, or (bytes that mean nothing) the very
-    content.
-    """
+    """Flip single bytes: refused in one line, or (if the byte is unused) the same content."""
     draw = random.Random(0)
     content = {f"corpus/{split}.txt": draw.randbytes(300) for split in ("train", "dev", "test")}
     whole = packed(content)

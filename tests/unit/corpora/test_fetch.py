@@ -1,4 +1,4 @@
-"""Fetching raw files: from a mirror or the project itself; verified, and all of them or none."""
+"""Fetching raw files from a mirror or the project itself: verified, and all of them or none."""
 
 import hashlib
 import zipfile
@@ -122,7 +122,7 @@ def test_a_file_shipped_with_the_project_needs_no_mirror(mirror, tmp_path):
 
 
 def test_line_ends_are_not_content(mirror, tmp_path):
-    """A copy with CRLF is taken for the file whose checksum holds for LF, and becomes it."""
+    """A copy with CRLF is accepted for the checksum of LF, and rewritten."""
     lines = b"one\ntwo\n"
     described = entry(train={"sha256": sha256(lines)}, dev={"git_blob": None})
     (mirror / "toy" / "train.txt").write_bytes(lines.replace(b"\n", b"\r\n"))
@@ -160,7 +160,7 @@ def test_a_mirror_may_hold_a_file_under_another_name_or_in_another_folder(mirror
 
 @pytest.mark.parametrize("at_home", [True, False])
 def test_a_folder_is_copied_whole(tmp_path, at_home):
-    """brat: a folder a split, on this machine or in a mirror."""
+    """brat: one folder per split, on this machine or in a mirror."""
     for split in SPLITS:
         folder = tmp_path / "mirror" / "toy" / split / "part"
         folder.mkdir(parents=True)

@@ -1,6 +1,4 @@
-"""Where one instance of a text ends and the next begins: at full stops or sentences, never inside
-an annotation.
-"""
+"""Borders between instances of a text: at full stops or sentences, never inside an annotation."""
 
 import pytest
 from hypothesis import given

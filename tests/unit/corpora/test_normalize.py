@@ -1,6 +1,4 @@
-"""Normalizing: raw files to instances with ids and documents, statistics, and nothing written
-unless all is sound.
-"""
+"""Normalizing: raw files to instances and statistics; nothing is written unless all is sound."""
 
 from hashlib import sha256
 

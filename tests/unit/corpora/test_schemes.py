@@ -1,6 +1,4 @@
-"""Tag schemes to IOB2: worked examples of each, every kind of fault, and the way from spans to tags
-and back.
-"""
+"""Tag schemes to IOB2: worked examples, every kind of fault, spans to tags and back."""
 
 from itertools import pairwise
 

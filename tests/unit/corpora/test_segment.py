@@ -1,6 +1,4 @@
-"""Text with stand-off annotations to instances: tokens, borders, overlaps, cuts; every loss is
-listed.
-"""
+"""Text with stand-off annotations to instances: tokens, borders, overlaps, cuts, listed losses."""
 
 import subprocess
 import sys
@@ -19,9 +17,7 @@ from tests.unit.corpora.readers import words_and_tags
 
 
 def document(*texts, annotations=()):
-    """A document of passages one character apart; annotations as (start, end, type), or also with
-    their text.
-    """
+    """Return passages one character apart; annotations as (start, end, type) or with their text."""
     passages, offset = [], 0
     for text in texts:
         passages.append(Passage(offset, text))
@@ -145,9 +141,7 @@ def test_split_ends_a_token_where_an_annotation_ends():
 
 
 def test_split_leaves_out_what_begins_inside_a_token():
-    """Also where another annotation has ended the token just there: borders are those of the text
-    alone.
-    """
+    """Even if another annotation has split the token there: borders are those of the text alone."""
     assert laid(MICE, VARIANT, borders="split") == (
         ["BRCA1/2 mutant mice"],
         [("inside-token", "Variant", 2)],
@@ -321,9 +315,7 @@ def test_a_fault_is_refused_with_its_place_or_listed_once(
 
 
 def test_of_three_in_a_row_the_outer_ones_stay_where_the_middle_one_is_not_longer():
-    """chronic renal (13) and failure now (11) against renal failure (13): the tie goes to the
-    left.
-    """
+    """chronic renal (13), failure now (11) and renal failure (13): the tie goes to the left."""
     row = [(0, 13, "A"), (8, 21, "B"), (14, 25, "C")]
     instances, changes = laid(RENAL, *row, on_error="repair")
     assert instances == ["chronic/B-A renal/I-A failure/B-C now/I-C"]
@@ -354,9 +346,7 @@ def test_annotations_stay_in_their_passage_and_empty_passages_vanish():
 
 
 def test_sentences_are_divided_where_they_begin_also_at_an_entity_and_never_inside_one():
-    """Full stop, capital: spaCy's rule divides in front of `Pain` and `Gout`, and inside `St.
-    Anthony`.
-    """
+    """Full stop, capital: spaCy splits before `Pain` and `Gout`, and inside `St. Anthony`."""
     text = "Pain stays . Pain goes . Gout comes . St . Anthony's fire , too ."
     fire = text.index("St")
     assert laid(text, (13, 17, "A"), (fire, len(text) - 7, "B"), segmentation="sentences")[0] == [
@@ -399,9 +389,7 @@ def test_annotations_at_token_borders_are_entities_of_just_these_characters(text
 @given(texts=st.lists(TEXTS, min_size=1, max_size=3), data=st.data())
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 def test_every_annotation_is_an_entity_or_a_listed_loss(texts, data):
-    """Annotations may overlap, repeat, cross passages or leave the text; only one in seven has
-    another text.
-    """
+    """Annotations may overlap, repeat or leave their passage; one in seven has another text."""
     whole = " ".join(texts)
     spot = st.integers(-2, len(whole) + 2)
     drawn = data.draw(

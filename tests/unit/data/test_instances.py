@@ -1,6 +1,4 @@
-"""The two JSON Lines contracts, instances and predictions: what is accepted, and what each fault is
-told as.
-"""
+"""The two JSON Lines contracts, instances and predictions: what is accepted, and the errors."""
 
 import json
 from dataclasses import replace
@@ -175,7 +173,7 @@ def test_predictions_that_do_not_fit_the_gold_are_named_by_file_and_line(
 
 
 def test_a_type_that_neither_gold_nor_train_has_is_no_label_of_the_corpus(tmp_path):
-    """Without the training data nobody can tell, and it is scored as wrong."""
+    """Without the training data this cannot be known, and the type is scored as wrong."""
     gold, train = GOLD[:1], [instance("a-1", "cells/B-Cell")]
     drug, cell = (lines_of(("t-1", [tag, *["O"] * 3])) for tag in ("B-Drug", "B-Cell"))
     foreign = write_lines(tmp_path / "predictions.jsonl", *drug)

@@ -99,9 +99,7 @@ def test_the_first_sound_record_tells_the_kind(tmp_path):
 
 
 def test_one_fault_hides_no_other(tmp_path):
-    """A field of the wrong type, a line that is not UTF-8, an id the gold does not have, another
-    order.
-    """
+    """A field of the wrong type, a line that is not UTF-8, an unknown id, another order."""
     path = tmp_path / "predictions.jsonl"
     lines = [
         {"id": "c", "tags": ["O"]},

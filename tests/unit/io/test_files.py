@@ -1,6 +1,4 @@
-"""Files: plain or gzipped reading, writing that is whole or not at all, messages that name file and
-line.
-"""
+"""Files: plain or gzipped, written completely or not at all, errors that name file and line."""
 
 import errno
 import gzip
@@ -137,9 +135,7 @@ def full(number=errno.ENOSPC, *names):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_names_the_file_to_write_and_leaves_no_folder(tmp_path, number):
-    """What is raised by a write names no file; what is raised by opening the temporary one names
-    that.
-    """
+    """A failed write names no file; a failed open names the temporary one."""
     target = tmp_path / "new" / "deep" / "file"
     for names in ([], [tmp_path / "new/deep/.file.x/file"]):
         with pytest.raises(OSError, match=os.strerror(number)) as caught, atomic_path(target):
@@ -290,7 +286,7 @@ def test_a_folder_s_checksum_is_that_of_every_name_and_content(tmp_path):
 
 
 def test_a_folder_s_listing_tells_files_that_were_written_again(tmp_path):
-    """Of the same name and size: another model's weights."""
+    """Another model's weights may have the same name and size."""
     (tmp_path / "model").mkdir()
     weights = tmp_path / "model" / "weights"
     weights.write_bytes(b"one")

@@ -1,6 +1,4 @@
-"""What a run records of its machine: the energy and the company of its GPUs, as their driver
-tells.
-"""
+"""What a run records of its machine: energy and other processes of GPUs, as the driver reports."""
 
 import datetime
 import json
@@ -17,9 +15,7 @@ from bioner.io.run_record import energy_kwh, others_on_gpu, peak_memory, provena
 
 @pytest.fixture
 def driver(monkeypatch):
-    """A driver of two GPUs, told by uuid: 3.6 and 7.2 MJ taken; this process and another one work
-    on the first.
-    """
+    """A driver of two GPUs: 3.6 and 7.2 MJ used; this process and another one run on the first."""
     taken = {"GPU-a": 3_600_000_000, "GPU-b": 7_200_000_000}  # millijoules
     working = {"GPU-a": ["this", "another"], "GPU-b": []}
     told = SimpleNamespace(

@@ -1,6 +1,4 @@
-"""Catalogues of datasets and models: settings laid over entries, faults by file and line, schemas,
-what is shipped.
-"""
+"""Catalogues: overlays, faults by file and line, schemas, what is shipped."""
 
 import pytest
 import yaml
@@ -34,7 +32,7 @@ def test_settings_change_the_named_keys_of_a_model_and_no_other():
 
 
 def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
-    """Else a better estimate would train everything again."""
+    """Otherwise a better estimate would retrain everything."""
     shipped = load_catalogue("models", load_config({}))
     costs = {"device": "A100", "model_gb": 9.0, "training": {"seconds": 7}}
     for name in ("deberta-v3-large", "mistral-7b"):

@@ -12,7 +12,7 @@ from bioner.settings.yaml_files import read_yaml
 
 @pytest.fixture
 def overlay(tmp_path):
-    """Write an overlay; returns its path and what loading it over config/config.yaml does."""
+    """Return the path of an overlay, and a function that writes and loads it over the default."""
     path = tmp_path / "overlay.yaml"
 
     def load(text):
@@ -157,7 +157,7 @@ def test_seeds_given_as_strings_are_numbers(seeds):
 
 @pytest.mark.parametrize("rate", ["2e-5", "2E-05", "0.00002", 2e-5])
 def test_a_small_number_is_a_number_however_it_is_written(rate):
-    """To YAML 2e-5 is text."""
+    """YAML reads 2e-5 as text."""
     train = {"learning_rate": rate}
     entry = complete_entry(
         "models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train}

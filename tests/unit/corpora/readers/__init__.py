@@ -1,6 +1,4 @@
-"""What the tests of readers share: a file, what a catalogue's format makes of it, and what it says
-of a broken one.
-"""
+"""What the tests of readers share: write a file, read it by its format, catch its error message."""
 
 import pytest
 
@@ -26,19 +24,19 @@ def read(path, form, changes=None, **keys):
 
 
 def refusal(path, form, changes=None, **keys):
-    """The message that reading the file stops with."""
+    """Return the error message of reading the file."""
     with pytest.raises(InputError) as caught:
         read(path, form, changes, **keys)
     return str(caught.value)
 
 
 def mended(path, form, **keys):
-    """Sentences and changes with `on_error: repair`."""
+    """Return sentences and changes with `on_error: repair`."""
     changes = Changes("repair", folder=path.parent)
     return read(path, form, changes, **keys), changes.listed
 
 
 def words_and_tags(sentence):
-    """A sentence as `word/TAG` words, the tag O left out: how expectations are written here."""
+    """Return a sentence as `word/TAG` words, without the tag O, as in expectations."""
     pairs = zip(sentence.tokens, sentence.tags, strict=True)
     return " ".join(token if tag == "O" else f"{token}/{tag}" for token, tag in pairs)

@@ -1,6 +1,4 @@
-"""BioC collections in XML and JSON: the same documents in both forms, and what neither may do or
-hold.
-"""
+"""BioC collections: the same documents in XML and JSON, and what neither may contain."""
 
 import gzip
 import json
@@ -369,7 +367,7 @@ def test_escaped_characters_count_as_one(tmp_path):
 
 @pytest.mark.parametrize("inside", ["<sup>2</sup>", "<!-- -->", "&e;"])
 def test_a_text_with_anything_but_text_in_it_is_not_cut_short(tmp_path, inside):
-    """Either the whole text is read or the file refused."""
+    """Either the whole text is read, or the file is refused."""
     path = write(
         tmp_path / "raw.xml", one_passage(f"so {inside} ill", '<!DOCTYPE c [<!ENTITY e "2">]>')
     )
@@ -403,9 +401,7 @@ def test_xml_in_another_encoding_is_read_as_it_declares(tmp_path):
 
 
 def test_a_declaration_that_the_bytes_belie_is_refused(tmp_path):
-    """What `iconv` leaves behind: UTF-8 declared as Latin-1 would be read as other letters, and
-    shift every offset.
-    """
+    """`iconv` leaves UTF-8 declared as Latin-1: other letters, and every offset shifted."""
     path = write(tmp_path / "raw.xml", one_passage("na\u00efve ill").replace("UTF-8", "ISO-8859-1"))
     assert refusal(path, "bioc-xml").startswith(
         f"{path}:1: found UTF-8 text declared as ISO-8859-1"

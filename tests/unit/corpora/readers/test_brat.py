@@ -1,6 +1,4 @@
-"""brat folders: texts with their `.ann`, annotations in pieces and over line ends, lines that are
-passed over.
-"""
+"""brat folders: texts with their `.ann`, annotations in pieces or over line ends, skipped lines."""
 
 import pytest
 
@@ -171,7 +169,7 @@ def test_two_texts_of_one_name_in_different_folders_are_both_read_or_refused(tmp
 
 
 def test_names_in_capitals_are_read_and_hidden_files_passed_over(tmp_path):
-    """macOS leaves `._NAME.txt` beside the files of others."""
+    """macOS leaves `._NAME.txt` next to other files."""
     folder = tmp_path / "raw"
     write(folder / "A.TXT", "Sick.")
     write(folder / "A.ANN", "T1\tDisease 0 4\tSick\n")

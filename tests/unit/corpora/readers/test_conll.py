@@ -1,6 +1,4 @@
-"""CoNLL files: columns by tabs or white space, blank lines, `-DOCSTART-`, the place of each
-token.
-"""
+"""CoNLL files: columns by tabs or spaces, blank lines, `-DOCSTART-`, the place of each token."""
 
 import gzip
 

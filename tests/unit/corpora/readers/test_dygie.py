@@ -1,6 +1,4 @@
-"""DyGIE's JSON Lines: spans by token of the document, and the paper's reading of them as tokens of
-the sentence.
-"""
+"""DyGIE's JSON Lines: spans by token of the document, read by the paper as of the sentence."""
 
 import json
 
@@ -30,9 +28,7 @@ def test_spans_count_the_tokens_of_the_document_and_hold_their_last(tmp_path):
 
 
 def test_the_paper_took_them_for_offsets_of_the_sentence(tmp_path):
-    """Token 1 of sentence 2 is `helps`; 5 to 6 lie behind the four tokens of sentence 3, 3 to 6 are
-    cut at its end.
-    """
+    """Token 1 of sentence 2 is `helps`; sentence 3 has four tokens: 5 to 6 is outside."""
     path = dygie(tmp_path, [[[0, 0, "Drug"]], [[1, 3, "X"]], [[5, 6, "Illness"], [3, 6, "Y"]]])
     assert [words_and_tags(sentence) for sentence in read(path, "dygie-misread")] == [
         "aspirin/B-Drug cures gout",

@@ -1,4 +1,4 @@
-"""Inline mark-up: `{Type|words}` to tags, `# id` to documents, and how malformed lines are told."""
+"""Inline mark-up: `{Type|words}` to tags, `# id` to documents, and errors for malformed lines."""
 
 import pytest
 from hypothesis import given

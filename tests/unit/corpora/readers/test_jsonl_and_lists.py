@@ -1,6 +1,4 @@
-"""Tokens and tags as lists: JSON Lines, and CSV files with list columns, told apart from columns by
-their header.
-"""
+"""Tokens and tags as lists: JSON Lines, and CSV files that are recognised by their header."""
 
 import pytest
 

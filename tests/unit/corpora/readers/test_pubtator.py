@@ -1,6 +1,4 @@
-"""PubTator files: title and abstract as passages, annotations by character, relations passed
-over.
-"""
+"""PubTator files: title and abstract as passages, annotations by character, relations skipped."""
 
 import pytest
 

@@ -1,8 +1,7 @@
-"""What may not be redistributed is in no message: every reader's failures on a corpus whose text is
-one marker word.
+"""No message shows confidential text: every reader's errors on a corpus of one marker word.
 
-Each case shows the marker, or keeps still about it, where text may be quoted;
-`Changes(quote=False)` never shows it.
+Each case shows the marker, or does not mention it, if text may be quoted; `Changes(quote=False)`
+never shows it.
 """
 
 import json
