@@ -10,8 +10,6 @@ import polars as pl
 from bioner.corpora.readers.standoff import Annotation
 from bioner.errors import InputError, hidden
 
-OnError = Literal["fail", "repair"]
-
 # Faults of the files and, with `on_error: repair`, their repair.
 REPAIRS: Mapping[str, str] = {
     "orphan": "a tag that continues no entity of its type begins one",
@@ -74,9 +72,12 @@ class Changes:
     """
 
     def __init__(
-        self, on_error: OnError = "fail", quote: bool = True, folder: Path | None = None
+        self,
+        on_error: Literal["fail", "repair"] = "fail",
+        quote: bool = True,
+        folder: Path | None = None,
     ) -> None:
-        self.on_error = on_error
+        self._on_error = on_error
         self._folder = f"{folder}/" if folder else ""
         self.listed: list[Change] = []
         self.split = ""
@@ -107,7 +108,7 @@ class Changes:
         Raises:
             InputError: `on_error` is `fail`.
         """
-        if self.on_error == "fail":
+        if self._on_error == "fail":
             remedy = (
                 f"Mend the file, or set `on_error: repair` in the catalogue: {REPAIRS[kind]}."
                 f" {hint}"

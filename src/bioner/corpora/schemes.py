@@ -1,12 +1,9 @@
 """Tag schemes and their conversion to IOB2: IOB1, IO, BIOES (also IOBES, BILOU, BMEWO)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 from bioner.data.tags import OUTSIDE
-
-Scheme = Literal["IOB2", "IOB1", "IO", "BIOES"]
-SCHEMES: tuple[str, ...] = get_args(Scheme)
 
 # The roles of prefixes; variants of BIOES use other letters for the end and the single token.
 ROLES: dict[str, dict[str, str]] = {
@@ -84,7 +81,7 @@ def to_iob2(
     return result[:-1], sorted(faults)
 
 
-def detect(sequences: Iterator[Sequence[str]]) -> Scheme:
+def detect(sequences: Iterator[Sequence[str]]) -> str:
     """Return BIOES if any tag marks an end or a single token, IOB2 if any is B-, else IO."""
     prefixes = {tag.partition("-")[0] for tags in sequences for tag in tags if "-" in tag}
     if prefixes & {prefix for prefix, role in ROLES["BIOES"].items() if role in ("end", "single")}:

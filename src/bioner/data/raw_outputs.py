@@ -83,11 +83,8 @@ def check_output(record: dict[str, object], where: str, length: int) -> RawOutpu
             REMAKE,
         )
     if isinstance(output, Generated):
-        if [type(value) for value in (output.text, output.new_tokens, output.stopped)] != [
-            str,
-            int,
-            bool,
-        ]:
+        kinds = [type(value) for value in (output.text, output.new_tokens, output.stopped)]
+        if kinds != [str, int, bool]:
             raise InputError(
                 where, "values of another kind", "text, a number of tokens, true or false", REMAKE
             )

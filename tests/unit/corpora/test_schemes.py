@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioner.corpora.schemes import SCHEMES, detect, to_iob2, type_blind_lengths
+from bioner.corpora.schemes import ROLES, detect, to_iob2, type_blind_lengths
 from bioner.data.tags import Span, repair, spans, tag_set, tags_from_spans, violation
 
 TYPES = ("Gene", "cell-line")
@@ -213,7 +213,7 @@ JUNK = st.lists(
 )
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", ROLES)
 @given(tags=JUNK)
 def test_whatever_the_tags_what_comes_out_is_valid_iob2_of_their_length(scheme, tags):
     result, faults = to_iob2(tags, scheme)
