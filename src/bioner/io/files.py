@@ -178,9 +178,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if (number := full_disk(error)) and (
             where is None or Path(str(where)).is_relative_to(path.parent)
         ):
-            raise OSError(
-                number, os.strerror(number), str(path)
-            ) from None  # write errors name no file
+            # Write errors name no file.
+            raise OSError(number, os.strerror(number), str(path)) from None
         raise
 
 
