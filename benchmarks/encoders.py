@@ -30,6 +30,7 @@ from transformers import (
     DataCollatorForTokenClassification,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -50,8 +51,7 @@ from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress
 from bioner.training.scratch import make_pretrained
-from bioner.training.setup import training_arguments
-from bioner.training.trainer import ResumableTrainer, quiet
+from bioner.training.trainer import ResumableTrainer, training_arguments
 
 PADDED, BATCH, MARGIN = 512, 8, 1e-4
 LARGE = {
@@ -159,7 +159,8 @@ class Training:
             self.tokenizer, padding=padding, max_length=PADDED
         )
         trainer = Trainer(self.model(), arguments, collator, list(examples), callbacks=[clock])
-        quiet(trainer).train()
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
         return tokens_of(examples) / clock.seconds
 
     def ours(self) -> tuple[float, PreTrainedModel]:
@@ -170,7 +171,7 @@ class Training:
         trainer = ResumableTrainer(
             checkpoints=folder,
             progress=Progress("bench"),
-            interrupts=Interrupts(),
+            interrupts=Interrupts("bench"),
             model=self.model(),
             args=arguments,
             data_collator=DataCollatorForTokenClassification(self.tokenizer),
@@ -294,7 +295,7 @@ def main() -> None:
         draw = random.Random(0)
         train, test = (draw.sample(part, min(many, len(part))) for part in (train, test))
         source = make_pretrained(entry, train, 1, folder / "source")
-        training = Training(folder, Path(source), train, entry)
+        training = Training(folder, source, train, entry)
         rates: dict[str, list[float]] = {"padded512": [], "hf_dynamic": [], "ours": []}
         for _ in range(repeats):
             rates["padded512"].append(

@@ -10,12 +10,26 @@ from bioner.errors import Interrupted
 
 
 @contextmanager
-def raise_on_signal(name: str) -> Iterator[Callable[[], None]]:
-    """Raise Interrupted at once if a signal comes that ends a job: whatever is worth keeping is on
-    the disk by then.
+def signals_handled(
+    numbers: tuple[signal.Signals, ...], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Handle these signals while the block runs, then restore the previous handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
-    Python drops what is raised inside some callbacks: the function that is handed out raises it
-    again.
+
+@contextmanager
+def raise_on_signal(name: str) -> Iterator[Callable[[], None]]:
+    """Raise Interrupted at once on a signal that ends a job; results worth keeping are on disk.
+
+    Python drops exceptions raised inside some callbacks: calling the yielded function raises again.
     """
     came: list[int] = []
 
@@ -27,13 +41,5 @@ def raise_on_signal(name: str) -> Iterator[Callable[[], None]]:
         came.append(number)
         again()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield again  # only the main thread may
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-    before = {number: signal.signal(number, leave) for number in numbers}
-    try:
+    with signals_handled((signal.SIGINT, signal.SIGTERM, signal.SIGUSR1), leave):
         yield again
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,23 +1,24 @@
-"""Fine-tuning for token classification: encoders (paper, section II.C.2), and LLMs with a head in
-place of words.
+"""Fine-tuning for token classification: encoders (paper, section II.C.2) and LLMs with a head.
 
-An LLM with a head is trained as one that writes lines is, and answers as an encoder does: what is
-left of a difference between it and either is the writing, or the model.
+An LLM with a head is trained like one that writes lines and answers like an encoder. So it differs
+from the former only in the writing and from the latter only in the model.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import DataCollatorForTokenClassification, EvalPrediction, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from bioner.data.instances import Instance, entity_types
-from bioner.data.tags import tag_set
+from bioner.data.tags import OUTSIDE, tag_set
 from bioner.models import IGNORED
-from bioner.models.adapters import trained_parameters, with_adapter
+from bioner.models.adapters import with_adapter
 from bioner.models.hub import (
     check_window,
     load_llm_classifier,
@@ -30,31 +31,36 @@ from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
-from bioner.training.progress import Progress, Trained
-from bioner.training.samplers import LengthGroupedSampler
-from bioner.training.setup import training_arguments, weights_format
-from bioner.training.trainer import ResumableTrainer
+from bioner.training.progress import Progress
+from bioner.training.trainer import ResumableTrainer, training_arguments, weights_format
 
 log = logging.getLogger(__name__)
 
-EVAL_BATCH = {
-    "encoder": 64,
-    "llm-head": 16,
-}  # no gradients are kept, and windows of one length stand side by side
+# Windows per pass on dev: no gradients are kept, and neighbours have one length.
+EVAL_BATCH = {"encoder": 64, "llm-head": 16}
 
 
 def train_classifier(
     job: TrainingJob, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts
-) -> Trained:
-    """Train on the job's data from `source` and write model and tokenizer to `out` (Hugging Face
-    form).
+) -> tuple[ResumableTrainer, dict[str, Any]]:
+    """Train a classifier and write model and tokenizer to `out` (Hugging Face form).
+
+    Args:
+        job: What to train.
+        source: Hub id or folder of the base model.
+        checkpoints: Folder of the checkpoints, to resume from if there are any.
+        out: Folder for the trained model.
+        interrupts: Says if a signal came.
+
+    Returns:
+        The trainer after `fit`, and facts for run.json.
     """
     entry, settings = job.entry, job.entry["train"]
     types = entity_types(job.train)
     labels = tag_set(types)
     label2id = {label: index for index, label in enumerate(labels)}
     tokenizer = load_tokenizer(source, entry["source"]["revision"])
-    base = _base(job, source, labels)
+    base = _base(job, source, label2id)
     check_window(job.name, entry, base)
     is_llm = entry["family"] == "llm-head"
     task = task_of(entry, types, source, base) if is_llm else None
@@ -72,7 +78,7 @@ def train_classifier(
         for instance, windows in zip(job.train, train.windows, strict=True)
         for window in windows
     ]
-    dev = ClassifierDevScorer(job, cut_up(job.dev), labels)
+    dev = ClassifierDevScorer(job, cut_up(job.dev), label2id)
     if train.words_lost:
         log.warning(
             "train %s: %d words have no subword, and cannot be learned from",
@@ -83,13 +89,12 @@ def train_classifier(
         checkpoints=checkpoints,
         progress=Progress(
             job.name,
-            "dev_strict_f1",
             settings["patience"],
             tokens=sum(len(example["input_ids"]) for example in examples),
             gpus=entry["resources"]["gpus"],
         ),
         interrupts=interrupts,
-        order=LengthGroupedSampler,
+        order=get_length_grouped_indices,
         keep=settings["keep_checkpoint"],
         head_learning_rate=settings["head_learning_rate"],
         may_diverge=bool(job.searched),
@@ -103,8 +108,8 @@ def train_classifier(
         compute_loss_func=token_loss,
         preprocess_logits_for_metrics=lambda logits, _: logits.argmax(-1),
     )
-    kept = trainer.fit()
-    if kept is not None and trainer.is_world_process_zero():
+    trainer.fit()
+    if trainer.kept is not None and trainer.is_world_process_zero():
         trained = trainer.accelerator.unwrap_model(trainer.model)
         if task:
             save_trained(trained, tokenizer, task, source, out)
@@ -117,48 +122,49 @@ def train_classifier(
         "subwords": {"train": train.counts(), "dev": dev.cut.counts()},
     }
     facts |= {"base_revision": task.revision} if task else {}
-    return Trained(trainer.progress, kept, facts, trained_parameters(model))
+    return trainer, facts
 
 
-def _base(job: TrainingJob, source: str | Path, labels: Sequence[str]) -> PreTrainedModel:
-    """The model with a head that knows nothing yet."""
+def _base(job: TrainingJob, source: str | Path, label2id: dict[str, int]) -> PreTrainedModel:
+    """Load the model with an untrained head."""
     entry, revision = job.entry, job.entry["source"]["revision"]
     if entry["family"] == "llm-head":
         return load_llm_classifier(
-            source, entry, entry["resources"]["gpus"], labels, revision, weights_format(entry)
+            source,
+            entry,
+            entry["resources"]["gpus"],
+            list(label2id),
+            revision,
+            weights_format(entry),
         )
-    names = {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
-    return load_token_classifier(source, revision, num_labels=len(labels), **names)
+    return load_token_classifier(
+        source,
+        revision,
+        num_labels=len(label2id),
+        id2label=dict(enumerate(label2id)),
+        label2id=label2id,
+    )
 
 
 class ClassifierDevScorer:
-    """The dev split as a Trainer evaluates it: longest windows first, scored as test predictions
-    are.
-    """
+    """The dev split for the Trainer, longest windows first, scored as test predictions are."""
 
-    def __init__(self, job: TrainingJob, made: Cut, labels: Sequence[str]) -> None:
-        self.instances, self.cut, self.labels = job.dev, made, labels
+    def __init__(self, job: TrainingJob, made: Cut, label2id: dict[str, int]) -> None:
+        self.instances, self.cut, self.labels = job.dev, made, list(label2id)
         windows = [window for of_sentence in made.windows for window in of_sentence]
         self.order = sorted(range(len(windows)), key=lambda number: -len(windows[number].input_ids))
-        label2id = {label: index for index, label in enumerate(labels)}
+        # A tag that no training sentence has cannot be learned: it counts as O in the loss.
         tags = [
-            _within(item.tags, label2id)
+            [tag if tag in label2id else OUTSIDE for tag in item.tags]
             for item, of_one in zip(job.dev, made.windows, strict=True)
             for _ in of_one
         ]
         self.examples = [labelled(windows[number], tags[number], label2id) for number in self.order]
 
     def scores(self, output: EvalPrediction) -> dict[str, float]:
-        """Strict and relaxed F1 in percent, through the same realignment as the test
-        predictions.
-        """
+        """Return strict and relaxed F1 in percent, after the same realignment as on test."""
         rows = {
-            number: [
-                self.labels[label] for label in row[: len(example["input_ids"])]
-            ]  # without the padding
+            number: [self.labels[label] for label in row[: len(example["input_ids"])]]  # no padding
             for number, row, example in zip(
                 self.order, np.asarray(output.predictions), self.examples, strict=True
             )
@@ -179,11 +185,10 @@ def token_loss(
     labels: torch.Tensor,
     num_items_in_batch: torch.Tensor | int | None = None,
 ) -> torch.Tensor:
-    """Cross-entropy a labelled subword of the whole optimiser step, however many passes and
-    processes it is split over.
+    """Return the cross-entropy per labelled subword of the optimiser step, in passes or processes.
 
-    transformers takes encoders for models that divide by `num_items_in_batch` themselves, which
-    they do not: their own loss would be multiplied by the accumulation steps and by the processes.
+    transformers assumes that encoders divide by `num_items_in_batch` themselves, which they do not:
+    their own loss would be multiplied by the accumulation steps and by the processes.
     """
     logits = outputs.logits.flatten(0, 1).float()
     total = torch.nn.functional.cross_entropy(
@@ -191,8 +196,3 @@ def token_loss(
     )
     count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
     return total / torch.as_tensor(count, device=total.device).clamp(min=1)
-
-
-def _within(tags: Sequence[str], labels: Collection[str]) -> list[str]:
-    """Tags that no training sentence holds as O: they cannot be learned, only missed."""
-    return [tag if tag in labels else "O" for tag in tags]

@@ -1,49 +1,56 @@
-"""Signals that end a training in good order: a checkpoint first, then out."""
+"""Signals that end a training in good order: a checkpoint first, then exit."""
 
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import reduce
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from bioner.errors import Interrupted
 
 
-class Interrupts:
-    """Which signal came, if any: SIGTERM (preemption, scancel) or SIGUSR1 (Slurm's warning before
-    the time is up).
+class Interrupts(TrainerCallback):  # type: ignore[misc]
+    """After a signal, save a checkpoint at the next step (or at the end of an epoch) and leave.
+
+    The signals are SIGTERM (preemption, scancel) and SIGUSR1 (Slurm's warning of the time limit).
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
-    def __init__(self) -> None:
-        self.came: int | None = None
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.came: int | None = None  # to this process
+        self.signal: int | None = None  # to any process, as of the last step
 
-    @contextmanager
-    def watched(self) -> Iterator["Interrupts"]:
-        """Note these signals instead of dying of them; what they did before is restored at the
-        end.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield self  # only the main thread may
-            return
-        before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal (a handler, see signal.signal)."""
+        self.came = number
 
     def anywhere(self, device: torch.device) -> int | None:
-        """The signal that came to any process of the job: all must leave after the same step."""
+        """Return the signal that any process of the job got: all must leave after the same step."""
         if PartialState().num_processes == 1:
-            return self.came  # and the device need not be waited for
+            return self.came  # without waiting for the device
         anywhere = (
             reduce(torch.tensor(float(self.came is not None), device=device), "sum").item() > 0
         )
         return (self.came or signal.SIGTERM) if anywhere else None
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.came = number
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Ask for a checkpoint, except at the end of an epoch, when one follows anyway."""
+        self.signal = self.anywhere(args.device)
+        if self.signal and state.epoch != int(state.epoch) and state.global_step < state.max_steps:
+            control.should_save = True
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Leave, now that the checkpoint is sealed."""
+        number = self.signal or self.anywhere(args.device)
+        if number and not control.should_training_stop:
+            at = f" at step {state.global_step} of {state.max_steps}. A checkpoint is written"
+            raise Interrupted(self.name, number, at)

@@ -1,6 +1,4 @@
-"""Fine-tuning an LLM to write a token:TAG line a token, with QLoRA where the entry says so (paper,
-section II.C.1).
-"""
+"""Fine-tuning an LLM to write a token:TAG line per token, with or without QLoRA (paper, II.C.1)."""
 
 import logging
 from collections.abc import Mapping
@@ -16,20 +14,19 @@ from transformers.trainer_utils import EvalLoopOutput
 from bioner.data.instances import entity_types
 from bioner.data.tags import tag_set
 from bioner.errors import InputError
-from bioner.models.adapters import trained_parameters, with_adapter
+from bioner.models.adapters import with_adapter
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.hub import check_window, load_causal_lm, load_tokenizer
 from bioner.models.llm import save_trained, task_of
-from bioner.models.llm_examples import Examples
+from bioner.models.llm_examples import Counts, Examples
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.training.dev import DevScorer
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.loss import check_loss, summed_loss
-from bioner.training.progress import Progress, Trained
+from bioner.training.progress import Progress
 from bioner.training.samplers import pad_to_full_batches
-from bioner.training.setup import training_arguments, weights_format
-from bioner.training.trainer import ResumableTrainer
+from bioner.training.trainer import ResumableTrainer, training_arguments, weights_format
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +35,20 @@ EVAL_BATCH = 4
 
 def train_llm(
     job: TrainingJob, source: str | Path, checkpoints: Path, out: Path, interrupts: Interrupts
-) -> Trained:
-    """Train on the job's data from `source` and write adapter (or model), tokenizer and task to
-    `out`.
+) -> tuple[ResumableTrainer, dict[str, Any]]:
+    """Train an LLM and write adapter (or model), tokenizer and task to `out`.
+
+    Arguments and results are those of `train_classifier`.
     """
     entry, settings = job.entry, job.entry["train"]
     revision = entry["source"]["revision"]
     types = entity_types(job.train)
     if colons := [name for name in types if ":" in name]:
-        found, remedy = (
-            f"the entity type {colons[0]!r}",
-            "Rename it in the corpus (`labels` of its entry).",
-        )
         raise InputError(
-            job.name, found, "types without a colon, behind which a line has its tag", remedy
+            job.name,
+            f"the entity type {colons[0]!r}",
+            "types without a colon, behind which a line has its tag",
+            "Rename it in the corpus (`labels` of its entry).",
         )
     tokenizer = load_tokenizer(source, revision)
     verbalizer = Verbalizer(types, entry["verbalizer"])
@@ -64,10 +61,8 @@ def train_llm(
         entry["max_length"],
     )
     dev_examples = examples(job.dev)
-    train_examples = examples(
-        job.train
-    )  # after dev: from here on `examples.counts` are the training split's
-    _tell(job.name, examples, len(job.train), entry["max_length"])
+    train_examples = examples(job.train)  # after dev: `examples.counts` are of the last call
+    _check_lengths(job, examples.counts)
     base = load_causal_lm(
         source, entry, entry["resources"]["gpus"], revision, weights_format(entry)
     )
@@ -83,7 +78,6 @@ def train_llm(
         checkpoints=checkpoints,
         progress=Progress(
             job.name,
-            "dev_strict_f1",
             settings["patience"],
             tokens=sum(len(features["input_ids"]) for features in train_examples),
             gpus=entry["resources"]["gpus"],
@@ -98,42 +92,37 @@ def train_llm(
         eval_dataset=dev_examples,
         processing_class=tokenizer,
     )
-    best = trainer.fit()
-    if best is not None and trainer.is_world_process_zero():
+    trainer.fit()
+    if trainer.kept is not None and trainer.is_world_process_zero():
         save_trained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, task, source, out)
     facts = {"types": types, "base_revision": task.revision, "examples": asdict(examples.counts)}
-    return Trained(trainer.progress, best, facts, trained_parameters(model))
+    return trainer, facts
 
 
-def _tell(name: str, examples: Examples, sentences: int, max_length: int) -> None:
-    """What was too long; InputError where nothing is left."""
-    counts = examples.counts
+def _check_lengths(job: TrainingJob, counts: Counts) -> None:
+    """Warn about sentences that are too long; raise InputError if no word fits."""
     if counts.over_length:
-        message = (
-            "train %s: %d of %d sentences exceed %d ids and are split: %d examples; %d words fit in"
-            " none"
-        )
         log.warning(
-            message,
-            name,
+            "train %s: %d of %d sentences exceed %d ids and are split: %d examples; %d words fit in"
+            " none",
+            job.name,
             counts.over_length,
-            sentences,
-            max_length,
+            len(job.train),
+            job.entry["max_length"],
             counts.examples,
             counts.words_left_out,
         )
     if not counts.examples:
-        found, expected = (
-            f"no word within max_length {max_length}",
+        raise InputError(
+            job.name,
+            f"no word within max_length {job.entry['max_length']}",
             "room for a prompt and an answer",
+            "Raise max_length.",
         )
-        raise InputError(name, found, expected, "Raise max_length.")
 
 
 class LineTrainer(ResumableTrainer):
-    """The loss at the ids that carry one, a mean over the whole optimiser step; dev by constrained
-    decoding.
-    """
+    """Trains on the labelled ids, with a mean over the optimiser step; decodes dev constrained."""
 
     def __init__(self, *, dev: DevScorer, **kwargs: Any) -> None:
         kwargs["eval_dataset"] = pad_to_full_batches(
@@ -141,9 +130,8 @@ class LineTrainer(ResumableTrainer):
         )
         super().__init__(**kwargs)
         self.dev = dev
-        self.dev_loss = torch.zeros(2)  # a sum, and of how many ids
-        # For any architecture: the labels of the step are counted, each predicted from what stands
-        # before it.
+        self.dev_loss = torch.zeros(2)  # the sum, and the number of ids in it
+        # For any architecture: count the step's labels, each predicted from the ids before it.
         self.model_accepts_loss_kwargs = self._loss_shifts_labels = True
 
     def compute_loss(
@@ -153,9 +141,7 @@ class LineTrainer(ResumableTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """The mean over all labels of the optimiser step, however many passes and processes it is
-        split over.
-        """
+        """Return the mean over all labels of the optimiser step, in passes or processes."""
         total, labels = summed_loss(model, self.accelerator.unwrap_model(model), inputs)
         if not model.training:
             self.dev_loss = self.dev_loss.to(total.device) + torch.stack([total.detach(), labels])
@@ -166,7 +152,7 @@ class LineTrainer(ResumableTrainer):
         return (loss, {"loss": loss}) if return_outputs else loss
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
-        """The loss on dev, a mean over all its labels whatever the batches, and F1 as on test."""
+        """Return the loss on dev, a mean over all its labels, and F1 as on test."""
         self.dev_loss = torch.zeros_like(self.dev_loss)
         output: EvalLoopOutput = super().evaluation_loop(*args, **kwargs)
         total, count = reduce(self.dev_loss, "sum").tolist()

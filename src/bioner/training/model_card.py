@@ -1,8 +1,5 @@
-"""The model card beside the weights: what the model is for, on which data it was trained, what it
-scored on dev.
-"""
+"""The model card of a trained model: its purpose, its training data, its scores on dev."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +11,20 @@ METRICS = {"dev_strict_f1": "strict F1", "dev_relaxed_f1": "relaxed F1"}
 
 
 def write_card(folder: Path, record: dict[str, Any]) -> None:
-    """Write `folder/README.md` from what run.json is to hold, with the dev scores as a
-    `model-index`.
+    """Write `folder/README.md`, with the dev scores as a `model-index` (F1 from 0 to 1).
 
-    It names the corpus and its checksums and holds none of its text. F1 as a share, as model
-    indices have it.
+    It names the corpus and its checksums and holds none of its text.
+
+    Args:
+        folder: Folder of the model.
+        record: What run.json will hold.
     """
     settings, data, kept = record["settings"], record["data"], record["kept"]
     family = settings["family"]
     dataset = data.get("dataset") or "unnamed corpus"
     hub = settings["source"]["hub"]
     on_hub = hub if hub and not Path(hub).is_dir() else None
+    scores = [(name, kept[metric]) for metric, name in METRICS.items() if kept[metric] is not None]
     card = ModelCardData(
         language="en",
         library_name="transformers" if settings["lora"] is None else "peft",
@@ -42,19 +42,17 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
                 dataset_revision=data.get("dev"),
                 metric_type="f1",
                 metric_name=f"{name} (SemEval 2013 task 9)",
-                metric_value=kept[metric] / 100,
+                metric_value=f1 / 100,
             )
-            for metric, name in METRICS.items()
-            if kept[metric] is not None
+            for name, f1 in scores
         ],
     )
-    scores = [(name, kept[metric]) for metric, name in METRICS.items() if kept[metric] is not None]
-    shown = {"run": record, "dataset": dataset, "base": on_hub, "family": family, "scores": scores}
-    text = _template().render(card_data=card.to_yaml(), **shown)
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).render(
+        card_data=card.to_yaml(),
+        run=record,
+        dataset=dataset,
+        base=on_hub,
+        family=family,
+        scores=scores,
+    )
     (folder / "README.md").write_text(str(ModelCard(text)), encoding="utf-8")
-
-
-@cache
-def _template() -> Template:
-    template: Template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    return template

@@ -4,12 +4,14 @@ import gc
 import logging
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import torch
 import transformers
 from accelerate import PartialState
@@ -19,7 +21,9 @@ from bioner.data.instances import Instance, unseen_types
 from bioner.errors import InputError
 from bioner.io.files import atomic_path, write_json
 from bioner.io.run_record import moment, provenance
+from bioner.io.signals import signals_handled
 from bioner.io.tables import write_table
+from bioner.models.adapters import trained_parameters
 from bioner.training.checkpoints import is_complete, write_manifest
 from bioner.training.classifier import train_classifier
 from bioner.training.interrupts import Interrupts
@@ -27,26 +31,30 @@ from bioner.training.job import TrainingJob
 from bioner.training.launch import processes_for
 from bioner.training.llm import train_llm
 from bioner.training.model_card import write_card
-from bioner.training.progress import Trained
+from bioner.training.progress import HISTORY
 from bioner.training.scratch import make_pretrained
 from bioner.training.search import KEPT, drop_losers
+from bioner.training.trainer import ResumableTrainer
 from bioner.training.workspace import WORKSPACE, claimed_at, workspace_of
 
 log = logging.getLogger(__name__)
 
-# How long processes wait for each other: for the slowest part of dev, not for ever. One that dies
-# ends all at once.
+# How long processes wait for the one with the slowest part of dev. If one dies all end at once.
 PROCESS_TIMEOUT = timedelta(hours=2)
+
+Trained = tuple[ResumableTrainer, dict[str, Any]]
+"""A trainer after `fit`, and facts for run.json."""
 
 
 def train(job: TrainingJob, out: Path) -> None:
-    """Train one model and write `out/model/`, `out/history.csv` and `out/run.json`, the last one
-    last.
+    """Train one model and write `out/model/`, `out/history.csv` and, last, `out/run.json`.
 
-    A training that was cut short goes on from its last checkpoint. Runs in every process that
-    accelerate or torchrun started; the main one writes. Raises InputError before anything is loaded
-    where the entry asks for GPUs that are missing, Interrupted after a checkpoint on SIGTERM or
-    SIGUSR1.
+    An interrupted training resumes from its last checkpoint. Runs in every process that accelerate
+    or torchrun started; the main one writes.
+
+    Raises:
+        InputError: Before anything is loaded, if GPUs that the entry asks for are missing.
+        Interrupted: After a checkpoint, on SIGTERM or SIGUSR1.
     """
     entry = job.entry
     processes_for(job.name, entry["resources"]["gpus"])
@@ -62,7 +70,14 @@ def train(job: TrainingJob, out: Path) -> None:
             count,
             type_,
         )
-    with _shared_workspace(job, out, processes) as workspace, Interrupts().watched() as interrupts:
+    interrupts = Interrupts(job.name)
+    with (
+        (
+            workspace_of(job, out) if processes.is_main_process else nullcontext(out / WORKSPACE)
+        ) as workspace,
+        signals_handled(Interrupts.SIGNALS, interrupts.note),
+    ):
+        processes.wait_for_everyone()
         source = _source(job, workspace, processes)
         model = workspace / "model"
         if processes.is_main_process:
@@ -71,9 +86,7 @@ def train(job: TrainingJob, out: Path) -> None:
         family = train_llm if entry["family"] == "llm" else train_classifier
 
         def run(job: TrainingJob) -> Trained:
-            transformers.set_seed(
-                job.seed
-            )  # for the new head, whether or not a source was made before
+            transformers.set_seed(job.seed)  # for the new head, whether or not a source was made
             return family(job, source, workspace / "checkpoints", model, interrupts)
 
         trained, ran = _within_memory(run, job, workspace / "out-of-memory")
@@ -82,41 +95,34 @@ def train(job: TrainingJob, out: Path) -> None:
             _publish(job, ran, trained, model, out)
 
 
-@contextmanager
-def _shared_workspace(job: TrainingJob, out: Path, processes: PartialState) -> Iterator[Path]:
-    """The job's workspace, for all its processes; the main one makes and removes it."""
-    with (
-        workspace_of(job, out) if processes.is_main_process else nullcontext(out / WORKSPACE)
-    ) as workspace:
-        processes.wait_for_everyone()
-        yield workspace
-
-
 def _source(job: TrainingJob, workspace: Path, processes: PartialState) -> str | Path:
-    """What to load: the entry's own source, or a model made from its configuration, made once."""
+    """Return the hub id or folder to load from; a model from random weights is made once."""
+    if job.entry["source"]["scratch"] is None:
+        return str(job.entry["source"]["hub"])
     folder = workspace / "source"
-    if job.entry["source"]["scratch"] is not None and is_complete(folder):
+    if is_complete(folder):
         return folder
     processes.wait_for_everyone()  # all have looked
     if processes.is_main_process:
         shutil.rmtree(folder, ignore_errors=True)
     transformers.set_seed(job.seed)
-    made = make_pretrained(job.entry, job.train, job.seed, folder)
-    processes.wait_for_everyone()  # transformers saves in the main process alone
-    if isinstance(made, Path) and processes.is_main_process:
+    make_pretrained(job.entry, job.train, job.seed, folder)
+    processes.wait_for_everyone()  # transformers saves in the main process only
+    if processes.is_main_process:
         write_manifest(folder, {})
     processes.wait_for_everyone()
-    return made
+    return folder
 
 
 def _within_memory(
     run: Callable[[TrainingJob], Trained], job: TrainingJob, note: Path
 ) -> tuple[Trained, TrainingJob]:
-    """Run the job; out of memory, once more with half as many sentences a forward pass, and the
-    batch as it is.
+    """Run the job; if out of memory, again with half the sentences per pass and the same batch.
 
-    `note` remembers it: a later session begins with the half. Several processes cannot agree to try
-    again, and end.
+    `note` records that for later sessions. Several processes cannot agree to try again, and end.
+
+    Raises:
+        InputError: If there is not enough memory for that either.
     """
     smaller = job.halved() if job.processes == 1 else None
     ways = [job] if smaller is None else [smaller] if note.exists() else [job, smaller]
@@ -126,7 +132,7 @@ def _within_memory(
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
-        # Outside of `except`: the error holds on to what this try had in memory.
+        # Outside `except`: the error keeps this try's tensors alive.
         gc.collect()
         torch.cuda.empty_cache()
         if number < len(ways):
@@ -137,14 +143,18 @@ def _within_memory(
             )
             note.touch()
     tried = ", nor for ".join(str(way.batches()[0]) for way in ways)
-    found = f"no memory for {tried} sentences a forward pass"
-    remedy = "Lower train.micro_batch_size or max_length, or set train.activation_checkpointing."
-    raise InputError(job.name, found, "a part of the batch that fits", remedy)
+    raise InputError(
+        job.name,
+        f"no memory for {tried} sentences a forward pass",
+        "a part of the batch that fits",
+        "Lower train.micro_batch_size or max_length, or set train.activation_checkpointing.",
+    )
 
 
 def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, out: Path) -> None:
-    """Write the outputs of a job; `ran` is what became of it when memory was short."""
-    progress = trained.progress
+    """Write the outputs of a job; `ran` is the job with the forward passes that fit in memory."""
+    trainer, facts = trained
+    progress, kept = trainer.progress, trainer.kept
     memory, gpu_memory = progress.peak_memory()
     micro, accumulation = ran.batches()
     record = {
@@ -159,9 +169,9 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         "accumulation": accumulation,
         "train_instances": len(job.train),
         "dev_instances": len(job.dev),
-        "trained_parameters": trained.parameters,
-        "kept": {name: trained.kept and trained.kept[name] for name in KEPT},
-        **trained.facts,
+        "trained_parameters": trained_parameters(trainer.model),
+        "kept": {name: kept and kept[name] for name in KEPT},
+        **facts,
         "settings": job.entry,
         "sessions": progress.sessions,
         "started": moment(claimed_at(model.parent)),
@@ -172,20 +182,20 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         "energy_kwh": progress.energy(),
         **provenance(),
     }
-    if trained.kept is None:
+    if kept is None:
         shutil.rmtree(out / "model", ignore_errors=True)  # of an earlier trial of this name
     else:
         write_card(model, record)
         with atomic_path(out / "model") as path:
             model.replace(path)
-    write_table(out / "history.csv", progress.history())
+    write_table(out / "history.csv", pl.DataFrame(progress.rows, schema=HISTORY))
     write_json(out / "run.json", record)
     if job.searched:
         drop_losers(out)
 
 
 def sample(instances: Sequence[Instance], size: int | None, seed: int) -> list[Instance]:
-    """`size` random instances in their order in the corpus, or all of them."""
+    """Return `size` random instances in the order of the corpus, or all of them."""
     if size is None or size >= len(instances):
         return list(instances)
     chosen = sorted(random.Random(seed).sample(range(len(instances)), size))

@@ -1,79 +1,75 @@
-"""In what order examples are trained on: by seed and epoch alone, the same however many processes
-share a step.
+"""The order of training examples: from seed and epoch only, however many processes share a step.
 
-transformers' own samplers draw from the global generator: resumed inside an epoch, a training would
-see other batches.
+transformers' own samplers draw from the global generator: after resuming inside an epoch, a
+training would see other batches.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch.utils.data import Sampler
-from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from bioner.models import IGNORED
 
 Example = Mapping[str, Sequence[int]]
+Order = Callable[..., Iterable[int]]
+"""Takes lengths, examples per step and, by name, a `generator`; returns numbers of examples."""
 
 
 class EpochSampler(Sampler[int]):
-    """Numbers of examples of these lengths for an epoch, `step` of them an optimiser step.
+    """Numbers of the examples of these lengths in the order of an epoch.
 
-    `fillers` come last: numbers behind those of the examples.
+    Args:
+        lengths: Ids of each example.
+        step: Examples per optimiser step.
+        seed: The training's seed.
+        order: Arranges the examples: `random_steps`, or transformers' `get_length_grouped_indices`,
+            which makes steps of one length each. They need no padding even if a step is one pass.
+            Classifiers learn as well from them; for a small LLM it is another training
+            (docs/training.md).
+        fillers: Numbers after those of the examples, which come last.
     """
 
-    def __init__(self, lengths: Sequence[int], step: int, seed: int, fillers: int = 0) -> None:
+    def __init__(
+        self,
+        lengths: list[int],
+        step: int,
+        seed: int,
+        order: Order,
+        fillers: int = 0,
+    ) -> None:
         self.lengths, self.step, self.seed, self.fillers = lengths, step, seed, fillers
+        self.order = order
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch is next; accelerate does."""
+        """Choose the epoch that is iterated next (accelerate calls this)."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.lengths) + self.fillers
 
     def __iter__(self) -> Iterator[int]:
-        count = len(self.lengths)
-        yield from self._order(torch.Generator().manual_seed((self.seed << 16) + self.epoch))
-        yield from range(count, count + self.fillers)
-
-    def _order(self, generator: torch.Generator) -> Iterator[int]:
-        raise NotImplementedError
+        generator = torch.Generator().manual_seed((self.seed << 16) + self.epoch)
+        yield from self.order(self.lengths, self.step, generator=generator)
+        yield from range(len(self.lengths), len(self))
 
 
-class ShuffledSampler(EpochSampler):
-    """Random steps, their examples sorted by length.
+def random_steps(lengths: list[int], step: int, *, generator: torch.Generator) -> Iterator[int]:
+    """Draw random steps, the examples of each sorted by length.
 
-    So a pass over a part of a step has little padding, and the parts that processes take are of one
-    length. What is learned is the same as in any order within the step, for the loss is a mean over
-    it.
+    A pass over a part of a step then has little padding, and processes get parts of one length. The
+    order within a step does not change what is learned: the loss is a mean over the step.
     """
-
-    def _order(self, generator: torch.Generator) -> Iterator[int]:
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        for start in range(0, len(order), self.step):
-            yield from sorted(
-                order[start : start + self.step], key=lambda number: -self.lengths[number]
-            )
-
-
-class LengthGroupedSampler(EpochSampler):
-    """Steps of one length each: no padding even where a step is one pass.
-
-    For classifiers, which learn as well from it; for a small LLM it is another training
-    (docs/training.md).
-    """
-
-    def _order(self, generator: torch.Generator) -> Iterator[int]:
-        yield from get_length_grouped_indices(list(self.lengths), self.step, generator=generator)
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    for start in range(0, len(order), step):
+        yield from sorted(order[start : start + step], key=lambda number: -lengths[number])
 
 
 def pad_to_full_batches(
     examples: Sequence[Example], batch_size: int, processes: int
 ) -> list[Example]:
-    """The examples and, so that batches go round in several processes, some of one or two ids
-    without a label.
+    """Add unlabelled examples of one or two ids until several processes have full batches.
 
     accelerate would repeat examples instead: several processes would train, or be scored, on other
     data than one.

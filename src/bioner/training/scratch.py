@@ -1,9 +1,7 @@
-"""Small models from random weights, saved in the form of a pretrained one so that everything after
-is the real code.
+"""Small models with random weights, saved like pretrained ones, so that the real code can use them.
 
-The tokenizer is trained on the training split. A pretrained LLM can copy its input, a random one
-cannot, and learns it slowly from few sentences: a scratch LLM therefore first practises on random
-words.
+The tokenizer is trained on the training split. A pretrained LLM can copy its input; a random one
+cannot, and learns it slowly from few sentences. So a scratch LLM first practises on random words.
 """
 
 import math
@@ -46,19 +44,17 @@ from bioner.models.llm_examples import Examples, features_of
 from bioner.models.prompt import line_ids, prompt_text, response_line
 from bioner.settings.config import Tree
 
-# Keys of DeBERTa-v3's configuration that the code reads and its class does not declare.
+# Keys of DeBERTa-v3's configuration that the code reads but its class does not declare.
 UNDECLARED = {"position_buckets", "share_att_key", "norm_rel_ebd"}
 
 
-def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: Path) -> str | Path:
-    """The hub id or folder to load from: the entry's own, or `folder` with a model made from its
-    configuration.
+def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: Path) -> Path:
+    """Make the model that `source.scratch` of an entry describes, with its tokenizer, in `folder`.
+
+    Raises:
+        InputError: If the configuration makes no model.
     """
-    source = entry["source"]
-    if source["scratch"] is None:
-        return str(source["hub"])
-    scratch = source["scratch"]
-    make = {"bert": _encoder, "deberta-v2": _encoder, "llama": _llama}[scratch["architecture"]]
+    scratch = entry["source"]["scratch"]
     known = AutoConfig.for_model(scratch["architecture"]).to_dict().keys() | UNDECLARED
     if unknown := sorted(scratch["config"].keys() - known):
         raise InputError(
@@ -68,23 +64,32 @@ def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: P
             "Correct it.",
         )
     try:
-        make(scratch, train, seed, folder, entry["resources"]["gpus"])
+        if scratch["architecture"] == "llama":
+            model, tokenizer = _llama(scratch, train, seed, entry["resources"]["gpus"])
+        else:
+            model, tokenizer = _encoder(scratch, train)
     except (ValueError, KeyError) as error:
-        found = f"values that make no model ({error})"
         raise InputError(
-            "source.scratch.config", found, "sizes that fit each other", "Correct them."
+            "source.scratch.config",
+            f"values that make no model ({error})",
+            "sizes that fit each other",
+            "Correct them.",
         ) from None
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 
-def _encoder(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpus: int) -> None:
-    # Not WordPiece: its trainer numbers pieces in the order of a hash table, another in every
-    # process.
+Made = tuple[PreTrainedModel, PreTrainedTokenizerFast]
+
+
+def _encoder(scratch: Tree, train: Sequence[Instance]) -> Made:
+    # Not WordPiece: its trainer numbers pieces in the order of a hash table, which varies.
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     if scratch["architecture"] == "bert":
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    else:  # as SentencePiece does for DeBERTa-v2 and v3: case kept, a word's first piece marked
+    else:  # as SentencePiece does for DeBERTa-v2 and v3: cased, a word's first piece is marked
         tokenizer.normalizer = normalizers.NFKC()
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -104,15 +109,14 @@ def _encoder(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, 
     config = AutoConfig.for_model(
         scratch["architecture"], vocab_size=len(fast), **scratch["config"]
     )
-    AutoModel.from_config(config).save_pretrained(folder)
-    fast.save_pretrained(folder)
+    return AutoModel.from_config(config), fast
 
 
-def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gpus: int) -> None:
+def _llama(scratch: Tree, train: Sequence[Instance], seed: int, gpus: int) -> Made:
     types = entity_types(train)
     tokenizer = Tokenizer(models.BPE())
-    # A word has the same ids wherever it stands (the space is dropped, not joined to it), and a tag
-    # is one chunk, so that few sentences suffice to see that the response repeats the input.
+    # A word has the same ids everywhere (the space is dropped, not joined to it) and a tag is one
+    # chunk, so that few sentences suffice to learn that the response repeats the input.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(" ", "removed"),
@@ -137,8 +141,8 @@ def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gp
         bos_token_id=fast.bos_token_id,
         eos_token_id=fast.eos_token_id,
         pad_token_id=fast.pad_token_id,
-        # Nearly orthogonal tied embeddings: copying an id is then close to the identity, and is
-        # learned far sooner.
+        # With nearly orthogonal tied embeddings copying an id is close to the identity, and learned
+        # far sooner.
         tie_word_embeddings=True,
         initializer_range=1 / math.sqrt(scratch["config"].get("hidden_size", 4096)),
         **scratch["config"],
@@ -146,8 +150,7 @@ def _llama(scratch: Tree, train: Sequence[Instance], seed: int, folder: Path, gp
     model = AutoModelForCausalLM.from_config(config)
     if scratch["copy_steps"]:
         _practise_copying(model, fast, train, types, scratch["copy_steps"], seed, gpus)
-    model.save_pretrained(folder)
-    fast.save_pretrained(folder)
+    return model, fast
 
 
 def _texts(train: Sequence[Instance], types: Sequence[str]) -> Iterator[str]:
@@ -159,7 +162,7 @@ def _texts(train: Sequence[Instance], types: Sequence[str]) -> Iterator[str]:
         yield prompt_text(instance.tokens, types) + lines
 
 
-COPY_BATCH, COPY_WORDS = 8, 14  # small batches: what counts is the number of steps
+COPY_BATCH, COPY_WORDS = 8, 14  # small batches: the number of steps counts
 
 
 def _practise_copying(
@@ -171,9 +174,7 @@ def _practise_copying(
     seed: int,
     gpus: int,
 ) -> None:
-    """Train on copying, in every process alike: a Trainer would share the batches out, and end with
-    other weights.
-    """
+    """Train on copying, identically in every process (a Trainer would split the batches)."""
     examples = _copy_examples(tokenizer, train, types, steps * COPY_BATCH, seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.95), weight_decay=0.0)
     schedule = get_constant_schedule_with_warmup(optimizer, math.ceil(0.1 * steps))
@@ -197,11 +198,11 @@ def _copy_examples(
     size: int,
     seed: int,
 ) -> list[dict[str, list[int]]]:
-    """Random words with random tags: nothing to learn but copying.
+    """Return random words with random tags: nothing to learn but copying.
 
-    First come bare ids, which grow from 2 to COPY_WORDS words, then two in five are whole prompts
-    with words of the training split in random order. A model that starts with the whole prompts
-    takes many times longer.
+    The first three fifths are bare ids, growing from 2 to COPY_WORDS words; the others are whole
+    prompts with random words of the training split. Starting with whole prompts takes a model many
+    times longer.
     """
     newline = tokenizer("\n", add_special_tokens=False)["input_ids"]
     tags = tag_set(types)

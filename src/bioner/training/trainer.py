@@ -1,7 +1,6 @@
-"""The Trainer of encoders and LLMs: steps with little padding, and a training that can resume where
-it stopped.
+"""The Trainer of encoders and LLMs: its settings, steps with little padding, exact resumption.
 
-Every private interface of transformers that is overridden or set stands here
+Every private interface of transformers that is overridden or set is in this module
 (tests/unit/test_private_interfaces.py).
 """
 
@@ -12,10 +11,12 @@ from typing import Any, Literal
 
 import torch
 from peft import PeftModel
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.training_args import OptimizerNames
 
-from bioner.errors import Interrupted
+from bioner.errors import InputError, reason_of
 from bioner.io.heartbeat import HEARTBEAT_FILE
+from bioner.settings.config import Tree
 from bioner.training.checkpoints import (
     folder_of,
     newest,
@@ -25,16 +26,100 @@ from bioner.training.checkpoints import (
     write_manifest,
 )
 from bioner.training.interrupts import Interrupts
-from bioner.training.progress import Diverged, Progress, best_of, step_to_keep
-from bioner.training.samplers import EpochSampler, ShuffledSampler, pad_to_full_batches
+from bioner.training.job import TrainingJob
+from bioner.training.progress import Diverged, Progress, Row, best_of, step_to_keep
+from bioner.training.samplers import EpochSampler, Order, pad_to_full_batches, random_steps
 
 log = logging.getLogger(__name__)
 
 
-class ResumableTrainer(Trainer):  # type: ignore[misc]
-    """A Trainer whose checkpoints are sealed and hold everything: resumed, it ends as it would have
-    undisturbed.
+def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> TrainingArguments:
+    """Return the Trainer's arguments for a job, with its checkpoints in `folder`.
+
+    Raises:
+        InputError: If the optimiser or the precision is not available here.
     """
+    entry, train = job.entry, job.entry["train"]
+    if train["optimizer"] not in set(OptimizerNames):
+        raise InputError(
+            "train settings",
+            f"the optimizer {train['optimizer']!r}",
+            f"one of {', '.join(OptimizerNames)}",
+            "Correct it.",
+        )
+    micro, accumulation = job.batches()
+    on_gpu = torch.cuda.is_available() and entry["resources"]["gpus"] > 0
+    if (
+        on_gpu
+        and train["precision"] == "bf16"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        raise InputError(
+            "train settings",
+            f"bf16 on a {torch.cuda.get_device_name()}, which has none",
+            "a GPU from Ampere on",
+            "Set train.precision to fp32.",
+        )
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=train["epochs"],
+        per_device_train_batch_size=micro,
+        per_device_eval_batch_size=eval_batch_size,
+        gradient_accumulation_steps=accumulation,
+        learning_rate=train["learning_rate"],
+        weight_decay=train["weight_decay"],
+        warmup_steps=train["warmup_ratio"],
+        lr_scheduler_type="linear",
+        optim=train["optimizer"],
+        bf16=train["precision"] == "bf16",
+        activation_checkpointing=train["activation_checkpointing"],
+        activation_checkpointing_kwargs={"use_reentrant": False}
+        if train["activation_checkpointing"]
+        else None,
+        ddp_find_unused_parameters=False if job.processes > 1 else None,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="no",
+        # The filter would hide a NaN, which Progress looks for.
+        logging_nan_inf_filter=False,
+        full_determinism=train["deterministic"],
+        seed=job.seed,
+        use_cpu=not on_gpu,
+        dataloader_pin_memory=on_gpu,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(arguments)
+    except (ImportError, ValueError, NotImplementedError) as error:
+        raise InputError(
+            "train settings",
+            f"the optimizer {train['optimizer']!r}, which cannot be used here ({reason_of(error)})",
+            "one that can",
+            "Take adamw_torch, or install it.",
+        ) from None
+    # One GPU per process: transformers would use every visible one and multiply the batch.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
+
+
+def weights_format(entry: Tree) -> torch.dtype:
+    """Return the number format of an LLM's weights in training.
+
+    Frozen weights may have the precision of the passes (adapters are fp32 anyway); trained weights
+    would lose small steps to rounding in it.
+    """
+    held = entry["train"]["precision"] if entry["lora"] else entry["train"]["param_dtype"]
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[held]
+
+
+class ResumableTrainer(Trainer):  # type: ignore[misc]
+    """A Trainer with complete, sealed checkpoints: resumed, it ends as if never interrupted.
+
+    `kept` is the row of the history whose weights the model holds after `fit`, None if it diverged.
+    """
+
+    kept: Row | None = None
 
     def __init__(
         self,
@@ -42,14 +127,14 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         checkpoints: Path,
         progress: Progress,
         interrupts: Interrupts,
-        order: type[EpochSampler] = ShuffledSampler,
+        order: Order = random_steps,
         keep: Literal["best", "last"] = "best",
         head_learning_rate: float | None = None,
         may_diverge: bool = False,
         **kwargs: Any,
     ) -> None:
         self.checkpoints, self.progress, self.keep = checkpoints, progress, keep
-        self.head_learning_rate, self.may_diverge, self.kind_of_order = (
+        self.head_learning_rate, self.may_diverge, self.order = (
             head_learning_rate,
             may_diverge,
             order,
@@ -59,18 +144,14 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         kwargs["train_dataset"] = pad_to_full_batches(
             examples, args.per_device_train_batch_size, args.world_size
         )
-        self.fillers = len(kwargs["train_dataset"]) - len(examples)
-        super().__init__(
-            **kwargs, callbacks=[progress, StopOnSignalCallback(progress.name, interrupts)]
-        )
-        quiet(self)
+        super().__init__(**kwargs, callbacks=[progress, interrupts])
+        self.remove_callback(PrinterCallback)  # Progress logs instead
 
-    def fit(self) -> dict[str, Any] | None:
-        """Train, or go on from the last sound checkpoint, and end with the weights that the
-        settings ask for.
+    def fit(self) -> None:
+        """Train, or resume from the last sound checkpoint; then load the weights to keep.
 
-        Returns the row of the history whose weights the model holds; None where training diverged
-        and may.
+        Raises:
+            Diverged: If the loss becomes NaN or infinite, unless it may.
         """
         if self.is_world_process_zero():
             remove_broken(self.checkpoints)
@@ -97,29 +178,23 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
             if not self.may_diverge:
                 raise
             log.warning("train %s: diverged: %s", self.progress.name, error)
-            return None
+            return
         finally:
             self.progress.close()
-        return self._take_weights()
+        rows = self.progress.rows
+        self.kept = best_of(rows) if self.keep == "best" else rows[-1]
+        self._load_from_checkpoint(str(folder_of(self.checkpoints, self.kept["step"])), self.model)
 
     def _lacks(self, checkpoint: Path) -> Path | None:
-        """The best checkpoint before this one, where it is needed at the end and gone."""
+        """Return the best checkpoint up to this one if it is needed at the end and gone."""
         rows = read_manifest(checkpoint)["rows"]
         if not rows or self.keep == "last":
             return None
-        best = folder_of(self.checkpoints, best_of(rows, self.progress.metric)["step"])
+        best = folder_of(self.checkpoints, best_of(rows)["step"])
         return None if best.is_dir() else best
 
-    def _take_weights(self) -> dict[str, Any]:
-        rows = self.progress.rows
-        wanted = best_of(rows, self.progress.metric) if self.keep == "best" else rows[-1]
-        self._load_from_checkpoint(str(folder_of(self.checkpoints, wanted["step"])), self.model)
-        return wanted
-
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """The optimiser, with a learning rate of its own for the new head where the settings have
-        one.
-        """
+        """Create the optimiser; the new head may have a learning rate of its own."""
         fresh = self.optimizer is None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         if fresh and self.head_learning_rate is not None:
@@ -135,14 +210,12 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         return optimizer
 
     def _is_of_head(self, parameter: str) -> bool:
-        if isinstance(
-            self.model, PeftModel
-        ):  # the head is what is trained whole beside the adapters
+        if isinstance(self.model, PeftModel):  # only the head is trained whole
             return ".modules_to_save." in parameter
         return not parameter.startswith(f"{self.model.base_model_prefix}.")
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """A forward and a backward pass; its loss counts for the epoch's mean, resumed or not."""
+        """Run a forward and a backward pass, and add the loss to the epoch's mean."""
         loss: torch.Tensor = super().training_step(*args, **kwargs)
         self.progress.add_loss(loss)
         return loss
@@ -153,13 +226,13 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
             * self.args.gradient_accumulation_steps
             * self.args.world_size
         )
-        self.order = self.kind_of_order(self.lengths, batch, self.args.seed, self.fillers)
-        return self.order
+        fillers = len(self.train_dataset) - len(self.lengths)
+        self.sampler = EpochSampler(self.lengths, batch, self.args.seed, self.order, fillers)
+        return self.sampler
 
     def _run_epoch(self, *args: Any, epoch: int, **kwargs: Any) -> None:
-        # Resumed inside an epoch in several processes, accelerate's wrappers do not hand the epoch
-        # on.
-        self.order.set_epoch(epoch)
+        # accelerate's wrappers lose the epoch if several processes resume inside one.
+        self.sampler.set_epoch(epoch)
         super()._run_epoch(*args, epoch=epoch, **kwargs)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
@@ -169,51 +242,6 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()  # each process has written its random state
         if self.is_world_process_zero():
             write_manifest(folder_of(self.checkpoints, self.state.global_step), record)
-            second = step_to_keep(record["rows"], self.state.global_step, self.progress.metric)
+            second = step_to_keep(record["rows"], self.state.global_step)
             rotate(self.checkpoints, second if self.keep == "best" else None)
         self.accelerator.wait_for_everyone()
-
-
-class StopOnSignalCallback(TrainerCallback):  # type: ignore[misc]
-    """After a signal: a checkpoint at the next step, or at the epoch's end where that is next, then
-    out.
-    """
-
-    def __init__(self, name: str, interrupts: Interrupts) -> None:
-        self.name, self.interrupts = name, interrupts
-        self.signal: int | None = None
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Ask for a checkpoint; the last step of an epoch is followed by its evaluation and a
-        checkpoint anyway.
-        """
-        self.signal = self.interrupts.anywhere(args.device)
-        if self.signal and state.epoch != int(state.epoch) and state.global_step < state.max_steps:
-            control.should_save = True
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Leave, now that the checkpoint is sealed."""
-        number = self.signal or self.interrupts.anywhere(args.device)
-        if number and not control.should_training_stop:
-            at = f" at step {state.global_step} of {state.max_steps}. A checkpoint is written"
-            raise Interrupted(self.name, number, at)
-
-
-def one_gpu_per_process(arguments: TrainingArguments) -> TrainingArguments:
-    """Keep a process to one GPU: transformers would spread it over every visible one and multiply
-    the batch.
-    """
-    arguments._n_gpu = min(1, arguments.n_gpu)
-    return arguments
-
-
-def quiet(trainer: Trainer) -> Trainer:
-    """Without the Trainer's own printing of dictionaries; Progress speaks for it."""
-    for callback in list(trainer.callback_handler.callbacks):
-        if type(callback).__name__ == "PrinterCallback":
-            trainer.remove_callback(callback)
-    return trainer

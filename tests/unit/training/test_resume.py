@@ -253,7 +253,7 @@ def test_beside_the_newest_checkpoint_the_best_or_the_best_before_it_is_kept(sco
         {"step": 6 * epoch, "dev_strict_f1": score, "dev_loss": 1.0}
         for epoch, score in enumerate(scores, 1)
     ]
-    assert step_to_keep(rows, newest, "dev_strict_f1") == kept
+    assert step_to_keep(rows, newest) == kept
 
 
 def test_the_best_so_far_is_there_to_fall_back_to(observed):
@@ -264,9 +264,9 @@ def test_the_best_so_far_is_there_to_fall_back_to(observed):
     assert len(observed.held) == len(rows) == 4
     assert observed.held[0] == [6]
     for number, held in enumerate(observed.held[1:], 2):
-        best = best_of(rows[:number], "dev_strict_f1")["step"]
+        best = best_of(rows[:number])["step"]
         newest = 6 * number
-        before = best_of(rows[: number - 1], "dev_strict_f1")["step"]
+        before = best_of(rows[: number - 1])["step"]
         assert held == sorted({newest, best if best != newest else before})
 
 
@@ -504,7 +504,7 @@ def test_a_signal_to_any_process_lets_all_of_them_leave(monkeypatch):
         monkeypatch.setattr(
             "bioner.training.interrupts.reduce", lambda came, how, others=others: came + others
         )
-        interrupts = Interrupts()
+        interrupts = Interrupts("tiny")
         interrupts.came = mine
         assert interrupts.anywhere(torch.device("cpu")) == expected
 

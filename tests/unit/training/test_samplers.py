@@ -6,16 +6,17 @@ import statistics
 
 import pytest
 import torch
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from bioner.training.samplers import LengthGroupedSampler, ShuffledSampler, pad_to_full_batches
+from bioner.training.samplers import EpochSampler, pad_to_full_batches, random_steps
 
 
-@pytest.mark.parametrize("kind", [ShuffledSampler, LengthGroupedSampler])
+@pytest.mark.parametrize("kind", [random_steps, get_length_grouped_indices])
 def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone(kind):
     lengths = [number % 17 + 1 for number in range(203)]
 
     def order(seed: int, epoch: int, fillers: int = 0) -> list[int]:
-        sampler = kind(lengths, 16, seed, fillers)
+        sampler = EpochSampler(lengths, 16, seed, kind, fillers)
         sampler.set_epoch(epoch)
         torch.rand(3)  # what else is drawn does not matter
         assert len(list(sampler)) == len(sampler)
@@ -29,7 +30,7 @@ def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone(kind):
 
 def test_steps_are_random_and_the_passes_of_a_step_of_similar_length():
     lengths = [number % 17 + 1 for number in range(1600)]
-    order = [lengths[number] for number in ShuffledSampler(lengths, 16, 1)]
+    order = [lengths[number] for number in EpochSampler(lengths, 16, 1, random_steps)]
     steps = [order[start : start + 16] for start in range(0, 1600, 16)]
     assert all(step == sorted(step, reverse=True) for step in steps)
     means = [sum(step) / 16 for step in steps]
@@ -40,7 +41,7 @@ def test_steps_are_random_and_the_passes_of_a_step_of_similar_length():
 
 def test_steps_by_length_hardly_need_padding():
     lengths = [number % 17 + 1 for number in range(200)]
-    order = list(LengthGroupedSampler(lengths, 4, 1))
+    order = list(EpochSampler(lengths, 4, 1, get_length_grouped_indices))
     padded = sum(
         max(lengths[i] for i in order[start : start + 4]) * 4 for start in range(0, 200, 4)
     )

@@ -26,7 +26,7 @@ from bioner.settings.config import merged
 from bioner.training.job import TrainingJob
 from bioner.training.progress import HISTORY
 from bioner.training.run import sample, train
-from bioner.training.setup import training_arguments
+from bioner.training.trainer import training_arguments
 
 LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj", "down_proj"]}
 
