@@ -61,9 +61,11 @@ def train(
 
         noted, hub = read_snapshot(snapshot), settings["source"]["hub"]
         if noted["hub"] != hub:
-            remedy = "Leave --snapshot out, or name the model's own."
             raise InputError(
-                snapshot, f"a snapshot of {noted['hub']}", f"one of {hub or 'a hub model'}", remedy
+                snapshot,
+                f"a snapshot of {noted['hub']}",
+                f"one of {hub or 'a hub model'}",
+                "Leave --snapshot out, or name the model's own.",
             )
         settings = merged(settings, {"source": {"revision": noted["commit"]}})
     if unknown := set(searched or []) - set(settings["train"]):
@@ -149,9 +151,11 @@ def merge(
     sample = [instances[number * len(instances) // count] for number in range(count)]
     agreement = merged_model(model, entry_of_folder(model), out, sample)
     if agreement.answer is not None and agreement.tags is not None:
-        told = (
+        log.info(
             "merge: the same piece as unmerged at %.2f %% of %d places, of those that decide on"
-            " tags at %.2f %% of %d"
+            " tags at %.2f %% of %d",
+            100 * agreement.answer,
+            agreement.answer_pieces,
+            100 * agreement.tags,
+            agreement.tag_pieces,
         )
-        pieces, tags = agreement.answer_pieces, agreement.tag_pieces
-        log.info(told, 100 * agreement.answer, pieces, 100 * agreement.tags, tags)

@@ -1,6 +1,4 @@
-"""Heartbeats: what a long job writes about itself next to its work, and whether a process holds its
-lock.
-"""
+"""Heartbeats and locks of long jobs: how far a job is, and whether a process works on it."""
 
 import errno
 import fcntl
@@ -8,25 +6,26 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from bioner.errors import InputError
 from bioner.io.files import atomic_path
 
 HEARTBEAT_FILE = "progress.json"
 LOCK_TIMEOUT = 1.0  # seconds to wait while another process probes the lock
-FRESH = (
-    300.0  # seconds: where locks cannot tell, a younger heartbeat is one of a process that lives
-)
+FRESH = 300.0  # seconds: without locks, a younger heartbeat is taken for that of a live process
 CONTENTION = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a job said of itself, and who said it when (seconds since the epoch)."""
+    """What a job wrote about itself, its machine, and the time (seconds since 1970)."""
 
     facts: Mapping[str, Any]
     host: str
@@ -34,11 +33,11 @@ class Heartbeat:
     at: float
 
     def age(self, now: float) -> float:
-        """Seconds since it was written; none where another machine's clock is ahead."""
+        """Return the seconds since it was written; 0 if another machine's clock is ahead."""
         return max(0.0, now - self.at)
 
     def number(self, name: str) -> float | None:
-        """A fact that is a number; None where it is not there."""
+        """Return a fact if it is a number, else None."""
         value = self.facts.get(name)
         return (
             float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -46,9 +45,7 @@ class Heartbeat:
 
 
 def write_heartbeat(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write what is known, whole or not at all. A file system that takes no more is no reason to
-    end the work.
-    """
+    """Write a heartbeat, whole or not at all; a full disk is no reason to end the work."""
     who = {
         "host": socket.gethostname(),
         "process": os.getpid(),
@@ -59,7 +56,7 @@ def write_heartbeat(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def read_heartbeat(path: Path) -> Heartbeat | None:
-    """The heartbeat in a file; None where there is none, or something else."""
+    """Read a heartbeat; return None if the file is missing or holds something else."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         job = facts["slurm_job"]
@@ -70,12 +67,33 @@ def read_heartbeat(path: Path) -> Heartbeat | None:
         return None
 
 
-def lock_is_held(lock: Path, heartbeat: Heartbeat | None, now: float) -> bool:
-    """Whether a process holds a lock that is released when its work ends in good order.
+@contextmanager
+def exclusive_lock(lock: Path, where: Path, found: str, expected: str) -> Iterator[None]:
+    """Hold a lock while the block runs, and remove its file afterwards.
 
-    The lock is requested, shared, and released at once: a process that wants it waits a second for
-    it. Some file systems do not know locks, or not beyond a node: there a fresh heartbeat counts,
-    if the lock seems free one from another machine.
+    Raises:
+        InputError: If another process holds it; `where`, `found` and `expected` are for the error.
+    """
+    handle = FileLock(lock, timeout=LOCK_TIMEOUT)
+    try:
+        handle.acquire()
+    except Timeout:
+        raise InputError(
+            where, found, expected, "Wait for it, end it, or choose another --out."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        handle.release()
+
+
+def lock_is_held(lock: Path, heartbeat: Heartbeat | None, now: float) -> bool:
+    """Whether a process holds a lock, which is released and removed when its work ends.
+
+    The lock is requested, shared, and released at once; processes that want it wait LOCK_TIMEOUT.
+    Some file systems have no locks, or none across nodes. There a fresh heartbeat counts; if the
+    lock seems free, only one from another machine.
     """
     fresh = heartbeat is not None and heartbeat.age(now) < FRESH
     try:

@@ -1,32 +1,29 @@
-"""Checkpoints that can be relied on: sealed when whole, checked before use, the newest and the best
-of them kept.
-"""
+"""Checkpoints that can be relied on: sealed when complete, checked before use."""
 
 import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from transformers.trainer_utils import sort_checkpoints
 
 from bioner.io.checksums import sha256_of
 from bioner.io.files import atomic_path
 
 log = logging.getLogger(__name__)
 
-MANIFEST = (
-    "manifest.json"  # written last: sizes and checksums of all files, and how far training was
-)
+MANIFEST = "manifest.json"  # written last: sizes and checksums of all files, and the progress
 
 
 def folder_of(checkpoints: Path, step: int) -> Path:
-    """Where transformers puts the checkpoint of an optimiser step."""
+    """Return where transformers puts the checkpoint of an optimiser step."""
     return checkpoints / f"checkpoint-{step}"
 
 
 def write_manifest(checkpoint: Path, record: dict[str, Any]) -> None:
-    """Declare a checkpoint whole; `record` is what `sealed` gives back."""
+    """Seal a complete checkpoint, with a record for `read_manifest`."""
     files = {
         str(path.relative_to(checkpoint)): [path.stat().st_size, sha256_of(path)]
         for path in sorted(checkpoint.rglob("*"))
@@ -38,55 +35,12 @@ def write_manifest(checkpoint: Path, record: dict[str, Any]) -> None:
 
 
 def read_manifest(checkpoint: Path) -> dict[str, Any]:
-    """The record that a checkpoint was sealed with."""
-    content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
-    record: dict[str, Any] = content["record"]
-    return record
+    """Return the record that a checkpoint was sealed with."""
+    return dict(json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["record"])
 
 
-def remove_broken(checkpoints: Path) -> None:
-    """Remove every checkpoint that was not finished, or that is no longer what was sealed."""
-    for checkpoint in _by_step(checkpoints):
-        if fault := _fault(checkpoint):
-            log.warning("%s is broken (%s): going on without it", checkpoint, fault)
-            shutil.rmtree(checkpoint)
-
-
-def newest(checkpoints: Path) -> Path | None:
-    """The last checkpoint, where there is one."""
-    return next(iter(_by_step(checkpoints)), None)
-
-
-def rotate(checkpoints: Path, second_step: int | None) -> None:
-    """Keep two: the newest, and that of `second_step` or, where there is none, the one before."""
-    found = list(_by_step(checkpoints))
-    second = None if second_step is None else folder_of(checkpoints, second_step)
-    if second not in found[1:]:
-        second = next(iter(found[1:]), None)
-    for checkpoint in found[1:]:
-        if checkpoint != second:
-            shutil.rmtree(checkpoint)
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether a folder was sealed and is as it was then."""
-    return folder.is_dir() and _fault(folder) is None
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps([content["files"], content["record"]]).encode()).hexdigest()
-
-
-def _by_step(checkpoints: Path) -> Iterator[Path]:
-    found = [
-        path
-        for path in checkpoints.glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdigit()
-    ]
-    yield from sorted(found, key=lambda path: -int(path.name.removeprefix("checkpoint-")))
-
-
-def _fault(checkpoint: Path) -> str | None:
+def fault_of(checkpoint: Path) -> str | None:
+    """Return what is wrong with a folder, or None if it is sealed and unchanged since."""
     try:
         content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
         if content["seal"] != _digest(content):
@@ -103,3 +57,21 @@ def _fault(checkpoint: Path) -> str | None:
         if sha256_of(path) != checksum:
             return f"{name} holds other bytes"
     return None
+
+
+def remove_broken(checkpoints: Path) -> None:
+    """Remove every checkpoint that was never finished or has changed since it was sealed."""
+    for checkpoint in map(Path, sort_checkpoints(str(checkpoints))):
+        if fault := fault_of(checkpoint):
+            log.warning("%s is broken (%s): going on without it", checkpoint, fault)
+            shutil.rmtree(checkpoint)
+
+
+def newest(checkpoints: Path) -> Path | None:
+    """Return the last checkpoint, if there is one."""
+    found = sort_checkpoints(str(checkpoints))
+    return Path(found[-1]) if found else None
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([content["files"], content["record"]]).encode()).hexdigest()

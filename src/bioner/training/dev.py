@@ -1,6 +1,4 @@
-"""The dev split as an LLM in training is scored on it: by constrained decoding, shared among the
-processes.
-"""
+"""Scores of an LLM in training on dev, by constrained decoding shared among the processes."""
 
 import logging
 from collections.abc import Sequence
@@ -26,11 +24,10 @@ BATCH = 32  # sentences decoded at once
 
 
 class DevScorer:
-    """Scores of a model on dev, as test predictions are made and scored.
+    """Scores a model on dev as test predictions are made and scored.
 
-    With `train.monitor_sentences` a fixed sample, every so many sentences, is decoded first. What
-    does not beat there the best epoch so far is not decoded further: it has no score on dev, and
-    cannot be chosen.
+    With `train.monitor_sentences` a fixed, evenly spaced sample is decoded first. An epoch that is
+    no better on it than the best so far is not decoded further: it has no score, and is not chosen.
     """
 
     def __init__(
@@ -42,12 +39,12 @@ class DevScorer:
         self._decoder: ConstrainedDecoder | None = None
         self._batch = BATCH
         cap, count = job.entry["train"]["monitor_sentences"], len(job.dev)
-        # Where the last epoch is kept, whichever it is, each needs a score.
+        # If the last epoch is kept, each needs a score.
         capped = cap is not None and cap < count and job.entry["train"]["keep_checkpoint"] == "best"
         self._sample = [number * count // cap for number in range(cap)] if capped else []
 
     def scores(self, model: PreTrainedModel, best_monitored: float | None) -> dict[str, float]:
-        """Strict and relaxed F1 in percent, and strict F1 on the sample where there is one."""
+        """Return strict and relaxed F1 in percent, and strict F1 on the sample if there is one."""
         answers: dict[int, Generated] = {}
         found = {}
         if self._sample:
@@ -61,7 +58,7 @@ class DevScorer:
         return found | {f"{scheme}_f1": f1 for scheme, f1 in self._f1(answers).items()}
 
     def _decoded(self, model: PreTrainedModel, numbers: Sequence[int]) -> dict[int, Generated]:
-        """Answers to those sentences, each made in one of the processes and known to all."""
+        """Return the answers to these sentences in every process; each is made in one."""
         state = PartialState()
         dev = self._job.dev
         ordered = sorted(numbers, key=lambda number: (-len(dev[number].tokens), number))
@@ -73,7 +70,7 @@ class DevScorer:
     def _within_memory(
         self, model: PreTrainedModel, instances: Sequence[Instance]
     ) -> list[Generated]:
-        """Answers, with as many sentences at once as have room beside what training holds."""
+        """Return the answers, with as many sentences at once as memory allows."""
         while True:
             try:
                 return self._decode(model)(instances, self._batch)

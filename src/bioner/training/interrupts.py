@@ -22,8 +22,7 @@ class Interrupts(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.came: int | None = None  # to this process
-        self.signal: int | None = None  # to any process, as of the last step
+        self.came: int | None = None
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Remember a signal (a handler, see signal.signal)."""
@@ -42,15 +41,15 @@ class Interrupts(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Ask for a checkpoint, except at the end of an epoch, when one follows anyway."""
-        self.signal = self.anywhere(args.device)
-        if self.signal and state.epoch != int(state.epoch) and state.global_step < state.max_steps:
+        came = self.anywhere(args.device)
+        if came and state.epoch != int(state.epoch) and state.global_step < state.max_steps:
             control.should_save = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Leave, now that the checkpoint is sealed."""
-        number = self.signal or self.anywhere(args.device)
+        number = self.anywhere(args.device)
         if number and not control.should_training_stop:
             at = f" at step {state.global_step} of {state.max_steps}. A checkpoint is written"
             raise Interrupted(self.name, number, at)

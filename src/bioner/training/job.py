@@ -1,4 +1,4 @@
-"""What a training job is given; imports no torch, so that bad input is refused at once."""
+"""The input of a training job; imports no torch, so that bad input is refused at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,8 +16,8 @@ from bioner.settings.config import Tree, merged
 class TrainingJob:
     """What to train: a catalogue entry on data, under a seed, in one of `processes` processes.
 
-    `data` says which data: the corpus's name where it is known, and the SHA-256 of both files.
-    A job with `searched` is a trial of a search over these settings.
+    `data` has the corpus's name, if known, and the SHA-256 of both files. A job with `searched` is
+    a trial of a search over these settings.
     """
 
     name: str
@@ -32,50 +32,49 @@ class TrainingJob:
     def __post_init__(self) -> None:
         """Raise InputError if there is nothing to train, or nothing to train it on."""
         if self.entry["family"] not in TRAINED:
-            remedy = "It needs no training; go on with `bioner predict` or `bioner ensemble`."
             raise InputError(
-                self.name, f"the family {self.entry['family']!r}", "an encoder or an LLM", remedy
+                self.name,
+                f"the family {self.entry['family']!r}",
+                "an encoder or an LLM",
+                "It needs no training; go on with `bioner predict` or `bioner ensemble`.",
             )
         for split, instances in (("train", self.train), ("dev", self.dev)):
             if not instances:
-                remedy = "Remake it with `bioner normalize`."
                 raise InputError(
-                    f"{self.name}: {split} split", "no instance", "at least one", remedy
+                    f"{self.name}: {split} split",
+                    "no instance",
+                    "at least one",
+                    "Remake it with `bioner normalize`.",
                 )
 
     def batches(self) -> tuple[int, int]:
-        """Sentences a forward pass and passes an optimiser step, in each process; InputError where
-        they do not fit.
+        """Return sentences per forward pass and passes per optimiser step, in each process.
+
+        Raises:
+            InputError: If the batch cannot be divided that way.
         """
         train = self.entry["train"]
         micro = train["micro_batch_size"] or max(1, train["batch_size"] // self.processes)
         accumulation, rest = divmod(train["batch_size"], micro * self.processes)
         if rest or not accumulation:
-            found = (
-                f"batch_size {train['batch_size']} with micro_batch_size {micro} on"
-                f" {self.processes} processes"
-            )
             raise InputError(
                 "train settings",
-                found,
+                f"batch_size {train['batch_size']} with micro_batch_size {micro} on"
+                f" {self.processes} processes",
                 "a whole number of accumulation steps",
                 "Change one of the three.",
             )
         return micro, accumulation
 
     def halved(self) -> "TrainingJob | None":
-        """The same job with half as many sentences a forward pass, the batch as it is; None where
-        that cannot be.
-        """
+        """Return the job with half the sentences per forward pass, or None if that is odd."""
         micro, _ = self.batches()
         if micro % 2:
             return None
         return replace(self, entry=merged(self.entry, {"train": {"micro_batch_size": micro // 2}}))
 
     def identity(self) -> dict[str, Any]:
-        """Everything that a checkpoint of this job depends on; that of another job is no use to
-        it.
-        """
+        """Return all that a checkpoint of this job depends on."""
         return {
             "model": self.name,
             "settings": training_settings(self.entry),

@@ -1,10 +1,7 @@
-"""One process a GPU: a job that needs several hands over to accelerate, once the GPUs are known to
-be there.
-"""
+"""One process per GPU: a job that needs several hands over to accelerate if the GPUs are there."""
 
 import logging
 import os
-import socket
 import sys
 
 from bioner.errors import InputError
@@ -15,9 +12,9 @@ log = logging.getLogger(__name__)
 
 ACCELERATE_CONFIG = REPOSITORY / "envs" / "accelerate.yaml"
 
-# Signals that torchrun hands on to its processes: else Slurm's warning would kill it and leave them
-# behind. They have not torchrun's 30 seconds for their checkpoint, but nearly all between the
-# profile's warning and the end.
+# Signals that torchrun forwards to its processes: otherwise Slurm's warning would kill it and leave
+# them behind. For their checkpoint they have, instead of torchrun's 30 seconds, nearly all the time
+# between the warning that the profile asks for and the end.
 ENVIRONMENT = {
     "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
     "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "170",
@@ -25,10 +22,10 @@ ENVIRONMENT = {
 
 
 def launch(name: str, gpus: int) -> None:
-    """Return where this process can do the work; else replace it by accelerate with the same
-    command in N processes.
+    """Return if one process suffices; else replace this one by accelerate with the same command.
 
-    Raises InputError where GPUs are missing, or somebody launched another number of processes.
+    Raises:
+        InputError: If GPUs are missing, or another number of processes was launched.
     """
     count = processes_for(name, gpus)
     if count < 2:
@@ -38,18 +35,22 @@ def launch(name: str, gpus: int) -> None:
             os.environ.setdefault(name, value)
         os.execv(sys.executable, launch_command(count, sys.argv[1:]))
     if int(os.environ["WORLD_SIZE"]) != count:
-        remedy = "Start `bioner` itself; it launches as many as it needs."
         raise InputError(
-            name, f"{os.environ['WORLD_SIZE']} processes", f"one a GPU: {count}", remedy
+            name,
+            f"{os.environ['WORLD_SIZE']} processes",
+            f"one a GPU: {count}",
+            "Start `bioner` itself; it launches as many as it needs.",
         )
 
 
 def processes_for(name: str, gpus: int) -> int:
-    """How many processes train a model that is to have so many GPUs: one for each that a Slurm job
-    was given.
+    """Return the number of processes for a model with so many GPUs: one per GPU.
 
-    With fewer than the entry asks for the batch stays as it is, in more parts; more are left alone,
-    since a cell is trained alike everywhere. Outside Slurm missing GPUs are an error.
+    If a Slurm job got fewer, the batch stays the same, in more parts. GPUs beyond those asked for
+    are not used, so that a cell is trained alike everywhere.
+
+    Raises:
+        InputError: If GPUs are missing outside Slurm.
     """
     given = count_devices() if gpus else 0
     if "SLURM_JOB_ID" in os.environ and 0 < given < gpus:
@@ -66,18 +67,13 @@ def processes_for(name: str, gpus: int) -> int:
 
 
 def launch_command(processes: int, arguments: list[str]) -> list[str]:
-    """`accelerate launch` of `bioner` with these arguments; the user's own accelerate settings do
-    not get in.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """Return the `accelerate launch` of `bioner`, independent of the user's accelerate settings."""
     return [
         sys.executable,
         *("-m", "accelerate.commands.launch"),
         *("--config_file", str(ACCELERATE_CONFIG)),
         *("--num_processes", str(processes)),
-        *("--main_process_port", str(port)),
+        *("--main_process_port", "0"),  # any free one
         *("--module", "bioner"),
         *arguments,
     ]

@@ -1,4 +1,4 @@
-"""The loss of an LLM at the ids that carry one, and the output layer nowhere else."""
+"""The loss of an LLM, with the output layer applied only where there is a label."""
 
 from collections.abc import Mapping
 
@@ -11,19 +11,23 @@ from bioner.errors import InputError
 from bioner.models import IGNORED
 from bioner.models.output_layer import Layer, output_layer
 
-# rows of [vocabulary] numbers; Llama's has 128,256 of them, so that a row takes half a megabyte
+# Rows of one number per vocabulary entry: with Llama's 128,256, a row takes half a megabyte.
 LOGITS_AT_ONCE = 1024
-
-
 TOLERANCE = 0.02  # of the loss, in half precision
 
 
 @torch.no_grad()
 def check_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> None:
-    """InputError for an architecture that scales or caps logits behind its output layer (Gemma 2,
-    Granite, Cohere).
+    """Check that a model does not scale or cap logits after its output layer.
 
-    `summed_loss` would leave that out. Shown by a batch: one short example.
+    Gemma 2, Granite and Cohere do, and `summed_loss` would leave that out.
+
+    Args:
+        model: The model before training.
+        batch: One short example, on the model's device.
+
+    Raises:
+        InputError: If the losses with and without the rest of the model differ.
     """
     training = model.training
     total, count = summed_loss(model.eval(), model, batch)
@@ -34,10 +38,9 @@ def check_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> Non
     )
     model.train(training)
     if not torch.isclose(total, expected, rtol=TOLERANCE, atol=TOLERANCE * float(count)):
-        found = f"logits that {type(model).__name__} changes behind its output layer"
         raise InputError(
             model.config.name_or_path,
-            found,
+            f"logits that {type(model).__name__} changes behind its output layer",
             "the layer's own, as most have them",
             "Take another model.",
         )
@@ -46,12 +49,16 @@ def check_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> Non
 def summed_loss(
     model: torch.nn.Module, inner: PreTrainedModel, inputs: Mapping[str, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross-entropy summed over the labels of a batch, and how many these are.
+    """Return the summed cross-entropy of a batch and its number of labels.
 
-    `inner` is the model without what processes wrap around it. Logits of many labels are made part
-    by part, and again in the backward pass: all at once they would take more memory than the model
-    (the paper's loss on 8,192 ids: 4 GB, times four). A batch without a label has a loss of 0 and
-    gradients of zeros.
+    Logits of many labels are made in parts, and again in the backward pass: all at once they would
+    take more memory than the model (the paper's loss on 8,192 ids: 4 GB, times four). A batch
+    without labels has a loss of 0 and gradients of zero.
+
+    Args:
+        model: The model, possibly wrapped for several processes.
+        inner: The same model without wrappers.
+        inputs: A batch, with `labels`.
     """
     targets = inputs["labels"][:, 1:]
     labelled = targets != IGNORED

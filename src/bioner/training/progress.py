@@ -1,7 +1,5 @@
 """Progress of a training: history, early stopping and heartbeat, saved with every checkpoint."""
 
-import contextlib
-import json
 import logging
 import math
 import time
@@ -15,7 +13,7 @@ from accelerate.utils import reduce
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bioner.errors import InputError
-from bioner.io.heartbeat import write_heartbeat
+from bioner.io.heartbeat import read_heartbeat, write_heartbeat
 from bioner.io.progress_bars import Meter
 from bioner.io.run_record import energy_kwh, peak_memory
 from bioner.io.tables import Schema
@@ -70,8 +68,7 @@ def step_to_keep(rows: Sequence[Row], newest: int) -> int | None:
     if not rows:
         return None
     earlier = [row for row in rows if row["step"] < newest]
-    step: int = best_of(earlier or rows)["step"]
-    return step
+    return int(best_of(earlier or rows)["step"])
 
 
 def is_stale(rows: Sequence[Row], patience: int | None) -> bool:
@@ -138,11 +135,11 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         of the training (bioner.io.heartbeat).
         """
         self._heartbeat = heartbeat
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            before = json.loads(heartbeat.read_text(encoding="utf-8"))
-            self._before = max(self._before, float(before["seconds"]))
-            if self._energy_before is not None and before["energy_kwh"] is not None:
-                self._energy_before = max(self._energy_before, float(before["energy_kwh"]))
+        if before := read_heartbeat(heartbeat):
+            self._before = max(self._before, before.number("seconds") or 0.0)
+            energy = before.number("energy_kwh")
+            if self._energy_before is not None and energy is not None:
+                self._energy_before = max(self._energy_before, energy)
 
     def is_over(self) -> bool:
         """Whether nothing is left to train: every step is done, or early stopping applies."""

@@ -24,7 +24,7 @@ from bioner.io.run_record import moment, provenance
 from bioner.io.signals import signals_handled
 from bioner.io.tables import write_table
 from bioner.models.adapters import trained_parameters
-from bioner.training.checkpoints import is_complete, write_manifest
+from bioner.training.checkpoints import fault_of, write_manifest
 from bioner.training.classifier import train_classifier
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
@@ -100,7 +100,7 @@ def _source(job: TrainingJob, workspace: Path, processes: PartialState) -> str |
     if job.entry["source"]["scratch"] is None:
         return str(job.entry["source"]["hub"])
     folder = workspace / "source"
-    if is_complete(folder):
+    if fault_of(folder) is None:
         return folder
     processes.wait_for_everyone()  # all have looked
     if processes.is_main_process:

@@ -93,10 +93,12 @@ def _encoder(scratch: Tree, train: Sequence[Instance]) -> Made:
         tokenizer.normalizer = normalizers.NFKC()
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=scratch["vocabulary"], special_tokens=specials, show_progress=False
+    tokenizer.train_from_iterator(
+        (" ".join(instance.tokens) for instance in train),
+        trainers.BpeTrainer(
+            vocab_size=scratch["vocabulary"], special_tokens=specials, show_progress=False
+        ),
     )
-    tokenizer.train_from_iterator((" ".join(instance.tokens) for instance in train), trainer)
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -1,6 +1,4 @@
-"""Hyper-parameter search on dev: trials ranked, the winner's weights taken over, the losers' given
-up.
-"""
+"""Hyper-parameter search on dev: rank trials, use the winner's weights, remove the losers'."""
 
 import contextlib
 import json
@@ -65,47 +63,50 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
         return self.folder.name
 
     @property
     def kept(self) -> Tree:
-        """Epoch and dev scores of the weights; all empty for a trial that diverged."""
-        kept: Tree = self.record["kept"]
-        return kept
+        """Epoch and dev scores of the weights; all None for a trial that diverged."""
+        return dict(self.record["kept"])
 
     @property
     def weights(self) -> Path:
-        """Where the weights are, as long as no other trial is better."""
+        """The folder of the weights, which exists as long as no other trial is better."""
         return self.folder / "model"
 
     @property
     def merit(self) -> tuple[bool, float, bool, float, str]:
-        """Lower is better: with higher strict F1 on dev, then with lower dev loss, then by name."""
+        """A key to sort by, best first: higher strict F1 on dev, then lower dev loss, then name."""
         f1, loss = self.kept["dev_strict_f1"], self.kept["dev_loss"]
         return f1 is None, -(f1 or 0.0), loss is None, loss or 0.0, self.name
 
     @property
     def common(self) -> str:
-        """What trials of one search have in common: everything but what they search over."""
-        settings, over = dict(self.record["settings"]), self.record["trial"]["over"]
-        settings["train"] = {
-            name: value for name, value in settings["train"].items() if name not in over
-        }
-        for beside in ("predict", "search_space"):
-            settings.pop(beside, None)
+        """What trials of one search have in common: all but the settings searched over."""
+        settings, over = self.record["settings"], self.record["trial"]["over"]
+        train = {name: value for name, value in settings["train"].items() if name not in over}
+        settings = {
+            name: value
+            for name, value in settings.items()
+            if name not in ("predict", "search_space")
+        } | {"train": train}
         return json.dumps(
             [settings, sorted(over), self.record["seed"], self.record["data"]], sort_keys=True
         )
 
 
 def read_trial(folder: Path) -> Trial:
-    """A finished trial; InputError where the folder holds none, or another one's."""
+    """Read a finished trial.
+
+    Raises:
+        InputError: If the folder holds none, or that of another folder.
+    """
     path = folder.resolve() / "run.json"
     record = parse_json(read_text(path), str(path), whole_file=True)
     remedy = "Remove its folder and run the same command again."
     try:
-        about, kept, train = record["trial"], record["kept"], record["settings"]["train"]
+        kept, train, name = record["kept"], record["settings"]["train"], record["trial"]["name"]
         numbers = (
             [kept[name] for name in KEPT]
             + [train[name] for name in HYPERPARAMETERS]
@@ -116,13 +117,12 @@ def read_trial(folder: Path) -> Trial:
                 value is None or (type(value) in (int, float) and math.isfinite(value))
                 for value in numbers
             )
-            and isinstance(about["over"], list)
+            and isinstance(record["trial"]["over"], list)
             and {"seed", "data"} <= record.keys()
             and gpu_hours(record) >= 0
         )
-        name = about["name"]
     except (KeyError, TypeError, AttributeError):
-        sound, name = False, None
+        sound = False
     if not sound:
         raise InputError(
             path, "no record of a trial", "what `bioner train --searched` wrote", remedy
@@ -135,33 +135,37 @@ def read_trial(folder: Path) -> Trial:
 
 
 def rank(trials: Iterable[Trial]) -> list[Trial]:
-    """Trials from the best on: higher strict F1 on dev, then lower dev loss, then name; without
-    scores last.
+    """Sort trials by merit, best first.
 
-    InputError where trials differ in more than they search over, or none has a score.
+    Raises:
+        InputError: If trials differ in more than they search over, or all diverged.
     """
     ranked = sorted(trials, key=lambda trial: trial.merit)
     for other in ranked[1:]:
         if other.common != ranked[0].common:
-            found = f"other settings, data or seeds in {ranked[0].name} and {other.name}"
             raise InputError(
-                "search", found, "trials that differ in what is searched over", "Train both again."
+                "search",
+                f"other settings, data or seeds in {ranked[0].name} and {other.name}",
+                "trials that differ in what is searched over",
+                "Train both again.",
             )
     if ranked[0].kept["dev_loss"] is None:
-        found = f"no trial that did not diverge among {', '.join(trial.name for trial in ranked)}"
+        names = ", ".join(trial.name for trial in ranked)
         raise InputError(
-            "search", found, "a finite loss in one of them", "Search lower learning rates."
+            "search",
+            f"no trial that did not diverge among {names}",
+            "a finite loss in one of them",
+            "Search lower learning rates.",
         )
     return ranked
 
 
 def search_table(ranked: Sequence[Trial]) -> pl.DataFrame:
-    """`search.csv`: a row a trial, the winner first.
+    """Return `search.csv`: a row per trial, the winner first.
 
-    Beside them the expected best dev F1 of `trials` trials drawn without replacement from these:
-    the row tells what a budget of so many would have given on average (after Dodge et al. 2019,
-    "Show Your Work"; unbiased as in Tang et al. 2020). A trial that diverged counts as 0 there.
-    Empty where trials have no F1.
+    `expected_best_dev_f1` is what a budget of `trials` trials would have given on average: the
+    expected best of that many drawn without replacement (after Dodge et al. 2019, "Show Your Work";
+    unbiased as in Tang et al. 2020). A trial that diverged counts as 0; without any F1 it is empty.
     """
     scores = [trial.kept["dev_strict_f1"] for trial in ranked]
     scored = any(score is not None for score in scores)
@@ -186,9 +190,9 @@ def search_table(ranked: Sequence[Trial]) -> pl.DataFrame:
 
 
 def expected_best(scores: Sequence[float]) -> list[float]:
-    """The mean of the best of n scores drawn without replacement, for n from 1 to all.
+    """Return the mean of the best of n scores drawn without replacement, for n from 1 to all.
 
-    Of the N scores in ascending order the k-th is the best of n in C(k-1, n-1) of C(N, n) draws.
+    Of N scores in ascending order the k-th is the best of n in C(k-1, n-1) of C(N, n) draws.
     """
     ascending, count = sorted(scores), len(scores)
     return [
@@ -199,7 +203,7 @@ def expected_best(scores: Sequence[float]) -> list[float]:
 
 
 def winner_of(ranked: Sequence[Trial]) -> Tree:
-    """`winner.json`: which trial won, the values it won with, and what by."""
+    """Return `winner.json`: which trial won, with which values, and its dev scores."""
     best = ranked[0]
     values = {
         name: best.record["settings"]["train"][name]
@@ -209,7 +213,7 @@ def winner_of(ranked: Sequence[Trial]) -> Tree:
 
 
 def read_winner(path: Path) -> Tree:
-    """What `bioner search` wrote about the winner."""
+    """Read winner.json; raise InputError if it is something else."""
     winner = parse_json(read_text(path), str(path), whole_file=True)
     sound = (
         isinstance(winner, dict)
@@ -224,12 +228,14 @@ def read_winner(path: Path) -> Tree:
 
 
 def drop_losers(latest: Path) -> None:
-    """Remove the weights of every finished trial that another one beats; `latest` has just
-    finished.
+    """Remove the weights of every finished trial of a search except the best.
 
-    Each trial does so when it ends, in whatever order they end, so one model a search lies on the
-    disk and not twelve. Trials that were trained otherwise, and wait to be trained again, have no
-    say and lose nothing; trials without weights were beaten, or retired, and have no say either.
+    Every trial calls this when it ends, so that one model per search is on disk, not twelve. Trials
+    with other settings, which wait to be trained again, do not count and lose nothing. Those
+    without weights were beaten or retired and do not count either.
+
+    Args:
+        latest: Folder of the trial that has just finished.
     """
     comparable = [trial for trial in _beside(read_trial(latest)) if trial.weights.is_dir()]
     for loser in sorted(comparable, key=lambda trial: trial.merit)[1:]:
@@ -237,9 +243,7 @@ def drop_losers(latest: Path) -> None:
 
 
 def retire(trials: Sequence[Trial]) -> None:
-    """Remove the weights of trials beside these that belong to the same search and are searched
-    over no longer.
-    """
+    """Remove the weights of trials of the same search that are no longer searched over."""
     named = {trial.folder for trial in trials}
     for trial in _beside(trials[0]):
         if trial.folder not in named and trial.weights.is_dir():
@@ -248,9 +252,7 @@ def retire(trials: Sequence[Trial]) -> None:
 
 
 def _beside(trial: Trial) -> list[Trial]:
-    """The finished trials of a trial's search, itself among them; what else lies in the folder is
-    none of them.
-    """
+    """Return the finished trials of a trial's search, itself included."""
     found = []
     for path in sorted(trial.folder.parent.glob("*/run.json")):
         with contextlib.suppress(InputError):
@@ -259,14 +261,15 @@ def _beside(trial: Trial) -> list[Trial]:
 
 
 def use_winner(winner: Path, trials: Path, out: Path) -> None:
-    """The winning trial as the first seed's training; weights are linked, not copied, where the
-    file system can.
-    """
+    """Make the winning trial the first seed's training; hard links save a copy of the weights."""
     trial = read_trial(trials / read_winner(winner)["trial"])
     if not trial.weights.is_dir():
-        found = "no weights: a trial that is no longer searched over had beaten it"
-        remedy = f"Remove this folder and {winner}, and run the same command again."
-        raise InputError(trials / trial.name, found, "the winner's weights", remedy)
+        raise InputError(
+            trials / trial.name,
+            "no weights: a trial that is no longer searched over had beaten it",
+            "the winner's weights",
+            f"Remove this folder and {winner}, and run the same command again.",
+        )
     with atomic_path(out / "model") as path:
         shutil.copytree(trial.weights, path, copy_function=_link)
     for name in ("history.csv", "run.json"):
@@ -275,14 +278,13 @@ def use_winner(winner: Path, trials: Path, out: Path) -> None:
 
 
 def gpu_hours(record: Tree) -> float:
-    """Wall time of a training times the GPUs it had."""
+    """Return the wall time of a training times its GPUs."""
     return float(record["wall_seconds"]) / 3600 * len(gpus_of(record))
 
 
 def gpus_of(record: Tree) -> list[str]:
-    """Names of the GPUs that a training used."""
-    gpus: list[str] = record["gpus"][: record["settings"]["resources"]["gpus"]]
-    return gpus
+    """Return the names of the GPUs that a training used."""
+    return list(record["gpus"][: record["settings"]["resources"]["gpus"]])
 
 
 def _link(source: Any, target: Any) -> None:

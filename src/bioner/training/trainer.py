@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from peft import PeftModel
 from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
 from transformers.training_args import OptimizerNames
 
 from bioner.errors import InputError, reason_of
@@ -22,7 +23,6 @@ from bioner.training.checkpoints import (
     newest,
     read_manifest,
     remove_broken,
-    rotate,
     write_manifest,
 )
 from bioner.training.interrupts import Interrupts
@@ -242,6 +242,10 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()  # each process has written its random state
         if self.is_world_process_zero():
             write_manifest(folder_of(self.checkpoints, self.state.global_step), record)
-            second = step_to_keep(record["rows"], self.state.global_step)
-            rotate(self.checkpoints, second if self.keep == "best" else None)
+            rows = record["rows"] if self.keep == "best" else []
+            second = step_to_keep(rows, self.state.global_step)
+            best = None if second is None else str(folder_of(self.checkpoints, second))
+            rotate_checkpoints(
+                str(self.checkpoints), save_total_limit=2, best_model_checkpoint=best
+            )
         self.accelerator.wait_for_everyone()

@@ -5,10 +5,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from transformers.trainer_utils import rotate_checkpoints
 
 from bioner.io.heartbeat import lock_is_held
 from bioner.settings.config import merged
-from bioner.training import checkpoints
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress
 from bioner.training.run import train
@@ -52,12 +52,12 @@ def observed(job, tmp_path_factory) -> SimpleNamespace:
     """
     folder: Path = tmp_path_factory.mktemp("observed") / "run"
     found = SimpleNamespace(folder=folder, locked=[], held=[], closed=[])
-    rotate, close = checkpoints.rotate, Progress.close
+    close = Progress.close
 
-    def rotated(where: Path, second: int | None) -> None:
-        rotate(where, second)
+    def rotated(where: str, **options: object) -> None:
+        rotate_checkpoints(where, **options)
         found.held.append(
-            sorted(int(path.name.split("-")[1]) for path in where.glob("checkpoint-*"))
+            sorted(int(path.name.split("-")[1]) for path in Path(where).glob("checkpoint-*"))
         )
 
     def closed(self: Progress) -> None:
@@ -66,7 +66,7 @@ def observed(job, tmp_path_factory) -> SimpleNamespace:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bioner.training.progress.SILENCE", -1)
-        patch.setattr("bioner.training.trainer.rotate", rotated)
+        patch.setattr("bioner.training.trainer.rotate_checkpoints", rotated)
         patch.setattr(Progress, "close", closed)
         at_step(patch, 3, lambda: found.locked.append(lock_is_held(folder / LOCK, None, 0)))
         train(job, folder)

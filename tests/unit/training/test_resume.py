@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import torch
 from accelerate import PartialState
+from transformers.trainer_utils import rotate_checkpoints
 
 from bioner.errors import InputError, Interrupted
 from bioner.settings.catalogue import complete_entry
@@ -24,7 +25,7 @@ from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress, best_of, step_to_keep
 from bioner.training.run import _source, train
-from bioner.training.workspace import ASIDE, CLAIM, DONE, WORKSPACE, workspace_of
+from bioner.training.workspace import ASIDE, CLAIM, WORKSPACE, workspace_of
 from tests.unit.training.helpers import (
     Crash,
     a_second_a_pass,
@@ -228,7 +229,8 @@ def test_a_live_training_holds_the_newest_checkpoint_and_another_one(tmp_path):
         (8, None, [6, 8]),
     ):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        checkpoints.rotate(tmp_path, second)
+        best = None if second is None else str(checkpoints.folder_of(tmp_path, second))
+        rotate_checkpoints(str(tmp_path), 2, best)
         assert sorted(path.name for path in tmp_path.iterdir()) == [
             f"checkpoint-{number}" for number in expected
         ]
@@ -333,19 +335,21 @@ def test_a_typo_between_two_sessions_costs_nothing(job, undisturbed, left, caplo
     assert results(left) == results(undisturbed)
 
 
+@pytest.mark.parametrize(
+    "gone",
+    ["checkpoints", CLAIM, slow("source/model.safetensors"), slow("checkpoints/checkpoint-24")],
+)
 def test_death_while_the_workspace_is_removed_leaves_nothing_to_stumble_over(
-    job, undisturbed, tmp_path, monkeypatch
+    job, undisturbed, tmp_path, monkeypatch, gone
 ):
     """Whatever of it is gone already: the outputs are there, and the same command gives them
     again.
     """
     with monkeypatch.context() as patch, pytest.raises(Crash):
-        patch.setattr(
-            "bioner.training.workspace._leave",
-            lambda out, done: (out / WORKSPACE).rename(out / DONE) and crash(),
-        )
+        patch.setattr("bioner.training.workspace._leave", lambda out, done: crash())
         train(job, tmp_path)
-    shutil.rmtree(tmp_path / DONE / "checkpoints")
+    path = tmp_path / WORKSPACE / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
     (tmp_path / ".model.abc").mkdir()
     train(job, tmp_path)
     assert results(tmp_path) == results(undisturbed)

@@ -17,13 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated, as_record, check_output
 from bioner.errors import InputError
 from bioner.io.files import atomic_path, parse_json
-from bioner.io.heartbeat import HEARTBEAT_FILE, LOCK_TIMEOUT, write_heartbeat
+from bioner.io.heartbeat import HEARTBEAT_FILE, exclusive_lock, write_heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +67,12 @@ class Shards:
             raise InputError(
                 self._place, "a file", "a folder that prediction makes and removes", "Move it away."
             )
-        lock = FileLock(f"{self._place}.lock")
-        try:
-            lock.acquire(timeout=LOCK_TIMEOUT)
-        except Timeout:
-            remedy = "Wait for it, end it, or choose another --out."
-            found, expected = "another process that predicts here", "an output of its own"
-            raise InputError(self._place, found, expected, remedy) from None
-        try:
+        with exclusive_lock(
+            self._place.with_name(f"{self._place.name}.lock"),
+            self._place,
+            "another process that predicts here",
+            "an output of its own",
+        ):
             if self._place.is_dir() and not self._folder.is_dir():
                 log.info(
                     "predict: settings, weights or data are others than those of the shards that"
@@ -90,9 +86,6 @@ class Shards:
             self._tell()
             yield
             shutil.rmtree(self._place, ignore_errors=True)
-        finally:
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
 
     def sentences(self, numbers: Sequence[int]) -> int:
         """How many there are in these shards."""
