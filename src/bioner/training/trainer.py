@@ -195,9 +195,8 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Create the optimiser; the new head may have a learning rate of its own."""
-        fresh = self.optimizer is None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        if fresh and self.head_learning_rate is not None:
+        if self.head_learning_rate is not None:
             head = {
                 id(values)
                 for name, values in self.model.named_parameters()

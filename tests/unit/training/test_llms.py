@@ -25,9 +25,8 @@ from bioner.settings.catalogue import complete_entry
 from bioner.settings.config import merged
 from bioner.training import llm
 from bioner.training import loss as loss_of_lines
-from bioner.training.dev import DevScorer
 from bioner.training.job import TrainingJob
-from bioner.training.llm import LineTrainer
+from bioner.training.llm import DevScorer, LineTrainer
 from bioner.training.loss import summed_loss
 from bioner.training.progress import Progress
 from bioner.training.run import train
