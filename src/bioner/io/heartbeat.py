@@ -59,10 +59,7 @@ def read_heartbeat(path: Path) -> Heartbeat | None:
     """Read a heartbeat; return None if the file is missing or holds something else."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
-        job = facts["slurm_job"]
-        return Heartbeat(
-            facts, str(facts["host"]), None if job is None else str(job), float(facts["at"])
-        )
+        return Heartbeat(facts, str(facts["host"]), facts["slurm_job"], float(facts["at"]))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -35,7 +35,7 @@ from bioner.training.progress import HISTORY
 from bioner.training.scratch import make_pretrained
 from bioner.training.search import KEPT, drop_losers
 from bioner.training.trainer import ResumableTrainer
-from bioner.training.workspace import WORKSPACE, claimed_at, workspace_of
+from bioner.training.workspace import CLAIM, WORKSPACE, workspace_of
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         **facts,
         "settings": job.entry,
         "sessions": progress.sessions,
-        "started": moment(claimed_at(model.parent)),
+        "started": moment((model.parent / CLAIM).stat().st_mtime),
         "ended": moment(),
         "wall_seconds": round(progress.seconds(), 3),
         "peak_memory_gb": memory,

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 WORKSPACE = ".training"
 LOCK = f"{WORKSPACE}.lock"
 ASIDE = ".training.before"  # another job's checkpoints, until this one has some of its own
-CLAIM = "job.json"  # in the workspace: whose it is
+CLAIM = "job.json"  # in the workspace: whose it is, and since when
 OUTPUTS = {"model": "a folder", "history.csv": "a file", "run.json": "a file"}
 
 
@@ -76,11 +76,6 @@ def _claim(job: TrainingJob, out: Path) -> None:
         aside.rename(workspace)
     else:
         write_json(workspace / CLAIM, identity)
-
-
-def claimed_at(workspace: Path) -> float:
-    """Return when the job's first session began, in seconds since 1970."""
-    return (workspace / CLAIM).stat().st_mtime
 
 
 def _leave(out: Path, done: bool) -> None:
