@@ -17,6 +17,7 @@ import polars as pl
 from bioner.errors import InputError
 from bioner.io.files import atomic_path, parse_json, read_text
 from bioner.io.tables import Schema
+from bioner.settings.catalogue import training_settings
 from bioner.settings.config import Tree
 
 log = logging.getLogger(__name__)
@@ -84,13 +85,11 @@ class Trial:
     @property
     def common(self) -> str:
         """What trials of one search have in common: all but the settings searched over."""
-        settings, over = self.record["settings"], self.record["trial"]["over"]
-        train = {name: value for name, value in settings["train"].items() if name not in over}
-        settings = {
-            name: value
-            for name, value in settings.items()
-            if name not in ("predict", "search_space")
-        } | {"train": train}
+        over = self.record["trial"]["over"]
+        settings = training_settings(self.record["settings"])
+        settings["train"] = {
+            name: value for name, value in settings["train"].items() if name not in over
+        }
         return json.dumps(
             [settings, sorted(over), self.record["seed"], self.record["data"]], sort_keys=True
         )

@@ -123,6 +123,16 @@ def test_trials_that_differ_in_more_than_what_is_searched_over_are_not_compared(
         rank([trial("a"), trial("b", 40, **changes)])
 
 
+@pytest.mark.parametrize(
+    "changes", [{"resources": {"runtime": 99}}, {"cost_estimates": {"device": "CPU"}}]
+)
+def test_trials_may_differ_in_what_they_do_not_depend_on(changes):
+    """More time after a timeout: the trials that are done are not trained again."""
+    settings = complete_entry("models", "m", ENTRY | changes | {"train": {"learning_rate": 1e-5}})
+    ranked = rank([trial("a"), trial("b", 40, settings=settings)])
+    assert [each.name for each in ranked] == ["a", "b"]
+
+
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=7))
 def test_expected_best_is_the_mean_over_all_draws(scores):
     for drawn, expected in enumerate(expected_best(scores), 1):
