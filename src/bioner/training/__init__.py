@@ -1,3 +1,1 @@
-"""Training: one Trainer set-up for encoders and LLMs, what it reports, and what it leaves
-behind.
-"""
+"""Training of encoders and LLMs: one Trainer for both, its checkpoints, and what it leaves."""

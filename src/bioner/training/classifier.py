@@ -185,7 +185,7 @@ def token_loss(
     labels: torch.Tensor,
     num_items_in_batch: torch.Tensor | int | None = None,
 ) -> torch.Tensor:
-    """Return the cross-entropy per labelled subword of the optimiser step, in passes or processes.
+    """Return the cross-entropy per labelled subword of the optimiser step, however it is split.
 
     transformers assumes that encoders divide by `num_items_in_batch` themselves, which they do not:
     their own loss would be multiplied by the accumulation steps and by the processes.

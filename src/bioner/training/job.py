@@ -67,7 +67,7 @@ class TrainingJob:
         return micro, accumulation
 
     def halved(self) -> "TrainingJob | None":
-        """Return the job with half the sentences per forward pass, or None if that is odd."""
+        """Return the job with half the sentences per forward pass, None if they are odd."""
         micro, _ = self.batches()
         if micro % 2:
             return None

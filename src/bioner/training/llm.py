@@ -227,7 +227,7 @@ class LineTrainer(ResumableTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Return the mean over all labels of the optimiser step, in passes or processes."""
+        """Return the mean over all labels of the optimiser step, however it is split."""
         total, labels = summed_loss(model, self.accelerator.unwrap_model(model), inputs)
         if not model.training:
             self.dev_loss = self.dev_loss.to(total.device) + torch.stack([total.detach(), labels])

@@ -1,6 +1,5 @@
 """One training job from data to a finished folder: workspace, source, seed, memory, provenance."""
 
-import gc
 import logging
 import random
 import shutil
@@ -15,7 +14,7 @@ import polars as pl
 import torch
 import transformers
 from accelerate import PartialState
-from accelerate.utils.memory import should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from bioner.data.instances import Instance, unseen_types
 from bioner.errors import InputError
@@ -133,8 +132,7 @@ def _within_memory(
             if not should_reduce_batch_size(error):
                 raise
         # Outside `except`: the error keeps this try's tensors alive.
-        gc.collect()
-        torch.cuda.empty_cache()
+        clear_device_cache(garbage_collection=True)
         if number < len(ways):
             log.warning(
                 "train %s: out of memory; half as many sentences a forward pass, the batch as"
