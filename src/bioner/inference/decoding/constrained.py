@@ -1,18 +1,16 @@
-"""Constrained decoding: the input's words are given, the model chooses the tags, which are drafted
-and verified.
+"""Constrained decoding: the words are given, the model chooses their tags, drafted and verified.
 
-What comes out is what token-by-token greedy decoding would give, were it allowed nothing but a
-legal line for each word. A pass reads the drafted lines of the next words; where the model, at
-every branch, would have gone the drafted way, the draft is its answer. Up to the first disagreement
-all is settled, the disagreement's own answer included.
+The answer is that of token-by-token greedy decoding in which each word may only be followed by a
+legal line. A pass reads the drafted lines of the next words; if the model, at every branch, would
+have gone the drafted way, the draft is its answer. Everything up to and including the first
+disagreement is settled.
 """
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -38,8 +36,13 @@ from bioner.models.verbalizer import Verbalizer
 class ConstrainedDecoder:
     """A model that tags sentences by constrained decoding.
 
-    `draft_length` words are drafted per pass, chosen if it is None; `legal` leaves out tags that
-    continue nothing. Answers hold tags by their names, however the model spells them.
+    Answers name tags as the data does, however the model spells them.
+
+    Args:
+        draft_length: words drafted per pass; None: chosen.
+        legal: leave out I- tags that continue no entity.
+        share_prefix: read the common beginning of the prompts once.
+        rows: how rows are cached; None: as `batch_class` says.
     """
 
     def __init__(
@@ -57,15 +60,15 @@ class ConstrainedDecoder:
     ) -> None:
         self._model, self._tokenizer, self._types, self._draft = model, tokenizer, types, draft
         self._draft_length, self._legal, self._share_prefix = draft_length, legal, share_prefix
-        self._lines = AnswerTrie(tokenizer, tag_set(types), legal, verbalizer)
-        self._outside = verbalizer[OUTSIDE] if verbalizer else OUTSIDE
+        self._spelling = verbalizer or Verbalizer(types)
+        self._lines = AnswerTrie(tokenizer, tag_set(types), legal, self._spelling)
         self._rows = rows or batch_class(model)
         self._overhead = overhead_of(model)
         self.counts = Counts()
 
     @property
     def settings(self) -> dict[str, object]:
-        """What is worth recording of how it decodes."""
+        """How it decodes, for the run record."""
         return {
             "draft": self._draft.name,
             "draft_length": self._draft_length or "chosen",
@@ -83,69 +86,53 @@ class ConstrainedDecoder:
     def __call__(
         self, instances: Sequence[Instance], batch_size: int, part: int = 0
     ) -> list[Generated]:
-        """What the model answers for every instance, in order; the longest are decoded first, side
-        by side.
-        """
+        """Return the model's answer for every instance, in order; the longest are decoded first."""
         self.counts = Counts(sentences=len(instances))
-        if not instances:
-            return []
-        asked = make_requests(self._tokenizer, instances, self._types, self._outside)
-        self.counts.beyond_positions = beyond_positions(self._model, asked, instances)
+        outside = self._spelling[OUTSIDE]
+        requests = make_requests(self._tokenizer, instances, self._types, outside)
+        self.counts.beyond_positions = beyond_positions(self._model, requests)
         self._lines.learn(token for instance in instances for token in instance.tokens)
         done: dict[int, Generated] = {}
-        for group, rows in group_by_length(asked, batch_size):
-            done |= self._decode(group, rows, instances)
+        for group, rows in group_by_length(requests, batch_size):
+            done |= self._decode(group, rows)
         return [done[index] for index in range(len(instances))]
 
-    def _decode(
-        self, group: Sequence[DecodingRequest], count: int, instances: Sequence[Instance]
-    ) -> dict[int, Generated]:
-        """Answers to a group of questions, `count` of them at once, by the number of their
-        instance.
-        """
+    def _decode(self, group: Sequence[DecodingRequest], count: int) -> dict[int, Generated]:
+        """Answer a group of requests, `count` of them at once; answers by number of instance."""
         queue = deque(group)
-        prefix = shared([question.prompt for question in group]) if self._share_prefix else []
+        prefix = shared([request.prompt for request in group]) if self._share_prefix else []
         rows = self._rows(self._model, self._tokenizer.pad_token_id, count, prefix)
 
         def begin(slot: int) -> SentenceState:
-            question = queue.popleft()
-            instance = instances[question.index]
-            words, guess = self._lines.words(instance.tokens), self._draft.guess(instance)
-            return SentenceState(
-                question.index, words, guess, self._draft.follows, rows.start(slot, question.prompt)
-            )
+            request = queue.popleft()
+            words = self._lines.words(request.instance.tokens)
+            pending = rows.start(slot, request.prompt)
+            return SentenceState(request.index, request.instance, words, self._draft, pending)
 
         slots = [begin(slot) for slot in range(count)]
-        length = DraftLength(
-            self._draft_length,
-            self._overhead,
-            *self._means([instances[question.index] for question in group]),
-        )
+        length = DraftLength(self._draft_length, self._overhead, *self._means(group))
         done: dict[int, Generated] = {}
         while slots:
             self._pass(rows, slots, length)
-            left = []
             for slot, sentence in enumerate(slots):
-                if len(sentence.tags) == len(sentence.words):
-                    done[sentence.index] = finished(instances[sentence.index], sentence)
-                    if not queue:
-                        continue
-                    slots[slot] = begin(slot)  # its place is taken by the next
-                left.append(slot)
+                if sentence.complete:
+                    done[sentence.index] = finished(sentence)
+                    if queue:
+                        slots[slot] = begin(slot)
+            left = [slot for slot, sentence in enumerate(slots) if not sentence.complete]
             if left and len(left) < len(slots):
                 rows.select(left)
             slots = [slots[slot] for slot in left]
         return done
 
-    def _means(self, instances: Sequence[Instance]) -> tuple[float, float]:
-        """Words of a sentence and ids of a line tagged O, on the average."""
-        words = self._lines.words([token for instance in instances for token in instance.tokens])
-        return len(words) / len(instances), sum(len(word.lines[OUTSIDE]) for word in words) / len(
-            words
-        )
+    def _means(self, group: Sequence[DecodingRequest]) -> tuple[float, float]:
+        """Return the mean number of words per sentence, and of ids per line tagged O."""
+        words = self._lines.words([token for request in group for token in request.instance.tokens])
+        ids = sum(len(word.lines[OUTSIDE]) for word in words)
+        return len(words) / len(group), ids / len(words)
 
     def _pass(self, rows: Batch, sentences: Sequence[SentenceState], length: DraftLength) -> None:
-        """One forward pass over the next drafted words of every sentence."""
+        """Run a forward pass over the next drafted words of every sentence."""
         words = length.words(len(sentences))
         blocks = [Block(sentence, self._lines) for sentence in sentences]
         for block in blocks:
@@ -167,58 +154,45 @@ class ConstrainedDecoder:
         length.learn(counts.drafts_right - before.drafts_right, counts.drafts - before.drafts)
 
     def _ask(self, rows: Batch, blocks: Sequence[Block]) -> list[list[Decision]]:
-        """The model's decision at every check of every block."""
-        wanted = [(row, check.place) for row, block in enumerate(blocks) for check in block.checks]
-        choices = [list(check.branch.choices) for block in blocks for check in block.checks]
-        column = {
-            id_: place
-            for place, id_ in enumerate(sorted({id_ for choice in choices for id_ in choice}))
-        }
-        logits = (
-            rows.read([block.ids[: block.width] for block in blocks], wanted, list(column))
-            .cpu()
-            .numpy()
-        )
-        most = max(map(len, choices))
-        places = np.array(
-            [[column[id_] for id_ in choice] + [0] * (most - len(choice)) for choice in choices]
-        )
-        missing = np.arange(most) >= np.array([[len(choice)] for choice in choices])
-        scores = np.where(
-            missing, -np.inf, np.take_along_axis(logits, places, 1).astype(np.float64)
-        )
-        best = scores.argmax(1)  # the first of equal ones
-        ordered = np.sort(scores, axis=1)
-        if not np.isfinite(ordered[:, -1]).all():
+        """Return the model's decision at every check of every block."""
+        checks = [check for block in blocks for check in block.checks]
+        places = [(row, check.place) for row, block in enumerate(blocks) for check in block.checks]
+        ids = sorted({id_ for check in checks for id_ in check.branch.choices})
+        column = {id_: number for number, id_ in enumerate(ids)}
+        logits = rows.read([block.ids[: block.width] for block in blocks], places, ids)
+        if not logits.isfinite().all():
             remedy = "Train again with a lower learning rate, or check the weights."
             raise InputError(
                 self._tokenizer.name_or_path, "logits that are no numbers", "numbers", remedy
             )
-        gaps = ordered[:, -1] - ordered[:, -2]
-        logps = -np.log(np.exp(scores - ordered[:, -1:]).sum(1))
-        found = iter(
-            Decision(choice[place], logp, gap)
-            for choice, place, logp, gap in zip(
-                choices, best, logps.tolist(), gaps.tolist(), strict=True
-            )
+        found = (
+            decision({id_: row[column[id_]] for id_ in check.branch.choices})
+            for check, row in zip(checks, logits.tolist(), strict=True)
         )
         return [[next(found) for _ in block.checks] for block in blocks]
 
 
+def decision(logits: Mapping[int, float]) -> Decision:
+    """Decide for the id with the largest logit, the first of equal ones."""
+    second, best = sorted(logits.values())[-2:]
+    chosen = next(id_ for id_, logit in logits.items() if logit == best)
+    total = math.fsum(math.exp(logit - best) for logit in logits.values())
+    return Decision(chosen, -math.log(total), best - second)
+
+
 def shared(prompts: Sequence[list[int]]) -> list[int]:
-    """The ids that all prompts begin with; of each prompt at least one id is left over."""
+    """Return the ids that all prompts begin with; at least one id of each prompt is left over."""
     first, last = min(prompts), max(prompts)  # whatever these two share, those between them do
     most = min(map(len, prompts)) - 1
     same = next((place for place in range(most) if first[place] != last[place]), most)
     return first[:same]
 
 
-def finished(instance: Instance, sentence: SentenceState) -> Generated:
-    """The answer as the model would have written it."""
-    text = "".join(
-        response_line(token, tag) for token, tag in zip(instance.tokens, sentence.tags, strict=True)
-    )
-    ids = sum(len(word.lines[tag]) for word, tag in zip(sentence.words, sentence.tags, strict=True))
+def finished(sentence: SentenceState) -> Generated:
+    """Return the answer as the model would have written it."""
+    instance, tags = sentence.instance, sentence.tags
+    text = "".join(map(response_line, instance.tokens, tags))
+    ids = sum(len(word.lines[tag]) for word, tag in zip(sentence.words, tags, strict=True))
     confidence = [round(value, 4) for value in sentence.confidence]
     margin = [round(value, 4) if value < math.inf else None for value in sentence.margin]
     return Generated(instance.id, text, ids, True, confidence, margin)

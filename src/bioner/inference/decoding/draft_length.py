@@ -1,43 +1,38 @@
-"""How many words to draft a pass: few are many passes, many are thrown away behind the first that
-is wrong.
-"""
+"""How many words to draft per pass: few mean many passes, many are wasted after a wrong one."""
 
-import time
 from functools import lru_cache
 
 import numpy as np
 import torch
+from torch.utils.benchmark import Timer
 from transformers import PreTrainedModel
 
-CPU_OVERHEAD = 96.0  # ids: of small models on two cores (benchmarks/decoding.py)
+CPU_OVERHEAD = 96.0  # ids, for small models on two cores (benchmarks/decoding.py)
 DRAFT_LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
 
 
 class DraftLength:
-    """The number of words a pass, `fixed` or chosen.
+    """The number of words per pass: `fixed`, or that with the least expected cost.
 
-    Chosen is the one with the least expected cost of a sentence of `length` words: a pass costs
-    `overhead` ids, shared by the rows, and `ids_a_word` for each drafted word; a draft is right
-    with a probability that is counted as decoding goes, and what stands behind the first wrong one
-    is read again.
+    For a sentence of `length` words a pass costs `overhead` ids, shared by the rows, and
+    `ids_per_word` for each drafted word. A draft is right with the probability observed so far;
+    words after the first wrong one are read again.
     """
 
     def __init__(
-        self, fixed: int | None, overhead: float, length: float, ids_a_word: float
+        self, fixed: int | None, overhead: float, length: float, ids_per_word: float
     ) -> None:
         self._fixed, self._overhead = fixed, overhead
-        self._length, self._ids = max(1, round(length)), ids_a_word
+        self._length, self._ids = max(1, round(length)), ids_per_word
         self._right, self._tried = 19.0, 20.0  # before anything is counted
 
     def learn(self, right: int, tried: int) -> None:
-        """Count the outcome of a pass: how many drafts were looked at, and how many of them were
-        right.
-        """
+        """Count how many drafts a pass has checked, and how many of them were right."""
         self._right += right
         self._tried += tried
 
     def words(self, rows: int) -> int:
-        """Words to draft in each of `rows` rows."""
+        """Return the number of words to draft in each of `rows` rows."""
         if self._fixed:
             return self._fixed
         return cheapest(
@@ -47,15 +42,21 @@ class DraftLength:
 
 @lru_cache(maxsize=1000)
 def cheapest(length: int, ids: float, overhead: float, right: float) -> int:
-    """The window with the least expected cost of a sentence, in ids read."""
+    """Return the draft length with the least expected cost per sentence."""
     return min(
         DRAFT_LENGTHS, key=lambda window: expected_cost(window, length, ids, overhead, right)
     )
 
 
 def expected_cost(window: int, length: int, ids: float, overhead: float, right: float) -> float:
-    """Ids that a sentence of so many words costs, passes' overhead among them, where drafts are
-    right independently.
+    """Return the expected cost of a sentence in ids, passes' overhead included.
+
+    Args:
+        window: words drafted per pass.
+        length: words of the sentence.
+        ids: ids per word.
+        overhead: what a pass costs besides its ids.
+        right: probability that a draft is right, independently of the others.
     """
     # first[k]: the first wrong draft is number k of the window; costs[n]: of the last n words.
     first = right ** np.arange(window) * (1 - right)
@@ -68,8 +69,9 @@ def expected_cost(window: int, length: int, ids: float, overhead: float, right: 
 
 
 def overhead_of(model: PreTrainedModel) -> float:
-    """What a pass costs beside its ids, in ids: measured on a GPU; fixed on the CPU, so that runs
-    are equal.
+    """Return the cost of a pass besides its ids, in ids.
+
+    Measured on a GPU; fixed on the CPU, so that runs are equal.
     """
     if model.device.type != "cuda":
         return CPU_OVERHEAD
@@ -78,15 +80,10 @@ def overhead_of(model: PreTrainedModel) -> float:
     return max(few / each - 8, 0.0)
 
 
+@torch.inference_mode()
 def _seconds(model: PreTrainedModel, ids: int) -> float:
-    """The fastest of some passes over that many ids."""
+    """Return the seconds of a pass over that many ids: the fastest of three."""
     batch = torch.full((1, ids), 5, device=model.device)
-    taken = []
-    with torch.inference_mode():
-        for _ in range(4):
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-            model(input_ids=batch, use_cache=False, logits_to_keep=1)
-            torch.cuda.synchronize()
-            taken.append(time.perf_counter() - start)
-    return min(taken)
+    call = "model(input_ids=batch, use_cache=False, logits_to_keep=1)"
+    timer = Timer(call, globals={"model": model, "batch": batch})
+    return min(timer.timeit(1).median for _ in range(3))

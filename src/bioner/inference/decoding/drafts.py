@@ -1,6 +1,4 @@
-"""Drafts of the tags that a model is about to be asked for: cheap guesses, which it confirms many
-at a time.
-"""
+"""Drafts: cheap guesses of the tags, of which the model confirms many per pass."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -13,16 +11,17 @@ from bioner.errors import InputError
 from bioner.models.controls import predict_control
 from bioner.settings.catalogue import LEXICAL
 
-Guess = Callable[[int, str], Sequence[str]]
-"""Tags of a word, likeliest first, by its position and the tag before it ("": none)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A source of guesses, by its name; `follows` says that it heeds the tag before."""
+    """A named source of guesses.
+
+    `guess` takes an instance, the position of a word and the tag before it ("" if there is none),
+    and returns tags of that word, likeliest first; `follows` says that the tag before matters.
+    """
 
     name: str
-    guess: Callable[[Instance], Guess]
+    guess: Callable[[Instance, int, str], Sequence[str]]
     follows: bool = False
 
 
@@ -32,11 +31,12 @@ def draft_of(
     gold: Sequence[Instance] = (),
     predictions: Path | None = None,
 ) -> Draft:
-    """The draft of that name: one of LEXICAL, made of `train`, or another system's predictions on
-    `gold`, from a file.
+    """Make a draft: one of LEXICAL from `train`, or another system's predictions on `gold`.
 
-    Without training instances a table is empty, and everything drafted O. InputError where a
-    system's file is missing.
+    Without training instances a table is empty and every word is drafted O.
+
+    Raises:
+        InputError: `source` is another system and there is no file of its predictions.
     """
     table = tag_table(train) if train else all_outside()
     if predictions:
@@ -55,78 +55,56 @@ def draft_of(
 
 
 def all_outside() -> Draft:
-    """O for every word."""
-    return Draft("all-o", lambda instance: lambda position, before: (OUTSIDE,))
+    """Draft O for every word."""
+    return Draft("all-o", lambda instance, position, before: (OUTSIDE,))
 
 
 def predicted(name: str, predictions: Iterable[Prediction], otherwise: Draft) -> Draft:
-    """What another system has predicted; where the model has turned away from that, `otherwise`
-    goes on.
-    """
+    """Draft another system's predictions; after a tag that differs from them, `otherwise` first."""
     tags = {prediction.id: prediction.tags for prediction in predictions}
 
-    def guess(instance: Instance) -> Guess:
-        theirs, other = tags[instance.id], otherwise.guess(instance)
-
-        def of(position: int, before: str) -> Sequence[str]:
-            as_they = before == (theirs[position - 1] if position else "")
-            rest = other(position, before)
-            return (theirs[position], *rest) if as_they else (*rest, theirs[position])
-
-        return of
+    def guess(instance: Instance, position: int, before: str) -> Sequence[str]:
+        theirs = tags[instance.id]
+        agrees = before == (theirs[position - 1] if position else "")
+        rest = otherwise.guess(instance, position, before)
+        return (theirs[position], *rest) if agrees else (*rest, theirs[position])
 
     return Draft(name, guess, otherwise.follows)
 
 
-class TagTable:
-    """How often each tag stood in training on a word, after a tag and before a word, or on words
-    that look like it.
+def tag_table(train: Iterable[Instance]) -> Draft:
+    """Draft the tags that training has for a word, its neighbours or words that look like it.
 
-    The most specific count that there is decides; a table, no model.
+    Tags are ranked by the most specific of these keys, then by the less specific ones.
     """
+    counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for instance in train:
+        for position, tag in enumerate(instance.tags):
+            before = instance.tags[position - 1] if position else ""
+            for key in _keys(instance.tokens, position, before):
+                counts[key][tag] += 1
+    ranked = {
+        key: sorted(counter, key=lambda tag: (-counter[tag], tag))
+        for key, counter in counts.items()
+    }
 
-    def __init__(self, train: Iterable[Instance]) -> None:
-        counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-        for instance in train:
-            before = ""
-            for position, tag in enumerate(instance.tags):
-                for key in self._keys(instance.tokens, position, before):
-                    counts[key][tag] += 1
-                before = tag
-        self._ranked = {
-            key: tuple(
-                tag for tag, _ in sorted(counter.items(), key=lambda item: (-item[1], item[0]))
-            )
-            for key, counter in counts.items()
-        }
+    def guess(instance: Instance, position: int, before: str) -> Sequence[str]:
+        found = (ranked.get(key, ()) for key in _keys(instance.tokens, position, before))
+        return tuple(dict.fromkeys(tag for tags in found for tag in tags)) or (OUTSIDE,)
 
-    def guess(self, instance: Instance) -> Guess:
-        """Tags by the first key that training had, those of the others after them."""
-
-        def of(position: int, before: str) -> Sequence[str]:
-            found = (
-                self._ranked.get(key, ()) for key in self._keys(instance.tokens, position, before)
-            )
-            return tuple(dict.fromkeys(tag for tags in found for tag in tags)) or (OUTSIDE,)
-
-        return of
-
-    @staticmethod
-    def _keys(tokens: Sequence[str], position: int, before: str) -> list[tuple[str, ...]]:
-        word = tokens[position].lower()
-        behind = tokens[position + 1].lower() if position + 1 < len(tokens) else ""
-        shape = "".join(
-            "0" if char.isdigit() else "A" if char.isupper() else "a" for char in tokens[position]
-        )[:4]
-        return [
-            ("word and next", before, word, behind),
-            ("word", before, word),
-            ("look", before, word[-3:], shape),
-            ("tag", before),
-        ]
+    return Draft("table", guess, follows=True)
 
 
-def tag_table(train: Sequence[Instance]) -> Draft:
-    """Guesses of a table of the training set's words and tags."""
-    table = TagTable(train)
-    return Draft("table", table.guess, follows=True)
+def _keys(tokens: Sequence[str], position: int, before: str) -> list[tuple[str, ...]]:
+    """Return what is counted for a word that follows the tag `before`, most specific first."""
+    word = tokens[position].lower()
+    behind = tokens[position + 1].lower() if position + 1 < len(tokens) else ""
+    shape = "".join(
+        "0" if char.isdigit() else "A" if char.isupper() else "a" for char in tokens[position]
+    )[:4]
+    return [
+        ("word and next", before, word, behind),
+        ("word", before, word),
+        ("look", before, word[-3:], shape),
+        ("tag", before),
+    ]

@@ -81,22 +81,17 @@ class FreeDecoder:
         draws its own.
         """
         torch.manual_seed(self._seed * 1_000_003 + part)
-        asked = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
-        beyond = beyond_positions(self._model, asked, instances)
+        requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
+        beyond = beyond_positions(self._model, requests)
         self.took = {"new_tokens": 0, "truncated": 0, "beyond_positions": beyond}
         written: dict[int, Generated] = {}
-        for group, count in group_by_length(asked, batch_size):
+        for group, count in group_by_length(requests, batch_size):
             for start in range(0, len(group), count):
-                chosen = group[start : start + count]
-                budgets = [
-                    self._tokens_per_word * len(instances[question.index].tokens)
-                    for question in chosen
-                ]
-                rows = self._generate([question.prompt for question in chosen], max(budgets))
-                for question, ids, budget in zip(chosen, rows, budgets, strict=True):
-                    written[question.index] = self._answer(
-                        instances[question.index].id, ids[:budget]
-                    )
+                together = group[start : start + count]
+                budgets = [self._tokens_per_word * len(item.instance.tokens) for item in together]
+                rows = self._generate([item.prompt for item in together], max(budgets))
+                for item, ids, budget in zip(together, rows, budgets, strict=True):
+                    written[item.index] = self._answer(item.instance.id, ids[:budget])
         return [written[index] for index in range(len(instances))]
 
     def _answer(self, id_: str, ids: list[int]) -> Generated:

@@ -1,12 +1,10 @@
-"""Sentences side by side in a model: what it has read of each is kept, and taken back where a draft
-was wrong.
-"""
+"""Sentences decoded side by side: what the model has read, kept until a draft proves wrong."""
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
@@ -16,41 +14,16 @@ log = logging.getLogger(__name__)
 
 Wanted = Sequence[tuple[int, int]]  # row, and after which id of its block
 
-HOLES = 0.25  # share of the cache that may be of no use before it is packed
-PROBE = 48  # ids that a model is tried with
-
-
-class Batch(Protocol):
-    """What constrained decoding needs of a model."""
-
-    def __init__(
-        self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()
-    ) -> None: ...
-
-    def start(self, row: int, ids: Sequence[int]) -> list[int]:
-        """Begin a sentence in a row; returns what of its prompt is still to be read."""
-
-    def read(
-        self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]
-    ) -> torch.Tensor:
-        """Read a block of ids in each row; logits of the ids `of` at wanted places, [len(wanted),
-        len(of)], fp32.
-        """
-
-    def keep(self, row: int, count: int) -> None:
-        """Of the block just read in this row, the first `count` ids stand."""
-
-    def select(self, rows: Sequence[int]) -> None:
-        """Go on with these rows alone."""
+HOLES = 0.25  # share of unused columns at which the cache is packed
+PROBE = 48  # ids of the trial run
 
 
 class CachedBatch:
-    """Keys and values are kept. What is wrong is masked out, later cut off or packed; a common
-    prefix is read once.
+    """Rows whose keys and values are cached; a prefix that all rows share is read once.
 
-    Rows differ in length: a new block stands in the same columns for all of them, positions and
-    mask say where it belongs. That is all a model has to understand, so any does that takes padded
-    batches.
+    Ids that turn out wrong are masked, later cut off or packed away. Rows differ in length: a new
+    block stands in the same columns for all of them, and positions and mask say where it belongs.
+    Any model that takes padded batches understands this.
     """
 
     def __init__(
@@ -59,23 +32,16 @@ class CachedBatch:
         self._model, self._pad, self._prefix = model, pad, len(prefix)
         self._cache = DynamicCache()
         self._mask = torch.ones(rows, len(prefix), dtype=torch.bool)
-        self._length = [len(prefix)] * rows
-        self._block: list[int] = []
+        self._length = torch.full((rows,), len(prefix))
+        self._width = 0
         if prefix:
-            ids = torch.tensor([list(prefix)], device=model.device)
-            _logits(
-                model,
-                ids,
-                torch.ones_like(ids),
-                [(0, 0)],
-                [pad],
-                past_key_values=self._cache,
-                use_cache=True,
-            )
+            ids = torch.tensor([list(prefix)])
+            options = {"past_key_values": self._cache, "use_cache": True}
+            _logits(model, ids, torch.ones_like(ids), [(0, 0)], [pad], **options)
             self._cache.batch_repeat_interleave(rows)
 
     def start(self, row: int, ids: Sequence[int]) -> list[int]:
-        """See Rows. The ids begin with the prefix."""
+        """Begin a sentence in a row; return the ids after the prefix, which have yet to be read."""
         self._mask[row, self._prefix :] = False
         self._length[row] = self._prefix
         return list(ids[self._prefix :])
@@ -83,52 +49,45 @@ class CachedBatch:
     def read(
         self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]
     ) -> torch.Tensor:
-        """See Rows."""
+        """Read a block of ids in each row.
+
+        Returns:
+            fp32 logits of the ids `of` at the wanted places, [len(wanted), len(of)].
+        """
         self._tidy()
-        self._block = [len(block) for block in blocks]
-        ids = torch.full((len(blocks), max(self._block)), self._pad)
-        mask = torch.zeros_like(ids, dtype=torch.bool)
-        positions = torch.zeros_like(ids)
-        for row, block in enumerate(blocks):
-            ids[row, : len(block)] = torch.tensor(block)
-            # Padding stands behind the block and so sees it: no place sees nothing, which would be
-            # no number.
-            mask[row, : max(len(block), 1)] = True
-            positions[row] = self._length[row] + torch.arange(ids.shape[1]).clamp(
-                max=max(len(block) - 1, 0)
-            )
+        ids, mask = _padded(blocks, self._pad)
+        self._width = ids.shape[1]
         self._mask = torch.cat([self._mask, mask], 1)
-        device = self._model.device
+        positions = self._length[:, None] + mask.cumsum(1) - 1
         return _logits(
             self._model,
-            ids.to(device),
-            self._mask.to(device).long(),
+            ids,
+            self._mask,
             wanted,
             of,
-            position_ids=positions.to(device),
+            position_ids=positions.to(self._model.device),
             past_key_values=self._cache,
             use_cache=True,
         )
 
     def keep(self, row: int, count: int) -> None:
-        """See Rows."""
-        width = max(self._block)
-        self._mask[row, self._mask.shape[1] - width + count :] = False
+        """Keep the first `count` ids of the block that was just read in this row."""
+        self._mask[row, self._mask.shape[1] - self._width + count :] = False
         self._length[row] += count
 
     def select(self, rows: Sequence[int]) -> None:
-        """See Rows."""
+        """Drop all rows but these."""
         chosen = torch.tensor(rows)
-        self._mask = self._mask[chosen]
-        self._length = [self._length[row] for row in rows]
+        self._mask, self._length = self._mask[chosen], self._length[chosen]
         self._cache.batch_select_indices(chosen.to(self._model.device))
 
     def _tidy(self) -> None:
-        """Cut off columns at the end that no row uses, and pack the rows where too many are
-        holes.
+        """Cut off trailing columns that no row uses; pack the rows if too many columns are holes.
+
+        Packing reorders a sentence's columns but not their positions, so attention is the same.
         """
         width = self._mask.shape[1]
-        if not self._cache.get_seq_length() or not width:
+        if not width:
             return
         used = int(self._mask.any(0).nonzero().max()) + 1 if self._mask.any() else 0
         counts = self._mask.sum(1)
@@ -141,20 +100,17 @@ class CachedBatch:
         order = torch.argsort(~self._mask, dim=1, stable=True)[:, :fullest]
         for layer in self._cache.layers:
             if not layer.is_initialized:
-                continue  # it has another layer's keys and values
+                continue  # it shares another layer's keys and values
             index = order.to(layer.keys.device)[:, None, :, None]
-            layer.keys = layer.keys.gather(
-                2, index.expand(-1, layer.keys.shape[1], -1, layer.keys.shape[3])
-            )
-            layer.values = layer.values.gather(
-                2, index.expand(-1, layer.values.shape[1], -1, layer.values.shape[3])
-            )
-        self._mask = torch.arange(fullest)[None] < counts[:, None]
+            layer.keys = torch.take_along_dim(layer.keys, index, 2)
+            layer.values = torch.take_along_dim(layer.values, index, 2)
+        self._mask = torch.arange(fullest) < counts[:, None]
 
 
 class RecomputedBatch:
-    """Nothing is kept, every pass reads its rows from the start: for models whose memory cannot be
-    taken back.
+    """Rows that every pass reads from the start, for models whose cache cannot be rolled back.
+
+    Its methods are those of CachedBatch.
     """
 
     def __init__(
@@ -162,35 +118,39 @@ class RecomputedBatch:
     ) -> None:
         self._model, self._pad = model, pad
         self._ids: list[list[int]] = [[] for _ in range(rows)]
-        self._block: list[list[int]] = []
+        self._blocks: Sequence[Sequence[int]] = []
 
     def start(self, row: int, ids: Sequence[int]) -> list[int]:
-        """See Rows."""
         self._ids[row] = []
         return list(ids)
 
     def read(
         self, blocks: Sequence[Sequence[int]], wanted: Wanted, of: Sequence[int]
     ) -> torch.Tensor:
-        """See Rows."""
-        self._block = [list(block) for block in blocks]
-        texts = [before + block for before, block in zip(self._ids, self._block, strict=True)]
-        ids = torch.full((len(texts), max(map(len, texts))), self._pad)
-        mask = torch.zeros_like(ids)
-        for row, text in enumerate(texts):
-            ids[row, : len(text)] = torch.tensor(text)
-            mask[row, : max(len(text), 1)] = 1
+        self._blocks = blocks
+        texts = [[*before, *block] for before, block in zip(self._ids, blocks, strict=True)]
         places = [(row, len(self._ids[row]) + place) for row, place in wanted]
-        device = self._model.device
-        return _logits(self._model, ids.to(device), mask.to(device), places, of, use_cache=False)
+        return _logits(self._model, *_padded(texts, self._pad), places, of, use_cache=False)
 
     def keep(self, row: int, count: int) -> None:
-        """See Rows."""
-        self._ids[row] += self._block[row][:count]
+        self._ids[row] += self._blocks[row][:count]
 
     def select(self, rows: Sequence[int]) -> None:
-        """See Rows."""
         self._ids = [self._ids[row] for row in rows]
+
+
+Batch = CachedBatch | RecomputedBatch
+
+
+def _padded(blocks: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return blocks of ids as rows of one width, and the mask of the places that hold ids.
+
+    The first place of an empty block is unmasked too: attention to nothing would be NaN.
+    """
+    rows = [torch.tensor(block, dtype=torch.long) for block in blocks]
+    ids = pad_sequence(rows, batch_first=True, padding_value=pad)
+    lengths = torch.tensor([max(len(block), 1) for block in blocks])
+    return ids, torch.arange(ids.shape[1]) < lengths[:, None]
 
 
 def _logits(
@@ -201,8 +161,9 @@ def _logits(
     of: Sequence[int],
     **kwargs: object,
 ) -> torch.Tensor:
-    """A forward pass; the output layer, a third of a small model, at the wanted places and for the
-    wanted ids alone.
+    """Run a forward pass with the output layer only at the wanted places, for the wanted ids.
+
+    The output layer is a third of a small model.
     """
     device = model.device
     rows, places = (torch.tensor(indices, device=device) for indices in zip(*wanted, strict=True))
@@ -217,21 +178,19 @@ def _logits(
         )
 
     with output_layer(model, narrow):
-        logits = model(input_ids=ids, attention_mask=mask, **kwargs).logits
-    wide: torch.Tensor = logits[0].float()
-    return wide
+        output = model(input_ids=ids.to(device), attention_mask=mask.to(device).long(), **kwargs)
+    logits: torch.Tensor = output.logits[0].float()
+    return logits
 
 
-def batch_class(model: PreTrainedModel) -> type[CachedBatch] | type[RecomputedBatch]:
-    """How this model's rows are kept: cached where it can be, by a trial, else read again in every
-    pass.
-    """
+def batch_class(model: PreTrainedModel) -> type[Batch]:
+    """Return CachedBatch if a trial shows that this model's cache can be rolled back."""
     config = model.config.get_text_config()
     window = any(
         getattr(config, name, None)
         for name in ("window_size", "attention_window", "attention_types")
     )
-    # States that cannot be taken back, and windows, which holes would move.
+    # Neither states, which cannot be taken back, nor windows, which holes would move.
     plain = not window and all(
         type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers
     )
@@ -241,7 +200,7 @@ def batch_class(model: PreTrainedModel) -> type[CachedBatch] | type[RecomputedBa
     except torch.OutOfMemoryError:
         raise
     except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError):
-        pass  # it takes no positions, or has a memory of its own kind
+        pass  # it takes no positions, or has a cache of its own kind
     log.info(
         "predict: what this model has read cannot be taken back; every pass reads from the start,"
         " which is slow"
@@ -251,17 +210,16 @@ def batch_class(model: PreTrainedModel) -> type[CachedBatch] | type[RecomputedBa
 
 @torch.inference_mode()
 def _supports_rollback(model: PreTrainedModel) -> bool:
-    """Whether what was read wrong, masked out and read again leaves no trace in the logits."""
+    """Try whether ids that were read, masked and read again leave no trace in the logits."""
     ids = [5 + place % 7 for place in range(PROBE)]
     of = range(min(64, model.config.get_text_config().vocab_size))
     half = PROBE // 2
     places = [(0, place) for place in range(half)]
 
-    def logits(kind: type[CachedBatch] | type[RecomputedBatch], wrong: int) -> torch.Tensor:
-        """Of a row's second half, when it has read `wrong` false ids before that and taken them
-        back.
+    def logits(kind: type[Batch], wrong: int) -> torch.Tensor:
+        """Return those of a row's second half, read after `wrong` false ids were taken back.
 
-        The other row goes on meanwhile, or there would be no hole: what no row needs is cut off.
+        Another row keeps what it read meanwhile, else the false ids would be cut off.
         """
         rows = kind(model, 0, 2, ids[:8])
         mine, other = (rows.start(row, ids[:half]) for row in range(2))
@@ -270,15 +228,9 @@ def _supports_rollback(model: PreTrainedModel) -> bool:
         rows.keep(1, len(other) + wrong)
         return rows.read([ids[half:], ids[half + wrong :]], places, of)
 
-    again, straight, holed = (
-        logits(RecomputedBatch, 0),
-        logits(CachedBatch, 0),
-        logits(CachedBatch, 20),
-    )
+    again = logits(RecomputedBatch, 0)
     scale = (again - again.mean(1, keepdim=True)).norm().clamp(min=1e-6)
-    rounding, error = (
-        float((straight - again).norm() / scale),
-        float((holed - again).norm() / scale),
-    )
-    # In half precision the cache alone rounds otherwise; holes must not add to that.
+    rounding = float((logits(CachedBatch, 0) - again).norm() / scale)
+    error = float((logits(CachedBatch, 20) - again).norm() / scale)
+    # In half precision the cache alone changes rounding; holes must not add to that.
     return rounding < 0.2 and error < max(2 * rounding, 1e-3)

@@ -1,6 +1,4 @@
-"""What a model is asked, sentence by sentence: prompts, how long they get with their answers, who
-is asked together.
-"""
+"""Prompts of sentences, their lengths with the answers, and which of them are decoded together."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -21,11 +19,10 @@ ROOM = 2048
 
 @dataclass(frozen=True, slots=True)
 class DecodingRequest:
-    """The prompt of instance number `index`, and its length in ids with an answer that is O
-    throughout.
-    """
+    """Instance number `index`, its prompt, and the ids of prompt and an answer of O throughout."""
 
     index: int
+    instance: Instance
     prompt: list[int]
     length: int
 
@@ -36,46 +33,41 @@ def make_requests(
     types: Sequence[str],
     outside: str = OUTSIDE,
 ) -> list[DecodingRequest]:
-    """A question for every instance, the longest first; `outside` is how O is written."""
-    asked = []
+    """Make a request for every instance, the longest first; `outside` is how O is written."""
+    requests = []
     for index, instance in enumerate(instances):
         prompt = prompt_ids(tokenizer, instance.tokens, types)
         answer = response_ids(tokenizer, instance.tokens, [outside] * len(instance.tokens))
-        asked.append(DecodingRequest(index, prompt, len(prompt) + len(answer)))
-    return sorted(asked, key=lambda question: (-question.length, question.index))
+        requests.append(DecodingRequest(index, instance, prompt, len(prompt) + len(answer)))
+    return sorted(requests, key=lambda request: (-request.length, request.index))
 
 
 def group_by_length(
-    asked: Sequence[DecodingRequest], batch_size: int
+    requests: Sequence[DecodingRequest], batch_size: int
 ) -> Iterator[tuple[list[DecodingRequest], int]]:
-    """Questions in groups, longest first, each with how many of them are decoded at once."""
+    """Yield groups of requests, longest first, each with how many of them are decoded at once."""
     start = 0
-    while start < len(asked):
-        rows = min(batch_size, max(1, batch_size * ROOM // asked[start].length))
-        end = start
-        # Until twice as many would have room.
-        while end < len(asked) and (
-            rows == batch_size or batch_size * ROOM // asked[end].length < 2 * rows
+    while start < len(requests):
+        rows = min(batch_size, max(1, batch_size * ROOM // requests[start].length))
+        end = start + 1
+        # Up to requests so short that twice as many rows would have room.
+        while end < len(requests) and (
+            rows == batch_size or batch_size * ROOM // requests[end].length < 2 * rows
         ):
             end += 1
-        end = max(end, start + 1)
-        yield list(asked[start:end]), min(rows, end - start)
+        yield list(requests[start:end]), min(rows, end - start)
         start = end
 
 
-def beyond_positions(
-    model: PreTrainedModel, asked: Sequence[DecodingRequest], instances: Sequence[Instance]
-) -> int:
-    """How many questions are longer than the model has positions for: what it says there is worth
-    little.
-    """
+def beyond_positions(model: PreTrainedModel, requests: Sequence[DecodingRequest]) -> int:
+    """Count the requests that need more positions than the model has, and warn of them."""
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    beyond = [question for question in asked if positions and question.length > positions]
+    beyond = [request for request in requests if positions and request.length > positions]
     if beyond:
-        first = instances[beyond[0].index].id
         message = (
             "predict: %d sentences need more than the model's %d positions, %r the most (%d):"
             " expect little of them"
         )
-        log.warning(message, len(beyond), positions, first, beyond[0].length)
+        longest = beyond[0]
+        log.warning(message, len(beyond), positions, longest.instance.id, longest.length)
     return len(beyond)

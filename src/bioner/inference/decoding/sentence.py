@@ -1,5 +1,4 @@
-"""A sentence on its way through constrained decoding: what is settled, what is drafted, what the
-model answers to that.
+"""A sentence in constrained decoding: what is settled, what is drafted, what the model answers.
 
 An example, with pieces for ids: `gout :B -Dis` is settled, of which the model has read `gout :B`;
 `-Dis` is pending, and `ease \\n` is the line's end. The next two words are drafted O, so the block
@@ -7,49 +6,41 @@ is
 
     -Dis ease \\n was :O \\n treated
 
-It ends before `:O`, the last id that a branch decides: what stands behind that is known without
-reading. Its checks fall after `was` and after `treated`, each with the ids that may follow (`:O`,
-`:B`, `:I`). Say the model answers `:O` and `:B`. Then `was` is closed with O, all seven ids stand,
-`:B` is pending, and the tag of `treated` is among B-Disease and B-Chemical, two ids of its line
-being settled (`depth`).
+It ends before `:O`, the last id that a branch decides: what follows is known without reading. Its
+checks fall after `was` and after `treated`, each with the ids that may follow (`:O`, `:B`, `:I`).
+Say the model answers `:O` and `:B`. Then `was` is closed with O, all seven ids stand, `:B` is
+pending, and the tag of `treated` is among B-Disease and B-Chemical, with two ids of its line
+settled (`depth`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bioner.inference.decoding.drafts import Guess
+from bioner.data.instances import Instance
+from bioner.inference.decoding.drafts import Draft
 from bioner.models.answer_trie import AnswerTrie, Branch, TokenAnswers
 
-MARGIN = (
-    1e-4  # of logits: where two answers are nearer, the order of floating-point sums may decide
-)
+MARGIN = 1e-4  # of logits: between nearer answers the order of floating-point sums may decide
 
 
 @dataclass(slots=True)
 class Counts:
-    """What decoding took.
-
-    Forward passes, ids read in them and padding beside these; drafts that were looked at and those
-    that were right; decisions won by less than MARGIN; sentences longer than the model has
-    positions for.
-    """
+    """What decoding took, for the run record."""
 
     sentences: int = 0
     passes: int = 0
-    ids: int = 0
+    ids: int = 0  # read in these passes, without the padding
     padding: int = 0
-    drafts: int = 0
+    drafts: int = 0  # checked by the model
     drafts_right: int = 0
-    near_ties: int = 0
-    beyond_positions: int = 0
+    near_ties: int = 0  # decisions won by less than MARGIN
+    beyond_positions: int = 0  # sentences longer than the model has positions for
 
 
 @dataclass(slots=True)
 class Check:
-    """One decision to look at: after which id of the block it falls, and which id the draft has
-    there.
-    """
+    """A decision to look at: the place in the block that it follows, and the id drafted next."""
 
     place: int
     word: int
@@ -59,9 +50,7 @@ class Check:
 
 @dataclass(slots=True)
 class Decision:
-    """The model's decision at a branch, its log probability among the choices, and how far the next
-    best is.
-    """
+    """The model's choice at a branch, its log probability among the choices, and its margin."""
 
     id: int
     logp: float
@@ -70,63 +59,82 @@ class Decision:
 
 @dataclass(slots=True)
 class SentenceState:
-    """A sentence on its way: `pending` ids are settled and not yet read; `depth` ids of the next
-    word's line are.
-    """
+    """A sentence being decoded; it is number `index` of the call."""
 
     index: int
+    instance: Instance
     words: list[TokenAnswers]
-    guess: Guess
-    follows: bool  # whether guesses heed the tag before
-    pending: list[int]
+    draft: Draft
+    pending: list[int]  # settled ids that the model has not read
     tags: list[str] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
     margin: list[float] = field(default_factory=list)
-    depth: int = 0
-    among: tuple[
-        str, ...
-    ] = ()  # what the next word's tag is known to be among; empty: any that may follow
+    depth: int = 0  # settled ids of the next word's line
+    among: tuple[str, ...] = ()  # tags that these leave for the next word; empty: all allowed ones
     logp: float = 0.0
     gap: float = math.inf
-    hints: dict[int, tuple[str, str]] = field(
-        default_factory=dict
-    )  # word -> tag drafted before it, model's answer
+    # The model's answer for a word, given on a wrong draft, and the tag drafted before the word.
+    hints: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every word has its tag."""
+        return len(self.tags) == len(self.words)
+
+    def close(self, tag: str) -> None:
+        """Settle the next word's tag."""
+        self.tags.append(tag)
+        self.confidence.append(math.exp(self.logp))
+        self.margin.append(self.gap)
+        self.depth, self.among, self.logp, self.gap = 0, (), 0.0, math.inf
+
+    def guess(self, position: int, before: str, among: Sequence[str]) -> str:
+        """Guess the tag of a word that follows the tag `before`; `among` are those allowed."""
+        if position in self.hints:
+            tag_before, tag = self.hints[position]
+            if tag in among and (tag_before == before or not self.draft.follows):
+                return tag
+        return self.best_of(position, before, among)
+
+    def best_of(self, position: int, before: str, among: Sequence[str]) -> str:
+        """Return the draft's likeliest tag that is allowed, else the first allowed one."""
+        ranked = self.draft.guess(self.instance, position, before)
+        return next((tag for tag in ranked if tag in among), among[0])
 
 
 class Block:
-    """The ids a pass reads of one sentence: what is pending, then drafted lines up to the last
-    branch among them.
+    """The ids that a pass reads of a sentence: pending ones, then drafted lines.
+
+    It ends before the last id that a branch decides.
     """
 
     def __init__(self, sentence: SentenceState, lines: AnswerTrie) -> None:
         self._sentence, self._lines = sentence, lines
+        self._start = len(sentence.tags)  # number of its first word
         self.ids = list(sentence.pending)
         self.tags: list[str] = []
         self.checks: list[Check] = []
 
     @property
     def width(self) -> int:
-        """Ids that have to be read: those before the last decision."""
+        """The number of ids to read: those before the last decision."""
         return self.checks[-1].place + 1 if self.checks else 0
 
     @property
     def complete(self) -> bool:
         """Whether the sentence is drafted to its end."""
-        return len(self._sentence.tags) + len(self.tags) == len(self._sentence.words)
+        return self._start + len(self.tags) == len(self._sentence.words)
 
     def extend(self, widest: int | None = None) -> bool:
-        """Draft one more word; False, and nothing done, where the block would become wider than
-        `widest`.
-        """
+        """Draft one more word; return False if the block would become wider than `widest`."""
         sentence = self._sentence
-        position = len(sentence.tags) + len(self.tags)
-        first = not self.tags
-        before = self.tags[-1] if self.tags else sentence.tags[-1] if sentence.tags else ""
-        word, may = sentence.words[position], self._lines.after(before)
-        allowed = word.distinct(may)
-        among = (sentence.among if first else ()) or allowed
-        tag = self._draft(position, before, among)
-        line, depth = word.lines[tag], sentence.depth if first else 0
+        position = self._start + len(self.tags)
+        depth, among = (0, ()) if self.tags else (sentence.depth, sentence.among)
+        before = (sentence.tags + self.tags)[-1] if position else ""
+        word = sentence.words[position]
+        allowed = word.distinct(self._lines.after(before))
+        tag = sentence.guess(position, before, among or allowed)
+        line = word.lines[tag]
         checks = [
             Check(len(self.ids) + branch.depth - depth - 1, position, branch, line[branch.depth])
             for branch in word.branches(allowed, tag)
@@ -139,71 +147,49 @@ class Block:
         self.tags.append(tag)
         return True
 
-    def _draft(self, position: int, before: str, among: Sequence[str]) -> str:
-        hint = self._sentence.hints.get(position)
-        if hint and hint[1] in among and (hint[0] == before or not self._sentence.follows):
-            return hint[1]
-        return best_of(self._sentence.guess(position, before), among)
-
     def settle(self, answers: Sequence[Decision], counts: Counts) -> int:
-        """Take over what the model has answered to the checks; returns how many of the block's ids
-        stand.
+        """Take over the model's answers to the checks; return how many of the block's ids stand.
 
-        Its answers behind a disagreement were given on a wrong draft: they are no more than hints
-        for the next one.
+        Answers after a disagreement were given on a wrong draft: they only serve as hints.
         """
-        sentence, start = self._sentence, len(self._sentence.tags)
+        sentence = self._sentence
         for number, (check, answer) in enumerate(zip(self.checks, answers, strict=True)):
-            while len(sentence.tags) < check.word:
-                self._close(self.tags[len(sentence.tags) - start])
+            self._close_up_to(check.word)
             sentence.logp += answer.logp
             sentence.gap = min(sentence.gap, answer.gap)
             counts.near_ties += answer.gap < MARGIN
             if answer.id != check.drafted:
-                counts.drafts += len(sentence.tags) - start + 1
-                counts.drafts_right += len(sentence.tags) - start
-                self._hint(number, answers, start)
+                counts.drafts += check.word - self._start + 1
+                counts.drafts_right += check.word - self._start
+                self._hint(number, answers)
                 sentence.among = check.branch.choices[answer.id]
                 sentence.depth = check.branch.depth + 1
                 sentence.pending = [answer.id]
                 if len(sentence.among) == 1:
                     line = sentence.words[check.word].lines[sentence.among[0]]
                     sentence.pending = list(line[check.branch.depth :])
-                    self._close(sentence.among[0])
+                    sentence.close(sentence.among[0])
                 return check.place + 1
-        while len(sentence.tags) < start + len(self.tags):
-            self._close(self.tags[len(sentence.tags) - start])
+        self._close_up_to(self._start + len(self.tags))
         counts.drafts += len(self.tags)
         counts.drafts_right += len(self.tags)
         sentence.pending = self.ids[self.width :]
         return self.width
 
-    def _close(self, tag: str) -> None:
-        """The next word has this tag."""
-        sentence = self._sentence
-        sentence.tags.append(tag)
-        sentence.confidence.append(math.exp(sentence.logp))
-        sentence.margin.append(sentence.gap)
-        sentence.depth, sentence.among, sentence.logp, sentence.gap = 0, (), 0.0, math.inf
+    def _close_up_to(self, word: int) -> None:
+        """Settle the drafted tags of the words before this one."""
+        for tag in self.tags[len(self._sentence.tags) - self._start : word - self._start]:
+            self._sentence.close(tag)
 
-    def _hint(self, number: int, answers: Sequence[Decision], start: int) -> None:
-        """Note what the model has answered for the words behind the check of this number."""
-        told: dict[int, str] = {}
-        for check, answer in zip(self.checks[number + 1 :], answers[number + 1 :], strict=True):
-            if (
-                check.word not in told
-                and answer.id != check.drafted
-                and check.word > self.checks[number].word
-            ):
-                before = self.tags[check.word - start - 1]
-                told[check.word] = best_of(
-                    self._sentence.guess(check.word, before), check.branch.choices[answer.id]
-                )
-        for word in range(self.checks[number].word + 1, self.checks[-1].word + 1):
-            before, drafted = self.tags[word - start - 1 : word - start + 1]
-            self._sentence.hints[word] = before, told.get(word, drafted)
-
-
-def best_of(ranked: Sequence[str], among: Sequence[str]) -> str:
-    """The first of the ranked tags that may be chosen, else the first that may be."""
-    return next((tag for tag in ranked if tag in among), among[0])
+    def _hint(self, number: int, answers: Sequence[Decision]) -> None:
+        """Note what the model answers for the words after the one that check `number` is of."""
+        sentence, wrong = self._sentence, self.checks[number].word
+        for word in range(wrong + 1, self.checks[-1].word + 1):
+            before, drafted = self.tags[word - self._start - 1 : word - self._start + 1]
+            sentence.hints[word] = before, drafted
+        # Backwards, so that of a word's disagreements the first is noted.
+        for check, answer in reversed(list(zip(self.checks, answers, strict=True))):
+            if check.word > wrong and answer.id != check.drafted:
+                before, _ = sentence.hints[check.word]
+                among = check.branch.choices[answer.id]
+                sentence.hints[check.word] = before, sentence.best_of(check.word, before, among)
