@@ -22,19 +22,23 @@ def download_model(
     use.
     """
     from bioner.io.files import write_json
-    from bioner.models.snapshots import fetch_again, fetch_snapshot, read_snapshot
+    from bioner.models.snapshots import fetch_snapshot, read_snapshot
 
     keep_apart(out)
     source = entry_of("models", model, settings_of(config), entry)["source"]
     if not source["hub"]:
         raise InputError(model, "no source.hub", "a model of the hub", "It needs no snapshot.")
     if Path(source["hub"]).is_dir():
-        found = f"a local folder in source.hub ({source['hub']})"
-        raise InputError(model, found, "a model of the hub", "It needs no snapshot.")
+        raise InputError(
+            model,
+            f"a local folder in source.hub ({source['hub']})",
+            "a model of the hub",
+            "It needs no snapshot.",
+        )
     asked = {"hub": source["hub"], "revision": source["revision"] or "main"}
     known = read_snapshot(out) if out.is_file() else {}
-    same = asked.items() <= known.items()
-    record = fetch_again(known) if same else fetch_snapshot(source["hub"], asked["revision"])
+    commit = known["commit"] if asked.items() <= known.items() else None
+    record = fetch_snapshot(**asked, commit=commit)
     if record != known:
         write_json(out, record)
     size = sum(record["files"].values()) / 2**30

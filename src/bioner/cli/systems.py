@@ -62,12 +62,14 @@ def predict(
         launch(model, settings["resources"]["predict_gpus"])
     instances, known = read_instances(gold), read_instances(train) if train else []
     for type_, count in (unseen_types(known, instances) if known else {}).items():
-        told = (
-            "predict %s: %s has %d entities of type %s, training has none: they can only be missed"
+        log.warning(
+            "predict %s: %s has %d entities of type %s, training has none: they can only be missed",
+            model,
+            gold,
+            count,
+            type_,
         )
-        log.warning(told, model, gold, count, type_)
-    job = (model, settings, instances, known, weights, decoding)
-    # The training's record stands for its weights: these may be gigabytes.
+    # The training's record stands for its weights, which may be gigabytes.
     files = {
         "gold": gold,
         "train": train,
@@ -77,7 +79,19 @@ def predict(
     data = {
         name: sha256_of(path) if path and path.is_file() else None for name, path in files.items()
     }
-    predict_to(out, *job, seed=seed, data=data, draft=draft, record=record)
+    predict_to(
+        out,
+        model,
+        settings,
+        instances,
+        known,
+        weights,
+        decoding,
+        seed=seed,
+        data=data,
+        draft=draft,
+        record=record,
+    )
 
 
 def time(
@@ -137,9 +151,11 @@ def time(
     check_table(out)
     seeds: list[int | None] = [*seed] if seed else [None]
     if len(seeds) != len(weights) or len({*seeds}) != len(seeds):
-        found = f"{len(weights)} --weights and {len({*seeds} - {None})} different --seed"
         raise InputError(
-            "--seed", found, "one of its own for each --weights", "Name them in the same order."
+            "--seed",
+            f"{len(weights)} --weights and {len({*seeds} - {None})} different --seed",
+            "one of its own for each --weights",
+            "Name them in the same order.",
         )
     settings = entry_of("models", model, settings_of(config), entry)
     if draft and "constrained" not in decoding:
@@ -245,15 +261,12 @@ def realign(
     if alignment:
         write_table(alignment, pl.DataFrame([asdict(row) for row in alignments], schema=ALIGNMENT))
     if entities := sum(row.gold_entities for row in alignments):
-        told = (
+        log.info(
             "realign: %.2f %% of %d entities reachable; %d tokens dropped, %d tags illegal, %d"
-            " sentences over budget"
-        )
-        reachable = 100 * sum(row.reachable_entities for row in alignments) / entities
-        dropped, illegal = (
+            " sentences over budget",
+            100 * sum(row.reachable_entities for row in alignments) / entities,
+            entities,
             sum(row.dropped for row in alignments),
             sum(row.illegal_tags for row in alignments),
-        )
-        log.info(
-            told, reachable, entities, dropped, illegal, sum(row.truncated for row in alignments)
+            sum(row.truncated for row in alignments),
         )

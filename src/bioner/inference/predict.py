@@ -1,4 +1,4 @@
-"""Predicting: raw outputs of a trained model or a control."""
+"""Prediction: raw outputs of a trained model or a control."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bioner.data.instances import Instance, digest
 from bioner.data.raw_outputs import Generated, RawOutput, Tagged, write_raw
@@ -22,32 +22,22 @@ from bioner.io.run_record import write_record
 from bioner.io.signals import raise_on_signal
 from bioner.models import TASK_FILE
 from bioner.models.controls import predict_control
-from bioner.models.devices import require_devices
+from bioner.models.devices import device_of, require_devices
 from bioner.settings.catalogue import DECODINGS, TRAINED, prediction_settings
 from bioner.settings.config import Tree
+
+if TYPE_CHECKING:
+    from bioner.inference.decoding.constrained import ConstrainedDecoder
+    from bioner.inference.decoding.free import FreeDecoder
 
 log = logging.getLogger(__name__)
 
 Predictor = Callable[[Sequence[Instance], int], Sequence[RawOutput]]
 
-
-class Decoder(Protocol):
-    """An LLM with a way of decoding: what to record of it, and what its last call took."""
-
-    settings: dict[str, object]
-    took: dict[str, float]
-
-    def __call__(
-        self, instances: Sequence[Instance], batch_size: int, part: int = 0
-    ) -> list[Generated]:
-        """Outputs of the instances of a shard, in order, given its number."""
-
-
-# Sentences a shard: what a killed job loses at most. Constrained decoding refills its places within
+# Sentences per shard: what a killed job loses at most. Constrained decoding refills its rows within
 # a shard.
 SHARD = {"constrained": 256, "free": 32, "free-paper": 32}
-# No process gives up on the others while these decode.
-PROCESS_TIMEOUT = timedelta(days=7)
+PROCESS_TIMEOUT = timedelta(days=7)  # no process gives up on the others while these decode
 
 
 def predict_to(
@@ -64,13 +54,19 @@ def predict_to(
     draft: Path | None = None,
     record: Path | None = None,
 ) -> None:
-    """Write the raw outputs of every instance to `out`, and to `record` how they were made, with
-    `data`: which files.
+    """Write the raw outputs of every instance to `out`, and how they were made to `record`.
 
-    An LLM keeps what it has finished in shards beside `out`: a job that was cut short goes on with
-    those it lacks, unless anything is other now that its answers depend on. In several processes
-    each makes its part, and the first writes. `draft` is another system's predictions. Raises
-    Interrupted on SIGINT, SIGTERM or SIGUSR1.
+    An LLM writes what it has finished to shards next to `out`: the same command resumes with the
+    missing ones, unless anything changed that its answers depend on. Of several processes each
+    decodes its part, and the first writes.
+
+    Args:
+        train: training instances (the dictionary control; drafts).
+        data: checksums of the input files, for the record.
+        draft: predictions of another system, to draft from.
+
+    Raises:
+        Interrupted: on SIGINT, SIGTERM or SIGUSR1.
     """
     start = time.perf_counter()
     _check_decoding(name, entry, decoding, draft)
@@ -79,18 +75,20 @@ def predict_to(
         "decoding": decoding,
         "seed": seed,
         "sentences": len(gold),
+        "data": dict(data or {}),
     }
-    made |= {"data": dict(data or {})}
     if entry["family"] != "llm":
         write_raw(out, predict(name, entry, gold, train, weights, decoding))
         if record:
-            write_record(
-                record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry
-            )
+            made["wall_seconds"] = round(time.perf_counter() - start, 3)
+            write_record(record, made, entry)
         return
     constrained = decoding == "constrained"
     source = draft_of(entry["predict"]["draft"], train, gold, draft) if constrained else None
-    decoder = cast(Decoder, load_predictor(name, entry, weights, decoding, draft=source, seed=seed))
+    decoder = cast(
+        "ConstrainedDecoder | FreeDecoder",
+        load_predictor(name, entry, weights, decoding, draft=source, seed=seed),
+    )
     size = entry["predict"]["batch_size"]
 
     def decode(
@@ -104,7 +102,7 @@ def predict_to(
         return outputs, decoder.took | {"decoding_seconds": round(time.perf_counter() - began, 3)}
 
     depends = prediction_settings(entry)
-    # Fewer sentences at once, for want of memory, are no reason to start over.
+    # A smaller batch, for want of memory, is no reason to start over.
     depends["predict"] = {
         key: value for key, value in depends["predict"].items() if key != "batch_size"
     }
@@ -143,18 +141,19 @@ def predict_to(
         write_raw(out, outputs)
         if record:
             made |= decoder.settings | took | {"processes": processes}
-            write_record(
-                record, made | {"wall_seconds": round(time.perf_counter() - start, 3)}, entry
-            )
+            made["wall_seconds"] = round(time.perf_counter() - start, 3)
+            write_record(record, made, entry)
 
 
 def _check_decoding(name: str, entry: Tree, decoding: str, draft: Path | None) -> None:
-    """InputError where a model does not decode in that way, or has no use for a draft."""
+    """Raise InputError if a model cannot decode in that way, or has no use for a draft."""
     expected = DECODINGS.get(entry["family"], ())
     if not expected:
-        remedy = "An ensemble is put together by `bioner ensemble`, of its members' predictions."
         raise InputError(
-            name, f"the family {entry['family']!r}", "a control, an encoder or an LLM", remedy
+            name,
+            f"the family {entry['family']!r}",
+            "a control, an encoder or an LLM",
+            "An ensemble is put together by `bioner ensemble`, of its members' predictions.",
         )
     if decoding not in expected:
         raise InputError(
@@ -178,8 +177,9 @@ def predict(
     decoding: str,
     draft: Draft | None = None,
 ) -> Sequence[RawOutput]:
-    """Raw outputs for every instance, in order. Controls need `train`, trained models the folder
-    `weights`.
+    """Return the raw output of every instance, in order.
+
+    The dictionary control needs `train`, trained models the folder `weights`.
     """
     if entry["family"] == "control":
         if entry["control"] == "dictionary" and not train:
@@ -213,24 +213,32 @@ def load_predictor(
     padded: bool = False,
     on_progress: Callable[[int], None] = ignore,
 ) -> Predictor:
-    """A trained model as a function of instances and batch size; loads torch and the weights once.
+    """Load torch and a trained model; return it as a function of instances and batch size.
 
-    `draft` (constrained decoding) and `seed` (drawn tokens) are for LLMs; so is `merged`: the
-    adapter and its base as one model in the precision of training, which is faster and not quite
-    the model that was trained. `padded` is for
-    encoders: in fp32, and filled up to the window, as the paper ran them. An encoder
-    tells how many sentences more it has tagged.
+    Args:
+        draft: for constrained decoding.
+        seed: for tokens that are drawn (free-paper).
+        merged: an LLM's adapter and base as one model in the precision of training, which is faster
+            and not quite the model that was trained.
+        padded: an encoder in fp32 and padded to its window, as the paper ran them.
+        on_progress: called with the number of sentences an encoder has tagged since the last call.
     """
     if entry["family"] not in TRAINED:
-        remedy = (
+        raise InputError(
+            name,
+            f"the family {entry['family']!r}",
+            "an encoder or an LLM",
             "Only models with weights are loaded and timed; members of ensembles have predictions"
-            " of their own."
+            " of their own.",
         )
-        raise InputError(name, f"the family {entry['family']!r}", "an encoder or an LLM", remedy)
     _check_decoding(name, entry, decoding, None)
     if weights is None or not weights.is_dir():
-        remedy = "Run `bioner train` first and give --weights FOLDER/model."
-        raise InputError(weights or name, "no weights", "the folder of a trained model", remedy)
+        raise InputError(
+            weights or name,
+            "no weights",
+            "the folder of a trained model",
+            "Run `bioner train` first and give --weights FOLDER/model.",
+        )
     require_devices(name, entry["resources"]["predict_gpus"])
     import torch
 
@@ -243,7 +251,6 @@ def load_predictor(
 def _classifier(
     name: str, entry: Tree, weights: Path, padded: bool, on_progress: Callable[[int], None]
 ) -> Predictor:
-    from bioner.models.devices import device_of
     from bioner.models.encoder import tag
     from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
     from bioner.models.llm import load_trained
@@ -265,27 +272,28 @@ def _classifier(
         for label in model.config.id2label.values()
         if label != OUTSIDE and not label.startswith(("B-", "I-"))
     ]:
-        remedy = "Name the `model/` of a finished training: this one has no trained head."
-        raise InputError(weights, f"the label {strange[0]!r}", "IOB2 tags", remedy)
+        raise InputError(
+            weights,
+            f"the label {strange[0]!r}",
+            "IOB2 tags",
+            "Name the `model/` of a finished training: this one has no trained head.",
+        )
 
-    def classifier(instances: Sequence[Instance], batch_size: int) -> list[RawOutput]:
-        ids, sentences = [item.id for item in instances], [item.tokens for item in instances]
-        bf16 = entry["train"]["precision"] == "bf16" and not padded
-        tagged = tag(
+    def classifier(instances: Sequence[Instance], batch_size: int) -> list[Tagged]:
+        return tag(
             model,
             tokenizer,
-            ids,
-            sentences,
+            [instance.id for instance in instances],
+            [instance.tokens for instance in instances],
             entry["max_length"],
             entry["label_subwords"],
             batch_size=batch_size,
             batch_tokens=entry["predict"]["batch_tokens"],
-            bf16=bf16,
+            bf16=entry["train"]["precision"] == "bf16" and not padded,
             in_text=entry["family"] == "llm-head",
             pad_to=entry["max_length"] if padded else 0,
             on_progress=on_progress,
         )
-        return list(tagged)
 
     return classifier
 
@@ -295,44 +303,48 @@ def _llm(
 ) -> Predictor:
     from bioner.inference.decoding.constrained import ConstrainedDecoder
     from bioner.inference.decoding.free import FreeDecoder
-    from bioner.inference.merging import load_merged
     from bioner.models.llm import load_trained
 
-    model, tokenizer, task = (load_merged if merged else load_trained)(weights, entry)
-    options, verbalizer = entry["predict"], task.verbalizer
+    model, tokenizer, task = load_trained(weights, entry, merged)
+    options = entry["predict"]
     if decoding == "constrained":
-        legal, draft_length = options["legal_transitions"], options["draft_length"]
         return ConstrainedDecoder(
             model,
             tokenizer,
             task.types,
             draft,
-            draft_length=draft_length,
-            legal=legal,
-            verbalizer=verbalizer,
+            draft_length=options["draft_length"],
+            legal=options["legal_transitions"],
+            verbalizer=task.verbalizer,
         )
-    budget, inherit = options["tokens_per_word"], decoding == "free-paper"
     return FreeDecoder(
-        model, tokenizer, task.types, budget, inherit=inherit, seed=seed, verbalizer=verbalizer
+        model,
+        tokenizer,
+        task.types,
+        options["tokens_per_word"],
+        inherit=decoding == "free-paper",
+        seed=seed,
+        verbalizer=task.verbalizer,
     )
 
 
 @contextmanager
 def _explain_out_of_memory(name: str, sentences: int) -> Iterator[None]:
-    """InputError where the GPU's memory does not suffice."""
     try:
         yield
-    except RuntimeError as error:  # torch's own kind is not known here: it takes seconds to load
+    except RuntimeError as error:  # by its name: importing torch takes seconds
         if type(error).__name__ != "OutOfMemoryError":
             raise
-        found = f"no memory left on the GPU for {sentences} sentences at once"
         raise InputError(
-            name, found, "room for them", "Lower predict.batch_size, and start it again."
+            name,
+            f"no memory left on the GPU for {sentences} sentences at once",
+            "room for them",
+            "Lower predict.batch_size, and start it again.",
         ) from None
 
 
 def _processes(entry: Tree) -> tuple[int, int, Callable[[], None]]:
-    """The number of this process, how many there are, and how to wait for the others."""
+    """Return this process's number, how many there are, and a function that waits for all."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return 0, 1, lambda: None
     from accelerate import PartialState

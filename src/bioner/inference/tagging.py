@@ -1,12 +1,11 @@
-"""Using a trained model: texts in, entities with character offsets out, as JSON Lines, PubTator or
-brat.
-"""
+"""Tagging texts with a trained model: entities as JSON Lines, PubTator or brat."""
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bioner.corpora.readers.standoff import Passage
 from bioner.corpora.segment import Rules, Token, borders, tokenize
@@ -21,7 +20,7 @@ from bioner.settings.catalogue import complete_entry
 from bioner.settings.config import Tree
 
 TEXTS_AT_ONCE = 256
-WINDOW = 512  # subwords, where nothing else is known
+WINDOW = 512  # subwords, if the model does not say
 
 
 class Text(NamedTuple):
@@ -44,18 +43,17 @@ Tagger = Callable[[Iterable[Text]], Iterator[tuple[Text, list[Mention]]]]
 
 
 def read_texts(lines: Iterable[tuple[int, str]], kind: str) -> Iterator[Text]:
-    """Texts of numbered lines, empty ones left out.
+    """Yield the texts of numbered lines, without empty ones.
 
-    `text`: a text a line, named by the line's number. `jsonl`: records with `id` and `text`.
+    Args:
+        kind: `text`, a text per line, named by the line's number; or `jsonl`, records with `id` and
+            `text`.
     """
     for number, line in lines:
         if not line.strip():
             continue
-        if kind == "text":
-            yield Text(str(number), line)
-            continue
         where = f"input:{number}"
-        record = parse_json(line, where)
+        record = {"id": str(number), "text": line} if kind == "text" else parse_json(line, where)
         if not isinstance(record, dict) or not all(
             isinstance(record.get(key), str) for key in Text._fields
         ):
@@ -71,11 +69,13 @@ def read_texts(lines: Iterable[tuple[int, str]], kind: str) -> Iterator[Text]:
 def load_tagger(
     folder: Path, batch_size: int | None = None, segmentation: str = "sentences"
 ) -> Tagger:
-    """A trained model as a function of texts.
+    """Load a trained model as a function of texts.
 
-    `folder` is a `model/` that training wrote, or an encoder with a token-classification head in
-    Hugging Face form. It runs on a GPU where it was trained for one and there is one. LLMs decode
-    with constrained decoding.
+    It runs on a GPU if it was trained for one and there is one. LLMs use constrained decoding.
+
+    Args:
+        folder: a `model/` that training wrote, or an encoder with a token-classification head in
+            Hugging Face form.
     """
     entry = entry_of(folder)
     predictor = load_predictor(
@@ -84,16 +84,15 @@ def load_tagger(
     size = batch_size or entry["predict"]["batch_size"]
 
     def tagger(texts: Iterable[Text]) -> Iterator[tuple[Text, list[Mention]]]:
-        for some in _batched(texts, TEXTS_AT_ONCE):
+        waiting = iter(texts)
+        while some := list(islice(waiting, TEXTS_AT_ONCE)):
             yield from zip(some, _mentions(some, predictor, size, segmentation), strict=True)
 
     return tagger
 
 
 def entry_of(folder: Path) -> Tree:
-    """The catalogue entry of a trained model: that of the run it came out of, or what its own files
-    say.
-    """
+    """Return the catalogue entry of a trained model, from its run.json or its own files."""
     if not folder.is_dir():
         raise InputError(
             folder,
@@ -104,9 +103,8 @@ def entry_of(folder: Path) -> Tree:
     import torch
 
     run = folder.parent / "run.json"
-    if (
-        run.is_file() and folder.resolve().name == "model"
-    ):  # not of another model beside it, as a merged one
+    # A merged model may lie next to another one's run.json.
+    if run.is_file() and folder.resolve().name == "model":
         record = parse_json(read_text(run), str(run), whole_file=True)
         if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
             raise InputError(
@@ -122,39 +120,19 @@ def entry_of(folder: Path) -> Tree:
         task = read_task(folder)
         entry = complete_entry("models", "model", {"source": {"hub": task.base}, **task.settings})
     else:
-        positions = _configuration(folder).get("max_position_embeddings")
+        path = folder / "config.json"
+        config = parse_json(read_text(path), str(path), whole_file=True)
+        positions = config.get("max_position_embeddings") if isinstance(config, dict) else None
         window = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW
-        described = {
-            "family": "encoder",
-            "source": {"hub": str(folder)},
-            "max_length": max(window, 16),
-        }
-        entry = complete_entry("models", "model", described)
+        described = {"source": {"hub": str(folder)}, "max_length": max(window, 16)}
+        entry = complete_entry("models", "model", {"family": "encoder", **described})
     gpus = min(1, entry["resources"]["predict_gpus"], torch.cuda.device_count())
     return entry | {"resources": entry["resources"] | {"predict_gpus": gpus}}
-
-
-def _configuration(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    found = parse_json(read_text(path), str(path), whole_file=True)
-    return found if isinstance(found, dict) else {}
-
-
-def _batched(texts: Iterable[Text], size: int) -> Iterator[list[Text]]:
-    waiting: list[Text] = []
-    for text in texts:
-        waiting.append(text)
-        if len(waiting) == size:
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
 
 
 def _mentions(
     texts: Sequence[Text], predictor: Predictor, batch_size: int, segmentation: str
 ) -> Iterator[list[Mention]]:
-    """Each text's mentions, left to right."""
     pieces = [list(_pieces(text, segmentation)) for text in texts]
     instances = [
         Instance(
@@ -180,14 +158,14 @@ def _mentions(
 
 
 def _pieces(text: Text, segmentation: str) -> Iterator[list[Token]]:
-    """Tokens of each sentence, or of the whole text, cut where it is very long."""
+    """Yield the tokens of each sentence, or of the whole text; very long ones are cut."""
     tokens = tokenize(Passage(0, text.text), segmentation == "sentences")
     for start, end in borders(tokens, [OUTSIDE] * len(tokens), Rules(segmentation)):
         yield tokens[start:end]
 
 
 def as_jsonl(text: Text, mentions: Sequence[Mention]) -> str:
-    """{"id", "text", "entities": [{"start", "end", "type", "text"}]} on one line."""
+    """Return {"id", "text", "entities": [{"start", "end", "type", "text"}]} on one line."""
     record = {
         "id": text.id,
         "text": text.text,
@@ -197,19 +175,18 @@ def as_jsonl(text: Text, mentions: Sequence[Mention]) -> str:
 
 
 def as_pubtator(text: Text, mentions: Sequence[Mention]) -> str:
-    """The text as a title without an abstract, its mentions by offsets; line ends in the text
-    become spaces.
-    """
+    """Return the text as a title without an abstract; its line ends become spaces."""
     flat = re.sub(r"[\r\n]", " ", text.text)
-    lines = [f"{text.id}|t|{flat}", f"{text.id}|a|"]
-    lines += [
-        f"{text.id}\t{m.start}\t{m.end}\t{' '.join(m.text.split())}\t{m.type}" for m in mentions
+    lines = [
+        f"{text.id}|t|{flat}",
+        f"{text.id}|a|",
+        *(f"{text.id}\t{m.start}\t{m.end}\t{' '.join(m.text.split())}\t{m.type}" for m in mentions),
     ]
     return "\n".join(lines) + "\n\n"
 
 
 def write_brat(folder: Path, text: Text, mentions: Sequence[Mention]) -> None:
-    """`ID.txt` and `ID.ann`."""
+    """Write `ID.txt` and `ID.ann`."""
     if not text.id or text.id != Path(text.id).name or text.id.startswith("."):
         raise InputError(
             "input", f"the id {text.id!r}", "a name that a file may have", "Rename it."

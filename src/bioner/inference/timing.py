@@ -1,6 +1,4 @@
-"""Inference time: seconds a sentence alone and in batches, and the arithmetic behind them, on a
-fixed sample.
-"""
+"""Inference time: seconds and arithmetic per sentence, alone and in batches, on a fixed sample."""
 
 import sys
 import time
@@ -57,11 +55,9 @@ TIMED = (
 )
 Tagger = Callable[[Sequence[Instance], int], Sequence[object]]
 PROTOCOLS = ("fair", "paper")
-COUNTED = (
-    20  # sentences whose operations are counted: that takes several times as long as calculating
-)
-# How the paper timed (its section IV, and its code): encoders one sentence a pass, in fp32, padded
-# to the window; LLMs by free generation, with the adapter beside 4-bit weights.
+COUNTED = 20  # sentences whose operations are counted: it makes a pass several times slower
+# How the paper timed (section IV and its code): encoders one sentence per pass, in fp32, padded to
+# the window; LLMs by free generation, with an unmerged adapter on 4-bit weights.
 PAPER_BATCH = {"encoder": 1, "llm-head": 1, "llm": 16}
 
 
@@ -70,7 +66,7 @@ class Protocol:
     """How a model is timed: `fair`, in one precision for both families, or as the `paper` did."""
 
     name: str
-    merged: bool = True  # an LLM's adapter and base as one, by the fair protocol
+    merged: bool = True  # in the fair protocol, merge an LLM's adapter into its base
 
     def __post_init__(self) -> None:
         if self.name not in PROTOCOLS:
@@ -80,15 +76,14 @@ class Protocol:
 
     @property
     def is_paper(self) -> bool:
-        """Whether it is the paper's."""
         return self.name == "paper"
 
     def batches(self, family: str, asked: Sequence[int]) -> list[int]:
-        """The batch sizes to time; each once."""
+        """Return the batch sizes to time, each once."""
         return [PAPER_BATCH[family]] if self.is_paper else list(dict.fromkeys(asked))
 
     def decodings(self, asked: Sequence[str]) -> list[str]:
-        """Those to time of the decodings of a run; the paper had no constrained one."""
+        """Return the decodings to time; the paper had no constrained one."""
         return [name for name in asked if not (self.is_paper and name == "constrained")]
 
     def merges(self, family: str) -> bool:
@@ -96,9 +91,7 @@ class Protocol:
         return family == "llm" and self.merged and not self.is_paper
 
     def precision(self, entry: Tree) -> str:
-        """The number format of weights and passes: what makes times comparable, beside the
-        hardware.
-        """
+        """Return the number format of weights and passes; only equal ones compare."""
         if self.is_paper and entry["family"] == "encoder":
             return "fp32"
         if entry["quantization"] and not self.merges(entry["family"]):
@@ -108,15 +101,13 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A trained model and what it is timed on: a sample of the test set, all of it and train (for
-    drafts and types).
-    """
+    """A trained model and what it is timed on."""
 
     name: str
     entry: Tree
     weights: Path
-    sample: Sequence[Instance]
-    gold: Sequence[Instance]
+    sample: Sequence[Instance]  # of the test set
+    gold: Sequence[Instance]  # the whole test set, and train: for drafts and entity types
     train: Sequence[Instance]
     draft: Path | None = None
     realignment: Method = "robust"
@@ -130,8 +121,10 @@ def time_model(
     repeats: int,
     seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """A row of TIMING for each decoding and batch size, but for whose it is; from tokens to tags on
-    gold tokens.
+    """Time a model from tokens to tags on gold tokens.
+
+    Yields:
+        A row of TIMING for each decoding and batch size, without dataset, model and seed.
     """
     entry = timed.entry
     gpus, family = entry["resources"]["predict_gpus"], entry["family"]
@@ -142,7 +135,10 @@ def time_model(
         if decoding == "constrained":
             draft = draft_of(entry["predict"]["draft"], timed.train, timed.gold, timed.draft)
         predictor = load_predictor(
-            *(timed.name, entry, timed.weights, decoding),
+            timed.name,
+            entry,
+            timed.weights,
+            decoding,
             draft=draft,
             seed=seed,
             merged=protocol.merges(family),
@@ -176,7 +172,7 @@ def time_model(
 
 
 def sample_of(instances: Sequence[Instance], sentences: int) -> list[Instance]:
-    """So many instances, drawn evenly over the test set: the same for all systems."""
+    """Draw instances evenly from the test set: the same for all systems."""
     if not instances:
         raise InputError(
             "--gold", "no instance", "at least one", "Remake it with `bioner normalize`."
@@ -186,26 +182,21 @@ def sample_of(instances: Sequence[Instance], sentences: int) -> list[Instance]:
 
 
 def read_timing(path: Path) -> pl.DataFrame:
-    """A cell's timing.csv, with its columns checked; every row says what it is of."""
+    """Read a cell's timing.csv and check its columns."""
     return read_table(path, TIMING, TIMED)
 
 
 def time_batch(
     predictor: Tagger, sample: Sequence[Instance], batch: int, repeats: int, gpus: int = 0
 ) -> dict[str, Any]:
-    """Seconds a sentence, at a batch size: the median of `repeats` passes over the sample after a
-    warm-up.
+    """Measure the seconds per sentence at a batch size, after a warm-up.
 
-    With batches of one, every sentence is a call of its own, and the median and 95th percentile of
-    a sentence's seconds are given, too (latency). The clock waits for the device. Watt-hours of
-    `gpus` are of the same passes.
+    They are the median of `repeats` passes over the sample. With batches of one, every sentence is
+    a call of its own, and the row has the median and 95th percentile of a sentence's seconds
+    (latency). The clock waits for the device. Watt-hours of `gpus` are of the same passes.
     """
-    parts = (
-        [sample[start : start + batch] for start in range(0, len(sample), batch)]
-        if batch == 1
-        else [sample]
-    )
-    for part in parts[: 1 if batch > 1 else 3]:  # whatever is made at the first call is made now
+    parts = [[instance] for instance in sample] if batch == 1 else [sample]
+    for part in parts[:3]:  # whatever is made at the first call is made now
         predictor(part[:batch], batch)
     before = energy_kwh(gpus)
     passes = [[_seconds(predictor, part, batch) for part in parts] for _ in range(repeats)]
@@ -225,11 +216,10 @@ def time_batch(
 
 
 def gflop_per_sample(predictor: Tagger, sample: Sequence[Instance], batch: int) -> float:
-    """Billions of multiplications and additions of matrices a sentence takes, on an even part of
-    the sample.
+    """Count the billions of multiplications and additions of matrices per sentence.
 
-    Counted where they are dispatched (torch's FlopCounterMode), so padding, prompts and drafts are
-    in it; what is done an element at a time is not.
+    Counted on an even part of the sample when they are dispatched (torch's FlopCounterMode), with
+    padding, prompts and drafts; elementwise operations are left out.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -241,9 +231,7 @@ def gflop_per_sample(predictor: Tagger, sample: Sequence[Instance], batch: int) 
 
 
 def _uncounted(ops: Any) -> dict[Any, Callable[..., int]]:
-    """Formulas for operations that torch dispatches and does not count: attention on the CPU,
-    products in 4 bits.
-    """
+    """Return formulas for operations that torch does not count: CPU attention, 4-bit products."""
     from torch.utils.flop_counter import sdpa_flop_count
 
     def attention(
@@ -278,7 +266,7 @@ def _seconds(predictor: Tagger, part: Sequence[Instance], batch: int) -> float:
 
 
 def _synchronise() -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the GPU, if there is one, has finished."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -1,8 +1,7 @@
-"""The lines an answer may consist of: `token:TAG` for every legal tag, as ids, and where the choice
-between them falls.
+"""The lines that an answer may consist of, `token:TAG` as ids, and where they branch.
 
-Branches on whole lines, never on ":", since tokenizers merge across the border of word and tag
-(`:B`, `(:`).
+Whole lines are compared, without splitting at ":", since tokenizers merge across the border of word
+and tag (`:B`, `(:`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,38 +19,26 @@ Line = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A place in a line where the model decides: how many ids stand before it, and the tags behind
-    each id.
+    """A place in a line where the model decides."""
 
-    `choices` has the ids in ascending order: the first of equal ones is the answer, as `argmax` has
-    it.
-    """
-
-    depth: int
-    choices: dict[int, tuple[str, ...]]
+    depth: int  # ids of the line before it
+    choices: dict[int, tuple[str, ...]]  # the tags after each id; ids ascend, as argmax prefers
 
 
 class TokenAnswers:
-    """One token with a line for every tag; none is the beginning of another, for each ends with a
-    line end.
-    """
+    """A token's line for every tag; none begins another, since each ends with a line end."""
 
     def __init__(self, lines: dict[str, Line]) -> None:
         self.lines = lines
-        self._distinct: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._branches: dict[tuple[tuple[str, ...], str], list[Branch]] = {}
 
     def distinct(self, tags: tuple[str, ...]) -> tuple[str, ...]:
-        """Those tags without any whose line is that of an earlier one (an id may stand for anything
-        unknown).
-        """
-        if tags not in self._distinct:
-            first = {self.lines[tag]: tag for tag in reversed(tags)}
-            self._distinct[tags] = tuple(tag for tag in tags if first[self.lines[tag]] == tag)
-        return self._distinct[tags]
+        """Leave out tags whose line equals that of an earlier one (by an id for unknown pieces)."""
+        first = {self.lines[tag]: tag for tag in reversed(tags)}
+        return tuple(tag for tag in tags if first[self.lines[tag]] == tag)
 
     def branches(self, tags: tuple[str, ...], tag: str) -> list[Branch]:
-        """The decisions on the way to `tag`, where `tags` may be chosen."""
+        """Return the decisions on the way to `tag` if `tags` may be chosen."""
         key = tags, tag
         if key not in self._branches:
             self._branches[key] = list(self._decisions(tags, self.lines[tag]))
@@ -69,9 +56,7 @@ class TokenAnswers:
 
 
 class AnswerTrie:
-    """All tokens' lines, each made once; `legal` leaves out the tags that continue nothing (I-
-    after another type).
-    """
+    """The lines of all tokens, each made once; `legal` leaves out I- tags after another type."""
 
     def __init__(
         self,
@@ -81,24 +66,25 @@ class AnswerTrie:
         verbalizer: Verbalizer | None = None,
     ) -> None:
         if "\n" not in tokenizer.decode(line_ids(tokenizer, "x", OUTSIDE)):
-            found, expected = (
+            raise InputError(
+                tokenizer.name_or_path,
                 "a tokenizer that drops line ends",
                 "one that keeps them: an answer is a line a token",
+                "Choose another model.",
             )
-            raise InputError(tokenizer.name_or_path, found, expected, "Choose another model.")
         self._tokenizer, self._tags = tokenizer, tuple(tags)
         self._written = {tag: verbalizer[tag] if verbalizer else tag for tag in tags}
         self._words: dict[str, TokenAnswers] = {}
         self._after = dict.fromkeys(("", *tags), self._tags)
         if legal:
             for before in self._after:
-                type_ = split_tag(before)[1]
+                inside = f"I-{split_tag(before)[1]}"
                 self._after[before] = tuple(
-                    tag for tag in tags if not tag.startswith("I-") or tag[2:] == type_
+                    tag for tag in tags if tag == inside or not tag.startswith("I-")
                 )
 
     def learn(self, tokens: Iterable[str]) -> None:
-        """Make the lines of tokens not seen yet, in one call of the tokenizer."""
+        """Make the lines of new tokens in one tokenizer call."""
         new = [token for token in dict.fromkeys(tokens) if token not in self._words]
         pairs = [(token, written) for token in new for written in self._written.values()]
         made = iter(lines_ids(self._tokenizer, pairs))
@@ -106,10 +92,9 @@ class AnswerTrie:
             self._words[token] = TokenAnswers({tag: tuple(next(made)) for tag in self._tags})
 
     def words(self, tokens: Sequence[str]) -> list[TokenAnswers]:
-        """Each token's lines."""
         self.learn(tokens)
         return [self._words[token] for token in tokens]
 
     def after(self, tag: str) -> tuple[str, ...]:
-        """The tags that may follow `tag`; before the first word that is the empty string."""
+        """Return the tags that may follow `tag` ("" before the first word)."""
         return self._after[tag]

@@ -1,6 +1,4 @@
-"""Controls: oracle (the gold itself), all-o, and a dictionary of training entities. They frame
-every score.
-"""
+"""Controls, between which scores lie: oracle (the gold itself), all-o, and a dictionary."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +12,7 @@ TokenSequence = tuple[str, ...]
 def predict_control(
     control: str, train: Sequence[Instance], gold: Sequence[Instance]
 ) -> list[list[str]]:
-    """Tags of a control for every instance of `gold`; only `oracle` looks at the gold tags."""
+    """Return a control's tags for every instance; only `oracle` looks at the gold tags."""
     match control:
         case "oracle":
             return [list(instance.tags) for instance in gold]
@@ -28,10 +26,10 @@ def predict_control(
 
 
 def entity_dictionary(train: Sequence[Instance]) -> dict[TokenSequence, str]:
-    """Lower-cased training entities and their most frequent type.
+    """Collect lower-cased training entities with their most frequent type.
 
-    A string is kept where more than half of its occurrences in `train`, as a sequence of whole
-    tokens, are entities.
+    An entity is kept if more than half of its occurrences in `train`, as whole tokens, are tagged
+    as entities.
     """
     types: dict[TokenSequence, Counter[str]] = defaultdict(Counter)
     for instance in train:
@@ -56,7 +54,7 @@ def entity_dictionary(train: Sequence[Instance]) -> dict[TokenSequence, str]:
 
 
 def tag_by_dictionary(tokens: Sequence[str], dictionary: Mapping[TokenSequence, str]) -> list[str]:
-    """Longest match from left to right, lower-cased."""
+    """Tag the longest lower-cased matches from left to right."""
     words = _lowered(tokens)
     longest = max(map(len, dictionary), default=0)
     found: list[Span] = []

@@ -1,6 +1,4 @@
-"""GPUs: whether a model's are there, and which one this process computes on; torch is imported when
-it is asked.
-"""
+"""GPUs: whether a model's are there, and which one this process uses; imports torch late."""
 
 import os
 from typing import TYPE_CHECKING
@@ -22,11 +20,13 @@ def require_devices(name: str, gpus: int) -> None:
     """Fail before anything is loaded if a model needs GPUs that are not there."""
     found = count_devices() if gpus else 0
     if found < gpus:
-        remedy = (
+        raise InputError(
+            name,
+            f"{found} CUDA GPUs",
+            f"{gpus}",
             "Run it where there are (`snakemake --profile slurm …`), or lower "
-            f"settings.{name}.resources.gpus (and predict_gpus) if you know that it fits."
+            f"settings.{name}.resources.gpus (and predict_gpus) if you know that it fits.",
         )
-        raise InputError(name, f"{found} CUDA GPUs", f"{gpus}", remedy)
 
 
 def device_of(gpus: int) -> "torch.device":

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 import torch
-from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.raw_outputs import Tagged
@@ -29,31 +27,35 @@ def tag(
     pad_to: int = 0,
     on_progress: Callable[[int], None] = ignore,
 ) -> list[Tagged]:
-    """Tags of every sentence's deciding subwords, in order; `on_progress` hears how many more
-    sentences are tagged.
+    """Tag the deciding subwords of every sentence, in order.
 
-    A batch holds windows of similar length: at most `batch_size` of them, and `batch_tokens`
-    subwords with the padding. `bf16` runs under autocast, as the Trainer evaluates on dev: the
-    weights stay as they were trained. Shorter windows are filled up to `pad_to`, which only takes
-    time (the paper did it).
+    A batch holds windows of similar length.
+
+    Args:
+        max_length: subwords per window, special tokens included.
+        deciding: which subwords of a word decide its tag.
+        batch_size: windows per batch, at most.
+        batch_tokens: subwords per batch, with the padding, at most.
+        bf16: run under autocast, as the Trainer evaluates on dev; the weights stay as trained.
+        in_text: tokenize the words joined by blanks.
+        pad_to: pad all windows to this length, which only takes time (the paper did it); 0: do not.
+        on_progress: called with the number of sentences tagged since the last call.
     """
     made = cut(tokenizer, sentences, max_length, deciding, in_text=in_text).windows
     windows = [window for of_sentence in made for window in of_sentence]
     ends = {number - 1 for number in accumulate(map(len, made))}  # last windows of sentences
     best: list[list[int]] = [[] for _ in windows]
     for batch in batches([len(window.input_ids) for window in windows], batch_size, batch_tokens):
-        ids_of = [torch.tensor(windows[number].input_ids) for number in batch]
-        padded = pad_sequence(ids_of, batch_first=True, padding_value=tokenizer.pad_token_id)
-        mask = pad_sequence([torch.ones_like(row) for row in ids_of], batch_first=True)
-        if lacking := max(0, pad_to - padded.shape[1]):
-            padded, mask = (
-                pad(padded, (0, lacking), value=tokenizer.pad_token_id),
-                pad(mask, (0, lacking)),
-            )
+        padded = tokenizer.pad(
+            {"input_ids": [windows[number].input_ids for number in batch]},
+            padding="max_length" if pad_to else "longest",
+            max_length=pad_to or None,
+            padding_side="right",
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
         with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            logits = model(
-                input_ids=padded.to(model.device), attention_mask=mask.to(model.device)
-            ).logits
+            logits = model(**padded.to(model.device)).logits
         for number, row in zip(batch, logits.argmax(-1).tolist(), strict=True):
             best[number] = row
         on_progress(sum(number in ends for number in batch))
@@ -66,10 +68,10 @@ def tag(
 
 
 def batches(lengths: Sequence[int], most: int, tokens: int) -> Iterator[list[int]]:
-    """Numbers of sequences, longest first, in batches of at most `most` and, padded, at most
-    `tokens` subwords.
+    """Yield numbers of sequences in batches, longest first.
 
-    A sequence longer than `tokens` is a batch of its own.
+    A batch has at most `most` sequences and, padded, at most `tokens` subwords. A longer sequence
+    is a batch of its own.
     """
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
     start = 0

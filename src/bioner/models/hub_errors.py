@@ -20,21 +20,21 @@ from huggingface_hub.errors import (
 
 from bioner.errors import reason_of
 
-REFUSED = (401, 403)
-NOWHERE = 404
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, str, str]:
-    """What was found in place of a model, what was expected, and what to do."""
+    """Explain why a model could not be loaded.
+
+    Returns:
+        What was found, what was expected, and what to do.
+    """
     reasons = list(_chain(error))
     fetch = f"`hf download {source}" + (f" --revision {revision}`" if revision else "`")
     if Path(source).is_dir():
-        reason = reason_of(error)
-        expected = "a folder in Hugging Face form: config.json, weights, tokenizer"
         return (
-            f"no loadable model or tokenizer in this folder ({reason})",
-            expected,
+            f"no loadable model or tokenizer in this folder ({reason_of(error)})",
+            "a folder in Hugging Face form: config.json, weights, tokenizer",
             "Make or copy the folder again.",
         )
     if source.startswith(("/", ".", "~")) or source.count("/") > 1:
@@ -44,11 +44,12 @@ def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, s
             "Correct the path.",
         )
     if any(isinstance(reason, GatedRepoError) for reason in reasons):
-        remedy = (
+        return (
+            "a gated model, and no leave to read it",
+            "leave to read it",
             f"Accept its terms at https://huggingface.co/{source}, then `hf auth login`, or set"
-            " HF_TOKEN."
+            " HF_TOKEN.",
         )
-        return "a gated model, and no leave to read it", "leave to read it", remedy
     if any(isinstance(reason, RevisionNotFoundError) for reason in reasons):
         return (
             f"no revision {revision!r} of this model",
@@ -56,11 +57,10 @@ def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, s
             "Correct source.revision.",
         )
     if any(isinstance(reason, RepositoryNotFoundError) for reason in reasons):
-        remedy = "Correct the name; for a private model log in with `hf auth login`."
         return (
             "no model of this name on the hub, or a private one",
             "a hub id or a local folder",
-            remedy,
+            "Correct the name; for a private model log in with `hf auth login`.",
         )
     away = next((said for said in map(_away, reasons) if said), None)
     if any(
@@ -68,45 +68,46 @@ def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, s
     ):
         unreachable = "the hub cannot be reached" + (f" ({away})" if away else "")
         where = "hub access is off (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else unreachable
-        remedy = (
-            f"Where there is a connection, {fetch} with the same HF_HOME; or name a local folder."
+        return (
+            f"no model of this name in the cache, and {where}",
+            "a model at hand",
+            f"Where there is a connection, {fetch} with the same HF_HOME; or name a local folder.",
         )
-        return f"no model of this name in the cache, and {where}", "a model at hand", remedy
     if away:
-        remedy = (
+        return (
+            f"that the hub cannot be reached ({away})",
+            "its answer",
             "Check network, proxy (HTTPS_PROXY) and token (HF_TOKEN); "
-            "or `snakemake prefetch` where there is a connection, with the same HF_HOME."
+            "or `snakemake prefetch` where there is a connection, with the same HF_HOME.",
         )
-        return f"that the hub cannot be reached ({away})", "its answer", remedy
     if any(isinstance(reason, OSError) and reason.errno in UNWRITABLE for reason in reasons):
-        remedy = "Make room there, or set HF_HOME to a folder that you may write in."
-        return f"{reason_of(error)} in {HF_HUB_CACHE}", "a cache that can be written to", remedy
-    reason = reason_of(error)
+        return (
+            f"{reason_of(error)} in {HF_HUB_CACHE}",
+            "a cache that can be written to",
+            "Make room there, or set HF_HOME to a folder that you may write in.",
+        )
     return (
-        f"no loadable model or tokenizer ({reason})",
+        f"no loadable model or tokenizer ({reason_of(error)})",
         "a hub id or a local folder",
         f"Check the name; try {fetch}.",
     )
 
 
 def _away(error: BaseException) -> str | None:
-    """Why there is no answer of the hub, where that is what an error says: none, a proxy's, or a
-    log-in page.
-    """
+    """Return why the hub did not answer, if this error says so: offline, a proxy, a login page."""
     if isinstance(error, OfflineModeIsEnabled):
         return None
     if isinstance(error, HfHubHTTPError):
-        code = error.response.status_code
-        return None if code in (*REFUSED, NOWHERE) else reason_of(error)
+        # Refused or not found: these are answers.
+        return None if error.response.status_code in (401, 403, 404) else reason_of(error)
     if isinstance(error, JSONDecodeError):
         # A file of the model that is cut short begins as JSON.
         page = error.doc.strip() and not error.doc.lstrip().startswith(("{", "["))
         return "a page in place of its answer" if page else None
     if isinstance(error, UnicodeEncodeError):
         return "a token that is not ASCII" if error.encoding == "ascii" else None
-    if isinstance(error, ValueError | ImportError) and "proxy" in str(
-        error
-    ):  # of another scheme; SOCKS
+    # A proxy of another scheme, or SOCKS without its package.
+    if isinstance(error, ValueError | ImportError) and "proxy" in str(error):
         return reason_of(error)
     lost = (
         httpx2.TransportError,

@@ -1,6 +1,4 @@
-"""Trained LLMs on disk: adapter or weights, tokenizer, and what the model must be asked with; saved
-and loaded.
-"""
+"""Trained LLMs on disk: adapter or weights, tokenizer, and the task they were trained for."""
 
 import json
 import shutil
@@ -15,17 +13,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bioner.data.tags import tag_set
 from bioner.errors import InputError, reason_of
 from bioner.models import TASK_FILE
-from bioner.models.hub import load_causal_lm, load_llm_classifier, load_tokenizer
+from bioner.models.hub import (
+    load_causal_lm,
+    load_llm_classifier,
+    load_tokenizer,
+    precision_of,
+)
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.settings.catalogue import complete_entry
 from bioner.settings.config import Tree
 
-BASE = "base"  # folder of a base model that lives in no hub
+BASE = "base"  # folder of a base model that is not on the hub
 ADAPTER, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
-
-# What of an entry a trained model is asked with, and what of that must be the same in the entry
-# that it is used under.
+# Settings of an entry that a trained model's answers depend on, and those that must stay the same.
 ASKED = (
     "family",
     "max_length",
@@ -35,37 +36,35 @@ ASKED = (
     "quantization",
     "lora",
 )
-SAME = ("family", "label_subwords", "attention", "verbalizer", "quantization", "lora")
+SAME = tuple(name for name in ASKED if name != "max_length")
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a trained LLM must be asked with, and its base model.
+    """What a trained LLM was trained for, and its base model.
 
-    `types` in the prompt's order; `settings` are those of its catalogue entry that make a
-    difference to answers, so that a folder that was moved is used as it was trained.
+    With it, a folder that was moved is used as it was trained.
     """
 
-    types: list[str]
+    types: list[str]  # in the prompt's order
     base: str
     revision: str
-    settings: Tree
+    settings: Tree  # of its catalogue entry, those that its answers depend on
 
     @property
     def verbalizer(self) -> Verbalizer:
-        """How it writes tags."""
+        """How the model writes tags."""
         return Verbalizer(self.types, self.settings["verbalizer"])
 
 
 def task_of(entry: Tree, types: list[str], source: str | Path, model: PreTrainedModel) -> Task:
-    """The task of a model that is trained from `source`; the revision is the commit, where the hub
-    named one.
-    """
+    """Return the task of a model trained from `source`, at the hub's commit if it named one."""
     base = BASE if entry["source"]["scratch"] else str(source)
     revision = getattr(model.config, "_commit_hash", None) or entry["source"]["revision"]
-    settings = {name: entry[name] for name in ASKED}
-    settings |= {"train": {"precision": entry["train"]["precision"]}}
-    settings |= {"predict": {"legal_transitions": entry["predict"]["legal_transitions"]}}
+    settings = {name: entry[name] for name in ASKED} | {
+        "train": {"precision": entry["train"]["precision"]},
+        "predict": {"legal_transitions": entry["predict"]["legal_transitions"]},
+    }
     return Task(types, base, revision, settings)
 
 
@@ -76,72 +75,70 @@ def save_trained(
     source: str | Path,
     out: Path,
 ) -> None:
-    """Write a trained model, its tokenizer and its task to `out`; beside an adapter the base that
-    no hub has.
+    """Write a trained model, its tokenizer and its task to `out`.
+
+    A base that is not on the hub is copied next to its adapter.
     """
     if isinstance(model, PeftModel):
         if task.base == BASE:
             shutil.copytree(source, out / BASE)
         settings = model.peft_config["default"]
-        settings.base_model_name_or_path, settings.revision = (
-            task.base,
-            None if task.base == BASE else task.revision,
-        )
+        settings.base_model_name_or_path = task.base
+        settings.revision = None if task.base == BASE else task.revision
     model.save_pretrained(str(out))
     tokenizer.save_pretrained(str(out))
     (out / TASK_FILE).write_text(json.dumps(asdict(task), indent=2) + "\n", encoding="utf-8")
 
 
 def read_task(folder: Path) -> Task:
-    """The task of a folder that training wrote."""
+    """Read the task of a folder that training wrote."""
     remedy = "Name the `model/` of a finished training, or train again."
-    expected = f"{TASK_FILE} as `bioner train` wrote it"
+    path = folder / TASK_FILE
     try:
-        task = Task(**json.loads((folder / TASK_FILE).read_text(encoding="utf-8")))
+        task = Task(**json.loads(path.read_text(encoding="utf-8")))
         described = {"source": {"hub": task.base}, **task.settings}
-        sound = (
-            task.types
-            and all(type(name) is str for name in task.types)
-            and task.settings.keys() >= set(ASKED)
-        )
+        sound = task.types and all(type(name) is str for name in task.types)
     except OSError:
         raise InputError(folder, f"no {TASK_FILE}", "the folder of a trained LLM", remedy) from None
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError):
         sound, described = False, {}
-    if not sound:
-        raise InputError(folder / TASK_FILE, "something else", expected, remedy)
-    complete_entry("models", folder.name, described, folder / TASK_FILE)
+    if not sound or not described.keys() >= set(ASKED):
+        raise InputError(path, "something else", f"{TASK_FILE} as `bioner train` wrote it", remedy)
+    complete_entry("models", folder.name, described, path)
     return task
 
 
 def load_trained(
-    folder: Path, entry: Tree
+    folder: Path, entry: Tree, merged: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Task]:
-    """Model, tokenizer and task of a folder that training wrote; adapters sit on their base.
+    """Load model, tokenizer and task of a folder that training wrote.
 
-    InputError where it was trained otherwise than the entry says.
+    Args:
+        merged: merge an adapter into its base, in the precision of training. The base is
+            dequantised first: the adapter was trained with its 4-bit weights and fits these, not
+            the original ones. Rounding the sum to 4 bits again would lose more.
+
+    Raises:
+        InputError: it was trained with other settings than the entry's.
     """
     task = read_task(folder)
-    check_task(folder, entry, task)
+    _check_task(folder, entry, task)
     tokenizer = load_tokenizer(folder)
     if entry["lora"] is None:
         return _load(folder, None, task, entry, "auto").eval(), tokenizer, task
-    return attached(load_base(folder, entry, task, tokenizer), folder).eval(), tokenizer, task
-
-
-def load_base(
-    folder: Path, entry: Tree, task: Task, tokenizer: PreTrainedTokenizerBase
-) -> PreTrainedModel:
-    """What the adapter of a folder sits on."""
     source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)
     base = _load(source, revision, task, entry)
     if task.settings["family"] == "llm":
         resize_for_tags(base, tokenizer, task.verbalizer.add_to(tokenizer))
-    return base
+    if merged and entry["quantization"]:
+        base = base.dequantize()
+    model = _attached(base, folder)
+    if merged:
+        model = model.merge_and_unload().to(precision_of(entry))
+    return model.eval(), tokenizer, task
 
 
-def attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """The base with the adapter of a folder."""
+def _attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     expected, remedy = (
         f"one for {base.config.name_or_path}",
         "Check that the folder is whole, and its base the same.",
@@ -164,9 +161,10 @@ def attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
         AttributeError,
         SafetensorError,
     ) as error:
-        found = f"an adapter that does not fit ({reason_of(error)})"
-        raise InputError(folder, found, expected, remedy) from None
-    if apart:  # peft leaves out what is too much, and draws at random what lacks
+        raise InputError(
+            folder, f"an adapter that does not fit ({reason_of(error)})", expected, remedy
+        ) from None
+    if apart:  # peft drops surplus weights and initialises missing ones
         raise InputError(folder, f"an adapter that does not fit ({apart[0]})", expected, remedy)
     return model
 
@@ -178,29 +176,28 @@ def _load(
     entry: Tree,
     dtype: Literal["auto"] | None = None,
 ) -> PreTrainedModel:
-    """With `auto` in the number format in which it was saved: weights that were trained
-    themselves.
-    """
+    """Load a base or, with `auto`, trained weights in the number format they were saved in."""
     gpus = entry["resources"]["predict_gpus"]
     if task.settings["family"] == "llm-head":
         return load_llm_classifier(source, entry, gpus, tag_set(task.types), revision, dtype)
     return load_causal_lm(source, entry, gpus, revision, dtype)
 
 
-def check_task(folder: Path, entry: Tree, task: Task) -> None:
-    """InputError where a model was trained from another base, or otherwise, than the entry says."""
+def _check_task(folder: Path, entry: Tree, task: Task) -> None:
+    """Raise InputError if a model was not trained as the entry says, or from another base."""
     hub, remedy = entry["source"]["hub"], "Correct --weights, or the model's name or entry."
     if hub and task.base not in (BASE, hub):
-        found, expected = (
+        raise InputError(
+            folder,
             f"a model trained from {task.base}",
             f"one trained from {hub}, as the entry says",
+            remedy,
         )
-        raise InputError(folder, found, expected, remedy)
     for name in SAME:
-        trained, asked = (json.dumps(settings[name]) for settings in (task.settings, entry))
-        if json.loads(trained) != json.loads(asked):
-            found, expected = (
-                f"a model trained with {name} {trained}",
-                f"{asked}, as the entry says",
+        if task.settings[name] != entry[name]:
+            raise InputError(
+                folder,
+                f"a model trained with {name} {json.dumps(task.settings[name])}",
+                f"{json.dumps(entry[name])}, as the entry says",
+                remedy,
             )
-            raise InputError(folder, found, expected, remedy)

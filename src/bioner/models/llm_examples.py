@@ -1,8 +1,6 @@
-"""Training examples of LLMs: prompt and answer as ids, which of them carry the loss, and what is
-too long.
-"""
+"""Training examples of LLMs: prompt and answer as ids, and which of them carry the loss."""
 
-import logging
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,8 +13,6 @@ from bioner.models import IGNORED
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.prompt import prompt_ids
 
-log = logging.getLogger(__name__)
-
 Loss = Literal["tags", "response", "all"]
 Features = dict[str, list[int]]
 SENTENCE_ENDS = (".", "!", "?")
@@ -24,22 +20,20 @@ SENTENCE_ENDS = (".", "!", "?")
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the sentences: examples, ids of the longest; over the limit, and words that
-    fit in no example.
-    """
+    """What became of the sentences, for the run record."""
 
     examples: int = 0
-    longest: int = 0
-    over_length: int = 0
-    words_left_out: int = 0
+    longest: int = 0  # ids
+    over_length: int = 0  # sentences that were split
+    words_left_out: int = 0  # words that fit in no example
 
 
 class Examples:
     """Sentences as training examples of at most `max_length` ids.
 
-    The loss is on `tags` (the ids that decide between tags, given what stands before them), on the
-    `response`, or on `all`, prompt among it, as in the paper's code. A longer sentence is split,
-    behind a full stop if that will do, and each part has a prompt of its own.
+    The loss is on `tags` (the ids that decide between tags, given those before them), on the
+    `response`, or on `all` ids with the prompt, as in the paper's code. A longer sentence is split,
+    after a full stop if possible, and each part has a prompt of its own.
     """
 
     def __init__(
@@ -55,7 +49,7 @@ class Examples:
         self.counts = Counts()
 
     def __call__(self, instances: Sequence[Instance]) -> list[Features]:
-        """Examples in the order of the sentences; tags that the lines do not know are O."""
+        """Return examples in the order of the sentences; tags without a line become O."""
         self.counts = Counts()
         self._lines.learn(token for instance in instances for token in instance.tokens)
         found = [features for instance in instances for features in self._of(instance)]
@@ -72,28 +66,26 @@ class Examples:
         rest = instance
         while rest.tokens:
             fitting = self._fitting(rest)
-            if not fitting:  # a word that is too long alone
+            end = _cut(rest, fitting) if fitting else 1
+            if fitting:
+                yield self.example(_part(rest, 0, end))
+            else:  # a single word that is too long
                 self.counts.words_left_out += 1
-                rest = _part(rest, 1, len(rest.tokens))
-                continue
-            end = _cut(rest, fitting)
-            yield self.example(_part(rest, 0, end))
             rest = _part(rest, end, len(rest.tokens))
 
     def _fitting(self, instance: Instance) -> int:
-        """How many of its first words make an example that is not too long."""
-        low, high = 0, len(instance.tokens)
-        while low < high:
-            middle = (low + high + 1) // 2
-            fits = len(self.example(_part(instance, 0, middle))["input_ids"]) <= self._max_length
-            low, high = (middle, high) if fits else (low, middle - 1)
-        return low
+        """Return how many of its first words make an example that is not too long."""
+
+        def length(count: int) -> int:
+            return len(self.example(_part(instance, 0, count))["input_ids"])
+
+        counts = range(1, len(instance.tokens) + 1)
+        return bisect_right(counts, self._max_length, key=length)
 
     def example(self, instance: Instance) -> Features:
-        """Prompt and answer of a sentence, however long."""
-        prompt = prompt_ids(self._tokenizer, instance.tokens, self._types)
-        ids = list(prompt)
-        labels = [IGNORED] * len(prompt)
+        """Return prompt and answer of a sentence, however long."""
+        ids = prompt_ids(self._tokenizer, instance.tokens, self._types)
+        labels = [IGNORED] * len(ids)
         for word, tag in zip(self._lines.words(instance.tokens), instance.tags, strict=True):
             known = tag if tag in word.lines else OUTSIDE
             line = word.lines[known]
@@ -112,19 +104,20 @@ class Examples:
 
 
 def features_of(ids: list[int], labels: list[int]) -> Features:
-    """A training example; labels that are IGNORED carry no loss."""
+    """Return a training example; labels that are IGNORED carry no loss."""
     return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
 
 
 def _part(instance: Instance, start: int, end: int) -> Instance:
-    """Some words of a sentence; an entity that began before them begins with them."""
+    """Return some words of a sentence; an entity cut at the start begins with them."""
     tags = repair(instance.tags[start:end]).tags
     return replace(instance, tokens=instance.tokens[start:end], tags=tags)
 
 
 def _cut(instance: Instance, most: int) -> int:
-    """How many words to take of the `most` that fit: up to a full stop, else to the end of an
-    entity, else all.
+    """Choose how many words to take of the `most` that fit.
+
+    Up to a full stop, else to the end of an entity, else all.
     """
     if most == len(instance.tokens):
         return most

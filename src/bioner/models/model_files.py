@@ -1,4 +1,4 @@
-"""Whether a folder holds a whole model, told without loading it: no torch, no network."""
+"""Whether a folder holds a whole model, found without loading it: no torch, no network."""
 
 import json
 from pathlib import Path
@@ -13,27 +13,22 @@ TOKENIZERS = (
     "vocab.txt",
     "vocab.json",
 )
-WEIGHTS = {  # whole, or the index of its shards; in the order in which transformers looks for them
-    "model.safetensors": "model.safetensors.index.json",
-    "pytorch_model.bin": "pytorch_model.bin.index.json",
-}
+WEIGHTS = (  # whole, or the index of their shards; in the order in which transformers looks
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 
 
 def find_problem(folder: Path) -> str | None:
-    """What is wrong with a folder that is to hold a model; None where nothing is."""
+    """Return what is wrong with a folder that should hold a model; None if nothing is."""
     if (fault := _broken_json(folder / "config.json")) is not None:
         return fault
     if not any((folder / name).is_file() for name in TOKENIZERS):
         return "no tokenizer (tokenizer.json or another of its forms)"
-    index = next(
-        (
-            folder / index
-            for whole, index in WEIGHTS.items()
-            if _has_index_alone(folder, whole, index)
-        ),
-        None,
-    )
-    if index and (fault := _broken_json(index)) is not None:
+    main = _main_file(folder)
+    if main and main.suffix == ".json" and (fault := _broken_json(main)) is not None:
         return fault
     weights = weights_of(folder)
     if not weights:
@@ -45,29 +40,22 @@ def find_problem(folder: Path) -> str | None:
 
 
 def weights_of(folder: Path) -> list[str]:
-    """Names of the files that hold a model's weights, whether or not all are there; empty where
-    there are none.
-    """
-    for whole, index in WEIGHTS.items():
-        if (folder / whole).is_file():
-            return [whole]
-        if _has_index_alone(folder, whole, index):
-            return _shards(folder / index)
-    return []
-
-
-def _has_index_alone(folder: Path, whole: str, index: str) -> bool:
-    return (folder / index).is_file() and not (folder / whole).is_file()
-
-
-def _shards(index: Path) -> list[str]:
-    """The files that an index names; none where it is no index."""
-    if _broken_json(index) is not None:
+    """Return the names of the files that hold a model's weights, whether or not all exist."""
+    main = _main_file(folder)
+    if main is None or main.suffix != ".json":
+        return [main.name] if main else []
+    if _broken_json(main) is not None:
         return []
-    content = json.loads(index.read_text(encoding="utf-8"))
+    content = json.loads(main.read_text(encoding="utf-8"))
     files = content.get("weight_map") if isinstance(content, dict) else None
     names = list(files.values()) if isinstance(files, dict) else []
     return sorted(set(names)) if all(isinstance(name, str) for name in names) else []
+
+
+def _main_file(folder: Path) -> Path | None:
+    """Return the file of weights, or the index of their shards, that transformers would load."""
+    paths = (folder / name for name in WEIGHTS)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _broken_json(path: Path) -> str | None:
@@ -81,7 +69,7 @@ def _broken_json(path: Path) -> str | None:
 
 
 def _broken_weights(path: Path) -> str | None:
-    """What is wrong with a file of weights, by its header, which tells how long it is to be."""
+    """Return what is wrong with a file of weights; a safetensors header says how long it is."""
     if not path.is_file():
         return f"no {path.name}"
     try:
@@ -92,5 +80,5 @@ def _broken_weights(path: Path) -> str | None:
                 return None
         with path.open("rb") as file:
             return None if file.read(1) else f"{path.name} is empty"
-    except Exception as error:  # safetensors has an error of its own for what is cut short
+    except Exception as error:  # safetensors raises an error of its own if it is cut short
         return f"{path.name} cannot be read ({reason_of(error)})"

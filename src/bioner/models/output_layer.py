@@ -1,4 +1,4 @@
-"""The output layer of an LLM, a large part of a small one, asked for what is needed of it alone."""
+"""Computing the output layer of an LLM, a large part of a small one, only where needed."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +14,14 @@ def output_layer(
     model: PreTrainedModel,
     instead: Callable[[torch.Tensor, Layer, torch.nn.Linear | None], torch.Tensor],
 ) -> Iterator[None]:
-    """Within, the model's logits are what `instead` makes of the hidden states.
+    """Within the block, the model's logits are what `instead` makes of the hidden states.
 
-    It is given the layer as a function and, where that is nothing but its weights (no adapter, no
-    4-bit form), itself. For any architecture: `logits_to_keep` of transformers knows columns of a
-    batch, not places in its rows.
+    For any architecture: `logits_to_keep` of transformers knows columns of a batch, not places in
+    its rows.
+
+    Args:
+        instead: takes the hidden states, the layer as a function, and the layer itself if it has
+            neither adapters nor 4-bit weights.
     """
     head = model.get_output_embeddings()
     whole, before = head.forward, head.__dict__.get("forward")

@@ -1,7 +1,8 @@
 """The LLM's prompt and response (the paper's Fig. 1), as text and as token ids."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+
+from transformers import PreTrainedTokenizerBase
 
 INSTRUCTION = (
     "Below is an instruction that describes a task, paired with an input that provides further"
@@ -12,46 +13,36 @@ INSTRUCTION = (
 FRAME = "### Input:\n{text}\n\n### Response:\n"
 
 
-class Tokenizer(Protocol):
-    """What prompt building needs of a transformers tokenizer."""
-
-    bos_token_id: int | None
-    eos_token_id: int
-
-    def __call__(
-        self, text: Any, add_special_tokens: bool = ..., split_special_tokens: bool = ...
-    ) -> Any: ...
-
-
 def prompt_text(tokens: Sequence[str], types: Sequence[str]) -> str:
-    """The prompt for one instance; `types` in the order given (the pipeline sorts them: one order
-    everywhere).
-    """
+    """Return the prompt for one instance, with the entity types in the order given."""
     return INSTRUCTION.format(types=", ".join(types)) + FRAME.format(text=" ".join(tokens))
 
 
 def response_line(token: str, tag: str) -> str:
-    """One line of the response, with its line end."""
+    """Return one line of the response, with its line end."""
     return f"{token}:{tag}\n"
 
 
-def prompt_ids(tokenizer: Tokenizer, tokens: Sequence[str], types: Sequence[str]) -> list[int]:
-    """Token ids of the prompt, begin-of-sequence first where the tokenizer has one."""
+def prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], types: Sequence[str]
+) -> list[int]:
+    """Return the ids of the prompt, begin-of-sequence first if the tokenizer has one."""
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return start + _ids(tokenizer, prompt_text(tokens, types))
 
 
-def line_ids(tokenizer: Tokenizer, token: str, tag: str) -> list[int]:
-    """Token ids of one response line as they are inside a response."""
+def line_ids(tokenizer: PreTrainedTokenizerBase, token: str, tag: str) -> list[int]:
+    """Return the ids of one response line as they are inside a response."""
     return lines_ids(tokenizer, [(token, tag)])[0]
 
 
-def lines_ids(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[list[int]]:
-    """Token ids of response lines, each as it is inside a response, in one call of the tokenizer.
+def lines_ids(
+    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]
+) -> list[list[int]]:
+    """Return the ids of response lines, each as it is inside a response, in one tokenizer call.
 
-    A line is tokenized behind a line end, whose ids are then removed: tokenizers treat the start of
-    a text and the middle of it differently, and pieces such as `:B` cross the border of word and
-    tag.
+    A line is tokenized after a line end, whose ids are then removed: tokenizers treat the start of
+    a text differently, and pieces such as `:B` cross the border of word and tag.
     """
     if not pairs:
         return []
@@ -60,20 +51,20 @@ def lines_ids(tokenizer: Tokenizer, pairs: Sequence[tuple[str, str]]) -> list[li
     return [ids[newline:] for ids in _encoded(tokenizer, texts)]
 
 
-def response_ids(tokenizer: Tokenizer, tokens: Sequence[str], tags: Sequence[str]) -> list[int]:
-    """Token ids of the whole response, end-of-sequence last; training and constrained decoding use
-    the same lines.
-    """
+def response_ids(
+    tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], tags: Sequence[str]
+) -> list[int]:
+    """Return the ids of the whole response, end-of-sequence last."""
     lines = lines_ids(tokenizer, list(zip(tokens, tags, strict=True)))
     return [*(piece for line in lines for piece in line), tokenizer.eos_token_id]
 
 
-def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return _encoded(tokenizer, [text])[0]
 
 
-def _encoded(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
-    """Ids of texts; a word that looks like a special token (`</s>`) is text."""
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """Return the ids of texts; a word that looks like a special token (`</s>`) is text."""
     ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)[
         "input_ids"
     ]

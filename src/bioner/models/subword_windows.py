@@ -1,6 +1,4 @@
-"""Sentences as windows of subwords that fit a model, and back to words: no word is lost on the
-way.
-"""
+"""Sentences as windows of subwords that fit a model, and back to words without losing any."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -21,9 +19,8 @@ Deciding = Literal["all", "first", "last"]
 class SubwordWindow:
     """Part of a sentence that fits the model.
 
-    `words` holds the word index of each subword that decides about its word's tag: None for special
-    tokens, for subwords that another window decides about, and with `first` or `last` for all but
-    that of a word.
+    `words` holds the word index of each subword that decides its word's tag: None for special
+    tokens, subwords that another window decides, and with `first` or `last` the other subwords.
     """
 
     input_ids: list[int]
@@ -32,17 +29,14 @@ class SubwordWindow:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Sentences as windows, and what it took; every subword is decided about in exactly one of
-    them.
-    """
+    """The windows of each sentence; every subword is decided in exactly one of them."""
 
     windows: list[list[SubwordWindow]]
     sentences_cut: int
-    words_unknown: int  # without a subword of their own, given the unknown one
-    words_lost: int  # without any
+    words_unknown: int  # without subwords of their own, given the unknown one
+    words_lost: int  # without any subword
 
     def counts(self) -> dict[str, int]:
-        """Windows and words, for run.json."""
         return {
             "windows": sum(map(len, self.windows)),
             "sentences_cut": self.sentences_cut,
@@ -59,13 +53,15 @@ def cut(
     *,
     in_text: bool = False,
 ) -> Cut:
-    """Sentences as windows of at most `max_length` subwords, special tokens among them.
+    """Cut sentences into windows of at most `max_length` subwords, special tokens included.
 
     Longer sentences, and words longer than a window, become windows that overlap by a quarter; in
-    the overlap each window decides about its half. A word that the tokenizer maps to nothing
-    (control characters) becomes the unknown subword; a word that looks like a special token is
-    text. With `in_text` subwords are those of the words joined by blanks, as LLMs have read them in
-    pretraining.
+    the overlap each window decides its half. A word that the tokenizer maps to nothing (control
+    characters) becomes the unknown subword; a word that looks like a special token is text.
+
+    Args:
+        deciding: which subwords of a word decide its tag.
+        in_text: tokenize the words joined by blanks, as LLMs have read them in pretraining.
     """
     if not sentences:
         return Cut([], 0, 0, 0)
@@ -88,8 +84,7 @@ def cut(
             )
             for start, end, own in _spans(of_word, room)
         ]
-        # The middle of a word of hundreds of subwords decides about nothing where the first one
-        # does.
+        # The middle of a word of hundreds of subwords decides nothing if the first one does.
         found.append(
             [window for window in windows if any(word is not None for word in window.words)]
         )
@@ -99,7 +94,7 @@ def cut(
 def _alone(
     tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
 ) -> Iterator[Subwords]:
-    """Subwords of words that stand alone, and the word of each."""
+    """Yield the subwords of each sentence, word by word, and the word of each subword."""
     # A tokenizer drops what it has no subword for, and would take a word "[SEP]" for the end of the
     # text.
     encoded = tokenizer(
@@ -115,8 +110,9 @@ def _alone(
 def _in_text(
     tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
 ) -> Iterator[Subwords]:
-    """Subwords of a text, and the word of each: that of its last character, since blanks go with
-    the word behind.
+    """Yield the subwords of each sentence as text, and the word of each subword.
+
+    That is the word of its last character, since blanks go with the next word.
     """
     encoded = tokenizer(
         [" ".join(words) for words in sentences],
@@ -127,14 +123,13 @@ def _in_text(
     for words, ids, offsets in zip(
         sentences, encoded["input_ids"], encoded["offset_mapping"], strict=True
     ):
-        ends = [
-            end - 1 for end in accumulate(len(word) + 1 for word in words)
-        ]  # the blank behind belongs to the next
+        # The blank after a word belongs to the next.
+        ends = [end - 1 for end in accumulate(len(word) + 1 for word in words)]
         yield ids, [min(bisect_right(ends, max(end - 1, 0)), len(words) - 1) for _, end in offsets]
 
 
 def _special(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Ids that the tokenizer puts before and after a text."""
+    """Return the ids that the tokenizer puts before and after a text."""
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]
     start = next(place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)
@@ -144,7 +139,7 @@ def _special(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
 def _with_unknown(
     ids: list[int], of_word: list[int], missing: set[int], unknown: int | None
 ) -> tuple[list[int], list[int]]:
-    """The subwords with the unknown one for each word that has none."""
+    """Insert the unknown subword for each word that has none."""
     if unknown is None:
         return ids, of_word
     pairs = [*zip(of_word, ids, strict=True), *((word, unknown) for word in missing)]
@@ -153,7 +148,7 @@ def _with_unknown(
 
 
 def _spans(of_word: Sequence[int], room: int) -> Iterator[tuple[int, int, range]]:
-    """Start and end of each window in subwords, and the subwords that it decides about."""
+    """Yield start and end of each window in subwords, and the subwords that it decides."""
     count = len(of_word)
     if count <= room:
         yield 0, count, range(count)
@@ -167,9 +162,7 @@ def _spans(of_word: Sequence[int], room: int) -> Iterator[tuple[int, int, range]
 
 
 def _border(of_word: Sequence[int], start: int, end: int) -> int:
-    """Where one window's say ends and the next one's begins: at the word's start next to the
-    overlap's middle.
-    """
+    """Return the word start nearest to an overlap's middle, from which the next window decides."""
     middle = (start + end) // 2
     begins = [place for place in range(start + 1, end) if of_word[place] != of_word[place - 1]]
     return min(begins, key=lambda place: abs(place - middle), default=middle)
@@ -190,15 +183,13 @@ def _deciders(
 def labelled(
     window: SubwordWindow, tags: Sequence[str], label2id: dict[str, int]
 ) -> dict[str, list[int]]:
-    """Return a training example: deciding subwords carry their word's label (the paper's code), the
-    others none.
-    """
+    """Return a training example: only deciding subwords carry their word's label."""
     labels = [IGNORED if word is None else label2id[tags[word]] for word in window.words]
     return {"input_ids": window.input_ids, "attention_mask": [1] * len(labels), "labels": labels}
 
 
 def gathered(id_: str, windows: Sequence[SubwordWindow], tags: Sequence[Sequence[str]]) -> Tagged:
-    """The raw output of a sentence: what its windows' deciding subwords are tagged as."""
+    """Return the raw output of a sentence: the tags of its windows' deciding subwords."""
     pairs = [
         (word, tag)
         for window, row in zip(windows, tags, strict=True)

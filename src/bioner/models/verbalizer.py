@@ -1,6 +1,4 @@
-"""How an LLM writes tags: by their names as in the paper, by one letter, or by special tokens made
-for them.
-"""
+"""How an LLM writes tags: by name as in the paper, by one letter, or by special tokens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -16,15 +14,13 @@ LETTERS = "ABCDEFGHIJKLMNPQRSTUVWXYZ"  # without O, which is a tag
 
 
 class Verbalizer:
-    """What is written for each tag: its name, a letter (capital for B-, small for I-), or a piece
-    of its own.
+    """What is written for each tag: its name, a letter (capital for B-, small for I-), or a token.
 
-    The paper explains its slowness on BioRED by the many pieces that `SequenceVariant` takes
-    (section IV.D).
+    The paper explains its slowness on BioRED by the many pieces of `SequenceVariant` (section
+    IV.D).
     """
 
     def __init__(self, types: Sequence[str], style: Style = "names") -> None:
-        tags = tag_set(types)
         self.style = style
         if style == "letters":
             if len(types) > len(LETTERS):
@@ -34,20 +30,21 @@ class Verbalizer:
                     f"at most {len(LETTERS)}",
                     "Take names.",
                 )
-            letters = dict(zip(types, LETTERS, strict=False))
-            self._written = {f"B-{type_}": letter for type_, letter in letters.items()}
-            self._written |= {f"I-{type_}": letter.lower() for type_, letter in letters.items()}
-            self._written[OUTSIDE] = OUTSIDE
+            self._written = {OUTSIDE: OUTSIDE}
+            for type_, letter in zip(types, LETTERS, strict=False):
+                self._written |= {f"B-{type_}": letter, f"I-{type_}": letter.lower()}
         else:
-            self._written = {tag: f"<{tag}>" if style == "special_tokens" else tag for tag in tags}
+            self._written = {
+                tag: f"<{tag}>" if style == "special_tokens" else tag for tag in tag_set(types)
+            }
         self._names = {written: tag for tag, written in self._written.items()}
 
     def __getitem__(self, tag: str) -> str:
-        """What is written for a tag; a tag of an unknown type by its name."""
+        """Return what is written for a tag; one of an unknown type goes by its name."""
         return self._written.get(tag, tag)
 
     def read(self, text: str) -> str:
-        """An answer with its tags by their names."""
+        """Return an answer with its tags by their names."""
         if self.style == "names":
             return text
         return "\n".join(self._line(line) for line in text.split("\n"))
@@ -57,7 +54,7 @@ class Verbalizer:
         return f"{token}{colon}{self._names.get(written.strip(), written)}"
 
     def add_to(self, tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
-        """Give tags pieces of their own where the style has them; the tag of each id."""
+        """Add a piece per tag if the style has them; return the tag of each new id."""
         if self.style != "special_tokens":
             return {}
         tokenizer.add_tokens([AddedToken(written, normalized=False) for written in self._names])
@@ -69,30 +66,24 @@ class Verbalizer:
 def resize_for_tags(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pieces: Mapping[int, str]
 ) -> None:
-    """Room in the model for new pieces; each begins as the mean of the pieces of the tag it stands
-    for.
+    """Make room in the model for new pieces, each the mean of the pieces of its tag's name.
 
-    Made of the base model alone, so that an adapter finds the same rows again.
+    Computed from the base model only, so that an adapter finds the same rows again.
     """
     before = model.get_input_embeddings().weight.shape[0]
     if before < len(tokenizer) - len(pieces):
-        found = (
-            f"{before} rows of embeddings for the {len(tokenizer) - len(pieces)} pieces of its"
-            " tokenizer"
-        )
         raise InputError(
             model.config.name_or_path,
-            found,
+            f"{before} rows of embeddings for the {len(tokenizer) - len(pieces)} pieces of its"
+            " tokenizer",
             "a row a piece",
             "Take model and tokenizer of one release.",
         )
     if not pieces:
         return
     model.resize_token_embeddings(max(before, len(tokenizer)), mean_resizing=False)
-    layers = {
-        id(layer): layer for layer in (model.get_input_embeddings(), model.get_output_embeddings())
-    }
-    tables = {id(layer.weight): layer.weight for layer in layers.values()}
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    tables = {id(layer.weight): layer.weight for layer in layers}  # one, if they are tied
     with torch.no_grad():
         for weight in tables.values():
             for number, text in pieces.items():

@@ -79,7 +79,6 @@ class ConstrainedDecoder:
 
     @property
     def took(self) -> dict[str, float]:
-        """What the last call took."""
         return asdict(self.counts)
 
     @torch.inference_mode()
@@ -87,7 +86,7 @@ class ConstrainedDecoder:
         self, instances: Sequence[Instance], batch_size: int, part: int = 0
     ) -> list[Generated]:
         """Return the model's answer for every instance, in order; the longest are decoded first."""
-        self.counts = Counts(sentences=len(instances))
+        self.counts = Counts()
         outside = self._spelling[OUTSIDE]
         requests = make_requests(self._tokenizer, instances, self._types, outside)
         self.counts.beyond_positions = beyond_positions(self._model, requests)
@@ -107,7 +106,7 @@ class ConstrainedDecoder:
             request = queue.popleft()
             words = self._lines.words(request.instance.tokens)
             pending = rows.start(slot, request.prompt)
-            return SentenceState(request.index, request.instance, words, self._draft, pending)
+            return SentenceState(request, words, self._draft, pending)
 
         slots = [begin(slot) for slot in range(count)]
         length = DraftLength(self._draft_length, self._overhead, *self._means(group))
@@ -116,7 +115,7 @@ class ConstrainedDecoder:
             self._pass(rows, slots, length)
             for slot, sentence in enumerate(slots):
                 if sentence.complete:
-                    done[sentence.index] = finished(sentence)
+                    done[sentence.request.index] = finished(sentence)
                     if queue:
                         slots[slot] = begin(slot)
             left = [slot for slot, sentence in enumerate(slots) if not sentence.complete]
@@ -143,33 +142,34 @@ class ConstrainedDecoder:
             while not block.complete and block.extend(widest):
                 pass
         counts, before = self.counts, replace(self.counts)
-        answers = self._ask(rows, blocks) if widest else [[] for _ in blocks]
-        for slot, (block, answer) in enumerate(zip(blocks, answers, strict=True)):
+        answers = iter(self._ask(rows, blocks) if widest else ())
+        for slot, block in enumerate(blocks):
             counts.ids += block.width
-            stands = block.settle(answer, counts)
+            stands = block.settle([next(answers) for _ in block.checks], counts)
             if widest:
                 rows.keep(slot, stands)
         counts.passes += widest > 0
         counts.padding += widest * len(blocks) - (counts.ids - before.ids)
         length.learn(counts.drafts_right - before.drafts_right, counts.drafts - before.drafts)
 
-    def _ask(self, rows: Batch, blocks: Sequence[Block]) -> list[list[Decision]]:
-        """Return the model's decision at every check of every block."""
+    def _ask(self, rows: Batch, blocks: Sequence[Block]) -> list[Decision]:
+        """Return the model's decisions at all checks, block by block."""
         checks = [check for block in blocks for check in block.checks]
         places = [(row, check.place) for row, block in enumerate(blocks) for check in block.checks]
         ids = sorted({id_ for check in checks for id_ in check.branch.choices})
         column = {id_: number for number, id_ in enumerate(ids)}
         logits = rows.read([block.ids[: block.width] for block in blocks], places, ids)
         if not logits.isfinite().all():
-            remedy = "Train again with a lower learning rate, or check the weights."
             raise InputError(
-                self._tokenizer.name_or_path, "logits that are no numbers", "numbers", remedy
+                self._tokenizer.name_or_path,
+                "logits that are no numbers",
+                "numbers",
+                "Train again with a lower learning rate, or check the weights.",
             )
-        found = (
+        return [
             decision({id_: row[column[id_]] for id_ in check.branch.choices})
             for check, row in zip(checks, logits.tolist(), strict=True)
-        )
-        return [[next(found) for _ in block.checks] for block in blocks]
+        ]
 
 
 def decision(logits: Mapping[int, float]) -> Decision:
@@ -190,7 +190,7 @@ def shared(prompts: Sequence[list[int]]) -> list[int]:
 
 def finished(sentence: SentenceState) -> Generated:
     """Return the answer as the model would have written it."""
-    instance, tags = sentence.instance, sentence.tags
+    instance, tags = sentence.request.instance, sentence.tags
     text = "".join(map(response_line, instance.tokens, tags))
     ids = sum(len(word.lines[tag]) for word, tag in zip(sentence.words, tags, strict=True))
     confidence = [round(value, 4) for value in sentence.confidence]

@@ -43,11 +43,13 @@ def draft_of(
         name = source if source not in LEXICAL else "predictions"
         return predicted(name, read_predictions(predictions, gold), table)
     if source not in LEXICAL:
-        remedy = (
+        raise InputError(
+            "predict.draft",
+            f"{source!r} and no predictions of it",
+            "a file",
             "Give --draft FILE, its predictions.jsonl on the same gold; or set predict.draft to"
-            f" {LEXICAL[0]}."
+            f" {LEXICAL[0]}.",
         )
-        raise InputError("predict.draft", f"{source!r} and no predictions of it", "a file", remedy)
     if source == "dictionary" and train:
         rows = zip(gold, predict_control("dictionary", train, gold), strict=True)
         return predicted(source, (Prediction(instance.id, tags) for instance, tags in rows), table)

@@ -1,6 +1,4 @@
-"""Free decoding: the model writes what it likes, as the paper's did; what it wrote is realigned
-later.
-"""
+"""Free decoding: the model writes what it likes, as the paper's did; realignment comes later."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,13 +15,16 @@ from bioner.models.verbalizer import Verbalizer
 
 
 class FreeDecoder:
-    """A model that writes an answer to the prompt, through `generate`, until it ends or has used up
-    its budget.
+    """A model that writes an answer through `generate`, until it ends or reaches its token budget.
 
-    The budget is `tokens_per_word` new tokens a word of the instance. Greedy, whatever settings the
-    model came with (Llama-3.1-Instruct ships with sampling at temperature 0.6); with `inherit`
-    those settings hold, as in the paper's code, and `seed` decides what is drawn. Answers hold tags
-    by their names, however the model spells them.
+    Answers name tags as the data does, however the model spells them.
+
+    Args:
+        tokens_per_word: new tokens per word of an instance, at most.
+        inherit: use the generation settings that the model came with, as in the paper's code;
+            otherwise decoding is greedy (Llama-3.1-Instruct ships with sampling at temperature
+            0.6).
+        seed: for tokens that are drawn.
     """
 
     def __init__(
@@ -43,8 +44,7 @@ class FreeDecoder:
         own = model.generation_config
         ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
         self._ends = sorted({tokenizer.eos_token_id, *(end for end in ends if end is not None)})
-        # `generate` fills what a configuration leaves open from the model's own.
-        self._own = GenerationConfig.from_dict(own.to_dict())
+        self._own = own
         self._settings = (
             GenerationConfig.from_dict(own.to_dict())
             if inherit
@@ -60,9 +60,7 @@ class FreeDecoder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What is worth recording of how tokens are chosen: the settings that differ from
-        transformers' defaults.
-        """
+        """How tokens are chosen, for the run record: settings unlike transformers' defaults."""
         chosen = {
             name: value
             for name, value in self._settings.to_diff_dict().items()
@@ -77,8 +75,9 @@ class FreeDecoder:
     def __call__(
         self, instances: Sequence[Instance], batch_size: int, part: int = 0
     ) -> list[Generated]:
-        """What the model writes for every instance, in order; `part` is the number of a shard, and
-        draws its own.
+        """Return what the model writes for every instance, in order.
+
+        Tokens are drawn by the seed and `part`, the number of a shard.
         """
         torch.manual_seed(self._seed * 1_000_003 + part)
         requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
@@ -95,7 +94,7 @@ class FreeDecoder:
         return [written[index] for index in range(len(instances))]
 
     def _answer(self, id_: str, ids: list[int]) -> Generated:
-        """The text before the first end, if there is one within the budget."""
+        """Return the text before the first end, or all of it."""
         end = next((place for place, token in enumerate(ids) if token in self._ends), None)
         ids = ids[:end]
         self.took["new_tokens"] += len(ids)
@@ -108,12 +107,13 @@ class FreeDecoder:
         prompts_as_lists = {"input_ids": [list(prompt) for prompt in prompts]}
         batch = self._tokenizer.pad(prompts_as_lists, return_tensors="pt").to(self._model.device)
         self._settings.max_new_tokens = budget
+        # `generate` fills in from the model's own settings what a configuration leaves open.
         self._model.generation_config = self._own if self._inherit else GenerationConfig()
         try:
             output = self._model.generate(**batch, generation_config=self._settings)
         finally:
             self._model.generation_config = self._own
-            if isinstance(self._model, PeftModel):  # it hands its own on
+            if isinstance(self._model, PeftModel):  # it hands its own settings to its base
                 self._model.get_base_model().generation_config = self._own
         rows: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()
         return rows

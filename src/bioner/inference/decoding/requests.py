@@ -64,10 +64,12 @@ def beyond_positions(model: PreTrainedModel, requests: Sequence[DecodingRequest]
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     beyond = [request for request in requests if positions and request.length > positions]
     if beyond:
-        message = (
+        log.warning(
             "predict: %d sentences need more than the model's %d positions, %r the most (%d):"
-            " expect little of them"
+            " expect little of them",
+            len(beyond),
+            positions,
+            beyond[0].instance.id,
+            beyond[0].length,
         )
-        longest = beyond[0]
-        log.warning(message, len(beyond), positions, longest.instance.id, longest.length)
     return len(beyond)

@@ -17,8 +17,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bioner.data.instances import Instance
 from bioner.inference.decoding.drafts import Draft
+from bioner.inference.decoding.requests import DecodingRequest
 from bioner.models.answer_trie import AnswerTrie, Branch, TokenAnswers
 
 MARGIN = 1e-4  # of logits: between nearer answers the order of floating-point sums may decide
@@ -28,7 +28,6 @@ MARGIN = 1e-4  # of logits: between nearer answers the order of floating-point s
 class Counts:
     """What decoding took, for the run record."""
 
-    sentences: int = 0
     passes: int = 0
     ids: int = 0  # read in these passes, without the padding
     padding: int = 0
@@ -59,10 +58,9 @@ class Decision:
 
 @dataclass(slots=True)
 class SentenceState:
-    """A sentence being decoded; it is number `index` of the call."""
+    """A sentence being decoded."""
 
-    index: int
-    instance: Instance
+    request: DecodingRequest
     words: list[TokenAnswers]
     draft: Draft
     pending: list[int]  # settled ids that the model has not read
@@ -78,7 +76,6 @@ class SentenceState:
 
     @property
     def complete(self) -> bool:
-        """Whether every word has its tag."""
         return len(self.tags) == len(self.words)
 
     def close(self, tag: str) -> None:
@@ -98,7 +95,7 @@ class SentenceState:
 
     def best_of(self, position: int, before: str, among: Sequence[str]) -> str:
         """Return the draft's likeliest tag that is allowed, else the first allowed one."""
-        ranked = self.draft.guess(self.instance, position, before)
+        ranked = self.draft.guess(self.request.instance, position, before)
         return next((tag for tag in ranked if tag in among), among[0])
 
 

@@ -1,10 +1,9 @@
-"""Work that is done in shards, each kept when it is finished: a job that was killed goes on with
-those it lacks.
+"""Work done in shards, each written when finished: a job that was killed resumes with the rest.
 
-A shard's content depends on the instances and settings alone, not on who made it or when. So on the
+A shard's content depends only on the instances and settings, not on who made it or when. So on the
 CPU a job that was cut short, or shared among several processes, ends with the same bytes as one
-that was not. (A GPU's sums may differ by the batch, and where the window is chosen there, it is by
-what passes were seen to take.)
+that was not. (A GPU's sums may differ by the batch, and a draft length chosen there depends on how
+long passes took.)
 """
 
 import hashlib
@@ -28,13 +27,11 @@ log = logging.getLogger(__name__)
 SILENCE = 10.0  # seconds between two signs of life
 
 Decode = Callable[[Sequence[Instance], int], tuple[list[Generated], dict[str, float]]]
-"""Outputs of a shard's instances, given its number, and what they took, to be added up."""
+"""Takes the instances and number of a shard; returns their outputs and what they took."""
 
 
 class Shards:
-    """The shards of one job, in a folder of their own inside `folder`: other jobs' are no use to
-    it, nor lost.
-    """
+    """The shards of one job, in a subfolder of `folder` named after `identity` and `size`."""
 
     def __init__(
         self, folder: Path, identity: dict[str, Any], instances: Sequence[Instance], size: int
@@ -42,14 +39,13 @@ class Shards:
         text = json.dumps({**identity, "size": size}, sort_keys=True)
         self._place, self._text = folder, text
         self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
-        order = sorted(
-            range(len(instances)), key=lambda index: (-len(instances[index].tokens), index)
-        )
-        self._parts = [order[start : start + size] for start in range(0, len(order), size)]
+        longest_first = sorted(instances, key=lambda instance: -len(instance.tokens))
+        self._parts = [
+            longest_first[start : start + size] for start in range(0, len(instances), size)
+        ]
         self._instances = instances
-        self._since: tuple[float, int] | None = (
-            None  # when this process took the place, and what was there
-        )
+        # When this process took the place and how many shards there were; None: it has not.
+        self._since: tuple[float, int] | None = None
         self._signed = 0.0
 
     def __len__(self) -> int:
@@ -57,10 +53,12 @@ class Shards:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Keep other processes out; when the block ends well all shards go, those of other jobs
-        among them.
+        """Keep other jobs out; if the block ends well, remove all shards, also those of others.
 
-        By one process, before any writes. InputError where another has the place.
+        Called by one process, before any writes.
+
+        Raises:
+            InputError: another job has the place.
         """
         self._place.parent.mkdir(parents=True, exist_ok=True)
         if self._place.is_file():
@@ -79,41 +77,36 @@ class Shards:
                     " lie here; anew"
                 )
             self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / "job.json").write_text(
-                self._text + "\n", encoding="utf-8"
-            )  # for who wants to know
+            # Not read again: it shows a user whose shards these are.
+            (self._folder / "job.json").write_text(self._text + "\n", encoding="utf-8")
             self._since = time.monotonic(), self._count()
             self._tell()
             yield
             shutil.rmtree(self._place, ignore_errors=True)
 
     def sentences(self, numbers: Sequence[int]) -> int:
-        """How many there are in these shards."""
+        """Count the sentences of these shards."""
         return sum(len(self._parts[number]) for number in numbers)
 
     def missing(self) -> list[int]:
-        """The numbers of the shards that are not there."""
-        return [number for number in range(len(self._parts)) if self._read(number) is None]
+        """Return the numbers of the unfinished shards."""
+        return [number for number in range(len(self)) if self._read(number) is None]
 
     def make(self, numbers: Sequence[int], decode: Decode) -> None:
-        """Make these shards."""
+        """Decode and write these shards."""
         for number in numbers:
-            outputs, took = decode(
-                [self._instances[index] for index in self._parts[number]], number
-            )
+            outputs, took = decode(self._parts[number], number)
             content = {"outputs": [as_record(output) for output in outputs], "took": took}
-            if self._path(number).is_dir():  # nobody's: no reader takes it for a shard
-                shutil.rmtree(self._path(number))
             with atomic_path(self._path(number)) as path:
                 path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
             if time.monotonic() - self._signed > SILENCE:
                 self._tell()
 
     def collect(self) -> tuple[list[Generated], dict[str, float]]:
-        """All outputs in the order of the instances, and what they took in all."""
-        texts: dict[int, Generated] = {}
+        """Return all outputs in the order of the instances, and the sums of what they took."""
+        texts: dict[str, Generated] = {}
         total: dict[str, float] = {}
-        for number, part in enumerate(self._parts):
+        for number in range(len(self)):
             shard = self._read(number)
             if shard is None:
                 raise InputError(
@@ -122,16 +115,13 @@ class Shards:
                     "every shard",
                     "Start the same command again.",
                 )
-            outputs, took = shard
-            texts |= dict(zip(part, outputs, strict=True))
-            for name, value in took.items():
+            texts |= {output.id: output for output in shard[0]}
+            for name, value in shard[1].items():
                 total[name] = total.get(name, 0) + value
-        return [texts[index] for index in range(len(self._instances))], total
+        return [texts[instance.id] for instance in self._instances], total
 
     def _tell(self) -> None:
-        """A heartbeat of the process that has the place: how many shards there are, whoever made
-        them.
-        """
+        """Write a heartbeat if this process has the place: how many shards are finished."""
         if self._since is None:
             return
         self._signed = now = time.monotonic()
@@ -149,30 +139,23 @@ class Shards:
         return self._folder / f"{number:06}.json"
 
     def _read(self, number: int) -> tuple[list[Generated], dict[str, float]] | None:
-        """A finished shard; None where there is none, or where what is there is none of it."""
+        """Read a finished shard; None if there is none or its file is broken."""
         path = self._path(number)
         try:
             content = parse_json(path.read_text(encoding="utf-8"), str(path))
-            instances = [self._instances[index] for index in self._parts[number]]
-            pairs = zip(content["outputs"], instances, strict=True)
             outputs = [
-                check_output(record, str(path), len(instance.tokens)) for record, instance in pairs
+                check_output(record, str(path), len(instance.tokens))
+                for record, instance in zip(content["outputs"], self._parts[number], strict=True)
             ]
-            took = {
-                name: value + 0 for name, value in content["took"].items()
-            }  # no number is a TypeError
+            # Adding raises TypeError if it is no number.
+            took = {name: value + 0 for name, value in content["took"].items()}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, InputError):
             return None
         texts = [output for output in outputs if isinstance(output, Generated)]
-        return (
-            (texts, took)
-            if [output.id for output in texts] == [instance.id for instance in instances]
-            else None
-        )
+        ids = [instance.id for instance in self._parts[number]]
+        return (texts, took) if [output.id for output in texts] == ids else None
 
 
 def shards_folder(out: Path) -> Path:
-    """Where the shards of an output lie until it is written: beside it, under a name that no rule
-    declares.
-    """
+    """Return the folder of an output's shards: next to it, under a name that no rule declares."""
     return out.parent / f".{out.name}.shards"

@@ -186,14 +186,8 @@ def test_a_broken_shard_is_made_again(tmp_path, change):
         assert shards.collect() == before
 
 
-def test_what_lies_in_a_shard_s_place_is_no_obstacle(tmp_path):
+def test_a_file_in_the_place_of_the_shards_is_not_removed(tmp_path):
     shards = Shards(tmp_path / "work", {}, GOLD, 3)
-    with pytest.raises(Killed), shards.owned():
-        next((tmp_path / "work").iterdir()).joinpath("000000.json").mkdir()
-        raise Killed
-    with shards.owned():
-        shards.make(shards.missing(), decode)
-        assert len(shards.collect()[0]) == 10
     (tmp_path / "work").write_text("")
     with pytest.raises(InputError, match="found a file; expected a folder"), shards.owned():
         pass
