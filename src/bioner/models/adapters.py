@@ -92,8 +92,7 @@ def _check_modules(model: PreTrainedModel, targets: Sequence[str], whole: Sequen
             )
     if not targets:
         raise InputError("lora.target_modules", "none", "modules that get an adapter", "Name some.")
-    tied = getattr(model.config, "tie_word_embeddings", False)
-    if tied and "lm_head" in targets and not whole:
+    if "lm_head" in targets and not whole and getattr(model.config, "tie_word_embeddings", False):
         raise InputError(
             "lora.target_modules",
             "lm_head, which is this model's embeddings, too",

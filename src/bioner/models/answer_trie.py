@@ -72,16 +72,9 @@ class AnswerTrie:
                 "one that keeps them: an answer is a line a token",
                 "Choose another model.",
             )
-        self._tokenizer, self._tags = tokenizer, tuple(tags)
+        self._tokenizer, self._tags, self._legal = tokenizer, tuple(tags), legal
         self._written = {tag: verbalizer[tag] if verbalizer else tag for tag in tags}
         self._words: dict[str, TokenAnswers] = {}
-        self._after = dict.fromkeys(("", *tags), self._tags)
-        if legal:
-            for before in self._after:
-                inside = f"I-{split_tag(before)[1]}"
-                self._after[before] = tuple(
-                    tag for tag in tags if tag == inside or not tag.startswith("I-")
-                )
 
     def learn(self, tokens: Iterable[str]) -> None:
         """Make the lines of new tokens in one tokenizer call."""
@@ -97,4 +90,7 @@ class AnswerTrie:
 
     def after(self, tag: str) -> tuple[str, ...]:
         """Return the tags that may follow `tag` ("" before the first word)."""
-        return self._after[tag]
+        if not self._legal:
+            return self._tags
+        inside = f"I-{split_tag(tag)[1]}"
+        return tuple(other for other in self._tags if other == inside or not other.startswith("I-"))

@@ -87,8 +87,7 @@ class ConstrainedDecoder:
     ) -> list[Generated]:
         """Return the model's answer for every instance, in order; the longest are decoded first."""
         self.counts = Counts()
-        outside = self._spelling[OUTSIDE]
-        requests = make_requests(self._tokenizer, instances, self._types, outside)
+        requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
         self.counts.beyond_positions = beyond_positions(self._model, requests)
         self._lines.learn(token for instance in instances for token in instance.tokens)
         done: dict[int, Generated] = {}

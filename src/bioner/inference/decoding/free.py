@@ -103,9 +103,9 @@ class FreeDecoder:
         return Generated(id_, text, len(ids), end is not None)
 
     def _generate(self, prompts: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
-        self._tokenizer.padding_side = "left"
-        prompts_as_lists = {"input_ids": [list(prompt) for prompt in prompts]}
-        batch = self._tokenizer.pad(prompts_as_lists, return_tensors="pt").to(self._model.device)
+        batch = self._tokenizer.pad(
+            {"input_ids": prompts}, padding_side="left", return_tensors="pt"
+        ).to(self._model.device)
         self._settings.max_new_tokens = budget
         # `generate` fills in from the model's own settings what a configuration leaves open.
         self._model.generation_config = self._own if self._inherit else GenerationConfig()

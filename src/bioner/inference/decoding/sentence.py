@@ -71,7 +71,7 @@ class SentenceState:
     among: tuple[str, ...] = ()  # tags that these leave for the next word; empty: all allowed ones
     logp: float = 0.0
     gap: float = math.inf
-    # The model's answer for a word, given on a wrong draft, and the tag drafted before the word.
+    # By word: the tag drafted before it, and the model's answer, given on a wrong draft.
     hints: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     @property

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 SILENCE = 10.0  # seconds between two signs of life
 
+# Takes the instances and number of a shard; returns their outputs and what they took.
 Decode = Callable[[Sequence[Instance], int], tuple[list[Generated], dict[str, float]]]
-"""Takes the instances and number of a shard; returns their outputs and what they took."""
 
 
 class Shards:
@@ -44,8 +44,7 @@ class Shards:
             longest_first[start : start + size] for start in range(0, len(instances), size)
         ]
         self._instances = instances
-        # When this process took the place and how many shards there were; None: it has not.
-        self._since: tuple[float, int] | None = None
+        self._meter: Meter | None = None  # of all shards, if this process has the place
         self._signed = 0.0
 
     def __len__(self) -> int:
@@ -79,7 +78,7 @@ class Shards:
             self._folder.mkdir(parents=True, exist_ok=True)
             # Not read again: it shows a user whose shards these are.
             (self._folder / "job.json").write_text(self._text + "\n", encoding="utf-8")
-            self._since = time.monotonic(), self._count()
+            self._meter = Meter("predict", "shards", len(self), done=self._count())
             self._tell()
             yield
             shutil.rmtree(self._place, ignore_errors=True)
@@ -122,15 +121,17 @@ class Shards:
 
     def _tell(self) -> None:
         """Write a heartbeat if this process has the place: how many shards are finished."""
-        if self._since is None:
+        if self._meter is None:
             return
-        self._signed = now = time.monotonic()
-        (began, there), done = self._since, self._count()
-        pace = (now - began) / (done - there) if done > there else None
-        left = None if pace is None else round(pace * (len(self) - done), 1)
-        write_heartbeat(
-            self._folder / HEARTBEAT_FILE, {"shards": len(self), "done": done, "seconds_left": left}
-        )
+        self._signed = time.monotonic()
+        self._meter.done = self._count()
+        left = self._meter.left()
+        facts = {
+            "shards": len(self),
+            "done": self._meter.done,
+            "seconds_left": None if left is None else round(left, 1),
+        }
+        write_heartbeat(self._folder / HEARTBEAT_FILE, facts)
 
     def _count(self) -> int:
         return sum(self._path(number).is_file() for number in range(len(self)))
