@@ -1,6 +1,4 @@
-"""An adapter merged into its base: a model that stands alone and says what the unmerged one
-says.
-"""
+"""A merged adapter is a model of its own and says what the unmerged one says."""
 
 import json
 import shutil
@@ -140,9 +138,7 @@ def test_the_command_tells_how_they_agree_and_overwrites_nothing(adapted, senten
 
 
 def test_agreement_is_counted_over_the_answers_and_over_what_decides():
-    """Two answers of four pieces and of two behind their prompts; three of the six decide on
-    tags.
-    """
+    """Answers of four and two pieces after their prompts; three of the six decide between tags."""
     labels = [[IGNORED, IGNORED, IGNORED, 5, IGNORED, 6], [IGNORED, 7, IGNORED]]
     deciding = [
         {"input_ids": [1] * len(row), "attention_mask": [1] * len(row), "labels": row}

@@ -1,6 +1,4 @@
-"""Inference time: what is inside of the clock, what is counted, and how the two protocols
-differ.
-"""
+"""Inference time: what is timed, what is counted, and how the two protocols differ."""
 
 import time
 from dataclasses import replace
@@ -89,9 +87,7 @@ def test_seconds_are_those_of_a_sentence(monkeypatch):
 
 
 def test_of_passes_the_median_counts_and_of_sentences_those_of_all_passes(monkeypatch):
-    """Each of two sentences takes 1 s in the first pass, 2 in the second and, as it was disturbed,
-    12 in the third.
-    """
+    """Both sentences take 1 s in the first pass, 2 s in the second, 12 s in the disturbed third."""
     clock, left = [0.0], iter([9, 9, 1, 1, 2, 2, 12, 12])
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
 
@@ -121,9 +117,7 @@ def test_arithmetic_of_many_sentences_is_that_of_one_on_an_even_part():
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Models that tag nothing, on a machine with a GPU: with what they are loaded, and a sample of
-    one sentence.
-    """
+    """Return how models were loaded, and a row, on a machine with GPUs; the models tag nothing."""
     loaded = []
 
     def load(*whose, **how):
@@ -194,9 +188,7 @@ def test_the_sample_is_drawn_evenly_and_is_the_same_for_all():
 
 
 def test_arithmetic_is_that_of_the_model_s_matrices(encoder):
-    """Two FLOPs a weight of a linear layer and token, and twice a product of queries, keys and
-    values a layer.
-    """
+    """Two FLOPs per weight of a linear layer and token, and two attention products per layer."""
     predictor = load_predictor(encoder.name, encoder.entry, encoder.weights, "direct")
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 

@@ -1,6 +1,4 @@
-"""Encoders: no word is lost between words and subwords, whatever the window, the tokenizer or the
-word.
-"""
+"""Encoders: no word is lost between words and subwords, whatever window, tokenizer or word."""
 
 import pytest
 from hypothesis import given, settings
@@ -28,16 +26,12 @@ def tokenizer(request, tiny_encoder, sentences, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def poor_tokenizer():
-    """Lower-cases, drops control characters, and knows five words; the quotation mark is not among
-    them.
-    """
+    """Lower-cases, drops control characters and knows five words, but no quotation mark."""
     return of_pieces("renal", "failure", "gout", "a", "##a")
 
 
 def of_pieces(*pieces):
-    """A tokenizer of BERT's kind with these pieces, their ids from 4 on; control characters have
-    none.
-    """
+    """Make a BERT tokenizer of these pieces, with ids from 4; control characters have none."""
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *pieces]
     tokenizer = Tokenizer(
         models.WordPiece({name: number for number, name in enumerate(names)}, unk_token="[UNK]")

@@ -1,6 +1,4 @@
-"""Training examples of LLMs, id by id: which of them carry the loss, and what becomes of what is
-too long.
-"""
+"""Training examples of LLMs, id by id: which ids carry the loss, and how long ones are split."""
 
 import copy
 

@@ -31,9 +31,7 @@ FILES = {
 
 
 class Hub(BaseHTTPRequestHandler):
-    """The part of the hub's interface that a download asks for: files of OWNER/NAME; OWNER/gated is
-    closed.
-    """
+    """The part of the hub that a download needs: the files of OWNER/NAME; OWNER/gated is closed."""
 
     def do_HEAD(self):
         self.answer(body=False)

@@ -1,6 +1,4 @@
-"""What constrained decoding has to equal: a whole forward pass for every decision, nothing cached
-or drafted.
-"""
+"""The reference for constrained decoding: a forward pass per decision, without cache or drafts."""
 
 import inspect
 from collections.abc import Sequence
@@ -18,9 +16,7 @@ MARGIN = 1e-4
 
 @dataclass
 class Slow:
-    """Tags of a sentence, each with its probability among the tags allowed there and its narrowest
-    margin.
-    """
+    """Tags of a sentence, their probabilities among the allowed tags, and their margins."""
 
     tags: list[str] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
@@ -35,9 +31,7 @@ def slowly(
     types: Sequence[str],
     legal: bool = False,
 ) -> Slow:
-    """Token-by-token greedy decoding of one sentence, where only whole lines of its tokens are
-    allowed.
-    """
+    """Decode one sentence greedily token by token, allowing only whole lines of its tokens."""
     ids, found = prompt_ids(tokenizer, instance.tokens, types), Slow()
     # Only the last place is looked at: 128,000 logits for every other one are most of what a pass
     # costs.
@@ -80,9 +74,7 @@ def tags_of(text: str) -> list[str]:
 
 
 def assert_same(tags: Sequence[str], slow: Slow) -> None:
-    """The tags are the reference's; from a decision on that rounding may have taken, they may be
-    others.
-    """
+    """Assert that tags equal the reference's, up to a decision that rounding may have taken."""
     for tag, other, margin in zip(tags, slow.tags, slow.margins, strict=True):
         if margin < MARGIN:
             return

@@ -1,6 +1,4 @@
-"""Constrained decoding gives what token-by-token decoding gives, whatever is drafted, cached or
-done side by side.
-"""
+"""Constrained decoding equals token-by-token decoding, whatever the drafts, cache and batches."""
 
 import copy
 import random
@@ -301,9 +299,7 @@ ARCHITECTURES = {
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_any_architecture(name, tokenizer, texts):
-    """Rotary and learned positions, ALiBi, sliding windows, states: what cannot be cached is read
-    again.
-    """
+    """Rotary and learned positions, ALiBi, sliding windows, states: without a cache if need be."""
     settings, rows = ARCHITECTURES[name]
     torch.manual_seed(1)
     config = getattr(transformers, name)(vocab_size=len(tokenizer), **settings)

@@ -1,6 +1,4 @@
-"""Free decoding: greedy whatever the model came with, or with its settings and a seed; never over
-its budget.
-"""
+"""Free decoding: greedy, or with the model's settings and a seed; never over its token budget."""
 
 import pytest
 

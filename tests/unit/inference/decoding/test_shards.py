@@ -1,6 +1,4 @@
-"""A decoding job that is cut short goes on where it was and ends as if it had not been; nothing is
-decoded twice.
-"""
+"""A decoding job that was cut short resumes and ends as if it had not been interrupted."""
 
 import json
 import os
@@ -297,9 +295,7 @@ def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(
 
 
 def test_two_processes_make_what_one_makes(trained, tmp_path, monkeypatch):
-    """Two threads stand for them, and a barrier for what makes them wait; in the slow tests they
-    are processes.
-    """
+    """Two threads and a barrier stand in for processes, which the slow tests start."""
     barrier, loading, own, made = (
         threading.Barrier(2),
         threading.Lock(),
@@ -471,9 +467,7 @@ def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
 
 
 def test_a_sign_tells_how_many_shards_there_are(tmp_path, monkeypatch):
-    """Ten instances in threes are four shards; the third is what kills it, and a second session
-    begins with two.
-    """
+    """Ten instances make four shards; the third kills the job, and a second one begins with two."""
     monkeypatch.setattr("bioner.inference.decoding.shards.SILENCE", -1)
     signs = []
 
