@@ -21,6 +21,7 @@ from bioner.data.raw_outputs import Generated, as_record, check_output
 from bioner.errors import InputError
 from bioner.io.files import atomic_path, parse_json
 from bioner.io.heartbeat import HEARTBEAT_FILE, exclusive_lock, write_heartbeat
+from bioner.io.progress_bars import Meter
 
 log = logging.getLogger(__name__)
 
