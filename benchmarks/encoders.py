@@ -42,7 +42,7 @@ from bioner.data.instances import Instance, entity_types
 from bioner.data.raw_outputs import Tagged
 from bioner.data.tags import tag_set
 from bioner.models.encoder import tag
-from bioner.models.hub import load_token_classifier, load_tokenizer
+from bioner.models.pretrained import load_token_classifier, load_tokenizer
 from bioner.models.subword_windows import cut, labelled
 from bioner.realignment.realign import realign_all
 from bioner.settings.catalogue import complete_entry

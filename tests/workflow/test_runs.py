@@ -229,6 +229,9 @@ def test_ensembles_are_scored_and_compared_like_any_other_system(folder):
     assert set(
         compared.select("model", "baseline_model", "baseline_seeds", "difference").rows()
     ) == {("dictionary", "vote", 2, 0.0)}
+    page = (folder / "reports" / "report.html").read_text()
+    assert ">Ensembles</text>" in page, "the key of a figure has its family"
+    assert ">Encoders</text>" not in page
 
 
 def test_the_best_of_dev_are_chosen_for_ensembles_too(tmp_path):

@@ -252,8 +252,8 @@ def _classifier(
     name: str, entry: Tree, weights: Path, padded: bool, on_progress: Callable[[int], None]
 ) -> Predictor:
     from bioner.models.encoder import tag
-    from bioner.models.hub import check_window, load_token_classifier, load_tokenizer
     from bioner.models.llm import load_trained
+    from bioner.models.pretrained import check_window, load_token_classifier, load_tokenizer
 
     if entry["family"] == "llm-head":
         model, tokenizer, _ = load_trained(weights, entry)

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bioner.data.tags import tag_set
 from bioner.errors import InputError, reason_of
 from bioner.models import TASK_FILE
-from bioner.models.hub import (
+from bioner.models.pretrained import (
     load_causal_lm,
     load_llm_classifier,
     load_tokenizer,

@@ -13,6 +13,7 @@ from bioner.io.files import atomic_text
 from bioner.io.run_record import provenance
 from bioner.io.tables import write_table
 from bioner.reporting.columns import readme
+from bioner.reporting.conclusions import write_conclusions
 from bioner.reporting.confidences import read_confidences
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_disagreements
@@ -29,7 +30,6 @@ from bioner.reporting.tables import (
     strict_table,
     subsets_table,
 )
-from bioner.reporting.verdicts import write_verdicts
 from bioner.results.load import ReportContext, Results, Tables, load_results
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def report(
         failed=context.failed,
         provenance=provenance(),
         made=datetime.datetime.now(datetime.UTC),
-        answers=write_verdicts(
+        answers=write_conclusions(
             [name for name in datasets if name in set(loaded.scores["dataset"])],
             tables["significance"],
             tables["table3_strict"],

@@ -19,13 +19,13 @@ from bioner.data.instances import Instance, entity_types
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.models import IGNORED
 from bioner.models.adapters import with_adapter
-from bioner.models.hub import (
+from bioner.models.llm import save_trained, task_of
+from bioner.models.pretrained import (
     check_window,
     load_llm_classifier,
     load_token_classifier,
     load_tokenizer,
 )
-from bioner.models.llm import save_trained, task_of
 from bioner.models.subword_windows import Cut, cut, gathered, labelled
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1

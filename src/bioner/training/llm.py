@@ -20,9 +20,9 @@ from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.decoding.drafts import tag_table
 from bioner.models.adapters import with_adapter
 from bioner.models.answer_trie import AnswerTrie
-from bioner.models.hub import check_window, load_causal_lm, load_tokenizer
 from bioner.models.llm import save_trained, task_of
 from bioner.models.llm_examples import Counts, Examples
+from bioner.models.pretrained import check_window, load_causal_lm, load_tokenizer
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1

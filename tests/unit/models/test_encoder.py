@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from bioner.models import IGNORED
 from bioner.models.encoder import batches
-from bioner.models.hub import load_tokenizer
+from bioner.models.pretrained import load_tokenizer
 from bioner.models.subword_windows import cut, gathered, labelled
 from bioner.realignment.realign import realign
 from bioner.settings.config import merged

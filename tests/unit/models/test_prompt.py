@@ -2,7 +2,7 @@
 
 import pytest
 
-from bioner.models.hub import load_tokenizer
+from bioner.models.pretrained import load_tokenizer
 from bioner.models.prompt import line_ids, prompt_ids, prompt_text, response_ids, response_line
 from bioner.training.scratch import make_pretrained
 

@@ -10,7 +10,7 @@ import polars as pl
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from bioner.models.hub import load_tokenizer
+from bioner.models.pretrained import load_tokenizer
 from bioner.settings.catalogue import complete_entry, load_catalogue
 from bioner.settings.config import load_config, merged
 from bioner.training.job import TrainingJob

@@ -16,8 +16,8 @@ from bioner.errors import InputError
 from bioner.inference.predict import predict
 from bioner.inference.tagging import Text, entry_of, load_tagger
 from bioner.models import subword_windows
-from bioner.models.hub import load_llm_classifier, load_tokenizer
 from bioner.models.llm import SAME
+from bioner.models.pretrained import load_llm_classifier, load_tokenizer
 from bioner.models.subword_windows import cut
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1

@@ -17,7 +17,7 @@ from bioner.errors import InputError
 from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.predict import predict
 from bioner.models.adapters import with_adapter
-from bioner.models.hub import load_tokenizer
+from bioner.models.pretrained import load_tokenizer
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1

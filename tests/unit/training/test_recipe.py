@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 from bioner.errors import InputError
 from bioner.inference.predict import predict
 from bioner.models.adapters import trained_parameters, with_adapter
-from bioner.models.hub import load_causal_lm, load_llm_classifier
+from bioner.models.pretrained import load_causal_lm, load_llm_classifier
 from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from tests.unit.training.helpers import CATALOGUE, Crash, at_step, crash, recipe, results
@@ -145,7 +145,7 @@ def test_four_bits_go_on_learning_after_dev_was_decoded(llama, sentences, tmp_pa
 def test_four_bits_without_bitsandbytes_are_refused_with_a_remedy(
     llama, sentences, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("bioner.models.hub.find_spec", lambda name: None)
+    monkeypatch.setattr("bioner.models.pretrained.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"nf4 and no bitsandbytes.*envs/gpu.txt"):
         train(
             TrainingJob("tiny", recipe("llama-8b", llama), sentences, sentences, 7),

@@ -17,8 +17,8 @@ from bioner.data.raw_outputs import Generated, Tagged
 from bioner.data.tags import tag_set, violation
 from bioner.errors import InputError
 from bioner.inference.predict import load_predictor, predict, predict_to
-from bioner.models.hub import load_token_classifier
 from bioner.models.llm import load_trained
+from bioner.models.pretrained import load_token_classifier
 from bioner.realignment.realign import realign, realign_all
 from bioner.scoring.score import headline_f1
 from bioner.settings.catalogue import complete_entry

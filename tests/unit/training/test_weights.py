@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM
 
 from bioner.errors import InputError
 from bioner.models import adapters, hub
-from bioner.models.hub import load_tokenizer
 from bioner.models.llm import load_trained
+from bioner.models.pretrained import load_tokenizer
 from bioner.settings.config import merged
 from bioner.training.job import TrainingJob
 from bioner.training.model_card import write_card

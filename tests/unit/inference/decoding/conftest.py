@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.instances import Instance
-from bioner.models.hub import load_tokenizer
+from bioner.models.pretrained import load_tokenizer
 from bioner.training.scratch import make_pretrained
 from tests.conftest import instance
 

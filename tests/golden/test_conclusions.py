@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
+from bioner.reporting.conclusions import ALL, write_conclusions
 from bioner.reporting.significance import SIGNIFICANCE
-from bioner.reporting.verdicts import ALL, write_verdicts
 
 STRICT = {
     **dict.fromkeys(("dataset", "model", "decoding", "length"), pl.String),
@@ -52,7 +52,7 @@ PRIMARY |= {"cluster": "document"}
 
 def said(*rows, datasets=("BC5CDR",), strict=(), time=()):
     """The answers of these rows of significance.csv, by corpus."""
-    found = write_verdicts(
+    found = write_conclusions(
         datasets,
         pl.DataFrame(rows, schema=SIGNIFICANCE),
         pl.DataFrame(strict, schema=STRICT),

@@ -11,7 +11,7 @@ ComparisonRow = Mapping[str, Any]
 ALL = "All corpora"
 
 
-def write_verdicts(
+def write_conclusions(
     datasets: Sequence[str], significance: pl.DataFrame, strict: pl.DataFrame, time: pl.DataFrame
 ) -> list[tuple[str, list[str]]]:
     """Answer the question for each corpus, and first for all together if there are several.
