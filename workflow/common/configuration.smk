@@ -59,12 +59,11 @@ os.environ.update(
     PATH=os.pathsep.join(search_path),
     BIONER_DATASETS=json.dumps(DATASETS),
     BIONER_CLOSED=",".join(sorted(closed - set(config["show_restricted_text"]))),
-    # Reports leave out what another configuration trained.
+    # Reports leave out what another configuration trained, and draw systems by family.
     BIONER_MODELS=json.dumps(
         {
             name: MODELS[name] | ({} if config["run_search"] else {"search_space": None})
             for name in config["models"]
-            if MATRIX.is_trained(name)
         }
     ),
     **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
