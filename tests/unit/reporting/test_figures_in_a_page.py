@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from lxml import etree, html
 
 from bioner.reporting.figures import figures
+from bioner.reporting.figures.forest import differences
 from bioner.reporting.figures.panels import wrapped
 from bioner.reporting.figures.styles import COLOURS, FAMILIES, GREY, assign_styles
 from bioner.reporting.figures.svg import TEXT, printable
@@ -255,6 +256,30 @@ def test_a_long_name_is_whole_in_several_lines_within_the_figure():
             x, y = text.get("x"), text.get("y")
             if x is not None:
                 assert 0 <= float(x) < width and TEXT / 2 < float(y) < height
+
+
+@pytest.mark.parametrize("low", [-23.7, -23.81, -9.43, -96.0])
+def test_the_first_number_of_an_axis_is_whole(low):
+    """It is centred on its tick, which may be at the very edge of a panel without other labels."""
+    row = made.significance().filter(family="primary").head(1)
+    bounds = {"difference": low / 2, "ci_low": pl.lit(low), "ci_high": pl.lit(9.4)}
+    sections = [("primary", "all"), ("primary", "3+"), ("length claim", "3+ - 1")]
+    table = pl.concat(
+        row.with_columns(family=pl.lit(family), stratum=pl.lit(stratum), **bounds)
+        for family, stratum in sections
+    )
+    styles = assign_styles(
+        dict.fromkeys(made.LLMS, "llm") | dict.fromkeys(made.ENCODERS, "encoder")
+    )
+    root = etree.fromstring(differences(table, styles).svg)
+    numbers = [
+        (float(text.get("x")), len(text.text))
+        for text in root.xpath("//*[local-name()='text'][contains(@style, 'middle')]")
+        if re.fullmatch(r"−?\d+", text.text)
+    ]
+    assert numbers
+    digit = 0.6 * TEXT
+    assert min(x - digit * characters / 2 for x, characters in numbers) >= 0
 
 
 @settings(max_examples=100)

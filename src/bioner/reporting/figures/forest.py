@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from bioner.reporting.figures.panels import LINE, stack, wrapped
 from bioner.reporting.figures.plot_data import cleaned, counted, in_one_decoding
@@ -69,6 +70,8 @@ def differences(significance: pl.DataFrame, styles: Styles) -> PageFigure | None
     for axes, rows in zip(panels, sections.values(), strict=True):
         _draw(axes, rows)
     panels[0].tick_params(labeltop=True)
+    # Matplotlib's own choice of ticks depends on the width, which the layout changes afterwards.
+    panels[0].xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     panels[-1].set_xlabel("← encoder higher · difference in points · LLM higher →", loc="left")
     caption = (
         "LLM minus encoder in points of strict F1 or recall with 95 % intervals; right of 0 the LLM"
