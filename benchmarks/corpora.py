@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from bioner.data.instances import SPLITS
-from bioner.settings.catalogue import load_catalogue
+from bioner.settings.catalogue import load_datasets
 from bioner.settings.config import load_config
 from bioner.settings.yaml_files import read_yaml
 
@@ -65,14 +65,14 @@ def real(folder: Path) -> dict[str, tuple[float, float]]:
     mirror = os.environ.get("BIONER_MIRROR")
     if not mirror:
         return {}
-    catalogue = load_catalogue(
-        "datasets", load_config(read_yaml(REPOSITORY / "config" / "chemprot-standin.yaml"))
+    catalogue = load_datasets(
+        load_config(read_yaml(REPOSITORY / "config" / "chemprot-standin.yaml"))
     )
     found = {}
     for name in REAL:
-        raw = Path(mirror) / (catalogue[name]["mirror_folder"] or name)
-        if all((raw / file).exists() for file in catalogue[name]["files"]):
-            entry = json.dumps(catalogue[name])
+        raw = Path(mirror) / (catalogue[name].mirror_folder or name)
+        if all((raw / file).exists() for file in catalogue[name].files):
+            entry = json.dumps(catalogue[name].canonical())
             found[name] = measured(
                 [
                     *BIONER,

@@ -40,7 +40,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from bioner.cli.options import settings_of
+from bioner.cli.loading import settings_of
 from bioner.data.instances import (
     Instance,
     Prediction,
@@ -54,8 +54,8 @@ from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.decoding.drafts import Draft, all_outside, draft_of, predicted, tag_table
 from bioner.models.llm import load_trained
 from bioner.realignment.realign import realign_all
-from bioner.settings.catalogue import load_catalogue
-from bioner.settings.config import REPOSITORY
+from bioner.settings.catalogue import load_models
+from bioner.settings.repository import REPOSITORY
 
 RIGHT = 0.95  # of a draft's tags
 MARGIN = 1e-4  # nearer decisions may go either way in floating point
@@ -239,7 +239,7 @@ def trained(sentences: int, plot: Path | None) -> dict[str, Any]:
             *targets,
         ]
         subprocess.run(snakemake, cwd=REPOSITORY, check=True)
-    entry = load_catalogue("models", settings_of([SMALL]))["llama-mini"]
+    entry = load_models(settings_of([SMALL]))["llama-mini"]
     model, tokenizer, task = load_trained(weights, entry)
     data = REPOSITORY / "runs" / "small" / "data" / "JNLPBA"
     train, test = (read_instances(data / f"{split}.jsonl") for split in ("train", "test"))

@@ -45,8 +45,8 @@ from bioner.models.encoder import tag
 from bioner.models.pretrained import load_token_classifier, load_tokenizer
 from bioner.models.subword_windows import cut, labelled
 from bioner.realignment.realign import realign_all
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import Tree
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress
@@ -82,7 +82,7 @@ SHAPES = {
 }
 
 
-def entry_of(shape: str, gpu: bool) -> Tree:
+def entry_of(shape: str, gpu: bool) -> ModelEntry:
     """A catalogue entry of that shape, for the CPU in fp32 or a GPU in bf16."""
     architecture, config = SHAPES[shape]
     scratch = {
@@ -91,8 +91,8 @@ def entry_of(shape: str, gpu: bool) -> Tree:
         "config": config | {"max_position_embeddings": PADDED},
     }
     train = {"epochs": 1, "batch_size": BATCH, "learning_rate": 5e-4, "patience": None}
-    return complete_entry(
-        "models",
+    return parse_entry(
+        ModelEntry,
         "bench",
         {
             "family": "encoder",
@@ -119,9 +119,11 @@ class EpochClock(TrainerCallback):
 class Training:
     """The three ways to train the same model on the same examples."""
 
-    def __init__(self, folder: Path, source: Path, train: Sequence[Instance], entry: Tree) -> None:
+    def __init__(
+        self, folder: Path, source: Path, train: Sequence[Instance], entry: ModelEntry
+    ) -> None:
         self.folder, self.source, self.entry = folder, source, entry
-        self.gpu = entry["resources"]["gpus"] > 0
+        self.gpu = entry.resources.gpus > 0
         self.tokenizer = load_tokenizer(source)
         self.labels = tag_set(entity_types(train))
         label2id = {label: index for index, label in enumerate(self.labels)}
@@ -229,13 +231,13 @@ def tagged(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     instances: Sequence[Instance],
-    entry: Tree,
+    entry: ModelEntry,
 ) -> list[Tagged]:
     """Our subword tags; tags on words, which the others do not make, are made too and cost their
     time.
     """
     ids, words = [item.id for item in instances], [item.tokens for item in instances]
-    size, tokens = (256 if entry["resources"]["gpus"] else 64), entry["predict"]["batch_tokens"]
+    size, tokens = (256 if entry.resources.gpus else 64), entry.predict.batch_tokens
     # Autocast is on where all three ways are compared in bf16.
     found = tag(
         model, tokenizer, ids, words, PADDED, batch_size=size, batch_tokens=tokens, bf16=size == 256
@@ -294,7 +296,7 @@ def main() -> None:
         name, train, test = corpus(folder)
         draw = random.Random(0)
         train, test = (draw.sample(part, min(many, len(part))) for part in (train, test))
-        source = make_pretrained(entry, train, 1, folder / "source")
+        source = make_pretrained(entry.source.scratch, train, 1, folder / "source")
         training = Training(folder, source, train, entry)
         rates: dict[str, list[float]] = {"padded512": [], "hf_dynamic": [], "ours": []}
         for _ in range(repeats):
@@ -351,7 +353,7 @@ def main() -> None:
         "corpus": name,
         "sentences": len(train),
         "shape": options.shape,
-        "precision": entry["train"]["precision"],
+        "precision": entry.train.precision,
     }
     if options.gpu:
         figures |= {

@@ -45,8 +45,10 @@ from bioner.data.tags import tag_set
 from bioner.models import IGNORED
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm_examples import Examples, Features, Loss
-from bioner.settings.catalogue import complete_entry, load_catalogue
-from bioner.settings.config import REPOSITORY, Tree, load_config, merged
+from bioner.settings.catalogue import load_models, parse_entry
+from bioner.settings.config import load_config, merged
+from bioner.settings.model_entry import ModelEntry
+from bioner.settings.repository import REPOSITORY
 from bioner.training.job import TrainingJob
 from bioner.training.loss import summed_loss
 from bioner.training.run import train
@@ -232,10 +234,9 @@ def on_gpu(
     gpus = 0 if rehearse else 1
     resources = {"gpus": gpus, "predict_gpus": gpus, "threads": 8}
     settings = {"epochs": 1, "patience": None, "monitor_sentences": None}
-    base = load_catalogue("models", load_config({}))[entry_name]
-    recipe = merged(
-        base, {"source": {"hub": str(source)}, "resources": resources, "train": settings}
-    )
+    base = load_models(load_config({}))[entry_name]
+    changes = {"source": {"hub": str(source)}, "resources": resources, "train": settings}
+    recipe = parse_entry(ModelEntry, "model", merged(base.canonical(), changes))
     found: dict[str, Any] = {"shape": "tiny" if rehearse else shape, "steps": steps}
     chosen = random.Random(0).sample(list(train_set), min(len(train_set), steps * STEP))
     speed = trained(folder / "speed", recipe, chosen)
@@ -264,21 +265,19 @@ def on_gpu(
     words = [token for item in train_set for token in item.tokens]
     long = [filled(examples, words, number) for number in range(STEP)]
     for loss in ("response", "all"):
-        memory = trained(folder / loss, merged(recipe, {"train": {"loss": loss}}), long)[
+        memory = trained(folder / loss, recipe.changed(train={"loss": loss}), long)[
             "peak_gpu_memory_gb"
         ]
         found[f"peak_gpu_memory_gb_at_2048_{loss}"] = memory
     return found
 
 
-def trained(folder: Path, recipe: Tree, instances: Sequence[Instance]) -> dict[str, Any]:
+def trained(folder: Path, recipe: ModelEntry, instances: Sequence[Instance]) -> dict[str, Any]:
     """The row of history.csv that an epoch leaves."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     train(
-        TrainingJob(
-            "model", complete_entry("models", "model", recipe), instances, instances[:4], 42
-        ),
+        TrainingJob("model", recipe, instances, instances[:4], 42),
         folder,
     )
     return pl.read_csv(folder / "history.csv").row(0, named=True)

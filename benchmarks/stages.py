@@ -25,7 +25,8 @@ from bioner.models.prompt import response_line
 from bioner.realignment.realign import realign_all
 from bioner.scoring.compare import System, compare
 from bioner.scoring.score import score
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.dataset_entry import DatasetEntry
 
 TAGS = tag_set(["DNA", "RNA", "cell_line", "cell_type", "protein"])
 
@@ -83,8 +84,8 @@ def measure(count: int, repeats: int, folder: Path) -> dict[str, float]:
     predictions, other = damaged(gold, 1), damaged(gold, 2)
     files = {f"{split}.tsv": {"path": None} for split in SPLITS}
     splits = {split: f"{split}.tsv" for split in SPLITS}
-    entry = complete_entry(
-        "datasets", "made-up", {"format": "conll", "files": files, "splits": splits}
+    entry = parse_entry(
+        DatasetEntry, "made-up", {"format": "conll", "files": files, "splits": splits}
     )
     write_conll(folder, gold)
     texts = [

@@ -15,7 +15,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from bioner.data.instances import Instance
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
 
 # The same cases in every run, however slow the machine; `--hypothesis-profile default` draws
 # others.
@@ -90,9 +91,9 @@ def sentences() -> list[Instance]:
 
 
 @pytest.fixture(scope="session")
-def tiny_encoder() -> dict:
-    return complete_entry(
-        "models",
+def tiny_encoder() -> ModelEntry:
+    return parse_entry(
+        ModelEntry,
         "tiny-bert",
         {
             "family": "encoder",
@@ -116,9 +117,9 @@ def tiny_encoder() -> dict:
 
 
 @pytest.fixture(scope="session")
-def tiny_llm() -> dict:
-    return complete_entry(
-        "models",
+def tiny_llm() -> ModelEntry:
+    return parse_entry(
+        ModelEntry,
         "tiny-llama",
         {
             "family": "llm",
@@ -153,7 +154,7 @@ def trained_llm(tiny_llm, sentences, tmp_path_factory) -> Path:
     return trained("tiny-llama", tiny_llm, sentences, tmp_path_factory.mktemp("llm"))
 
 
-def trained(name: str, entry: dict, sentences: list[Instance], folder: Path) -> Path:
+def trained(name: str, entry: ModelEntry, sentences: list[Instance], folder: Path) -> Path:
     from bioner.training.job import TrainingJob  # here: most tests need no torch
     from bioner.training.run import train
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.data.instances import Instance
-from bioner.settings.catalogue import load_catalogue
+from bioner.settings.catalogue import load_datasets
 from bioner.settings.config import load_config
 
 Item = TypeVar("Item")
@@ -23,7 +23,7 @@ def corpus(folder: Path, name: str = "JNLPBA") -> tuple[str, list[Instance], lis
     """
     mirror = Path(os.environ["BIONER_MIRROR"]) if "BIONER_MIRROR" in os.environ else None
     name = name if mirror else "demo"
-    entry = load_catalogue("datasets", load_config({}))[name]
+    entry = load_datasets(load_config({}))[name]
     fetch(name, entry, folder / name / "raw", mirror)
     splits = normalize(name, entry, folder / name / "raw", folder / name)
     return name, splits["train"], splits["test"]

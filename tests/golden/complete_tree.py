@@ -25,7 +25,9 @@ from bioner.results.load import ReportContext
 from bioner.scoring.compare import System, compare
 from bioner.scoring.score import read_scores, score
 from bioner.scoring.selection import select
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.config import Prices
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.search import SEARCH
 from tests.conftest import instance
 
@@ -54,8 +56,8 @@ JNLPBA = {
 ENCODER, OTHER, LLM = MODELS = ("bert-large-cased", "deberta-v3-large", "llama-8b")
 FAMILY = {ENCODER: "encoder", OTHER: "encoder", LLM: "llm"}
 SETTINGS = {
-    model: complete_entry(
-        "models",
+    model: parse_entry(
+        ModelEntry,
         model,
         {
             "family": family,
@@ -156,7 +158,7 @@ def kept(
     (model, seed, decoding), corpus = run, {"BC5CDR": BC5CDR, "JNLPBA": JNLPBA}[dataset]
     data = {split: sha256_of(folder / "data" / dataset / f"{split}.jsonl") for split in corpus}
     known = {
-        "settings": SETTINGS[model],
+        "settings": SETTINGS[model].canonical(),
         "started": "2026-01-01T00:00:00+00:00",
         "ended": "2026-01-01T00:30:00+00:00",
         "commit": "c" * 40,
@@ -250,8 +252,8 @@ def reports_of(folder: Path) -> dict[str, pl.DataFrame]:
         context=ReportContext(
             {"Reddit-Impacts": "not at hand"},
             {f"train JNLPBA {LLM} 1": "logs/train/JNLPBA/llama-8b/seed1.log"},
+            prices=Prices(gpu_hour=2.5, cpu_hour=0.2, currency="EUR"),
         ),
-        prices={"gpu_hour": 2.5, "cpu_hour": 0.2, "currency": "EUR"},
     )
 
 

@@ -11,8 +11,9 @@ from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.reporting.figures import figures
 from bioner.reporting.page import PageFigure
-from bioner.settings.catalogue import load_catalogue
-from bioner.settings.config import REPOSITORY, load_config
+from bioner.settings.catalogue import load_datasets
+from bioner.settings.config import load_config
+from bioner.settings.repository import REPOSITORY
 from bioner.settings.yaml_files import read_yaml
 from tests.golden.trees import bc5cdr
 
@@ -25,9 +26,10 @@ def catalogue():
     too.
     """
     config = load_config(read_yaml(REPOSITORY / "config" / "chemprot-standin.yaml"))
-    found = load_catalogue("datasets", config)
-    standin = {key: found["ChemProt-standin"][key] for key in ("files", "splits", "mirror_folder")}
-    return found | {"ChemProt-paper": found["ChemProt-paper"] | standin}
+    found = load_datasets(config)
+    keys = ("files", "splits", "mirror_folder")
+    standin = {key: getattr(found["ChemProt-standin"], key) for key in keys}
+    return found | {"ChemProt-paper": found["ChemProt-paper"].model_copy(update=standin)}
 
 
 @pytest.fixture(scope="session")

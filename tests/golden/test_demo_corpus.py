@@ -9,7 +9,7 @@ from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.data.instances import SPLITS, entity_types
 from bioner.data.tags import spans
-from bioner.settings.catalogue import load_catalogue
+from bioner.settings.catalogue import load_datasets
 from bioner.settings.config import load_config
 
 
@@ -17,7 +17,7 @@ from bioner.settings.config import load_config
 def corpus(tmp_path_factory):
     """Instances of each split, through fetch and normalize, without a mirror."""
     out = tmp_path_factory.mktemp("demo")
-    entry = load_catalogue("datasets", load_config({}))["demo"]
+    entry = load_datasets(load_config({}))["demo"]
     fetch("demo", entry, out / "raw", None)
     return normalize("demo", entry, out / "raw", out / "data")
 

@@ -15,6 +15,7 @@ from bioner.results.consistency import read_records
 from bioner.results.load import ReportContext, load_results
 from bioner.results.runs import read_runs
 from bioner.scoring.score import score
+from bioner.settings.config import Prices
 from bioner.training.search import SEARCH
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
@@ -274,7 +275,8 @@ def test_the_curve_of_a_training_has_the_measured_epochs_and_marks_the_kept_one(
 
 
 def costs(kept, **prices):
-    return report(kept / "results", kept / "data", kept / "reports", prices=prices)["cost"]
+    context = ReportContext(prices=Prices(**prices))
+    return report(kept / "results", kept / "data", kept / "reports", context=context)["cost"]
 
 
 def test_a_training_costs_its_gpus_for_its_time(kept):
@@ -344,7 +346,7 @@ def test_other_seeds_of_a_searched_cell_cost_what_they_took_and_an_unknown_energ
     write_table(
         kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH)
     )
-    table = cost_table(files_of(kept), {"gpu_hour": 2.0})
+    table = cost_table(files_of(kept), Prices(gpu_hour=2.0))
     assert table.select("seed", "stage", "gpu_hours", "money").drop_nulls("stage").rows() == [
         *((1, "search", 2, 4), (1, "train", 0, 0), (2, "train", 1, 2)),
     ]
@@ -353,7 +355,7 @@ def test_other_seeds_of_a_searched_cell_cost_what_they_took_and_an_unknown_energ
 
 def test_of_a_machine_s_gpus_those_are_paid_that_a_training_was_given(kept):
     trained(kept, BERTS[0], gpus=["H100"] * 8)
-    found = row(cost_table(files_of(kept), {"gpu_hour": 3.0}), stage="train")
+    found = row(cost_table(files_of(kept), Prices(gpu_hour=3.0)), stage="train")
     assert (found["gpus"], found["gpu_hours"], found["money"], found["hardware"]) == (
         2,
         1,
@@ -387,7 +389,7 @@ def test_a_thousand_sentences_have_a_cost_in_every_decoding_and_without_a_gpu_th
         for decoding, seconds in (("constrained", 3.6), ("free", 7.2))
     ]
     timed(llm, LLM, *rows, family="llm", hardware="Xeon")
-    table = cost_table(files_of(llm), {"gpu_hour": 9.0, "cpu_hour": 0.5}).filter(
+    table = cost_table(files_of(llm), Prices(gpu_hour=9.0, cpu_hour=0.5)).filter(
         stage="1000 sentences"
     )
     columns = ("decoding", "seconds", "gpus", "gpu_hours", "money")

@@ -20,14 +20,17 @@ from bioner.results.load import ReportContext, load_results
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
 from bioner.scoring.selection import SELECTION
-from bioner.settings.catalogue import complete_entry, load_catalogue, training_settings
+from bioner.settings.catalogue import load_models, parse_entry
 from bioner.settings.config import load_config, merged
+from bioner.settings.model_entry import ModelEntry
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
 MODEL = "bert-large-cased"
-ENTRY = complete_entry(
-    "models", MODEL, {"family": "encoder", "source": {"hub": "a/b"}, "train": {"epochs": 20}}
+ENTRY = parse_entry(
+    ModelEntry, MODEL, {"family": "encoder", "source": {"hub": "a/b"}, "train": {"epochs": 20}}
 )
+TREE = ENTRY.canonical()
+SEARCH_SPACE = {"search_space": {"batch_size": [4, 8]}}
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def recorded(kept):
     return kept
 
 
-def record(kept, seed, settings=ENTRY, train=None, dev=None, gold=None, training=None, **machine):
+def record(kept, seed, settings=TREE, train=None, dev=None, gold=None, training=None, **machine):
     """What `bioner train` and `predict` write for a seed, with other checksums if given."""
     there = sha256_of(kept / "data" / "BC5CDR" / "test.jsonl")  # all three splits are equal here
     folder = kept / "results" / "BC5CDR" / MODEL / f"seed{seed}"
@@ -96,7 +99,7 @@ def test_sound_cells_are_done(recorded):
         ({"dev": "0" * 64}, "seed 2: trained on another dev.jsonl (000000000000…) than lies there"),
         ({"training": "0" * 64}, "seed 2, direct: predicted by a training that was replaced since"),
         (
-            {"settings": merged(ENTRY, {"train": {"epochs": 3}})},
+            {"settings": merged(TREE, {"train": {"epochs": 3}})},
             "seed 2: trained otherwise than seed 1 (train.epochs 3, not 20)",
         ),
     ],
@@ -113,9 +116,9 @@ def test_a_cell_of_other_data_or_settings_is_refused_with_the_reason(recorded, w
 
 
 def test_a_cell_of_another_configuration_is_refused(recorded):
-    asked = merged(ENTRY, {"train": {"learning_rate": 3e-5}})
+    asked = ENTRY.changed(train={"learning_rate": 3e-5})
     found, _ = cell(recorded, models={MODEL: asked})
-    ran = ENTRY["train"]["learning_rate"]
+    ran = ENTRY.train.learning_rate
     assert (
         f"seed 1: trained by another configuration (train.learning_rate {ran}, not 3e-05)"
         in found["reason"]
@@ -123,25 +126,25 @@ def test_a_cell_of_another_configuration_is_refused(recorded):
 
 
 def test_what_a_search_chose_is_of_its_configuration(recorded):
-    searching = ENTRY | {"search_space": {"batch_size": [4, 8]}}
+    searching = parse_entry(ModelEntry, MODEL, TREE | SEARCH_SPACE)
     for seed in (1, 2):
-        record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 8}}))
+        record(recorded, seed, settings=merged(TREE, {"train": {"batch_size": 8}}))
     assert cell(recorded, models={MODEL: searching})[0]["state"] == "done"
     for seed in (1, 2):
-        record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 32}}))
+        record(recorded, seed, settings=merged(TREE, {"train": {"batch_size": 32}}))
     assert "train.batch_size 32" in cell(recorded, models={MODEL: searching})[0]["reason"]
 
 
 def test_a_branch_is_the_commit_it_stood_for_and_a_commit_is_itself(recorded):
     for seed in (1, 2):
-        record(recorded, seed, settings=merged(ENTRY, {"source": {"revision": "a" * 40}}))
+        record(recorded, seed, settings=merged(TREE, {"source": {"revision": "a" * 40}}))
     assert cell(recorded, models={MODEL: ENTRY})[0]["state"] == "done"
-    pinned = merged(ENTRY, {"source": {"revision": "b" * 40}})
+    pinned = ENTRY.changed(source={"revision": "b" * 40})
     assert "source.revision" in cell(recorded, models={MODEL: pinned})[0]["reason"]
 
 
 def test_the_machine_is_no_part_of_the_configuration(recorded):
-    elsewhere = merged(ENTRY, {"resources": {"threads": 7}})
+    elsewhere = ENTRY.changed(resources={"threads": 7})
     assert cell(recorded, models={MODEL: elsewhere})[0]["state"] == "done"
 
 
@@ -348,10 +351,10 @@ def test_a_record_of_another_seed_is_refused(recorded):
 
 
 def test_without_a_search_nothing_but_the_configured_value_is_of_its_configuration(recorded):
-    searching = ENTRY | {"search_space": {"batch_size": [4, 8]}}
+    searching = parse_entry(ModelEntry, MODEL, TREE | SEARCH_SPACE)
     for seed in (1, 2):
-        record(recorded, seed, settings=merged(ENTRY, {"train": {"batch_size": 8}}))
-    fixed = searching | {"search_space": None}
+        record(recorded, seed, settings=merged(TREE, {"train": {"batch_size": 8}}))
+    fixed = searching.without_search()
     assert "train.batch_size 8" in cell(recorded, models={MODEL: fixed})[0]["reason"]
 
 
@@ -362,14 +365,14 @@ def test_the_command_expects_what_a_search_chose_only_of_a_run_that_searches(
     """The catalogue's BERT-large searches batch sizes, and has one without a search."""
     config = recorded / "run.yaml"
     config.write_text(f"run_search: {search}\n")
-    entry = load_catalogue("models", load_config({}))[MODEL]
-    chosen = max(entry["search_space"]["batch_size"])
-    assert chosen != entry["train"]["batch_size"]
+    entry = load_models(load_config({}))[MODEL]
+    chosen = max(entry.search_space.batch_size)
+    assert chosen != entry.train.batch_size
     for seed in (1, 2):
         record(
             recorded,
             seed,
-            settings=merged(training_settings(entry), {"train": {"batch_size": chosen}}),
+            settings=merged(entry.training_settings(), {"train": {"batch_size": chosen}}),
         )
     folders = (
         "--results",
@@ -465,7 +468,7 @@ def test_cells_stand_in_the_order_of_the_configuration(kept):
 
 def test_provenance_says_what_every_result_was_made_of(recorded):
     for seed in (1, 2):
-        record(recorded, seed, settings=merged(ENTRY, {"source": {"revision": "a" * 40}}))
+        record(recorded, seed, settings=merged(TREE, {"source": {"revision": "a" * 40}}))
     table = built(recorded)["provenance"]
     there = sha256_of(recorded / "data" / "BC5CDR" / "test.jsonl")
     found = row(table, model=MODEL, seed=1, stage="train")
@@ -481,7 +484,7 @@ def test_provenance_says_what_every_result_was_made_of(recorded):
 
 
 def test_of_a_machine_s_gpus_those_are_told_that_a_job_was_given(recorded):
-    settings = merged(ENTRY, {"resources": {"gpus": 2, "predict_gpus": 1}})
+    settings = merged(TREE, {"resources": {"gpus": 2, "predict_gpus": 1}})
     for seed in (1, 2):
         record(recorded, seed, settings=settings, gpus=["A", "B", "C"])
     table = files_of(recorded).provenance

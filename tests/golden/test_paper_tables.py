@@ -20,7 +20,7 @@ import pytest
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.dygie import read_dygie_misread
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 ENCODERS = ("bert-large-uncased", "bert-large-cased", "biomedbert-large", "deberta-v3-large")

@@ -18,8 +18,9 @@ from bioner.data.instances import SPLITS, Prediction
 from bioner.models.controls import predict_control
 from bioner.ops.planning.sizes import KNOWN
 from bioner.scoring.score import score
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import REPOSITORY
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.dataset_entry import DatasetEntry
+from bioner.settings.repository import REPOSITORY
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 PAPER = REPOSITORY / "resources" / "paper"
@@ -169,7 +170,7 @@ def test_biored_is_as_near_to_the_paper_as_docs_reproduction_says(corpora):
     "changed", [{"token_alignment": "widen"}, {"segmentation": "sentences"}], ids=str
 )
 def test_every_annotation_of_biored_is_an_entity_or_listed(tmp_path, catalogue, changed):
-    entry = catalogue["BioRED"] | changed
+    entry = catalogue["BioRED"].model_copy(update=changed)
     found = normalize("BioRED", entry, Path(MIRROR) / "BioRED", tmp_path)
     stats = pl.read_csv(tmp_path / "stats.csv")
     raw = {"train": 13351, "dev": 3533, "test": 3535}
@@ -238,7 +239,7 @@ def as_bioc_xml(content):
 def test_biored_is_the_same_from_bioc_xml_and_json(tmp_path, corpora, catalogue):
     """The first 60 documents of every split."""
     splits, expected = corpora("BioRED")[0], {}
-    for split, name in catalogue["BioRED"]["splits"].items():
+    for split, name in catalogue["BioRED"].splits:
         documents = list(islice(read_pubtator(Path(MIRROR) / "BioRED" / name, Changes()), 60))
         identities = {document.id for document in documents}
         expected[split] = [instance for instance in splits[split] if instance.doc in identities]
@@ -248,7 +249,7 @@ def test_biored_is_the_same_from_bioc_xml_and_json(tmp_path, corpora, catalogue)
     for kind in ("json", "xml"):
         described = {"format": f"bioc-{kind}", "token_alignment": "split", "on_error": "repair"}
         described["splits"] = {split: f"{split}.{kind}" for split in SPLITS}
-        entry = complete_entry("datasets", "BioRED", described)
+        entry = parse_entry(DatasetEntry, "BioRED", described)
         assert normalize("BioRED", entry, tmp_path, tmp_path / "out") == expected
     assert {len({instance.doc for instance in instances}) for instances in expected.values()} == {
         60

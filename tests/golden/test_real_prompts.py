@@ -17,7 +17,7 @@ from bioner.data.tags import tag_set
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm_examples import Examples
 from bioner.models.prompt import prompt_text, response_line
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.slurm.cluster import until
 from tests.slurm.conftest import REPOSITORY
+from tests.workflow.model_folder import model_folder
 
 
 def test_the_matrix_through_slurm_gives_the_reports_of_one_machine(undisturbed):
@@ -63,7 +64,7 @@ def test_gpus_memory_and_time_come_from_the_model_s_entry(run, cluster, held, as
     text = (profile / "config.yaml").read_text()
     (profile / "config.yaml").write_text(text.replace("gpu_request: gres", f"gpu_request: {asked}"))
     weights = tmp_path / "weights"
-    weights.mkdir()  # a folder: nothing is fetched
+    model_folder(weights)  # nothing is fetched
     names = ["bert-large-uncased", "mistral-7b"]
     run.configure(
         models=names,
@@ -96,7 +97,7 @@ def test_gpus_memory_and_time_come_from_the_model_s_entry(run, cluster, held, as
 def test_predictions_timings_and_trials_ask_for_what_they_use(run, cluster, held, tmp_path):
     """An LLM trained on two GPUs is read and timed on one; a trial is a training."""
     weights = tmp_path / "weights"
-    weights.mkdir()  # a folder: nothing is fetched
+    model_folder(weights)  # nothing is fetched
     names = ["bert-large-uncased", "mistral-7b"]
     settings = {name: {"source": {"hub": str(weights)}} for name in names}
     settings["bert-large-uncased"]["search_space"] = {"batch_size": [16], "learning_rate": [1e-5]}

@@ -12,6 +12,7 @@ import snakemake_executor_plugin_slurm as slurm_plugin
 from snakemake.dag import DAG
 from snakemake.persistence import PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.workflow import Workflow
 from transformers import Trainer, TrainingArguments
 
 CALLED = [
@@ -83,6 +84,12 @@ def test_an_epoch_is_run_by_its_number():
     found = inspect.signature(Trainer._run_epoch).parameters
     assert "epoch" in found, (
         f"{changed(Trainer, '_run_epoch')} takes no epoch any more; samplers are told of it there"
+    )
+
+
+def test_requested_files_are_handed_to_the_graph_by_name():
+    assert "targetfiles=targetfiles" in inspect.getsource(Workflow), (
+        f"{changed(DAG, '__init__')} is called otherwise; requested files are checked in it"
     )
 
 

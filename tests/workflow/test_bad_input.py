@@ -28,7 +28,7 @@ def overlay(folder: Path, text: str) -> str:
     ("text", "named"),
     [
         ("model: [oracle]\n", ["mine.yaml:1", "'model'", "Did you mean 'models'"]),
-        ("seeds: [42]\nout: [a]\n", ["mine.yaml:2", "out = ['a']", "string"]),
+        ("seeds: [42]\nout: [a]\n", ["mine.yaml:2", "out = ['a']", "expected text"]),
         ("datasets: [BC5CD]\n", ["mine.yaml:1", "'BC5CD'", "Did you mean 'BC5CDR'"]),
         ("models: [oracle, bert-large]\n", ["'bert-large'", "Did you mean 'bert-large-"]),
         ("scoring:\n  length_cuts: [0]\n", ["mine.yaml:2", "length_cuts", "at least 1"]),
@@ -37,7 +37,7 @@ def overlay(folder: Path, text: str) -> str:
             ["model_overrides of bert-mini", "epoch", "Did you mean 'epochs'"],
         ),
         ("models: [oracle]\nmodels: [all-o]\n", ["mine.yaml:2", "'models' again"]),
-        ("out: ~/mine\n", ["mine.yaml:1", "white space"]),
+        ("out: ~/mine\n", ["mine.yaml:1", "letters, digits and"]),
         ("datasets: [BC5CDR\n", ["not valid JSON or YAML"]),
     ],
     ids=[
@@ -59,6 +59,62 @@ def test_a_wrong_configuration_is_named_by_snakemake(tmp_path, text, named):
     assert "Traceback" not in said
     for words in named:
         assert words in said
+
+
+def test_an_output_folder_that_a_shell_would_take_apart_is_refused_before_anything_is_written(
+    tmp_path,
+):
+    path = overlay(tmp_path, "datasets: [demo]\nout: runs/r&d\n")
+    done = snakemake(tmp_path, "--configfile", path, "--cores", "1")
+    assert done.returncode != 0
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "r&d" in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"{path}:2: found out = 'runs/r&d'; expected text that matches ")
+    there = {entry.name for entry in tmp_path.iterdir()}
+    assert there - {".snakemake"} == {"mine.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("results/bc5cdr/oracle/scores.csv", "found no dataset 'bc5cdr'; expected 'BC5CDR'"),
+        (
+            "results/BC5CDR/biomedbert-large/seed42/constrained/scores.csv",
+            "found no decoding of biomedbert-large 'constrained'; expected one of direct",
+        ),
+        (
+            "runs/other/results/BC5CDR/oracle/scores.csv",
+            "found the folder 'runs/other'; expected a path below ., the configured output folder."
+            " Name the overlay that sets `out`, with --configfile.",
+        ),
+    ],
+    ids=["dataset", "decoding", "output folder"],
+)
+def test_a_requested_file_that_no_run_of_the_configuration_has_is_named(tmp_path, target, said):
+    done = snakemake(tmp_path, target, "--dry-run")
+    assert done.returncode != 0
+    assert f"{target}: {said}" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("there", "problem"),
+    [
+        ((), "no config.json"),
+        (("config.json",), "no tokenizer"),
+        (("config.json", "tokenizer.json"), "no weights"),
+    ],
+    ids=["no folder", "a configuration only", "no weights"],
+)
+def test_a_folder_that_holds_no_model_is_named_before_any_job(folder, there, problem):
+    for name in there:
+        (folder / "nowhere").mkdir(exist_ok=True)
+        (folder / "nowhere" / name).write_text("{}")
+    models = "{bert-small: {source: {hub: ./nowhere}}}"
+    given = ["--config", "models=[bert-small]", f"model_overrides={models}"]
+    done = snakemake(folder, "--configfile", str(folder / "tiny.yaml"), "--dry-run", *given)
+    assert done.returncode != 0
+    assert f"bert-small: source.hub ./nowhere: {problem}" in done.stdout + done.stderr
+    assert "Job stats" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from bioner.io.tables import read_table
 from bioner.ops.planning.jobs import PlannedJob, outputs_of
 from bioner.ops.planning.plan import PLAN, jobs_by_rule
 from tests import forked
+from tests.workflow.model_folder import model_folder
 from tests.workflow.snakemake import REPOSITORY, dry_run, jobs, run, snakemake
 
 ENCODERS = ["bert-large-uncased", "bert-large-cased", "biomedbert-large", "deberta-v3-large"]
@@ -91,13 +92,14 @@ MATRICES = {
     "a folder of the user's": {
         "models": ["minilm", "llama-mini"],
         "datasets": ["demo"],
-        "model_overrides": {"minilm": {"source": {"hub": str(REPOSITORY / "resources")}}},
+        "model_overrides": {"minilm": {"source": {"hub": "./model"}}},
     },
 }
 
 
 @pytest.mark.parametrize("name", MATRICES)
 def test_any_matrix_has_the_jobs_that_snakemake_counts(tmp_path, name):
+    model_folder(tmp_path / "model")
     overlay = overlay_of(tmp_path, **MATRICES[name])
     planned = jobs_by_rule(table_of(tmp_path, overlay))
     assert planned == in_graph(tmp_path, overlay)

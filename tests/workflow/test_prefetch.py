@@ -4,13 +4,13 @@ are named.
 
 import json
 
-import torch
 import yaml
-from safetensors.torch import save_file
 
-from bioner.settings.catalogue import load_catalogue
-from bioner.settings.config import DEFAULT_CONFIG, load_config
+from bioner.settings.catalogue import load_models
+from bioner.settings.config import load_config
+from bioner.settings.repository import DEFAULT_CONFIG
 from bioner.settings.yaml_files import read_yaml
+from tests.workflow.model_folder import model_folder
 from tests.workflow.snakemake import snakemake
 
 MODELS = ["bert-small", "minilm", "smollm2-135m"]
@@ -18,28 +18,18 @@ MODELS = ["bert-small", "minilm", "smollm2-135m"]
 
 def cache(folder, hub, commit):
     """The hub's cache with one small model in it."""
-    snapshot = folder / "hub" / f"models--{hub.replace('/', '--')}" / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    for name in ("config.json", "tokenizer.json"):
-        (snapshot / name).write_text("{}")
-    save_file({"weight": torch.zeros(2)}, snapshot / "model.safetensors")
+    model_folder(folder / "hub" / f"models--{hub.replace('/', '--')}" / "snapshots" / commit)
 
 
 def test_all_models_are_asked_for_and_those_that_failed_are_named(tmp_path, monkeypatch):
-    catalogue = load_catalogue("models", load_config(read_yaml(DEFAULT_CONFIG), [DEFAULT_CONFIG]))
-    sources = {name: catalogue[name]["source"] for name in MODELS}
+    catalogue = load_models(load_config(read_yaml(DEFAULT_CONFIG), [DEFAULT_CONFIG]))
+    sources = {name: catalogue[name].source for name in MODELS}
     (tmp_path / "models").mkdir()
-    for (
-        name,
-        source,
-    ) in sources.items():  # noted by a run before, whose cache was cleared; entries name commits
-        record = {
-            "hub": source["hub"],
-            "revision": source["revision"],
-            "commit": source["revision"],
-        }
+    # Noted by a run before, whose cache was cleared; entries name commits.
+    for name, source in sources.items():
+        record = {"hub": source.hub, "revision": source.revision, "commit": source.revision}
         (tmp_path / f"models/{name}.json").write_text(json.dumps(record))
-    cache(tmp_path / "home", sources["minilm"]["hub"], sources["minilm"]["revision"])
+    cache(tmp_path / "home", sources["minilm"].hub, sources["minilm"].revision)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     overlay = tmp_path / "run.yaml"
     settings = {"datasets": ["demo"], "models": MODELS, "hf_home": str(tmp_path / "home")}
@@ -52,7 +42,9 @@ def test_all_models_are_asked_for_and_those_that_failed_are_named(tmp_path, monk
     first, second, third, last = said.splitlines()
     for line, name in ((first, "bert-small"), (third, "smollm2-135m")):
         assert line.startswith(
-            f"bioner: {sources[name]['hub']}: found no model of this name in the cache"
+            f"bioner: {sources[name].hub}: found no model of this name in the cache"
         )
-    assert second.startswith("snapshot minilm: {hub} at {revision}, ".format(**sources["minilm"]))
+    assert second.startswith(
+        f"snapshot minilm: {sources['minilm'].hub} at {sources['minilm'].revision}, "
+    )
     assert last.startswith("bioner: prefetch: not fetched: bert-small smollm2-135m. ")

@@ -5,6 +5,7 @@ to seconds.
 import json
 import os
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -159,14 +160,12 @@ def test_times_that_a_purge_of_scratch_makes_people_touch_are_no_reason_to_run(f
     assert planned(folder, SCORES) == {}
 
 
-def test_a_training_is_known_by_its_record_and_not_by_the_times_of_its_weights(folder):
-    """Files as an earlier run left them, then the weights touched, then another training in their
-    place.
-    """
+def trained_before(folder: Path, **source: object) -> Path:
+    """Files of bert-mini as an earlier run left them, in the order they were made; its seed."""
     config = yaml.safe_load((folder / "tiny.yaml").read_text())
-    (folder / "tiny.yaml").write_text(
-        yaml.safe_dump(config | {"models": ["bert-mini"], "seeds": [42]})
-    )
+    config |= {"models": ["bert-mini"], "seeds": [42]}
+    config["model_overrides"] = {"bert-mini": {"source": source}} if source else {}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
     data, seed = folder / "data/tiny", folder / "results/tiny/bert-mini/seed42"
     for place in (data / "raw", seed / "model", seed / "direct"):
         place.mkdir(parents=True)
@@ -174,7 +173,6 @@ def test_a_training_is_known_by_its_record_and_not_by_the_times_of_its_weights(f
         data / name
         for name in ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")
     ]
-    record, raw = seed / "run.json", seed / "direct/raw.jsonl.gz"
     now = time.time()
     made = [
         data / "raw",
@@ -182,18 +180,36 @@ def test_a_training_is_known_by_its_record_and_not_by_the_times_of_its_weights(f
         *instances,
         seed / "model",
         seed / "history.csv",
-        record,
-        raw,
+        seed / "run.json",
+        seed / "direct/raw.jsonl.gz",
     ]
     for age, path in enumerate(reversed([*made, seed / "direct/run.json"])):
         if not path.is_dir():
             path.write_text(path.name)
         os.utime(path, (now - 60 * age - 600,) * 2)
-    os.utime(seed / "model", (now, now))
-    target = str(raw.relative_to(folder))
+    return seed
+
+
+def test_a_training_is_known_by_its_record_and_not_by_the_times_of_its_weights(folder):
+    """Files as an earlier run left them, then the weights touched, then another training in their
+    place.
+    """
+    seed = trained_before(folder)
+    os.utime(seed / "model")
+    target = str((seed / "direct/raw.jsonl.gz").relative_to(folder))
     assert planned(folder, target) == {}
-    record.write_text("another training")
+    (seed / "run.json").write_text("another training")
     assert planned(folder, target) == {"predict": 1}
+
+
+def test_a_model_that_was_trained_needs_the_folder_that_it_came_from_no_more(folder):
+    seed = trained_before(folder, hub="./gone", scratch=None)
+    target = str((seed / "direct/raw.jsonl.gz").relative_to(folder))
+    assert planned(folder, target) == {}
+    (seed / "run.json").unlink()
+    done = snakemake(folder, target, "--configfile", str(folder / "tiny.yaml"), "--dry-run")
+    assert done.returncode != 0
+    assert "bert-mini: source.hub ./gone: no config.json" in done.stdout + done.stderr
 
 
 def test_what_another_version_recorded_is_no_obstacle(folder):

@@ -5,7 +5,7 @@ from bioner.ops.slurm.site import grown, request, site_of
 
 def get_resource(name):
     """Return an input function for a resource of the model's catalogue entry."""
-    return lambda wildcards: MODELS[wildcards.model]["resources"][name]
+    return lambda wildcards: getattr(MODELS[wildcards.model].resources, name)
 
 
 # The cluster as described in the profile; empty on one machine.
@@ -27,7 +27,7 @@ def get_resources(gpus, most=None):
     """
 
     def count(wildcards):
-        wanted = MODELS[wildcards.model]["resources"][gpus]
+        wanted = getattr(MODELS[wildcards.model].resources, gpus)
         return wanted if most is None else min(wanted, most)
 
     def growing(name):

@@ -8,25 +8,38 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-from bioner.settings.catalogue import is_closed, trials_of
 from bioner.settings.config import load_config
 from bioner.settings.matrix import load_matrix
 from bioner.corpora.fetching.sources import mirror_of, why_absent
 from bioner.errors import InputError
+from bioner.ops.snakemake_internals import check_targets
+from bioner.ops.targets import check_target
 
 try:
     # Snakemake lists the overlays first, the file that they overlay last.
     files = [Path(file) for file in reversed(workflow.configfiles)]
-    config = load_config(config, files)
-    MATRIX = load_matrix(config, files)
+    SETTINGS = load_config(config, files)
+    MATRIX = load_matrix(SETTINGS, files)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 DATASETS, MODELS = MATRIX.datasets, MATRIX.models
 
 
+def check_requested(target):
+    """Fail with the nearest names if no run of this configuration has a file."""
+    try:
+        check_target(MATRIX, target)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+if workflow.is_main_process:
+    check_targets(check_requested)
+
+
 def out(path):
     """Return a path under the output folder as users write targets: without a leading `./`."""
-    return path if config["out"] == "." else f"{config['out']}/{path}"
+    return path if SETTINGS.out == "." else f"{SETTINGS.out}/{path}"
 
 
 def result(path):
@@ -34,15 +47,13 @@ def result(path):
     return out(f"results/{path}")
 
 
-MIRROR = mirror_of(config)
+MIRROR = mirror_of(SETTINGS)
 ABSENT = {
     name: f"left out: {why}"
-    for name in config["datasets"]
+    for name in SETTINGS.datasets
     if (why := why_absent(name, DATASETS[name], MIRROR, Path(out("data"))))
 }
-NOTICES = {
-    name: DATASETS[name]["notice"] for name in config["datasets"] if DATASETS[name]["notice"]
-}
+NOTICES = {name: DATASETS[name].notice for name in SETTINGS.datasets if DATASETS[name].notice}
 if workflow.is_main_process:
     for name, note in [*ABSENT.items(), *NOTICES.items()]:
         logger.warning(f"{name}: {note}")
@@ -54,24 +65,26 @@ if workflow.is_main_process:
 # change results, and must not cause new trainings.
 commands = str(Path(sys.executable).parent.resolve())
 search_path = [commands, os.environ.get("PATH", os.defpath)]
-closed = {name for name in DATASETS if is_closed(DATASETS[name])}
+closed = {name for name in DATASETS if not DATASETS[name].redistributable}
 os.environ.update(
     PATH=os.pathsep.join(search_path),
-    BIONER_DATASETS=json.dumps(DATASETS),
-    BIONER_CLOSED=",".join(sorted(closed - set(config["show_restricted_text"]))),
+    BIONER_DATASETS=json.dumps({name: entry.canonical() for name, entry in DATASETS.items()}),
+    BIONER_CLOSED=",".join(sorted(closed - set(SETTINGS.show_restricted_text))),
     # Reports leave out what another configuration trained, and draw systems by family.
     BIONER_MODELS=json.dumps(
         {
-            name: MODELS[name] | ({} if config["run_search"] else {"search_space": None})
-            for name in config["models"]
+            name: (
+                MODELS[name] if SETTINGS.run_search else MODELS[name].without_search()
+            ).canonical()
+            for name in SETTINGS.models
         }
     ),
     **({"BIONER_MIRROR": str(MIRROR)} if MIRROR else {}),
-    **({"HF_HOME": str(Path(config["hf_home"]).expanduser())} if config["hf_home"] else {}),
+    **({"HF_HOME": str(Path(SETTINGS.hf_home).expanduser())} if SETTINGS.hf_home else {}),
 )
 # Jobs on other nodes find models in the cache, which `prefetch` fills, or fail at once.
 # They need no token, and Snakemake with --verbose writes all variables into a job's log.
-if config["offline"] or (config["offline"] is None and workflow.remote_exec):
+if SETTINGS.offline or (SETTINGS.offline is None and workflow.remote_exec):
     os.environ.update(HF_HUB_OFFLINE="1")
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         os.environ.pop(name, None)
@@ -97,7 +110,7 @@ wildcard_constraints:
     seed=r"\d+",
     decoding="direct|free|free-paper|constrained",
     part="(dev/)?",
-    trial=alternatives({name for entry in MODELS.values() for name in trials_of(entry)}),
+    trial=alternatives({name for entry in MODELS.values() for name in entry.trials()}),
 
 
 def get_available_datasets():
@@ -107,11 +120,11 @@ def get_available_datasets():
     run would do.
     """
     if workflow.dryrun and not os.path.exists(out("reports/report.html")):
-        return config["datasets"]
-    present = [name for name in config["datasets"] if name not in ABSENT]
+        return SETTINGS.datasets
+    present = [name for name in SETTINGS.datasets if name not in ABSENT]
     if not present and not workflow.dryrun:
         sys.exit("No corpus of the configuration is at hand.")
-    return present or config["datasets"]
+    return present or SETTINGS.datasets
 
 
 def to_json(entry):

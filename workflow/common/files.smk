@@ -4,10 +4,10 @@ import shlex
 
 from bioner.corpora.fetching.sources import identities
 from bioner.io.checksums import sha256_of
+from bioner.models.model_files import find_problem
 from bioner.ops.snakemake_internals import recorded_params
 from bioner.results import layout
-from bioner.settings.catalogue import from_hub, trials_of
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 
 def parse_object(text):
@@ -36,22 +36,45 @@ READING = [
 def get_reading_params(wildcards):
     """Return what the instances of a corpus depend on in addition to its raw files."""
     entry = DATASETS[wildcards.dataset]
+    tree = entry.canonical()
     files = {
-        name: {"sha256": file["sha256"]} if entry["documents"] else {}
-        for name, file in entry["files"].items()
+        name: {"sha256": file.sha256} if entry.documents else {}
+        for name, file in entry.files.items()
     }
-    return to_json({key: entry[key] for key in READING} | {"files": files})
+    return to_json({key: tree[key] for key in READING} | {"files": files})
 
 
 def get_documents_checksum(wildcards):
     """Return the checksum of a corpus's table of documents, which may move with the repository."""
-    table = DATASETS[wildcards.dataset]["documents"]
+    table = DATASETS[wildcards.dataset].documents
     return sha256_of(REPOSITORY / table) if table else ""
 
 
 def get_snapshot(wildcards):
-    """Return the record of the model's weights in the cache, if they come from the hub."""
-    return out(f"models/{wildcards.model}.json") if from_hub(MODELS[wildcards.model]) else []
+    """Return the record of the model's weights in the cache, if they come from the hub.
+
+    A folder that holds no model is found here, before any job runs.
+    """
+    entry = MODELS[wildcards.model]
+    if entry.is_from_hub:
+        return out(f"models/{wildcards.model}.json")
+    if entry.source.hub and not os.path.exists(get_record(wildcards)):
+        if problem := find_problem(Path(entry.source.hub)):
+            raise WorkflowError(f"{wildcards.model}: source.hub {entry.source.hub}: {problem}.")
+    return []
+
+
+def get_record(wildcards):
+    """Return the record that a training or a trial writes last."""
+    if hasattr(wildcards, "trial"):
+        return result(layout.trial_path(layout.RECORD)).format(**wildcards)
+    return result(layout.seed_path(layout.RECORD)).format(**wildcards)
+
+
+def get_weights_source(model):
+    """Return what a model's entry says about where its weights come from."""
+    tree = MODELS[model].canonical()
+    return {key: tree[key] for key in ("family", "source")}
 
 
 def get_snapshot_option(wildcards, input):
@@ -66,7 +89,7 @@ def get_snapshots():
 
 def get_download_command(model):
     """Return the command that fetches a model into the cache; a recorded commit stays."""
-    entry = to_json({key: MODELS[model][key] for key in ("family", "source")})
+    entry = to_json(get_weights_source(model))
     record = out(f"models/{model}.json")
     return f"bioner download-model {model} --entry {shlex.quote(entry)} --out {record}"
 
@@ -93,7 +116,7 @@ def get_trial_records(wildcards):
         result(layout.trial_path(layout.RECORD)),
         dataset=wildcards.dataset,
         model=wildcards.model,
-        trial=trials_of(MODELS[wildcards.model]),
+        trial=MODELS[wildcards.model].trials(),
     )
 
 

@@ -8,8 +8,7 @@ rule select_best:
     localrule: True
     params:
         candidates=lambda wildcards: [
-            f"--{MODELS[model]['family']} {path}"
-            for model, path in get_dev_scores(wildcards.dataset)
+            f"--{MODELS[model].family} {path}" for model, path in get_dev_scores(wildcards.dataset)
         ],
     message:
         "Choosing the best encoder and the best LLM on the dev set of {wildcards.dataset}"
@@ -40,7 +39,7 @@ rule ensemble:
         selection=lambda wildcards, input: (
             f"--selection {input.selection}" if input.selection else ""
         ),
-        combine=lambda wildcards: MODELS[wildcards.model]["combine"],
+        combine=lambda wildcards: MODELS[wildcards.model].combine,
     message:
         "Putting together {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:
@@ -67,9 +66,9 @@ rule compare:
             for model in MATRIX.compared
             for path in get_headline_predictions(wildcards.dataset, model)
         ],
-        cuts=[f"--length-cut {cut}" for cut in config["scoring"]["length_cuts"]],
-        resamples=config["compare"]["resamples"],
-        seed=config["compare"]["seed"],
+        cuts=[f"--length-cut {cut}" for cut in SETTINGS.scoring.length_cuts],
+        resamples=SETTINGS.compare.resamples,
+        seed=SETTINGS.compare.seed,
     message:
         "Comparing the systems of {wildcards.dataset}"
     shell:

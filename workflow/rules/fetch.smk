@@ -21,9 +21,7 @@ rule download_model:
         out("logs/download_model/{model}.log"),
     localrule: True
     params:
-        entry=lambda wildcards: to_json(
-            {key: MODELS[wildcards.model][key] for key in ("family", "source")}
-        ),
+        entry=lambda wildcards: to_json(get_weights_source(wildcards.model)),
     message:
         "Fetching {wildcards.model}"
     shell:

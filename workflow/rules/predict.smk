@@ -1,4 +1,3 @@
-from bioner.settings.catalogue import prediction_settings
 
 
 rule predict:
@@ -17,7 +16,7 @@ rule predict:
     resources:
         **get_resources("predict_gpus"),
     params:
-        entry=lambda wildcards: to_json(prediction_settings(MODELS[wildcards.model])),
+        entry=lambda wildcards: to_json(MODELS[wildcards.model].prediction_settings()),
         weights=lambda wildcards, input: (f"--weights {input.weights}" if input.weights else ""),
         draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
     message:
@@ -48,7 +47,7 @@ rule time:
         train=out("data/{dataset}/train.jsonl"),
         draft=lambda wildcards: (
             get_draft_predictions(wildcards.dataset, wildcards.model)
-            if "constrained" in config["decodings"]
+            if "constrained" in SETTINGS.decodings
             else []
         ),
     output:
@@ -65,7 +64,7 @@ rule time:
     resources:
         **get_resources("predict_gpus", most=1),
     params:
-        entry=lambda wildcards: to_json(prediction_settings(MODELS[wildcards.model])),
+        entry=lambda wildcards: to_json(MODELS[wildcards.model].prediction_settings()),
         runs=lambda wildcards, input: [
             f"--weights {weights} --seed {seed}"
             for weights, seed in zip(input.weights, MATRIX.timed_seeds, strict=True)
@@ -73,13 +72,13 @@ rule time:
         decodings=lambda wildcards: [
             f"--decoding {name}" for name in MATRIX.decodings(wildcards.model)
         ],
-        batches=[f"--batch {size}" for size in config["timing"]["batch_sizes"]],
+        batches=[f"--batch {size}" for size in SETTINGS.timing.batch_sizes],
         draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
-        sentences=config["timing"]["sentences"],
-        repeats=config["timing"]["repeats"],
-        protocols=[f"--protocol {name}" for name in config["timing"]["protocols"]],
-        llm_weights=config["timing"]["llm_weights"],
-        method=config["realign"]["method"],
+        sentences=SETTINGS.timing.sentences,
+        repeats=SETTINGS.timing.repeats,
+        protocols=[f"--protocol {name}" for name in SETTINGS.timing.protocols],
+        llm_weights=SETTINGS.timing.llm_weights,
+        method=SETTINGS.realign.method,
     message:
         "Timing {wildcards.model} on {wildcards.dataset}"
     shell:

@@ -11,7 +11,7 @@ rule realign:
     wildcard_constraints:
         model=alternatives(name for name in MODELS if not MATRIX.is_ensemble(name)),
     params:
-        method=config["realign"]["method"],
+        method=SETTINGS.realign.method,
     message:
         "Realigning {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed},"
         " {wildcards.decoding}"

@@ -24,17 +24,17 @@ rule report:
         lambda wildcards: expand(
             result(layout.cell_path(layout.SCORES)),
             dataset=get_available_datasets(),
-            model=config["models"],
+            model=SETTINGS.models,
         ),
         lambda wildcards: expand(
             result(layout.cell_path(layout.TIMING)),
             dataset=get_available_datasets(),
-            model=filter(MATRIX.is_trained, config["models"]),
+            model=filter(MATRIX.is_trained, SETTINGS.models),
         ),
         lambda wildcards: expand(
             result(layout.cell_path(layout.SEARCH)),
             dataset=get_available_datasets(),
-            model=[name for name in config["models"] if name in SEARCHED],
+            model=[name for name in SETTINGS.models if name in SEARCHED],
         ),
         lambda wildcards: get_comparisons(),
     output:
@@ -58,16 +58,17 @@ rule report:
         out("logs/report.log"),
     localrule: True
     params:
+        # Functions, since Snakemake takes {words} in text for wildcards.
         results=lambda wildcards: out("results"),
         data=lambda wildcards: out("data"),
         out=subpath(output.page, parent=True),
-        datasets=[f"--dataset {name}" for name in config["datasets"]],
-        models=[f"--model {name}" for name in config["models"]],
-        notices=to_json(NOTICES),
+        datasets=[f"--dataset {name}" for name in SETTINGS.datasets],
+        models=[f"--model {name}" for name in SETTINGS.models],
+        notices=lambda wildcards: to_json(NOTICES),
         left_out=lambda wildcards: to_json(
             {name: note for name, note in ABSENT.items() if name not in get_available_datasets()}
         ),
-        prices=to_json(config["prices"]),
+        prices=lambda wildcards: to_json(SETTINGS.prices.canonical()),
     message:
         "Reporting"
     shell:

@@ -13,13 +13,13 @@ rule score:
     log:
         out("logs/score/{dataset}/{model}/seed{seed}/{part}{decoding}.log"),
     params:
-        cuts=[f"--length-cut {cut}" for cut in config["scoring"]["length_cuts"]],
+        cuts=[f"--length-cut {cut}" for cut in SETTINGS.scoring.length_cuts],
         alignment=lambda wildcards, input: (
             f"--alignment {input.alignment}" if input.alignment else ""
         ),
-        bootstrap=config["scoring"]["bootstrap"],
-        bootstrap_seed=config["scoring"]["bootstrap_seed"],
-        per_type="--per-type" if config["scoring"]["per_type"] else "--no-per-type",
+        bootstrap=SETTINGS.scoring.bootstrap,
+        bootstrap_seed=SETTINGS.scoring.bootstrap_seed,
+        per_type="--per-type" if SETTINGS.scoring.per_type else "--no-per-type",
     message:
         "Scoring {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed},"
         " {wildcards.decoding}"

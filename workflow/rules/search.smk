@@ -1,4 +1,3 @@
-from bioner.settings.catalogue import training_settings, trials_of
 
 
 rule trial:
@@ -19,13 +18,11 @@ rule trial:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
         entry=lambda wildcards: to_json(
-            training_settings(trials_of(MODELS[wildcards.model])[wildcards.trial])
+            MODELS[wildcards.model].trials()[wildcards.trial].training_settings()
         ),
         snapshot=get_snapshot_option,
-        over=lambda wildcards: [
-            f"--searched {name}" for name in sorted(MODELS[wildcards.model]["search_space"])
-        ],
-        seed=config["seeds"][0],
+        over=lambda wildcards: [f"--searched {name}" for name in MODELS[wildcards.model].searched()],
+        seed=SETTINGS.seeds[0],
     message:
         "Trying {wildcards.trial} for {wildcards.model} on {wildcards.dataset}"
     shell:
@@ -65,7 +62,7 @@ rule use_winner:
         out("logs/use_winner/{dataset}/{model}/seed{seed}.log"),
     wildcard_constraints:
         model=alternatives(SEARCHED),
-        seed=str(config["seeds"][0]),
+        seed=str(SETTINGS.seeds[0]),
     localrule: True
     params:
         trials=result(layout.cell_path("trials")),

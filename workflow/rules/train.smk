@@ -1,4 +1,3 @@
-from bioner.settings.catalogue import training_settings
 
 
 rule train:
@@ -21,7 +20,7 @@ rule train:
         out=subpath(output.run, parent=True),
         winner=lambda wildcards, input: (f"--winner {input.winner}" if input.winner else ""),
         snapshot=get_snapshot_option,
-        entry=lambda wildcards: to_json(training_settings(MODELS[wildcards.model])),
+        entry=lambda wildcards: to_json(MODELS[wildcards.model].training_settings()),
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:

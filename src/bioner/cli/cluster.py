@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, matrix_of
+from bioner.cli.options import Config
 from bioner.errors import InputError
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 PROFILE = REPOSITORY / "profiles" / "slurm"
 
@@ -30,9 +30,11 @@ def doctor(
     """What a run needs of this machine, a line a check: ok, FAIL with what to do, or skip with
     why.
     """
+    from bioner.cli.loading import matrix_of
+
     matrix = matrix_of(config)  # an unknown name is no matter of the machine
     settings = matrix.settings
-    out = out or Path(settings["out"])
+    out = out or Path(settings.out)
     if out.exists() and not out.is_dir():
         raise InputError(
             "--out", f"{out}, which is a file", "a folder", "Name the folder that results go to."
@@ -41,11 +43,11 @@ def doctor(
         raise InputError(
             "--profile", f"no config.yaml in {profile}", "a folder with one", "Check the path."
         )
-    if settings["hf_home"]:
+    if settings.hf_home:
         # before anything loads the hub's library
-        os.environ["HF_HOME"] = str(Path(settings["hf_home"]).expanduser())
-    within_job = settings["offline"] is None and "SLURM_JOB_ID" in os.environ
-    if offline or settings["offline"] or within_job:
+        os.environ["HF_HOME"] = str(Path(settings.hf_home).expanduser())
+    within_job = settings.offline is None and "SLURM_JOB_ID" in os.environ
+    if offline or settings.offline or within_job:
         os.environ["HF_HUB_OFFLINE"] = "1"
 
     from huggingface_hub.constants import HF_HUB_OFFLINE

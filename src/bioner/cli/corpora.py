@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, Entry, Out, entry_of, json_object, keep_apart, settings_of
+from bioner.cli.options import Config, Entry, Out, json_object, keep_apart
 from bioner.errors import InputError
-from bioner.settings.catalogue import is_closed
 
 
 def fetch(
@@ -23,6 +22,7 @@ def fetch(
     entry: Entry = None,
 ) -> None:
     """Get a corpus's raw files and verify their checksums."""
+    from bioner.cli.loading import dataset_entry_of, settings_of
     from bioner.corpora.fetching.fetch import fetch
     from bioner.corpora.fetching.sources import mirror_of
     from bioner.io.checksums import sha256_of
@@ -36,7 +36,7 @@ def fetch(
         planned = json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
         if dataset in planned:
             entry = json.dumps(planned[dataset])
-    found = entry_of("datasets", dataset, settings, entry)
+    found = dataset_entry_of(dataset, config, entry)
     files = fetch(dataset, found, out, mirror_of(settings, mirror))
     if record:
         write_json(record, {path.name: sha256_of(path) for path in files})
@@ -53,18 +53,21 @@ def normalize(
     entry: Entry = None,
 ) -> None:
     """Raw files to instances: train.jsonl, dev.jsonl, test.jsonl, stats.csv, changes.csv."""
+    from bioner.cli.loading import dataset_entry_of, settings_of
     from bioner.corpora.normalize import normalize
 
     settings = settings_of(config)
-    described = entry_of("datasets", dataset, settings, entry)
+    described = dataset_entry_of(dataset, config, entry)
     # The workflow names closed corpora here: its rules only pass what changes a result.
-    closed = is_closed(described) or dataset in os.environ.get("BIONER_CLOSED", "").split(",")
+    closed = not described.redistributable or dataset in os.environ.get("BIONER_CLOSED", "").split(
+        ","
+    )
     normalize(
         dataset,
         described,
         raw,
         out,
-        show_restricted_text or dataset in settings["show_restricted_text"] or not closed,
+        show_restricted_text or dataset in settings.show_restricted_text or not closed,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, Entry, Out, entry_of, keep_apart, settings_of
+from bioner.cli.options import Config, Entry, Out, keep_apart
 from bioner.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -21,21 +21,22 @@ def download_model(
     """Fetch a model of the hub into the cache (HF_HOME), and note the commit that trainings are to
     use.
     """
+    from bioner.cli.loading import model_entry_of
     from bioner.io.files import write_json
     from bioner.models.snapshots import fetch_snapshot, read_snapshot
 
     keep_apart(out)
-    source = entry_of("models", model, settings_of(config), entry)["source"]
-    if not source["hub"]:
+    source = model_entry_of(model, config, entry).source
+    if not source.hub:
         raise InputError(model, "no source.hub", "a model of the hub", "It needs no snapshot.")
-    if Path(source["hub"]).is_dir():
+    if Path(source.hub).is_dir():
         raise InputError(
             model,
-            f"a local folder in source.hub ({source['hub']})",
+            f"a local folder in source.hub ({source.hub})",
             "a model of the hub",
             "It needs no snapshot.",
         )
-    asked = {"hub": source["hub"], "revision": source["revision"] or "main"}
+    asked = {"hub": source.hub, "revision": source.revision or "main"}
     known = read_snapshot(out) if out.is_file() else {}
     commit = known["commit"] if asked.items() <= known.items() else None
     record = fetch_snapshot(**asked, commit=commit)

@@ -1,19 +1,14 @@
-"""Shared by the commands: options, the configuration behind `--config`, catalogue entries."""
+"""Options that several commands have, and checks of their values."""
 
-import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bioner.errors import InputError
 from bioner.io.files import parse_json
-from bioner.settings.catalogue import complete_entry, find, load_catalogue
-from bioner.settings.config import DEFAULT_CONFIG, REPOSITORY, Tree, load_config, merged
-from bioner.settings.matrix import Matrix, load_matrix
-from bioner.settings.yaml_files import read_yaml
 
 Config = Annotated[
     list[Path] | None,
@@ -31,30 +26,7 @@ LengthCuts = Annotated[
 Out = Annotated[Path, typer.Option(help="Where to write.")]
 
 
-def settings_of(overlays: list[Path] | None) -> Tree:
-    """Load the configuration with these overlays, checked and completed."""
-    files = [DEFAULT_CONFIG, *(overlays or [])]
-    return load_config(functools.reduce(merged, map(read_yaml, files)), files)
-
-
-def matrix_of(overlays: list[Path] | None) -> Matrix:
-    """Return what a configuration with these overlays runs."""
-    return load_matrix(settings_of(overlays), [DEFAULT_CONFIG, *(overlays or [])])
-
-
-def entry_of(kind: str, name: str, settings: Tree, entry: str | None) -> Tree:
-    """Return the entry given as JSON, or else the catalogue's entry of that name."""
-    if entry is None:
-        return find(
-            load_catalogue(kind, settings),
-            name,
-            kind.removesuffix("s"),
-            REPOSITORY / "config" / f"{kind}.yaml",
-        )
-    return complete_entry(kind, name, json_object("--entry", entry))
-
-
-def json_object(option: str, text: str) -> Tree:
+def json_object(option: str, text: str) -> dict[str, Any]:
     """Parse the JSON object of an option or variable; raise InputError if it is none."""
     content = parse_json(text, option)
     if not isinstance(content, dict):

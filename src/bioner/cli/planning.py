@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, keep_apart, matrix_of
+from bioner.cli.options import Config, keep_apart
 from bioner.errors import InputError
 
 
@@ -27,6 +27,7 @@ def plan(
     """What a run would take, before anything runs: jobs, GPU-hours, wall time, space and files,
     from stated costs.
     """
+    from bioner.cli.loading import matrix_of
     from bioner.corpora.fetching.sources import mirror_of, why_absent
     from bioner.io.tables import check_table, write_table
     from bioner.ops.planning.format import hours, notes, text_of
@@ -42,23 +43,23 @@ def plan(
         raise InputError(
             data, "no such folder", "a data folder with DATASET/stats.csv", "Check the path."
         )
-    folder = Path(settings["out"])
+    folder = Path(settings.out)
     mirror = mirror_of(settings)
     absent = [
         name
-        for name in settings["datasets"]
+        for name in settings.datasets
         if why_absent(name, matrix.datasets[name], mirror, folder / "data")
     ]
     # As the workflow's get_available_datasets: before the first report the whole matrix is planned.
-    present = [name for name in settings["datasets"] if name not in absent]
+    present = [name for name in settings.datasets if name not in absent]
     reported = (folder / "reports" / "report.html").exists()
-    planned = present if reported and present else settings["datasets"]
+    planned = present if reported and present else settings.datasets
     sizes = {name: size_of(name, data or folder / "data") for name in planned}
     found = plan(matrix, sizes, lambda path: (folder / path).exists(), gpus, jobs)
     if out is not None:
         write_table(out, found.table)
     said = notes(settings, sizes, found, [name for name in absent if name in planned])
-    typer.echo("\n".join(["", text_of(found, settings.get("prices")), "", *said]))
+    typer.echo("\n".join(["", text_of(found, settings.prices), "", *said]))
     if limit is not None and found.not_stated:
         typer.echo(
             f"bioner: --limit: nothing is known of the hours of {', '.join(found.not_stated)}.",

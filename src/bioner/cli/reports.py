@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, Out, json_object, settings_of
+from bioner.cli.options import Config, Out, json_object
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry, is_closed, load_catalogue
 
 
 def report(
@@ -36,14 +35,19 @@ def report(
 
     With --config, cells that another configuration made are left out and named.
     """
+    from bioner.cli.loading import settings_of
     from bioner.reporting.report import report
     from bioner.results.load import ReportContext
+    from bioner.settings.catalogue import load_datasets, load_models, parse_entry
+    from bioner.settings.config import Prices
+    from bioner.settings.model_entry import ModelEntry
+    from bioner.settings.parse import parse
 
     closed = os.environ.get("BIONER_CLOSED")
     settings = settings_of(config)
-    catalogue = load_catalogue("datasets", settings) if notices is None or closed is None else {}
+    catalogue = load_datasets(settings) if notices is None or closed is None else {}
     if notices is None:
-        told = {name: entry["notice"] for name, entry in catalogue.items() if entry["notice"]}
+        told = {name: entry.notice for name, entry in catalogue.items() if entry.notice}
     else:
         told = json_object("--notices", notices)
     left, broken = json_object("--left-out", left_out), json_object("--failed", failed)
@@ -51,23 +55,25 @@ def report(
         raise InputError(
             "--failed", "a log that is no text", "paths, by job", "Quote it for the shell."
         )
-    paid = settings["prices"] if prices is None else json_object("--prices", prices)
-    made = json_object("BIONER_MODELS", os.environ.get("BIONER_MODELS", "{}"))
+    paid = settings.prices
+    if prices is not None:
+        paid = parse(Prices, json_object("--prices", prices), ["--prices"])
     if config:
-        searching = {} if settings["run_search"] else {"search_space": None}
-        made = {
-            name: entry | searching for name, entry in load_catalogue("models", settings).items()
-        }
-    models = {name: complete_entry("models", name, entry) for name, entry in made.items()}
-    opened = {name for name, entry in catalogue.items() if not is_closed(entry)}
-    opened |= set(settings["show_restricted_text"])
+        models = load_models(settings)
+    else:
+        made = json_object("BIONER_MODELS", os.environ.get("BIONER_MODELS", "{}"))
+        models = {name: parse_entry(ModelEntry, name, entry) for name, entry in made.items()}
+    if not settings.run_search:
+        models = {name: entry.without_search() for name, entry in models.items()}
+    opened = {name for name, entry in catalogue.items() if entry.redistributable}
+    opened |= set(settings.show_restricted_text)
 
     def may_show(name: str) -> bool:
         """Whether the page may show text; unknown corpora only if the workflow does not object."""
         return name in opened if closed is None else name not in closed.split(",")
 
-    about = ReportContext(left, broken, models)
-    report(results, data, out, dataset or [], model or [], told, about, paid, may_show)
+    about = ReportContext(left, broken, models, paid)
+    report(results, data, out, dataset or [], model or [], told, about, may_show)
 
 
 def summary(

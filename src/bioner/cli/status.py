@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, keep_apart, matrix_of
+from bioner.cli.options import Config, keep_apart
 from bioner.errors import InputError
 
 
@@ -24,6 +24,7 @@ def status(
     It reads what lies in the run's folders, at any time and from any machine that has them. The
     configuration is that of the run: name the same overlays.
     """
+    from bioner.cli.loading import matrix_of
     from bioner.corpora.fetching.sources import mirror_of
     from bioner.io.tables import check_table, write_table
     from bioner.ops.status.cells import cells_of, material
@@ -31,7 +32,7 @@ def status(
     from bioner.ops.status.table import shown, status_table
 
     matrix = matrix_of(config)
-    folder = out or Path(matrix.settings["out"])
+    folder = out or Path(matrix.settings.out)
     if folder.exists() and not folder.is_dir():
         raise InputError(
             "--out", f"{folder}, which is a file", "a run's output folder", "Check the path."

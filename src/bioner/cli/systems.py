@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bioner.cli.options import Config, Entry, Gold, Out, entry_of, keep_apart, settings_of
+from bioner.cli.options import Config, Entry, Gold, Out, keep_apart
 from bioner.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ def predict(
     """Raw outputs of a model for every gold instance; an LLM that is cut short goes on where it
     was.
     """
+    from bioner.cli.loading import model_entry_of
     from bioner.data.instances import read_instances, unseen_types
     from bioner.inference.predict import predict_to
     from bioner.io.checksums import sha256_of
@@ -55,11 +56,11 @@ def predict(
     keep_apart(out, gold, train, draft, weights)
     if record:
         keep_apart(record, gold, train, draft, weights, out, option="--record")
-    settings = entry_of("models", model, settings_of(config), entry)
-    if settings["family"] == "llm":
+    settings = model_entry_of(model, config, entry)
+    if settings.family == "llm":
         from bioner.training.launch import launch
 
-        launch(model, settings["resources"]["predict_gpus"])
+        launch(model, settings.resources.predict_gpus)
     instances, known = read_instances(gold), read_instances(train) if train else []
     for type_, count in (unseen_types(known, instances) if known else {}).items():
         log.warning(
@@ -143,6 +144,7 @@ def time(
     """Inference seconds a sentence on a fixed sample, from tokens to tags on tokens."""
     import polars as pl
 
+    from bioner.cli.loading import model_entry_of
     from bioner.data.instances import read_instances
     from bioner.inference.timing import TIMING, Protocol, Timed, sample_of, time_model
     from bioner.io.tables import check_table, write_table
@@ -157,7 +159,7 @@ def time(
             "one of its own for each --weights",
             "Name them in the same order.",
         )
-    settings = entry_of("models", model, settings_of(config), entry)
+    settings = model_entry_of(model, config, entry)
     if draft and "constrained" not in decoding:
         raise InputError(
             "--draft",

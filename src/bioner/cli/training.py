@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, Entry, Out, each_once, entry_of, keep_apart, settings_of
+from bioner.cli.options import Config, Entry, Out, each_once, keep_apart
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import merged
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +44,24 @@ def train(
     """Train a model: model/, history.csv, run.json; cut short, the same command goes on from the
     last checkpoint.
     """
+    from bioner.cli.loading import model_entry_of
     from bioner.data.instances import read_instances
     from bioner.io.checksums import sha256_of
+    from bioner.settings.catalogue import parse_entry
+    from bioner.settings.config import merged
+    from bioner.settings.model_entry import ModelEntry, Train
     from bioner.training.job import TrainingJob
     from bioner.training.launch import launch
     from bioner.training.search import read_winner
 
-    settings = entry_of("models", model, settings_of(config), entry)
+    settings = model_entry_of(model, config, entry)
     if winner:
-        found = merged(settings, {"train": read_winner(winner)["train"]})
-        settings = complete_entry("models", model, found, winner)
+        found = merged(settings.canonical(), {"train": read_winner(winner)["train"]})
+        settings = parse_entry(ModelEntry, model, found, winner)
     if snapshot:
         from bioner.models.snapshots import read_snapshot
 
-        noted, hub = read_snapshot(snapshot), settings["source"]["hub"]
+        noted, hub = read_snapshot(snapshot), settings.source.hub
         if noted["hub"] != hub:
             raise InputError(
                 snapshot,
@@ -67,17 +69,17 @@ def train(
                 f"one of {hub or 'a hub model'}",
                 "Leave --snapshot out, or name the model's own.",
             )
-        settings = merged(settings, {"source": {"revision": noted["commit"]}})
-    if unknown := set(searched or []) - set(settings["train"]):
+        settings = settings.changed(source={"revision": noted["commit"]})
+    if unknown := set(searched or []) - set(Train.model_fields):
         raise InputError(
             "--searched",
             repr(min(unknown)),
-            f"one of {', '.join(settings['train'])}",
+            f"one of {', '.join(Train.model_fields)}",
             "Correct the name.",
         )
     if deterministic:
-        settings = merged(settings, {"train": {"deterministic": True}})
-    launch(model, settings["resources"]["gpus"])
+        settings = settings.changed(train={"deterministic": True})
+    launch(model, settings.resources.gpus)
     splits = {split: data / f"{split}.jsonl" for split in ("train", "dev")}
     instances = {split: read_instances(path) for split, path in splits.items()}
     known = {"dataset": dataset, **{split: sha256_of(path) for split, path in splits.items()}}

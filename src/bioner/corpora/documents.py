@@ -8,7 +8,8 @@ import polars as pl
 from bioner.errors import InputError
 from bioner.io.checksums import sha256_of
 from bioner.io.tables import Schema, read_table
-from bioner.settings.config import REPOSITORY, Tree
+from bioner.settings.dataset_entry import DatasetEntry
+from bioner.settings.repository import REPOSITORY
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +21,16 @@ DOCUMENTS: Schema = {
 }
 
 
-def read_documents(entry: Tree, split: str, path: Path) -> dict[int, str]:
+def read_documents(entry: DatasetEntry, split: str, path: Path) -> dict[int, str]:
     """Return the document of each sentence of a split, by its number from 1; empty without a table.
 
     The table numbers the sentences of one exact file. If the file's checksum is not the
     catalogue's, its documents stay unknown.
     """
-    if entry["documents"] is None:
+    if entry.documents is None:
         return {}
-    table = read_table(REPOSITORY / entry["documents"], DOCUMENTS).filter(split=split)
-    stated = entry["files"][entry["splits"][split]]["sha256"]
+    table = read_table(REPOSITORY / entry.documents, DOCUMENTS).filter(split=split)
+    stated = entry.files[entry.raw_name(split)].sha256
     if not path.is_file():
         return {}  # the reader reports it
     if sha256_of(path) != stated:
@@ -40,7 +41,7 @@ def read_documents(entry: Tree, split: str, path: Path) -> dict[int, str]:
         return {}
     if table.is_empty():
         raise InputError(
-            entry["documents"],
+            entry.documents,
             f"no row of {split}",
             "documents of every split",
             "Complete the table.",

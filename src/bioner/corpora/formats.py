@@ -15,14 +15,14 @@ from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Document
 from bioner.corpora.segment import Rules, segment
 from bioner.errors import InputError
-from bioner.settings.config import Tree
+from bioner.settings.dataset_entry import DatasetEntry
 
-Reader = Callable[[Path, Tree, Changes], Iterator[Sentence]]
+Reader = Callable[[Path, DatasetEntry, Changes], Iterator[Sentence]]
 
 
 def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
-    def reader(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
-        rules = Rules(entry["segmentation"], entry["max_tokens"], entry["token_alignment"])
+    def reader(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
+        rules = Rules(entry.segmentation, entry.max_tokens, entry.token_alignment)
         seen: set[str] = set()
         for document in read(path, changes):
             if document.id in seen:
@@ -38,20 +38,20 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
     return reader
 
 
-def _conll(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
-    return read_conll(path, entry["token_column"], entry["tag_column"], changes)
+def _conll(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
+    return read_conll(path, entry.token_column, entry.tag_column, changes)
 
 
-def _conll_or_lists(path: Path, entry: Tree, changes: Changes) -> Iterator[Sentence]:
+def _conll_or_lists(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
     if list_delimiter(path):
-        return read_lists(path, entry["labels"], changes)
+        return read_lists(path, entry.labels, changes)
     return _conll(path, entry, changes)
 
 
 READERS: dict[str, Reader] = {
     "conll": _conll,
     "conll-or-lists": _conll_or_lists,
-    "jsonl": lambda path, entry, changes: read_jsonl(path, entry["labels"], changes),
+    "jsonl": lambda path, entry, changes: read_jsonl(path, entry.labels, changes),
     "pubtator": _standoff(read_pubtator),
     "bioc-xml": _standoff(read_bioc_xml),
     "bioc-json": _standoff(read_bioc_json),

@@ -18,13 +18,13 @@ from bioner.errors import InputError
 from bioner.io.files import is_html
 from bioner.io.tables import write_table
 from bioner.scoring.labels import RESERVED
-from bioner.settings.config import Tree
+from bioner.settings.dataset_entry import DatasetEntry
 
 log = logging.getLogger(__name__)
 
 
 def normalize(
-    dataset: str, entry: Tree, raw: Path, out: Path, quote: bool = True
+    dataset: str, entry: DatasetEntry, raw: Path, out: Path, quote: bool = True
 ) -> dict[str, list[Instance]]:
     """Read the three splits from `raw` and write the normalized corpus to `out`.
 
@@ -44,7 +44,7 @@ def normalize(
     Raises:
         InputError: The first fault.
     """
-    changes = Changes(entry["on_error"], quote, raw)
+    changes = Changes(entry.on_error, quote, raw)
     paths = {split: _raw_path(entry, split, raw) for split in SPLITS}
     for split, path in paths.items():
         _refuse_html(path, f"the {split} split of {dataset}")
@@ -80,7 +80,7 @@ def normalize(
 
 
 def read_split(
-    dataset: str, split: str, entry: Tree, path: Path, scheme: str, changes: Changes
+    dataset: str, split: str, entry: DatasetEntry, path: Path, scheme: str, changes: Changes
 ) -> tuple[list[Instance], list[int]]:
     """Return the instances of one raw file, and the entity lengths that Table II counts.
 
@@ -90,7 +90,7 @@ def read_split(
     documents = read_documents(entry, split, path)
     instances: list[Instance] = []
     lengths: list[int] = []
-    for number, sentence in enumerate(READERS[entry["format"]](path, entry, changes), 1):
+    for number, sentence in enumerate(READERS[entry.format](path, entry, changes), 1):
         identity = f"{split}-{number:05d}"
         document = documents.get(number, sentence.document)
         if isinstance(document, int):
@@ -132,21 +132,21 @@ def _refuse_unread_tags(
         )
 
 
-def _raw_path(entry: Tree, split: str, raw: Path) -> Path:
+def _raw_path(entry: DatasetEntry, split: str, raw: Path) -> Path:
     """Return the file of a split in `raw`, by its catalogue name or its name at the source."""
-    name = entry["splits"][split]
-    file = entry["files"][name]
-    origin = [Path(file["path"]).name] if file["path"] else []
-    paths: list[Path] = [raw / other for other in (name, *file["names"], *origin)]
+    name = entry.raw_name(split)
+    file = entry.files[name]
+    origin = [Path(file.path).name] if file.path else []
+    paths: list[Path] = [raw / other for other in (name, *file.names, *origin)]
     return next((path for path in paths if path.exists()), paths[0])
 
 
-def _scheme(entry: Tree, paths: Mapping[str, Path], quote: bool) -> str:
+def _scheme(entry: DatasetEntry, paths: Mapping[str, Path], quote: bool) -> str:
     """Return the tag scheme, detected over the whole corpus if the catalogue says `auto`."""
-    if entry["tag_scheme"] != "auto":
-        return str(entry["tag_scheme"])
+    if entry.tag_scheme != "auto":
+        return entry.tag_scheme
     changes = Changes("repair", quote)
-    read = READERS[entry["format"]]
+    read = READERS[entry.format]
     return detect(
         sentence.tags for path in paths.values() for sentence in read(path, entry, changes)
     )

@@ -19,7 +19,7 @@ from bioner.models import IGNORED
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm import Task, load_trained, read_task, save_trained
 from bioner.models.llm_examples import Examples, Features, Loss
-from bioner.settings.config import Tree
+from bioner.settings.model_entry import ModelEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,15 @@ class Agreement:
     tags: float | None
 
 
-def merge(folder: Path, entry: Tree, out: Path, dev: Sequence[Instance]) -> Agreement:
+def merge(folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]) -> Agreement:
     """Write the adapter of `folder` and its base to `out` as one bf16 model.
 
     Returns:
         The agreement of the merged model with the unmerged one on `dev`.
     """
     task = read_task(folder)
-    is_head = entry["family"] == "llm-head"
-    if is_head or entry["lora"] is None:
+    is_head = entry.family == "llm-head"
+    if is_head or entry.lora is None:
         found = "a model with a head" if is_head else "whole weights"
         raise InputError(
             folder, found, "an LLM with an adapter that writes lines", "There is nothing to merge."

@@ -23,8 +23,8 @@ from bioner.io.signals import raise_on_signal
 from bioner.models import TASK_FILE
 from bioner.models.controls import predict_control
 from bioner.models.devices import device_of, require_devices
-from bioner.settings.catalogue import DECODINGS, TRAINED, prediction_settings
-from bioner.settings.config import Tree
+from bioner.settings.catalogue import decodings_of
+from bioner.settings.model_entry import ModelEntry
 
 if TYPE_CHECKING:
     from bioner.inference.decoding.constrained import ConstrainedDecoder
@@ -43,7 +43,7 @@ PROCESS_TIMEOUT = timedelta(days=7)  # no process gives up on the others while t
 def predict_to(
     out: Path,
     name: str,
-    entry: Tree,
+    entry: ModelEntry,
     gold: Sequence[Instance],
     train: Sequence[Instance],
     weights: Path | None,
@@ -77,19 +77,19 @@ def predict_to(
         "sentences": len(gold),
         "data": dict(data or {}),
     }
-    if entry["family"] != "llm":
+    if entry.family != "llm":
         write_raw(out, predict(name, entry, gold, train, weights, decoding))
         if record:
             made["wall_seconds"] = round(time.perf_counter() - start, 3)
             write_record(record, made, entry)
         return
     constrained = decoding == "constrained"
-    source = draft_of(entry["predict"]["draft"], train, gold, draft) if constrained else None
+    source = draft_of(entry.predict.draft, train, gold, draft) if constrained else None
     decoder = cast(
         "ConstrainedDecoder | FreeDecoder",
         load_predictor(name, entry, weights, decoding, draft=source, seed=seed),
     )
-    size = entry["predict"]["batch_size"]
+    size = entry.predict.batch_size
 
     def decode(
         instances: Sequence[Instance], number: int
@@ -101,7 +101,7 @@ def predict_to(
         raise_if_signalled()
         return outputs, decoder.took | {"decoding_seconds": round(time.perf_counter() - began, 3)}
 
-    depends = prediction_settings(entry)
+    depends = entry.prediction_settings()
     # A smaller batch, for want of memory, is no reason to start over.
     depends["predict"] = {
         key: value for key, value in depends["predict"].items() if key != "batch_size"
@@ -145,13 +145,13 @@ def predict_to(
             write_record(record, made, entry)
 
 
-def _check_decoding(name: str, entry: Tree, decoding: str, draft: Path | None) -> None:
+def _check_decoding(name: str, entry: ModelEntry, decoding: str, draft: Path | None) -> None:
     """Raise InputError if a model cannot decode in that way, or has no use for a draft."""
-    expected = DECODINGS.get(entry["family"], ())
-    if not expected:
+    expected = decodings_of(entry.family)
+    if entry.family == "ensemble":
         raise InputError(
             name,
-            f"the family {entry['family']!r}",
+            f"the family {entry.family!r}",
             "a control, an encoder or an LLM",
             "An ensemble is put together by `bioner ensemble`, of its members' predictions.",
         )
@@ -170,7 +170,7 @@ def _check_decoding(name: str, entry: Tree, decoding: str, draft: Path | None) -
 
 def predict(
     name: str,
-    entry: Tree,
+    entry: ModelEntry,
     gold: Sequence[Instance],
     train: Sequence[Instance],
     weights: Path | None,
@@ -181,17 +181,17 @@ def predict(
 
     The dictionary control needs `train`, trained models the folder `weights`.
     """
-    if entry["family"] == "control":
-        if entry["control"] == "dictionary" and not train:
+    if entry.family == "control":
+        if entry.control == "dictionary" and not train:
             raise InputError(
                 name, "no training instances", "those it takes its entities from", "Give --train."
             )
-        tags = predict_control(entry["control"], train, gold)
+        tags = predict_control(str(entry.control), train, gold)
         return [
             Tagged(instance.id, list(range(len(row))), row)
             for instance, row in zip(gold, tags, strict=True)
         ]
-    size = entry["predict"]["batch_size"]
+    size = entry.predict.batch_size
     meter = Meter(f"predict {name}", "sentences", len(gold))
     with _explain_out_of_memory(name, size):
         predictor = load_predictor(
@@ -203,7 +203,7 @@ def predict(
 
 def load_predictor(
     name: str,
-    entry: Tree,
+    entry: ModelEntry,
     weights: Path | None,
     decoding: str,
     *,
@@ -223,10 +223,10 @@ def load_predictor(
         padded: an encoder in fp32 and padded to its window, as the paper ran them.
         on_progress: called with the number of sentences an encoder has tagged since the last call.
     """
-    if entry["family"] not in TRAINED:
+    if not entry.is_trained:
         raise InputError(
             name,
-            f"the family {entry['family']!r}",
+            f"the family {entry.family!r}",
             "an encoder or an LLM",
             "Only models with weights are loaded and timed; members of ensembles have predictions"
             " of their own.",
@@ -239,23 +239,23 @@ def load_predictor(
             "the folder of a trained model",
             "Run `bioner train` first and give --weights FOLDER/model.",
         )
-    require_devices(name, entry["resources"]["predict_gpus"])
+    require_devices(name, entry.resources.predict_gpus)
     import torch
 
-    torch.set_num_threads(entry["resources"]["threads"])
-    if entry["family"] == "llm":
+    torch.set_num_threads(entry.resources.threads)
+    if entry.family == "llm":
         return _llm(entry, weights, decoding, draft or all_outside(), seed, merged)
     return _classifier(name, entry, weights, padded, on_progress)
 
 
 def _classifier(
-    name: str, entry: Tree, weights: Path, padded: bool, on_progress: Callable[[int], None]
+    name: str, entry: ModelEntry, weights: Path, padded: bool, on_progress: Callable[[int], None]
 ) -> Predictor:
     from bioner.models.encoder import tag
     from bioner.models.llm import load_trained
     from bioner.models.pretrained import check_window, load_token_classifier, load_tokenizer
 
-    if entry["family"] == "llm-head":
+    if entry.family == "llm-head":
         model, tokenizer, _ = load_trained(weights, entry)
     elif (weights / TASK_FILE).is_file():
         raise InputError(
@@ -263,9 +263,7 @@ def _classifier(
         )
     else:
         tokenizer = load_tokenizer(weights)
-        model = (
-            load_token_classifier(weights).eval().to(device_of(entry["resources"]["predict_gpus"]))
-        )
+        model = load_token_classifier(weights).eval().to(device_of(entry.resources.predict_gpus))
     check_window(name, entry, model)
     if strange := [
         label
@@ -285,13 +283,13 @@ def _classifier(
             tokenizer,
             [instance.id for instance in instances],
             [instance.tokens for instance in instances],
-            entry["max_length"],
-            entry["label_subwords"],
+            entry.max_length,
+            entry.label_subwords,
             batch_size=batch_size,
-            batch_tokens=entry["predict"]["batch_tokens"],
-            bf16=entry["train"]["precision"] == "bf16" and not padded,
-            in_text=entry["family"] == "llm-head",
-            pad_to=entry["max_length"] if padded else 0,
+            batch_tokens=entry.predict.batch_tokens,
+            bf16=entry.train.precision == "bf16" and not padded,
+            in_text=entry.family == "llm-head",
+            pad_to=entry.max_length if padded else 0,
             on_progress=on_progress,
         )
 
@@ -299,29 +297,29 @@ def _classifier(
 
 
 def _llm(
-    entry: Tree, weights: Path, decoding: str, draft: Draft, seed: int, merged: bool
+    entry: ModelEntry, weights: Path, decoding: str, draft: Draft, seed: int, merged: bool
 ) -> Predictor:
     from bioner.inference.decoding.constrained import ConstrainedDecoder
     from bioner.inference.decoding.free import FreeDecoder
     from bioner.models.llm import load_trained
 
     model, tokenizer, task = load_trained(weights, entry, merged)
-    options = entry["predict"]
+    options = entry.predict
     if decoding == "constrained":
         return ConstrainedDecoder(
             model,
             tokenizer,
             task.types,
             draft,
-            draft_length=options["draft_length"],
-            legal=options["legal_transitions"],
+            draft_length=options.draft_length,
+            legal=options.legal_transitions,
             verbalizer=task.verbalizer,
         )
     return FreeDecoder(
         model,
         tokenizer,
         task.types,
-        options["tokens_per_word"],
+        options.tokens_per_word,
         inherit=decoding == "free-paper",
         seed=seed,
         verbalizer=task.verbalizer,
@@ -343,11 +341,11 @@ def _explain_out_of_memory(name: str, sentences: int) -> Iterator[None]:
         ) from None
 
 
-def _processes(entry: Tree) -> tuple[int, int, Callable[[], None]]:
+def _processes(entry: ModelEntry) -> tuple[int, int, Callable[[], None]]:
     """Return this process's number, how many there are, and a function that waits for all."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return 0, 1, lambda: None
     from accelerate import PartialState
 
-    state = PartialState(cpu=entry["resources"]["predict_gpus"] == 0, timeout=PROCESS_TIMEOUT)
+    state = PartialState(cpu=entry.resources.predict_gpus == 0, timeout=PROCESS_TIMEOUT)
     return state.process_index, state.num_processes, state.wait_for_everyone

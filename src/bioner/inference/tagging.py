@@ -16,8 +16,8 @@ from bioner.inference.predict import Predictor, load_predictor
 from bioner.io.files import parse_json, read_text
 from bioner.models import TASK_FILE
 from bioner.realignment.realign import realign
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import Tree
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
 
 TEXTS_AT_ONCE = 256
 WINDOW = 512  # subwords, if the model does not say
@@ -79,9 +79,9 @@ def load_tagger(
     """
     entry = entry_of(folder)
     predictor = load_predictor(
-        folder.name, entry, folder, "constrained" if entry["family"] == "llm" else "direct"
+        folder.name, entry, folder, "constrained" if entry.family == "llm" else "direct"
     )
-    size = batch_size or entry["predict"]["batch_size"]
+    size = batch_size or entry.predict.batch_size
 
     def tagger(texts: Iterable[Text]) -> Iterator[tuple[Text, list[Mention]]]:
         waiting = iter(texts)
@@ -91,7 +91,7 @@ def load_tagger(
     return tagger
 
 
-def entry_of(folder: Path) -> Tree:
+def entry_of(folder: Path) -> ModelEntry:
     """Return the catalogue entry of a trained model, from its run.json or its own files."""
     if not folder.is_dir():
         raise InputError(
@@ -113,21 +113,21 @@ def entry_of(folder: Path) -> Tree:
                 "what `bioner train` wrote",
                 "Move the file away, or train again.",
             )
-        entry = complete_entry("models", folder.name, record["settings"])
+        entry = parse_entry(ModelEntry, folder.name, record["settings"])
     elif (folder / TASK_FILE).is_file():
         from bioner.models.llm import read_task
 
         task = read_task(folder)
-        entry = complete_entry("models", "model", {"source": {"hub": task.base}, **task.settings})
+        entry = parse_entry(ModelEntry, "model", {"source": {"hub": task.base}, **task.settings})
     else:
         path = folder / "config.json"
         config = parse_json(read_text(path), str(path), whole_file=True)
         positions = config.get("max_position_embeddings") if isinstance(config, dict) else None
         window = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW
         described = {"source": {"hub": str(folder)}, "max_length": max(window, 16)}
-        entry = complete_entry("models", "model", {"family": "encoder", **described})
-    gpus = min(1, entry["resources"]["predict_gpus"], torch.cuda.device_count())
-    return entry | {"resources": entry["resources"] | {"predict_gpus": gpus}}
+        entry = parse_entry(ModelEntry, "model", {"family": "encoder", **described})
+    gpus = min(1, entry.resources.predict_gpus, torch.cuda.device_count())
+    return entry.changed(resources={"predict_gpus": gpus})
 
 
 def _mentions(

@@ -18,7 +18,7 @@ from bioner.inference.predict import Predictor, load_predictor
 from bioner.io.run_record import energy_kwh, forget_peak, others_on_gpu, peak_memory, provenance
 from bioner.io.tables import Schema, read_table
 from bioner.realignment.realign import Method, realign_all
-from bioner.settings.config import Tree
+from bioner.settings.model_entry import ModelEntry
 
 TIMING: Schema = {
     "dataset": pl.String,
@@ -90,13 +90,13 @@ class Protocol:
         """Whether a model of this family is timed with its adapter merged."""
         return family == "llm" and self.merged and not self.is_paper
 
-    def precision(self, entry: Tree) -> str:
+    def precision(self, entry: ModelEntry) -> str:
         """Return the number format of weights and passes; only equal ones compare."""
-        if self.is_paper and entry["family"] == "encoder":
+        if self.is_paper and entry.family == "encoder":
             return "fp32"
-        if entry["quantization"] and not self.merges(entry["family"]):
-            return str(entry["quantization"])
-        return str(entry["train"]["precision"])
+        if entry.quantization and not self.merges(entry.family):
+            return str(entry.quantization)
+        return str(entry.train.precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Timed:
     """A trained model and what it is timed on."""
 
     name: str
-    entry: Tree
+    entry: ModelEntry
     weights: Path
     sample: Sequence[Instance]  # of the test set
     gold: Sequence[Instance]  # the whole test set, and train: for drafts and entity types
@@ -127,13 +127,13 @@ def time_model(
         A row of TIMING for each decoding and batch size, without dataset, model and seed.
     """
     entry = timed.entry
-    gpus, family = entry["resources"]["predict_gpus"], entry["family"]
+    gpus, family = entry.resources.predict_gpus, entry.family
     types = entity_types([*timed.gold, *timed.train])
     legal = frozenset(tag_set(types)) if timed.train else None
     for decoding in protocol.decodings(decodings):
         draft = None
         if decoding == "constrained":
-            draft = draft_of(entry["predict"]["draft"], timed.train, timed.gold, timed.draft)
+            draft = draft_of(entry.predict.draft, timed.train, timed.gold, timed.draft)
         predictor = load_predictor(
             timed.name,
             entry,

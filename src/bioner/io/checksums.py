@@ -1,9 +1,11 @@
 """What identifies files: SHA-256, git's id of their content, or sizes and times."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from bioner.settings.dataset_entry import RawFile
 
 CHECKSUMS: dict[str, Callable[[bytes], str]] = {
     "sha256": lambda content: hashlib.sha256(content).hexdigest(),
@@ -11,9 +13,9 @@ CHECKSUMS: dict[str, Callable[[bytes], str]] = {
 }
 
 
-def stated(file: Mapping[str, Any]) -> dict[str, str]:
+def stated(file: RawFile) -> dict[str, str]:
     """Return the checksums in a file's catalogue entry, by kind."""
-    return {kind: file[kind] for kind in CHECKSUMS if file[kind]}
+    return {kind: checksum for kind in CHECKSUMS if (checksum := getattr(file, kind))}
 
 
 def sha256_of(path: Path) -> str:

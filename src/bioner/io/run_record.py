@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 
 from bioner.io.files import write_json
-from bioner.settings.config import REPOSITORY, Tree
+from bioner.settings.model_entry import ModelEntry
+from bioner.settings.repository import REPOSITORY
 
 PACKAGES = (
     "bioner-bench",
@@ -46,17 +47,17 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def write_record(path: Path, made: Mapping[str, Any], settings: Tree) -> None:
+def write_record(path: Path, made: Mapping[str, Any], entry: ModelEntry) -> None:
     """Write how something was made: what the caller knows, the model's settings, and this machine.
 
     It started when this process did, and ends now.
     """
-    memory, gpu_memory = peak_memory(settings["resources"]["predict_gpus"])
+    memory, gpu_memory = peak_memory(entry.resources.predict_gpus)
     write_json(
         path,
         {
             **made,
-            "settings": settings,
+            "settings": entry.canonical(),
             "started": moment(psutil.Process().create_time()),
             "ended": moment(),
             "peak_memory_gb": memory,

@@ -7,12 +7,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel
 
 from bioner.errors import InputError, reason_of
-from bioner.settings.config import Tree
+from bioner.settings.model_entry import ModelEntry
 
 
 def with_adapter(
     model: PreTrainedModel,
-    entry: Tree,
+    entry: ModelEntry,
     *,
     task: str = "CAUSAL_LM",
     whole: Sequence[str] = (),
@@ -29,24 +29,24 @@ def with_adapter(
         whole: modules that are trained themselves (a new head).
         pieces: ids whose input embeddings are trained, since they are new to the model.
     """
-    lora = entry["lora"]
+    lora = entry.lora
     if lora is None:
         return model
     targets = (
-        lora["target_modules"]
+        list(lora.target_modules)
         if task == "CAUSAL_LM"
-        else [name for name in lora["target_modules"] if name != "lm_head"]
+        else [name for name in lora.target_modules if name != "lm_head"]
     )
-    _check_modules(model, targets, lora["modules_to_save"])
+    _check_modules(model, targets, lora.modules_to_save)
     config = LoraConfig(
         task_type=task,
-        r=lora["r"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=lora["dropout"],
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
         target_modules=targets,
-        modules_to_save=[*lora["modules_to_save"], *whole] or None,
+        modules_to_save=[*lora.modules_to_save, *whole] or None,
         trainable_token_indices=list(pieces) or None,
-        ensure_weight_tying=bool(lora["modules_to_save"]),
+        ensure_weight_tying=bool(lora.modules_to_save),
     )
     try:
         adapted = get_peft_model(model, config)

@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 )
 
 from bioner.errors import reason_of
+from bioner.settings.model_entry import names_folder
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -37,7 +38,7 @@ def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, s
             "a folder in Hugging Face form: config.json, weights, tokenizer",
             "Make or copy the folder again.",
         )
-    if source.startswith(("/", ".", "~")) or source.count("/") > 1:
+    if names_folder(source):
         return (
             "no such folder",
             "the folder of a model, or a hub id OWNER/NAME",

@@ -4,7 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
@@ -20,8 +20,8 @@ from bioner.models.pretrained import (
     precision_of,
 )
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import Tree
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
 
 BASE = "base"  # folder of a base model that is not on the hub
 ADAPTER, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -49,7 +49,7 @@ class Task:
     types: list[str]  # in the prompt's order
     base: str
     revision: str
-    settings: Tree  # of its catalogue entry, those that its answers depend on
+    settings: dict[str, Any]  # of its catalogue entry, those that its answers depend on
 
     @property
     def verbalizer(self) -> Verbalizer:
@@ -57,13 +57,16 @@ class Task:
         return Verbalizer(self.types, self.settings["verbalizer"])
 
 
-def task_of(entry: Tree, types: list[str], source: str | Path, model: PreTrainedModel) -> Task:
+def task_of(
+    entry: ModelEntry, types: list[str], source: str | Path, model: PreTrainedModel
+) -> Task:
     """Return the task of a model trained from `source`, at the hub's commit if it named one."""
-    base = BASE if entry["source"]["scratch"] else str(source)
-    revision = getattr(model.config, "_commit_hash", None) or entry["source"]["revision"]
-    settings = {name: entry[name] for name in ASKED} | {
-        "train": {"precision": entry["train"]["precision"]},
-        "predict": {"legal_transitions": entry["predict"]["legal_transitions"]},
+    base = BASE if entry.source.scratch else str(source)
+    revision = getattr(model.config, "_commit_hash", None) or entry.source.revision
+    tree = entry.canonical()
+    settings = {name: tree[name] for name in ASKED} | {
+        "train": {"precision": entry.train.precision},
+        "predict": {"legal_transitions": entry.predict.legal_transitions},
     }
     return Task(types, base, revision, settings)
 
@@ -104,12 +107,12 @@ def read_task(folder: Path) -> Task:
         sound, described = False, {}
     if not sound or not described.keys() >= set(ASKED):
         raise InputError(path, "something else", f"{TASK_FILE} as `bioner train` wrote it", remedy)
-    complete_entry("models", folder.name, described, path)
+    parse_entry(ModelEntry, folder.name, described, path)
     return task
 
 
 def load_trained(
-    folder: Path, entry: Tree, merged: bool = False
+    folder: Path, entry: ModelEntry, merged: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Task]:
     """Load model, tokenizer and task of a folder that training wrote.
 
@@ -124,13 +127,13 @@ def load_trained(
     task = read_task(folder)
     _check_task(folder, entry, task)
     tokenizer = load_tokenizer(folder)
-    if entry["lora"] is None:
+    if entry.lora is None:
         return _load(folder, None, task, entry, "auto").eval(), tokenizer, task
     source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)
     base = _load(source, revision, task, entry)
     if task.settings["family"] == "llm":
         resize_for_tags(base, tokenizer, task.verbalizer.add_to(tokenizer))
-    if merged and entry["quantization"]:
+    if merged and entry.quantization:
         base = base.dequantize()
     model = _attached(base, folder)
     if merged:
@@ -173,19 +176,19 @@ def _load(
     source: str | Path,
     revision: str | None,
     task: Task,
-    entry: Tree,
+    entry: ModelEntry,
     dtype: Literal["auto"] | None = None,
 ) -> PreTrainedModel:
     """Load a base or, with `auto`, trained weights in the number format they were saved in."""
-    gpus = entry["resources"]["predict_gpus"]
+    gpus = entry.resources.predict_gpus
     if task.settings["family"] == "llm-head":
         return load_llm_classifier(source, entry, gpus, tag_set(task.types), revision, dtype)
     return load_causal_lm(source, entry, gpus, revision, dtype)
 
 
-def _check_task(folder: Path, entry: Tree, task: Task) -> None:
+def _check_task(folder: Path, entry: ModelEntry, task: Task) -> None:
     """Raise InputError if a model was not trained as the entry says, or from another base."""
-    hub, remedy = entry["source"]["hub"], "Correct --weights, or the model's name or entry."
+    hub, remedy = entry.source.hub, "Correct --weights, or the model's name or entry."
     if hub and task.base not in (BASE, hub):
         raise InputError(
             folder,
@@ -193,11 +196,12 @@ def _check_task(folder: Path, entry: Tree, task: Task) -> None:
             f"one trained from {hub}, as the entry says",
             remedy,
         )
+    wanted = entry.canonical()
     for name in SAME:
-        if task.settings[name] != entry[name]:
+        if task.settings[name] != wanted[name]:
             raise InputError(
                 folder,
                 f"a model trained with {name} {json.dumps(task.settings[name])}",
-                f"{json.dumps(entry[name])}, as the entry says",
+                f"{json.dumps(wanted[name])}, as the entry says",
                 remedy,
             )

@@ -19,7 +19,7 @@ from transformers import (
 from bioner.errors import InputError
 from bioner.models.devices import device_of
 from bioner.models.hub_errors import why_not
-from bioner.settings.config import Tree
+from bioner.settings.model_entry import ModelEntry
 
 Dtype = torch.dtype | Literal["auto"]
 
@@ -27,9 +27,9 @@ transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()
 
 
-def precision_of(entry: Tree) -> torch.dtype:
+def precision_of(entry: ModelEntry) -> torch.dtype:
     """Return the number format in which a model is trained."""
-    return torch.bfloat16 if entry["train"]["precision"] == "bf16" else torch.float32
+    return torch.bfloat16 if entry.train.precision == "bf16" else torch.float32
 
 
 def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -57,13 +57,13 @@ def load_token_classifier(
     return _model(AutoModelForTokenClassification, source, revision, dtype=torch.float32, **kwargs)
 
 
-def check_window(name: str, entry: Tree, model: PreTrainedModel) -> None:
+def check_window(name: str, entry: ModelEntry, model: PreTrainedModel) -> None:
     """Raise InputError if the entry's `max_length` exceeds the model's positions."""
     positions = getattr(model.config, "max_position_embeddings", None)
-    if positions and entry["max_length"] > positions:
+    if positions and entry.max_length > positions:
         raise InputError(
             name,
-            f"max_length {entry['max_length']}",
+            f"max_length {entry.max_length}",
             f"at most {positions}, the model's positions",
             "Lower max_length.",
         )
@@ -71,7 +71,7 @@ def check_window(name: str, entry: Tree, model: PreTrainedModel) -> None:
 
 def load_causal_lm(
     source: str | Path,
-    entry: Tree,
+    entry: ModelEntry,
     gpus: int,
     revision: str | None = None,
     dtype: Dtype | None = None,
@@ -82,7 +82,7 @@ def load_causal_lm(
 
 def load_llm_classifier(
     source: str | Path,
-    entry: Tree,
+    entry: ModelEntry,
     gpus: int,
     labels: Sequence[str],
     revision: str | None = None,
@@ -99,7 +99,7 @@ def load_llm_classifier(
     model = _llm(
         AutoModelForTokenClassification, source, revision, names | _form(entry, gpus, dtype)
     )
-    if entry["attention"] == "bidirectional":
+    if entry.attention == "bidirectional":
         model.config.is_causal = False
         for module in model.modules():
             if hasattr(module, "is_causal"):  # for flash attention; others ask the configuration
@@ -125,11 +125,11 @@ def _llm(
     return model
 
 
-def _form(entry: Tree, gpus: int, dtype: Dtype | None) -> dict[str, Any]:
+def _form(entry: ModelEntry, gpus: int, dtype: Dtype | None) -> dict[str, Any]:
     """Return how and where an LLM's weights are held, by default in the entry's precision."""
     precision = precision_of(entry)
     quantization = None
-    if entry["quantization"] == "nf4":
+    if entry.quantization == "nf4":
         if find_spec("bitsandbytes") is None:
             raise InputError(
                 "quantization",

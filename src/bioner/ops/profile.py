@@ -10,7 +10,7 @@ import yaml
 from bioner.errors import InputError
 from bioner.io.files import read_text
 from bioner.ops.slurm.site import GPU_TYPE, value_of
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 TEMPLATE = REPOSITORY / "profiles" / "slurm" / "config.yaml"
 

@@ -5,9 +5,10 @@ changed upstream.
 """
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from snakemake.dag import DAG
 from snakemake.io import IOFile
 from snakemake.persistence import PersistenceBase
 
@@ -36,6 +37,21 @@ def record_in_jobs(workflow: Any) -> None:
             settings.immediate_submit = before
 
     PersistenceBase.finished = finished_and_recorded
+
+
+def check_targets(check: Callable[[str], None]) -> None:
+    """Have the files that a command line asks for checked before a rule is sought for them.
+
+    Snakemake itself only says that no rule makes them.
+    """
+    init = DAG.__init__
+
+    def checked(self: DAG, *arguments: Any, targetfiles: Iterable[str] = (), **named: Any) -> None:
+        for target in sorted(targetfiles):
+            check(target)
+        init(self, *arguments, targetfiles=targetfiles, **named)
+
+    DAG.__init__ = checked
 
 
 def jobs_to_run(workflow: Any) -> list[Any]:

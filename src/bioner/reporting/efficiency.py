@@ -10,6 +10,7 @@ from bioner.io.tables import Schema
 from bioner.reporting.tables import AVERAGE, BERT_FAMILY, in_order, paper_table
 from bioner.results.cells import notes
 from bioner.results.load import Results
+from bioner.settings.config import Prices
 
 # Times are only compared under equal conditions.
 CONDITIONS = ["dataset", "protocol", "precision", "hardware"]
@@ -170,7 +171,7 @@ def _like_the_paper(rows: pl.DataFrame) -> pl.Expr:
     return like & pl.col("hardware").str.contains(PAPER_HARDWARE, literal=True)
 
 
-def cost_table(results: Results, prices: Mapping[str, Any]) -> pl.DataFrame:
+def cost_table(results: Results, prices: Prices) -> pl.DataFrame:
     """Build the cost table: searches (`search`), trainings (`train`), and `1000 sentences` of test.
 
     A search is listed with the seed whose weights are those of its best trial. This training is one
@@ -178,17 +179,17 @@ def cost_table(results: Results, prices: Mapping[str, Any]) -> pl.DataFrame:
     decoding, in the mean over the timed seeds (`seed` if there is only one).
 
     Args:
-        prices: `gpu_hour`, `cpu_hour` and `currency`. `money` is GPU-hours at `gpu_hour`, or hours
+        prices: per hour. `money` is GPU-hours at `gpu_hour`, or hours
             of a machine without GPUs at `cpu_hour`; empty if the price is unknown.
     """
     rows = [row for run in results.runs.iter_rows(named=True) for row in _trained(run)]
     rows += [_predicted(row) for row in _fastest(results.timing).iter_rows(named=True)]
     for row in rows:
-        price, hours = prices.get("gpu_hour"), row["gpu_hours"]
+        price, hours = prices.gpu_hour, row["gpu_hours"]
         if not row["gpus"]:
-            price, hours = prices.get("cpu_hour"), (row["seconds"] or 0.0) / 3600
+            price, hours = prices.cpu_hour, (row["seconds"] or 0.0) / 3600
         row["money"] = None if price is None else hours * price
-        row["currency"] = prices.get("currency")
+        row["currency"] = prices.currency
     table = pl.DataFrame(rows, schema=COST)
     return in_order(pl.concat([table, notes(results.cells)], how="diagonal_relaxed"), results.cells)
 

@@ -4,7 +4,6 @@ import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -31,6 +30,7 @@ from bioner.reporting.tables import (
     subsets_table,
 )
 from bioner.results.load import ReportContext, Results, Tables, load_results
+from bioner.settings.config import Prices
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ def report(
     models: Sequence[str] = (),
     notices: Mapping[str, str] | None = None,
     context: ReportContext | None = None,
-    prices: Mapping[str, Any] | None = None,
     may_show: Callable[[str], bool] = lambda dataset: False,
 ) -> Tables:
     """Build every report; without names, of every cell found under `results`.
@@ -52,7 +51,6 @@ def report(
 
     Args:
         notices: How to read the scores on a corpus, by corpus; others are ignored.
-        prices: `gpu_hour`, `cpu_hour` and `currency`.
         may_show: Whether the page may hold sentences of a dataset.
 
     Returns:
@@ -78,7 +76,7 @@ def report(
     _tell(results, loaded, lacking)
     systems = headline_systems(loaded.scores)
     examined = read_disagreements(results, data, systems, may_show, loaded.scores)
-    tables = _tables(loaded, prices or {}, examined)
+    tables = _tables(loaded, context.prices, examined)
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += context.left_out.items()
     for corpus, note in notes:
@@ -147,7 +145,7 @@ def _tell(folder: Path, results: Results, lacking: pl.DataFrame) -> None:
         log.warning("report: left out: %s", fault)
 
 
-def _tables(results: Results, prices: Mapping[str, Any], examined: ErrorReport) -> Tables:
+def _tables(results: Results, prices: Prices, examined: ErrorReport) -> Tables:
     return {
         "table1_instances": instances_table(results),
         "table2_test_entities": entities_table(results),
@@ -187,7 +185,7 @@ def _figures(
 ) -> Sequence[PageFigure]:
     from bioner.reporting.figures import figures  # matplotlib takes a second to load
 
-    families = {name: entry["family"] for name, entry in context.models.items()}
+    families = {name: entry.family for name, entry in context.models.items()}
     families |= dict(results.timing.select("model", "family").iter_rows())
     return figures(
         tables["table3_strict"],

@@ -8,7 +8,7 @@ from bioner.results.cells import notes
 from bioner.results.load import Results
 from bioner.scoring.table import MEASURES
 from bioner.settings.catalogue import HEADLINE
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 PAPER = REPOSITORY / "resources" / "paper"
 LENGTHS = {"total": "all", "length_1": "1", "length_2": "2", "length_3_plus": "3+"}

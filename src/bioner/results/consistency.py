@@ -1,23 +1,26 @@
 """Whether files belong to this data and configuration, by checksums and settings."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
+from pydantic import ValidationError
 
 from bioner.errors import InputError
 from bioner.io.checksums import sha256_of
-from bioner.io.files import parse_json, read_text
+from bioner.io.files import Record, parse_json, read_text
 from bioner.results import layout
-from bioner.settings.catalogue import training_settings
-from bioner.settings.config import Tree
+from bioner.settings.model_entry import ModelEntry
+
+log = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ROUNDING = 1e-6  # points of F1 by which sums in another order may differ
 SHOWN = 12  # digits of a checksum
 Run = tuple[int, str]  # seed and decoding
-RunRecords = Mapping[Run, Tree]
+RunRecords = Mapping[Run, Record]
 MACHINE = ("resources",)  # settings that do not change results
 
 
@@ -49,14 +52,14 @@ def read_records(cell: Path, runs: Sequence[Run]) -> RunRecords:
     return records
 
 
-def part_of(record: Tree, name: str) -> Tree:
+def part_of(record: Record, name: str) -> Record:
     """Return an object within a run record; empty if the record has none."""
     part = record.get(name)
     return part if isinstance(part, dict) else {}
 
 
 def find_mismatches(
-    cell: Path, records: RunRecords, data: Mapping[str, str], entry: Tree | None
+    cell: Path, records: RunRecords, data: Mapping[str, str], entry: ModelEntry | None
 ) -> Iterator[str]:
     """Say why the runs of a cell do not belong to this data, this configuration or one another.
 
@@ -67,7 +70,7 @@ def find_mismatches(
         data: Checksums of the corpus as it is now, by split.
         entry: The model's complete catalogue entry, if known.
     """
-    first: tuple[int, Tree] | None = None
+    first: tuple[int, Record] | None = None
     for (seed, decoding), record in records.items():
         recorded, settings = part_of(record, "data"), record.get("settings")
         if decoding:
@@ -137,13 +140,13 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
     return None
 
 
-def comparable(settings: Tree) -> Tree:
+def comparable(settings: Record) -> Record:
     """Return the recorded settings that results depend on, without those of the machine."""
     try:
-        kept = training_settings(settings)
-    except (KeyError, TypeError, AttributeError):
-        kept = settings
-    return {name: value for name, value in kept.items() if name not in MACHINE}
+        settings = ModelEntry.model_validate(settings).training_settings()
+    except ValidationError:
+        log.debug("settings of another version")
+    return {name: value for name, value in settings.items() if name not in MACHINE}
 
 
 def difference(one: object, other: object, path: str = "") -> str | None:
@@ -157,11 +160,11 @@ def difference(one: object, other: object, path: str = "") -> str | None:
     return None if one == other else f"{path} {one}, not {other}"
 
 
-def _apart(settings: Tree, entry: Tree) -> str | None:
+def _apart(settings: Record, entry: ModelEntry) -> str | None:
     """Return the first setting unlike the catalogue entry's; searched ones may be any it lists."""
-    found, wanted = comparable(settings), comparable(entry)
+    found, wanted = comparable(settings), comparable(entry.canonical())
     train = dict(found.get("train") or {})
-    for name, values in (entry["search_space"] or {}).items():
+    for name, values in entry.searched().items():
         if train.get(name) in values:
             train[name] = part_of(wanted, "train").get(name)
     source, revision = dict(found.get("source") or {}), part_of(wanted, "source").get("revision")

@@ -27,7 +27,8 @@ from bioner.scoring.compare import COMPARISON, read_comparisons
 from bioner.scoring.score import concat_scores, read_scores
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
-from bioner.settings.config import Tree
+from bioner.settings.config import Prices
+from bioner.settings.model_entry import ModelEntry
 
 ALIGNED: Schema = {
     "dataset": pl.String,
@@ -88,13 +89,14 @@ class Results:
 class ReportContext:
     """What a report needs to know besides its files.
 
-    `left_out` has reasons by corpus, `failed` logs by job, and `models` complete catalogue entries.
-    Without the entry of a model, a cell of another configuration is only found if its seeds differ.
+    `left_out` has reasons by corpus, `failed` logs by job, `models` catalogue entries. Without the
+    entry of a model, a cell of another configuration is only found if its seeds differ.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
-    models: Mapping[str, Tree] = field(default_factory=dict)
+    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+    prices: Prices = field(default_factory=Prices)
 
 
 Tables = dict[str, pl.DataFrame]

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 
 from bioner.errors import InputError
+from bioner.io.files import Record
 from bioner.io.tables import Schema
 from bioner.results.consistency import RunRecords, comparable, part_of
-from bioner.settings.config import Tree
 
 PACKAGES = ("bioner-bench", "torch", "transformers", "peft", "bitsandbytes", "nervaluate")
 PROVENANCE: Schema = {
@@ -44,7 +44,7 @@ def read_provenance(cell: Path, dataset: str, model: str, records: RunRecords) -
         ) from None
 
 
-def _origin(record: Tree, files: Mapping[str, str], asked: str) -> dict[str, Any]:
+def _origin(record: Record, files: Mapping[str, str], asked: str) -> dict[str, Any]:
     settings, data, versions = (part_of(record, name) for name in ("settings", "data", "versions"))
     source = part_of(settings, "source")
     return {
@@ -61,7 +61,7 @@ def _origin(record: Tree, files: Mapping[str, str], asked: str) -> dict[str, Any
     }
 
 
-def _gpus(record: Tree, asked: str) -> list[str]:
+def _gpus(record: Record, asked: str) -> list[str]:
     """The GPUs that the run was given (setting `asked`); all of them if it has no such setting."""
     gpus = record.get("gpus")
     wanted = part_of(part_of(record, "settings"), "resources").get(asked)

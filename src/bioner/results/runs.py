@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 
 from bioner.errors import InputError
+from bioner.io.files import Record
 from bioner.io.tables import Schema, read_table
 from bioner.results import layout
 from bioner.results.consistency import RunRecords, part_of
-from bioner.settings.config import Tree
 from bioner.training.search import SEARCH, gpu_hours, gpus_of
 
 RUNS: Schema = {
@@ -53,7 +53,7 @@ def read_runs(
     return pl.concat(rows), pl.concat(curves)
 
 
-def _run(path: Path, record: Tree, whose: Mapping[str, Any]) -> pl.DataFrame:
+def _run(path: Path, record: Record, whose: Mapping[str, Any]) -> pl.DataFrame:
     search = path.parents[1] / layout.SEARCH
     took: dict[str, Any] = {}
     # The first seed's training is the best trial of a search; the others took their time, too.
@@ -88,7 +88,7 @@ def _run(path: Path, record: Tree, whose: Mapping[str, Any]) -> pl.DataFrame:
         raise InputError(path, found, "what `bioner train` wrote", remedy) from None
 
 
-def _curve(path: Path, record: Tree, whose: Mapping[str, Any]) -> pl.DataFrame:
+def _curve(path: Path, record: Record, whose: Mapping[str, Any]) -> pl.DataFrame:
     """Dev F1 by epoch, if measured; `kept` marks the epoch whose weights were saved."""
     if not path.is_file():
         return pl.DataFrame(schema=CURVES)

@@ -5,17 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bioner.errors import InputError
-from bioner.settings.catalogue import (
-    BEST,
-    HEADLINE,
-    LEXICAL,
-    TRAINED,
-    find,
-    from_hub,
-    load_catalogue,
-    trials_of,
-)
-from bioner.settings.config import Tree
+from bioner.settings.catalogue import BEST, HEADLINE, LEXICAL, find, load_datasets, load_models
+from bioner.settings.config import Configuration
+from bioner.settings.dataset_entry import DatasetEntry
+from bioner.settings.model_entry import ModelEntry
 from bioner.settings.yaml_files import place_of
 
 
@@ -23,26 +16,26 @@ from bioner.settings.yaml_files import place_of
 class Matrix:
     """What a run consists of: the configuration, checked and completed, and both catalogues."""
 
-    settings: Tree
-    datasets: Mapping[str, Tree]
-    models: Mapping[str, Tree]
+    settings: Configuration
+    datasets: Mapping[str, DatasetEntry]
+    models: Mapping[str, ModelEntry]
 
     @property
     def first_seed(self) -> int:
         """The seed of searches, and of models without randomness."""
-        return int(self.settings["seeds"][0])
+        return self.settings.seeds[0]
 
     @property
     def timed_seeds(self) -> list[int]:
-        return list(self.settings["seeds"][: self.settings["timing"]["seeds"]])
+        return list(self.settings.seeds[: self.settings.timing.seeds])
 
     @property
     def compared(self) -> list[str]:
         """The systems compared in pairs; the scores of oracle and all-o are not findings."""
         return [
             name
-            for name in self.settings["models"]
-            if self.models[name]["control"] not in ("oracle", "all-o")
+            for name in self.settings.models
+            if self.models[name].control not in ("oracle", "all-o")
         ]
 
     @property
@@ -55,29 +48,27 @@ class Matrix:
 
         An LLM with a head is neither: it is compared with both.
         """
-        return [
-            name for name in self.settings["models"] if self.models[name]["family"] in BEST.values()
-        ]
+        return [name for name in self.settings.models if self.models[name].family in BEST.values()]
 
     @property
     def has_selection(self) -> bool:
         """Whether the run has both families, so that dev scores choose the best of each."""
-        return {self.models[name]["family"] for name in self.candidates} == set(BEST.values())
+        return {self.models[name].family for name in self.candidates} == set(BEST.values())
 
     def is_trained(self, model: str) -> bool:
         """Return whether a model has weights: controls and ensembles have none."""
-        return self.models[model]["family"] in TRAINED
+        return self.models[model].is_trained
 
     def is_ensemble(self, model: str) -> bool:
-        return bool(self.models[model]["family"] == "ensemble")
+        return self.models[model].family == "ensemble"
 
     def is_searched(self, model: str) -> bool:
-        return bool(self.settings["run_search"] and trials_of(self.models[model]))
+        return self.settings.run_search and bool(self.models[model].trials())
 
     def seeds(self, model: str) -> list[int]:
         """Return the seeds a model runs under: controls have no randomness and run once."""
-        is_control = self.models[model]["family"] == "control"
-        return [self.first_seed] if is_control else list(self.settings["seeds"])
+        is_control = self.models[model].family == "control"
+        return [self.first_seed] if is_control else list(self.settings.seeds)
 
     def seed_beside(self, model: str, seed: int) -> int:
         """Return the seed of a model's predictions that a job with this seed uses."""
@@ -85,11 +76,7 @@ class Matrix:
 
     def decodings(self, model: str) -> list[str]:
         """Return the decodings a model is run with: those configured for LLMs, else `direct`."""
-        return (
-            list(self.settings["decodings"])
-            if self.models[model]["family"] == "llm"
-            else ["direct"]
-        )
+        return list(self.settings.decodings) if self.models[model].family == "llm" else ["direct"]
 
     def headline(self, model: str) -> str:
         """Return the decoding a model is compared by: `constrained` if run, as it loses nothing."""
@@ -98,46 +85,46 @@ class Matrix:
     def draft(self, model: str) -> str | None:
         """Return the model that an LLM's constrained decoding drafts from, if any."""
         entry = self.models[model]
-        source: str = entry["predict"]["draft"]
-        return None if entry["family"] != "llm" or source in LEXICAL else source
+        source = entry.predict.draft
+        return None if entry.family != "llm" or source in LEXICAL else source
 
     def members(self, ensemble: str) -> list[tuple[str, bool]]:
         """Return the possible members of an ensemble, and whether dev scores choose among them."""
         found: list[tuple[str, bool]] = []
-        for member in self.models[ensemble]["members"]:
+        for member in self.models[ensemble].members:
             if member in BEST:
                 found += [
                     (name, True)
                     for name in self.candidates
-                    if self.models[name]["family"] == BEST[member]
+                    if self.models[name].family == BEST[member]
                 ]
             else:
                 found.append((member, False))
         return found
 
     def chooses_members(self, ensemble: str) -> bool:
-        return bool(BEST.keys() & set(self.models[ensemble]["members"]))
+        return bool(BEST.keys() & set(self.models[ensemble].members))
 
-    def required(self) -> dict[str, Tree]:
+    def required(self) -> dict[str, ModelEntry]:
         """Return the trained models of a run: those named, members of ensembles, and drafts."""
-        found: dict[str, Tree] = {}
-        names = list(self.settings["models"])
+        found: dict[str, ModelEntry] = {}
+        names = list(self.settings.models)
         while names:
             name = names.pop(0)
-            names += [member for member in self.models[name]["members"] if member not in BEST]
+            names += [member for member in self.models[name].members if member not in BEST]
             if self.is_trained(name):
                 found[name] = self.models[name]
             source = self.draft(name)
-            if source in self.models and "constrained" in self.settings["decodings"]:
+            if source in self.models and "constrained" in self.settings.decodings:
                 names.append(str(source))
         return found
 
     def downloaded(self) -> Sequence[str]:
         """Return the required models whose weights come from the hub."""
-        return [name for name, entry in self.required().items() if from_hub(entry)]
+        return [name for name, entry in self.required().items() if entry.is_from_hub]
 
 
-def load_matrix(config: Tree, files: Sequence[Path]) -> Matrix:
+def load_matrix(config: Configuration, files: Sequence[Path]) -> Matrix:
     """Return the matrix of a configuration.
 
     Args:
@@ -147,28 +134,25 @@ def load_matrix(config: Tree, files: Sequence[Path]) -> Matrix:
     Raises:
         InputError: A name is in no catalogue, or an ensemble has nothing to choose from.
     """
-    catalogues = {kind: load_catalogue(kind, config) for kind in ("datasets", "models")}
-    for kind, catalogue in catalogues.items():
-        for position, name in enumerate(config[kind]):
-            find(catalogue, name, kind.removesuffix("s"), place_of([kind, position], files, name))
-    _check_choices(config["models"], catalogues["models"])
-    for position, name in enumerate(config["show_restricted_text"]):
-        find(
-            catalogues["datasets"],
-            name,
-            "dataset",
-            place_of(["show_restricted_text", position], files, name),
-        )
-    return Matrix(config, catalogues["datasets"], catalogues["models"])
+    datasets, models = load_datasets(config), load_models(config)
+    for key, catalogue, kind in (
+        ("datasets", datasets, "dataset"),
+        ("models", models, "model"),
+        ("show_restricted_text", datasets, "dataset"),
+    ):
+        for position, name in enumerate(getattr(config, key)):
+            find(catalogue, name, kind, place_of([key, position], files, name))
+    _check_choices(config.models, models)
+    return Matrix(config, datasets, models)
 
 
-def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
+def _check_choices(names: Sequence[str], models: Mapping[str, ModelEntry]) -> None:
     """Raise InputError if an ensemble's best of a family is not in the run, or also named."""
     for name in names:
-        members = models[name]["members"]
+        members = models[name].members
         for best in BEST.keys() & set(members):
             family = BEST[best]
-            if not any(models[other]["family"] == family for other in names):
+            if not any(models[other].family == family for other in names):
                 raise InputError(
                     f"{name}.members",
                     f"{best!r} and no {family} among the models",
@@ -176,9 +160,7 @@ def _check_choices(names: Sequence[str], models: Mapping[str, Tree]) -> None:
                     "Add a model to `models`, or name the member.",
                 )
             if named := [
-                other
-                for other in members
-                if other not in BEST and models[other]["family"] == family
+                other for other in members if other not in BEST and models[other].family == family
             ]:
                 raise InputError(
                     f"{name}.members",

@@ -55,22 +55,20 @@ def train_classifier(
     Returns:
         The trainer after `fit`, and facts for run.json.
     """
-    entry, settings = job.entry, job.entry["train"]
+    entry, settings = job.entry, job.entry.train
     types = entity_types(job.train)
     labels = tag_set(types)
     label2id = {label: index for index, label in enumerate(labels)}
-    tokenizer = load_tokenizer(source, entry["source"]["revision"])
+    tokenizer = load_tokenizer(source, entry.source.revision)
     base = _base(job, source, label2id)
     check_window(job.name, entry, base)
-    is_llm = entry["family"] == "llm-head"
+    is_llm = entry.family == "llm-head"
     task = task_of(entry, types, source, base) if is_llm else None
     model = with_adapter(base, entry, task="TOKEN_CLS", whole=["score"]) if is_llm else base
 
     def cut_up(instances: Sequence[Instance]) -> Cut:
         sentences = [item.tokens for item in instances]
-        return cut(
-            tokenizer, sentences, entry["max_length"], entry["label_subwords"], in_text=is_llm
-        )
+        return cut(tokenizer, sentences, entry.max_length, entry.label_subwords, in_text=is_llm)
 
     train = cut_up(job.train)
     examples = [
@@ -89,17 +87,17 @@ def train_classifier(
         checkpoints=checkpoints,
         progress=Progress(
             job.name,
-            settings["patience"],
+            settings.patience,
             tokens=sum(len(example["input_ids"]) for example in examples),
-            gpus=entry["resources"]["gpus"],
+            gpus=entry.resources.gpus,
         ),
         interrupts=interrupts,
         order=get_length_grouped_indices,
-        keep=settings["keep_checkpoint"],
-        head_learning_rate=settings["head_learning_rate"],
+        keep=settings.keep_checkpoint,
+        head_learning_rate=settings.head_learning_rate,
         may_diverge=bool(job.searched),
         model=model,
-        args=training_arguments(job, checkpoints, EVAL_BATCH[entry["family"]]),
+        args=training_arguments(job, checkpoints, EVAL_BATCH[entry.family]),
         data_collator=DataCollatorForTokenClassification(tokenizer),
         train_dataset=examples,
         eval_dataset=dev.examples,
@@ -127,12 +125,12 @@ def train_classifier(
 
 def _base(job: TrainingJob, source: str | Path, label2id: dict[str, int]) -> PreTrainedModel:
     """Load the model with an untrained head."""
-    entry, revision = job.entry, job.entry["source"]["revision"]
-    if entry["family"] == "llm-head":
+    entry, revision = job.entry, job.entry.source.revision
+    if entry.family == "llm-head":
         return load_llm_classifier(
             source,
             entry,
-            entry["resources"]["gpus"],
+            entry.resources.gpus,
             list(label2id),
             revision,
             weights_format(entry),

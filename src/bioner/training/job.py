@@ -8,8 +8,7 @@ from typing import Any
 from bioner.data.instances import Instance
 from bioner.errors import InputError
 from bioner.io.checksums import listing
-from bioner.settings.catalogue import TRAINED, training_settings
-from bioner.settings.config import Tree, merged
+from bioner.settings.model_entry import ModelEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class TrainingJob:
     """
 
     name: str
-    entry: Tree
+    entry: ModelEntry
     train: Sequence[Instance]
     dev: Sequence[Instance]
     seed: int
@@ -31,10 +30,10 @@ class TrainingJob:
 
     def __post_init__(self) -> None:
         """Raise InputError if there is nothing to train, or nothing to train it on."""
-        if self.entry["family"] not in TRAINED:
+        if not self.entry.is_trained:
             raise InputError(
                 self.name,
-                f"the family {self.entry['family']!r}",
+                f"the family {self.entry.family!r}",
                 "an encoder or an LLM",
                 "It needs no training; go on with `bioner predict` or `bioner ensemble`.",
             )
@@ -53,13 +52,13 @@ class TrainingJob:
         Raises:
             InputError: If the batch cannot be divided that way.
         """
-        train = self.entry["train"]
-        micro = train["micro_batch_size"] or max(1, train["batch_size"] // self.processes)
-        accumulation, rest = divmod(train["batch_size"], micro * self.processes)
+        train = self.entry.train
+        micro = train.micro_batch_size or max(1, train.batch_size // self.processes)
+        accumulation, rest = divmod(train.batch_size, micro * self.processes)
         if rest or not accumulation:
             raise InputError(
                 "train settings",
-                f"batch_size {train['batch_size']} with micro_batch_size {micro} on"
+                f"batch_size {train.batch_size} with micro_batch_size {micro} on"
                 f" {self.processes} processes",
                 "a whole number of accumulation steps",
                 "Change one of the three.",
@@ -71,17 +70,17 @@ class TrainingJob:
         micro, _ = self.batches()
         if micro % 2:
             return None
-        return replace(self, entry=merged(self.entry, {"train": {"micro_batch_size": micro // 2}}))
+        return replace(self, entry=self.entry.changed(train={"micro_batch_size": micro // 2}))
 
     def identity(self) -> dict[str, Any]:
         """Return all that a checkpoint of this job depends on."""
         return {
             "model": self.name,
-            "settings": training_settings(self.entry),
+            "settings": self.entry.training_settings(),
             "seed": self.seed,
             "data": dict(self.data),
             "sentences": [len(self.train), len(self.dev)],
             "processes": self.processes,
             "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
-            "source": listing(self.entry["source"]["hub"]),
+            "source": listing(self.entry.source.hub),
         }

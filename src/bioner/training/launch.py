@@ -6,7 +6,7 @@ import sys
 
 from bioner.errors import InputError
 from bioner.models.devices import count_devices, require_devices
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 log = logging.getLogger(__name__)
 

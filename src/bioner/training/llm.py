@@ -46,8 +46,8 @@ def train_llm(
 
     Arguments and results are those of `train_classifier`.
     """
-    entry, settings = job.entry, job.entry["train"]
-    revision = entry["source"]["revision"]
+    entry, settings = job.entry, job.entry.train
+    revision = entry.source.revision
     types = entity_types(job.train)
     if colons := [name for name in types if ":" in name]:
         raise InputError(
@@ -57,21 +57,19 @@ def train_llm(
             "Rename it in the corpus (`labels` of its entry).",
         )
     tokenizer = load_tokenizer(source, revision)
-    verbalizer = Verbalizer(types, entry["verbalizer"])
+    verbalizer = Verbalizer(types, entry.verbalizer)
     pieces = verbalizer.add_to(tokenizer)
     examples = Examples(
         tokenizer,
         types,
         AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer),
-        settings["loss"],
-        entry["max_length"],
+        settings.loss,
+        entry.max_length,
     )
     dev_examples = examples(job.dev)
     train_examples = examples(job.train)  # after dev: `examples.counts` are of the last call
     _check_lengths(job, examples.counts)
-    base = load_causal_lm(
-        source, entry, entry["resources"]["gpus"], revision, weights_format(entry)
-    )
+    base = load_causal_lm(source, entry, entry.resources.gpus, revision, weights_format(entry))
     check_window(job.name, entry, base)
     collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8)
     shortest = min(train_examples, key=lambda features: len(features["input_ids"]))
@@ -84,12 +82,12 @@ def train_llm(
         checkpoints=checkpoints,
         progress=Progress(
             job.name,
-            settings["patience"],
+            settings.patience,
             tokens=sum(len(features["input_ids"]) for features in train_examples),
-            gpus=entry["resources"]["gpus"],
+            gpus=entry.resources.gpus,
         ),
         interrupts=interrupts,
-        keep=settings["keep_checkpoint"],
+        keep=settings.keep_checkpoint,
         may_diverge=bool(job.searched),
         model=model,
         args=training_arguments(job, checkpoints, EVAL_BATCH),
@@ -114,14 +112,14 @@ def _check_lengths(job: TrainingJob, counts: Counts) -> None:
             job.name,
             counts.over_length,
             len(job.train),
-            job.entry["max_length"],
+            job.entry.max_length,
             counts.examples,
             counts.words_left_out,
         )
     if not counts.examples:
         raise InputError(
             job.name,
-            f"no word within max_length {job.entry['max_length']}",
+            f"no word within max_length {job.entry.max_length}",
             "room for a prompt and an answer",
             "Raise max_length.",
         )
@@ -142,10 +140,11 @@ class DevScorer:
         self._draft = tag_table(job.train)
         self._decoder: ConstrainedDecoder | None = None
         self._batch = DECODE_BATCH
-        cap, count = job.entry["train"]["monitor_sentences"], len(job.dev)
+        cap, count = job.entry.train.monitor_sentences, len(job.dev)
         # If the last epoch is kept, each needs a score.
-        capped = cap is not None and cap < count and job.entry["train"]["keep_checkpoint"] == "best"
-        self._sample = [number * count // cap for number in range(cap)] if capped else []
+        if cap is None or cap >= count or job.entry.train.keep_checkpoint == "last":
+            cap = 0
+        self._sample = [number * count // cap for number in range(cap)]
 
     def scores(self, model: PreTrainedModel, best_monitored: float | None) -> dict[str, float]:
         """Return strict and relaxed F1 in percent, and strict F1 on the sample if there is one."""
@@ -194,7 +193,7 @@ class DevScorer:
                 self._tokenizer,
                 self._types,
                 self._draft,
-                legal=self._job.entry["predict"]["legal_transitions"],
+                legal=self._job.entry.predict.legal_transitions,
                 verbalizer=self._spelling,
             )
         return self._decoder

@@ -1,16 +1,18 @@
 """The model card of a trained model: its purpose, its training data, its scores on dev."""
 
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Template
+
+from bioner.io.files import Record
+from bioner.settings.model_entry import ModelEntry
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
 METRICS = {"dev_strict_f1": "strict F1", "dev_relaxed_f1": "relaxed F1"}
 
 
-def write_card(folder: Path, record: dict[str, Any]) -> None:
+def write_card(folder: Path, record: Record, entry: ModelEntry) -> None:
     """Write `folder/README.md`, with the dev scores as a `model-index` (F1 from 0 to 1).
 
     It names the corpus and its checksums and holds none of its text.
@@ -18,16 +20,17 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
     Args:
         folder: Folder of the model.
         record: What run.json will hold.
+        entry: The entry that the model was trained with.
     """
-    settings, data, kept = record["settings"], record["data"], record["kept"]
-    family = settings["family"]
+    data, kept = record["data"], record["kept"]
+    family = entry.family
     dataset = data.get("dataset") or "unnamed corpus"
-    hub = settings["source"]["hub"]
+    hub = entry.source.hub
     on_hub = hub if hub and not Path(hub).is_dir() else None
     scores = [(name, kept[metric]) for metric, name in METRICS.items() if kept[metric] is not None]
     card = ModelCardData(
         language="en",
-        library_name="transformers" if settings["lora"] is None else "peft",
+        library_name="transformers" if entry.lora is None else "peft",
         pipeline_tag="text-generation" if family == "llm" else "token-classification",
         tags=["named-entity-recognition", "biomedical"],
         base_model=on_hub,

@@ -56,10 +56,10 @@ def train(job: TrainingJob, out: Path) -> None:
         Interrupted: After a checkpoint, on SIGTERM or SIGUSR1.
     """
     entry = job.entry
-    processes_for(job.name, entry["resources"]["gpus"])
-    torch.set_num_threads(entry["resources"]["threads"])
-    processes = PartialState(cpu=entry["resources"]["gpus"] == 0, timeout=PROCESS_TIMEOUT)
-    sentences = sample(job.train, entry["train"]["sentences"], job.seed)
+    processes_for(job.name, entry.resources.gpus)
+    torch.set_num_threads(entry.resources.threads)
+    processes = PartialState(cpu=entry.resources.gpus == 0, timeout=PROCESS_TIMEOUT)
+    sentences = sample(job.train, entry.train.sentences, job.seed)
     job = replace(job, train=sentences, processes=processes.num_processes)
     job.batches()
     for type_, count in unseen_types(job.train, job.dev).items():
@@ -82,7 +82,7 @@ def train(job: TrainingJob, out: Path) -> None:
         if processes.is_main_process:
             shutil.rmtree(model, ignore_errors=True)
             model.mkdir()
-        family = train_llm if entry["family"] == "llm" else train_classifier
+        family = train_llm if entry.family == "llm" else train_classifier
 
         def run(job: TrainingJob) -> Trained:
             transformers.set_seed(job.seed)  # for the new head, whether or not a source was made
@@ -96,8 +96,9 @@ def train(job: TrainingJob, out: Path) -> None:
 
 def _source(job: TrainingJob, workspace: Path, processes: PartialState) -> str | Path:
     """Return the hub id or folder to load from; a model from random weights is made once."""
-    if job.entry["source"]["scratch"] is None:
-        return str(job.entry["source"]["hub"])
+    scratch = job.entry.source.scratch
+    if scratch is None:
+        return str(job.entry.source.hub)
     folder = workspace / "source"
     if fault_of(folder) is None:
         return folder
@@ -105,7 +106,7 @@ def _source(job: TrainingJob, workspace: Path, processes: PartialState) -> str |
     if processes.is_main_process:
         shutil.rmtree(folder, ignore_errors=True)
     transformers.set_seed(job.seed)
-    make_pretrained(job.entry, job.train, job.seed, folder)
+    make_pretrained(scratch, job.train, job.seed, folder, job.entry.resources.gpus)
     processes.wait_for_everyone()  # transformers saves in the main process only
     if processes.is_main_process:
         write_manifest(folder, {})
@@ -170,7 +171,7 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         "trained_parameters": trained_parameters(trainer.model),
         "kept": {name: kept and kept[name] for name in KEPT},
         **facts,
-        "settings": job.entry,
+        "settings": job.entry.canonical(),
         "sessions": progress.sessions,
         "started": moment((model.parent / CLAIM).stat().st_mtime),
         "ended": moment(),
@@ -183,7 +184,7 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
     if kept is None:
         shutil.rmtree(out / "model", ignore_errors=True)  # of an earlier trial of this name
     else:
-        write_card(model, record)
+        write_card(model, record, job.entry)
         with atomic_path(out / "model") as path:
             model.replace(path)
     write_table(out / "history.csv", pl.DataFrame(progress.rows, schema=HISTORY))

@@ -42,21 +42,22 @@ from bioner.models.answer_trie import AnswerTrie
 from bioner.models.devices import device_of
 from bioner.models.llm_examples import Examples, features_of
 from bioner.models.prompt import line_ids, prompt_text, response_line
-from bioner.settings.config import Tree
+from bioner.settings.model_entry import Scratch
 
 # Keys of DeBERTa-v3's configuration that the code reads but its class does not declare.
 UNDECLARED = {"position_buckets", "share_att_key", "norm_rel_ebd"}
 
 
-def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: Path) -> Path:
-    """Make the model that `source.scratch` of an entry describes, with its tokenizer, in `folder`.
+def make_pretrained(
+    scratch: Scratch, train: Sequence[Instance], seed: int, folder: Path, gpus: int = 0
+) -> Path:
+    """Make a model with random weights, and its tokenizer, in `folder`.
 
     Raises:
         InputError: If the configuration makes no model.
     """
-    scratch = entry["source"]["scratch"]
-    known = AutoConfig.for_model(scratch["architecture"]).to_dict().keys() | UNDECLARED
-    if unknown := sorted(scratch["config"].keys() - known):
+    known = AutoConfig.for_model(scratch.architecture).to_dict().keys() | UNDECLARED
+    if unknown := sorted(scratch.config.keys() - known):
         raise InputError(
             "source.scratch.config",
             f"the key {unknown[0]!r}",
@@ -64,8 +65,8 @@ def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: P
             "Correct it.",
         )
     try:
-        if scratch["architecture"] == "llama":
-            model, tokenizer = _llama(scratch, train, seed, entry["resources"]["gpus"])
+        if scratch.architecture == "llama":
+            model, tokenizer = _llama(scratch, train, seed, gpus)
         else:
             model, tokenizer = _encoder(scratch, train)
     except (ValueError, KeyError) as error:
@@ -83,10 +84,10 @@ def make_pretrained(entry: Tree, train: Sequence[Instance], seed: int, folder: P
 Made = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 
 
-def _encoder(scratch: Tree, train: Sequence[Instance]) -> Made:
+def _encoder(scratch: Scratch, train: Sequence[Instance]) -> Made:
     # Not WordPiece: its trainer numbers pieces in the order of a hash table, which varies.
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-    if scratch["architecture"] == "bert":
+    if scratch.architecture == "bert":
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     else:  # as SentencePiece does for DeBERTa-v2 and v3: cased, a word's first piece is marked
@@ -96,7 +97,7 @@ def _encoder(scratch: Tree, train: Sequence[Instance]) -> Made:
     tokenizer.train_from_iterator(
         (" ".join(instance.tokens) for instance in train),
         trainers.BpeTrainer(
-            vocab_size=scratch["vocabulary"], special_tokens=specials, show_progress=False
+            vocab_size=scratch.vocabulary, special_tokens=specials, show_progress=False
         ),
     )
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
@@ -108,13 +109,11 @@ def _encoder(scratch: Tree, train: Sequence[Instance]) -> Made:
         sep_token="[SEP]",
         mask_token="[MASK]",
     )
-    config = AutoConfig.for_model(
-        scratch["architecture"], vocab_size=len(fast), **scratch["config"]
-    )
+    config = AutoConfig.for_model(scratch.architecture, vocab_size=len(fast), **scratch.config)
     return AutoModel.from_config(config), fast
 
 
-def _llama(scratch: Tree, train: Sequence[Instance], seed: int, gpus: int) -> Made:
+def _llama(scratch: Scratch, train: Sequence[Instance], seed: int, gpus: int) -> Made:
     types = entity_types(train)
     tokenizer = Tokenizer(models.BPE())
     # A word has the same ids everywhere (the space is dropped, not joined to it) and a tag is one
@@ -128,7 +127,7 @@ def _llama(scratch: Tree, train: Sequence[Instance], seed: int, gpus: int) -> Ma
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=scratch["vocabulary"],
+        vocab_size=scratch.vocabulary,
         special_tokens=["<s>", "</s>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -146,12 +145,12 @@ def _llama(scratch: Tree, train: Sequence[Instance], seed: int, gpus: int) -> Ma
         # With nearly orthogonal tied embeddings copying an id is close to the identity, and learned
         # far sooner.
         tie_word_embeddings=True,
-        initializer_range=1 / math.sqrt(scratch["config"].get("hidden_size", 4096)),
-        **scratch["config"],
+        initializer_range=1 / math.sqrt(scratch.config.get("hidden_size", 4096)),
+        **scratch.config,
     )
     model = AutoModelForCausalLM.from_config(config)
-    if scratch["copy_steps"]:
-        _practise_copying(model, fast, train, types, scratch["copy_steps"], seed, gpus)
+    if scratch.copy_steps:
+        _practise_copying(model, fast, train, types, scratch.copy_steps, seed, gpus)
     return model, fast
 
 

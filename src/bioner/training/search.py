@@ -15,10 +15,9 @@ from typing import Any
 import polars as pl
 
 from bioner.errors import InputError
-from bioner.io.files import atomic_path, parse_json, read_text
+from bioner.io.files import Record, atomic_path, parse_json, read_text
 from bioner.io.tables import Schema
-from bioner.settings.catalogue import training_settings
-from bioner.settings.config import Tree
+from bioner.settings.model_entry import ModelEntry
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +59,14 @@ class Trial:
     """A finished trial: its folder, and its run.json."""
 
     folder: Path
-    record: Tree
+    record: Record
 
     @property
     def name(self) -> str:
         return self.folder.name
 
     @property
-    def kept(self) -> Tree:
+    def kept(self) -> Record:
         """Epoch and dev scores of the weights; all None for a trial that diverged."""
         return dict(self.record["kept"])
 
@@ -86,10 +85,9 @@ class Trial:
     def common(self) -> str:
         """What trials of one search have in common: all but the settings searched over."""
         over = self.record["trial"]["over"]
-        settings = training_settings(self.record["settings"])
-        settings["train"] = {
-            name: value for name, value in settings["train"].items() if name not in over
-        }
+        settings = ModelEntry.model_validate(self.record["settings"]).training_settings()
+        for name in over:
+            settings["train"].pop(name, None)
         return json.dumps(
             [settings, sorted(over), self.record["seed"], self.record["data"]], sort_keys=True
         )
@@ -201,7 +199,7 @@ def expected_best(scores: Sequence[float]) -> list[float]:
     ]
 
 
-def winner_of(ranked: Sequence[Trial]) -> Tree:
+def winner_of(ranked: Sequence[Trial]) -> Record:
     """Return `winner.json`: which trial won, with which values, and its dev scores."""
     best = ranked[0]
     values = {
@@ -211,7 +209,7 @@ def winner_of(ranked: Sequence[Trial]) -> Tree:
     return {"trial": best.name, "seed": best.record["seed"], "train": values, "kept": best.kept}
 
 
-def read_winner(path: Path) -> Tree:
+def read_winner(path: Path) -> Record:
     """Read winner.json; raise InputError if it is something else."""
     winner = parse_json(read_text(path), str(path), whole_file=True)
     sound = (
@@ -276,12 +274,12 @@ def use_winner(winner: Path, trials: Path, out: Path) -> None:
             shutil.copyfile(trial.folder / name, path)
 
 
-def gpu_hours(record: Tree) -> float:
+def gpu_hours(record: Record) -> float:
     """Return the wall time of a training times its GPUs."""
     return float(record["wall_seconds"]) / 3600 * len(gpus_of(record))
 
 
-def gpus_of(record: Tree) -> list[str]:
+def gpus_of(record: Record) -> list[str]:
     """Return the names of the GPUs that a training used."""
     return list(record["gpus"][: record["settings"]["resources"]["gpus"]])
 

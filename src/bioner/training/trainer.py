@@ -17,7 +17,7 @@ from transformers.training_args import OptimizerNames
 
 from bioner.errors import InputError, reason_of
 from bioner.io.heartbeat import HEARTBEAT_FILE
-from bioner.settings.config import Tree
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.checkpoints import (
     folder_of,
     newest,
@@ -39,19 +39,19 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
     Raises:
         InputError: If the optimiser or the precision is not available here.
     """
-    entry, train = job.entry, job.entry["train"]
-    if train["optimizer"] not in set(OptimizerNames):
+    entry, train = job.entry, job.entry.train
+    if train.optimizer not in set(OptimizerNames):
         raise InputError(
             "train settings",
-            f"the optimizer {train['optimizer']!r}",
+            f"the optimizer {train.optimizer!r}",
             f"one of {', '.join(OptimizerNames)}",
             "Correct it.",
         )
     micro, accumulation = job.batches()
-    on_gpu = torch.cuda.is_available() and entry["resources"]["gpus"] > 0
+    on_gpu = torch.cuda.is_available() and entry.resources.gpus > 0
     if (
         on_gpu
-        and train["precision"] == "bf16"
+        and train.precision == "bf16"
         and not torch.cuda.is_bf16_supported(including_emulation=False)
     ):
         raise InputError(
@@ -62,19 +62,19 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
         )
     arguments = TrainingArguments(
         output_dir=str(folder),
-        num_train_epochs=train["epochs"],
+        num_train_epochs=train.epochs,
         per_device_train_batch_size=micro,
         per_device_eval_batch_size=eval_batch_size,
         gradient_accumulation_steps=accumulation,
-        learning_rate=train["learning_rate"],
-        weight_decay=train["weight_decay"],
-        warmup_steps=train["warmup_ratio"],
+        learning_rate=train.learning_rate,
+        weight_decay=train.weight_decay,
+        warmup_steps=train.warmup_ratio,
         lr_scheduler_type="linear",
-        optim=train["optimizer"],
-        bf16=train["precision"] == "bf16",
-        activation_checkpointing=train["activation_checkpointing"],
+        optim=train.optimizer,
+        bf16=train.precision == "bf16",
+        activation_checkpointing=train.activation_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False}
-        if train["activation_checkpointing"]
+        if train.activation_checkpointing
         else None,
         ddp_find_unused_parameters=False if job.processes > 1 else None,
         eval_strategy="epoch",
@@ -82,7 +82,7 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
         logging_strategy="no",
         # The filter would hide a NaN, which Progress looks for.
         logging_nan_inf_filter=False,
-        full_determinism=train["deterministic"],
+        full_determinism=train.deterministic,
         seed=job.seed,
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
@@ -94,7 +94,7 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
     except (ImportError, ValueError, NotImplementedError) as error:
         raise InputError(
             "train settings",
-            f"the optimizer {train['optimizer']!r}, which cannot be used here ({reason_of(error)})",
+            f"the optimizer {train.optimizer!r}, which cannot be used here ({reason_of(error)})",
             "one that can",
             "Take adamw_torch, or install it.",
         ) from None
@@ -103,13 +103,13 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
     return arguments
 
 
-def weights_format(entry: Tree) -> torch.dtype:
+def weights_format(entry: ModelEntry) -> torch.dtype:
     """Return the number format of an LLM's weights in training.
 
     Frozen weights may have the precision of the passes (adapters are fp32 anyway); trained weights
     would lose small steps to rounding in it.
     """
-    held = entry["train"]["precision"] if entry["lora"] else entry["train"]["param_dtype"]
+    held = entry.train.precision if entry.lora else entry.train.param_dtype
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[held]
 
 

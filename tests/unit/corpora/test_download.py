@@ -15,7 +15,8 @@ import pytest
 from bioner.corpora.fetching import download
 from bioner.corpora.fetching.fetch import fetch
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.dataset_entry import DatasetEntry
 from tests.unit.corpora.test_fetch import TEXTS, assert_nothing_left, entry, names, sha256
 
 
@@ -80,11 +81,12 @@ def site(monkeypatch):
         server.shutdown()
 
 
-def one_file(site, content, *addresses, checksum=True):
+def one_file(site, content, *addresses, checksum=True, **keys):
     """Return an entry whose training file has these addresses; the others ship with the project."""
     file = {"url": list(addresses) or [f"{site.address}/train.txt"]} | (
         {"sha256": sha256(content)} if checksum else {}
     )
+    file |= keys
     dev, test = ({"path": f"resources/demo/{split}.txt"} for split in ("dev", "test"))
     return entry(train=file, dev=dev, test=test)
 
@@ -316,12 +318,8 @@ def test_archives_of_one_name_at_two_addresses_are_two_archives(site, tmp_path):
 
 def test_an_unpacked_file_at_a_second_address_stands_in_for_the_archive(site, tmp_path):
     site.files = {"/plain.txt": TEXTS["train.txt"]}
-    file = {
-        "url": [f"{site.address}/corpus.zip", f"{site.address}/plain.txt"],
-        "member": "corpus/train.txt",
-    }
-    described = one_file(site, b"")
-    described["files"]["train.txt"] |= file | {"sha256": sha256(TEXTS["train.txt"])}
+    addresses = [f"{site.address}/corpus.zip", f"{site.address}/plain.txt"]
+    described = one_file(site, TEXTS["train.txt"], *addresses, member="corpus/train.txt")
     assert fetched(tmp_path, described) == TEXTS["train.txt"]
 
 
@@ -380,7 +378,7 @@ def brat(site, name):
         for split in ("train", "dev", "test")
     }
     splits = {split: split for split in files}
-    return complete_entry("datasets", "toy", {"format": "brat", "splits": splits, "files": files})
+    return parse_entry(DatasetEntry, "toy", {"format": "brat", "splits": splits, "files": files})
 
 
 FOLDERS = {

@@ -10,8 +10,10 @@ from bioner.corpora.fetching.fetch import fetch, verify
 from bioner.corpora.fetching.sources import identities, lacking, mirror_of, why_absent
 from bioner.data.instances import SPLITS
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import REPOSITORY
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.config import Configuration
+from bioner.settings.dataset_entry import DatasetEntry, RawFile
+from bioner.settings.repository import REPOSITORY
 
 TEXTS = {"train.txt": b"train\n", "dev.txt": b"dev\n", "test.txt": b"test content\n"}
 # `echo 'test content' | git hash-object --stdin`, the example of Pro Git, chapter "Git Objects".
@@ -29,8 +31,8 @@ def entry(obtain="", **files):
     described = {name: {"sha256": sha256(text)} for name, text in TEXTS.items()}
     described |= {f"{stem}.txt": file for stem, file in files.items()}
     splits = {split: f"{split}.txt" for split in ("train", "dev", "test")}
-    return complete_entry(
-        "datasets",
+    return parse_entry(
+        DatasetEntry,
         "toy",
         {"format": "conll", "splits": splits, "files": described, "obtain": obtain},
     )
@@ -108,9 +110,9 @@ def test_a_git_blob_id_is_the_one_git_computes(mirror, tmp_path):
 def test_each_stated_checksum_is_verified(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"test content\n")
-    verify(path, {"sha256": sha256(b"test content\n"), "git_blob": TEST_BLOB}, "x")
+    verify(path, RawFile(sha256=sha256(b"test content\n"), git_blob=TEST_BLOB), "x")
     with pytest.raises(InputError, match="git_blob"):
-        verify(path, {"sha256": sha256(b"test content\n"), "git_blob": "0" * 40}, "x")
+        verify(path, RawFile(sha256=sha256(b"test content\n"), git_blob="0" * 40), "x")
 
 
 def test_a_file_shipped_with_the_project_needs_no_mirror(mirror, tmp_path):
@@ -153,7 +155,8 @@ def test_a_mirror_may_hold_a_file_under_another_name_or_in_another_folder(mirror
     described = entry(train={"names": ["train.tsv", "train.csv"]})
     fetch("toy", described, tmp_path / "raw", mirror)
     assert (tmp_path / "raw" / "train.txt").read_bytes() == TEXTS["train.txt"]
-    fetch("other", described | {"mirror_folder": "toy"}, tmp_path / "other", mirror)
+    elsewhere = described.model_copy(update={"mirror_folder": "toy"})
+    fetch("other", elsewhere, tmp_path / "other", mirror)
     with pytest.raises(InputError, match=r"other/train\.txt: found no such file"):
         fetch("other", described, tmp_path / "none", mirror)
 
@@ -169,7 +172,7 @@ def test_a_folder_is_copied_whole(tmp_path, at_home):
         split: str(tmp_path / "mirror" / "toy" / split) if at_home else split
         for split in ("train", "dev", "test")
     }
-    described = complete_entry("datasets", "toy", {"format": "brat", "splits": splits})
+    described = parse_entry(DatasetEntry, "toy", {"format": "brat", "splits": splits})
     fetch("toy", described, tmp_path / "raw", None if at_home else tmp_path / "mirror")
     assert (tmp_path / "raw" / "test" / "part" / "a.txt").read_text() == "test"
     fetch("toy", described, tmp_path / "raw", None if at_home else tmp_path / "mirror")
@@ -203,9 +206,8 @@ def test_a_corpus_is_left_out_while_its_files_are_not_at_hand_and_were_not_befor
         == "train.txt not at hand. Ask its authors."
     )
     assert why_absent("toy", told, mirror, tmp_path / "data") is None
-    assert why_absent("toy", told | {"obtain": ""}, None, tmp_path / "data") is None, (
-        "its absence is a fault"
-    )
+    untold = told.model_copy(update={"obtain": ""})
+    assert why_absent("toy", untold, None, tmp_path / "data") is None, "its absence is a fault"
     (tmp_path / "data" / "toy" / "raw").mkdir(parents=True)
     assert why_absent("toy", told, None, tmp_path / "data") is None, "an earlier run had them"
 
@@ -214,7 +216,7 @@ def test_the_output_is_not_inside_the_folder_it_is_taken_from(tmp_path):
     for split in SPLITS:
         (tmp_path / split).mkdir()
     splits = {split: str(tmp_path / split) for split in SPLITS}
-    described = complete_entry("datasets", "toy", {"format": "brat", "splits": splits})
+    described = parse_entry(DatasetEntry, "toy", {"format": "brat", "splits": splits})
     with pytest.raises(InputError, match="the output inside the folder it is taken from"):
         fetch("toy", described, tmp_path / "train" / "raw", None)
 
@@ -224,7 +226,7 @@ def test_a_folder_with_a_dangling_link_is_bad_input(tmp_path):
         (tmp_path / split).mkdir()
     (tmp_path / "dev" / "a.ann").symlink_to(tmp_path / "nowhere")
     splits = {split: str(tmp_path / split) for split in SPLITS}
-    described = complete_entry("datasets", "toy", {"format": "brat", "splits": splits})
+    described = parse_entry(DatasetEntry, "toy", {"format": "brat", "splits": splits})
     with pytest.raises(InputError, match=r"dev/a\.ann: found an unreadable file"):
         fetch("toy", described, tmp_path / "raw", None)
     assert_nothing_left(tmp_path / "raw")
@@ -247,11 +249,11 @@ def test_a_folder_that_holds_anything_else_is_not_replaced(mirror, tmp_path):
 
 def test_a_mirror_is_the_one_named_then_the_configuration_s_then_the_environment_s(monkeypatch):
     monkeypatch.setenv("BIONER_MIRROR", "/environment")
-    assert mirror_of({"mirror": "/configured"}, Path("/named")) == Path("/named")
-    assert mirror_of({"mirror": "/configured"}) == Path("/configured")
-    assert mirror_of({"mirror": None}) == Path("/environment")
+    assert mirror_of(Configuration(mirror="/configured"), Path("/named")) == Path("/named")
+    assert mirror_of(Configuration(mirror="/configured")) == Path("/configured")
+    assert mirror_of(Configuration(mirror=None)) == Path("/environment")
     monkeypatch.delenv("BIONER_MIRROR")
-    assert mirror_of({"mirror": None}) is None
+    assert mirror_of(Configuration(mirror=None)) is None
 
 
 def test_where_nothing_can_be_written_it_does_not_wait(mirror):
@@ -280,8 +282,8 @@ def test_a_file_is_known_by_its_checksum_its_content_or_its_address(mirror):
 def test_a_folder_is_known_by_all_that_it_holds(tmp_path):
     for split in SPLITS:
         (tmp_path / split / "part").mkdir(parents=True)
-    brat = complete_entry(
-        "datasets",
+    brat = parse_entry(
+        DatasetEntry,
         "toy",
         {"format": "brat", "splits": {split: str(tmp_path / split) for split in SPLITS}},
     )
@@ -315,8 +317,8 @@ def test_a_folder_has_no_checksum(tmp_path):
     for split in SPLITS:
         (tmp_path / split).mkdir()
     files = {split: {"path": str(tmp_path / split), "sha256": "0" * 64} for split in SPLITS}
-    brat = complete_entry(
-        "datasets", "toy", {"format": "brat", "splits": {s: s for s in SPLITS}, "files": files}
+    brat = parse_entry(
+        DatasetEntry, "toy", {"format": "brat", "splits": {s: s for s in SPLITS}, "files": files}
     )
     with pytest.raises(InputError, match="found a folder with a checksum"):
         fetch("toy", brat, tmp_path / "raw", None)

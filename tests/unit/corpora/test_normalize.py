@@ -9,15 +9,16 @@ from bioner.corpora.changes import REPAIRS, Change
 from bioner.corpora.normalize import normalize
 from bioner.data.instances import read_instances
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.dataset_entry import DatasetEntry
 
 SPLITS = {"train": "train.txt", "dev": "dev.txt", "test": "test.txt"}
 
 
 def entry(**changes):
     files = {name: {} for name in SPLITS.values()}
-    return complete_entry(
-        "datasets", "toy", {"format": "conll", "splits": SPLITS, "files": files} | changes
+    return parse_entry(
+        DatasetEntry, "toy", {"format": "conll", "splits": SPLITS, "files": files} | changes
     )
 
 

@@ -16,8 +16,9 @@ from bioner.inference.merging import Agreement, _agreement, _choices, merge
 from bioner.inference.predict import predict
 from bioner.inference.tagging import Text, entry_of, load_tagger
 from bioner.models import IGNORED
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import merged
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from tests.unit.training.helpers import stand_in
@@ -31,7 +32,7 @@ def source(sentences, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def adapted(source, sentences, tmp_path_factory) -> tuple[Path, dict]:
+def adapted(source, sentences, tmp_path_factory) -> tuple[Path, ModelEntry]:
     """The model folder of adapters beside 4 bits, and its entry; read only."""
     return trained(source, tmp_path_factory.mktemp("adapted"), sentences)
 
@@ -50,7 +51,7 @@ def trained(source, folder, sentences, **changes):
             "patience": None,
         },
     }
-    entry = complete_entry("models", "tiny", merged(described, changes))
+    entry = parse_entry(ModelEntry, "tiny", merged(described, changes))
     train(TrainingJob("tiny", entry, sentences, sentences, 7), folder / "run")
     return folder / "run" / "model", entry
 
@@ -75,7 +76,7 @@ def test_a_merged_model_says_what_the_unmerged_one_says(
         "quantization": quantization,
         "train": {"precision": precision},
     }
-    if merged(entry, changes) != entry:
+    if merged(entry.canonical(), changes) != entry.canonical():
         folder, entry = trained(source, tmp_path, sentences, **changes)
     agreement = merge(folder, entry, tmp_path / "merged", sentences)
     assert (agreement.sentences, agreement.tag_pieces >= 17) == (3, True)
@@ -88,7 +89,7 @@ def test_a_merged_model_says_what_the_unmerged_one_says(
     alone = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     assert {parameter.dtype for parameter in alone.parameters()} == {torch.bfloat16}
     assert not hasattr(alone.config, "quantization_config")
-    whole = merged(entry, {"lora": None, "quantization": None})
+    whole = entry.model_copy(update={"lora": None, "quantization": None})
     texts = [
         [answer.text for answer in predict("tiny", settings, sentences, [], model, "constrained")]
         for settings, model in ((entry, folder), (whole, tmp_path / "merged"))

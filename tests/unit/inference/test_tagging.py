@@ -162,8 +162,8 @@ def test_a_brat_file_needs_a_name(tmp_path, identity):
 
 def test_a_trained_model_is_run_with_the_settings_it_was_trained_with(tmp_path, tiny_encoder):
     (tmp_path / "model").mkdir()
-    (tmp_path / "run.json").write_text(json.dumps({"settings": tiny_encoder}))
-    assert entry_of(tmp_path / "model")["max_length"] == 32
+    (tmp_path / "run.json").write_text(json.dumps({"settings": tiny_encoder.canonical()}))
+    assert entry_of(tmp_path / "model").max_length == 32
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(InputError, match=r"run\.json: found no settings"):
         entry_of(tmp_path / "model")
@@ -173,8 +173,8 @@ def test_a_model_beside_the_trained_one_is_described_by_its_own_files(tmp_path, 
     """As a merged one is: the run is not the one that made it."""
     (tmp_path / "merged").mkdir()
     (tmp_path / "merged/config.json").write_text("{}")
-    (tmp_path / "run.json").write_text(json.dumps({"settings": tiny_encoder}))
-    assert entry_of(tmp_path / "merged")["source"]["hub"] == str(tmp_path / "merged")
+    (tmp_path / "run.json").write_text(json.dumps({"settings": tiny_encoder.canonical()}))
+    assert entry_of(tmp_path / "merged").source.hub == str(tmp_path / "merged")
 
 
 @pytest.mark.parametrize(("positions", "window"), [(128, 128), (4096, 512), (-1, 512), (None, 512)])
@@ -182,7 +182,7 @@ def test_of_another_model_the_window_is_what_it_has_positions_for(tmp_path, posi
     """DeBERTa may have relative positions alone; its tokenizer's limit is 512 too."""
     (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": positions}))
     entry = entry_of(tmp_path)
-    assert (entry["family"], entry["max_length"], entry["resources"]["predict_gpus"]) == (
+    assert (entry.family, entry.max_length, entry.resources.predict_gpus) == (
         "encoder",
         window,
         0,

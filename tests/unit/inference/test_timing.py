@@ -25,8 +25,9 @@ from bioner.inference.timing import (
 )
 from bioner.io.files import write_json
 from bioner.io.tables import read_table
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import merged
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from tests.conftest import instance
@@ -48,7 +49,7 @@ def llm(tiny_llm, sentences, tmp_path_factory):
         "quantization": "nf4",
     }
     changes |= {"predict": {"tokens_per_word": 1}}
-    entry = complete_entry("models", "tiny-llama", merged(tiny_llm, changes))
+    entry = parse_entry(ModelEntry, "tiny-llama", merged(tiny_llm.canonical(), changes))
     train(TrainingJob("tiny-llama", entry, sentences, sentences, 7), folder)
     return Timed("tiny-llama", entry, folder / "model", sentences, sentences, sentences)
 
@@ -130,9 +131,9 @@ def asked(monkeypatch):
     monkeypatch.setattr(timing, "gflop_per_sample", lambda *arguments: float(len(arguments[1])))
 
     def ask(timed, protocol, gpus=0):
-        entry = merged(timed.entry, {"resources": {"predict_gpus": gpus}})
+        entry = timed.entry.changed(resources={"predict_gpus": gpus})
         few = replace(timed, entry=entry, sample=timed.sample[:1])
-        decoding = "direct" if entry["family"] == "encoder" else "free"
+        decoding = "direct" if entry.family == "encoder" else "free"
         (row,) = time_model(few, protocol, [decoding], [1], repeats=1)
         return loaded[-1], row
 
@@ -234,7 +235,7 @@ def test_both_families_are_timed_in_one_precision_unless_asked_otherwise(llm, en
         return next(time_model(timed, protocol, [decoding], [1], repeats=1))["precision"]
 
     fair = Protocol("fair")
-    assert precision(llm, fair) == precision(encoder, fair) == encoder.entry["train"]["precision"]
+    assert precision(llm, fair) == precision(encoder, fair) == encoder.entry.train.precision
     assert precision(llm, Protocol("fair", merged=False)) == "nf4"
 
 
@@ -252,7 +253,7 @@ def test_the_paper_s_protocol_is_free_generation_by_sixteens_in_4_bits_and_encod
 
 def test_the_command_writes_a_row_a_protocol_whole(encoder, sentences, tmp_path):
     write_instances(tmp_path / "test.jsonl", sentences)
-    write_json(tmp_path / "entry.json", encoder.entry)
+    write_json(tmp_path / "entry.json", encoder.entry.canonical())
     arguments = ["time", "tiny-bert", "--entry", (tmp_path / "entry.json").read_text(), "--gold"]
     arguments += [
         str(tmp_path / "test.jsonl"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bioner.io.run_record import energy_kwh, others_on_gpu, peak_memory, provenance, write_record
+from bioner.settings.model_entry import ModelEntry
 
 
 @pytest.fixture
@@ -77,13 +78,16 @@ def test_changes_are_uncommitted_where_git_tells_of_any(monkeypatch, told, chang
 
 def test_a_record_begins_with_its_process_and_ends_when_it_is_written(tmp_path):
     before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    write_record(tmp_path / "run.json", {"seed": 7}, {"resources": {"predict_gpus": 0}})
+    entry = ModelEntry(family="control", control="oracle")
+    assert entry.resources.predict_gpus == 0
+    write_record(tmp_path / "run.json", {"seed": 7}, entry)
     record = json.loads((tmp_path / "run.json").read_text())
     began = psutil.Process(os.getpid()).create_time()
     started, ended = (
         datetime.datetime.fromisoformat(record[name]) for name in ("started", "ended")
     )
     assert (record["seed"], started.timestamp()) == (7, pytest.approx(began, abs=1))
+    assert record["settings"] == entry.canonical()
     assert before <= ended <= datetime.datetime.now(datetime.UTC)
 
 

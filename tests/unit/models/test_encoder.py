@@ -11,16 +11,15 @@ from bioner.models.encoder import batches
 from bioner.models.pretrained import load_tokenizer
 from bioner.models.subword_windows import cut, gathered, labelled
 from bioner.realignment.realign import realign
-from bioner.settings.config import merged
 from bioner.training.scratch import make_pretrained
 from tests.conftest import instance
 
 
 @pytest.fixture(scope="module", params=["bert", "deberta-v2"])
 def tokenizer(request, tiny_encoder, sentences, tmp_path_factory):
-    entry = merged(tiny_encoder, {"source": {"scratch": {"architecture": request.param}}})
+    scratch = tiny_encoder.source.scratch.model_copy(update={"architecture": request.param})
     return load_tokenizer(
-        make_pretrained(entry, sentences, 1, tmp_path_factory.mktemp("encoder") / "model")
+        make_pretrained(scratch, sentences, 1, tmp_path_factory.mktemp("encoder") / "model")
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import errors
 
 from bioner.errors import InputError
-from bioner.models import hub, hub_errors
+from bioner.models import hub_errors, pretrained
 
 NETWORK = "Check network, proxy (HTTPS_PROXY) and token (HF_TOKEN)"
 
@@ -64,10 +64,10 @@ def test_what_the_hub_says_is_told_in_one_line(monkeypatch, cause, found, remedy
     def refused(*_, **__):
         raise because(cause)
 
-    monkeypatch.setattr(hub.AutoTokenizer, "from_pretrained", refused)
+    monkeypatch.setattr(pretrained.AutoTokenizer, "from_pretrained", refused)
     monkeypatch.setattr(hub_errors, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError) as caught:
-        hub.load_tokenizer("a/b", "v9")
+        pretrained.load_tokenizer("a/b", "v9")
     message = str(caught.value)
     assert found in message
     assert remedy in message
@@ -128,16 +128,16 @@ def test_a_cache_without_room_or_leave_is_told():
 @pytest.mark.parametrize("name", ["./nowhere", "/no/where", "a/b/c"])
 def test_a_path_that_is_not_there_is_no_hub_id(name):
     with pytest.raises(InputError, match="no such folder"):
-        hub.load_tokenizer(name)
+        pretrained.load_tokenizer(name)
 
 
 def test_a_folder_without_a_model_is_told(tmp_path):
     with pytest.raises(InputError, match="no loadable model or tokenizer in this folder"):
-        hub.load_tokenizer(tmp_path)
+        pretrained.load_tokenizer(tmp_path)
 
 
 def test_an_id_that_is_not_in_the_cache_is_told_offline():
     with pytest.raises(
         InputError, match="no model of this name in the cache, and hub access is off"
     ):
-        hub.load_tokenizer("nobody/no-such-model")
+        pretrained.load_tokenizer("nobody/no-such-model")

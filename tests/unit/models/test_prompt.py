@@ -9,15 +9,9 @@ from bioner.training.scratch import make_pretrained
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_llm, sentences, tmp_path_factory):
-    entry = {
-        **tiny_llm,
-        "source": {
-            **tiny_llm["source"],
-            "scratch": {**tiny_llm["source"]["scratch"], "copy_steps": 0},
-        },
-    }
+    scratch = tiny_llm.source.scratch.model_copy(update={"copy_steps": 0})
     return load_tokenizer(
-        make_pretrained(entry, sentences, 1, tmp_path_factory.mktemp("llm") / "model")
+        make_pretrained(scratch, sentences, 1, tmp_path_factory.mktemp("llm") / "model")
     )
 
 

@@ -4,18 +4,12 @@ import pytest
 import yaml
 
 from bioner.errors import InputError
-from bioner.settings.catalogue import (
-    complete_entry,
-    find,
-    from_hub,
-    is_closed,
-    load_catalogue,
-    prediction_settings,
-    training_settings,
-    trials_of,
-)
-from bioner.settings.config import DEFAULT_CONFIG, REPOSITORY, SCHEMAS, load_config, merged
+from bioner.settings.catalogue import find, load_datasets, load_models, parse_entry
+from bioner.settings.config import load_config, merged
+from bioner.settings.dataset_entry import DatasetEntry
 from bioner.settings.matrix import Matrix, load_matrix
+from bioner.settings.model_entry import ModelEntry
+from bioner.settings.repository import DEFAULT_CONFIG, REPOSITORY
 from bioner.settings.yaml_files import read_yaml
 
 OVERLAYS = sorted((REPOSITORY / "config").glob("*.yaml"))
@@ -23,33 +17,31 @@ CONFIGURATIONS = [path for path in OVERLAYS if path.name not in ("datasets.yaml"
 
 
 def test_settings_change_the_named_keys_of_a_model_and_no_other():
-    shipped = load_catalogue("models", load_config({}))
-    changed = load_catalogue(
-        "models", load_config({"model_overrides": {"bert-mini": {"train": {"epochs": 3}}}})
-    )
-    assert changed["bert-mini"]["train"] == shipped["bert-mini"]["train"] | {"epochs": 3}
+    shipped = load_models(load_config({}))
+    changed = load_models(load_config({"model_overrides": {"bert-mini": {"train": {"epochs": 3}}}}))
+    expected = shipped["bert-mini"].train.model_copy(update={"epochs": 3})
+    assert changed["bert-mini"].train == expected
     assert changed["llama-mini"] == shipped["llama-mini"]
 
 
 def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
     """Otherwise a better estimate would retrain everything."""
-    shipped = load_catalogue("models", load_config({}))
+    shipped = load_models(load_config({}))
     costs = {"device": "A100", "model_gb": 9.0, "training": {"seconds": 7}}
     for name in ("deberta-v3-large", "mistral-7b"):
         before = shipped[name]
-        after = load_catalogue(
-            "models", load_config({"model_overrides": {name: {"cost_estimates": costs}}})
-        )[name]
-        none = load_catalogue(
-            "models", load_config({"model_overrides": {name: {"cost_estimates": None}}})
-        )[name]
-        assert after["cost_estimates"] == merged(before["cost_estimates"], costs)
-        assert none["cost_estimates"] is None
+        after = load_models(load_config({"model_overrides": {name: {"cost_estimates": costs}}}))[
+            name
+        ]
+        none = load_models(load_config({"model_overrides": {name: {"cost_estimates": None}}}))[name]
+        expected = merged(before.cost_estimates.canonical(), costs)
+        assert after.cost_estimates.canonical() == expected
+        assert none.cost_estimates is None
         for entry in (after, none):
-            assert training_settings(entry) == training_settings(before)
-            assert prediction_settings(entry) == prediction_settings(before)
-            for trial, trained in trials_of(entry).items():
-                assert training_settings(trained) == training_settings(trials_of(before)[trial])
+            assert entry.training_settings() == before.training_settings()
+            assert entry.prediction_settings() == before.prediction_settings()
+            for trial, trained in entry.trials().items():
+                assert trained.training_settings() == before.trials()[trial].training_settings()
 
 
 @pytest.mark.parametrize(
@@ -69,10 +61,13 @@ def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
     ],
 )
 def test_what_a_changed_setting_runs_again(model, changes, again):
-    shipped = load_catalogue("models", load_config({}))[model]
-    changed = load_catalogue("models", load_config({"model_overrides": {model: changes}}))[model]
+    shipped = load_models(load_config({}))[model]
+    changed = load_models(load_config({"model_overrides": {model: changes}}))[model]
     assert changed != shipped
-    depends = {"training": training_settings, "prediction": prediction_settings}
+    depends = {
+        "training": ModelEntry.training_settings,
+        "prediction": ModelEntry.prediction_settings,
+    }
     assert [
         name for name, settings in depends.items() if settings(changed) != settings(shipped)
     ] == again
@@ -82,52 +77,46 @@ def test_a_folder_of_the_user_s_is_not_fetched_from_the_hub_though_its_name_migh
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    entry = complete_entry(
-        "models", "mine", {"family": "encoder", "source": {"hub": "models/mine"}}
-    )
-    assert from_hub(entry)
+    entry = parse_entry(ModelEntry, "mine", {"family": "encoder", "source": {"hub": "models/mine"}})
+    assert entry.is_from_hub
     (tmp_path / "models/mine").mkdir(parents=True)
-    assert not from_hub(entry)
+    assert not entry.is_from_hub
 
 
 def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replaces():
-    shipped = load_catalogue("models", load_config({}))["llama-8b"]["source"]
+    shipped = load_models(load_config({}))["llama-8b"].source
     source = {
         "other": {"hub": "a/b"},
-        "same": {"hub": shipped["hub"]},
+        "same": {"hub": shipped.hub},
         "pinned": {"hub": "a/b", "revision": "v2"},
     }
     settings = {name: {"like": "llama-8b", "source": changes} for name, changes in source.items()}
-    models = load_catalogue("models", load_config({"model_overrides": settings}))
-    found = {name: models[name]["source"]["revision"] for name in source}
-    assert found == {"other": "main", "same": shipped["revision"], "pinned": "v2"}
-    assert shipped["revision"] != "main"
+    models = load_models(load_config({"model_overrides": settings}))
+    found = {name: models[name].source.revision for name in source}
+    assert found == {"other": "main", "same": shipped.revision, "pinned": "v2"}
+    assert shipped.revision != "main"
 
 
 def test_a_source_that_is_no_mapping_is_bad_input():
     settings = {"model_overrides": {"bert-mini": {"source": 1}}}
-    with pytest.raises(InputError, match=r"bert-mini\.source = 1; expected object"):
-        load_catalogue("models", load_config(settings))
+    with pytest.raises(InputError, match=r"bert-mini\.source = 1; expected a mapping of keys"):
+        load_models(load_config(settings))
 
 
 def test_settings_are_checked_like_a_catalogue_entry():
     with pytest.raises(
         InputError, match=r"model_overrides.*bert-mini\.train\.epoch'.*Did you mean 'epochs'"
     ):
-        load_catalogue(
-            "models", load_config({"model_overrides": {"bert-mini": {"train": {"epoch": 3}}}})
-        )
+        load_models(load_config({"model_overrides": {"bert-mini": {"train": {"epoch": 3}}}}))
     with pytest.raises(
         InputError, match=r"model_overrides.*unknown model 'bert-mni'.*Did you mean 'bert-mini'"
     ):
-        load_catalogue("models", load_config({"model_overrides": {"bert-mni": {"max_length": 64}}}))
+        load_models(load_config({"model_overrides": {"bert-mni": {"max_length": 64}}}))
 
 
 def catalogue_of(path, text):
     path.write_text(text, encoding="utf-8")
-    return load_catalogue(
-        "models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}})
-    )
+    return load_models(load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
 
 
 def test_a_later_catalogue_adds_and_replaces_entries(tmp_path):
@@ -135,9 +124,9 @@ def test_a_later_catalogue_adds_and_replaces_entries(tmp_path):
         tmp_path / "mine.yaml",
         "mine: {family: encoder, source: {hub: a/b}}\noracle: {family: llm, source: {hub: a/b}}\n",
     )
-    assert models["mine"]["source"] == {"hub": "a/b", "revision": "main", "scratch": None}
-    assert models["oracle"]["family"] == "llm"
-    assert models["all-o"]["control"] == "all-o"
+    assert models["mine"].source.canonical() == {"hub": "a/b", "revision": "main", "scratch": None}
+    assert models["oracle"].family == "llm"
+    assert models["all-o"].control == "all-o"
 
 
 @pytest.mark.parametrize(
@@ -169,27 +158,34 @@ def test_a_fault_in_a_catalogue_is_named_by_file_and_line(tmp_path, text, line):
 )
 def test_the_source_is_the_hub_or_scratch_and_not_both(source):
     with pytest.raises(InputError, match="one of `hub` and `scratch`"):
-        complete_entry("models", "mine", {"family": "encoder", "source": source})
+        parse_entry(ModelEntry, "mine", {"family": "encoder", "source": source})
 
 
 @pytest.mark.parametrize("extra", [{"lora": {"r": 8}}, {"quantization": "nf4"}])
 def test_an_encoder_takes_no_adapter_and_no_quantization(extra):
     with pytest.raises(InputError):
-        complete_entry("models", "mine", {"family": "encoder", "source": {"hub": "a/b"}, **extra})
+        parse_entry(ModelEntry, "mine", {"family": "encoder", "source": {"hub": "a/b"}, **extra})
 
 
 def test_weights_in_4_bits_are_not_trained_without_adapters():
     llm = {"family": "llm", "source": {"hub": "a/b"}, "quantization": "nf4"}
     with pytest.raises(InputError, match="4-bit weights without lora"):
-        complete_entry("models", "mine", llm | {"lora": None})
-    assert complete_entry("models", "mine", llm | {"lora": {"r": 8}})["quantization"] == "nf4"
+        parse_entry(ModelEntry, "mine", llm | {"lora": None})
+    assert parse_entry(ModelEntry, "mine", llm | {"lora": {"r": 8}}).quantization == "nf4"
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "a b", "a;b", "-n"])
-@pytest.mark.parametrize("kind", ["datasets", "models"])
-def test_names_that_would_leave_their_folder_or_reach_the_shell_are_refused(kind, name):
+@pytest.mark.parametrize(
+    ("model", "entry"),
+    [
+        (DatasetEntry, {"format": "conll", "splits": {"train": "a", "dev": "b", "test": "c"}}),
+        (ModelEntry, {"family": "control", "control": "oracle"}),
+    ],
+)
+def test_names_that_would_leave_their_folder_or_reach_the_shell_are_refused(model, entry, name):
+    assert parse_entry(model, "good", entry)
     with pytest.raises(InputError):
-        complete_entry(kind, name, {"family": "control", "control": "oracle"})
+        parse_entry(model, name, entry)
 
 
 @pytest.mark.parametrize(
@@ -207,14 +203,14 @@ def test_every_split_has_a_file_of_its_own(tmp_path, files, splits, named):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"mine": {"format": "conll", "files": files, "splits": splits}}))
     with pytest.raises(InputError, match=named):
-        load_catalogue("datasets", load_config({"catalogues": {"datasets": [str(path)]}}))
+        load_datasets(load_config({"catalogues": {"datasets": [str(path)]}}))
 
 
 @pytest.mark.parametrize("family", ["encoder", "llm"])
 @pytest.mark.parametrize("source", [{}, {"source": {}}])
 def test_a_trained_model_needs_a_source(family, source):
     with pytest.raises(InputError, match="source"):
-        complete_entry("models", "mine", {"family": family, **source})
+        parse_entry(ModelEntry, "mine", {"family": family, **source})
 
 
 @pytest.mark.parametrize(
@@ -223,7 +219,7 @@ def test_a_trained_model_needs_a_source(family, source):
 )
 def test_control_is_required_for_and_only_for_controls(entry):
     with pytest.raises(InputError, match="control"):
-        complete_entry("models", "mine", entry)
+        parse_entry(ModelEntry, "mine", entry)
 
 
 @pytest.mark.parametrize(
@@ -245,9 +241,7 @@ def test_an_ensemble_has_two_different_members_that_are_models(tmp_path, members
     path = tmp_path / "models.yaml"
     path.write_text(yaml.safe_dump({"mine": {"family": "ensemble", "members": members}}))
     with pytest.raises(InputError, match=named):
-        load_catalogue(
-            "models", load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}})
-        )
+        load_models(load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
 
 
 @pytest.mark.parametrize(
@@ -272,13 +266,13 @@ def test_drafts_come_from_an_encoder_or_the_training_set(tmp_path, draft, named)
     path.write_text(yaml.safe_dump({"mine": entry}))
     config = load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}})
     with pytest.raises(InputError, match=named):
-        load_catalogue("models", config)
+        load_models(config)
 
 
 def test_members_are_for_ensembles_alone():
     with pytest.raises(InputError, match="members"):
-        complete_entry(
-            "models", "mine", {"family": "control", "control": "oracle", "members": ["all-o"]}
+        parse_entry(
+            ModelEntry, "mine", {"family": "control", "control": "oracle", "members": ["all-o"]}
         )
 
 
@@ -315,13 +309,13 @@ def test_the_best_of_a_family_and_one_of_it_may_be_the_same_and_are_not_both_mem
     ],
 )
 def test_an_unknown_name_suggests_the_nearest(kind, name, near):
-    catalogue = load_catalogue(f"{kind}s", load_config({}))
+    load = {"model": load_models, "dataset": load_datasets}[kind]
     with pytest.raises(InputError, match=rf"unknown {kind} '{name}'.*Did you mean '{near}'\?"):
-        find(catalogue, name, kind)
+        find(load(load_config({})), name, kind)
 
 
 def test_controls_run_once_and_only_llms_decode_in_several_ways():
-    models = load_catalogue("models", load_config({}))
+    models = load_models(load_config({}))
     matrix = Matrix(
         load_config({"seeds": [3, 4], "decodings": ["free", "constrained"]}), {}, models
     )
@@ -339,8 +333,8 @@ def test_controls_run_once_and_only_llms_decode_in_several_ways():
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
 def test_every_shipped_configuration_loads_and_names_known_datasets_and_models(path):
     config = load_config(merged(read_yaml(DEFAULT_CONFIG), read_yaml(path)), [DEFAULT_CONFIG, path])
-    assert set(config["datasets"]) <= set(load_catalogue("datasets", config))
-    assert set(config["models"]) <= set(load_catalogue("models", config))
+    assert set(config.datasets) <= set(load_datasets(config))
+    assert set(config.models) <= set(load_models(config))
 
 
 def _keys(schema, where=""):
@@ -352,7 +346,10 @@ def _keys(schema, where=""):
             yield from _keys(schema[nested], f"{where}*.")
 
 
-@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.yaml")), ids=lambda path: path.name)
+SCHEMAS = sorted((REPOSITORY / "workflow" / "schemas").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.name)
 def test_every_key_of_a_schema_has_a_description(path):
     schema = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert schema["description"]
@@ -371,15 +368,15 @@ def test_splits_alone_may_name_paths_addresses_or_files_of_the_mirror():
         "dev": "https://example.org/dev.tsv?raw=1",
         "test": "test.tsv",
     }
-    entry = complete_entry("datasets", "mine", {"format": "conll", "splits": splits})
-    assert entry["splits"] == {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
-    sources = {name: (file["path"], file["url"]) for name, file in entry["files"].items()}
+    entry = parse_entry(DatasetEntry, "mine", {"format": "conll", "splits": splits})
+    assert entry.splits.canonical() == {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
+    sources = {name: (file.path, file.url) for name, file in entry.files.items()}
     assert sources == {
-        "train.tsv": ("mine/train.v2.tsv", []),
-        "dev.tsv": (None, ["https://example.org/dev.tsv?raw=1"]),
-        "test.tsv": (None, []),
+        "train.tsv": ("mine/train.v2.tsv", ()),
+        "dev.tsv": (None, ("https://example.org/dev.tsv?raw=1",)),
+        "test.tsv": (None, ()),
     }
-    assert complete_entry("datasets", "mine", entry) == entry, (
+    assert parse_entry(DatasetEntry, "mine", entry.canonical()) == entry, (
         "the long form of a short entry stays as it is"
     )
 
@@ -390,10 +387,8 @@ def test_a_comma_in_an_address_divides_nothing():
         for split in ("train", "dev", "test")
     }
     splits = {split: f"{split}.tsv" for split in ("train", "dev", "test")}
-    entry = complete_entry(
-        "datasets", "mine", {"format": "conll", "splits": splits, "files": files}
-    )
-    assert entry["files"]["dev.tsv"]["url"] == ["https://example.org/dev,v2.tsv"]
+    entry = parse_entry(DatasetEntry, "mine", {"format": "conll", "splits": splits, "files": files})
+    assert entry.files["dev.tsv"].url == ("https://example.org/dev,v2.tsv",)
 
 
 @pytest.mark.parametrize(
@@ -412,31 +407,29 @@ def test_a_comma_in_an_address_divides_nothing():
 )
 def test_a_wrong_corpus_entry_is_told(changes, said):
     with pytest.raises(InputError, match=said):
-        complete_entry("datasets", "mine", SHORT | changes)
+        parse_entry(DatasetEntry, "mine", SHORT | changes)
 
 
 def corpora(**entries):
-    return load_catalogue("datasets", load_config({"dataset_overrides": entries}))
+    return load_datasets(load_config({"dataset_overrides": entries}))
 
 
 def test_an_overlay_adds_corpora_and_changes_keys_of_others():
     found = corpora(mine=SHORT, BioRED={"token_alignment": "widen"})
-    assert found["mine"]["files"]["train.tsv"]["path"] == "/data/train.tsv"
-    assert found["BioRED"]["token_alignment"] == "widen"
-    assert (
-        found["BioRED"]["files"] == load_catalogue("datasets", load_config({}))["BioRED"]["files"]
-    )
+    assert found["mine"].files["train.tsv"].path == "/data/train.tsv"
+    assert found["BioRED"].token_alignment == "widen"
+    assert found["BioRED"].files == load_datasets(load_config({}))["BioRED"].files
 
 
 def test_an_overlay_with_other_splits_forgets_the_files_and_documents_of_the_old_ones():
     found = corpora(BC5CDR=SHORT)["BC5CDR"]
-    assert sorted(found["files"]) == ["dev.tsv", "test.tsv", "train.tsv"]
-    assert found["documents"] is None
+    assert sorted(found.files) == ["dev.tsv", "test.tsv", "train.tsv"]
+    assert found.documents is None
 
 
 @pytest.mark.parametrize(("said", "closed"), [({}, False), ({"redistributable": False}, True)])
 def test_the_text_of_a_corpus_is_shown_unless_its_entry_forbids_it(said, closed):
-    assert is_closed(complete_entry("datasets", "mine", SHORT | said)) == closed
+    assert parse_entry(DatasetEntry, "mine", SHORT | said).redistributable is not closed
 
 
 def test_text_can_only_be_shown_of_corpora_that_there_are():
@@ -447,12 +440,12 @@ def test_text_can_only_be_shown_of_corpora_that_there_are():
 
 def test_an_overlay_with_one_other_split_keeps_what_is_known_of_the_rest():
     found = corpora(BC5CDR={"splits": {"test": "/x/test.tsv"}})["BC5CDR"]
-    known = load_catalogue("datasets", load_config({}))["BC5CDR"]
-    assert found["files"]["test.tsv"]["path"] == "/x/test.tsv"
-    assert found["files"]["train.tsv"] == known["files"]["train.tsv"]
-    assert found["splits"] == known["splits"]
-    assert found["documents"] is None, "the table is of the known files"
+    known = load_datasets(load_config({}))["BC5CDR"]
+    assert found.files["test.tsv"].path == "/x/test.tsv"
+    assert found.files["train.tsv"] == known.files["train.tsv"]
+    assert found.splits == known.splits
+    assert found.documents is None, "the table is of the known files"
 
-    standin = corpora(ChemProt={"splits": {"train": "train.standin.json"}})["ChemProt"]["files"]
-    assert standin["train.standin.json"]["url"] == [], "a bare name is a file of the mirror"
+    standin = corpora(ChemProt={"splits": {"train": "train.standin.json"}})["ChemProt"].files
+    assert standin["train.standin.json"].url == (), "a bare name is a file of the mirror"
     assert sorted(standin) == ["dev.json", "test.json", "train.standin.json"]

@@ -1,12 +1,16 @@
 """The configuration: defaults, overlays, and faults named by file, line and the nearest key."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import DEFAULT_CONFIG, load_config, merged
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.config import load_config, merged
+from bioner.settings.model_entry import ModelEntry
+from bioner.settings.repository import DEFAULT_CONFIG
 from bioner.settings.yaml_files import read_yaml
 
 
@@ -28,23 +32,23 @@ def overlay(tmp_path):
 def test_a_number_that_is_not_finite_is_refused(value):
     train = {"epochs": value}
     with pytest.raises(InputError, match=r"train.epochs"):
-        complete_entry(
-            "models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train}
+        parse_entry(
+            ModelEntry, "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train}
         )
 
 
 def test_an_empty_configuration_is_the_defaults_at_every_depth():
     config = load_config({})
-    assert config["seeds"] == [42, 43, 44]
-    assert config["mirror"] is None
-    assert config["realign"] == {"method": "robust"}
-    assert config["scoring"] == {
+    assert config.seeds == (42, 43, 44)
+    assert config.mirror is None
+    assert config.realign.canonical() == {"method": "robust"}
+    assert config.scoring.canonical() == {
         "length_cuts": [1, 2],
         "per_type": True,
         "bootstrap": 10_000,
         "bootstrap_seed": 0,
     }
-    assert config["timing"] == {
+    assert config.timing.canonical() == {
         "sentences": 100,
         "batch_sizes": [1, 16, 64],
         "repeats": 3,
@@ -52,15 +56,17 @@ def test_an_empty_configuration_is_the_defaults_at_every_depth():
         "protocols": ["fair"],
         "llm_weights": "merged",
     }
-    assert config["catalogues"] == {
+    assert config.catalogues.canonical() == {
         "datasets": ["config/datasets.yaml"],
         "models": ["config/models.yaml"],
     }
 
 
 def test_defaults_are_not_shared_between_configurations():
-    load_config({})["scoring"]["length_cuts"].append(5)
-    assert load_config({})["scoring"]["length_cuts"] == [1, 2]
+    load_config({}).canonical()["scoring"]["length_cuts"].append(5)
+    assert load_config({}).scoring.length_cuts == (1, 2)
+    load_config({}).model_overrides["bert-mini"] = {}
+    assert load_config({}).model_overrides == {}
 
 
 def test_loading_leaves_its_input_as_it_was():
@@ -101,10 +107,10 @@ def test_an_unknown_key_is_named_by_file_and_line_with_the_nearest_key(
     [
         ("out: x\ntiming:\n  repeats: three\n", 3, "timing.repeats = 'three'", "integer"),
         ("timing: {repeats: 0}\n", 1, "timing.repeats = 0", "at least 1"),
-        ("realign: {method: exact}\n", 1, "'exact'", "one of robust, paper"),
-        ("out: x\nmodels:\n", 2, "models = None", "array"),
+        ("realign: {method: exact}\n", 1, "'exact'", "one of 'robust' or 'paper'"),
+        ("out: x\nmodels:\n", 2, "models = None", "a list"),
         ("seeds: [1,\n  two]\n", 2, "'two'", "integer"),
-        ("scoring: true\n", 1, "scoring = True", "object"),
+        ("scoring: true\n", 1, "scoring = True", "a mapping of keys"),
     ],
 )
 def test_a_wrong_value_is_named_by_file_and_line_with_what_was_expected(
@@ -152,32 +158,71 @@ def test_a_missing_file_is_named():
 
 @pytest.mark.parametrize("seeds", [["1", "2"], [1, "2"], [1, 2]])
 def test_seeds_given_as_strings_are_numbers(seeds):
-    assert load_config({"seeds": seeds})["seeds"] == [1, 2]
+    assert load_config({"seeds": seeds}).seeds == (1, 2)
 
 
 @pytest.mark.parametrize("rate", ["2e-5", "2E-05", "0.00002", 2e-5])
 def test_a_small_number_is_a_number_however_it_is_written(rate):
     """YAML reads 2e-5 as text."""
     train = {"learning_rate": rate}
-    entry = complete_entry(
-        "models", "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train}
+    entry = parse_entry(
+        ModelEntry, "m", {"family": "encoder", "source": {"hub": "a/b"}, "train": train}
     )
-    assert entry["train"]["learning_rate"] == 2e-5
+    assert entry.train.learning_rate == 2e-5
 
 
 def test_a_slash_behind_the_output_folder_makes_no_other_paths():
-    assert load_config({"out": "results/mine/"})["out"] == "results/mine"
+    assert load_config({"out": "results/mine/"}).out == "results/mine"
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        *("runs/r&d", "runs/it's", "runs/v(1)", "runs/v$HOME", "runs/{x}"),
+        *("a b", "~x", "-x", "a;b", "a|b", "a>b", "a\nb", "a\n", "a #b"),
+    ],
+)
+def test_an_output_folder_that_a_shell_would_read_otherwise_is_refused(out):
+    with pytest.raises(InputError, match="found out = "):
+        load_config({"out": out})
+
+
+@pytest.mark.parametrize("out", [".", "runs/mine", "/scratch/user.name/run-1_b", "runs/ä"])
+def test_an_output_folder_with_a_plain_path_is_kept_as_it_is(out):
+    assert load_config({"out": out}).out == out
+
+
+def test_numbers_stay_as_they_were_written():
+    """Settings are compared as JSON text, in which 20 and 20.0 differ."""
+    text = """
+family: encoder
+source: {hub: a/b}
+train: {epochs: 20, learning_rate: 2.0e-5}
+search_space: {epochs: [20, 2.5], learning_rate: [2.0e-5, 1], weight_decay: 0}
+"""
+    tree = parse_entry(ModelEntry, "m", yaml.safe_load(text)).canonical()
+    searched = {key: values for key, values in tree["search_space"].items() if values}
+    train = {key: tree["train"][key] for key in ("epochs", "learning_rate")}
+    assert json.dumps(train) == '{"epochs": 20, "learning_rate": 2e-05}'
+    assert json.dumps(searched, sort_keys=True) == (
+        '{"epochs": [20, 2.5], "learning_rate": [2e-05, 1], "weight_decay": [0]}'
+    )
+    trials = parse_entry(ModelEntry, "m", yaml.safe_load(text)).trials().values()
+    tried = {json.dumps(trial.canonical()["train"]["epochs"]) for trial in trials}
+    assert tried == {"20", "2.5"}
+    default = parse_entry(ModelEntry, "m", {"family": "encoder", "source": {"hub": "a/b"}})
+    assert json.dumps(default.canonical()["train"]["epochs"]) == "20"
 
 
 @pytest.mark.parametrize("seed", [7, "7"])
 def test_one_seed_stands_for_a_list_of_one(seed):
-    assert load_config({"seeds": seed})["seeds"] == [7]
+    assert load_config({"seeds": seed}).seeds == (7,)
 
 
 def test_one_name_stands_for_a_list_of_one():
     config = load_config({"datasets": "demo", "models": "oracle", "decodings": "free"})
-    assert (config["datasets"], config["models"], config["decodings"]) == (
-        ["demo"],
-        ["oracle"],
-        ["free"],
+    assert (config.datasets, config.models, config.decodings) == (
+        ("demo",),
+        ("oracle",),
+        ("free",),
     )

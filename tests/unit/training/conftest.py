@@ -8,7 +8,6 @@ import pytest
 from transformers.trainer_utils import rotate_checkpoints
 
 from bioner.io.heartbeat import lock_is_held
-from bioner.settings.config import merged
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress
 from bioner.training.run import train
@@ -22,7 +21,7 @@ def job(tiny_encoder, sentences) -> TrainingJob:
     has it.
     """
     many = [replace(item, id=f"{item.id}-{number}") for number in range(4) for item in sentences]
-    entry = merged(tiny_encoder, {"train": {"epochs": 4, "patience": 3, "learning_rate": 1e-2}})
+    entry = tiny_encoder.changed(train={"epochs": 4, "patience": 3, "learning_rate": 1e-2})
     return TrainingJob("tiny-bert", entry, many, sentences, 7)
 
 

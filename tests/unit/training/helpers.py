@@ -11,26 +11,27 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from bioner.models.pretrained import load_tokenizer
-from bioner.settings.catalogue import complete_entry, load_catalogue
+from bioner.settings.catalogue import load_models, parse_entry
 from bioner.settings.config import load_config, merged
+from bioner.settings.model_entry import ModelEntry, Scratch
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress
 from bioner.training.scratch import make_pretrained
 from bioner.training.workspace import WORKSPACE
 
-CATALOGUE = load_catalogue("models", load_config({}))
+CATALOGUE = load_models(load_config({}))
 TIMES = ["seconds", "tokens_per_second", "peak_memory_gb", "peak_gpu_memory_gb"]
 
 
-def recipe(name: str, source: Path, **changes) -> dict:
+def recipe(name: str, source: Path, **changes) -> ModelEntry:
     """The catalogue's entry of a real model, on a small one and on the CPU."""
     small = {
         "source": {"hub": str(source), "revision": "main"},
         "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
     }
     few = {"train": {"epochs": 1, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-3}}
-    return complete_entry(
-        "models", name, merged(CATALOGUE[name], merged(merged(small, few), changes))
+    return parse_entry(
+        ModelEntry, name, merged(CATALOGUE[name].canonical(), merged(merged(small, few), changes))
     )
 
 
@@ -84,24 +85,21 @@ def a_second_a_pass(monkeypatch) -> None:
 DATA = {"dataset": "made-up", "train": "1" * 64, "dev": "2" * 64}
 
 
-def job_of(entry: dict, sentences: list, **changes) -> TrainingJob:
-    return TrainingJob(
-        "tiny",
-        complete_entry("models", "tiny", merged(entry, changes)),
-        sentences,
-        sentences,
-        7,
-        data=DATA,
-    )
+def with_settings(entry: ModelEntry, **changes) -> ModelEntry:
+    """The entry with other values, checked like any entry."""
+    return parse_entry(ModelEntry, "tiny", merged(entry.canonical(), changes))
+
+
+def job_of(entry: ModelEntry, sentences: list, **changes) -> TrainingJob:
+    return TrainingJob("tiny", with_settings(entry, **changes), sentences, sentences, 7, data=DATA)
 
 
 def stand_in(folder: Path, architecture: str, sentences: list, **changes) -> Path:
     """A tiny pretrained LLM in Hugging Face form, as a hub's snapshot is: sizes are multiples of
     32, as 4 bits want.
     """
-    scratch = {"architecture": "llama", "vocabulary": 512, "config": SMALL}
-    made = complete_entry("models", "tiny", {"family": "llm", "source": {"scratch": scratch}})
-    make_pretrained(made, sentences, 1, folder)
+    scratch = Scratch(architecture="llama", vocabulary=512, config=SMALL)
+    make_pretrained(scratch, sentences, 1, folder)
     tokenizer = load_tokenizer(folder)
     settings = (
         SMALL

@@ -14,18 +14,20 @@ from transformers import (
 from bioner.errors import InputError
 from bioner.inference.predict import predict
 from bioner.realignment.realign import realign_all
-from bioner.settings.catalogue import load_catalogue
-from bioner.settings.config import REPOSITORY, load_config, merged
+from bioner.settings.catalogue import load_models, parse_entry
+from bioner.settings.config import Configuration, load_config, merged
+from bioner.settings.model_entry import ModelEntry
+from bioner.settings.repository import REPOSITORY
 from bioner.settings.yaml_files import read_yaml
 from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from tests.unit.training.helpers import SMALL
 
 
-def catalogue(name: str) -> tuple[dict, dict]:
+def catalogue(name: str) -> tuple[Configuration, dict[str, ModelEntry]]:
     """A shipped configuration, and the models as it has them."""
     config = load_config(read_yaml(REPOSITORY / "config" / f"{name}.yaml"))
-    return config, load_catalogue("models", config)
+    return config, load_models(config)
 
 
 def trained(name, entry, source, sentences, folder) -> dict:
@@ -37,15 +39,12 @@ def trained(name, entry, source, sentences, folder) -> dict:
         "source": {"hub": str(source)},
         "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
     }
-    small = merged(
-        entry, merged(few, here) | {"search_space": None, "predict": {"tokens_per_word": 2}}
-    )
-    if entry["lora"]:
-        small = merged(
-            small, {"lora": {"r": entry["lora"]["r"] // 8, "alpha": entry["lora"]["alpha"] // 8}}
-        )
+    changes = merged(few, here) | {"search_space": None, "predict": {"tokens_per_word": 2}}
+    if entry.lora:
+        changes["lora"] = {"r": entry.lora.r // 8, "alpha": entry.lora.alpha // 8}
+    small = parse_entry(ModelEntry, name, merged(entry.canonical(), changes))
     train(TrainingJob(name, small, sentences, sentences, 7), folder)
-    ways = ["free", "constrained"] if entry["family"] == "llm" else ["direct"]
+    ways = ["free", "constrained"] if entry.family == "llm" else ["direct"]
     return {way: predict(name, small, sentences, [], folder / "model", way) for way in ways}
 
 
@@ -58,10 +57,7 @@ RANKS = ("mistral-7b-r32", "mistral-7b-r64")
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in RANKS))
-        for name in ABLATIONS["models"]
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in RANKS)) for name in ABLATIONS.models],
 )
 def test_every_ablation_runs(name, mistral, sentences, tmp_path):
     outputs = trained(name, ABLATED[name], mistral, sentences, tmp_path)
@@ -75,8 +71,8 @@ def test_every_ablation_runs(name, mistral, sentences, tmp_path):
 def test_an_ablation_changes_one_thing():
     base = ABLATED["mistral-7b"]
     changed = {
-        name: {key for key in base if ABLATED[name][key] != base[key]}
-        for name in ABLATIONS["models"]
+        name: {key for key, value in base if getattr(ABLATED[name], key) != value}
+        for name in ABLATIONS.models
         if "head" not in name
     }
     assert changed.pop("mistral-7b") == set()
@@ -86,7 +82,7 @@ def test_an_ablation_changes_one_thing():
     assert {frozenset(keys) for keys in changed.values()} == {
         frozenset({key}) for key in ("verbalizer", "train", "lora", "quantization")
     }
-    losses = {ABLATED[name]["train"]["loss"] for name in ABLATIONS["models"]}
+    losses = {ABLATED[name].train.loss for name in ABLATIONS.models}
     assert losses == {"tags", "response", "all"}
 
 
@@ -103,7 +99,7 @@ def test_an_ablation_changes_one_thing():
 )
 def test_what_a_new_model_is_like_must_be_known_and_its_name_free(settings, said):
     with pytest.raises(InputError, match=said):
-        load_catalogue("models", load_config({"model_overrides": settings}))
+        load_models(load_config({"model_overrides": settings}))
 
 
 QUICK, SMALL_MODELS = catalogue("quick")
@@ -167,8 +163,8 @@ def small_smollm(folder: Path, sentences: list) -> Path:
     ("name", "make"), [("bert-small", small_bert), ("smollm2-135m", small_smollm)]
 )
 def test_the_models_of_the_quick_configuration_load_and_run(name, make, sentences, tmp_path):
-    assert name in QUICK["models"]
-    assert "/" in SMALL_MODELS[name]["source"]["hub"], "by hub id"
+    assert name in QUICK.models
+    assert "/" in SMALL_MODELS[name].source.hub, "by hub id"
     outputs = trained(
         name, SMALL_MODELS[name], make(tmp_path / "hub", sentences), sentences, tmp_path / "run"
     )
@@ -176,5 +172,5 @@ def test_the_models_of_the_quick_configuration_load_and_run(name, make, sentence
 
 
 def test_the_quick_configuration_has_one_corpus_one_seed_and_no_search():
-    assert (len(QUICK["datasets"]), len(QUICK["seeds"])) == (1, 1)
-    assert all(SMALL_MODELS[name]["search_space"] is None for name in QUICK["models"])
+    assert (len(QUICK.datasets), len(QUICK.seeds)) == (1, 1)
+    assert all(SMALL_MODELS[name].search_space is None for name in QUICK.models)

@@ -18,7 +18,6 @@ from bioner.inference.predict import predict
 from bioner.models.encoder import tag
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.settings.config import merged
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress, best_of, is_stale
 from bioner.training.run import train
@@ -70,7 +69,7 @@ def test_dev_is_scored_as_predictions_are_however_many_batches_it_takes(
     ]
     job = TrainingJob(
         "tiny",
-        merged(tiny_encoder, {"train": {"epochs": 3, "learning_rate": 1e-2}}),
+        tiny_encoder.changed(train={"epochs": 3, "learning_rate": 1e-2}),
         sentences,
         dev,
         7,

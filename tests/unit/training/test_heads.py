@@ -21,14 +21,15 @@ from bioner.models.pretrained import load_llm_classifier, load_tokenizer
 from bioner.models.subword_windows import cut
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.settings.catalogue import complete_entry, load_catalogue
+from bioner.settings.catalogue import load_models, parse_entry
 from bioner.settings.config import load_config, merged
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from bioner.training.trainer import ResumableTrainer
 from tests.unit.training.helpers import Crash, at_step, crash, results, stand_in
 
-CATALOGUE = load_catalogue("models", load_config({}))
+CATALOGUE = load_models(load_config({}))
 
 
 SLOW = pytest.mark.slow
@@ -52,15 +53,17 @@ BY_HEART = {
 }
 
 
-def head(source, **changes) -> dict:
+def head(source, **changes) -> ModelEntry:
     small = {
         "source": {"hub": str(source)},
         "resources": {"gpus": 0, "predict_gpus": 0, "threads": 1},
     }
     few = {"epochs": 2, "batch_size": 2, "micro_batch_size": 1, "learning_rate": 1e-3}
     name = "mistral-7b-head"
-    return complete_entry(
-        "models", name, merged(CATALOGUE[name], merged(small | {"train": few}, changes))
+    return parse_entry(
+        ModelEntry,
+        name,
+        merged(CATALOGUE[name].canonical(), merged(small | {"train": few}, changes)),
     )
 
 
@@ -68,9 +71,9 @@ def test_the_catalogue_s_heads_are_the_llms_but_for_the_method():
     for name in ("mistral-7b", "llama-8b"):
         lines, classes = CATALOGUE[name], CATALOGUE[f"{name}-head"]
         for key in ("source", "quantization", "search_space", "resources"):
-            assert lines[key] == classes[key]
-        assert lines["lora"]["r"] == classes["lora"]["r"]
-        assert (classes["family"], classes["label_subwords"]) == ("llm-head", "last")
+            assert getattr(lines, key) == getattr(classes, key)
+        assert lines.lora.r == classes.lora.r
+        assert (classes.family, classes.label_subwords) == ("llm-head", "last")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,8 @@ def test_a_head_is_trained_kept_and_read(request, sentences, tmp_path, architect
     assert all(text.text[mention.start : mention.end] == mention.text for mention in here)
     moved = tmp_path / "moved" / "model"
     shutil.copytree(folder, moved)
-    assert entry_of(moved) == entry_of(moved) | {name: entry[name] for name in SAME}
+    found, trained = entry_of(moved).canonical(), entry.canonical()
+    assert found == found | {name: trained[name] for name in SAME}
     assert next(load_tagger(moved)([text]))[1] == here
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bioner.data.instances import write_instances
-from bioner.settings.config import merged
 from tests import forked
 from tests.conftest import wait_for
 from tests.unit.training.helpers import results, steps_at_hand
@@ -28,13 +27,13 @@ def data(job, tmp_path_factory) -> Path:
 @pytest.fixture
 def train(job, data, tmp_path) -> Iterator[Callable[[Path], forked.Command]]:
     """Starts a training in a process of its own; what it says goes into the file `said`."""
-    entry = merged(job.entry, {"train": {"epochs": 4, "patience": None}})
+    entry = job.entry.changed(train={"epochs": 4, "patience": None})
     command = [
         "bioner",
         "train",
         "tiny-bert",
         "--entry",
-        json.dumps(entry),
+        json.dumps(entry.canonical()),
         "--data",
         data,
         "--out",

@@ -21,8 +21,8 @@ from bioner.models.pretrained import load_tokenizer
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import merged
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
 from bioner.training import llm
 from bioner.training import loss as loss_of_lines
 from bioner.training.job import TrainingJob
@@ -79,9 +79,7 @@ def test_the_loss_is_transformers_loss_on_the_same_labels(
 
 
 def test_dev_is_scored_as_predictions_are(tiny_llm, sentences, tmp_path):
-    entry = merged(
-        tiny_llm, {"train": {"epochs": 3, "learning_rate": 1e-2, "keep_checkpoint": "last"}}
-    )
+    entry = tiny_llm.changed(train={"epochs": 3, "learning_rate": 1e-2, "keep_checkpoint": "last"})
     train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path)
     answers = predict("tiny", entry, sentences, [], tmp_path / "model", "constrained")
     predictions, _ = realign_all(sentences, answers, frozenset(tag_set(entity_types(sentences))))
@@ -315,8 +313,8 @@ def test_types_with_a_colon_cannot_be_written_in_lines(tiny_llm, tmp_path):
 )
 def test_what_a_family_has_no_use_for_is_refused(entry):
     with pytest.raises(InputError):
-        complete_entry("models", "tiny", {"source": {"hub": "owner/name"}, **entry})
-    complete_entry("models", "tiny", {"source": {"hub": "owner/name"}, "family": entry["family"]})
+        parse_entry(ModelEntry, "tiny", {"source": {"hub": "owner/name"}, **entry})
+    parse_entry(ModelEntry, "tiny", {"source": {"hub": "owner/name"}, "family": entry["family"]})
 
 
 def test_a_loss_that_is_no_number_ends_an_llm_s_training_too(

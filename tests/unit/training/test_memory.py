@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from bioner.errors import InputError
-from bioner.settings.config import merged
 from bioner.training.job import TrainingJob
 from bioner.training.run import _within_memory, train
 from bioner.training.search import rank, read_trial
@@ -68,7 +67,7 @@ def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(
     for size in (2, 4):
         with monkeypatch.context() as patch:
             out_of_memory_above(patch, 2)
-            entry = merged(tiny_encoder, {"train": {"batch_size": size}})
+            entry = tiny_encoder.changed(train={"batch_size": size})
             train(
                 TrainingJob(
                     "tiny", entry, sentences * 4, sentences, 7, data=DATA, searched=["batch_size"]

@@ -18,13 +18,11 @@ from safetensors.torch import load_file
 
 from bioner.data.instances import write_instances
 from bioner.inference.predict import predict
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import merged
 from bioner.training.launch import ENVIRONMENT, launch_command
 from bioner.training.workspace import WORKSPACE
 from tests import forked
 from tests.conftest import wait_for
-from tests.unit.training.helpers import stand_in
+from tests.unit.training.helpers import stand_in, with_settings
 
 Launch = Callable[..., "Processes"]
 
@@ -111,17 +109,24 @@ def launch(request, tmp_path) -> Iterator[Launch]:
 @pytest.mark.parametrize("family", ["encoder", "llm"])
 def test_two_processes_train_one_model(launch, family, tiny_encoder, tiny_llm, sentences, tmp_path):
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]}
-    changed = {
-        "encoder": tiny_encoder,
-        "llm": merged(tiny_llm, {"lora": lora, "quantization": "nf4"}),
+    entry = {
+        "encoder": with_settings(tiny_encoder),
+        "llm": with_settings(tiny_llm, lora=lora, quantization="nf4"),
     }[family]
-    entry = complete_entry("models", "tiny", changed)
     for split in ("train", "dev"):
         again = [replace(item, id=f"{item.id}-again") for item in sentences]
         write_instances(tmp_path / f"{split}.jsonl", [*sentences, *again])
     out = tmp_path / "run"
     training = launch(
-        2, "train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out)
+        2,
+        "train",
+        "tiny",
+        "--entry",
+        json.dumps(entry.canonical()),
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(out),
     )
     assert set(training.wait()) == {0}, training.said.read_text()
     assert sorted(path.name for path in out.iterdir()) == ["history.csv", "model", "run.json"]
@@ -144,7 +149,7 @@ def test_two_processes_end_with_the_parameters_of_one(
     settings = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "monitor_sentences": 3}
     source = {"scratch": None, "hub": str(stand_in(tmp_path / "source", "llama", sentences))}
     changed = {"source": source, "lora": lora, "quantization": quantization, "train": settings}
-    entry = complete_entry("models", "tiny", merged(tiny_llm, changed))
+    entry = with_settings(tiny_llm, **changed)
     seven = [replace(item, id=f"{item.id}-{number}") for number in range(3) for item in sentences][
         :7
     ]
@@ -152,7 +157,14 @@ def test_two_processes_end_with_the_parameters_of_one(
         write_instances(tmp_path / f"{split}.jsonl", seven)
     for processes in (1, 2):
         out = tmp_path / str(processes)
-        entry_and_data = ("--entry", json.dumps(entry), "--data", str(tmp_path), "--out", str(out))
+        entry_and_data = (
+            "--entry",
+            json.dumps(entry.canonical()),
+            "--data",
+            str(tmp_path),
+            "--out",
+            str(out),
+        )
         training = launch(processes, "train", "tiny", *entry_and_data)
         assert set(training.wait()) == {0}, training.said.read_text()
     one, two = (tmp_path / "1", tmp_path / "2")
@@ -183,13 +195,13 @@ def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(
             for item in sentences
         ]
         write_instances(tmp_path / f"{split}.jsonl", many)
-    entry = merged(tiny_llm, {"train": {"epochs": 6, "patience": None}})
+    entry = tiny_llm.changed(train={"epochs": 6, "patience": None})
     out = tmp_path / "run"
     arguments = [
         "train",
         "tiny",
         "--entry",
-        json.dumps(entry),
+        json.dumps(entry.canonical()),
         "--data",
         str(tmp_path),
         "--out",
@@ -225,8 +237,16 @@ def two_epochs(launch, tiny_encoder, sentences, tmp_path) -> list[str]:
             for item in sentences
         ]
         write_instances(tmp_path / f"{split}.jsonl", many)
-    entry = merged(tiny_encoder, {"train": {"epochs": 2, "patience": None}})
-    arguments = ["train", "tiny", "--entry", json.dumps(entry), "--data", str(tmp_path), "--out"]
+    entry = tiny_encoder.changed(train={"epochs": 2, "patience": None})
+    arguments = [
+        "train",
+        "tiny",
+        "--entry",
+        json.dumps(entry.canonical()),
+        "--data",
+        str(tmp_path),
+        "--out",
+    ]
     undisturbed = launch(2, *arguments, str(tmp_path / "undisturbed"))
     assert set(undisturbed.wait()) == {0}, undisturbed.said.read_text()
     return arguments

@@ -45,18 +45,18 @@ def test_the_adapters_of_the_real_models_have_as_many_parameters_as_the_paper_s(
 @pytest.mark.parametrize("name", REAL)
 def test_the_catalogue_has_the_paper_s_recipe(name):
     entry = CATALOGUE[name]
-    train, lora = entry["train"], entry["lora"]
-    assert (entry["quantization"], entry["max_length"], train["precision"]) == ("nf4", 2048, "bf16")
-    assert (lora["r"], lora["alpha"], lora["dropout"], len(lora["target_modules"])) == (
+    train, lora = entry.train, entry.lora
+    assert (entry.quantization, entry.max_length, train.precision) == ("nf4", 2048, "bf16")
+    assert (lora.r, lora.alpha, lora.dropout, len(lora.target_modules)) == (
         128,
         256,
         0.05,
         8,
     )
-    assert (train["batch_size"], train["epochs"], train["patience"]) == (32, 20, 3)
-    assert (train["optimizer"], train["activation_checkpointing"]) == ("paged_adamw_8bit", True)
-    assert (entry["search_space"], entry["resources"]["gpus"]) == (
-        {"learning_rate": [2e-5, 4e-5]},
+    assert (train.batch_size, train.epochs, train.patience) == (32, 20, 3)
+    assert (train.optimizer, train.activation_checkpointing) == ("paged_adamw_8bit", True)
+    assert (entry.searched(), entry.resources.gpus) == (
+        {"learning_rate": (2e-5, 4e-5)},
         2,
     )
 

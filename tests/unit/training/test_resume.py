@@ -18,8 +18,6 @@ from accelerate import PartialState
 from transformers.trainer_utils import rotate_checkpoints
 
 from bioner.errors import InputError, Interrupted
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import merged
 from bioner.training import checkpoints
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
@@ -33,6 +31,7 @@ from tests.unit.training.helpers import (
     crash,
     results,
     steps_at_hand,
+    with_settings,
 )
 
 SLOW = pytest.mark.slow
@@ -186,7 +185,7 @@ def test_early_stopping_is_remembered(job, tmp_path, monkeypatch):
     """Death between the checkpoint of the epoch that ended training and the outputs: not one epoch
     more is trained.
     """
-    quick = replace(job, entry=merged(job.entry, {"train": {"epochs": 30, "patience": 1}}))
+    quick = replace(job, entry=job.entry.changed(train={"epochs": 30, "patience": 1}))
     train(quick, tmp_path / "undisturbed")
     with monkeypatch.context() as patch, pytest.raises(Crash):
         patch.setattr("bioner.training.run._publish", lambda *_: crash())
@@ -199,7 +198,7 @@ def test_early_stopping_is_remembered(job, tmp_path, monkeypatch):
 def test_checkpoints_of_other_settings_are_not_gone_on_from(
     job, undisturbed, tmp_path, monkeypatch, caplog
 ):
-    other = replace(job, entry=merged(job.entry, {"train": {"learning_rate": 2e-3}}))
+    other = replace(job, entry=job.entry.changed(train={"learning_rate": 2e-3}))
     with monkeypatch.context() as patch, pytest.raises(Crash):
         at_step(patch, 7, crash)
         train(other, tmp_path)
@@ -215,9 +214,7 @@ def test_another_job_s_checkpoints_go_once_this_one_has_its_own(job, tmp_path, m
     for rate in (2e-3, 1e-2):
         with monkeypatch.context() as patch, pytest.raises(Crash):
             at_step(patch, 7, crash)
-            train(
-                replace(job, entry=merged(job.entry, {"train": {"learning_rate": rate}})), tmp_path
-            )
+            train(replace(job, entry=job.entry.changed(train={"learning_rate": rate})), tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == [WORKSPACE]
 
 
@@ -287,7 +284,7 @@ def test_a_new_best_has_the_best_before_it_to_fall_back_to(job, tmp_path, monkey
 
 def test_where_the_last_epoch_is_kept_the_best_may_be_gone(job, tmp_path, monkeypatch, caplog):
     """The best of three epochs, the first, is not needed: training resumes from the third."""
-    last = replace(job, entry=merged(job.entry, {"train": {"keep_checkpoint": "last"}}))
+    last = replace(job, entry=job.entry.changed(train={"keep_checkpoint": "last"}))
     scores = iter((50.0, 40.0, 30.0, 20.0))
     monkeypatch.setattr(
         "bioner.training.classifier.ClassifierDevScorer.scores",
@@ -309,7 +306,7 @@ def test_without_the_best_checkpoint_a_newer_one_is_of_no_use(
 ):
     worse = replace(
         job,
-        entry=merged(job.entry, {"train": {"epochs": 5, "patience": None, "learning_rate": 5e-2}}),
+        entry=job.entry.changed(train={"epochs": 5, "patience": None, "learning_rate": 5e-2}),
     )
     train(worse, tmp_path / "undisturbed")
     best = results(tmp_path / "undisturbed")[2]["step"]
@@ -327,7 +324,7 @@ def test_without_the_best_checkpoint_a_newer_one_is_of_no_use(
 def test_a_typo_between_two_sessions_costs_nothing(job, undisturbed, left, caplog):
     for changes in ({"train": {"optimizer": "adamw_troch"}}, {"max_length": 512}):
         with pytest.raises(InputError):
-            train(replace(job, entry=merged(job.entry, changes)), left)
+            train(replace(job, entry=with_settings(job.entry, **changes)), left)
         assert steps_at_hand(left) == [6, 12]
     with caplog.at_level("INFO"):
         train(job, left)
@@ -386,7 +383,7 @@ def test_what_lies_in_the_way_of_an_output_is_told_before_training(job, tmp_path
 def test_an_out_folder_that_was_there_stays_and_hides_no_error(job, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="max_length 512"):
-        train(replace(job, entry=merged(job.entry, {"max_length": 512})), Path())
+        train(replace(job, entry=with_settings(job.entry, max_length=512)), Path())
     assert tmp_path.is_dir()
 
 
@@ -394,7 +391,7 @@ def test_no_second_of_any_session_is_forgotten(job, tmp_path, monkeypatch):
     """The clock is looked at every SILENCE seconds, here at every step: what a crash undid counts,
     too.
     """
-    job = replace(job, entry=merged(job.entry, {"train": {"epochs": 3}}))
+    job = replace(job, entry=job.entry.changed(train={"epochs": 3}))
     monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
     a_second_a_pass(monkeypatch)
     with monkeypatch.context() as patch, pytest.raises(Crash):
@@ -410,9 +407,7 @@ def test_no_second_of_any_session_is_forgotten(job, tmp_path, monkeypatch):
 
 def test_an_llm_goes_on_from_its_last_epoch_too(tiny_llm, sentences, tmp_path, monkeypatch):
     lora = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": ["q_proj", "v_proj"]}
-    entry = complete_entry(
-        "models", "tiny-llama", merged(tiny_llm, {"lora": lora, "train": {"epochs": 3}})
-    )
+    entry = with_settings(tiny_llm, lora=lora, train={"epochs": 3})
     llm = TrainingJob("tiny-llama", entry, sentences, sentences, 7)
     train(llm, tmp_path / "undisturbed")
     with monkeypatch.context() as patch, pytest.raises(Crash):
@@ -470,7 +465,9 @@ def test_what_checkpoints_depend_on(job, tmp_path, monkeypatch):
     source = tmp_path / "source"
     source.mkdir()
     (source / "model.safetensors").write_text("one")
-    local = replace(job, entry=merged(job.entry, {"source": {"hub": str(source), "scratch": None}}))
+    local = replace(
+        job, entry=with_settings(job.entry, source={"hub": str(source), "scratch": None})
+    )
     jobs = [
         *(job, local, replace(job, name="other"), replace(job, seed=8), replace(job, processes=2)),
         *(
@@ -479,16 +476,14 @@ def test_what_checkpoints_depend_on(job, tmp_path, monkeypatch):
             replace(job, dev=job.dev[1:]),
         ),
         *(
-            replace(job, entry=merged(job.entry, change))
+            replace(job, entry=with_settings(job.entry, **change))
             for change in ({"max_length": 16}, {"train": {"epochs": 9}})
         ),
     ]
     found = [identity(one) for one in jobs]
     (source / "model.safetensors").write_text("another")
     found.append(identity(local))
-    assert (
-        identity(replace(job, entry=merged(job.entry, {"predict": {"batch_size": 1}}))) == found[0]
-    )
+    assert identity(replace(job, entry=job.entry.changed(predict={"batch_size": 1}))) == found[0]
     monkeypatch.setattr("bioner.training.job.version", lambda package: "another")
     found.append(identity(job))
     assert len(set(found)) == len(found)

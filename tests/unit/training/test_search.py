@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry, trials_of
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.search import (
     Trial,
     drop_losers,
@@ -26,10 +27,14 @@ from bioner.training.search import (
 ENTRY = {"family": "encoder", "source": {"hub": "a/b"}}
 
 
+def settings_of(changes: dict) -> dict:
+    return parse_entry(ModelEntry, "m", ENTRY | changes).canonical()
+
+
 def trial(
     name: str, f1: float | None = 50.0, loss: float | None = 1.0, rate: float = 1e-5, **changes
 ) -> Trial:
-    settings = complete_entry("models", "m", ENTRY | {"train": {"learning_rate": rate}})
+    settings = settings_of({"train": {"learning_rate": rate}})
     kept = {"epoch": 3.0, "step": 9, "dev_strict_f1": f1, "dev_relaxed_f1": f1, "dev_loss": loss}
     about = {"name": name, "over": ["learning_rate"]}
     cost = {"wall_seconds": 36.0, "energy_kwh": None, "gpus": []}
@@ -58,17 +63,17 @@ def with_weights(folder: Path) -> set[str]:
 
 def test_every_combination_is_a_trial_with_a_readable_name():
     search = {"batch_size": [4, 8], "learning_rate": [1e-5, 2e-5, 3e-5]}
-    trials = trials_of(complete_entry("models", "m", ENTRY | {"search_space": search}))
+    trials = parse_entry(ModelEntry, "m", ENTRY | {"search_space": search}).trials()
     assert list(trials)[:2] == ["batch4-lr1e-05", "batch4-lr2e-05"]
     assert len(trials) == 6
-    assert trials["batch8-lr3e-05"]["train"]["batch_size"] == 8
-    assert trials["batch8-lr3e-05"]["train"]["learning_rate"] == 3e-5
-    assert trials["batch8-lr3e-05"]["train"]["epochs"] == 20
+    assert trials["batch8-lr3e-05"].train.batch_size == 8
+    assert trials["batch8-lr3e-05"].train.learning_rate == 3e-5
+    assert trials["batch8-lr3e-05"].train.epochs == 20
 
 
 @pytest.mark.parametrize("search", [None, {}])
 def test_without_anything_to_search_over_there_is_no_trial(search):
-    assert trials_of(complete_entry("models", "m", ENTRY | {"search_space": search})) == {}
+    assert parse_entry(ModelEntry, "m", ENTRY | {"search_space": search}).trials() == {}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,7 @@ def test_without_anything_to_search_over_there_is_no_trial(search):
 )
 def test_a_search_that_cannot_be_is_named(search, said):
     with pytest.raises(InputError, match=said):
-        complete_entry("models", "m", ENTRY | {"search_space": search})
+        parse_entry(ModelEntry, "m", ENTRY | {"search_space": search})
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_a_search_that_cannot_be_is_named(search, said):
 )
 def test_what_is_not_trained_is_not_searched_for(entry):
     with pytest.raises(InputError, match="search"):
-        complete_entry("models", "m", entry | {"search_space": {"learning_rate": [1e-5]}})
+        parse_entry(ModelEntry, "m", entry | {"search_space": {"learning_rate": [1e-5]}})
 
 
 def test_higher_f1_wins_then_lower_loss_then_the_name():
@@ -115,7 +120,7 @@ def test_higher_f1_wins_then_lower_loss_then_the_name():
     [
         {"seed": 43},
         {"data": {"train": "y"}},
-        {"settings": complete_entry("models", "m", ENTRY | {"max_length": 99})},
+        {"settings": settings_of({"max_length": 99})},
     ],
 )
 def test_trials_that_differ_in_more_than_what_is_searched_over_are_not_compared(changes):
@@ -128,7 +133,7 @@ def test_trials_that_differ_in_more_than_what_is_searched_over_are_not_compared(
 )
 def test_trials_may_differ_in_what_they_do_not_depend_on(changes):
     """More time after a timeout: the trials that are done are not trained again."""
-    settings = complete_entry("models", "m", ENTRY | changes | {"train": {"learning_rate": 1e-5}})
+    settings = settings_of(changes | {"train": {"learning_rate": 1e-5}})
     ranked = rank([trial("a"), trial("b", 40, settings=settings)])
     assert [each.name for each in ranked] == ["a", "b"]
 
@@ -158,7 +163,7 @@ def test_the_table_has_a_row_a_trial_and_a_budget():
 
 def test_gpu_hours_count_the_gpus_that_were_used():
     """Half an hour on two of the four GPUs that the node has."""
-    settings = complete_entry("models", "m", ENTRY | {"resources": {"gpus": 2}})
+    settings = settings_of({"resources": {"gpus": 2}})
     record = trial("a", gpus=["H100"] * 4, wall_seconds=1800.0, settings=settings).record
     assert search_table([Trial(Path("a"), record)])["gpu_hours"].to_list() == [1.0]
 
@@ -191,7 +196,7 @@ def test_trials_that_wait_to_be_trained_again_have_no_say(tmp_path):
     """The settings have changed: what was best before is not what it will be."""
     written(
         tmp_path,
-        trial("old", 90.0, settings=complete_entry("models", "m", ENTRY | {"max_length": 99})),
+        trial("old", 90.0, settings=settings_of({"max_length": 99})),
     )
     written(tmp_path, trial("new", 10.0))
     (tmp_path / "something").mkdir()

@@ -21,18 +21,13 @@ from bioner.models.llm import load_trained
 from bioner.models.pretrained import load_token_classifier
 from bioner.realignment.realign import realign, realign_all
 from bioner.scoring.score import headline_f1
-from bioner.settings.catalogue import complete_entry
-from bioner.settings.config import merged
 from bioner.training.job import TrainingJob
 from bioner.training.progress import HISTORY
 from bioner.training.run import sample, train
 from bioner.training.trainer import training_arguments
+from tests.unit.training.helpers import with_settings
 
 LORA = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj", "down_proj"]}
-
-
-def with_settings(entry, **changes):
-    return complete_entry("models", "tiny", merged(entry, changes))
 
 
 def test_an_encoder_leaves_weights_history_and_provenance(trained_encoder, sentences):

@@ -79,7 +79,7 @@ def test_a_training_in_another_process_is_seen_while_it_runs_and_after_it_was_ki
         "train",
         "tiny-bert",
         "--entry",
-        json.dumps(job.entry),
+        json.dumps(job.entry.canonical()),
     ]
     command += ["--data", str(tmp_path), "--out", str(folder), "--seed", str(job.seed)]
     process = subprocess.Popen(command)

@@ -12,14 +12,15 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from bioner.errors import InputError
-from bioner.models import adapters, hub
+from bioner.models import adapters, pretrained
 from bioner.models.llm import load_trained
 from bioner.models.pretrained import load_tokenizer
-from bioner.settings.config import merged
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.job import TrainingJob
 from bioner.training.model_card import write_card
 from bioner.training.run import train
-from tests.unit.training.helpers import Crash, crash, job_of, recipe, stand_in
+from tests.unit.training.helpers import Crash, crash, job_of, recipe, stand_in, with_settings
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_the_model_card_says_how_to_load_the_adapter(
         train(TrainingJob("tiny", entry, sentences, sentences, 7), folder)
     run = json.loads((folder / "run.json").read_text())
     run["settings"]["source"]["hub"] = "owner/name"
-    write_card(tmp_path, run)
+    write_card(tmp_path, run, parse_entry(ModelEntry, "tiny", run["settings"]))
     card = (tmp_path / "README.md").read_text()
     assert f'AutoModelFor{kind}.from_pretrained("owner/name", revision="main"' in card
     assert 'PeftModel.from_pretrained(base, "THIS FOLDER")' in card
@@ -73,12 +74,12 @@ def test_tokenizer_and_weights_are_those_of_the_commit_that_was_noted(
             crash()
         return tokenizer
 
-    monkeypatch.setattr(hub, "_loaded", loaded)
+    monkeypatch.setattr(pretrained, "_loaded", loaded)
     source = {"hub": "owner/name", "revision": "c0ffee", "scratch": None}
     entry = tiny_encoder if family == "encoder" else recipe("llama-8b", llama, family=family)
     with pytest.raises(Crash):
         train(
-            TrainingJob("tiny", merged(entry, {"source": source}), sentences, sentences, 7),
+            TrainingJob("tiny", with_settings(entry, source=source), sentences, sentences, 7),
             tmp_path / "run",
         )
     assert asked == [("owner/name", "c0ffee")] * 2
@@ -97,7 +98,7 @@ def test_a_wrong_folder_is_told_apart(model, llama, mistral):
         ({"quantization": "nf4"}, 'trained with quantization null; expected "nf4"'),
     ]:
         with pytest.raises(InputError, match=said):
-            load_trained(folder, merged(entry, changes))
+            load_trained(folder, with_settings(entry, **changes))
     weights = (folder / "adapter_model.safetensors").read_bytes()
     (folder / "adapter_model.safetensors").write_bytes(weights[:1000])
     with pytest.raises(InputError, match="an adapter that does not fit"):
@@ -186,7 +187,7 @@ def test_whole_weights_are_trained_in_full_precision_unless_told_otherwise_and_l
         expected = {{"fp32": torch.float32, "bf16": torch.bfloat16}[weights]}
         saved = load_file(tmp_path / weights / "model" / "model.safetensors")
         assert {tensor.dtype for tensor in saved.values()} == expected
-        model = load_trained(tmp_path / weights / "model", merged(tiny_llm, {"train": settings}))[0]
+        model = load_trained(tmp_path / weights / "model", tiny_llm.changed(train=settings))[0]
         assert {parameter.dtype for parameter in model.parameters()} == expected
 
 

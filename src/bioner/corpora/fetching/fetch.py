@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -15,14 +14,12 @@ from bioner.corpora.fetching.sources import local_paths
 from bioner.errors import InputError
 from bioner.io.checksums import CHECKSUMS, sha256_of, stated
 from bioner.io.files import atomic_path, is_html
-from bioner.settings.config import Tree
+from bioner.settings.dataset_entry import DatasetEntry, RawFile
 
 log = logging.getLogger(__name__)
 
-File = dict[str, Any]
 
-
-def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Path]:
+def fetch(dataset: str, entry: DatasetEntry, out: Path, mirror: Path | None) -> list[Path]:
     """Put every raw file of the catalogue entry into `out`, or none.
 
     With `mirror`, files are copied from `<mirror>/<folder>/` and nothing is downloaded; `folder` is
@@ -39,28 +36,28 @@ def fetch(dataset: str, entry: Tree, out: Path, mirror: Path | None) -> list[Pat
     if out.is_file():
         raise InputError(out, "a file", "a folder to write", "Choose another --out.")
     if out.is_dir() and (
-        foreign := sorted(path.name for path in out.iterdir() if path.name not in entry["files"])
+        foreign := sorted(path.name for path in out.iterdir() if path.name not in entry.files)
     ):
         raise InputError(out, foreign[0], f"a folder for {dataset} alone", "Choose another folder.")
     out, fresh = out.resolve(), set[str]()
     with _alone(out), atomic_path(out) as folder:
         folder.mkdir()
-        for name, file in entry["files"].items():
+        for name, file in entry.files.items():
             target = folder / name
-            if file["path"] or mirror is not None:
+            if file.path or mirror is not None:
                 path = _local(dataset, entry, name, mirror)
                 if path.is_dir():
                     _copy_folder(path, target)
                 else:
-                    unpacked = not file["path"] and path.name in (name, *file["names"])
-                    take(path, file["member"], target, str(path), or_plain=unpacked)
+                    unpacked = not file.path and path.name in (name, *file.names)
+                    take(path, file.member, target, str(path), or_plain=unpacked)
                 verify(target, file, f"{dataset}: {name}")
             elif _at_hand(out / name, file):
                 shutil.copyfile(out / name, target)
             else:
                 _download(dataset, entry, name, target, fresh)
             log.info("fetch %s: %s %s", dataset, name, _seal(target, file))
-    return [out / name for name in entry["files"]]
+    return [out / name for name in entry.files]
 
 
 @contextmanager
@@ -76,7 +73,7 @@ def _alone(out: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)  # filelock notices that the file is gone
 
 
-def verify(path: Path, file: File, where: str) -> None:
+def verify(path: Path, file: RawFile, where: str) -> None:
     """Verify a file against the checksums of its catalogue entry.
 
     Line ends are not content: if the checksum holds for LF, a text with CRLF is accepted and
@@ -112,24 +109,24 @@ def verify(path: Path, file: File, where: str) -> None:
     raise InputError(
         where,
         found,
-        str(file[fault[0]]),
+        stated(file)[fault[0]],
         "It is damaged or of another version: get it again, or correct the catalogue if you"
         " trust it.",
     )
 
 
-def _differs(content: bytes, file: File) -> tuple[str, str] | None:
+def _differs(content: bytes, file: RawFile) -> tuple[str, str] | None:
     """Return the first kind of checksum that does not match, and the value found."""
-    found = ((kind, CHECKSUMS[kind](content)) for kind in stated(file))
-    return next(((kind, value) for kind, value in found if file[kind] != value), None)
+    found = ((kind, CHECKSUMS[kind](content), right) for kind, right in stated(file).items())
+    return next(((kind, value) for kind, value, right in found if value != right), None)
 
 
-def _at_hand(path: Path, file: File) -> bool:
+def _at_hand(path: Path, file: RawFile) -> bool:
     """Return whether a file is already there and verified."""
     return bool(stated(file)) and path.is_file() and not _differs(path.read_bytes(), file)
 
 
-def _local(dataset: str, entry: Tree, name: str, mirror: Path | None) -> Path:
+def _local(dataset: str, entry: DatasetEntry, name: str, mirror: Path | None) -> Path:
     paths = local_paths(dataset, entry, name, mirror)
     for path in paths:
         if path.exists():
@@ -138,7 +135,7 @@ def _local(dataset: str, entry: Tree, name: str, mirror: Path | None) -> Path:
         paths[0],
         "no such file",
         f"a raw file of {dataset}",
-        entry["obtain"]
+        entry.obtain
         or f"Put the file there, or correct the mirror or the catalogue's entry of {dataset}.",
     )
 
@@ -160,37 +157,37 @@ def _copy_folder(path: Path, target: Path) -> None:
         ) from None
 
 
-def _download(dataset: str, entry: Tree, name: str, target: Path, fresh: set[str]) -> None:
+def _download(dataset: str, entry: DatasetEntry, name: str, target: Path, fresh: set[str]) -> None:
     """Download a file from the first address that serves the right one.
 
     A cached file is trusted only if a checksum vouches for it; if it is wrong, it is downloaded
     again. `fresh` holds the addresses this fetch has downloaded.
     """
-    file, where = entry["files"][name], f"{dataset}: {name}"
+    file, where = entry.files[name], f"{dataset}: {name}"
     vouched = bool(stated(file))
-    if not file["url"]:
+    if not file.url:
         raise InputError(
             where,
             "no address to download from",
             "a mirror that holds it",
-            entry["obtain"] or "State a url in the catalogue.",
+            entry.obtain or "State a url in the catalogue.",
         )
     faults: list[InputError] = []
-    for url in file["url"]:
+    for url in file.url:
         place, old = f"{where} from {url}", url not in fresh and cached(url) is not None
         for anew in [False, True] if old and vouched else [old]:
             try:
                 archive = _downloaded(url, anew, where)
                 if anew or not old:
                     fresh.add(url)
-                take(archive, file["member"], target, place, or_plain=vouched)
+                take(archive, file.member, target, place, or_plain=vouched)
                 verify(target, file, place)
                 return
             except InputError as error:
                 faults.append(error)
                 if target.is_dir():
                     shutil.rmtree(target)
-        if url != file["url"][-1]:
+        if url != file.url[-1]:
             log.warning("fetch %s: %s Trying the next address.", dataset, faults[-1])
     raise faults[-1]
 
@@ -210,7 +207,7 @@ def _downloaded(url: str, anew: bool, where: str) -> Path:
         ) from None
 
 
-def _seal(path: Path, file: File) -> str:
+def _seal(path: Path, file: RawFile) -> str:
     if path.is_dir():
         return f"taken ({sum(part.is_file() for part in path.rglob('*'))} files)"
     if stated(file):

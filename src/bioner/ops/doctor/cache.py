@@ -7,9 +7,7 @@ from pathlib import Path
 from bioner.io.files import parse_json, read_text
 from bioner.models.model_files import find_problem, weights_of
 from bioner.ops.doctor.report import Finding, fail, ok
-from bioner.settings.config import Tree
-
-PATH_MARKS = ("/", ".", "~")  # what a path begins with, and no hub id does
+from bioner.settings.model_entry import ModelEntry, names_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +22,22 @@ class Source:
     @property
     def is_local(self) -> bool:
         """Whether it is a folder, existing or not, rather than a model of the hub."""
-        return Path(self.hub).is_dir() or self.hub.startswith(PATH_MARKS) or self.hub.count("/") > 1
+        return names_folder(self.hub)
 
 
-def sources(models: Mapping[str, Tree], records: Path) -> list[Source]:
+def sources(models: Mapping[str, ModelEntry], records: Path) -> list[Source]:
     """Return each source of models once, at the commit that `bioner download-model` recorded."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for name, entry in models.items():
-        if hub := entry["source"]["hub"]:
-            revision = _commit(records / f"{name}.json", hub) or entry["source"]["revision"]
+        if hub := entry.source.hub:
+            revision = _commit(records / f"{name}.json", hub) or entry.source.revision
             grouped.setdefault((hub, revision), []).append(name)
     return [
         Source(
             hub,
             revision,
             tuple(names),
-            max((models[name]["cost_estimates"] or {}).get("download_gb", 0.0) for name in names),
+            max(getattr(models[name].cost_estimates, "download_gb", None) or 0.0 for name in names),
         )
         for (hub, revision), names in grouped.items()
     ]

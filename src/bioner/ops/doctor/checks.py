@@ -37,8 +37,8 @@ def checks(
     """
     models = matrix.required()
     found = sources(models, out / "models")
-    bf16 = [name for name, entry in models.items() if entry["train"]["precision"] == "bf16"]
-    most = max((entry["resources"]["gpus"] for entry in models.values()), default=1)
+    bf16 = [name for name, entry in models.items() if entry.train.precision == "bf16"]
+    most = max((entry.resources.gpus for entry in models.values()), default=1)
     temporary = Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
     return [
         ("python", check_python),

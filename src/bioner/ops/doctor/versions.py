@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from packaging.requirements import Requirement
 
 from bioner.ops.doctor.report import Finding, fail, ok
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 from bioner.settings.yaml_files import read_yaml
 
 ENVS = REPOSITORY / "envs"

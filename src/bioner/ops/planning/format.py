@@ -8,7 +8,7 @@ from bioner.io.tables import as_markdown
 from bioner.ops.planning.hours import Hours
 from bioner.ops.planning.plan import Plan, jobs_by_rule
 from bioner.ops.planning.sizes import TOKENS, Size
-from bioner.settings.config import Tree
+from bioner.settings.config import Configuration, Prices
 
 STAGES = {
     "search": ("trial", "search", "use_winner"),
@@ -19,9 +19,9 @@ STAGES = {
 OTHERS = "(no model)"
 
 
-def text_of(plan: Plan, cost: Mapping[str, object] | None = None) -> str:
-    """Return the plan for a terminal; `cost` has the configured prices per hour (`prices`)."""
-    return "\n".join([as_markdown(by_model(plan.table)), "", *_totals(plan, cost or {})])
+def text_of(plan: Plan, prices: Prices) -> str:
+    """Return the plan for a terminal; `prices` are those per hour, if configured."""
+    return "\n".join([as_markdown(by_model(plan.table)), "", *_totals(plan, prices)])
 
 
 def by_model(table: pl.DataFrame) -> pl.DataFrame:
@@ -39,7 +39,7 @@ def by_model(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def notes(
-    settings: Tree, sizes: Mapping[str, Size | None], plan: Plan, absent: Sequence[str]
+    settings: Configuration, sizes: Mapping[str, Size | None], plan: Plan, absent: Sequence[str]
 ) -> Iterator[str]:
     """Yield sentences on the assumptions behind a plan, and on what it leaves out."""
     devices = f" of {' and '.join(plan.devices)}" if plan.devices else ""
@@ -75,7 +75,7 @@ def notes(
             f" {', '.join(absent)}."
         )
     if plan.table["done"].sum():
-        out = settings["out"]
+        out = settings.out
         yield (
             f"Done is what lies under {out}, whatever it was made with; `snakemake -n` tells what"
             " was made with other settings and would be made again."
@@ -119,7 +119,7 @@ def _cell(table: pl.DataFrame, measure: str, which: str = "expected") -> str:
     return ("> " if table["not_stated"].sum() else "") + _number(float(values.sum()))
 
 
-def _totals(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
+def _totals(plan: Plan, prices: Prices) -> Iterator[str]:
     rules = jobs_by_rule(plan.table)
     if not rules:
         yield "Nothing is to be done."
@@ -147,23 +147,20 @@ def _totals(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
     )
     files = ", ".join(f"{count:,} {kind}" for kind, count in plan.files.items())
     yield f"Files: about {sum(plan.files.values()):,} ({files})."
-    yield from _money(plan, cost)
+    yield from _money(plan, prices)
 
 
-def _money(plan: Plan, cost: Mapping[str, object]) -> Iterator[str]:
+def _money(plan: Plan, prices: Prices) -> Iterator[str]:
     """Yield the price of the hours, if prices are configured."""
-    prices = [(cost.get("gpu_hour"), plan.gpu_hours), (cost.get("cpu_hour"), plan.machine_hours)]
-    priced = [(price, found) for price, found in prices if isinstance(price, int | float)]
+    bills = [(prices.gpu_hour, plan.gpu_hours), (prices.cpu_hour, plan.machine_hours)]
+    priced = [(price, found) for price, found in bills if price is not None]
     if priced:
         expected, most = (
             sum(price * getattr(found, which) for price, found in priced)
             for which in ("expected", "most")
         )
         least = "at least " * bool(plan.not_stated)
-        yield (
-            f"Money: {least}{expected:,.0f} {cost.get('currency', 'USD')} expected, {most:,.0f} at"
-            " most."
-        )
+        yield (f"Money: {least}{expected:,.0f} {prices.currency} expected, {most:,.0f} at most.")
 
 
 def _number(value: float) -> str:

@@ -7,9 +7,8 @@ from statistics import mean
 
 from bioner.ops.planning.jobs import PlannedJob
 from bioner.ops.planning.sizes import Size
-from bioner.settings.catalogue import trials_of
-from bioner.settings.config import Tree
 from bioner.settings.matrix import Matrix
+from bioner.settings.model_entry import CostEstimates, ModelEntry, Train
 
 # Commands without a GPU: seconds to start, and per 1,000 sentences (docs/performance.md).
 START_SECONDS = 3.0
@@ -41,13 +40,13 @@ def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) 
         count = sentences_of(job, size) if size else 0
         seconds = START_SECONDS + CPU_SECONDS.get(job.rule, 0.0) * count / 1000
         return Hours(seconds / 3600, seconds / 3600)
-    costs = matrix.models[job.model]["cost_estimates"]
+    costs = matrix.models[job.model].cost_estimates
     gpus = gpus_of(matrix, job)
     # Costs on a CPU say nothing about GPUs, and vice versa.
-    if size is None or costs is None or (costs["device"] == "CPU") != (gpus == 0):
+    if size is None or costs is None or (costs.device == "CPU") != (gpus == 0):
         return None
     seconds_of = _trained if job.rule in ("trial", "train") else _predicted
-    found = seconds_of(matrix, job, size)
+    found = seconds_of(matrix, job, costs, size)
     if found is None:
         return None
     expected, most = (seconds / 3600 / max(gpus, 1) for seconds in found)
@@ -63,91 +62,97 @@ def gpus_of(matrix: Matrix, job: PlannedJob) -> int:
     """Return the GPUs a job asks for."""
     if not works(matrix, job):
         return 0
-    resources = matrix.models[job.model]["resources"]
-    gpus: int = resources["gpus" if job.rule in ("trial", "train") else "predict_gpus"]
+    resources = matrix.models[job.model].resources
+    gpus = resources.gpus if job.rule in ("trial", "train") else resources.predict_gpus
     return min(gpus, 1) if job.rule == "time" else gpus
 
 
-def expected_epochs(train: Tree) -> float:
+def expected_epochs(train: Train) -> float:
     """Return the epochs that training with early stopping is expected to run.
 
     A rule of thumb: half of the maximum, at least one more than the patience. Without patience,
     the maximum.
     """
-    most: float = train["epochs"]
-    return most if train["patience"] is None else min(most, max(most / 2, train["patience"] + 1))
+    most = train.epochs
+    return most if train.patience is None else min(most, max(most / 2, train.patience + 1))
 
 
-def training_seconds(entry: Tree, size: Size) -> tuple[float, float] | None:
+def training_seconds(
+    entry: ModelEntry, costs: CostEstimates, size: Size
+) -> tuple[float, float] | None:
     """Return the seconds of a training, expected and at most, summed over its GPUs.
 
     They include scoring dev after every epoch. None if the entry does not state the costs.
     """
-    costs, train = entry["cost_estimates"]["training"], entry["train"]
-    decoding = "constrained" if entry["family"] == "llm" else "direct"
-    dev = _decoding_seconds(entry, [decoding], size.sentences["dev"], size)
-    if costs["seconds"] is None or dev is None:
+    training, train = costs.training, entry.train
+    decoding = "constrained" if entry.family == "llm" else "direct"
+    dev = _decoding_seconds(costs, [decoding], size.sentences["dev"], size)
+    if training.seconds is None or dev is None:
         return None
-    count = min(train["sentences"] or size.sentences["train"], size.sentences["train"])
+    count = min(train.sentences or size.sentences["train"], size.sentences["train"])
     epoch = (
-        ceil(count / train["batch_size"]) * costs["step_seconds"]
-        + count / 1000 * costs["seconds"] * size.length
+        ceil(count / train.batch_size) * training.step_seconds
+        + count / 1000 * training.seconds * size.length
     )
     expected, most = (
-        costs["start_seconds"] + epochs * epoch + ceil(epochs) * dev
-        for epochs in (expected_epochs(train), train["epochs"])
+        training.start_seconds + epochs * epoch + ceil(epochs) * dev
+        for epochs in (expected_epochs(train), train.epochs)
     )
     return expected, most
 
 
-def _trained(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float] | None:
+def _trained(
+    matrix: Matrix, job: PlannedJob, costs: CostEstimates, size: Size
+) -> tuple[float, float] | None:
     """Return the seconds of a trial or a training, expected and at most.
 
     A training with the winner of a search takes the mean of the trials, and at most the longest.
     """
     entry = matrix.models[job.model]
-    trials = trials_of(entry)
+    trials = entry.trials()
     if job.rule == "trial":
-        return training_seconds(trials[job.trial], size)
+        return training_seconds(trials[job.trial], costs, size)
     if not matrix.is_searched(job.model):
-        return training_seconds(entry, size)
-    found = [seconds for trial in trials.values() if (seconds := training_seconds(trial, size))]
+        return training_seconds(entry, costs, size)
+    found = [
+        seconds for trial in trials.values() if (seconds := training_seconds(trial, costs, size))
+    ]
     return (mean(one for one, _ in found), max(most for _, most in found)) if found else None
 
 
-def _predicted(matrix: Matrix, job: PlannedJob, size: Size) -> tuple[float, float] | None:
+def _predicted(
+    matrix: Matrix, job: PlannedJob, costs: CostEstimates, size: Size
+) -> tuple[float, float] | None:
     """Return the seconds of a prediction or of timing; expected and at most are the same.
 
     For every timed seed, timing decodes its sample `repeats` times by every decoding, protocol
     and batch size.
     """
-    entry = matrix.models[job.model]
     decodings = [job.decoding]
     count = sentences_of(job, size)
     times = 1
     if job.rule == "time":
-        timing = matrix.settings["timing"]
-        protocols = timing["protocols"]
-        ways = len(timing["batch_sizes"]) * ("fair" in protocols) + ("paper" in protocols)
+        timing = matrix.settings.timing
+        protocols = timing.protocols
+        ways = len(timing.batch_sizes) * ("fair" in protocols) + ("paper" in protocols)
         decodings = matrix.decodings(job.model)
-        count = min(timing["sentences"], count) * timing["repeats"] * ways
+        count = min(timing.sentences, count) * timing.repeats * ways
         times = len(matrix.timed_seeds)
-    found = _decoding_seconds(entry, decodings, count, size)
+    found = _decoding_seconds(costs, decodings, count, size)
     if found is None:
         return None
-    seconds = times * (entry["cost_estimates"]["prediction"]["start_seconds"] + found)
+    seconds = times * (costs.prediction.start_seconds + found)
     return seconds, seconds
 
 
 def _decoding_seconds(
-    entry: Tree, decodings: Sequence[str], count: int, size: Size
+    costs: CostEstimates, decodings: Sequence[str], count: int, size: Size
 ) -> float | None:
     """Return the seconds of decoding so many sentences once by each decoding."""
-    costs = entry["cost_estimates"]["prediction"]
-    if any(costs[decoding] is None for decoding in decodings):
+    each = [costs.prediction.seconds(decoding) for decoding in decodings]
+    if None in each:
         return None
-    each: list[float] = [costs[decoding] for decoding in decodings]
-    return sum(count / 1000 * seconds * size.length for seconds in each)
+    return sum(count / 1000 * seconds * size.length for seconds in each if seconds is not None)
 
 
 def sentences_of(job: PlannedJob, size: Size) -> int:

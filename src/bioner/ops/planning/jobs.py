@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 
 from bioner.reporting.columns import TITLES
 from bioner.results import layout
-from bioner.settings.catalogue import trials_of
 from bioner.settings.matrix import Matrix
 
 TRAINING = (layout.WEIGHTS, layout.HISTORY, layout.RECORD)
@@ -57,7 +56,7 @@ class PlannedJob:
 
 def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> list[PlannedJob]:
     """Return all jobs behind the report on these corpora, sorted by model, corpus and rule."""
-    named = matrix.settings["models"]
+    named = matrix.settings.models
     chooses = matrix.has_selection or any(map(matrix.chooses_members, named))
     jobs = [PlannedJob("report")]
     jobs += [PlannedJob("download_model", model=model) for model in matrix.downloaded()]
@@ -151,7 +150,7 @@ def _trained(matrix: Matrix, scored: PlannedJob) -> Iterator[PlannedJob]:
     """Yield the training of a model under this seed, and the search before it."""
     training = PlannedJob("train", scored.dataset, scored.model, scored.seed)
     if matrix.is_searched(scored.model):
-        for trial in trials_of(matrix.models[scored.model]):
+        for trial in matrix.models[scored.model].trials():
             yield replace(training, rule="trial", seed=-1, trial=trial)
         yield replace(training, rule="search", seed=-1)
         if scored.seed == matrix.first_seed:  # the winner was trained under it

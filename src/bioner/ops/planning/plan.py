@@ -96,9 +96,9 @@ def plan(
     at_once = max(gpus, 1) if at_once is None else at_once
     rows = pl.DataFrame([_row(matrix, job, hours) for job in jobs], schema=PLAN)
     devices = {
-        matrix.models[job.model]["cost_estimates"]["device"]
+        costs.device
         for job, found in hours.items()
-        if works(matrix, job) and found
+        if works(matrix, job) and found and (costs := matrix.models[job.model].cost_estimates)
     }
     return Plan(
         table=_table(rows),
@@ -138,7 +138,7 @@ def _row(
         "gpus": gpus,
     }
     if found:
-        threads = matrix.models[job.model]["resources"]["threads"] if works(matrix, job) else 1
+        threads = matrix.models[job.model].resources.threads if works(matrix, job) else 1
         cores = 0 if gpus else threads
         for name, weight in (("hours", 1), ("gpu_hours", gpus), ("cpu_hours", cores)):
             row[f"{name}_expected"] = found.expected * weight

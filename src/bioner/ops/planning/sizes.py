@@ -8,7 +8,7 @@ import polars as pl
 from bioner.corpora.statistics import read_statistics
 from bioner.data.instances import SPLITS
 from bioner.errors import InputError
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 TOKENS = 26  # per sentence of JNLPBA, the length that costs are stated for
 # As this project normalizes the corpora of the catalogue.

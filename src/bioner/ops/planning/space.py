@@ -60,7 +60,7 @@ def space_of(
     unknown: set[str] = set()
 
     def stated(model: str, key: str) -> float:
-        size: float | None = (matrix.models[model]["cost_estimates"] or {}).get(key)
+        size: float | None = getattr(matrix.models[model].cost_estimates, key, None)
         if size is None:
             unknown.add(model)
         return size or 0.0
@@ -91,7 +91,7 @@ def files_of(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[str, int]:
         files["logs"] += 1
         files["Snakemake's records"] += count
         if job.rule == "fetch":  # the folder holds the raw files
-            files["data"] += len(matrix.datasets[job.dataset]["files"]) - 1
+            files["data"] += len(matrix.datasets[job.dataset].files) - 1
         elif job.rule in ("train", "use_winner"):  # the folder holds the weights
             files["training"] -= 1
             files["weights"] += WEIGHTS_FILES
@@ -102,11 +102,9 @@ def files_of(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[str, int]:
 def _downloaded(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[tuple[str, str], str]:
     """Return one model per snapshot that these jobs download: models may share a snapshot."""
     sources = {
-        job.model: matrix.models[job.model]["source"]
-        for job in jobs
-        if job.rule == "download_model"
+        job.model: matrix.models[job.model].source for job in jobs if job.rule == "download_model"
     }
-    return {(source["hub"], source["revision"]): model for model, source in sources.items()}
+    return {(str(source.hub), source.revision): model for model, source in sources.items()}
 
 
 def _busiest(running: Collection[tuple[float, int]], gpus: int, at_once: int) -> float:

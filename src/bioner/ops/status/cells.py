@@ -12,7 +12,7 @@ from bioner.ops.status.records import STRENGTH, CellStatus, JobState, RunContext
 
 def cells_of(run: RunContext) -> list[CellStatus]:
     """Return all cells of a run, by corpus and model, with the time left where it is known."""
-    datasets, models = run.matrix.settings["datasets"], run.matrix.settings["models"]
+    datasets, models = run.matrix.settings.datasets, run.matrix.settings.models
     jobs: dict[tuple[str, str], list[PlannedJob]] = {}
     for job in jobs_of(run.matrix, datasets):
         jobs.setdefault((job.dataset, job.model), []).append(job)
@@ -23,7 +23,7 @@ def material(run: RunContext) -> list[StatusRow]:
     """Return the downloads and normalizations that are running or failed."""
     rows = [
         StatusRow(job.dataset, job.model, None, job.rule, state_of(run, job))
-        for job in jobs_of(run.matrix, run.matrix.settings["datasets"])
+        for job in jobs_of(run.matrix, run.matrix.settings.datasets)
         if job.rule in ("fetch", "normalize", "download_model")
     ]
     return [row for row in rows if row.state in ("running", "failed")]
@@ -42,7 +42,7 @@ def _cell(run: RunContext, jobs: Sequence[PlannedJob]) -> CellStatus:
             if ends and (job_state := state_of(run, job)).state not in ends:
                 rows.append(StatusRow(dataset, model, None, job.rule, job_state))
     sentences = _sentences(
-        run.out / "data" / dataset / "stats.csv", run.matrix.models[model]["train"]["sentences"]
+        run.out / "data" / dataset / "stats.csv", run.matrix.models[model].train.sentences
     )
     return CellStatus(dataset, model, tuple(rows), sentences)
 

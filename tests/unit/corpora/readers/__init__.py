@@ -5,7 +5,8 @@ import pytest
 from bioner.corpora.changes import Changes
 from bioner.corpora.formats import READERS
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.dataset_entry import DatasetEntry
 
 SPLITS = {"train": "train", "dev": "dev", "test": "test"}
 
@@ -19,7 +20,7 @@ def write(path, content):
 
 def read(path, form, changes=None, **keys):
     """Sentences of a file as a catalogue entry of that format reads them."""
-    entry = complete_entry("datasets", "toy", {"format": form, "splits": SPLITS} | keys)
+    entry = parse_entry(DatasetEntry, "toy", {"format": form, "splits": SPLITS} | keys)
     return list(READERS[form](path, entry, changes or Changes()))
 
 

@@ -11,7 +11,8 @@ import pytest
 from bioner.corpora.changes import Changes
 from bioner.corpora.normalize import normalize
 from bioner.errors import InputError
-from bioner.settings.catalogue import complete_entry
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.dataset_entry import DatasetEntry
 from tests.unit.corpora.readers import SPLITS, refusal, write
 
 MARKER = "SECRETWORD"
@@ -161,7 +162,7 @@ def test_what_stands_for_the_text_is_its_length():
     ],
 )
 def test_nor_does_the_check_of_tokens_and_tags(tmp_path, content):
-    entry = complete_entry("datasets", "toy", {"format": "conll", "splits": SPLITS})
+    entry = parse_entry(DatasetEntry, "toy", {"format": "conll", "splits": SPLITS})
     for name in SPLITS.values():
         write(tmp_path / "raw" / name, content)
     with pytest.raises(InputError) as caught:

@@ -36,10 +36,9 @@ def texts() -> list[Instance]:
 @pytest.fixture(scope="session")
 def tokenizer(tiny_llm, texts, tmp_path_factory) -> PreTrainedTokenizerBase:
     """A small tokenizer trained on the sentences."""
-    scratch = {**tiny_llm["source"]["scratch"], "copy_steps": 0}
-    entry = {**tiny_llm, "source": {**tiny_llm["source"], "scratch": scratch}}
+    scratch = tiny_llm.source.scratch.model_copy(update={"copy_steps": 0})
     return load_tokenizer(
-        make_pretrained(entry, texts, 1, tmp_path_factory.mktemp("tokenizer") / "model")
+        make_pretrained(scratch, texts, 1, tmp_path_factory.mktemp("tokenizer") / "model")
     )
 
 

@@ -23,7 +23,6 @@ from bioner.inference.decoding.free import FreeDecoder
 from bioner.inference.decoding.shards import Shards, shards_folder
 from bioner.inference.predict import SHARD, load_predictor, predict_to
 from bioner.io.heartbeat import HEARTBEAT_FILE, lock_is_held, read_heartbeat
-from bioner.settings.config import merged
 from bioner.training.job import TrainingJob
 from bioner.training.launch import ENVIRONMENT, launch_command
 from bioner.training.run import train
@@ -221,14 +220,14 @@ def trained(tiny_llm, sentences, tmp_path_factory):
     train(TrainingJob("tiny-llama", tiny_llm, sentences, sentences, 1), folder)
     gold = [replace(item, id=f"{item.id}-{number}") for number in range(400) for item in sentences]
     write_instances(folder / "gold.jsonl", gold)
-    entry = merged(tiny_llm, {"predict": {"batch_size": 4, "tokens_per_word": 3}})
+    entry = tiny_llm.changed(predict={"batch_size": 4, "tokens_per_word": 3})
     return folder, entry, gold
 
 
 def command(folder, entry, out, decoding):
     weights, gold = folder / "model", folder / "gold.jsonl"
     options = {
-        "--entry": json.dumps(entry),
+        "--entry": json.dumps(entry.canonical()),
         "--gold": gold,
         "--weights": weights,
         "--decoding": decoding,
@@ -428,7 +427,7 @@ def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
     monkeypatch.setattr("bioner.inference.predict.Shards", Noted)
 
     def identity(decoding="free", *, seed=1, gold=gold, train=(), change=None, draft=None):
-        settings = merged(entry, {"predict": change or {}})
+        settings = entry.changed(predict=change or {})
         with pytest.raises(Killed):
             predict_to(
                 tmp_path / "raw.jsonl",

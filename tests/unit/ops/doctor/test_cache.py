@@ -8,7 +8,7 @@ import pytest
 
 from bioner.models.model_files import find_problem, weights_of
 from bioner.ops.doctor.cache import Source, check_snapshot, fault_of, sources
-from bioner.settings.catalogue import load_catalogue
+from bioner.settings.catalogue import load_models
 from bioner.settings.config import load_config
 from bioner.settings.matrix import Matrix
 
@@ -155,7 +155,7 @@ def test_a_local_folder_that_is_not_there_is_no_hub_id(tmp_path):
 
 def run_of(models, **settings):
     config = load_config({"models": models, **settings})
-    return Matrix(config, {}, load_catalogue("models", config)).required()
+    return Matrix(config, {}, load_models(config)).required()
 
 
 def test_controls_need_nothing():
@@ -181,7 +181,7 @@ def test_an_encoder_to_draft_from_is_needed_where_drafts_are(decodings, models):
 
 def test_a_model_under_several_names_is_one_source(tmp_path):
     run = run_of(["llama-8b", "llama-8b-head", "bert-small", "bert-mini"])
-    revision = run["llama-8b"]["source"]["revision"]
+    revision = run["llama-8b"].source.revision
     found = sources(run, tmp_path)
     assert found == [
         Source("meta-llama/Llama-3.1-8B-Instruct", revision, ("llama-8b", "llama-8b-head"), 16.1),

@@ -6,7 +6,7 @@ import pytest
 
 from bioner.ops.doctor.cluster import check_slurm, minutes
 from bioner.ops.doctor.report import examine
-from bioner.settings.config import REPOSITORY
+from bioner.settings.repository import REPOSITORY
 
 ANY = "\"'any'\""  # the inner quotes are Python's, the outer ones YAML's
 

@@ -12,7 +12,8 @@ from bioner.errors import InputError
 from bioner.io.tables import read_table
 from bioner.ops.planning.format import text_of
 from bioner.ops.planning.plan import PLAN, plan
-from bioner.settings.config import REPOSITORY, merged
+from bioner.settings.config import Prices, merged
+from bioner.settings.repository import REPOSITORY
 from tests.unit.ops.planning.matrices import LARGE, SMALL, THOUSAND, matrix
 
 LINES = """\
@@ -51,13 +52,13 @@ def test_the_table_has_a_row_a_model_and_a_total():
         {"demo": THOUSAND},
         lambda path: False,
     )
-    text = text_of(found, {"gpu_hour": 3, "cpu_hour": None, "currency": "EUR"})
+    text = text_of(found, Prices(gpu_hour=3, currency="EUR"))
     assert text.splitlines()[: len(LINES)] == LINES
     assert "GPUs: 2.5 GPU-hours expected, 2.8 at most." in text
     # 8,966 s and 9,966 s at 3 an hour.
     assert "Money: 7 EUR expected, 8 at most." in text
-    assert "Money" not in text_of(found, {"gpu_hour": None, "cpu_hour": None, "currency": "EUR"})
-    assert "Money" not in text_of(found)
+    assert "Money" not in text_of(found, Prices(currency="EUR"))
+    assert "Money" not in text_of(found, Prices())
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -69,7 +70,7 @@ def test_a_machine_without_gpu_is_paid_by_its_hours_whatever_threads_its_jobs_ha
     found = plan(matrix({"small": merged(SMALL, alone)}), {"demo": THOUSAND}, lambda path: False)
     seconds = found.machine_hours.expected * 3600
     assert seconds > 1100  # its training alone, as in test_plan
-    text = text_of(found, {"gpu_hour": None, "cpu_hour": 3600, "currency": "EUR"})
+    text = text_of(found, Prices(cpu_hour=3600, currency="EUR"))
     assert f"Money: {seconds:,.0f} EUR expected" in text
 
 

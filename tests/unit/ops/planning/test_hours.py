@@ -14,7 +14,9 @@ from bioner.ops.planning.hours import (
 )
 from bioner.ops.planning.jobs import PlannedJob
 from bioner.ops.planning.sizes import Size
+from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import merged
+from bioner.settings.model_entry import ModelEntry, Train
 from tests.unit.ops.planning.matrices import LARGE, SMALL, THOUSAND, matrix
 
 SIZES = {"demo": THOUSAND}
@@ -167,7 +169,7 @@ def test_a_corpus_of_unknown_size_has_no_hours_of_models():
     [(20, 3, 10), (20, None, 20), (6, 3, 4), (3, 5, 3), (1.5, 1, 1.5)],
 )
 def test_epochs_where_early_stopping_usually_ends(epochs, patience, expected):
-    assert expected_epochs({"epochs": epochs, "patience": patience}) == expected
+    assert expected_epochs(Train(epochs=epochs, patience=patience)) == expected
 
 
 @given(
@@ -177,9 +179,8 @@ def test_epochs_where_early_stopping_usually_ends(epochs, patience, expected):
     tokens=st.floats(1, 500),
 )
 def test_no_training_is_expected_to_take_longer_than_at_most(epochs, patience, batch, tokens):
-    entry = merged(
-        SMALL,
-        {"train": {"epochs": epochs, "patience": patience, "batch_size": batch, "sentences": None}},
-    )
-    expected, most = training_seconds(entry, Size(THOUSAND.sentences, tokens, "counted"))
-    assert entry["cost_estimates"]["training"]["start_seconds"] < expected <= most
+    train = {"epochs": epochs, "patience": patience, "batch_size": batch, "sentences": None}
+    entry = parse_entry(ModelEntry, "m", merged(SMALL, {"train": train}))
+    costs, size = entry.cost_estimates, Size(THOUSAND.sentences, tokens, "counted")
+    expected, most = training_seconds(entry, costs, size)
+    assert costs.training.start_seconds < expected <= most

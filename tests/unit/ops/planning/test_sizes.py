@@ -7,7 +7,7 @@ from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.errors import InputError
 from bioner.ops.planning.sizes import KNOWN, Size, size_of
-from bioner.settings.catalogue import load_catalogue
+from bioner.settings.catalogue import load_datasets
 from bioner.settings.config import load_config
 
 HEADER = "dataset,split,statistic,stratum,value\n"
@@ -68,7 +68,7 @@ def test_broken_statistics_are_an_error(tmp_path, text):
 
 
 def test_the_demo_is_known_as_it_is(tmp_path):
-    entry = load_catalogue("datasets", load_config({}))["demo"]
+    entry = load_datasets(load_config({}))["demo"]
     fetch("demo", entry, tmp_path / "raw", None)
     normalize("demo", entry, tmp_path / "raw", tmp_path / "demo")
     counted = size_of("demo", tmp_path)

@@ -13,7 +13,7 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from bioner.cli import app
-from bioner.cli.options import settings_of
+from bioner.cli.loading import settings_of
 from bioner.errors import InputError
 from bioner.io.heartbeat import FRESH, write_heartbeat
 from bioner.io.tables import as_markdown
@@ -26,7 +26,6 @@ from bioner.ops.status.records import (
     snakemake_since,
 )
 from bioner.ops.status.table import STATUS, in_short, shown, status_table
-from bioner.settings.catalogue import trials_of
 from bioner.settings.matrix import load_matrix
 
 CONFIG = """\
@@ -63,8 +62,8 @@ def out(overlay) -> Path:
 
 
 def run_of(overlay: Path, snakemake: float | None = None, **changes) -> RunContext:
-    settings = settings_of([overlay]) | changes
-    matrix, out = load_matrix(settings, [overlay]), Path(settings["out"])
+    settings = settings_of([overlay]).model_copy(update=changes)
+    matrix, out = load_matrix(settings, [overlay]), Path(settings.out)
     return RunContext(matrix, out, None, time.time(), snakemake)
 
 
@@ -368,7 +367,7 @@ def test_a_snakemake_that_works_is_known_by_its_locks(tmp_path):
 
 def test_a_search_is_as_far_as_its_trials(overlay, out):
     run = run_of(overlay, run_search=True)
-    trials = list(trials_of(run.matrix.models["bert"]))
+    trials = list(run.matrix.models["bert"].trials())
     assert len(trials) == 3
     folder = out / "results" / "A" / "bert" / "trials"
     trained(folder / trials[0], 81.0)

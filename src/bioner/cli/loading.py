@@ -1,0 +1,40 @@
+"""What `--config` and `--entry` stand for; commands import it when they run: it takes time."""
+
+import functools
+from pathlib import Path
+
+from bioner.cli.options import json_object
+from bioner.settings.catalogue import find, load_datasets, load_models, parse_entry
+from bioner.settings.config import Configuration, load_config, merged
+from bioner.settings.dataset_entry import DatasetEntry
+from bioner.settings.matrix import Matrix, load_matrix
+from bioner.settings.model_entry import ModelEntry
+from bioner.settings.repository import DEFAULT_CONFIG, REPOSITORY
+from bioner.settings.yaml_files import read_yaml
+
+
+def settings_of(overlays: list[Path] | None) -> Configuration:
+    """Load the configuration with these overlays, checked and completed."""
+    files = [DEFAULT_CONFIG, *(overlays or [])]
+    return load_config(functools.reduce(merged, map(read_yaml, files)), files)
+
+
+def matrix_of(overlays: list[Path] | None) -> Matrix:
+    """Return what a configuration with these overlays runs."""
+    return load_matrix(settings_of(overlays), [DEFAULT_CONFIG, *(overlays or [])])
+
+
+def model_entry_of(name: str, config: list[Path] | None, entry: str | None) -> ModelEntry:
+    """Return the model's entry given as JSON, or else the catalogue's entry of that name."""
+    if entry is None:
+        file = REPOSITORY / "config" / "models.yaml"
+        return find(load_models(settings_of(config)), name, "model", file)
+    return parse_entry(ModelEntry, name, json_object("--entry", entry))
+
+
+def dataset_entry_of(name: str, config: list[Path] | None, entry: str | None) -> DatasetEntry:
+    """Return the corpus's entry given as JSON, or else the catalogue's entry of that name."""
+    if entry is None:
+        file = REPOSITORY / "config" / "datasets.yaml"
+        return find(load_datasets(settings_of(config)), name, "dataset", file)
+    return parse_entry(DatasetEntry, name, json_object("--entry", entry))

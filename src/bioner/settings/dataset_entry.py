@@ -1,0 +1,186 @@
+"""An entry of the catalogue of corpora (config/datasets.yaml, or a file under `catalogues`)."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from bioner.settings.frozen import Bool, Int, Name, Settings, setting_error
+from bioner.settings.repository import REPOSITORY
+
+Format = Literal[
+    "conll",
+    "jsonl",
+    "pubtator",
+    "bioc-xml",
+    "bioc-json",
+    "brat",
+    "inline",
+    "conll-or-lists",
+    "dygie",
+    "dygie-misread",
+]
+Split = Literal["train", "dev", "test"]
+
+
+class RawFile(Settings):
+    """A raw file: where it is downloaded or taken from, and what it must be."""
+
+    url: tuple[Annotated[str, Field(pattern="^https?://")], ...] = Field(
+        (), description="Pinned addresses, https://…, in the order they are tried."
+    )
+    member: str | None = Field(
+        None, description="Path of the file or folder inside the zip or tar archive at `url`."
+    )
+    path: str | None = Field(
+        None, description="File or folder on this machine, relative to the repository."
+    )
+    names: tuple[str, ...] = Field(
+        (), description="Other names under which a mirror may hold the file."
+    )
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the file.")
+    git_blob: str | None = Field(
+        None, pattern="^[0-9a-f]{40}$", description="Git blob id (SHA-1) of the file."
+    )
+
+    @property
+    def source(self) -> str | None:
+        """What the file is taken from, to compare and to show; None if a mirror holds it."""
+        if self.path:
+            return str((REPOSITORY / Path(self.path).expanduser()).resolve())
+        return " ".join([self.url[0], self.member or ""]).strip() if self.url else None
+
+
+class Splits(Settings):
+    """The file that holds each split."""
+
+    train: str = Field(min_length=1, description="Training split.")
+    dev: str = Field(min_length=1, description="Development split.")
+    test: str = Field(min_length=1, description="Held-out test split.")
+
+
+class DatasetEntry(Settings):
+    """A corpus: its files, and how they are read."""
+
+    description: str = Field("", description="One line for reports.")
+    format: Format = Field(
+        description="How the files are read (docs/corpora.md). One token per line: `conll`. Lists"
+        " of tokens and tags: `jsonl`. Text with annotations by character: `pubtator`, `bioc-xml`,"
+        " `bioc-json`, `brat` (one folder per split). Sentences with {Type|marked entities}:"
+        " `inline`. `conll-or-lists`: two columns or CSV with list columns, told apart by their"
+        " first line. `dygie`: JSON Lines of documents with spans by token, as ChemProt;"
+        " `dygie-misread`: the paper's labelling error on these.",
+    )
+    token_column: Int = Field(0, description="Column of the token (conll).")
+    tag_column: Int = Field(-1, description="Column of the tag (conll); -1 is the last.")
+    tag_scheme: Literal["IOB2", "IOB1", "IO", "BIOES", "auto"] = Field(
+        "IOB2",
+        description="How tags mark entities: `IOB2`, `IOB1`, `IO`, `BIOES` (also with the letters"
+        " of IOBES, BILOU, BMEWO), or `auto`: BIOES if any tag of the corpus marks an end or a"
+        " single token, else IOB2 if any begins with B-, else IO.",
+    )
+    labels: tuple[str, ...] = Field(
+        (), description="Names of tags that are written as numbers from 0 (jsonl)."
+    )
+    segmentation: Literal["passages", "sentences"] = Field(
+        "passages",
+        description="What becomes an instance of text that is not tokenized, a passage (a title, an"
+        " abstract) or a sentence.",
+    )
+    max_tokens: Int = Field(
+        256,
+        ge=1,
+        description="Longest passage in tokens; a longer one is cut after full stops, and the"
+        " pieces are joined again while they fit. A longer sentence stays whole.",
+    )
+    token_alignment: Literal["widen", "split"] = Field(
+        "widen",
+        description="What an annotation does that begins or ends inside a token. `widen`: it takes"
+        " whole tokens. `split`: a token is split where an annotation ends, and an annotation that"
+        " begins inside a token is left out (the rule that comes nearest to the paper's BioRED; its"
+        " tokens depend on the gold).",
+    )
+    on_error: Literal["fail", "repair"] = Field(
+        "fail",
+        description="What faulty tags and annotations get. `fail` stops at the first; `repair`"
+        " mends each by a fixed rule and lists it in `changes.csv`.",
+    )
+    documents: str | None = Field(
+        None,
+        description="Table `split,first,sentences,document` of the documents that consecutive"
+        " sentences come from, relative to the repository; it holds for files with the stated"
+        " checksums.",
+    )
+    license: str = Field("", description="Licence and terms of use as stated at the source.")
+    redistributable: Bool = Field(
+        True,
+        description="Whether the corpus's text may be shown to others; if not, no message or report"
+        " page shows it.",
+    )
+    notice: str = Field(
+        "",
+        description="What a reader of scores on this corpus has to know; reports repeat it.",
+    )
+    obtain: str = Field("", description="How to get files that cannot be downloaded.")
+    mirror_folder: str | None = Field(
+        None,
+        description="Folder of the mirror that holds the files; the corpus's name by default.",
+    )
+    splits: Splits = Field(
+        description="The file that holds each split: a name under `files`; or, without `files`, a"
+        " path (relative to the repository), an address, or the name of a file in the mirror.",
+    )
+    files: dict[Name, RawFile] = Field(
+        {}, description="Every raw file by its name in the raw folder."
+    )
+
+    def raw_name(self, split: str) -> str:
+        """Return the name under `files` of the file that holds a split."""
+        name: str = getattr(self.splits, split)
+        return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long_form(cls, tree: Any) -> Any:
+        """Put splits that name addresses or paths themselves under `files`."""
+        splits, files = tree.get("splits"), tree.get("files") or {}
+        if not isinstance(splits, dict) or not isinstance(files, dict):
+            return tree
+        new: dict[str, Any] = {}
+        for split, source in splits.items():
+            if not isinstance(source, str) or source in files or (files and "/" not in source):
+                continue
+            if "://" in source and not source.startswith(("http://", "https://")):
+                expected = "a path, or an address https://…"
+                raise setting_error(f"splits.{split}", source, expected, "Correct `splits`.")
+            name, file = _file_of(split, source, tree.get("format"))
+            splits, new = splits | {split: name}, new | {name: file}
+        return tree | {"splits": splits, "files": files | new}
+
+    @model_validator(mode="after")
+    def _one_file_per_split(self) -> Self:
+        names = [self.splits.train, self.splits.dev, self.splits.test]
+        if lacking := [name for name in names if name not in self.files]:
+            expected = "every split's file under `files`"
+            remedy = "Add it or correct `splits`."
+            raise setting_error("splits", f"no file {lacking[0]}", expected, remedy)
+        sources = [self.files[name].source or name for name in names]
+        if twice := [source for source in sources if sources.count(source) > 1]:
+            found = f"{twice[0]} for two splits"
+            raise setting_error("splits", found, "three files", "Correct `splits`.")
+        if self.documents and not all(self.files[name].sha256 for name in names):
+            expected = "a sha256 of every split's file"
+            remedy = "State it under `files`: the table holds for the very files it was made from."
+            raise setting_error("documents", "a file without one", expected, remedy)
+        return self
+
+
+def _file_of(split: str, source: str, kind: Any) -> tuple[str, dict[str, Any]]:
+    """Return the name of a split's file in the raw folder, and its entry under `files`."""
+    *_, suffix = PurePosixPath(urlsplit(source).path).suffixes or [""]
+    if "://" in source:
+        is_archive = kind == "brat"
+        file = {"url": [source]} | ({"member": "."} if is_archive else {})
+        return split if is_archive else split + suffix, file
+    return (split + suffix, {"path": source}) if "/" in source else (source, {})
