@@ -55,6 +55,7 @@ from bioner.inference.decoding.drafts import Draft, all_outside, draft_of, predi
 from bioner.models.llm import load_trained
 from bioner.realignment.realign import realign_all
 from bioner.settings.catalogue import load_models
+from bioner.settings.model_entry import Predict
 from bioner.settings.repository import REPOSITORY
 
 RIGHT = 0.95  # of a draft's tags
@@ -137,7 +138,7 @@ def side_by_side(
     plan = {1: (8, 1), 16: (16, 2)} if quick else {1: (12, 3), 8: (16, 2), 16: (32, 2)}
     for batch, (count, repeats) in plan.items():
         chosen = evenly(sentences, count, lambda item: len(item.tokens))
-        skip = ConstrainedDecoder(model, tokenizer, types, all_outside(), draft_length=1)
+        skip = ConstrainedDecoder(model, tokenizer, types, all_outside(), Predict(draft_length=1))
         answers = tags_of(skip(chosen, batch))  # and warm
         constrained = ConstrainedDecoder(
             model, tokenizer, types, right_draft(chosen, answers, types)

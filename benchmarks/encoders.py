@@ -236,12 +236,11 @@ def tagged(
     """Our subword tags; tags on words, which the others do not make, are made too and cost their
     time.
     """
-    ids, words = [item.id for item in instances], [item.tokens for item in instances]
-    size, tokens = (256 if entry.resources.gpus else 64), entry.predict.batch_tokens
+    on_gpu = entry.resources.gpus > 0
     # Autocast is on where all three ways are compared in bf16.
-    found = tag(
-        model, tokenizer, ids, words, PADDED, batch_size=size, batch_tokens=tokens, bf16=size == 256
-    )
+    entry = entry.changed(train={"precision": "bf16" if on_gpu else "fp32"})
+    entry = entry.model_copy(update={"max_length": PADDED})
+    found = tag(model, tokenizer, instances, entry, 256 if on_gpu else 64)
     realign_all(instances, found, None)
     return found
 

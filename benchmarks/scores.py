@@ -24,6 +24,7 @@ from bioner.data.instances import Instance, Prediction, write_instances, write_p
 from bioner.data.tags import Span, repair, tags_from_spans
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.score import score
+from bioner.settings.config import Scoring
 
 SENTENCES, DOCUMENTS, TOKENS = 3856, 404, 26  # JNLPBA's test set: 8,662 entities, 2.25 a sentence
 TYPES = ["DNA", "RNA", "cell_line", "cell_type", "protein"]
@@ -135,8 +136,10 @@ def main() -> None:
     true, found = [i.tags for i in gold], [p.tags for p in predictions]
     nervaluate = seconds(lambda: Evaluator(true, found, tags=TYPES, loader="list").evaluate())
     all_rows = seconds(lambda: score(gold, predictions))
-    with_intervals = seconds(lambda: score(gold, predictions, bootstrap=RESAMPLES))
-    rows = score(gold, predictions, bootstrap=10, train=made_up(100))["f1_ci_low"].count()
+    with_intervals = seconds(lambda: score(gold, predictions, options=Scoring(bootstrap=RESAMPLES)))
+    rows = score(gold, predictions, options=Scoring(bootstrap=10), train=made_up(100))[
+        "f1_ci_low"
+    ].count()
     loop = plain_bootstrap(gold, predictions, RESAMPLES // 20) * 20
     lines = {
         f"{datasets * systems} prediction files scored, {RESAMPLES:,} resamples": scored,

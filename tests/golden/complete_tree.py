@@ -23,10 +23,10 @@ from bioner.realignment.realign import ALIGNMENT, realign_all
 from bioner.reporting.report import report
 from bioner.results.load import ReportContext
 from bioner.scoring.compare import System, compare
-from bioner.scoring.score import read_scores, score
+from bioner.scoring.score import ScoredRun, read_scores, score
 from bioner.scoring.selection import select
 from bioner.settings.catalogue import parse_entry
-from bioner.settings.config import Prices
+from bioner.settings.config import Prices, Scoring
 from bioner.settings.model_entry import ModelEntry
 from bioner.training.search import SEARCH
 from tests.conftest import instance
@@ -186,8 +186,14 @@ def kept(
     prediction = {"data": {"gold": data["test"], "train": data["train"]}}
     (predicted / "run.json").write_text(json.dumps(known | prediction))
     write_predictions(predicted / "predictions.jsonl", predictions)
-    options = {"bootstrap": 200, "train": corpus["train"], "orphans": {}}
-    return score(corpus["test"], predictions, dataset, model, seed, decoding, **options)
+    return score(
+        corpus["test"],
+        predictions,
+        ScoredRun(dataset, model, seed, decoding),
+        Scoring(bootstrap=200),
+        corpus["train"],
+        {},
+    )
 
 
 def judge(results: Path, runs: Mapping[Run, Sequence[Prediction]]) -> None:

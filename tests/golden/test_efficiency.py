@@ -14,7 +14,7 @@ from bioner.reporting.report import report
 from bioner.results.consistency import read_records
 from bioner.results.load import ReportContext, load_results
 from bioner.results.runs import read_runs
-from bioner.scoring.score import score
+from bioner.scoring.score import ScoredRun, score
 from bioner.settings.config import Prices
 from bioner.training.search import SEARCH
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
@@ -51,7 +51,7 @@ def llm(kept):
     """The tree with the scores of an LLM."""
     write_table(
         kept / "results" / "BC5CDR" / LLM / "scores.csv",
-        score(GOLD, WRONG, "BC5CDR", LLM, 1, "constrained"),
+        score(GOLD, WRONG, ScoredRun("BC5CDR", LLM, 1, "constrained")),
     )
     return kept
 
@@ -130,7 +130,7 @@ def test_at_their_best_the_family_speaks_for_encoders_where_it_is_whole(llm):
     for seconds, model in enumerate(BERTS, 1):
         timed(llm, model, at(1, seconds / 100))
     timed(llm, DEBERTA, at(1, 2.0))
-    scored = score(GOLD, WRONG, "BC5CDR", DEBERTA, 1, "direct")
+    scored = score(GOLD, WRONG, ScoredRun("BC5CDR", DEBERTA, 1, "direct"))
     write_table(llm / "results" / "BC5CDR" / DEBERTA / "scores.csv", scored)
     timed(llm, LLM, at(1, 0.8), family="llm")
     found = row(time_table(files_of(llm)), model=LLM)
@@ -217,7 +217,7 @@ def test_the_paper_s_seconds_are_held_against_rows_of_its_protocol_where_there_a
 def test_by_the_fair_protocol_rows_that_run_as_the_paper_did_are_held_against_it(
     kept, model, family, like, unlike
 ):
-    scored = score(GOLD, WRONG, "BC5CDR", model, 1, like[0])
+    scored = score(GOLD, WRONG, ScoredRun("BC5CDR", model, 1, like[0]))
     write_table(kept / "results" / "BC5CDR" / model / "scores.csv", scored)
     rows = [at(batch, 5.0, decoding=decoding) for decoding, batch in (like, *unlike)]
     timed(kept, model, *rows, family=family)

@@ -18,10 +18,10 @@ from bioner.reporting.report import report
 from bioner.results.cells import STATES
 from bioner.results.load import ReportContext, load_results
 from bioner.scoring.compare import COMPARISON
-from bioner.scoring.score import score
+from bioner.scoring.score import ScoredRun, score
 from bioner.scoring.selection import SELECTION
 from bioner.settings.catalogue import load_models, parse_entry
-from bioner.settings.config import load_config, merged
+from bioner.settings.config import Scoring, load_config, merged
 from bioner.settings.model_entry import ModelEntry
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
@@ -165,7 +165,7 @@ def test_a_broken_record_breaks_its_cell_alone(recorded, content):
 
 
 def test_scores_in_another_cell_s_folder_are_broken(kept):
-    table = score(GOLD, WRONG, "BC5CDR", MODEL, 1, "direct")
+    table = score(GOLD, WRONG, ScoredRun("BC5CDR", MODEL, 1, "direct"))
     write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", table)
     found, _ = cell(kept, "llama-8b")
     assert found["state"] == "broken"
@@ -336,7 +336,12 @@ def test_a_cell_with_a_failed_job_is_incomplete_and_its_scores_are_there(kept):
 
 
 def test_a_cell_scored_in_other_lengths_than_the_first_is_refused(kept):
-    table = score(GOLD, WRONG, "BC5CDR", "biomedbert-large", 1, "direct", length_cuts=[1, 3])
+    table = score(
+        GOLD,
+        WRONG,
+        ScoredRun("BC5CDR", "biomedbert-large", 1, "direct"),
+        options=Scoring(bootstrap=0, length_cuts=[1, 3]),
+    )
     write_table(kept / "results" / "BC5CDR" / "biomedbert-large" / "scores.csv", table)
     found, tables = cell(kept, "biomedbert-large")
     reason = "scored in lengths all, 1, 2-3, 4+, not all, 1, 2, 3+ as BC5CDR × bert-large-cased"

@@ -14,7 +14,8 @@ from bioner.reporting.summary import summary
 from bioner.reporting.tables import alignment_table
 from bioner.results.load import ReportContext, load_results
 from bioner.scoring.compare import COMPARISON
-from bioner.scoring.score import score
+from bioner.scoring.score import ScoredRun, score
+from bioner.settings.config import Scoring
 from tests.conftest import instance
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
@@ -41,7 +42,8 @@ def test_the_paper_s_chemprot_scores_are_held_against_the_reproduction_of_its_da
     for dataset in ("ChemProt", "ChemProt-paper"):
         folder = kept / "results" / dataset / "deberta-v3-large"
         write_table(
-            folder / "scores.csv", score(GOLD, WRONG, dataset, "deberta-v3-large", 1, "direct")
+            folder / "scores.csv",
+            score(GOLD, WRONG, ScoredRun(dataset, "deberta-v3-large", 1, "direct")),
         )
     tables = built(kept, datasets=["ChemProt", "ChemProt-paper"], models=["deberta-v3-large"])
     for name, keys in {"table3_strict": {"length": "all"}, "table5_relaxed": {}}.items():
@@ -92,7 +94,7 @@ def test_rows_by_length_show_the_paper_s_number_and_no_difference(kept):
 
 def test_an_llm_is_held_against_the_paper_as_it_wrote_freely(kept):
     tables = [
-        score(GOLD, WRONG, "BC5CDR", "llama-8b", 1, decoding)
+        score(GOLD, WRONG, ScoredRun("BC5CDR", "llama-8b", 1, decoding))
         for decoding in ("free", "free-paper", "constrained")
     ]
     write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", pl.concat(tables))
@@ -113,7 +115,12 @@ def test_relaxed_scores_stand_beside_table_v(kept):
 def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
     """The seeds' bounds are averaged; the deviation is between seeds."""
     seeds = [
-        score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", bootstrap=50)
+        score(
+            GOLD,
+            found,
+            ScoredRun("BC5CDR", BERTS[0], seed, "direct"),
+            options=Scoring(bootstrap=50),
+        )
         for seed, found in ((1, WRONG), (2, WRONG))
     ]
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(seeds))
@@ -129,9 +136,15 @@ def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
 
 def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
     right = [Prediction(item.id, item.tags) for item in GOLD]
-    options = {"bootstrap": 50, "train": GOLD[1:], "orphans": {"s1": [0]}}
     tables = [
-        score(GOLD, found, "BC5CDR", BERTS[0], seed, "direct", **options)
+        score(
+            GOLD,
+            found,
+            ScoredRun("BC5CDR", BERTS[0], seed, "direct"),
+            Scoring(bootstrap=50),
+            GOLD[1:],
+            {"s1": [0]},
+        )
         for seed, found in ((1, WRONG), (2, right))
     ]
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(tables))
@@ -155,10 +168,12 @@ def test_what_the_paper_s_evaluator_divides_by_is_a_mean_too(kept):
     gold = [instance("s1", "a/B-D b/I-D c/I-D d/I-D")]
     halves = [Prediction("s1", ["B-D", "I-D", "B-D", "I-D"])]
     tables = [
-        score(gold, found, "BC5CDR", BERTS[0], seed, "direct")
+        score(gold, found, ScoredRun("BC5CDR", BERTS[0], seed, "direct"))
         for seed, found in ((1, halves), (2, halves))
     ]
-    tables[1] = score(gold, [Prediction("s1", gold[0].tags)], "BC5CDR", BERTS[0], 2, "direct")
+    tables[1] = score(
+        gold, [Prediction("s1", gold[0].tags)], ScoredRun("BC5CDR", BERTS[0], 2, "direct")
+    )
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(tables))
     found = row(built(kept)["paper_scoring"], model=BERTS[0], scheme="strict", length="all")
     # Two halves use one gold entity twice; the other seed finds it.
@@ -167,7 +182,9 @@ def test_what_the_paper_s_evaluator_divides_by_is_a_mean_too(kept):
 
 def test_the_headline_of_an_llm_is_forced_decoding_where_it_was_run(kept):
     for model, decodings in {"llama-8b": ("free", "constrained"), "mistral-7b": ("free",)}.items():
-        tables = [score(GOLD, WRONG, "BC5CDR", model, 1, decoding) for decoding in decodings]
+        tables = [
+            score(GOLD, WRONG, ScoredRun("BC5CDR", model, 1, decoding)) for decoding in decodings
+        ]
         write_table(kept / "results" / "BC5CDR" / model / "scores.csv", pl.concat(tables))
     table = (
         built(kept)["table3_strict"].filter(length="all").select("model", "decoding", "headline")
@@ -182,7 +199,7 @@ def test_the_headline_of_an_llm_is_forced_decoding_where_it_was_run(kept):
 
 def test_both_families_are_scored_with_and_without_repair(kept):
     orphans = {"s2": [0]}  # renal failure began with an I-
-    table = score(GOLD, WRONG, "BC5CDR", BERTS[0], 1, "direct", orphans=orphans)
+    table = score(GOLD, WRONG, ScoredRun("BC5CDR", BERTS[0], 1, "direct"), orphans=orphans)
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", table)
     found = row(built(kept)["table3_strict"], model=BERTS[0], length="all")
     # Repaired 2 of 2 predicted and of 3 gold; without repair 1 of 1 and of 3.
@@ -222,7 +239,7 @@ def test_conventions_stand_side_by_side(kept):
 
 
 def test_subsets_say_how_much_was_known(kept):
-    table = score(GOLD, WRONG, "BC5CDR", BERTS[0], 1, "direct", train=GOLD[1:])
+    table = score(GOLD, WRONG, ScoredRun("BC5CDR", BERTS[0], 1, "direct"), train=GOLD[1:])
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", table)
     found = row(built(kept)["subsets"], model=BERTS[0])
     assert (found["seen_mentions"], found["seen_recall"]) == (1, 100)
@@ -263,7 +280,7 @@ def test_cells_without_scores_are_named_on_the_page(kept):
 
 def test_names_are_escaped_on_the_page(kept):
     hostile = "<img src=x onerror=alert(1)>"
-    table = score(GOLD, WRONG, "BC5CDR", hostile, 1, "direct")
+    table = score(GOLD, WRONG, ScoredRun("BC5CDR", hostile, 1, "direct"))
     write_table(kept / "results" / "BC5CDR" / hostile / "scores.csv", table)
     built(kept)
     page = (kept / "reports" / "report.html").read_text()
@@ -276,7 +293,7 @@ def test_the_summary_holds_every_system_once(kept):
     cut = [Prediction("s1", ["B-Disease", "O", "O"]), Prediction("s2", ["O", "B-Disease"])]
     right = [Prediction(item.id, item.tags) for item in GOLD]
     tables = [
-        score(GOLD, found, "BC5CDR", "llama-8b", 1, how)
+        score(GOLD, found, ScoredRun("BC5CDR", "llama-8b", 1, how))
         for how, found in (("free", cut), ("constrained", right))
     ]
     write_table(kept / "results" / "BC5CDR" / "llama-8b" / "scores.csv", pl.concat(tables))

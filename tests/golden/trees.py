@@ -9,7 +9,7 @@ from bioner.corpora.statistics import corpus_statistics
 from bioner.data.instances import Prediction
 from bioner.io.tables import write_table
 from bioner.reporting.report import report
-from bioner.scoring.score import score
+from bioner.scoring.score import ScoredRun, score
 from tests.conftest import instance
 
 GOLD = [
@@ -25,7 +25,7 @@ def bc5cdr(folder: Path) -> Path:
     for model in BERTS:
         right = [Prediction(item.id, item.tags) for item in GOLD]
         seeds = [
-            score(GOLD, found, "BC5CDR", model, seed, "direct")
+            score(GOLD, found, ScoredRun("BC5CDR", model, seed, "direct"))
             for seed, found in ((1, WRONG), (2, right))
         ]
         write_table(folder / "results" / "BC5CDR" / model / "scores.csv", pl.concat(seeds))

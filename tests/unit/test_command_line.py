@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from bioner.cli import app
 from bioner.data.instances import Prediction, read_predictions, write_instances, write_predictions
 from bioner.data.raw_outputs import Generated, write_raw
+from bioner.settings.config import Scoring
 from tests import forked
 from tests.conftest import REPOSITORY, instance
 
@@ -216,7 +217,9 @@ def test_options_of_scoring_do_what_they_say(systems):
     assert not scored("--length-cut", 3).equals(plain)
     assert ("D" in plain["label"], "D" in scored("--no-per-type")["label"]) == (True, False)
     assert set(plain["stratum"]) < set(scored("--train", systems / "train.jsonl")["stratum"])
-    assert plain["f1_ci_low"].null_count() == len(plain)
+    assert scored("--bootstrap", Scoring().bootstrap).equals(plain), "the configuration's default"
+    points = scored("--bootstrap", 0)["f1_ci_low"]
+    assert points.null_count() == len(points)
     lows = [
         scored("--bootstrap", 40, "--bootstrap-seed", seed)["f1_ci_low"].to_list()
         for seed in (1, 1, 2)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,7 @@ def score(
     seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1)] = None,
     decoding: str | None = None,
     length_cut: LengthCuts = None,
-    per_type: Annotated[bool, typer.Option(help="Also one row an entity type.")] = True,
+    per_type: Annotated[bool | None, typer.Option(help="Also one row an entity type.")] = None,
     train: Annotated[
         Path | None,
         typer.Option(help="Training instances: adds seen and unseen mentions, and new sentences."),
@@ -43,16 +43,17 @@ def score(
         ),
     ] = None,
     bootstrap: Annotated[
-        int, typer.Option(min=0, max=MOST, help="Resamples for the intervals of F1.")
-    ] = 0,
-    bootstrap_seed: ResamplingSeed = 0,
+        int | None, typer.Option(min=0, max=MOST, help="Resamples for the intervals of F1.")
+    ] = None,
+    bootstrap_seed: Annotated[int | None, typer.Option(min=0)] = None,
 ) -> None:
     """One prediction file scored in every way: official, by length, the paper's, other
     conventions.
     """
     from bioner.io.tables import write_table
     from bioner.realignment.realign import read_orphans
-    from bioner.scoring.score import score
+    from bioner.scoring.score import ScoredRun, score
+    from bioner.settings.config import Scoring
 
     keep_apart(out, gold, pred, train, alignment)
     if train and train.resolve() == gold.resolve():
@@ -60,19 +61,19 @@ def score(
     instances = read_instances(gold)
     known = read_instances(train) if train else None
     predictions = read_predictions(pred, instances, known)
+    given: dict[str, Any] = {
+        "length_cuts": length_cut and tuple(dict.fromkeys(length_cut)),
+        "per_type": per_type,
+        "bootstrap": bootstrap,
+        "bootstrap_seed": bootstrap_seed,
+    }
     table = score(
         instances,
         predictions,
-        dataset=dataset,
-        model=model,
-        seed=seed,
-        decoding=decoding,
-        length_cuts=sorted(set(length_cut or [1, 2])),
-        per_type=per_type,
-        train=known,
-        orphans=read_orphans(alignment, predictions) if alignment else None,
-        bootstrap=bootstrap,
-        bootstrap_seed=bootstrap_seed,
+        ScoredRun(dataset, model, seed, decoding),
+        Scoring(**{name: value for name, value in given.items() if value is not None}),
+        known,
+        read_orphans(alignment, predictions) if alignment else None,
     )
     write_table(out, table)
 

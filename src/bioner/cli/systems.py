@@ -50,7 +50,7 @@ def predict(
     """
     from bioner.cli.loading import model_entry_of
     from bioner.data.instances import read_instances, unseen_types
-    from bioner.inference.predict import predict_to
+    from bioner.inference.predict import PredictionJob, predict_to
     from bioner.io.checksums import sha256_of
 
     keep_apart(out, gold, train, draft, weights)
@@ -80,19 +80,10 @@ def predict(
     data = {
         name: sha256_of(path) if path and path.is_file() else None for name, path in files.items()
     }
-    predict_to(
-        out,
-        model,
-        settings,
-        instances,
-        known,
-        weights,
-        decoding,
-        seed=seed,
-        data=data,
-        draft=draft,
-        record=record,
+    job = PredictionJob(
+        model, settings, instances, known, weights, decoding, seed, draft=draft, data=data
     )
+    predict_to(job, out, record)
 
 
 def time(

@@ -5,10 +5,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from bioner.data.instances import Instance, digest
 from bioner.data.raw_outputs import Generated, RawOutput, Tagged, write_raw
@@ -40,42 +41,48 @@ SHARD = {"constrained": 256, "free": 32, "free-paper": 32}
 PROCESS_TIMEOUT = timedelta(days=7)  # no process gives up on the others while these decode
 
 
-def predict_to(
-    out: Path,
-    name: str,
-    entry: ModelEntry,
-    gold: Sequence[Instance],
-    train: Sequence[Instance],
-    weights: Path | None,
-    decoding: str,
-    *,
-    seed: int,
-    data: Mapping[str, str | None] | None = None,
-    draft: Path | None = None,
-    record: Path | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class PredictionJob:
+    """What to predict with, and for which instances.
+
+    Attributes:
+        train: Training instances (the dictionary control; drafts).
+        weights: The folder of a trained model; None for controls.
+        draft: Predictions of another system, to draft from.
+        data: Checksums of the input files, for the record.
+    """
+
+    name: str
+    entry: ModelEntry
+    gold: Sequence[Instance]
+    train: Sequence[Instance]
+    weights: Path | None
+    decoding: str
+    seed: int
+    draft: Path | None = None
+    data: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> None:
     """Write the raw outputs of every instance to `out`, and how they were made to `record`.
 
     An LLM writes what it has finished to shards next to `out`: the same command resumes with the
     missing ones, unless anything changed that its answers depend on. Of several processes each
     decodes its part, and the first writes.
 
-    Args:
-        train: training instances (the dictionary control; drafts).
-        data: checksums of the input files, for the record.
-        draft: predictions of another system, to draft from.
-
     Raises:
         Interrupted: on SIGINT, SIGTERM or SIGUSR1.
     """
     start = time.perf_counter()
+    name, entry, gold, train = job.name, job.entry, job.gold, job.train
+    weights, decoding, seed, draft = job.weights, job.decoding, job.seed, job.draft
     _check_decoding(name, entry, decoding, draft)
     made: dict[str, Any] = {
         "model": name,
         "decoding": decoding,
         "seed": seed,
         "sentences": len(gold),
-        "data": dict(data or {}),
+        "data": dict(job.data),
     }
     if entry.family != "llm":
         write_raw(out, predict(name, entry, gold, train, weights, decoding))
@@ -209,8 +216,7 @@ def load_predictor(
     *,
     draft: Draft | None = None,
     seed: int = 0,
-    merged: bool = False,
-    padded: bool = False,
+    variant: Literal["merged", "padded"] | None = None,
     on_progress: Callable[[int], None] = ignore,
 ) -> Predictor:
     """Load torch and a trained model; return it as a function of instances and batch size.
@@ -218,9 +224,9 @@ def load_predictor(
     Args:
         draft: for constrained decoding.
         seed: for tokens that are drawn (free-paper).
-        merged: an LLM's adapter and base as one model in the precision of training, which is faster
-            and not quite the model that was trained.
-        padded: an encoder in fp32 and padded to its window, as the paper ran them.
+        variant: `merged`: an LLM's adapter and base as one model in the precision of training,
+            which is faster and not quite the model that was trained. `padded`: an encoder in fp32
+            and padded to its window, as the paper ran them.
         on_progress: called with the number of sentences an encoder has tagged since the last call.
     """
     if not entry.is_trained:
@@ -244,8 +250,8 @@ def load_predictor(
 
     torch.set_num_threads(entry.resources.threads)
     if entry.family == "llm":
-        return _llm(entry, weights, decoding, draft or all_outside(), seed, merged)
-    return _classifier(name, entry, weights, padded, on_progress)
+        return _llm(entry, weights, decoding, draft or all_outside(), seed, variant == "merged")
+    return _classifier(name, entry, weights, variant == "padded", on_progress)
 
 
 def _classifier(
@@ -278,20 +284,7 @@ def _classifier(
         )
 
     def classifier(instances: Sequence[Instance], batch_size: int) -> list[Tagged]:
-        return tag(
-            model,
-            tokenizer,
-            [instance.id for instance in instances],
-            [instance.tokens for instance in instances],
-            entry.max_length,
-            entry.label_subwords,
-            batch_size=batch_size,
-            batch_tokens=entry.predict.batch_tokens,
-            bf16=entry.train.precision == "bf16" and not padded,
-            in_text=entry.family == "llm-head",
-            pad_to=entry.max_length if padded else 0,
-            on_progress=on_progress,
-        )
+        return tag(model, tokenizer, instances, entry, batch_size, padded, on_progress)
 
     return classifier
 
@@ -304,22 +297,20 @@ def _llm(
     from bioner.models.llm import load_trained
 
     model, tokenizer, task = load_trained(weights, entry, merged)
-    options = entry.predict
     if decoding == "constrained":
         return ConstrainedDecoder(
             model,
             tokenizer,
             task.types,
             draft,
-            draft_length=options.draft_length,
-            legal=options.legal_transitions,
+            entry.predict,
             verbalizer=task.verbalizer,
         )
     return FreeDecoder(
         model,
         tokenizer,
         task.types,
-        options.tokens_per_word,
+        entry.predict.tokens_per_word,
         inherit=decoding == "free-paper",
         seed=seed,
         verbalizer=task.verbalizer,

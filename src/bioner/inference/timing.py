@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -86,15 +86,18 @@ class Protocol:
         """Return the decodings to time; the paper had no constrained one."""
         return [name for name in asked if not (self.is_paper and name == "constrained")]
 
-    def merges(self, family: str) -> bool:
-        """Whether a model of this family is timed with its adapter merged."""
-        return family == "llm" and self.merged and not self.is_paper
+    def variant(self, family: str) -> Literal["merged", "padded"] | None:
+        """Return how a model of this family differs from the one that predicts, if it does."""
+        if family == "encoder":
+            return "padded" if self.is_paper else None
+        return "merged" if family == "llm" and self.merged and not self.is_paper else None
 
     def precision(self, entry: ModelEntry) -> str:
         """Return the number format of weights and passes; only equal ones compare."""
-        if self.is_paper and entry.family == "encoder":
+        variant = self.variant(entry.family)
+        if variant == "padded":
             return "fp32"
-        if entry.quantization and not self.merges(entry.family):
+        if entry.quantization and variant != "merged":
             return str(entry.quantization)
         return str(entry.train.precision)
 
@@ -141,8 +144,7 @@ def time_model(
             decoding,
             draft=draft,
             seed=seed,
-            merged=protocol.merges(family),
-            padded=protocol.is_paper and family == "encoder",
+            variant=protocol.variant(family),
         )
 
         def tagged(

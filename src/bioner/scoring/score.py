@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -18,38 +19,46 @@ from bioner.scoring.semeval import semeval_tallies
 from bioner.scoring.subsets import subset_tallies
 from bioner.scoring.table import SCORE_SCHEMA, score_table
 from bioner.scoring.tally import ScoreRow, Tally
+from bioner.settings.config import Scoring
 
 log = logging.getLogger(__name__)
 
 RUN = ["dataset", "model", "seed", "decoding"]
+WITHOUT_INTERVALS = Scoring(bootstrap=0)
 ROW = ["scorer", "scheme", "stratum", "label"]
+
+
+class ScoredRun(NamedTuple):
+    """Which run a prediction file is of; what is not known is null in its scores."""
+
+    dataset: str | None = None
+    model: str | None = None
+    seed: int | None = None
+    decoding: str | None = None
+
+
+UNKNOWN = ScoredRun()
 
 
 def score(
     gold: Sequence[Instance],
     predictions: Sequence[Prediction],
-    dataset: str | None = None,
-    model: str | None = None,
-    seed: int | None = None,
-    decoding: str | None = None,
-    length_cuts: Sequence[int] = (1, 2),
-    per_type: bool = True,
+    run: ScoredRun = UNKNOWN,
+    options: Scoring = WITHOUT_INTERVALS,
     train: Sequence[Instance] | None = None,
     orphans: Orphans | None = None,
-    bootstrap: int = 0,
-    bootstrap_seed: int = 0,
 ) -> pl.DataFrame:
-    """Build the long score table of one prediction file; columns without a source are null.
+    """Build the long score table of one prediction file.
 
     Args:
-        length_cuts: As for `labels.bucket_names`.
-        per_type: Keep the rows of single entity types.
+        run: What its first columns say.
+        options: Length buckets, rows of single entity types, and resamples (by document, or else
+            by sentence) for the intervals.
         train: Training instances, for the subsets of seen and unseen mentions and new sentences.
         orphans: As for `conventions.convention_tallies`, for strict IOB2.
-        bootstrap: Number of resamples, by document or else by sentence, for the intervals.
     """
     pairs = pair_up(gold, predictions)
-    semeval = list(semeval_tallies(pairs, length_cuts))
+    semeval = list(semeval_tallies(pairs, sorted(options.length_cuts)))
     overall = _overall(semeval)
     rows = [
         *semeval,
@@ -58,11 +67,11 @@ def score(
         *convention_tallies(pairs, overall["relaxed"], orphans),
     ]
     clusters = clusters_of(gold)
-    if bootstrap and clusters.count == 1:
+    if options.bootstrap and clusters.count == 1:
         log.warning("score: one %s alone: no interval can be had by resampling", clusters.kind)
-    whose = {"dataset": dataset, "model": model, "seed": seed, "decoding": decoding}
-    table = score_table(rows, clusters, bootstrap, bootstrap_seed, whose)
-    return table if per_type else table.filter(pl.col("label").is_in(RESERVED))
+    resampling = options.bootstrap, options.bootstrap_seed
+    table = score_table(rows, clusters, *resampling, run._asdict())
+    return table if options.per_type else table.filter(pl.col("label").is_in(RESERVED))
 
 
 def headline_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> dict[str, float]:

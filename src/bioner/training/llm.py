@@ -26,6 +26,7 @@ from bioner.models.pretrained import check_window, load_causal_lm, load_tokenize
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
+from bioner.settings.model_entry import Predict
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.loss import check_loss, summed_loss
@@ -193,7 +194,7 @@ class DevScorer:
                 self._tokenizer,
                 self._types,
                 self._draft,
-                legal=self._job.entry.predict.legal_transitions,
+                Predict(legal_transitions=self._job.entry.predict.legal_transitions),
                 verbalizer=self._spelling,
             )
         return self._decoder

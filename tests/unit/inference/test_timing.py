@@ -141,15 +141,15 @@ def asked(monkeypatch):
 
 
 def test_models_are_loaded_as_the_protocol_says(asked, encoder, llm):
-    for timed, protocol, padded, one in (
-        (encoder, Protocol("fair"), False, False),
-        (encoder, Protocol("paper"), True, False),
-        (llm, Protocol("fair"), False, True),
-        (llm, Protocol("fair", merged=False), False, False),
-        (llm, Protocol("paper"), False, False),
+    for timed, protocol, variant in (
+        (encoder, Protocol("fair"), None),
+        (encoder, Protocol("paper"), "padded"),
+        (llm, Protocol("fair"), "merged"),
+        (llm, Protocol("fair", merged=False), None),
+        (llm, Protocol("paper"), None),
     ):
         how, _ = asked(timed, protocol)
-        assert (how["padded"], how["merged"]) == (padded, one), (timed.name, protocol)
+        assert how["variant"] == variant, (timed.name, protocol)
 
 
 def test_a_row_is_of_the_sample_and_names_what_it_ran_on(asked, encoder):
@@ -210,7 +210,7 @@ def test_arithmetic_is_that_of_the_model_s_matrices(encoder):
 
 def test_padding_is_counted_and_changes_no_tag(encoder):
     whose = (encoder.name, encoder.entry, encoder.weights, "direct")
-    plain, padded = (load_predictor(*whose, padded=padded) for padded in (False, True))
+    plain, padded = (load_predictor(*whose, variant=variant) for variant in (None, "padded"))
     assert list(plain(encoder.sample, 1)) == list(padded(encoder.sample, 1))
     assert gflop_per_sample(padded, encoder.sample, 1) > 1.5 * gflop_per_sample(
         plain, encoder.sample, 1

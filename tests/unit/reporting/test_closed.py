@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from bioner.cli import app
 from bioner.data.instances import Prediction, write_instances, write_predictions
 from bioner.io.tables import write_table
-from bioner.scoring.score import score
+from bioner.scoring.score import ScoredRun, score
 from tests.conftest import instance
 
 DATASETS = ("BC5CDR", "Reddit-Impacts", "mine")
@@ -22,7 +22,9 @@ def kept(tmp_path):
         cell = tmp_path / "results" / dataset / "oracle"
         write_instances(tmp_path / "data" / dataset / "test.jsonl", gold)
         write_predictions(cell / "seed1" / "direct" / "predictions.jsonl", wrong)
-        write_table(cell / "scores.csv", score(gold, wrong, dataset, "oracle", 1, "direct"))
+        write_table(
+            cell / "scores.csv", score(gold, wrong, ScoredRun(dataset, "oracle", 1, "direct"))
+        )
     return tmp_path
 
 

@@ -13,7 +13,8 @@ from bioner.reporting.error_analysis import (
     length_cuts,
     read_disagreements,
 )
-from bioner.scoring.score import score
+from bioner.scoring.score import ScoredRun, score
+from bioner.settings.config import Scoring
 from tests.conftest import instance
 
 GOLD = [instance("s1", "gout/B-Disease after/O aspirin/B-Chemical")]
@@ -23,7 +24,10 @@ MODELS = [ReportedSystem(name, "direct", 42) for name in ("sound", "absent", "br
 
 def scores(*systems: ReportedSystem) -> pl.DataFrame:
     return pl.concat(
-        [score(GOLD, WRONG, "toy", *(whose.model, whose.seed, whose.decoding)) for whose in systems]
+        [
+            score(GOLD, WRONG, ScoredRun("toy", *(whose.model, whose.seed, whose.decoding)))
+            for whose in systems
+        ]
     )
 
 
@@ -58,7 +62,7 @@ def test_a_model_is_looked_at_in_its_headline_decoding_and_first_seed():
 
 def test_predictions_that_are_not_those_that_were_scored_are_told_and_not_shown(kept):
     right = [Prediction("s1", GOLD[0].tags)]
-    table = score(GOLD, right, "toy", *("sound", 42, "direct"))
+    table = score(GOLD, right, ScoredRun("toy", *("sound", 42, "direct")))
     examined = read_disagreements(
         kept / "results", kept / "data", {"toy": MODELS}, lambda _: True, scores=table
     )
@@ -75,7 +79,17 @@ def test_predictions_that_are_not_those_that_were_scored_are_told_and_not_shown(
 
 @pytest.mark.parametrize("cuts", [[1, 2], [1, 3], [2], [1, 2, 5]])
 def test_lengths_are_those_of_the_score_table(cuts):
-    assert length_cuts(score(GOLD, WRONG, "toy", "m", 1, "direct", length_cuts=cuts)) == cuts
+    assert (
+        length_cuts(
+            score(
+                GOLD,
+                WRONG,
+                ScoredRun("toy", "m", 1, "direct"),
+                options=Scoring(bootstrap=0, length_cuts=cuts),
+            )
+        )
+        == cuts
+    )
 
 
 def test_what_is_missing_or_broken_is_told_and_the_rest_is_read(kept):

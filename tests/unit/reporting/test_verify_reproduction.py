@@ -16,7 +16,8 @@ from bioner.reporting.reproduction import (
     reproduction_table,
 )
 from bioner.results.load import ReportContext, load_results
-from bioner.scoring.score import score
+from bioner.scoring.score import ScoredRun, score
+from bioner.settings.config import Scoring
 from tests import forked
 from tests.conftest import REPOSITORY
 from tests.unit.reporting.numbers import cell
@@ -48,7 +49,14 @@ def tree(folder, models=("bert-large-cased",), seeds=(1, 2)):
             ]
             cell_folder = folder / "results" / "BC5CDR" / model
             write_predictions(cell_folder / f"seed{seed}" / "direct" / "predictions.jsonl", found)
-            scores.append(score(gold, found, "BC5CDR", model, seed, "direct", bootstrap=100))
+            scores.append(
+                score(
+                    gold,
+                    found,
+                    ScoredRun("BC5CDR", model, seed, "direct"),
+                    options=Scoring(bootstrap=100),
+                )
+            )
         write_table(cell_folder / "scores.csv", pl.concat(scores))
     return folder
 

@@ -2,14 +2,16 @@
 
 import pytest
 
-from bioner.scoring.conventions import CONVENTIONS
+from bioner.scoring.conventions import CONVENTIONS, Orphans
 from bioner.scoring.score import score
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
 
 
-def scores(gold: str, tags: str, scorer: str, scheme: str, **options) -> tuple[float, float, float]:
-    table = score([instance("s1", gold)], predicted(tags), **options)
+def scores(
+    gold: str, tags: str, scorer: str, scheme: str, orphans: Orphans | None = None
+) -> tuple[float, float, float]:
+    table = score([instance("s1", gold)], predicted(tags), orphans=orphans)
     (found,) = table.filter(scorer=scorer, scheme=scheme).iter_rows(named=True)
     return tuple(pytest.approx(found[name]) for name in ("precision", "recall", "f1"))
 

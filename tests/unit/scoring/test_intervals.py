@@ -13,6 +13,7 @@ from bioner.scoring.resampling import clusters_of, interval
 from bioner.scoring.score import score
 from bioner.scoring.table import MEASURES, score_table
 from bioner.scoring.tally import matched
+from bioner.settings.config import Scoring
 from tests.unit.scoring.random_cases import TAGS
 
 
@@ -48,7 +49,7 @@ def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
     gold[0] = Instance("s0", "d00", gold[0].tokens, ["B-R", "O", "B-R", *gold[0].tags[3:]])
     gold[0] = Instance("s0", "d00", gold[0].tokens, repair(gold[0].tags).tags)
     predictions[0] = Prediction("s0", repair(["B-R", "O", "O", *predictions[0].tags[3:]]).tags)
-    table = score(gold, predictions, bootstrap=resamples, bootstrap_seed=5)
+    table = score(gold, predictions, options=Scoring(bootstrap=resamples, bootstrap_seed=5))
     drawn = np.random.default_rng([5, 1]).integers(12, size=(resamples, 12))
     values = defaultdict(list)
     for documents in drawn:
@@ -79,7 +80,8 @@ def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
 
 def test_the_same_seed_gives_the_same_bounds_and_another_gives_others():
     once, again, other = (
-        score(*corpus(20), bootstrap=200, bootstrap_seed=seed) for seed in (1, 1, 2)
+        score(*corpus(20), options=Scoring(bootstrap=200, bootstrap_seed=seed))
+        for seed in (1, 1, 2)
     )
     assert once.equals(again)
     assert not once.equals(other)
@@ -91,7 +93,7 @@ def test_without_resamples_there_are_no_bounds():
 
 
 def test_a_single_document_has_scores_and_no_bounds(caplog):
-    table = score(*corpus(1), bootstrap=100)
+    table = score(*corpus(1), options=Scoring(bootstrap=100))
     assert (
         table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")["f1"].item() > 0
     )
@@ -101,7 +103,9 @@ def test_a_single_document_has_scores_and_no_bounds(caplog):
 
 def test_equal_documents_leave_no_doubt():
     gold = [Instance(f"s{n}", f"s{n}", ["a", "b"], ["B-D", "B-D"]) for n in range(30)]
-    table = score(gold, [Prediction(item.id, ["B-D", "O"]) for item in gold], bootstrap=100)
+    table = score(
+        gold, [Prediction(item.id, ["B-D", "O"]) for item in gold], options=Scoring(bootstrap=100)
+    )
     assert bounds(table, scorer="semeval", scheme="strict", stratum="all", label="all") == (
         pytest.approx(200 / 3),
         pytest.approx(200 / 3),
@@ -115,7 +119,7 @@ def test_sentences_of_a_document_are_drawn_together():
     apart = [Instance(item.id, item.id, item.tokens, item.tags) for item in gold]
     where = {"scorer": "semeval", "scheme": "strict", "stratum": "all", "label": "all"}
     (low, high), (narrow_low, narrow_high) = (
-        bounds(score(g, found, bootstrap=2000), **where) for g in (gold, apart)
+        bounds(score(g, found, options=Scoring(bootstrap=2000)), **where) for g in (gold, apart)
     )
     assert high - low > 3 * (narrow_high - narrow_low)
 
@@ -123,8 +127,10 @@ def test_sentences_of_a_document_are_drawn_together():
 def test_the_order_of_sentences_and_documents_changes_no_number_and_no_bound():
     gold, predictions = corpus(15)
     order = random.Random(0).sample(range(len(gold)), len(gold))
-    mixed = score([gold[i] for i in order], [predictions[i] for i in order], bootstrap=50)
-    assert mixed.equals(score(gold, predictions, bootstrap=50))
+    mixed = score(
+        [gold[i] for i in order], [predictions[i] for i in order], options=Scoring(bootstrap=50)
+    )
+    assert mixed.equals(score(gold, predictions, options=Scoring(bootstrap=50)))
 
 
 def test_resamples_without_gold_and_prediction_are_left_out():

@@ -8,6 +8,7 @@ import pytest
 from bioner.data.tags import Span
 from bioner.scoring.paper import Match, match
 from bioner.scoring.score import score
+from bioner.settings.config import Scoring
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
 
@@ -89,7 +90,9 @@ def test_a_prediction_over_two_entities_is_cut_into_both_windows():
 
 
 def test_windows_are_the_paper_s_whatever_the_cuts_of_the_sound_score():
-    table = score([GOLD], predicted(OVERRUN), length_cuts=[3]).filter(scheme="strict", label="all")
+    table = score([GOLD], predicted(OVERRUN), options=Scoring(bootstrap=0, length_cuts=[3])).filter(
+        scheme="strict", label="all"
+    )
     assert table.filter(scorer="paper")["stratum"].to_list() == ["all", "1", "2", "3+"]
     assert table.filter(scorer="semeval")["stratum"].to_list() == ["all", "1-3", "4+"]
 

@@ -5,7 +5,7 @@ import pytest
 
 from bioner.errors import InputError
 from bioner.io.tables import write_table
-from bioner.scoring.score import score
+from bioner.scoring.score import ScoredRun, score
 from bioner.scoring.selection import chosen_of, read_selection, select
 from tests.conftest import instance
 from tests.unit.scoring.chosen import chosen_everywhere
@@ -21,7 +21,7 @@ def dev(tmp_path):
 
     def write(model, tags, seed=42, decoding="direct", dataset="demo"):
         path = tmp_path / f"{model}-{seed}.csv"
-        write_table(path, score(GOLD, predicted(tags), dataset, model, seed, decoding))
+        write_table(path, score(GOLD, predicted(tags), ScoredRun(dataset, model, seed, decoding)))
         return path
 
     return write

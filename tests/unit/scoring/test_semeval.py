@@ -11,10 +11,11 @@ from bioner.data.tags import repair, spans
 from bioner.errors import InputError
 from bioner.io.tables import write_table
 from bioner.scoring.labels import bucket_names, bucket_of
-from bioner.scoring.score import read_scores, score
+from bioner.scoring.score import UNKNOWN, ScoredRun, read_scores, score
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.scoring.tally import COUNTS
 from bioner.scoring.tally import prf as measures
+from bioner.settings.config import Scoring
 from tests.conftest import instance
 
 # Gold: renal failure (2), aspirin (1), IL-2 receptor alpha (3).
@@ -23,8 +24,9 @@ GOLD = instance(
 )
 
 
-def scored(*tags: str, **options) -> pl.DataFrame:
-    return score([GOLD], [Prediction("s1", list(tags))], **options)
+def scored(*tags: str, run: ScoredRun = UNKNOWN, **options) -> pl.DataFrame:
+    options = Scoring(**{"bootstrap": 0, **options})
+    return score([GOLD], [Prediction("s1", list(tags))], run, options)
 
 
 def row(table: pl.DataFrame, scheme: str, stratum: str = "all", label: str = "all") -> dict:
@@ -150,7 +152,7 @@ def test_rows_by_type_can_be_left_out():
 
 
 def test_columns_without_a_source_are_empty_in_the_file(tmp_path):
-    write_table(tmp_path / "scores.csv", scored(*GOLD.tags, dataset="demo", seed=42))
+    write_table(tmp_path / "scores.csv", scored(*GOLD.tags, run=ScoredRun("demo", seed=42)))
     read = read_scores(tmp_path / "scores.csv")
     assert (read["dataset"][0], read["seed"][0], read["model"][0], read["f1_ci_low"][0]) == (
         "demo",
@@ -214,7 +216,7 @@ def test_length_buckets_add_up_to_the_whole(pairs):
 @given(st.lists(PAIRS, min_size=1, max_size=6))
 def test_possible_is_the_gold_s_entities_and_actual_the_predicted_ones(pairs):
     gold, predictions = corpus(pairs)
-    table = score(gold, predictions, per_type=False).filter(
+    table = score(gold, predictions, options=Scoring(bootstrap=0, per_type=False)).filter(
         scorer="semeval", stratum="all", label="all"
     )
     assert set(table["possible"]) == {sum(len(spans(instance.tags)) for instance in gold)}

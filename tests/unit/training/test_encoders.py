@@ -287,31 +287,35 @@ class Watched(torch.nn.Module):
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_padding_is_not_attended_to_and_precision_is_what_was_asked_for(
-    trained_encoder, sentences, bf16
+    tiny_encoder, trained_encoder, sentences, bf16
 ):
     tokenizer = AutoTokenizer.from_pretrained(trained_encoder / "model")
+    entry = tiny_encoder.changed(train={"precision": "bf16" if bf16 else "fp32"})
     answers = []
     for size in (1, 3):
         model = Watched(
             AutoModelForTokenClassification.from_pretrained(trained_encoder / "model").eval()
         )
-        words = [item.tokens for item in sentences]
-        tag(
-            model,
-            tokenizer,
-            ["a", "b", "c"],
-            words,
-            32,
-            batch_size=size,
-            batch_tokens=999,
-            bf16=bf16,
-        )
+        tag(model, tokenizer, sentences, entry, size)
         assert all(autocast == bf16 for _, _, autocast in model.seen)
         rows = [row for ids, logits, _ in model.seen for row in zip(ids, logits, strict=True)]
         answers.append({tuple(ids[ids != 0].tolist()): logits[ids != 0] for ids, logits in rows})
     assert answers[0].keys() == answers[1].keys()
     for ids, logits in answers[0].items():
         torch.testing.assert_close(logits, answers[1][ids], rtol=0, atol=2e-2 if bf16 else 1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_an_encoder_as_the_paper_ran_it_is_in_fp32_and_padded_to_its_window(
+    tiny_encoder, trained_encoder, sentences, precision
+):
+    tokenizer = AutoTokenizer.from_pretrained(trained_encoder / "model")
+    plain = AutoModelForTokenClassification.from_pretrained(trained_encoder / "model").eval()
+    model = Watched(plain)
+    entry = tiny_encoder.changed(train={"precision": precision})
+    tagged = tag(model, tokenizer, sentences, entry, 2, padded=True)
+    assert {(ids.shape[1], autocast) for ids, _, autocast in model.seen} == {(32, False)}
+    assert tagged == tag(plain, tokenizer, sentences, tiny_encoder, 2)
 
 
 def test_a_trial_that_diverges_is_a_result_without_weights(

@@ -351,7 +351,7 @@ def test_dev_is_decoded_with_legal_transitions_where_tests_will_be(
     legal, begin = [], ConstrainedDecoder.__init__
 
     def noted(self, *args, **kwargs):
-        legal.append(kwargs["legal"])
+        legal.append(args[4].legal_transitions)
         begin(self, *args, **kwargs)
 
     monkeypatch.setattr(ConstrainedDecoder, "__init__", noted)

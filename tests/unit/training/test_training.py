@@ -16,7 +16,7 @@ from bioner.data.instances import entity_types
 from bioner.data.raw_outputs import Generated, Tagged
 from bioner.data.tags import tag_set, violation
 from bioner.errors import InputError
-from bioner.inference.predict import load_predictor, predict, predict_to
+from bioner.inference.predict import PredictionJob, load_predictor, predict, predict_to
 from bioner.models.llm import load_trained
 from bioner.models.pretrained import load_token_classifier
 from bioner.realignment.realign import realign, realign_all
@@ -113,8 +113,8 @@ def test_an_llm_decodes_as_the_entry_and_the_seed_say(
     entry = with_settings(
         tiny_llm, predict={"tokens_per_word": 1, "draft_length": 5, "legal_transitions": True}
     )
-    files = (tmp_path / "raw.jsonl", "tiny-llama", entry, sentences, sentences, model)
-    predict_to(*files, decoding, seed=11, record=tmp_path / "run.json")
+    job = PredictionJob("tiny-llama", entry, sentences, sentences, model, decoding, seed=11)
+    predict_to(job, tmp_path / "raw.jsonl", tmp_path / "run.json")
     run = json.loads((tmp_path / "run.json").read_text())
     expected = {
         "constrained": {"draft_length": 5, "legal_transitions": True, "draft": "table"},
@@ -126,22 +126,25 @@ def test_an_llm_decodes_as_the_entry_and_the_seed_say(
 
 
 @pytest.mark.parametrize(
-    ("precision", "padded", "bf16"),
-    [("bf16", False, True), ("bf16", True, False), ("fp32", False, False)],
+    ("precision", "padded"), [("bf16", False), ("bf16", True), ("fp32", False)]
 )
 def test_an_encoder_tags_in_the_precision_it_was_trained_in(
-    tiny_encoder, sentences, trained_encoder, monkeypatch, precision, padded, bf16
+    tiny_encoder, sentences, trained_encoder, monkeypatch, precision, padded
 ):
     seen = []
     monkeypatch.setattr(
         "bioner.models.encoder.tag",
-        lambda *_, **how: seen.append((how["bf16"], how["pad_to"])) or [],
+        lambda *given: seen.append((given[3].train.precision, given[5])) or [],
     )
     entry = with_settings(tiny_encoder, train={"precision": precision})
-    load_predictor("tiny-bert", entry, trained_encoder / "model", "direct", padded=padded)(
-        sentences, 2
-    )
-    assert seen == [(bf16, 32 if padded else 0)]
+    load_predictor(
+        "tiny-bert",
+        entry,
+        trained_encoder / "model",
+        "direct",
+        variant="padded" if padded else None,
+    )(sentences, 2)
+    assert seen == [(precision, padded)]
 
 
 def test_batches_do_not_change_forced_tags(tiny_llm, sentences, trained_llm):

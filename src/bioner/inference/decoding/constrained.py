@@ -31,6 +31,9 @@ from bioner.inference.decoding.sentence import Block, Counts, Decision, Sentence
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.prompt import response_line
 from bioner.models.verbalizer import Verbalizer
+from bioner.settings.model_entry import Predict
+
+DEFAULTS = Predict()
 
 
 class ConstrainedDecoder:
@@ -39,8 +42,7 @@ class ConstrainedDecoder:
     Answers name tags as the data does, however the model spells them.
 
     Args:
-        draft_length: words drafted per pass; None: chosen.
-        legal: leave out I- tags that continue no entity.
+        options: an entry's: words drafted per pass, and whether I- tags must continue an entity.
         share_prefix: read the common beginning of the prompts once.
         rows: how rows are cached; None: as `batch_class` says.
     """
@@ -51,17 +53,17 @@ class ConstrainedDecoder:
         tokenizer: PreTrainedTokenizerBase,
         types: Sequence[str],
         draft: Draft,
+        options: Predict = DEFAULTS,
         *,
-        draft_length: int | None = None,
-        legal: bool = False,
         verbalizer: Verbalizer | None = None,
         share_prefix: bool = True,
         rows: type[Batch] | None = None,
     ) -> None:
         self._model, self._tokenizer, self._types, self._draft = model, tokenizer, types, draft
-        self._draft_length, self._legal, self._share_prefix = draft_length, legal, share_prefix
+        self._draft_length, self._legal = options.draft_length, options.legal_transitions
+        self._share_prefix = share_prefix
         self._spelling = verbalizer or Verbalizer(types)
-        self._lines = AnswerTrie(tokenizer, tag_set(types), legal, self._spelling)
+        self._lines = AnswerTrie(tokenizer, tag_set(types), self._legal, self._spelling)
         self._rows = rows or batch_class(model)
         self._overhead = overhead_of(model)
         self.counts = Counts()

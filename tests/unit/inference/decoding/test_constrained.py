@@ -21,6 +21,7 @@ from bioner.inference.decoding.drafts import Draft, all_outside, draft_of, predi
 from bioner.inference.decoding.kv_cache import CachedBatch, RecomputedBatch, batch_class
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.prompt import line_ids, response_ids
+from bioner.settings.model_entry import Predict
 from tests.conftest import instance
 from tests.unit.inference.decoding.conftest import TYPES, random_llama
 from tests.unit.inference.decoding.reference import assert_same, slowly, tags_of
@@ -54,7 +55,12 @@ def test_windows_batches_and_a_shared_prefix_change_no_tag(
     model, tokenizer, texts, slow, window, batch_size, share_prefix
 ):
     decoder = ConstrainedDecoder(
-        model, tokenizer, TYPES, tag_table(texts), draft_length=window, share_prefix=share_prefix
+        model,
+        tokenizer,
+        TYPES,
+        tag_table(texts),
+        Predict(draft_length=window),
+        share_prefix=share_prefix,
     )
     for output, reference in zip(decoder(texts, batch_size), slow, strict=True):
         assert_same(tags_of(output.text), reference)
@@ -72,7 +78,7 @@ def test_a_draft_that_is_right_takes_one_pass(model, tokenizer, texts, slow):
         Prediction(text.id, reference.tags) for text, reference in zip(texts, slow, strict=True)
     ]
     decoder = ConstrainedDecoder(
-        model, tokenizer, TYPES, predicted("own", answers, all_outside()), draft_length=100
+        model, tokenizer, TYPES, predicted("own", answers, all_outside()), Predict(draft_length=100)
     )
     decoder(texts, len(texts))
     assert decoder.counts.passes == 1
@@ -84,7 +90,9 @@ def test_a_draft_that_is_right_takes_one_pass(model, tokenizer, texts, slow):
 
 
 def test_a_window_of_one_word_takes_a_pass_a_word(model, tokenizer, texts):
-    decoder = ConstrainedDecoder(model, tokenizer, ["Disease"], all_outside(), draft_length=1)
+    decoder = ConstrainedDecoder(
+        model, tokenizer, ["Disease"], all_outside(), Predict(draft_length=1)
+    )
     for text in texts:
         decoder([text], 1)
         # What is settled of a line is not asked for again; a wrong first piece may leave a second
@@ -93,7 +101,7 @@ def test_a_window_of_one_word_takes_a_pass_a_word(model, tokenizer, texts):
 
 
 def test_a_place_that_is_free_is_taken_by_the_next_sentence(model, tokenizer, texts):
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), draft_length=2)
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), Predict(draft_length=2))
     decoder(texts, 2)
     together = decoder.counts.passes
     alone = 0
@@ -114,7 +122,9 @@ def real(request, texts):
 @pytest.mark.parametrize(("window", "batch_size"), [(1, 1), (1, 4), (3, 3), (None, 6), (100, 1)])
 def test_real_tokenizers(real, window, batch_size, texts):
     tokenizer, model, slow = real
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), draft_length=window)
+    decoder = ConstrainedDecoder(
+        model, tokenizer, TYPES, tag_table(texts), Predict(draft_length=window)
+    )
     assert decoder.settings["cached"]
     for output, text, reference in zip(decoder(texts, batch_size), texts, slow, strict=True):
         assert_same(tags_of(output.text), reference)
@@ -150,7 +160,7 @@ def test_of_equal_answers_the_one_of_the_lowest_id_is_taken(spoken, texts):
     for window in (1, 3, None):
         for name in ("gold", "random"):
             decoder = ConstrainedDecoder(
-                model, tokenizer, TYPES, drafts(texts)[name], draft_length=window
+                model, tokenizer, TYPES, drafts(texts)[name], Predict(draft_length=window)
             )
             assert [tags_of(output.text) for output in decoder(texts, 2)] == slow
             assert decoder.counts.near_ties >= sum(len(text.tokens) for text in texts)
@@ -165,7 +175,11 @@ def test_legal_transitions_leave_nothing_to_repair(spoken, texts):
     slow = [slowly(model, tokenizer, text, TYPES, legal=True) for text in texts]
     for window in (1, None):
         decoder = ConstrainedDecoder(
-            model, tokenizer, TYPES, drafts(texts)["random"], draft_length=window, legal=True
+            model,
+            tokenizer,
+            TYPES,
+            drafts(texts)["random"],
+            Predict(draft_length=window, legal_transitions=True),
         )
         for output, reference in zip(decoder(texts, 3), slow, strict=True):
             assert violation(tags_of(output.text)) is None
@@ -178,7 +192,11 @@ def test_confidence_is_the_probability_among_the_tags_allowed(spoken, texts, leg
     slow = [slowly(model, tokenizer, text, TYPES, legal) for text in texts]
     for window in (1, None):
         decoder = ConstrainedDecoder(
-            model, tokenizer, TYPES, drafts(texts)["random"], legal=legal, draft_length=window
+            model,
+            tokenizer,
+            TYPES,
+            drafts(texts)["random"],
+            Predict(draft_length=window, legal_transitions=legal),
         )
         for output, reference in zip(decoder(texts, 3), slow, strict=True):
             assert output.confidence == pytest.approx(reference.probabilities, abs=2e-4)
@@ -304,7 +322,7 @@ def test_any_architecture(name, tokenizer, texts):
     torch.manual_seed(1)
     config = getattr(transformers, name)(vocab_size=len(tokenizer), **settings)
     model = AutoModelForCausalLM.from_config(config).eval()
-    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), draft_length=3)
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, tag_table(texts), Predict(draft_length=3))
     assert decoder.settings["cached"] is (rows is CachedBatch)
     slow = [slowly(model, tokenizer, text, TYPES) for text in texts]
     for batch_size in (1, 3):
@@ -352,7 +370,7 @@ def test_adapters_on_the_output_layer_are_heeded(tokenizer, texts, whole):
 
 def test_reading_again_gives_what_caching_gives(model, tokenizer, texts, slow):
     decoder = ConstrainedDecoder(
-        model, tokenizer, TYPES, all_outside(), draft_length=2, rows=RecomputedBatch
+        model, tokenizer, TYPES, all_outside(), Predict(draft_length=2), rows=RecomputedBatch
     )
     for output, reference in zip(decoder(texts, 3), slow, strict=True):
         assert_same(tags_of(output.text), reference)

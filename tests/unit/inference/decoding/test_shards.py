@@ -21,7 +21,7 @@ from bioner.errors import InputError, Interrupted
 from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.decoding.free import FreeDecoder
 from bioner.inference.decoding.shards import Shards, shards_folder
-from bioner.inference.predict import SHARD, load_predictor, predict_to
+from bioner.inference.predict import SHARD, PredictionJob, load_predictor, predict_to
 from bioner.io.heartbeat import HEARTBEAT_FILE, lock_is_held, read_heartbeat
 from bioner.training.job import TrainingJob
 from bioner.training.launch import ENVIRONMENT, launch_command
@@ -240,9 +240,8 @@ def command(folder, entry, out, decoding):
 def predict(trained, out, decoding, record=None):
     """Predict the first 24 sentences."""
     folder, entry, gold = trained
-    predict_to(
-        out, "tiny-llama", entry, gold[:24], [], folder / "model", decoding, seed=42, record=record
-    )
+    job = PredictionJob("tiny-llama", entry, gold[:24], [], folder / "model", decoding, seed=42)
+    predict_to(job, out, record)
 
 
 @pytest.mark.parametrize(
@@ -380,9 +379,8 @@ def test_a_process_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(
     assert again.returncode == 0, again.stderr
     assert f"going on; {there} of" in again.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw.json", "raw.jsonl"]
-    predict_to(
-        tmp_path / "other.jsonl", "tiny-llama", entry, gold, [], folder / "model", decoding, seed=42
-    )
+    job = PredictionJob("tiny-llama", entry, gold, [], folder / "model", decoding, seed=42)
+    predict_to(job, tmp_path / "other.jsonl")
     assert out.read_bytes() == (tmp_path / "other.jsonl").read_bytes()
     record = json.loads(out.with_suffix(".json").read_text())
     assert (record["decoding"], record["sentences"], record["processes"]) == (
@@ -401,16 +399,8 @@ def test_two_ranks_of_torchrun_make_what_one_process_makes(trained, tmp_path):
     done = subprocess.run(ours, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(out.with_suffix(".json").read_text())["processes"] == 2
-    predict_to(
-        tmp_path / "other.jsonl",
-        "tiny-llama",
-        entry,
-        gold,
-        [],
-        folder / "model",
-        "constrained",
-        seed=42,
-    )
+    job = PredictionJob("tiny-llama", entry, gold, [], folder / "model", "constrained", seed=42)
+    predict_to(job, tmp_path / "other.jsonl")
     assert out.read_bytes() == (tmp_path / "other.jsonl").read_bytes()
 
 
@@ -429,17 +419,9 @@ def test_what_shards_depend_on(trained, tmp_path, monkeypatch):
     def identity(decoding="free", *, seed=1, gold=gold, train=(), change=None, draft=None):
         settings = entry.changed(predict=change or {})
         with pytest.raises(Killed):
-            predict_to(
-                tmp_path / "raw.jsonl",
-                "m",
-                settings,
-                gold,
-                train,
-                folder / "model",
-                decoding,
-                seed=seed,
-                draft=draft,
-            )
+            weights = folder / "model"
+            job = PredictionJob("m", settings, gold, train, weights, decoding, seed, draft=draft)
+            predict_to(job, tmp_path / "raw.jsonl")
         return seen[-1]
 
     assert identity(seed=1) == identity(seed=2), "greedy"
