@@ -36,13 +36,11 @@ def download_model(
             "a model of the hub",
             "It needs no snapshot.",
         )
-    asked = {"hub": source.hub, "revision": source.revision or "main"}
-    known = read_snapshot(out) if out.is_file() else {}
-    commit = known["commit"] if asked.items() <= known.items() else None
-    record = fetch_snapshot(**asked, commit=commit)
-    if record != known:
-        write_json(out, record)
-    size = sum(record["files"].values()) / 2**30
-    log.info(
-        "snapshot %s: %s at %s, %.1f GiB in the cache", model, record["hub"], record["commit"], size
-    )
+    asked = source.hub, source.revision or "main"
+    known = read_snapshot(out) if out.is_file() else None
+    commit = known.commit if known and asked == (known.hub, known.revision) else None
+    found = fetch_snapshot(*asked, commit=commit)
+    if found != known:
+        write_json(out, found.model_dump())
+    size = sum(found.files.values()) / 2**30
+    log.info("snapshot %s: %s at %s, %.1f GiB in the cache", model, found.hub, found.commit, size)

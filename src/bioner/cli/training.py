@@ -56,20 +56,20 @@ def train(
 
     settings = model_entry_of(model, config, entry)
     if winner:
-        found = merged(settings.canonical(), {"train": read_winner(winner)["train"]})
+        found = merged(settings.canonical(), {"train": read_winner(winner).train})
         settings = parse_entry(ModelEntry, model, found, winner)
     if snapshot:
         from bioner.models.snapshots import read_snapshot
 
         noted, hub = read_snapshot(snapshot), settings.source.hub
-        if noted["hub"] != hub:
+        if noted.hub != hub:
             raise InputError(
                 snapshot,
-                f"a snapshot of {noted['hub']}",
+                f"a snapshot of {noted.hub}",
                 f"one of {hub or 'a hub model'}",
                 "Leave --snapshot out, or name the model's own.",
             )
-        settings = settings.changed(source={"revision": noted["commit"]})
+        settings = settings.changed(source={"revision": noted.commit})
     if unknown := set(searched or []) - set(Train.model_fields):
         raise InputError(
             "--searched",
@@ -114,7 +114,7 @@ def search(
     each_once("search", trials)
     ranked = rank([read_trial(folder) for folder in trials])
     table, best = search_table(ranked), winner_of(ranked)
-    write_json(winner, best)
+    write_json(winner, best.model_dump())
     write_table(out, table)
     retire(ranked)
 

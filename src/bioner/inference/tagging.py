@@ -14,6 +14,7 @@ from bioner.data.tags import OUTSIDE, spans
 from bioner.errors import InputError
 from bioner.inference.predict import Predictor, load_predictor
 from bioner.io.files import parse_json, read_text
+from bioner.io.records import read_record
 from bioner.models import TASK_FILE
 from bioner.realignment.realign import realign
 from bioner.settings.catalogue import parse_entry
@@ -105,15 +106,15 @@ def entry_of(folder: Path) -> ModelEntry:
     run = folder.parent / "run.json"
     # A merged model may lie next to another one's run.json.
     if run.is_file() and folder.resolve().name == "model":
-        record = parse_json(read_text(run), str(run), whole_file=True)
-        if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
+        record = read_record(run)
+        if not record.settings:
             raise InputError(
                 run,
                 "no settings",
                 "what `bioner train` wrote",
                 "Move the file away, or train again.",
             )
-        entry = parse_entry(ModelEntry, folder.name, record["settings"])
+        entry = parse_entry(ModelEntry, folder.name, record.settings)
     elif (folder / TASK_FILE).is_file():
         from bioner.models.llm import read_task
 

@@ -15,8 +15,6 @@ from typing import Any, BinaryIO, TextIO
 
 from bioner.errors import InputError
 
-Record = dict[str, Any]  # a JSON object as it was read
-
 FULL = (errno.ENOSPC, errno.EDQUOT)  # disk full, or quota used up
 
 

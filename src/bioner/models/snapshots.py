@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.constants import HF_HUB_OFFLINE
+from pydantic import Field, ValidationError
 
 from bioner.errors import InputError
 from bioner.io.files import parse_json, read_text
+from bioner.io.records import Record
 from bioner.models.hub_errors import why_not
 from bioner.models.model_files import find_problem
 
@@ -16,16 +17,22 @@ from bioner.models.model_files import find_problem
 TEXTS = ("*.json", "*.txt", "*.model", "*.jinja")
 
 
-def fetch_snapshot(hub: str, revision: str, commit: str | None = None) -> dict[str, Any]:
+class Snapshot(Record):
+    """A model in the cache: the commit that a branch, tag or commit stands for, and file sizes."""
+
+    hub: str
+    revision: str | None = None
+    commit: str
+    files: dict[str, int] = Field(default_factory=dict)
+
+
+def fetch_snapshot(hub: str, revision: str, commit: str | None = None) -> Snapshot:
     """Fetch a model's configuration, tokenizer and weights at a branch, tag or commit.
 
     With hub access off (HF_HUB_OFFLINE) the cache must hold all of it.
 
     Args:
         commit: fetch this one, even if the branch `revision` has moved.
-
-    Returns:
-        `hub`, `revision`, the `commit` that it stands for, and the sizes of its `files`.
 
     Raises:
         InputError: no such model or revision, no access, no connection, or incomplete.
@@ -56,7 +63,7 @@ def fetch_snapshot(hub: str, revision: str, commit: str | None = None) -> dict[s
             "Where there is a connection: `snakemake prefetch`, with the same HF_HOME.",
         )
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
-    return {"hub": hub, "revision": revision, "commit": folder.name, "files": files}
+    return Snapshot(hub=hub, revision=revision, commit=folder.name, files=files)
 
 
 def needed_weights(files: Iterable[str]) -> list[str]:
@@ -68,16 +75,10 @@ def needed_weights(files: Iterable[str]) -> list[str]:
     ]
 
 
-def read_snapshot(path: Path) -> dict[str, Any]:
+def read_snapshot(path: Path) -> Snapshot:
     """Read what `bioner download-model` wrote about a model."""
-    record = parse_json(read_text(path), str(path), whole_file=True)
-    if not isinstance(record, dict) or not all(
-        isinstance(record.get(key), str) for key in ("hub", "commit")
-    ):
-        raise InputError(
-            path,
-            "no snapshot",
-            "what `bioner download-model` wrote",
-            "Remove it and run the same again.",
-        )
-    return record
+    try:
+        return Snapshot.model_validate(parse_json(read_text(path), str(path), whole_file=True))
+    except ValidationError:
+        expected, remedy = "what `bioner download-model` wrote", "Remove it and run the same again."
+        raise InputError(path, "no snapshot", expected, remedy) from None

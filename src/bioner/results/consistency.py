@@ -1,26 +1,22 @@
 """Whether files belong to this data and configuration, by checksums and settings."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
-from pydantic import ValidationError
 
-from bioner.errors import InputError
 from bioner.io.checksums import sha256_of
-from bioner.io.files import Record, parse_json, read_text
+from bioner.io.records import RunRecord, read_record
 from bioner.results import layout
 from bioner.settings.model_entry import ModelEntry
-
-log = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ROUNDING = 1e-6  # points of F1 by which sums in another order may differ
 SHOWN = 12  # digits of a checksum
 Run = tuple[int, str]  # seed and decoding
-RunRecords = Mapping[Run, Record]
+RunRecords = Mapping[Run, RunRecord]
 MACHINE = ("resources",)  # settings that do not change results
 
 
@@ -44,18 +40,8 @@ def read_records(cell: Path, runs: Sequence[Run]) -> RunRecords:
     for seed, decoding in [*dict.fromkeys((seed, "") for seed, _ in runs), *runs]:
         path = cell / f"seed{seed}" / decoding / layout.RECORD
         if path.is_file():
-            record = parse_json(read_text(path), str(path), whole_file=True)
-            if not isinstance(record, dict):
-                expected = "what `bioner train` or `predict` wrote"
-                raise InputError(path, "something else", expected, "Make it again.")
-            records[seed, decoding] = record
+            records[seed, decoding] = read_record(path)
     return records
-
-
-def part_of(record: Record, name: str) -> Record:
-    """Return an object within a run record; empty if the record has none."""
-    part = record.get(name)
-    return part if isinstance(part, dict) else {}
 
 
 def find_mismatches(
@@ -70,25 +56,25 @@ def find_mismatches(
         data: Checksums of the corpus as it is now, by split.
         entry: The model's complete catalogue entry, if known.
     """
-    first: tuple[int, Record] | None = None
+    first: tuple[int, dict[str, Any]] | None = None
     for (seed, decoding), record in records.items():
-        recorded, settings = part_of(record, "data"), record.get("settings")
         if decoding:
             where = f"seed {seed}, {decoding}"
-            yield from _other_data(f"{where}: predicted for", "test", recorded.get("gold"), data)
-            training, known = cell / f"seed{seed}" / layout.RECORD, recorded.get("training")
+            yield from _other_data(f"{where}: predicted for", "test", record.data.gold, data)
+            training, known = cell / f"seed{seed}" / layout.RECORD, record.data.training
             if known and training.is_file() and known != sha256_of(training):
                 yield f"{where}: predicted by a training that was replaced since"
             continue
-        if record.get("seed") not in (None, seed):
-            yield f"seed {seed}: its run.json is of seed {record['seed']}"
-        for split in ("train", "dev"):
-            yield from _other_data(f"seed {seed}: trained on", split, recorded.get(split), data)
-        if not isinstance(settings, dict):
+        if record.seed not in (None, seed):
+            yield f"seed {seed}: its run.json is of seed {record.seed}"
+        for split, found in (("train", record.data.train), ("dev", record.data.dev)):
+            yield from _other_data(f"seed {seed}: trained on", split, found, data)
+        if not record.settings:
             continue
+        settings = comparable(record)
         if entry and (found := _apart(settings, entry)):
             yield f"seed {seed}: trained by another configuration ({found})"
-        if first and (found := difference(comparable(settings), comparable(first[1]))):
+        if first and (found := difference(settings, first[1])):
             yield f"seed {seed}: trained otherwise than seed {first[0]} ({found})"
         first = first or (seed, settings)
 
@@ -140,12 +126,9 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
     return None
 
 
-def comparable(settings: Record) -> Record:
+def comparable(record: RunRecord) -> dict[str, Any]:
     """Return the recorded settings that results depend on, without those of the machine."""
-    try:
-        settings = ModelEntry.model_validate(settings).training_settings()
-    except ValidationError:
-        log.debug("settings of another version")
+    settings = record.entry.training_settings() if record.entry else record.settings
     return {name: value for name, value in settings.items() if name not in MACHINE}
 
 
@@ -160,22 +143,23 @@ def difference(one: object, other: object, path: str = "") -> str | None:
     return None if one == other else f"{path} {one}, not {other}"
 
 
-def _apart(settings: Record, entry: ModelEntry) -> str | None:
+def _apart(found: Mapping[str, Any], entry: ModelEntry) -> str | None:
     """Return the first setting unlike the catalogue entry's; searched ones may be any it lists."""
-    found, wanted = comparable(settings), comparable(entry.canonical())
+    settings = entry.training_settings()
+    wanted = {name: value for name, value in settings.items() if name not in MACHINE}
     train = dict(found.get("train") or {})
     for name, values in entry.searched().items():
         if train.get(name) in values:
-            train[name] = part_of(wanted, "train").get(name)
-    source, revision = dict(found.get("source") or {}), part_of(wanted, "source").get("revision")
+            train[name] = wanted["train"][name]
+    source, revision = dict(found.get("source") or {}), entry.source.revision
     if not COMMIT.fullmatch(str(revision)):  # a branch: the run names the commit it stood for
         source["revision"] = revision
     return difference({**found, "train": train, "source": source}, wanted)
 
 
-def _other_data(what: str, split: str, found: object, data: Mapping[str, str]) -> Iterator[str]:
+def _other_data(what: str, split: str, found: str | None, data: Mapping[str, str]) -> Iterator[str]:
     if found and split in data and found != data[split]:
         yield (
-            f"{what} another {split}.jsonl ({str(found)[:SHOWN]}…) than lies there"
+            f"{what} another {split}.jsonl ({found[:SHOWN]}…) than lies there"
             f" ({data[split][:SHOWN]}…)"
         )

@@ -8,12 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from bioner.errors import InputError
-from bioner.io.files import Record
+from bioner.io.records import RunRecord
 from bioner.io.tables import Schema
-from bioner.results.consistency import RunRecords, comparable, part_of
+from bioner.results.consistency import RunRecords, comparable
+from bioner.settings.model_entry import ModelSource
 
 PACKAGES = ("bioner-bench", "torch", "transformers", "peft", "bitsandbytes", "nervaluate")
+COPIED = ("started", "ended", "commit", "uncommitted_changes", "python")
 PROVENANCE: Schema = {
     **dict.fromkeys(("dataset", "model"), pl.String),
     "seed": pl.Int64,
@@ -30,43 +31,28 @@ def read_provenance(cell: Path, dataset: str, model: str, records: RunRecords) -
     for (seed, decoding), record in records.items():
         whose = {"dataset": dataset, "model": model, "seed": seed}
         if decoding:
-            origin = _origin(record, {"train": "train", "test": "gold"}, "predict_gpus")
+            origin = _origin(record, "predict")
             rows.append(whose | {"stage": "predict", "decoding": decoding} | origin)
         else:
-            origin = _origin(record, {"train": "train", "dev": "dev"}, "gpus")
+            origin = _origin(record, "train")
             rows.append(whose | {"stage": "train"} | origin)
-    try:
-        return pl.DataFrame(rows, schema=PROVENANCE)
-    except (TypeError, pl.exceptions.PolarsError):
-        remedy = "Train the cell again, or predict with it again."
-        raise InputError(
-            cell, "a run.json with a value of another kind", "what bioner wrote", remedy
-        ) from None
+    return pl.DataFrame(rows, schema=PROVENANCE)
 
 
-def _origin(record: Record, files: Mapping[str, str], asked: str) -> dict[str, Any]:
-    settings, data, versions = (part_of(record, name) for name in ("settings", "data", "versions"))
-    source = part_of(settings, "source")
+def _origin(record: RunRecord, stage: str) -> dict[str, Any]:
+    source = record.entry.source if record.entry else ModelSource()
+    versions = [f"{name} {record.versions[name]}" for name in PACKAGES if name in record.versions]
     return {
-        **{
-            name: record.get(name)
-            for name in ("started", "ended", "commit", "uncommitted_changes", "python")
-        },
-        **{name: source.get(name) for name in (("hub", "revision") if source.get("hub") else ())},
-        **{f"{split}_sha256": data.get(key) for split, key in files.items()},
-        "configuration": _digest(comparable(settings)) if settings else None,
-        "hardware": ", ".join(_gpus(record, asked)) or record.get("cpu"),
-        "versions": ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions)
-        or None,
+        **record.model_dump(include=set(COPIED)),
+        "hub": source.hub,
+        "revision": source.revision if source.hub else None,
+        "train_sha256": record.data.train,
+        "dev_sha256": record.data.dev,
+        "test_sha256": record.data.gold,
+        "configuration": _digest(comparable(record)) if record.settings else None,
+        "hardware": ", ".join(record.gpus_of(stage)) or record.cpu,
+        "versions": ", ".join(versions) or None,
     }
-
-
-def _gpus(record: Record, asked: str) -> list[str]:
-    """The GPUs that the run was given (setting `asked`); all of them if it has no such setting."""
-    gpus = record.get("gpus")
-    wanted = part_of(part_of(record, "settings"), "resources").get(asked)
-    names = [str(name) for name in gpus] if isinstance(gpus, list) else []
-    return names[:wanted] if isinstance(wanted, int) else names
 
 
 def _digest(settings: Mapping[str, Any]) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from bioner.errors import InputError
-from bioner.io.files import Record
+from bioner.io.records import RunRecord
 from bioner.io.tables import Schema, read_table
 from bioner.results import layout
-from bioner.results.consistency import RunRecords, part_of
-from bioner.training.search import SEARCH, gpu_hours, gpus_of
+from bioner.results.consistency import RunRecords
+from bioner.training.search import SEARCH, gpu_hours
 
 RUNS: Schema = {
     "dataset": pl.String,
@@ -53,11 +53,11 @@ def read_runs(
     return pl.concat(rows), pl.concat(curves)
 
 
-def _run(path: Path, record: Record, whose: Mapping[str, Any]) -> pl.DataFrame:
+def _run(path: Path, record: RunRecord, whose: Mapping[str, Any]) -> pl.DataFrame:
     search = path.parents[1] / layout.SEARCH
     took: dict[str, Any] = {}
     # The first seed's training is the best trial of a search; the others took their time, too.
-    if record.get("trial") is not None and search.is_file():
+    if record.trial is not None and search.is_file():
         trials = read_table(search, SEARCH, ["trial"])
         energy = trials["energy_kwh"]
         took = {
@@ -66,29 +66,27 @@ def _run(path: Path, record: Record, whose: Mapping[str, Any]) -> pl.DataFrame:
             "search_gpu_hours": trials["gpu_hours"].sum(),
             "search_energy_kwh": None if energy.null_count() else energy.sum(),
         }
-    try:
-        gpus = gpus_of(record)
-        row = {
-            **whose,
-            **took,
-            "seed": record["seed"],
-            "trained_parameters": record["trained_parameters"],
-            "seconds": record["wall_seconds"],
-            "gpus": len(gpus),
-            "gpu_hours": gpu_hours(record),
-            "energy_kwh": record.get("energy_kwh"),
-            "peak_memory_gb": record["peak_memory_gb"],
-            "peak_gpu_memory_gb": record["peak_gpu_memory_gb"] if gpus else None,
-            "hardware": ", ".join(gpus) or record["cpu"],
-        }
-        return pl.DataFrame([row], schema=RUNS)
-    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
-        found = f"a broken record ({type(error).__name__}: {error})"
-        remedy = "Train the cell again."
-        raise InputError(path, found, "what `bioner train` wrote", remedy) from None
+    if record.wall_seconds is None or record.seed is None:
+        found, remedy = "a record without seed or wall_seconds", "Train the cell again."
+        raise InputError(path, found, "what `bioner train` wrote", remedy)
+    gpus = record.gpus_of("train")
+    row = {
+        **whose,
+        **took,
+        "seed": record.seed,
+        "trained_parameters": record.trained_parameters,
+        "seconds": record.wall_seconds,
+        "gpus": len(gpus),
+        "gpu_hours": gpu_hours(record),
+        "energy_kwh": record.energy_kwh,
+        "peak_memory_gb": record.peak_memory_gb,
+        "peak_gpu_memory_gb": record.peak_gpu_memory_gb if gpus else None,
+        "hardware": ", ".join(gpus) or record.cpu,
+    }
+    return pl.DataFrame([row], schema=RUNS)
 
 
-def _curve(path: Path, record: Record, whose: Mapping[str, Any]) -> pl.DataFrame:
+def _curve(path: Path, record: RunRecord, whose: Mapping[str, Any]) -> pl.DataFrame:
     """Dev F1 by epoch, if measured; `kept` marks the epoch whose weights were saved."""
     if not path.is_file():
         return pl.DataFrame(schema=CURVES)
@@ -100,9 +98,8 @@ def _curve(path: Path, record: Record, whose: Mapping[str, Any]) -> pl.DataFrame
         raise InputError(
             path, "an unreadable table", "the history that `bioner train` wrote", remedy
         ) from None
-    epoch = part_of(record, "kept").get("epoch")
     rows = table.drop_nulls().with_columns(
         *(pl.lit(value).alias(name) for name, value in whose.items()),
-        kept=pl.col("epoch").eq_missing(epoch),
+        kept=pl.col("epoch").eq_missing(record.kept.epoch),
     )
     return rows.select(pl.col(name).cast(kind) for name, kind in CURVES.items())

@@ -1,18 +1,19 @@
 """The model card of a trained model: its purpose, its training data, its scores on dev."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Template
 
-from bioner.io.files import Record
 from bioner.settings.model_entry import ModelEntry
 
 TEMPLATE = Path(__file__).parent / "templates" / "card.md.j2"
 METRICS = {"dev_strict_f1": "strict F1", "dev_relaxed_f1": "relaxed F1"}
 
 
-def write_card(folder: Path, record: Record, entry: ModelEntry) -> None:
+def write_card(folder: Path, record: Mapping[str, Any], entry: ModelEntry) -> None:
     """Write `folder/README.md`, with the dev scores as a `model-index` (F1 from 0 to 1).
 
     It names the corpus and its checksums and holds none of its text.

@@ -19,6 +19,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from bioner.data.instances import Instance, unseen_types
 from bioner.errors import InputError
 from bioner.io.files import atomic_path, write_json
+from bioner.io.records import KeptWeights
 from bioner.io.run_record import moment, provenance
 from bioner.io.signals import signals_handled
 from bioner.io.tables import write_table
@@ -32,7 +33,7 @@ from bioner.training.llm import train_llm
 from bioner.training.model_card import write_card
 from bioner.training.progress import HISTORY
 from bioner.training.scratch import make_pretrained
-from bioner.training.search import KEPT, drop_losers
+from bioner.training.search import drop_losers
 from bioner.training.trainer import ResumableTrainer
 from bioner.training.workspace import CLAIM, WORKSPACE, workspace_of
 
@@ -169,7 +170,7 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         "train_instances": len(job.train),
         "dev_instances": len(job.dev),
         "trained_parameters": trained_parameters(trainer.model),
-        "kept": {name: kept and kept[name] for name in KEPT},
+        "kept": KeptWeights.model_validate(kept or {}).model_dump(),
         **facts,
         "settings": job.entry.canonical(),
         "sessions": progress.sessions,

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import math
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -13,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import ValidationError
 
 from bioner.errors import InputError
-from bioner.io.files import Record, atomic_path, parse_json, read_text
+from bioner.io.files import atomic_path, parse_json, read_text
+from bioner.io.records import KeptWeights, Record, RunRecord, TrialRecord, read_record
 from bioner.io.tables import Schema
 from bioner.settings.model_entry import ModelEntry
 
@@ -28,13 +29,6 @@ HYPERPARAMETERS: Schema = {
     "epochs": pl.Float64,
     "warmup_ratio": pl.Float64,
     "weight_decay": pl.Float64,
-}
-KEPT: Schema = {
-    "epoch": pl.Float64,
-    "step": pl.Int64,
-    "dev_loss": pl.Float64,
-    "dev_strict_f1": pl.Float64,
-    "dev_relaxed_f1": pl.Float64,
 }
 SEARCH: Schema = {
     "trial": pl.String,
@@ -54,21 +48,27 @@ SEARCH: Schema = {
 }
 
 
+class Winner(Record):
+    """What winner.json says: which trial won, with which values, and its dev scores."""
+
+    trial: str
+    seed: int | None = None
+    train: dict[str, Any]
+    kept: KeptWeights = KeptWeights()
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A finished trial: its folder, and its run.json."""
+    """A finished trial: its folder, its run.json, and what that says of trial and settings."""
 
     folder: Path
-    record: Record
+    record: RunRecord
+    trial: TrialRecord
+    entry: ModelEntry
 
     @property
     def name(self) -> str:
         return self.folder.name
-
-    @property
-    def kept(self) -> Record:
-        """Epoch and dev scores of the weights; all None for a trial that diverged."""
-        return dict(self.record["kept"])
 
     @property
     def weights(self) -> Path:
@@ -78,18 +78,19 @@ class Trial:
     @property
     def merit(self) -> tuple[bool, float, bool, float, str]:
         """A key to sort by, best first: higher strict F1 on dev, then lower dev loss, then name."""
-        f1, loss = self.kept["dev_strict_f1"], self.kept["dev_loss"]
+        f1, loss = self.record.kept.dev_strict_f1, self.record.kept.dev_loss
         return f1 is None, -(f1 or 0.0), loss is None, loss or 0.0, self.name
 
     @property
     def common(self) -> str:
         """What trials of one search have in common: all but the settings searched over."""
-        over = self.record["trial"]["over"]
-        settings = ModelEntry.model_validate(self.record["settings"]).training_settings()
-        for name in over:
+        settings = self.entry.training_settings()
+        for name in self.trial.over:
             settings["train"].pop(name, None)
+        record = self.record
         return json.dumps(
-            [settings, sorted(over), self.record["seed"], self.record["data"]], sort_keys=True
+            [settings, sorted(self.trial.over), record.seed, record.data.model_dump()],
+            sort_keys=True,
         )
 
 
@@ -100,35 +101,17 @@ def read_trial(folder: Path) -> Trial:
         InputError: If the folder holds none, or that of another folder.
     """
     path = folder.resolve() / "run.json"
-    record = parse_json(read_text(path), str(path), whole_file=True)
+    record = read_record(path)
+    trial, entry, name = record.trial, record.entry, path.parent.name
     remedy = "Remove its folder and run the same command again."
-    try:
-        kept, train, name = record["kept"], record["settings"]["train"], record["trial"]["name"]
-        numbers = (
-            [kept[name] for name in KEPT]
-            + [train[name] for name in HYPERPARAMETERS]
-            + [record["energy_kwh"]]
-        )
-        sound = (
-            all(
-                value is None or (type(value) in (int, float) and math.isfinite(value))
-                for value in numbers
-            )
-            and isinstance(record["trial"]["over"], list)
-            and {"seed", "data"} <= record.keys()
-            and gpu_hours(record) >= 0
-        )
-    except (KeyError, TypeError, AttributeError):
-        sound = False
-    if not sound:
-        raise InputError(
-            path, "no record of a trial", "what `bioner train --searched` wrote", remedy
-        )
-    if name != path.parent.name:
-        raise InputError(
-            path, f"the trial {name!r}", f"one named as its folder, {path.parent.name!r}", remedy
-        )
-    return Trial(path.parent, record)
+    is_whole = record.kept.model_fields_set == KeptWeights.model_fields.keys()
+    if trial is None or entry is None or not is_whole or (record.wall_seconds or -1) < 0:
+        expected = "what `bioner train --searched` wrote"
+        raise InputError(path, "no record of a trial", expected, remedy)
+    if trial.name != name:
+        expected = f"one named as its folder, {name!r}"
+        raise InputError(path, f"the trial {trial.name!r}", expected, remedy)
+    return Trial(path.parent, record, trial, entry)
 
 
 def rank(trials: Iterable[Trial]) -> list[Trial]:
@@ -146,7 +129,7 @@ def rank(trials: Iterable[Trial]) -> list[Trial]:
                 "trials that differ in what is searched over",
                 "Train both again.",
             )
-    if ranked[0].kept["dev_loss"] is None:
+    if ranked[0].record.kept.dev_loss is None:
         names = ", ".join(trial.name for trial in ranked)
         raise InputError(
             "search",
@@ -164,20 +147,21 @@ def search_table(ranked: Sequence[Trial]) -> pl.DataFrame:
     expected best of that many drawn without replacement (after Dodge et al. 2019, "Show Your Work";
     unbiased as in Tang et al. 2020). A trial that diverged counts as 0; without any F1 it is empty.
     """
-    scores = [trial.kept["dev_strict_f1"] for trial in ranked]
+    scores = [trial.record.kept.dev_strict_f1 for trial in ranked]
     scored = any(score is not None for score in scores)
     expected = expected_best([score or 0.0 for score in scores]) if scored else [None] * len(scores)
     rows = [
         {
             "trial": trial.name,
             "winner": number == 0,
-            **{name: trial.record["settings"]["train"][name] for name in HYPERPARAMETERS},
-            "best_epoch": trial.kept["epoch"],
-            **{name: trial.kept[name] for name in ("dev_strict_f1", "dev_relaxed_f1", "dev_loss")},
-            "seconds": trial.record["wall_seconds"],
+            **{name: getattr(trial.entry.train, name) for name in HYPERPARAMETERS},
+            "best_epoch": trial.record.kept.epoch,
+            **trial.record.kept.model_dump(exclude={"epoch", "step"}),
+            "seconds": trial.record.wall_seconds,
             "gpu_hours": gpu_hours(trial.record),
-            "energy_kwh": trial.record["energy_kwh"],
-            **{name: trial.record.get(name) for name in ("peak_memory_gb", "peak_gpu_memory_gb")},
+            "energy_kwh": trial.record.energy_kwh,
+            "peak_memory_gb": trial.record.peak_memory_gb,
+            "peak_gpu_memory_gb": trial.record.peak_gpu_memory_gb,
             "trials": number + 1,
             "expected_best_dev_f1": best,
         }
@@ -199,29 +183,24 @@ def expected_best(scores: Sequence[float]) -> list[float]:
     ]
 
 
-def winner_of(ranked: Sequence[Trial]) -> Record:
-    """Return `winner.json`: which trial won, with which values, and its dev scores."""
+def winner_of(ranked: Sequence[Trial]) -> Winner:
+    """Return the trial that won, with its values and dev scores."""
     best = ranked[0]
-    values = {
-        name: best.record["settings"]["train"][name]
-        for name in sorted(best.record["trial"]["over"])
-    }
-    return {"trial": best.name, "seed": best.record["seed"], "train": values, "kept": best.kept}
+    values = {name: getattr(best.entry.train, name) for name in sorted(best.trial.over)}
+    return Winner(trial=best.name, seed=best.record.seed, train=values, kept=best.record.kept)
 
 
-def read_winner(path: Path) -> Record:
+def read_winner(path: Path) -> Winner:
     """Read winner.json; raise InputError if it is something else."""
-    winner = parse_json(read_text(path), str(path), whole_file=True)
-    sound = (
-        isinstance(winner, dict)
-        and isinstance(winner.get("train"), dict)
-        and isinstance(winner.get("trial"), str)
-    )
-    if not sound or Path(winner["trial"]).name != winner["trial"]:
+    try:
+        winner = Winner.model_validate(parse_json(read_text(path), str(path), whole_file=True))
+    except ValidationError:
+        winner = None
+    if winner is None or Path(winner.trial).name != winner.trial:
         raise InputError(
             path, "no winner", "what `bioner search` wrote", "Remake it with `bioner search`."
         )
-    return dict(winner)
+    return winner
 
 
 def drop_losers(latest: Path) -> None:
@@ -259,7 +238,7 @@ def _beside(trial: Trial) -> list[Trial]:
 
 def use_winner(winner: Path, trials: Path, out: Path) -> None:
     """Make the winning trial the first seed's training; hard links save a copy of the weights."""
-    trial = read_trial(trials / read_winner(winner)["trial"])
+    trial = read_trial(trials / read_winner(winner).trial)
     if not trial.weights.is_dir():
         raise InputError(
             trials / trial.name,
@@ -274,14 +253,9 @@ def use_winner(winner: Path, trials: Path, out: Path) -> None:
             shutil.copyfile(trial.folder / name, path)
 
 
-def gpu_hours(record: Record) -> float:
+def gpu_hours(record: RunRecord) -> float:
     """Return the wall time of a training times its GPUs."""
-    return float(record["wall_seconds"]) / 3600 * len(gpus_of(record))
-
-
-def gpus_of(record: Record) -> list[str]:
-    """Return the names of the GPUs that a training used."""
-    return list(record["gpus"][: record["settings"]["resources"]["gpus"]])
+    return (record.wall_seconds or 0.0) / 3600 * len(record.gpus_of("train"))
 
 
 def _link(source: Any, target: Any) -> None:

@@ -164,9 +164,10 @@ def test_a_trained_model_is_run_with_the_settings_it_was_trained_with(tmp_path, 
     (tmp_path / "model").mkdir()
     (tmp_path / "run.json").write_text(json.dumps({"settings": tiny_encoder.canonical()}))
     assert entry_of(tmp_path / "model").max_length == 32
-    (tmp_path / "run.json").write_text("[]")
-    with pytest.raises(InputError, match=r"run\.json: found no settings"):
-        entry_of(tmp_path / "model")
+    for text, said in (("{}", "no settings"), ("[]", "a broken record")):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(InputError, match=rf"run\.json: found {said}"):
+            entry_of(tmp_path / "model")
 
 
 def test_a_model_beside_the_trained_one_is_described_by_its_own_files(tmp_path, tiny_encoder):

@@ -333,7 +333,7 @@ def test_a_trial_that_diverges_is_a_result_without_weights(
         tmp_path / "lr1",
     )
     trial = read_trial(tmp_path / "lr1")
-    assert set(trial.kept.values()) == {None}
+    assert set(trial.record.kept.model_dump().values()) == {None}
     assert not trial.weights.exists()
     assert sorted(path.name for path in (tmp_path / "lr1").iterdir()) == ["history.csv", "run.json"]
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.errors import InputError
+from bioner.io.records import RunRecord
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.model_entry import ModelEntry
 from bioner.training.search import (
@@ -31,14 +33,14 @@ def settings_of(changes: dict) -> dict:
     return parse_entry(ModelEntry, "m", ENTRY | changes).canonical()
 
 
-def trial(
+def record_of(
     name: str, f1: float | None = 50.0, loss: float | None = 1.0, rate: float = 1e-5, **changes
-) -> Trial:
+) -> dict:
     settings = settings_of({"train": {"learning_rate": rate}})
     kept = {"epoch": 3.0, "step": 9, "dev_strict_f1": f1, "dev_relaxed_f1": f1, "dev_loss": loss}
     about = {"name": name, "over": ["learning_rate"]}
     cost = {"wall_seconds": 36.0, "energy_kwh": None, "gpus": []}
-    record = {
+    return {
         "trial": about,
         "seed": 42,
         "data": {"train": "x"},
@@ -47,14 +49,18 @@ def trial(
         **cost,
         **changes,
     }
-    return Trial(Path("/trials") / name, record)
+
+
+def trial(name: str, *scores, folder: Path = Path("/trials"), **changes) -> Trial:
+    record = RunRecord.model_validate(record_of(name, *scores, **changes))
+    return Trial(folder / name, record, record.trial, record.entry)
 
 
 def written(folder: Path, made: Trial) -> Trial:
     path = folder / made.name
     (path / "model").mkdir(parents=True)
-    (path / "run.json").write_text(json.dumps(made.record))
-    return Trial(path, made.record)
+    (path / "run.json").write_text(made.record.model_dump_json())
+    return replace(made, folder=path)
 
 
 def with_weights(folder: Path) -> set[str]:
@@ -164,8 +170,8 @@ def test_the_table_has_a_row_a_trial_and_a_budget():
 def test_gpu_hours_count_the_gpus_that_were_used():
     """Half an hour on two of the four GPUs that the node has."""
     settings = settings_of({"resources": {"gpus": 2}})
-    record = trial("a", gpus=["H100"] * 4, wall_seconds=1800.0, settings=settings).record
-    assert search_table([Trial(Path("a"), record)])["gpu_hours"].to_list() == [1.0]
+    half_an_hour = trial("a", gpus=["H100"] * 4, wall_seconds=1800.0, settings=settings)
+    assert search_table([half_an_hour])["gpu_hours"].to_list() == [1.0]
 
 
 def test_without_f1_nothing_is_expected():
@@ -176,7 +182,7 @@ def test_without_f1_nothing_is_expected():
 
 def test_the_winner_says_which_values_it_won_with():
     winner = winner_of(rank([trial("a", 40.0, rate=1e-5), trial("b", 50.0, rate=2e-5)]))
-    assert (winner["trial"], winner["seed"], winner["train"]) == ("b", 42, {"learning_rate": 2e-5})
+    assert (winner.trial, winner.seed, winner.train) == ("b", 42, {"learning_rate": 2e-5})
 
 
 @given(order=st.permutations([("a", 10.0), ("b", 30.0), ("c", 20.0), ("d", 30.0)]))
@@ -244,9 +250,8 @@ def test_what_is_no_trial_is_told(tmp_path, content):
 def test_a_record_with_something_amiss_is_told(tmp_path, changes):
     written(tmp_path, trial("a"))
     assert read_trial(tmp_path / "a").name == "a"
-    record = trial("a", **changes).record
-    (tmp_path / "a" / "run.json").write_text(json.dumps(record))
-    with pytest.raises(InputError, match=r"no record of a trial"):
+    (tmp_path / "a" / "run.json").write_text(json.dumps(record_of("a", **changes)))
+    with pytest.raises(InputError, match=r"no record of a trial|a broken record"):
         read_trial(tmp_path / "a")
 
 

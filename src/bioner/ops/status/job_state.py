@@ -1,13 +1,13 @@
 """The state of one job, read from its outputs, lock, heartbeat and log."""
 
-import json
 import re
 from math import ceil
 from pathlib import Path
-from typing import Any
 
+from bioner.errors import InputError
 from bioner.inference.decoding.shards import shards_folder
 from bioner.io.heartbeat import FRESH, HEARTBEAT_FILE, Heartbeat, lock_is_held, read_heartbeat
+from bioner.io.records import read_record
 from bioner.ops.planning.jobs import PlannedJob, log_of, outputs_of
 from bioner.ops.status.records import JobState, RunContext
 from bioner.training.workspace import LOCK, WORKSPACE
@@ -95,16 +95,15 @@ def _cut_short(
 def _trained(path: Path) -> JobState:
     """Return the state of a finished training, with what its record says if it can be read."""
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        f1 = record["kept"]["dev_strict_f1"]
-        return JobState(
-            "done",
-            dev_f1=None if f1 is None else float(f1),
-            took=float(record["wall_seconds"]),
-            sentences=int(record["train_instances"]),
-        )
-    except (OSError, ValueError, TypeError, KeyError):
+        record = read_record(path)
+    except InputError:
         return JobState("done")
+    return JobState(
+        "done",
+        dev_f1=record.kept.dev_strict_f1,
+        took=record.wall_seconds,
+        sentences=record.train_instances,
+    )
 
 
 def _without_output(run: RunContext, job: PlannedJob) -> JobState:

@@ -1,0 +1,97 @@
+"""What the run.json of a training or a prediction says; that of another version may say less."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bioner.errors import InputError
+from bioner.io.files import parse_json, read_text
+from bioner.settings.model_entry import ModelEntry
+
+
+class Record(BaseModel):
+    """Base of what is read from records: frozen, other keys are left out."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class KeptWeights(Record):
+    """The epoch whose weights a training ended with, and its dev scores; None if it diverged."""
+
+    epoch: float | None = None
+    step: int | None = None
+    dev_loss: float | None = None
+    dev_strict_f1: float | None = None
+    dev_relaxed_f1: float | None = None
+
+
+class TrialRecord(Record):
+    """Which trial of a search a training was, and the hyper-parameters searched over."""
+
+    name: str
+    over: tuple[str, ...]
+
+
+class InputFiles(Record):
+    """The corpus, and the SHA-256 of the files that a training or a prediction read."""
+
+    dataset: str | None = None
+    train: str | None = None
+    dev: str | None = None
+    gold: str | None = None
+    training: str | None = None
+    draft: str | None = None
+
+
+class RunRecord(Record):
+    """A run.json."""
+
+    seed: int | None = None
+    trial: TrialRecord | None = None
+    data: InputFiles = InputFiles()
+    kept: KeptWeights = KeptWeights()
+    settings: dict[str, Any] = {}
+    train_instances: int | None = None
+    trained_parameters: int | None = None
+    wall_seconds: float | None = None
+    energy_kwh: float | None = None
+    peak_memory_gb: float | None = None
+    peak_gpu_memory_gb: float | None = None
+    started: str | None = None
+    ended: str | None = None
+    commit: str | None = None
+    uncommitted_changes: bool | None = None
+    python: str | None = None
+    versions: dict[str, str] = {}
+    cpu: str | None = None
+    gpus: tuple[str, ...] = ()
+
+    @property
+    def entry(self) -> ModelEntry | None:
+        """The entry that the run was made with; None if this version cannot read it."""
+        try:
+            return ModelEntry.model_validate(self.settings)
+        except ValidationError:
+            return None
+
+    def gpus_of(self, stage: str) -> tuple[str, ...]:
+        """Return the GPUs that a `train` or `predict` job was given."""
+        resources = self.settings.get("resources", {})
+        return self.gpus[: resources.get("gpus" if stage == "train" else "predict_gpus")]
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read a run.json.
+
+    Raises:
+        InputError: It is something else, or has a value of another kind.
+    """
+    try:
+        return RunRecord.model_validate(parse_json(read_text(path), str(path), whole_file=True))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        found = f"a broken record ({f'{key}: ' if key else ''}{first['msg']})"
+        expected = "what `bioner train` or `bioner predict` wrote"
+        raise InputError(path, found, expected, "Train or predict again.") from None
