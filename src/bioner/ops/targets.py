@@ -17,7 +17,8 @@ OF_CELL = (layout.SCORES, layout.TIMING)
 OF_SEARCH = (layout.SEARCH, layout.WINNER)
 OF_TRIAL = (layout.HISTORY, layout.RECORD)
 OF_TRAINING = (layout.WEIGHTS, layout.HISTORY, layout.RECORD)
-OF_RUN = (layout.RAW, layout.RECORD, layout.PREDICTIONS, layout.ALIGNMENT, layout.SCORES)
+OF_ENSEMBLE = (layout.PREDICTIONS, layout.SCORES)
+OF_RUN = (*OF_ENSEMBLE, layout.RAW, layout.RECORD, layout.ALIGNMENT)
 
 
 def check_target(matrix: Matrix, target: str) -> None:
@@ -61,6 +62,9 @@ def _check_result(matrix: Matrix, target: str, steps: Sequence[str]) -> None:
     if inner[0] in (*OF_SEARCH, "trials") and not matrix.is_searched(name):
         expected = "a model with a `search_space`, and `run_search: true`"
         raise InputError(target, f"no search of {name}", expected, "Correct the target.")
+    is_of_training = inner[0] == layout.TIMING or (len(inner) > 1 and inner[1] in OF_TRAINING)
+    if is_of_training and not entry.is_trained:
+        raise InputError(target, f"no training of {name}", "a trained model", "Choose one.")
     if inner[0] == "trials" and len(inner) > 1:
         _require(target, f"trial of {name}", inner[1], entry.trials())
         _require_last(target, inner[2:], OF_TRIAL)
@@ -74,7 +78,8 @@ def _check_result(matrix: Matrix, target: str, steps: Sequence[str]) -> None:
             return
         possible = decodings_of(entry.family)
         _require(target, f"decoding of {name}", decoding, possible)
-        _require_last(target, rest[1:] if rest[:1] == ["dev"] else rest, OF_RUN)
+        files = OF_ENSEMBLE if matrix.is_ensemble(name) else OF_RUN
+        _require_last(target, rest[1:] if rest[:1] == ["dev"] else rest, files)
 
 
 def _require_last(target: str, rest: Sequence[str], known: Iterable[str]) -> None:

@@ -72,8 +72,7 @@ def _input_error(
     above: Sequence[str],
 ) -> InputError:
     kind, ctx, inside = details["type"], details.get("ctx", {}), list(details["loc"])
-    is_key = inside[-1:] == ["[key]"]
-    if is_key:
+    if inside[-1:] == ["[key]"]:  # a key, and not its value, is at fault
         inside.pop()
     if kind == "setting":
         inside += ctx["key"].split(".")

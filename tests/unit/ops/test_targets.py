@@ -29,6 +29,10 @@ MATRIX = load_matrix(
         "runs/mine/models/bert-large-cased.json",
         "runs/mine/results/BC5CDR/comparisons.csv",
         "runs/mine/results/BC5CDR/oracle/scores.csv",
+        "runs/mine/results/BC5CDR/vote-of-six/seed42/direct/predictions.jsonl",
+        "runs/mine/results/BC5CDR/bert-mini/timing.csv",
+        "runs/mine/results/BC5CDR/bert-mini/seed7/run.json",
+        "runs/mine/results/BC5CDR/bert-mini/seed7/direct/run.json",
         "runs/mine/results/BC5CDR/mistral-7b/search.csv",
         "runs/mine/results/BC5CDR/mistral-7b/trials/lr2e-05/run.json",
         "runs/mine/results/BC5CDR/mistral-7b/seed42/model",
@@ -58,6 +62,12 @@ def test_what_a_run_can_make_passes(target):
             "no seed 'seed042'; expected 'seed42'",
         ),
         ("results/BC5CDR/bert-mini/42/direct/scores.csv", "no seed '42'"),
+        ("results/BC5CDR/oracle/timing.csv", "no training of oracle"),
+        ("results/BC5CDR/vote-of-six/seed42/model", "no training of vote-of-six"),
+        (
+            "results/BC5CDR/vote-of-six/seed42/direct/alignment.csv",
+            "no file 'alignment.csv'; expected one of predictions.jsonl, scores.csv",
+        ),
         (
             "results/BC5CDR/bert-mini/seed42/constrained/scores.csv",
             "no decoding of bert-mini 'constrained'; expected one of direct",
