@@ -57,7 +57,7 @@ def train(
     settings = model_entry_of(model, config, entry)
     if winner:
         found = merged(settings.canonical(), {"train": read_winner(winner).train})
-        settings = parse_entry(ModelEntry, model, found, winner)
+        settings = parse_entry(ModelEntry, model, found, str(winner))
     if snapshot:
         from bioner.models.snapshots import read_snapshot
 

@@ -77,8 +77,10 @@ class RunRecord(Record):
 
     def gpus_of(self, stage: str) -> tuple[str, ...]:
         """Return the GPUs that a `train` or `predict` job was given."""
-        resources = self.settings.get("resources", {})
-        return self.gpus[: resources.get("gpus" if stage == "train" else "predict_gpus")]
+        resources = self.settings.get("resources")
+        key = "gpus" if stage == "train" else "predict_gpus"
+        count = resources.get(key) if isinstance(resources, dict) else None
+        return self.gpus[:count] if isinstance(count, int) else self.gpus
 
 
 def read_record(path: Path) -> RunRecord:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from bioner.settings.frozen import Bool, Distinct, Float, Int, Settings, Some
+from bioner.settings.frozen import Bool, Distinct, Float, Int, PathText, Settings, Some
 from bioner.settings.parse import parse
 from bioner.settings.repository import DEFAULT_CONFIG
 from bioner.settings.yaml_files import read_yaml
@@ -154,12 +154,12 @@ class Configuration(Settings):
         description="Folder that data/, results/, reports/ and logs/ lie under. Its path is part of"
         " shell commands: letters, digits and . _ - / + = @ , : only.",
     )
-    mirror: str | None = Field(
+    mirror: PathText | None = Field(
         None,
         description="Folder `<mirror>/<dataset>/<file>` to take raw files from; when it is set"
         " nothing is downloaded. The environment variable BIONER_MIRROR does the same.",
     )
-    hf_home: str | None = Field(
+    hf_home: PathText | None = Field(
         None,
         description="Folder of the hub's cache (HF_HOME), on a file system that login and compute"
         " nodes share; null takes the environment's.",

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from bioner.settings.frozen import Bool, Int, Name, Settings, setting_error
+from bioner.settings.frozen import Bool, Int, Name, PathText, Settings, setting_error
 from bioner.settings.repository import REPOSITORY
 
 Format = Literal[
@@ -33,7 +33,7 @@ class RawFile(Settings):
     member: str | None = Field(
         None, description="Path of the file or folder inside the zip or tar archive at `url`."
     )
-    path: str | None = Field(
+    path: PathText | None = Field(
         None, description="File or folder on this machine, relative to the repository."
     )
     names: tuple[str, ...] = Field(
@@ -154,7 +154,13 @@ class DatasetEntry(Settings):
             if "://" in source and not source.startswith(("http://", "https://")):
                 expected = "a path, or an address https://…"
                 raise setting_error(f"splits.{split}", source, expected, "Correct `splits`.")
-            name, file = _file_of(split, source, tree.get("format"))
+            try:
+                name, file = _file_of(split, source, tree.get("format"))
+            except ValueError as error:
+                remedy = "Correct `splits`."
+                raise setting_error(
+                    f"splits.{split}", source, f"an address ({error})", remedy
+                ) from None
             splits, new = splits | {split: name}, new | {name: file}
         return tree | {"splits": splits, "files": files | new}
 

@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -19,6 +19,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 T = TypeVar("T")
+WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None}
+DECIMAL = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"  # of entries: parts of paths, and words of a shell
 
 Bool = Annotated[bool, Strict()]
@@ -44,6 +46,19 @@ Some = Annotated[
     Field(min_length=1, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_no_value_twice),
 ]
+
+
+def _expandable(path: str) -> str:
+    try:
+        Path(path).expanduser()
+    except (RuntimeError, ValueError) as error:
+        raise PydanticCustomError(
+            "path", "a path that there may be", {"error": str(error)}
+        ) from None
+    return path
+
+
+PathText = Annotated[str, AfterValidator(_expandable)]
 
 
 def setting_error(key: str, found: str, expected: str, remedy: str) -> PydanticCustomError:
@@ -79,11 +94,13 @@ class Settings(BaseModel):
         try:
             return _restored(handler(value), value)
         except ValidationError as error:
+            wants_list = error.errors()[0]["type"] == "tuple_type" or isinstance(value, list)
             for meant in _from_text(value):
                 try:
                     return _restored(handler(meant), meant)
                 except ValidationError:
-                    continue
+                    if wants_list and isinstance(meant, list) and meant != value:
+                        raise  # it says more than that text is no list
             raise error
 
 
@@ -101,25 +118,23 @@ def _from_text(value: Any) -> Iterator[Any]:
     """Yield what a value of another type may stand for: a number, a list with commas or of one."""
     if isinstance(value, list):
         yield [_parsed(item) for item in value]
-    elif isinstance(value, str):
+    elif isinstance(value, str) and value:
         if not isinstance(parsed := _parsed(value), str):  # other text is not what was written
             yield parsed
         yield [value] if "://" in value else [_parsed(item) for item in value.split(",")]
-        yield [value] if "://" in value else value.split(",")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield _parsed(value)
         yield [_parsed(value)]
 
 
 def _parsed(text: Any) -> Any:
-    """Return the number that a text or a whole float stands for; YAML takes 2e-5 for text."""
+    """Return what a text or a whole float stands for; YAML itself takes 2e-5 for text."""
     if isinstance(text, float) and text.is_integer():
         return int(text)
     if not isinstance(text, str):
         return text
-    try:
-        return (
-            float(text) if re.fullmatch(r"[+-]?[\d.]+[eE][+-]?\d+", text) else yaml.safe_load(text)
-        )
-    except (ValueError, yaml.YAMLError):
-        return text
+    if text in WORDS:
+        return WORDS[text]
+    if re.fullmatch(r"[+-]?(0|[1-9]\d*)", text, re.ASCII):
+        return int(text)
+    return float(text) if re.fullmatch(DECIMAL, text, re.ASCII) else text

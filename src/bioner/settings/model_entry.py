@@ -1,12 +1,13 @@
 """An entry of the catalogue of models (config/models.yaml, or a file under `catalogues`)."""
 
+import json
 from collections.abc import Mapping
 from functools import reduce
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from bioner.settings.frozen import Bool, Distinct, Float, Int, Settings, Some, setting_error
 
@@ -56,7 +57,7 @@ class Scratch(Settings):
         description="Steps of copying practice before training (llama): a random model cannot copy"
         " its input.",
     )
-    config: dict[str, Any] = Field({}, description="Keys of the transformers configuration.")
+    config: dict[str, JsonValue] = Field({}, description="Keys of the transformers configuration.")
 
 
 class ModelSource(Settings):
@@ -426,15 +427,32 @@ class ModelEntry(Settings):
         for key, only in FIXED[self.family].items():
             value = reduce(getattr, key.split("."), self)
             if value != only:
-                expected = f"{only!r}: the family {self.family!r} has no choice"
-                raise setting_error(key, f"{key} = {value!r}", expected, "Leave it out.")
+                expected = f"{json.dumps(only)}: the family {self.family!r} has no choice"
+                raise setting_error(key, "another value", expected, "Leave it out.")
         if self.family == "control" and self.control is None:
             raise setting_error("control", "no control", "which one it is", "Name it.")
         if self.family == "ensemble" and len(self.members) < 2:
             raise setting_error("members", "fewer than two", "two or more", "Name the models.")
         if self.is_trained:
             self._check_weights()
+        for key, values in self.searched().items():
+            self._check_candidates(key, values)
         return self
+
+    def _check_candidates(self, key: str, values: tuple[float, ...]) -> None:
+        """Hold the values of a search to what `train` allows."""
+        place, only = f"search_space.{key}", FIXED[self.family]
+        if f"train.{key}" in only:
+            remedy = f"Leave {key} out of the search."
+            raise setting_error(
+                place, "values to try", f"none: {self.family!r} has no {key}", remedy
+            )
+        for value in values:
+            try:
+                Train.model_validate({key: value})
+            except ValidationError as error:
+                expected = f"what train.{key} allows ({error.errors()[0]['msg']})"
+                raise setting_error(place, str(value), expected, "Correct the value.") from None
 
     def _check_weights(self) -> None:
         given = [key for key in ("hub", "scratch") if getattr(self.source, key) is not None]

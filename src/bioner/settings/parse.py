@@ -81,6 +81,9 @@ def _input_error(
     if kind == "setting":
         where = f"{place_of(place, files)}: {key}"
         return InputError(where, ctx["found"], ctx["expected"], ctx["remedy"])
+    if kind == "invalid_key":
+        found = f"the key {inside[-1]!r}"
+        return InputError(place_of(place, files), found, "text", "Put it in quotes.")
     if kind == "missing":
         found = f"{'.'.join(map(str, place[:-1])) or 'the file'} without {inside[-1]}"
         return InputError(place_of(place[:-1], files), found, "all required keys", REMEDY)

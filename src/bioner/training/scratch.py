@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from tokenizers import (
     Regex,
     Tokenizer,
@@ -69,7 +70,7 @@ def make_pretrained(
             model, tokenizer = _llama(scratch, train, seed, gpus)
         else:
             model, tokenizer = _encoder(scratch, train)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, StrictDataclassError) as error:
         raise InputError(
             "source.scratch.config",
             f"values that make no model ({error})",
@@ -136,6 +137,7 @@ def _llama(scratch: Scratch, train: Sequence[Instance], seed: int, gpus: int) ->
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
     )
+    made: dict[str, Any] = dict(scratch.config)
     config = AutoConfig.for_model(
         "llama",
         vocab_size=len(fast),
@@ -145,8 +147,8 @@ def _llama(scratch: Scratch, train: Sequence[Instance], seed: int, gpus: int) ->
         # With nearly orthogonal tied embeddings copying an id is close to the identity, and learned
         # far sooner.
         tie_word_embeddings=True,
-        initializer_range=1 / math.sqrt(scratch.config.get("hidden_size", 4096)),
-        **scratch.config,
+        initializer_range=1 / math.sqrt(made.get("hidden_size", 4096)),
+        **made,
     )
     model = AutoModelForCausalLM.from_config(config)
     if scratch.copy_steps:

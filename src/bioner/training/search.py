@@ -18,7 +18,7 @@ from bioner.errors import InputError
 from bioner.io.files import atomic_path, parse_json, read_text
 from bioner.io.records import KeptWeights, Record, RunRecord, TrialRecord, read_record
 from bioner.io.tables import Schema
-from bioner.settings.model_entry import ModelEntry
+from bioner.settings.model_entry import ModelEntry, Train
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,9 @@ class Winner(Record):
     seed: int | None = None
     train: dict[str, Any]
     kept: KeptWeights = KeptWeights()
+
+
+SEARCHABLE = Train.model_fields.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,13 @@ def read_trial(folder: Path) -> Trial:
     trial, entry, name = record.trial, record.entry, path.parent.name
     remedy = "Remove its folder and run the same command again."
     is_whole = record.kept.model_fields_set == KeptWeights.model_fields.keys()
-    if trial is None or entry is None or not is_whole or (record.wall_seconds or -1) < 0:
+    if (
+        trial is None
+        or entry is None
+        or not is_whole
+        or not set(trial.over) <= SEARCHABLE
+        or (record.wall_seconds or -1) < 0
+    ):
         expected = "what `bioner train --searched` wrote"
         raise InputError(path, "no record of a trial", expected, remedy)
     if trial.name != name:

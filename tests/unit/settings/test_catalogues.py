@@ -1,5 +1,7 @@
 """Catalogues: overlays, faults by file and line, schemas, what is shipped."""
 
+import datetime
+
 import pytest
 import yaml
 
@@ -449,3 +451,39 @@ def test_an_overlay_with_one_other_split_keeps_what_is_known_of_the_rest():
     standin = corpora(ChemProt={"splits": {"train": "train.standin.json"}})["ChemProt"].files
     assert standin["train.standin.json"].url == (), "a bare name is a file of the mirror"
     assert sorted(standin) == ["dev.json", "test.json", "train.standin.json"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            {"family": "llm", "search_space": {"head_learning_rate": [1e-3]}},
+            "mine.search_space.head_learning_rate: found values to try; expected none",
+        ),
+        (
+            {"family": "encoder", "search_space": {"epochs": [20_000]}},
+            "mine.search_space.epochs: found 20000; expected what train.epochs allows",
+        ),
+        ({"family": "encoder", "lora": {"r": 8}}, "mine.lora: found another value; expected null"),
+        (
+            {"family": "encoder", "members": ["a"]},
+            r"mine.members: found another value; expected \[\]",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_told_in_the_file_s_words(entry, said):
+    with pytest.raises(InputError, match=said):
+        parse_entry(ModelEntry, "mine", entry | {"source": {"hub": "a/b"}})
+
+
+def test_what_json_cannot_hold_is_no_value_of_a_configuration():
+    scratch = {"architecture": "bert", "config": {"hidden_size": datetime.date(2024, 1, 1)}}
+    with pytest.raises(InputError, match=r"mine\.source\.scratch\.config\.hidden_size"):
+        parse_entry(ModelEntry, "mine", {"family": "encoder", "source": {"scratch": scratch}})
+
+
+@pytest.mark.parametrize("source", ["https://[x/y.txt", "~nobody-of-that-name/x.txt"])
+def test_a_split_that_cannot_be_had_names_the_split_or_its_file(source):
+    splits = SHORT["splits"] | {"test": source}
+    with pytest.raises(InputError, match=r"mine\.(splits|files)\.test"):
+        parse_entry(DatasetEntry, "mine", SHORT | {"splits": splits})

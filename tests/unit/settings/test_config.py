@@ -226,3 +226,36 @@ def test_one_name_stands_for_a_list_of_one():
         ("oracle",),
         ("free",),
     )
+
+
+@pytest.mark.parametrize(
+    ("tree", "said"),
+    [
+        ({"seeds": "1,1"}, "no value twice"),
+        ({"seeds": [1, "1"]}, "no value twice"),
+        ({"decodings": "Free"}, "one of 'free', 'free-paper' or 'constrained'"),
+        ({"offline": ""}, "a boolean"),
+        ({"prices": {"gpu_hour": ""}}, "a number"),
+        ({"timing": {"repeats": "0x10"}}, "an integer"),
+        ({"timing": {"repeats": "010"}}, "an integer"),
+        ({"timing": {"repeats": "1:30"}}, "an integer"),
+        ({"timing": {"repeats": "8 # x"}}, "an integer"),
+        ({"run_search": "yes"}, "a boolean"),
+        ({"timing": {1: 2}}, "found the key 1; expected text"),
+        ({"mirror": "~nobody-of-that-name/x"}, "a path that there may be"),
+    ],
+)
+def test_a_mistake_is_told_as_what_it_is(tree, said):
+    with pytest.raises(InputError) as caught:
+        load_config(tree)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ["true", "True", "false", "null", "none"])
+def test_words_for_yes_no_and_nothing_are_those_of_json_and_python(written):
+    known = {"true": True, "True": True, "false": False, "null": None}
+    if written in known:
+        assert load_config({"offline": written}).offline is known[written]
+    else:
+        with pytest.raises(InputError):
+            load_config({"offline": written})

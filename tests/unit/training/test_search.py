@@ -305,3 +305,16 @@ def test_a_retired_trial_has_no_say_any_more(tmp_path):
     assert with_weights(tmp_path) == {"worse", "of-another-search"}
     drop_losers(tmp_path / "worse")
     assert with_weights(tmp_path) == {"worse", "of-another-search"}
+
+
+def test_a_trial_over_what_is_no_hyper_parameter_is_none(tmp_path):
+    made = trial("a", trial={"name": "a", "over": ["nope"]})
+    written(tmp_path, made)
+    with pytest.raises(InputError, match="no record of a trial"):
+        read_trial(tmp_path / "a")
+
+
+@pytest.mark.parametrize("resources", [None, 3, "x", [], {"gpus": "7"}])
+def test_gpus_of_a_record_whose_resources_are_none_are_all_that_were_there(resources):
+    record = RunRecord.model_validate({"gpus": ["H100"] * 2, "settings": {"resources": resources}})
+    assert record.gpus_of("train") == ("H100", "H100")
