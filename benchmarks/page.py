@@ -31,6 +31,7 @@ from bioner.io.tables import write_table
 from bioner.realignment.realign import ALIGNMENT
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
+from bioner.settings.config import Configuration
 
 # Test instances, tokens an instance, entities an instance, types; train instances.
 CORPORA = {
@@ -47,17 +48,7 @@ CORPORA = {
     "Reddit-Impacts": (278, 150, 0.9, ("Clinical_Impacts", "Social_Impacts"), 842),
 }
 DECODINGS = {"mistral-7b": ("free", "constrained"), "llama-8b": ("free", "constrained")}
-MODELS = (
-    *(
-        "oracle",
-        "all-o",
-        "dictionary",
-        "bert-large-uncased",
-        "bert-large-cased",
-        "biomedbert-large",
-    ),
-    *("deberta-v3-large", "mistral-7b", "llama-8b"),
-)
+MODELS = Configuration().models
 SEEDS = (42, 43, 44)
 LENGTHS = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4)
 WORDS = 20_000

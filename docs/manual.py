@@ -75,7 +75,7 @@ def _plain(node: Any, definitions: Mapping[str, Any] | None = None) -> Any:
 
 
 def _rule(family: str, only: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what JSON Schema says of the settings that a family has no choice of."""
+    """Return what JSON Schema says of the settings that a family cannot change."""
     fixed: dict[str, Any] = {}
     for key, value in only.items():
         place, *inner = key.split(".")

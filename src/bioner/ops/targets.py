@@ -25,12 +25,12 @@ def check_target(matrix: Matrix, target: str) -> None:
     """Check that a file of the output folder can be part of a run of this matrix.
 
     Args:
-        matrix: What the configuration says there is.
-        target: A path as on Snakemake's command line; a rule's name passes.
+        matrix: The configuration and its catalogues.
+        target: A path as on Snakemake's command line; names of rules pass.
 
     Raises:
-        InputError: A folder, dataset, model, seed, decoding, trial or file that there is not; it
-            names the nearest ones.
+        InputError: There is no such folder, dataset, model, seed, decoding, trial or file; the
+            message names the nearest ones.
     """
     if "/" not in target:
         return

@@ -1,4 +1,4 @@
-"""What all settings have in common: immutable, no unknown keys, values as they were written."""
+"""The base of all settings: immutable, no unknown keys, numbers as they were written."""
 
 import json
 import re
@@ -62,11 +62,11 @@ PathText = Annotated[str, AfterValidator(_expandable)]
 
 
 def setting_error(key: str, found: str, expected: str, remedy: str) -> PydanticCustomError:
-    """Return what a validator raises for a setting that does not go with others.
+    """Return the error for a setting that conflicts with another one.
 
     Args:
-        key: Which, seen from the model that is validated, with dots.
-        found: What it is.
+        key: Its path from the validated model, with dots.
+        found: Its value, or what is wrong with it.
         expected: What it may be.
         remedy: What to do.
     """
@@ -75,7 +75,7 @@ def setting_error(key: str, found: str, expected: str, remedy: str) -> PydanticC
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and without keys that it does not know."""
+    """Base of all settings: frozen, unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

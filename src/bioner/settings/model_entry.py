@@ -22,7 +22,7 @@ SHORT = {
 NOT_OF_ONE_TRAINING = ("predict", "search_space", "members", "combine", "cost_estimates")
 TRAINED = ("encoder", "llm", "llm-head")  # families with weights
 CLASSIFIER = {"verbalizer": "names", "train.loss": "response", "train.monitor_sentences": None}
-# Settings that a family has no choice of.
+# Settings that a family cannot change.
 FIXED: dict[str, dict[str, Any]] = {
     "control": {"members": (), "search_space": None},
     "ensemble": {"control": None, "search_space": None},
@@ -427,7 +427,7 @@ class ModelEntry(Settings):
         for key, only in FIXED[self.family].items():
             value = reduce(getattr, key.split("."), self)
             if value != only:
-                expected = f"{json.dumps(only)}: the family {self.family!r} has no choice"
+                expected = f"{json.dumps(only)}: the family {self.family!r} allows nothing else"
                 raise setting_error(key, "another value", expected, "Leave it out.")
         if self.family == "control" and self.control is None:
             raise setting_error("control", "no control", "which one it is", "Name it.")
@@ -440,7 +440,7 @@ class ModelEntry(Settings):
         return self
 
     def _check_candidates(self, key: str, values: tuple[float, ...]) -> None:
-        """Hold the values of a search to what `train` allows."""
+        """Raise an error for values that `train` would refuse."""
         place, only = f"search_space.{key}", FIXED[self.family]
         if f"train.{key}" in only:
             remedy = f"Leave {key} out of the search."

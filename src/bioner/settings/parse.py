@@ -45,14 +45,14 @@ def parse(
     """Return settings, checked and completed.
 
     Args:
-        model: What they are.
+        model: Their model.
         tree: Their keys and values.
-        files: The YAML files they were read from, the last one first to be searched for a
-            mistake's line; text stands for another place.
-        above: The keys under which the tree stands in these files.
+        files: The YAML files they were read from; a mistake's line is looked up from the last one
+            backwards. Text describes any other place.
+        above: The keys above the tree in these files.
 
     Raises:
-        InputError: There is a key that the model does not know, or a value that it refuses.
+        InputError: The model does not know a key or refuses a value.
     """
     try:
         return model.model_validate(dict(tree))
