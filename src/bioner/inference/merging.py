@@ -68,8 +68,9 @@ def merge(folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]) -
     }
     with atomic_path(out) as path:
         path.mkdir()
-        whole = {"lora": None, "quantization": None, "train": {"precision": "bf16"}}
-        save_trained(merged, tokenizer, replace(task, settings=task.settings | whole), folder, path)
+        whole = task.entry.changed(train={"precision": "bf16"})
+        whole = whole.model_copy(update={"lora": None, "quantization": None})
+        save_trained(merged, tokenizer, replace(task, entry=whole), folder, path)
         write_json(path / "merge.json", record)
     return agreement
 

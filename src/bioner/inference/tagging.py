@@ -118,8 +118,7 @@ def entry_of(folder: Path) -> ModelEntry:
     elif (folder / TASK_FILE).is_file():
         from bioner.models.llm import read_task
 
-        task = read_task(folder)
-        entry = parse_entry(ModelEntry, "model", {"source": {"hub": task.base}, **task.settings})
+        entry = read_task(folder).entry
     else:
         path = folder / "config.json"
         config = parse_json(read_text(path), str(path), whole_file=True)

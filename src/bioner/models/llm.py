@@ -2,16 +2,18 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from peft import PeftModel, get_peft_model_state_dict
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.tags import tag_set
 from bioner.errors import InputError, reason_of
+from bioner.io.records import Record
 from bioner.models import TASK_FILE
 from bioner.models.pretrained import (
     load_causal_lm,
@@ -44,17 +46,43 @@ class Task:
     """What a trained LLM was trained for, and its base model.
 
     With it, a folder that was moved is used as it was trained.
+
+    Attributes:
+        types: Entity types, in the prompt's order.
+        base: Hub id or folder of the base model.
+        revision: The hub's commit.
+        entry: The catalogue entry it was trained with, as far as its answers depend on it.
     """
 
-    types: list[str]  # in the prompt's order
+    types: list[str]
     base: str
-    revision: str
-    settings: dict[str, Any]  # of its catalogue entry, those that its answers depend on
+    revision: str | None
+    entry: ModelEntry
 
     @property
     def verbalizer(self) -> Verbalizer:
         """How the model writes tags."""
-        return Verbalizer(self.types, self.settings["verbalizer"])
+        return Verbalizer(self.types, self.entry.verbalizer)
+
+    def file(self) -> "TaskFile":
+        """Return the content of its file."""
+        tree = self.entry.canonical()
+        settings = {name: tree[name] for name in ASKED} | {
+            "train": {"precision": self.entry.train.precision},
+            "predict": {"legal_transitions": self.entry.predict.legal_transitions},
+        }
+        return TaskFile(
+            types=self.types, base=self.base, revision=self.revision, settings=settings
+        )
+
+
+class TaskFile(Record):
+    """A task as it lies next to the weights; of the entry's settings, those in ASKED and below."""
+
+    types: list[str] = Field(min_length=1)
+    base: str
+    revision: str | None
+    settings: dict[str, Any]
 
 
 def task_of(
@@ -63,12 +91,7 @@ def task_of(
     """Return the task of a model trained from `source`, at the hub's commit if it named one."""
     base = BASE if entry.source.scratch else str(source)
     revision = getattr(model.config, "_commit_hash", None) or entry.source.revision
-    tree = entry.canonical()
-    settings = {name: tree[name] for name in ASKED} | {
-        "train": {"precision": entry.train.precision},
-        "predict": {"legal_transitions": entry.predict.legal_transitions},
-    }
-    return Task(types, base, revision, settings)
+    return Task(types, base, revision, entry)
 
 
 def save_trained(
@@ -90,7 +113,7 @@ def save_trained(
         settings.revision = None if task.base == BASE else task.revision
     model.save_pretrained(str(out))
     tokenizer.save_pretrained(str(out))
-    (out / TASK_FILE).write_text(json.dumps(asdict(task), indent=2) + "\n", encoding="utf-8")
+    (out / TASK_FILE).write_text(task.file().model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def read_task(folder: Path) -> Task:
@@ -98,17 +121,16 @@ def read_task(folder: Path) -> Task:
     remedy = "Name the `model/` of a finished training, or train again."
     path = folder / TASK_FILE
     try:
-        task = Task(**json.loads(path.read_text(encoding="utf-8")))
-        described = {"source": {"hub": task.base}, **task.settings}
-        sound = task.types and all(type(name) is str for name in task.types)
+        file = TaskFile.model_validate_json(path.read_bytes())
     except OSError:
         raise InputError(folder, f"no {TASK_FILE}", "the folder of a trained LLM", remedy) from None
-    except (ValueError, TypeError):
-        sound, described = False, {}
-    if not sound or not described.keys() >= set(ASKED):
+    except ValidationError:
+        file = None
+    if file is None or not file.settings.keys() >= set(ASKED):
         raise InputError(path, "something else", f"{TASK_FILE} as `bioner train` wrote it", remedy)
-    parse_entry(ModelEntry, folder.name, described, path)
-    return task
+    described = {"source": {"hub": file.base}, **file.settings}
+    entry = parse_entry(ModelEntry, folder.name, described, path)
+    return Task(file.types, file.base, file.revision, entry)
 
 
 def load_trained(
@@ -131,7 +153,7 @@ def load_trained(
         return _load(folder, None, task, entry, "auto").eval(), tokenizer, task
     source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)
     base = _load(source, revision, task, entry)
-    if task.settings["family"] == "llm":
+    if task.entry.family == "llm":
         resize_for_tags(base, tokenizer, task.verbalizer.add_to(tokenizer))
     if merged and entry.quantization:
         base = base.dequantize()
@@ -181,7 +203,7 @@ def _load(
 ) -> PreTrainedModel:
     """Load a base or, with `auto`, trained weights in the number format they were saved in."""
     gpus = entry.resources.predict_gpus
-    if task.settings["family"] == "llm-head":
+    if task.entry.family == "llm-head":
         return load_llm_classifier(source, entry, gpus, tag_set(task.types), revision, dtype)
     return load_causal_lm(source, entry, gpus, revision, dtype)
 
@@ -196,12 +218,12 @@ def _check_task(folder: Path, entry: ModelEntry, task: Task) -> None:
             f"one trained from {hub}, as the entry says",
             remedy,
         )
-    wanted = entry.canonical()
+    trained, wanted = task.entry.canonical(), entry.canonical()
     for name in SAME:
-        if task.settings[name] != wanted[name]:
+        if trained[name] != wanted[name]:
             raise InputError(
                 folder,
-                f"a model trained with {name} {json.dumps(task.settings[name])}",
+                f"a model trained with {name} {json.dumps(trained[name])}",
                 f"{json.dumps(wanted[name])}, as the entry says",
                 remedy,
             )
