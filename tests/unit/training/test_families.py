@@ -1,0 +1,74 @@
+"""Models of many families through the whole of training and prediction."""
+
+from pathlib import Path
+
+import pytest
+
+from bioner.inference.merging import merge
+from bioner.inference.predict import predict
+from bioner.inference.tagging import Text, load_tagger
+from bioner.models.llm import load_trained
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
+from bioner.training.job import TrainingJob
+from bioner.training.run import train
+from tests.conftest import instance
+from tests.families import FAMILIES, make
+from tests.unit.inference.decoding.reference import assert_same, slowly, tags_of
+
+TEXTS = [
+    instance("s1", "Oral/O aspirin/B-Drug worsened/O C18:1/B-Drug acidosis/I-Drug ./O"),
+    instance("s2", "TNF-α/B-Gene (/O 1:4/O )/O"),
+]
+# Still refused or read wrongly.
+NOT_YET_ENCODERS = {"xlnet"}
+NOT_YET_LLMS = {"gemma3", "phi3", "granite", "gpt2", "opt", "smollm3"}
+NOT_YET_HEADS = {"gemma3", "phi3", "olmo3", "granite", "gpt2", "opt"}
+ENCODERS = {name for name, family in FAMILIES.items() if not family.is_llm}
+LLMS = FAMILIES.keys() - ENCODERS
+ONE_STEP = {"epochs": 1, "batch_size": 2, "patience": None, "learning_rate": 1e-3}
+
+
+def trained(name: str, folder: Path, **settings: object) -> tuple[ModelEntry, Path]:
+    """The entry and the trained model of a family: two sentences, one step."""
+    source = make(name, TEXTS, folder / "source")
+    described = {"source": {"hub": str(source)}, "max_length": 48, "train": ONE_STEP, **settings}
+    entry = parse_entry(ModelEntry, name, described)
+    train(TrainingJob(name, entry, TEXTS, TEXTS, 7), folder / "run")
+    return entry, folder / "run" / "model"
+
+
+def whole_texts_are_tagged(model: Path) -> None:
+    texts = [Text(item.id, " ".join(item.tokens)) for item in TEXTS]
+    assert [text.id for text, _ in load_tagger(model)(texts)] == ["s1", "s2"]
+
+
+@pytest.mark.parametrize("name", sorted(ENCODERS - NOT_YET_ENCODERS))
+def test_an_encoder(name, tmp_path):
+    entry, model = trained(name, tmp_path, family="encoder")
+    outputs = predict(name, entry, TEXTS, [], model, "direct")
+    assert [set(output.words) for output in outputs] == [set(range(6)), set(range(4))]
+    whole_texts_are_tagged(model)
+
+
+LORA = {"r": 4, "alpha": 8, "dropout": 0.0}
+
+
+@pytest.mark.parametrize("name", sorted(LLMS - NOT_YET_LLMS))
+def test_an_llm_that_writes_lines(name, tmp_path):
+    entry, model = trained(name, tmp_path, family="llm", max_length=400, lora=LORA)
+    outputs = predict(name, entry, TEXTS, TEXTS, model, "constrained")
+    loaded, tokenizer, task = load_trained(model, entry)
+    for output, text in zip(outputs, TEXTS, strict=True):
+        assert_same(tags_of(output.text), slowly(loaded, tokenizer, text, task.types))
+    assert len(predict(name, entry, TEXTS, [], model, "free")) == 2
+    whole_texts_are_tagged(model)
+    merge(model, entry, tmp_path / "merged", TEXTS)
+
+
+@pytest.mark.parametrize("name", sorted(LLMS - NOT_YET_HEADS))
+def test_an_llm_with_a_head(name, tmp_path):
+    entry, model = trained(name, tmp_path, family="llm-head", max_length=64, lora=LORA)
+    outputs = predict(name, entry, TEXTS, [], model, "direct")
+    assert [set(output.words) for output in outputs] == [set(range(6)), set(range(4))]
+    whole_texts_are_tagged(model)
