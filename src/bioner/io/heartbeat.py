@@ -2,20 +2,19 @@
 
 import errno
 import fcntl
-import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from bioner.errors import InputError
 from bioner.io.files import atomic_path
+from bioner.io.records import Record
 
 HEARTBEAT_FILE = "progress.json"
 LOCK_TIMEOUT = 1.0  # seconds to wait while another process probes the lock
@@ -23,12 +22,33 @@ FRESH = 300.0  # seconds: without locks, a younger heartbeat is taken for that o
 CONTENTION = {errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK}
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """What a job wrote about itself, its machine, and the time (seconds since 1970)."""
+class JobProgress(Record):
+    """How far a job is: a training in steps and epochs, a prediction in shards.
 
-    facts: Mapping[str, Any]
+    Attributes:
+        seconds: Time since the job began, over all its sessions.
+        seconds_left: Time that is left; an estimate.
+        energy_kwh: What the GPUs have used since the job began.
+        dev_strict_f1: Best strict F1 on dev so far, in percent.
+    """
+
+    seconds: float | None = None
+    seconds_left: float | None = None
+    energy_kwh: float | None = None
+    step: int | None = None
+    steps: int | None = None
+    epoch: float = 0.0
+    epochs: float = 0.0
+    dev_strict_f1: float | None = None
+    shards: int = 0
+    done: int = 0
+
+
+class Heartbeat(JobProgress):
+    """Progress as it was written: on which machine, by which process, when (seconds since 1970)."""
+
     host: str
+    process: int
     slurm_job: str | None
     at: float
 
@@ -36,31 +56,25 @@ class Heartbeat:
         """Return the seconds since it was written; 0 if another machine's clock is ahead."""
         return max(0.0, now - self.at)
 
-    def number(self, name: str) -> float | None:
-        """Return a fact if it is a number, else None."""
-        value = self.facts.get(name)
-        return (
-            float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-        )
 
-
-def write_heartbeat(path: Path, facts: Mapping[str, Any]) -> None:
+def write_heartbeat(path: Path, progress: JobProgress) -> None:
     """Write a heartbeat, whole or not at all; a full disk is no reason to end the work."""
-    who = {
-        "host": socket.gethostname(),
-        "process": os.getpid(),
-        "slurm_job": os.environ.get("SLURM_JOB_ID"),
-    }
+    heartbeat = Heartbeat(
+        **progress.model_dump(),
+        host=socket.gethostname(),
+        process=os.getpid(),
+        slurm_job=os.environ.get("SLURM_JOB_ID"),
+        at=time.time(),
+    )
     with suppress(OSError), atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({**facts, **who, "at": time.time()}), encoding="utf-8")
+        temporary.write_text(heartbeat.model_dump_json(), encoding="utf-8")
 
 
 def read_heartbeat(path: Path) -> Heartbeat | None:
     """Read a heartbeat; return None if the file is missing or holds something else."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        return Heartbeat(facts, str(facts["host"]), facts["slurm_job"], float(facts["at"]))
-    except (OSError, ValueError, TypeError, KeyError):
+        return Heartbeat.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
         return None
 
 

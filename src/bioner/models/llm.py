@@ -71,9 +71,7 @@ class Task:
             "train": {"precision": self.entry.train.precision},
             "predict": {"legal_transitions": self.entry.predict.legal_transitions},
         }
-        return TaskFile(
-            types=self.types, base=self.base, revision=self.revision, settings=settings
-        )
+        return TaskFile(types=self.types, base=self.base, revision=self.revision, settings=settings)
 
 
 class TaskFile(Record):

@@ -114,7 +114,7 @@ def train_classifier(
         else:
             trained.save_pretrained(str(out))
             tokenizer.save_pretrained(str(out))
-    facts = {
+    facts: dict[str, Any] = {
         "types": types,
         "labels": labels,
         "subwords": {"train": train.counts(), "dev": dev.cut.counts()},

@@ -13,7 +13,7 @@ from accelerate.utils import reduce
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from bioner.errors import InputError
-from bioner.io.heartbeat import read_heartbeat, write_heartbeat
+from bioner.io.heartbeat import JobProgress, read_heartbeat, write_heartbeat
 from bioner.io.progress_bars import Meter
 from bioner.io.run_record import energy_kwh, peak_memory
 from bioner.io.tables import Schema
@@ -136,10 +136,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """
         self._heartbeat = heartbeat
         if before := read_heartbeat(heartbeat):
-            self._before = max(self._before, before.number("seconds") or 0.0)
-            energy = before.number("energy_kwh")
-            if self._energy_before is not None and energy is not None:
-                self._energy_before = max(self._energy_before, energy)
+            self._before = max(self._before, before.seconds or 0.0)
+            if self._energy_before is not None and before.energy_kwh is not None:
+                self._energy_before = max(self._energy_before, before.energy_kwh)
 
     def is_over(self) -> bool:
         """Whether nothing is left to train: every step is done, or early stopping applies."""
@@ -289,17 +288,17 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         if self._heartbeat is None or not state.is_world_process_zero:
             return
         scores = [f1 for row in self.rows if (f1 := row["dev_strict_f1"]) is not None]
-        facts = {
-            "seconds": self.seconds(),
-            "energy_kwh": self.energy(),
-            "step": state.global_step,
-            "steps": state.max_steps,
-            "epoch": state.epoch or 0.0,
-            "epochs": args.num_train_epochs,
-            "dev_strict_f1": max(scores, default=None),
-            "seconds_left": self._meter.left() if self._meter else None,
-        }
-        write_heartbeat(self._heartbeat, facts)
+        progress = JobProgress(
+            seconds=self.seconds(),
+            seconds_left=self._meter.left() if self._meter else None,
+            energy_kwh=self.energy(),
+            step=state.global_step,
+            steps=state.max_steps,
+            epoch=state.epoch or 0.0,
+            epochs=args.num_train_epochs,
+            dev_strict_f1=max(scores, default=None),
+        )
+        write_heartbeat(self._heartbeat, progress)
 
     def _mean_loss(self) -> torch.Tensor:
         """Average over the processes, which have a part of every batch each."""

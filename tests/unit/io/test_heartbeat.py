@@ -16,6 +16,7 @@ from bioner.io.heartbeat import (
     FRESH,
     LOCK_TIMEOUT,
     Heartbeat,
+    JobProgress,
     lock_is_held,
     read_heartbeat,
     write_heartbeat,
@@ -25,26 +26,34 @@ NOW = 1_000_000.0
 
 
 def sign(host: str, age: float) -> Heartbeat:
-    return Heartbeat({}, host, None, NOW - age)
+    return Heartbeat(host=host, process=1, slurm_job=None, at=NOW - age)
 
 
 def test_what_is_left_is_read_with_who_left_it(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    write_heartbeat(tmp_path / "progress.json", {"step": 3, "late": True})
+    write_heartbeat(tmp_path / "progress.json", JobProgress(step=3))
     found = read_heartbeat(tmp_path / "progress.json")
     assert found is not None
-    assert (found.host, found.slurm_job, found.facts["process"]) == (
+    assert (found.host, found.slurm_job, found.process) == (
         socket.gethostname(),
         "77",
         os.getpid(),
     )
     assert 0 <= found.age(time.time()) < 60
-    assert [found.number(name) for name in ("step", "late", "epoch")] == [3.0, None, None]
+    assert (found.step, found.steps, found.dev_strict_f1) == (3, None, None)
     assert [path.name for path in tmp_path.iterdir()] == ["progress.json"]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b'{"host": "a", "at": 1', b"[1]", b'{"host": "a", "at": "noon"}', b"\xff"]
+    "content",
+    [
+        b"",
+        b'{"host": "a", "at": 1',
+        b"[1]",
+        b'{"host": "a", "at": "noon"}',
+        b'{"host": "a"}',
+        b"\xff",
+    ],
 )
 def test_half_a_file_is_no_sign_and_no_error(tmp_path, content):
     (tmp_path / "progress.json").write_bytes(content)
@@ -54,7 +63,7 @@ def test_half_a_file_is_no_sign_and_no_error(tmp_path, content):
 
 def test_a_disk_that_is_full_ends_no_work(tmp_path):
     (tmp_path / "file").touch()
-    write_heartbeat(tmp_path / "file" / "progress.json", {})
+    write_heartbeat(tmp_path / "file" / "progress.json", JobProgress())
 
 
 def test_a_lock_is_held_until_it_is_let_go(tmp_path):
@@ -108,6 +117,7 @@ def test_who_looks_keeps_nobody_out(tmp_path):
 
 
 def test_a_sign_is_json_that_others_may_read(tmp_path):
-    write_heartbeat(tmp_path / "sign", {"dev_strict_f1": None})
-    keys = json.loads((tmp_path / "sign").read_text()).keys()
-    assert keys == {"dev_strict_f1", "host", "process", "slurm_job", "at"}
+    write_heartbeat(tmp_path / "sign", JobProgress(dev_strict_f1=None))
+    content = json.loads((tmp_path / "sign").read_text())
+    assert content.keys() == Heartbeat.model_fields.keys()
+    assert content["dev_strict_f1"] is None

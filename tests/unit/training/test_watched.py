@@ -119,10 +119,10 @@ def test_signs_tell_step_epoch_and_the_best_f1_so_far(job, tmp_path, monkeypatch
         train(job, tmp_path)
     sign = read_heartbeat(tmp_path / WORKSPACE / "checkpoints" / "progress.json")
     assert sign is not None
-    assert [sign.number(name) for name in ("step", "steps", "epochs")] == [14, 24, 4]
-    assert sign.number("epoch") == pytest.approx(14 / 6, abs=0.01)
-    assert (sign.number("seconds_left") or 0) > 0
-    assert sign.number("dev_strict_f1") == 40
+    assert (sign.step, sign.steps, sign.epochs) == (14, 24, 4)
+    assert sign.epoch == pytest.approx(14 / 6, abs=0.01)
+    assert (sign.seconds_left or 0) > 0
+    assert sign.dev_strict_f1 == 40
 
 
 def test_the_lock_of_a_training_is_the_one_that_is_asked_for(observed):

@@ -20,7 +20,7 @@ from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated, as_record, check_output
 from bioner.errors import InputError
 from bioner.io.files import atomic_path, parse_json
-from bioner.io.heartbeat import HEARTBEAT_FILE, exclusive_lock, write_heartbeat
+from bioner.io.heartbeat import HEARTBEAT_FILE, JobProgress, exclusive_lock, write_heartbeat
 from bioner.io.progress_bars import Meter
 
 log = logging.getLogger(__name__)
@@ -127,12 +127,12 @@ class Shards:
         self._signed = time.monotonic()
         self._meter.done = self._count()
         left = self._meter.left()
-        facts = {
-            "shards": len(self),
-            "done": self._meter.done,
-            "seconds_left": None if left is None else round(left, 1),
-        }
-        write_heartbeat(self._folder / HEARTBEAT_FILE, facts)
+        progress = JobProgress(
+            shards=len(self),
+            done=self._meter.done,
+            seconds_left=None if left is None else round(left, 1),
+        )
+        write_heartbeat(self._folder / HEARTBEAT_FILE, progress)
 
     def _count(self) -> int:
         return sum(self._path(number).is_file() for number in range(len(self)))

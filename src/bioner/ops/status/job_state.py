@@ -32,8 +32,8 @@ def _training(run: RunContext, job: PlannedJob, folder: Path) -> JobState:
     """Return the state of a training that writes to this folder."""
     checkpoints = folder / WORKSPACE / "checkpoints"
     heartbeat = read_heartbeat(checkpoints / HEARTBEAT_FILE)
-    epochs = ceil(_number(heartbeat, "epochs"))
-    epoch = min(int(_number(heartbeat, "epoch")) + 1, max(1, epochs))  # under way, from 1
+    epochs = ceil(heartbeat.epochs) if heartbeat else 0
+    epoch = min(int(heartbeat.epoch) + 1, epochs) if heartbeat else 1  # under way, from 1
     progress = f"{epoch}/{epochs}"
     if lock_is_held(folder / LOCK, heartbeat, run.now):
         return _running(run, heartbeat, progress, "before its first step")
@@ -50,8 +50,7 @@ def _prediction(run: RunContext, job: PlannedJob, raw: Path) -> JobState:
     place = shards_folder(raw)
     found = [read_heartbeat(path) for path in place.glob(f"*/{HEARTBEAT_FILE}")]
     heartbeat = max(filter(None, found), key=lambda heartbeat: heartbeat.at, default=None)
-    done = ceil(_number(heartbeat, "done"))
-    shards = ceil(_number(heartbeat, "shards"))
+    done, shards = (heartbeat.done, heartbeat.shards) if heartbeat else (0, 0)
     progress = f"{done}/{shards} shards"
     if lock_is_held(place.with_name(f"{place.name}.lock"), heartbeat, run.now):
         return _running(run, heartbeat, progress, "before its first shard")
@@ -68,13 +67,11 @@ def _running(
     if heartbeat is None:
         return JobState("running", note=beginning)
     age = heartbeat.age(run.now)
-    host = heartbeat.host
-    left = heartbeat.number("seconds_left")
-    seconds = heartbeat.number("seconds")
+    host, left, seconds = heartbeat.host, heartbeat.seconds_left, heartbeat.seconds
     return JobState(
         "running",
         progress,
-        dev_f1=heartbeat.number("dev_strict_f1"),
+        dev_f1=heartbeat.dev_strict_f1,
         left=None if left is None else max(0.0, left - age),
         where=f"{host}, Slurm job {heartbeat.slurm_job}" if heartbeat.slurm_job else host,
         note=f"last heard of {age / 60:.0f} min ago" if age > QUIET else "",
@@ -89,7 +86,7 @@ def _cut_short(
     if heartbeat is None or job_state.state == "running":
         return job_state
     notes = "; ".join(filter(None, (job_state.note, note)))
-    return JobState(job_state.state, progress, heartbeat.number("dev_strict_f1"), note=notes)
+    return JobState(job_state.state, progress, heartbeat.dev_strict_f1, note=notes)
 
 
 def _trained(path: Path) -> JobState:
@@ -134,8 +131,3 @@ def _fault(text: str) -> str | None:
         kind = re.match(r"[\w.]+(?=: |$)", lines[-1])
         return kind[0] if kind else "an error of Python"
     return None
-
-
-def _number(heartbeat: Heartbeat | None, name: str) -> float:
-    number = heartbeat.number(name) if heartbeat else None
-    return number or 0.0

@@ -464,10 +464,8 @@ def test_a_sign_tells_how_many_shards_there_are(tmp_path, monkeypatch):
     with shards.owned():
         shards.make(shards.missing(), until)
         assert lock_is_held(tmp_path / "work.lock", None, 0)
-    assert [(sign.number("done"), sign.number("shards")) for sign in signs] == [
-        (n, 4) for n in (0, 1, 2, 2, 3)
-    ]
-    assert [sign.number("seconds_left") is None for sign in signs] == [
+    assert [(sign.done, sign.shards) for sign in signs] == [(n, 4) for n in (0, 1, 2, 2, 3)]
+    assert [sign.seconds_left is None for sign in signs] == [
         True,
         False,
         False,

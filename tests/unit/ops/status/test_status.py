@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bioner.cli import app
 from bioner.cli.loading import settings_of
 from bioner.errors import InputError
-from bioner.io.heartbeat import FRESH, write_heartbeat
+from bioner.io.heartbeat import FRESH, JobProgress, write_heartbeat
 from bioner.io.tables import as_markdown
 from bioner.ops.status.cells import cells_of, material
 from bioner.ops.status.records import (
@@ -109,7 +109,7 @@ def under_way(folder: Path, age: float = 0.0, checkpoint: bool = True, **facts) 
         "dev_strict_f1": 84.2,
     }
     sign = folder / ".training" / "checkpoints" / "progress.json"
-    write_heartbeat(sign, told | {"seconds_left": 2400.0} | facts)
+    write_heartbeat(sign, JobProgress(**(told | {"seconds_left": 2400.0} | facts)))
     sign.write_text(json.dumps(json.loads(sign.read_text()) | {"at": time.time() - age}))
     if checkpoint:
         write(folder / ".training" / "checkpoints" / "checkpoint-200" / "manifest.json", "{}")
@@ -299,10 +299,10 @@ def test_shards_tell_how_far_an_llm_has_decoded(overlay, out):
     trained(base, 70.0)
     place = base / "free" / ".raw.jsonl.gz.shards"
     write_heartbeat(
-        place / "0123" / "progress.json", {"shards": 40, "done": 12, "seconds_left": 600.0}
+        place / "0123" / "progress.json", JobProgress(shards=40, done=12, seconds_left=600.0)
     )
     before = place / "4567" / "progress.json"  # of a job with other settings, an hour ago
-    write_heartbeat(before, {"shards": 90, "done": 80, "seconds_left": 1.0})
+    write_heartbeat(before, JobProgress(shards=90, done=80, seconds_left=1.0))
     before.write_text(json.dumps(json.loads(before.read_text()) | {"at": time.time() - 3600}))
     lock = write(place.with_name(f"{place.name}.lock"))
     with FileLock(lock):
