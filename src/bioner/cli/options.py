@@ -1,5 +1,6 @@
 """Options that several commands have, and checks of their values."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,15 @@ Out = Annotated[Path, typer.Option(help="Where to write.")]
 
 def json_object(option: str, text: str) -> dict[str, Any]:
     """Parse the JSON object of an option or variable; raise InputError if it is none."""
-    content = parse_json(text, option)
+
+    def refuse_doubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise InputError(option, f"the key {twice[0]!r} twice", "each key once", "Remove one.")
+        return dict(pairs)
+
+    parse_json(text, option)
+    content = json.loads(text, object_pairs_hook=refuse_doubled)
     if not isinstance(content, dict):
         raise InputError(
             option, f"a {type(content).__name__}", "a JSON object", "Quote it for the shell."

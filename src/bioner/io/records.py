@@ -1,13 +1,16 @@
 """What the run.json of a training or a prediction says; that of another version may say less."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bioner.errors import InputError
 from bioner.io.files import parse_json, read_text
 from bioner.settings.model_entry import ModelEntry
+
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
 
 
 class Record(BaseModel):
@@ -19,11 +22,11 @@ class Record(BaseModel):
 class KeptWeights(Record):
     """The epoch whose weights a training ended with, and its dev scores; None if it diverged."""
 
-    epoch: float | None = None
-    step: int | None = None
+    epoch: Amount | None = None
+    step: Count | None = None
     dev_loss: float | None = None
-    dev_strict_f1: float | None = None
-    dev_relaxed_f1: float | None = None
+    dev_strict_f1: Amount | None = None
+    dev_relaxed_f1: Amount | None = None
 
 
 class TrialRecord(Record):
@@ -47,17 +50,17 @@ class InputFiles(Record):
 class RunRecord(Record):
     """A run.json."""
 
-    seed: int | None = None
+    seed: Count | None = None
     trial: TrialRecord | None = None
     data: InputFiles = InputFiles()
     kept: KeptWeights = KeptWeights()
     settings: dict[str, Any] = {}
-    train_instances: int | None = None
-    trained_parameters: int | None = None
-    wall_seconds: float | None = None
-    energy_kwh: float | None = None
-    peak_memory_gb: float | None = None
-    peak_gpu_memory_gb: float | None = None
+    train_instances: Count | None = None
+    trained_parameters: Count | None = None
+    wall_seconds: Amount | None = None
+    energy_kwh: Amount | None = None
+    peak_memory_gb: Amount | None = None
+    peak_gpu_memory_gb: Amount | None = None
     started: str | None = None
     ended: str | None = None
     commit: str | None = None

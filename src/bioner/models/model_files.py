@@ -23,6 +23,8 @@ WEIGHTS = (  # whole, or the index of their shards; in the order in which transf
 
 def find_problem(folder: Path) -> str | None:
     """Return what is wrong with a folder that should hold a model; None if nothing is."""
+    if not folder.is_dir():
+        return "no such folder"
     if (fault := _broken_json(folder / "config.json")) is not None:
         return fault
     if not any((folder / name).is_file() for name in TOKENIZERS):

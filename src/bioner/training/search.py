@@ -113,7 +113,7 @@ def read_trial(folder: Path) -> Trial:
         or entry is None
         or not is_whole
         or not set(trial.over) <= SEARCHABLE
-        or (record.wall_seconds or -1) < 0
+        or not record.wall_seconds
     ):
         expected = "what `bioner train --searched` wrote"
         raise InputError(path, "no record of a trial", expected, remedy)

@@ -10,6 +10,8 @@ import psutil
 import pytest
 import torch
 
+from bioner.errors import InputError
+from bioner.io.records import read_record
 from bioner.io.run_record import energy_kwh, others_on_gpu, peak_memory, provenance, write_record
 from bioner.settings.model_entry import ModelEntry
 
@@ -94,3 +96,15 @@ def test_a_record_begins_with_its_process_and_ends_when_it_is_written(tmp_path):
 def test_without_git_nothing_is_said_of_changes(monkeypatch):
     monkeypatch.setattr("bioner.io.run_record._git", lambda *arguments: None)
     assert (provenance()["commit"], provenance()["uncommitted_changes"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "value", [{"wall_seconds": -1}, {"peak_memory_gb": -0.5}, {"kept": {"step": -1}}]
+)
+def test_a_record_with_a_negative_amount_is_broken(tmp_path, value):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(
+        InputError, match=rf"run\.json: found a broken record \({next(iter(value))}"
+    ):
+        read_record(path)

@@ -64,15 +64,14 @@ def check_snapshot(source: Source) -> Iterator[Finding]:
 
 def fault_of(source: Source) -> str | None:
     """Return what is wrong with a model's files; None if nothing has to be downloaded."""
-    if folder := folder_of(source):
-        return find_problem(folder)
-    return "no such folder" if source.is_local else "not in the cache"
+    folder = folder_of(source)
+    return find_problem(folder) if folder else "not in the cache"
 
 
 def folder_of(source: Source) -> Path | None:
-    """Return the folder that a model is read from without a network; None if there is none."""
+    """Return the folder that a model is read from without a network; None if it is not cached."""
     if source.is_local:
-        return Path(source.hub) if Path(source.hub).is_dir() else None
+        return Path(source.hub)
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(source.hub, "config.json", revision=source.revision)
