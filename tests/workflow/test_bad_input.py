@@ -34,7 +34,7 @@ def overlay(folder: Path, text: str) -> str:
         ("scoring:\n  length_cuts: [0]\n", ["mine.yaml:2", "length_cuts", "at least 1"]),
         (
             "model_overrides:\n  bert-mini: {train: {epoch: 3}}\n",
-            ["model_overrides of bert-mini", "epoch", "Did you mean 'epochs'"],
+            ["mine.yaml:2", "bert-mini.train.epoch'", "Did you mean 'epochs'"],
         ),
         ("models: [oracle]\nmodels: [all-o]\n", ["mine.yaml:2", "'models' again"]),
         ("out: ~/mine\n", ["mine.yaml:1", "letters, digits and"]),
@@ -99,7 +99,7 @@ def test_a_requested_file_that_no_run_of_the_configuration_has_is_named(tmp_path
 @pytest.mark.parametrize(
     ("there", "problem"),
     [
-        ((), "no config.json"),
+        ((), "no such folder"),
         (("config.json",), "no tokenizer"),
         (("config.json", "tokenizer.json"), "no weights"),
     ],
@@ -277,6 +277,10 @@ def test_a_folder_that_holds_no_model_is_named_before_any_job(folder, there, pro
         (
             ["realign", *GOLD, "--raw", "sound/raw.jsonl", "--out", "p.jsonl"],
             ["raw.jsonl:1", "new_tokens -3"],
+        ),
+        (
+            ["fetch", "demo", "--out", "raw", "--entry", '{"format": "conll", "format": "jsonl"}'],
+            ["--entry", "the key 'format' twice"],
         ),
         (["fetch", "demo", "--out", "sound"], ["sound: found dev.jsonl", "Choose another folder"]),
         (

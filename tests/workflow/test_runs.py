@@ -209,7 +209,7 @@ def test_a_model_that_was_trained_needs_the_folder_that_it_came_from_no_more(fol
     (seed / "run.json").unlink()
     done = snakemake(folder, target, "--configfile", str(folder / "tiny.yaml"), "--dry-run")
     assert done.returncode != 0
-    assert "bert-mini: source.hub ./gone: no config.json" in done.stdout + done.stderr
+    assert "bert-mini: source.hub ./gone: no such folder" in done.stdout + done.stderr
 
 
 def test_what_another_version_recorded_is_no_obstacle(folder):

@@ -13,22 +13,27 @@ from bioner.settings.repository import DEFAULT_CONFIG, REPOSITORY
 from bioner.settings.yaml_files import read_yaml
 
 
+def files_of(overlays: list[Path] | None) -> list[Path]:
+    """Return the files that a configuration with these overlays is read from."""
+    return [DEFAULT_CONFIG, *(overlays or [])]
+
+
 def settings_of(overlays: list[Path] | None) -> Configuration:
     """Load the configuration with these overlays, checked and completed."""
-    files = [DEFAULT_CONFIG, *(overlays or [])]
+    files = files_of(overlays)
     return load_config(functools.reduce(merged, map(read_yaml, files)), files)
 
 
 def matrix_of(overlays: list[Path] | None) -> Matrix:
     """Return what a configuration with these overlays runs."""
-    return load_matrix(settings_of(overlays), [DEFAULT_CONFIG, *(overlays or [])])
+    return load_matrix(settings_of(overlays), files_of(overlays))
 
 
 def model_entry_of(name: str, config: list[Path] | None, entry: str | None) -> ModelEntry:
     """Return the model's entry given as JSON, or else the catalogue's entry of that name."""
     if entry is None:
         file = REPOSITORY / "config" / "models.yaml"
-        return find(load_models(settings_of(config)), name, "model", file)
+        return find(load_models(settings_of(config), files_of(config)), name, "model", file)
     return parse_entry(ModelEntry, name, json_object("--entry", entry))
 
 
@@ -36,5 +41,5 @@ def dataset_entry_of(name: str, config: list[Path] | None, entry: str | None) ->
     """Return the corpus's entry given as JSON, or else the catalogue's entry of that name."""
     if entry is None:
         file = REPOSITORY / "config" / "datasets.yaml"
-        return find(load_datasets(settings_of(config)), name, "dataset", file)
+        return find(load_datasets(settings_of(config), files_of(config)), name, "dataset", file)
     return parse_entry(DatasetEntry, name, json_object("--entry", entry))

@@ -35,7 +35,7 @@ def report(
 
     With --config, cells that another configuration made are left out and named.
     """
-    from bioner.cli.loading import settings_of
+    from bioner.cli.loading import files_of, settings_of
     from bioner.reporting.report import report
     from bioner.results.load import ReportContext
     from bioner.settings.catalogue import load_datasets, load_models, parse_entry
@@ -44,8 +44,8 @@ def report(
     from bioner.settings.parse import parse
 
     closed = os.environ.get("BIONER_CLOSED")
-    settings = settings_of(config)
-    catalogue = load_datasets(settings) if notices is None or closed is None else {}
+    settings, files = settings_of(config), files_of(config)
+    catalogue = load_datasets(settings, files) if notices is None or closed is None else {}
     if notices is None:
         told = {name: entry.notice for name, entry in catalogue.items() if entry.notice}
     else:
@@ -59,7 +59,7 @@ def report(
     if prices is not None:
         paid = parse(Prices, json_object("--prices", prices), ["--prices"])
     if config:
-        models = load_models(settings)
+        models = load_models(settings, files)
     else:
         made = json_object("BIONER_MODELS", os.environ.get("BIONER_MODELS", "{}"))
         models = {name: parse_entry(ModelEntry, name, entry) for name, entry in made.items()}

@@ -2,7 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,36 +30,62 @@ def decodings_of(family: str) -> tuple[str, ...]:
     return ("free", "free-paper", "constrained") if family == "llm" else ("direct",)
 
 
-def load_datasets(config: Configuration) -> dict[str, DatasetEntry]:
+def load_datasets(config: Configuration, files: Sequence[Path] = ()) -> dict[str, DatasetEntry]:
     """Return the catalogue of corpora, checked and completed; later files and overlays win.
+
+    Args:
+        config: The configuration.
+        files: The YAML files it was read from, to name the line of a mistake.
 
     Raises:
         InputError: An entry makes no sense.
     """
     catalogue = _entries(DatasetEntry, config.catalogues.datasets)
     for name, changes in config.dataset_overrides.items():
+        path = ["dataset_overrides", name]
+        if name not in catalogue and "format" not in changes:  # not a new corpus
+            where = f"{place_of(path, files)}: {'.'.join(path)} without `format`"
+            find(catalogue, name, "dataset", where)
         entry = _changed_corpus(catalogue.get(name), changes)
-        catalogue[name] = parse_entry(DatasetEntry, name, entry, f"dataset_overrides of {name}")
+        catalogue[name] = parse_entry(DatasetEntry, name, entry, *files, above=path[:1])
     return catalogue
 
 
-def load_models(config: Configuration) -> dict[str, ModelEntry]:
+def load_models(config: Configuration, files: Sequence[Path] = ()) -> dict[str, ModelEntry]:
     """Return the catalogue of models, checked and completed; later files and overlays win.
+
+    Args:
+        config: The configuration.
+        files: The YAML files it was read from, to name the line of a mistake.
 
     Raises:
         InputError: An entry makes no sense, or names a member or a draft that does not exist.
     """
     catalogue = _entries(ModelEntry, config.catalogues.models)
-    for name, changes in config.model_overrides.items():
-        entry = _changed_model(catalogue, name, changes)
-        catalogue[name] = parse_entry(ModelEntry, name, entry, f"model_overrides of {name}")
-    _check_members(catalogue)
-    _check_drafts(catalogue)
+    place = partial(place_of_model, config, files)
+    for name, like in _originals(config.model_overrides, catalogue, place).items():
+        entry = _changed_model(catalogue[like or name], config.model_overrides[name])
+        catalogue[name] = parse_entry(ModelEntry, name, entry, *files, above=["model_overrides"])
+    _check_members(catalogue, place)
+    _check_drafts(catalogue, place)
     return catalogue
 
 
+def place_of_model(config: Configuration, files: Sequence[Path], name: str, *keys: str) -> str:
+    """Return `file:line` and the key of a model's setting: in an overlay, else in a catalogue."""
+    is_changed = name in config.model_overrides
+    entry = ["model_overrides", name] if is_changed else [name]
+    files = files if is_changed else [REPOSITORY / file for file in config.catalogues.models]
+    path = [*entry, *keys]
+    return f"{place_of(path, files, entry=entry)}: {'.'.join(path)}"
+
+
 def parse_entry(
-    model: type[AnySettings], name: str, entry: Mapping[str, Any], where: Path | str | None = None
+    model: type[AnySettings],
+    name: str,
+    entry: Mapping[str, Any],
+    *files: Path | str,
+    above: Sequence[str] = (),
 ) -> AnySettings:
     """Return one entry, checked and completed.
 
@@ -65,16 +93,17 @@ def parse_entry(
         model: DatasetEntry or ModelEntry.
         name: What the entry is called.
         entry: Its keys.
-        where: The file it is from, or words for another place.
+        files: The files it is from, or words for another place.
+        above: The keys above its name in these files.
 
     Raises:
         InputError: The name is none, a key is unknown, or a value makes no sense.
     """
-    files = [where or f"the entry of {name}"]
+    files, path = files or (f"the entry of {name}",), [*above, name]
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         expected = "letters, digits, and _ . + - behind the first"
-        raise InputError(place_of([name], files), f"the name {name!r}", expected, "Choose another.")
-    return parse(model, entry, files, [name])
+        raise InputError(place_of(path, files), f"the name {name!r}", expected, "Choose another.")
+    return parse(model, entry, files, path)
 
 
 def find(
@@ -93,7 +122,7 @@ def find(
     )
     hint = f" Did you mean {lowered[near[0]]!r}?" if near else ""
     remedy = f"Correct the name or add it to config/{kind}s.yaml.{hint}"
-    expected = f"one of {', '.join(catalogue)}"
+    expected = f"one of {', '.join(catalogue)}" if catalogue else "a catalogue with entries"
     raise InputError(where, f"the unknown {kind} {name!r}", expected, remedy)
 
 
@@ -109,49 +138,66 @@ def _entries(model: type[AnySettings], files: Sequence[str]) -> dict[str, AnySet
 def _changed_corpus(known: DatasetEntry | None, changes: dict[str, Any]) -> dict[str, Any]:
     """Lay changes over a corpus of the catalogue, or over nothing.
 
-    If only `splits` change, files that no split names are dropped, and so is the table of documents
-    if a file is new. A bare name that is new is a file of the mirror.
+    Known files that no split names any more are dropped, and so is the table of documents if a
+    split has another file. A bare name that is new is a file of the mirror, unless `files` change.
     """
     if known is None:
         return changes
     entry = merged(known.canonical(), changes)
-    if "files" in changes or not isinstance(changes.get("splits"), dict):
+    splits, given = entry["splits"], changes.get("files", {})
+    if not isinstance(splits, dict) or not isinstance(given, dict):
         return entry
-    names = [name for name in entry["splits"].values() if isinstance(name, str)]
-    files = {name: file for name, file in entry["files"].items() if name in names}
-    new = [name for name in names if name not in files]
-    files |= {name: {} for name in new if "/" not in name}
-    return entry | {"files": files} | ({"documents": None} if new else {})
+    names = [name for name in splits.values() if isinstance(name, str)]
+    files = {name: file for name, file in entry["files"].items() if name in [*names, *given]}
+    new = [name for name in names if name not in known.files]
+    files |= {name: {} for name in new if "/" not in name and not given}
+    return entry | {"files": files} | ({"documents": changes.get("documents")} if new else {})
 
 
-def _changed_model(
-    catalogue: Mapping[str, ModelEntry], name: str, changes: dict[str, Any]
-) -> dict[str, Any]:
-    """Lay changes over a model of the catalogue, or make a new one of the model that `like` names.
+def _originals(
+    overrides: Mapping[str, dict[str, Any]],
+    catalogue: Mapping[str, ModelEntry],
+    place: Callable[..., str],
+) -> dict[str, str | None]:
+    """Return the model that each override is `like`, if any; originals stand before copies."""
+    likes = {name: changes.get("like") for name, changes in overrides.items()}
+    for name, like in likes.items():
+        if like is None:
+            if name not in catalogue:
+                find(catalogue, name, "model", place(name))
+        elif name in catalogue:
+            found = f"`like` and a model {name!r} of the catalogue"
+            remedy = "Choose another, or leave `like` out."
+            raise InputError(place(name), found, "a name that is free", remedy)
+        elif not isinstance(like, str):
+            expected, remedy = "the name of one model", "Name the one to copy."
+            raise InputError(place(name, "like"), repr(like), expected, remedy)
+        elif like not in (known := {**catalogue, **overrides}):
+            find(known, like, "model", place(name, "like"))
+    graph = {name: [like] if like else [] for name, like in likes.items()}
+    try:
+        order = TopologicalSorter(graph).static_order()
+        return {name: likes[name] for name in order if name in likes}
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        found, expected = f"a circle: {' like '.join(circle)}", "copies of a model of the catalogue"
+        raise InputError(place(circle[0], "like"), found, expected, "Correct one `like`.") from None
+
+
+def _changed_model(known: ModelEntry, changes: dict[str, Any]) -> dict[str, Any]:
+    """Lay changes over a model.
 
     Weights from elsewhere are not sought at the commit of the model that they replace.
     """
-    changes = dict(changes)
-    like = changes.pop("like", None)
-    if like is None:
-        known = find(catalogue, name, "model", "model_overrides")
-    elif name in catalogue:
-        raise InputError(
-            f"model_overrides.{name}",
-            f"`like` and a model {name!r} of the catalogue",
-            "a name that is free",
-            "Choose another, or leave `like` out.",
-        )
-    else:
-        known = find(catalogue, str(like), "model", f"model_overrides.{name}.like")
     entry = merged(known.canonical(), changes)
+    entry.pop("like", None)
     hub, source = known.source.hub, entry["source"]
     if hub and isinstance(source, dict) and source.get("hub") != hub:
         entry["source"] = source | {"revision": changes["source"].get("revision", "main")}
     return entry
 
 
-def _check_drafts(models: Mapping[str, ModelEntry]) -> None:
+def _check_drafts(models: Mapping[str, ModelEntry], place: Callable[..., str]) -> None:
     """Raise InputError for a draft that is neither the training set's nor an encoder's."""
     for name, entry in models.items():
         source = entry.predict.draft
@@ -161,13 +207,15 @@ def _check_drafts(models: Mapping[str, ModelEntry]) -> None:
         if family != "encoder":
             found, expected = f"the {family} {source!r}", "an encoder of the catalogue, or "
             expected += ", ".join(LEXICAL)
-            raise InputError(f"{name}.predict.draft", found, expected, "Choose another draft.")
+            raise InputError(place(name, "predict", "draft"), found, expected, "Choose another.")
 
 
-def _check_members(models: Mapping[str, ModelEntry]) -> None:
+def _check_members(models: Mapping[str, ModelEntry], place: Callable[..., str]) -> None:
     """Raise InputError for a member that is no model of the catalogue, or itself an ensemble."""
     for name, entry in models.items():
         for member in set(entry.members) - BEST.keys():
-            if find(models, member, "model", f"{name}.members").family == "ensemble":
+            if models.get(member, entry).family == "ensemble":  # or no model at all
+                where = place(name, "members")
+                find(models, member, "model", where)
                 found, expected = f"the ensemble {member!r}", "models and controls"
-                raise InputError(f"{name}.members", found, expected, "Name its members instead.")
+                raise InputError(where, found, expected, "Name its members instead.")

@@ -161,6 +161,9 @@ class DatasetEntry(Settings):
                 raise setting_error(
                     f"splits.{split}", source, f"an address ({error})", remedy
                 ) from None
+            if (files | new).get(name, file) != file:
+                found, expected = f"{source} and another {name} under `files`", "one of them"
+                raise setting_error(f"splits.{split}", found, expected, "Remove one.")
             splits, new = splits | {split: name}, new | {name: file}
         return tree | {"splits": splits, "files": files | new}
 
@@ -171,6 +174,11 @@ class DatasetEntry(Settings):
             expected = "every split's file under `files`"
             remedy = "Add it or correct `splits`."
             raise setting_error("splits", f"no file {lacking[0]}", expected, remedy)
+        if spare := [name for name in self.files if name not in names]:
+            remedy = "Remove it or correct `splits`."
+            raise setting_error(
+                "files", f"{spare[0]}, which no split names", "one file per split", remedy
+            )
         sources = [self.files[name].source or name for name in names]
         if twice := [source for source in sources if sources.count(source) > 1]:
             found = f"{twice[0]} for two splits"

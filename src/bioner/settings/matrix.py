@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bioner.errors import InputError
-from bioner.settings.catalogue import BEST, HEADLINE, LEXICAL, find, load_datasets, load_models
+from bioner.settings.catalogue import (
+    BEST,
+    HEADLINE,
+    LEXICAL,
+    find,
+    load_datasets,
+    load_models,
+    place_of_model,
+)
 from bioner.settings.config import Configuration
 from bioner.settings.dataset_entry import DatasetEntry
 from bioner.settings.model_entry import ModelEntry
@@ -134,7 +142,7 @@ def load_matrix(config: Configuration, files: Sequence[Path]) -> Matrix:
     Raises:
         InputError: A name is in no catalogue, or an ensemble has nothing to choose from.
     """
-    datasets, models = load_datasets(config), load_models(config)
+    datasets, models = load_datasets(config, files), load_models(config, files)
     for key, catalogue, kind in (
         ("datasets", datasets, "dataset"),
         ("models", models, "model"),
@@ -142,19 +150,21 @@ def load_matrix(config: Configuration, files: Sequence[Path]) -> Matrix:
     ):
         for position, name in enumerate(getattr(config, key)):
             find(catalogue, name, kind, place_of([key, position], files, name))
-    _check_choices(config.models, models)
+    _check_choices(config, models, files)
     return Matrix(config, datasets, models)
 
 
-def _check_choices(names: Sequence[str], models: Mapping[str, ModelEntry]) -> None:
+def _check_choices(
+    config: Configuration, models: Mapping[str, ModelEntry], files: Sequence[Path]
+) -> None:
     """Raise InputError if an ensemble's best of a family is not in the run, or also named."""
-    for name in names:
+    for name in config.models:
         members = models[name].members
         for best in BEST.keys() & set(members):
             family = BEST[best]
-            if not any(models[other].family == family for other in names):
+            if not any(models[other].family == family for other in config.models):
                 raise InputError(
-                    f"{name}.members",
+                    place_of_model(config, files, name, "members"),
                     f"{best!r} and no {family} among the models",
                     "one to choose from",
                     "Add a model to `models`, or name the member.",
@@ -163,7 +173,7 @@ def _check_choices(names: Sequence[str], models: Mapping[str, ModelEntry]) -> No
                 other for other in members if other not in BEST and models[other].family == family
             ]:
                 raise InputError(
-                    f"{name}.members",
+                    place_of_model(config, files, name, "members"),
                     f"{best!r} and {named[0]!r}",
                     "one or the other: they may be the same",
                     "Remove one of them.",

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from bioner.errors import InputError
 from bioner.settings.frozen import Settings
-from bioner.settings.yaml_files import place_of
+from bioner.settings.yaml_files import ANY, place_of
 
 REMEDY = "Every key is described in config/README.md."
 EXPECTED = {
@@ -58,7 +58,7 @@ def parse(
         return model.model_validate(dict(tree))
     except ValidationError as error:
         details = min(error.errors(include_url=False), key=_most_telling)
-        raise _input_error(model, details, files, above) from None
+        raise _input_error(model, tree, details, files, above) from None
 
 
 def _most_telling(details: ErrorDetails) -> bool:
@@ -67,19 +67,20 @@ def _most_telling(details: ErrorDetails) -> bool:
 
 def _input_error(
     model: type[BaseModel],
+    tree: Mapping[str, Any],
     details: ErrorDetails,
     files: Sequence[Path | str],
     above: Sequence[str],
 ) -> InputError:
     kind, ctx, inside = details["type"], details.get("ctx", {}), list(details["loc"])
-    if inside[-1:] == ["[key]"]:  # a key, and not its value, is at fault
+    if is_key := inside[-1:] == ["[key]"]:  # a key, and not its value, is at fault
         inside.pop()
     if kind == "setting":
         inside += ctx["key"].split(".")
     place = [*above, *inside]
     key = ".".join(map(str, place))
     if kind == "setting":
-        where = f"{place_of(place, files)}: {key}"
+        where = f"{place_of(place, files, entry=above)}: {key}"
         return InputError(where, ctx["found"], ctx["expected"], ctx["remedy"])
     if kind == "invalid_key":
         found = f"the key {inside[-1]!r}"
@@ -97,8 +98,19 @@ def _input_error(
     expected = EXPECTED.get(kind, details["msg"]).format(**ctx)
     if (field := _locate(model, inside)[1]) and field.description:
         expected += f" ({field.description.rstrip('.')})"
-    found = f"{key} = {details['input']!r}"
-    return InputError(place_of(place, files, details["input"]), found, expected, REMEDY)
+    value = ANY if is_key else _written(tree, inside, details["input"])
+    found = f"the key {inside[-1]!r}" if is_key else f"{key} = {value!r}"
+    return InputError(place_of(place, files, value), found, expected, REMEDY)
+
+
+def _written(tree: Any, path: Sequence[str | int], otherwise: Any) -> Any:
+    """Return the value on a path of keys as it was written, such as text in place of a list."""
+    try:
+        for step in path:
+            tree = tree if isinstance(tree, str | int | float) else tree[step]
+    except (LookupError, TypeError):  # not written, but made from another key
+        return otherwise
+    return tree
 
 
 def _locate(

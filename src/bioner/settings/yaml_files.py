@@ -1,5 +1,6 @@
 """Read YAML files with clear errors, and find the line of a key or value."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,16 +25,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
         node = _compose(path)
         _refuse_doubled_keys(path, node)
         content = None if node is None else _value(node)
+        json.dumps(content, default=str, skipkeys=True)  # refuses self-reference and huge integers
     except FileNotFoundError:
         raise InputError(path, "no such file", "a YAML file", "Check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(path, str(error), "a readable UTF-8 file", "Check the path.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else path
-        problem = getattr(error, "problem", None) or "broken YAML"
+        problem = getattr(error, "problem", None) or error
         raise InputError(
-            where, f"broken YAML ({problem})", "valid YAML", "Check indentation and quotes."
+            where,
+            f"broken YAML ({problem})",
+            "valid YAML",
+            "Check indentation, quotes, anchors and numbers.",
         ) from None
     if content is None:
         return {}
@@ -44,14 +49,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def place_of(path: Sequence[str | int], files: Sequence[Path | str], value: Any = ANY) -> str:
+def place_of(
+    path: Sequence[str | int],
+    files: Sequence[Path | str],
+    value: Any = ANY,
+    entry: Sequence[str] = (),
+) -> str:
     """Return `file:line` of a key (with this value, if given) in the last file that has it.
 
-    If none has it, return the only place it can come from.
+    If none has it, return the line of its entry, if given, or the only place it can come from.
     """
-    for file in reversed(files):
-        if isinstance(file, Path) and (line := _line(file, path, value)):
-            return f"{file}:{line}"
+    for keys in (path, entry):
+        for file in reversed(files):
+            if isinstance(file, Path) and (line := _line(file, keys, value)):
+                return f"{file}:{line}"
     if any(isinstance(file, str) for file in files) or (len(files) == 1 and value is ANY):
         return str(files[0])
     return "configuration (--config on the command line?)"
@@ -62,7 +73,9 @@ def _line(file: Path, path: Iterable[str | int], value: Any) -> int | None:
         return None
     node, line = _compose(file), None
     for step in path:
-        found = next((child for child in _children(node) if child[0] == step), None)
+        if isinstance(step, int) and isinstance(node, yaml.ScalarNode):  # text in place of a list
+            return line if str(value) in node.value else None
+        found = next((child for child in _children(node) if str(child[0]) == str(step)), None)
         if found is None:
             return None
         _, line, node = found

@@ -116,6 +116,59 @@ def test_settings_are_checked_like_a_catalogue_entry():
         load_models(load_config({"model_overrides": {"bert-mni": {"max_length": 64}}}))
 
 
+MINE = """dataset_overrides:
+  mine:
+    format: conll
+    splits: {train: /x/a.txt, dev: b, test: c}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("model_overrides:\n  bert-mini:\n    lora: {r: 8}\n", 3, "bert-mini.lora: found another"),
+        ("model_overrides:\n  mistral-7b:\n    lora: null\n", 2, "quantization: found 4-bit"),
+        ("model_overrides:\n  bert-mini:\n    max_length: 1\n", 3, "max_length = 1; expected"),
+        ("model_overrides:\n  vote-of-six:\n    members: [all-o, orcle]\n", 3, "mean 'oracle'?"),
+        ("model_overrides:\n  llama-mini:\n    predict: {draft: Table}\n", 3, "draft 'Table'"),
+        ("model_overrides:\n  bert-mni: {}\n", 2, "bert-mni: found the unknown model"),
+        ("model_overrides:\n  a b: {like: bert-mini}\n", 2, "the name 'a b'"),
+        ("model_overrides:\n  a:\n    like: [bert-mini]\n", 3, "a.like: found ['bert-mini']"),
+        ("model_overrides:\n  a:\n    like: bert-mni\n", 3, "Did you mean 'bert-mini'?"),
+        ("model_overrides:\n  a: {like: b}\n  b: {like: a}\n", 2, "a circle: a like b like a"),
+        ("model_overrides:\n  a: {like: a}\n", 2, "a circle: a like a"),
+        ("out: x\ndatasets: JNLPBA,jnlpab\n", 2, "'jnlpab'"),
+        ("dataset_overrides:\n  jnlpba: {max_tokens: 9}\n", 2, "Did you mean 'JNLPBA'?"),
+        ("dataset_overrides:\n  mine: {format: conll}\n", 2, "mine without splits"),
+        (f"{MINE}    files: {{b: {{}}, c: {{}}, d: {{}}}}\n", 5, "d, which no split names"),
+        (f"{MINE}    files: {{b: {{}}, c: {{}}, train.txt: {{}}}}\n", 4, "another train.txt under"),
+        ("dataset_overrides:\n  BC5CDR:\n    files: {x: {}}\n", 3, "x, which no split names"),
+    ],
+)
+def test_a_mistake_in_an_overlay_is_named_by_file_and_line(tmp_path, text, line, said):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_matrix(load_config(read_yaml(path), [DEFAULT_CONFIG, path]), [DEFAULT_CONFIG, path])
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+    assert said in str(caught.value)
+
+
+def test_a_model_may_be_like_one_that_stands_below_it():
+    overrides = {
+        "a": {"like": "b", "max_length": 64},
+        "b": {"like": "bert-mini", "label_subwords": "first"},
+    }
+    models = load_models(load_config({"model_overrides": overrides}))
+    assert (models["a"].max_length, models["a"].label_subwords) == (64, "first")
+    assert models["b"].max_length == models["bert-mini"].max_length
+
+
+def test_a_catalogue_without_entries_is_named_as_that():
+    with pytest.raises(InputError, match="expected a catalogue with entries"):
+        load_matrix(load_config({"catalogues": {"models": []}}), [])
+
+
 def catalogue_of(path, text):
     path.write_text(text, encoding="utf-8")
     return load_models(load_config({"catalogues": {"models": ["config/models.yaml", str(path)]}}))
@@ -447,6 +500,9 @@ def test_an_overlay_with_one_other_split_keeps_what_is_known_of_the_rest():
     assert found.files["train.tsv"] == known.files["train.tsv"]
     assert found.splits == known.splits
     assert found.documents is None, "the table is of the known files"
+
+    new = {"splits": {"test": "mine.tsv"}, "files": {"mine.tsv": {"path": "/x/test.tsv"}}}
+    assert sorted(corpora(BC5CDR=new)["BC5CDR"].files) == ["devel.tsv", "mine.tsv", "train.tsv"]
 
     standin = corpora(ChemProt={"splits": {"train": "train.standin.json"}})["ChemProt"].files
     assert standin["train.standin.json"].url == (), "a bare name is a file of the mirror"

@@ -110,6 +110,10 @@ def test_an_unknown_key_is_named_by_file_and_line_with_the_nearest_key(
         ("realign: {method: exact}\n", 1, "'exact'", "one of 'robust' or 'paper'"),
         ("out: x\nmodels:\n", 2, "models = None", "a list"),
         ("seeds: [1,\n  two]\n", 2, "'two'", "integer"),
+        ("out: x\nseeds: [1e0]\n", 2, "seeds.0 = '1e0'", "integer"),
+        ("out: x\nseeds: 1,-2\n", 2, "seeds.1 = '1,-2'", "at least 0"),
+        ("out: x\ndecodings: Free\n", 2, "'Free'", "one of 'free'"),
+        ("model_overrides:\n  1: {}\n", 2, "the key 1", "text"),
         ("scoring: true\n", 1, "scoring = True", "a mapping of keys"),
     ],
 )
@@ -134,6 +138,26 @@ def test_broken_yaml_is_named_by_file_and_line(overlay, text):
         load(text)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a {b: *a}\n",
+        "a: &a\n  <<: *a\n",
+        "seeds: &a [*a]\n",
+        f"seeds: [{'1' * 5001}]\n",
+        f"seeds: [0x{'1' * 5001}]\n",
+        f"out: {'[' * 3000}{']' * 3000}\n",
+        "out: 2024-13-01\n",
+    ],
+    ids=["self", "merged self", "list", "long integer", "hexadecimal", "deep", "no date"],
+)
+def test_yaml_that_makes_no_usable_value_is_bad_input(overlay, text):
+    path, load = overlay
+    with pytest.raises(InputError) as caught:
+        load(text)
+    assert str(caught.value).startswith(f"{path}: found broken YAML (")
 
 
 def test_a_key_that_stands_twice_is_named_also_where_it_is_nested(tmp_path):
