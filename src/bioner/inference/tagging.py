@@ -13,7 +13,7 @@ from bioner.data.instances import Instance
 from bioner.data.tags import OUTSIDE, spans
 from bioner.errors import InputError
 from bioner.inference.predict import Predictor, load_predictor
-from bioner.io.files import parse_json, read_text
+from bioner.io.files import parse_json
 from bioner.io.records import read_record
 from bioner.models import TASK_FILE
 from bioner.realignment.realign import realign
@@ -120,10 +120,9 @@ def entry_of(folder: Path) -> ModelEntry:
 
         entry = read_task(folder).entry
     else:
-        path = folder / "config.json"
-        config = parse_json(read_text(path), str(path), whole_file=True)
-        positions = config.get("max_position_embeddings") if isinstance(config, dict) else None
-        window = min(WINDOW, positions) if isinstance(positions, int) and positions > 0 else WINDOW
+        from bioner.models.pretrained import load_config, positions_of
+
+        window = min(WINDOW, positions_of(load_config(folder)) or WINDOW)
         described = {"source": {"hub": str(folder)}, "max_length": max(window, 16)}
         entry = parse_entry(ModelEntry, "model", {"family": "encoder", **described})
     gpus = min(1, entry.resources.predict_gpus, torch.cuda.device_count())

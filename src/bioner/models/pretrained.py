@@ -8,10 +8,12 @@ from typing import Any, Literal
 import torch
 import transformers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
     BitsAndBytesConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -57,9 +59,50 @@ def load_token_classifier(
     return _model(AutoModelForTokenClassification, source, revision, dtype=torch.float32, **kwargs)
 
 
+def load_config(source: str | Path, revision: str | None = None) -> PreTrainedConfig:
+    """Load a model's configuration."""
+    config: PreTrainedConfig = _loaded(AutoConfig.from_pretrained, source, revision)
+    return config
+
+
+# Their positions begin behind the padding token's id.
+OFFSET_BY_PADDING = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "ibert",
+        "longformer",
+        "luke",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
+
+
+def positions_of(config: PreTrainedConfig) -> int | None:
+    """Return the subwords that a model has positions for, special tokens included.
+
+    With learned positions, longer input is an error; with rotary ones, the model has seen none.
+
+    Returns:
+        None for relative positions, which have no limit (XLNet, T5, most DeBERTa models).
+    """
+    config = config.get_text_config()
+    positions = getattr(config, "max_position_embeddings", None)
+    if not positions or positions < 0 or not getattr(config, "position_biased_input", True):
+        return None
+    if config.model_type in OFFSET_BY_PADDING:
+        positions -= config.pad_token_id + 1
+    return int(positions)
+
+
 def check_window(name: str, entry: ModelEntry, model: PreTrainedModel) -> None:
     """Raise InputError if the entry's `max_length` exceeds the model's positions."""
-    positions = getattr(model.config, "max_position_embeddings", None)
+    positions = positions_of(model.config)
     if positions and entry.max_length > positions:
         raise InputError(
             name,

@@ -42,7 +42,7 @@ def diseases(instances, batch_size):
 
 @pytest.fixture
 def tagger(monkeypatch, tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     monkeypatch.setattr(tagging, "load_predictor", lambda *_: diseases)
     return load_tagger(tmp_path)
 
@@ -82,7 +82,7 @@ def test_texts_keep_their_order_however_many_are_taken_at_once(tagger, monkeypat
 @pytest.mark.parametrize(("segmentation", "counts"), [("sentences", [3, 3]), ("passages", [6])])
 def test_a_text_is_tagged_by_sentences_or_whole(monkeypatch, tmp_path, segmentation, counts):
     seen = []
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     monkeypatch.setattr(
         tagging,
         "load_predictor",
@@ -173,15 +173,23 @@ def test_a_trained_model_is_run_with_the_settings_it_was_trained_with(tmp_path, 
 def test_a_model_beside_the_trained_one_is_described_by_its_own_files(tmp_path, tiny_encoder):
     """As a merged one is: the run is not the one that made it."""
     (tmp_path / "merged").mkdir()
-    (tmp_path / "merged/config.json").write_text("{}")
+    (tmp_path / "merged/config.json").write_text('{"model_type": "bert"}')
     (tmp_path / "run.json").write_text(json.dumps({"settings": tiny_encoder.canonical()}))
     assert entry_of(tmp_path / "merged").source.hub == str(tmp_path / "merged")
 
 
-@pytest.mark.parametrize(("positions", "window"), [(128, 128), (4096, 512), (-1, 512), (None, 512)])
-def test_of_another_model_the_window_is_what_it_has_positions_for(tmp_path, positions, window):
-    """DeBERTa may have relative positions alone; its tokenizer's limit is 512 too."""
-    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": positions}))
+@pytest.mark.parametrize(
+    ("config", "window"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 128}, 128),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 130, "pad_token_id": 1}, 128),
+        ({"model_type": "modernbert", "max_position_embeddings": 8192}, 512),
+        ({"model_type": "xlnet"}, 512),
+    ],
+)
+def test_of_another_model_the_window_is_what_it_has_positions_for(tmp_path, config, window):
+    (tmp_path / "config.json").write_text(json.dumps(config))
     entry = entry_of(tmp_path)
     assert (entry.family, entry.max_length, entry.resources.predict_gpus) == (
         "encoder",
@@ -235,7 +243,7 @@ def test_an_llm_tags_with_the_words_constrained(trained_llm):
     ("arguments", "named"),
     [
         (["--model", "nowhere"], ["nowhere: found no such folder", "train one"]),
-        (["--model", "empty"], ["config.json: found no such file"]),
+        (["--model", "empty"], ["empty: found no loadable model", "config.json"]),
         (["--model", "empty", "--format", "brat"], ["--format brat", "--out FOLDER"]),
     ],
 )

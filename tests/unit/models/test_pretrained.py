@@ -6,7 +6,9 @@ import socket
 
 import httpx2
 import pytest
+import torch
 from huggingface_hub import errors
+from transformers import AutoConfig, AutoModel
 
 from bioner.errors import InputError
 from bioner.models import hub_errors, pretrained
@@ -141,3 +143,59 @@ def test_an_id_that_is_not_in_the_cache_is_told_offline():
         InputError, match="no model of this name in the cache, and hub access is off"
     ):
         pretrained.load_tokenizer("nobody/no-such-model")
+
+
+SMALL = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 8}
+NEEDED = {  # to be small
+    "bert": {"intermediate_size": 8},
+    "ctrl": {"dff": 8},
+    "electra": {"embedding_size": 8},
+    "longformer": {"attention_window": 4},
+    "luke": {"entity_vocab_size": 4},
+    "opt": {"ffn_dim": 8, "word_embed_proj_dim": 8},
+    "xmod": {"languages": ["en"], "default_language": "en"},
+}
+
+
+def small(architecture, **settings):
+    described = SMALL | NEEDED.get(architecture, {}) | settings | {"vocab_size": 9}
+    config = AutoConfig.for_model(architecture, **described, pad_token_id=1, eos_token_id=2)
+    torch.manual_seed(1)
+    return AutoModel.from_config(config).eval()
+
+
+def read(model, length):
+    ids = torch.full((1, length), 5)
+    return model(input_ids=ids, attention_mask=torch.ones_like(ids))[0]
+
+
+LEARNED = ["bert", "biogpt", "ctrl", "electra", "gpt2", "opt"]
+
+
+@pytest.mark.parametrize("architecture", [*LEARNED, *sorted(pretrained.OFFSET_BY_PADDING)])
+def test_a_model_reads_as_many_subwords_as_it_has_positions_and_no_more(architecture):
+    model = small(architecture, max_position_embeddings=20)
+    limit = pretrained.positions_of(model.config)
+    assert read(model, limit).shape[1] == limit
+    with pytest.raises((IndexError, RuntimeError)):
+        read(model, limit + 1)
+
+
+@pytest.mark.parametrize("architecture", ["deberta-v2", "xlnet"])
+def test_relative_positions_have_no_limit(architecture):
+    relative = {
+        "relative_attention": True,
+        "position_biased_input": False,
+        "max_position_embeddings": 20,
+    }
+    model = small(
+        architecture, **(relative if architecture == "deberta-v2" else {"d_inner": 8, "d_head": 4})
+    )
+    assert pretrained.positions_of(model.config) is None
+    assert read(model, 50).shape[1] == 50
+
+
+def test_a_text_model_within_another_says_its_positions():
+    config = AutoConfig.for_model("mistral3")
+    expected = config.text_config.max_position_embeddings
+    assert pretrained.positions_of(config) == expected
