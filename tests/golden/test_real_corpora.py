@@ -16,12 +16,14 @@ from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.data.instances import SPLITS, Prediction
 from bioner.models.controls import predict_control
+from bioner.models.subword_windows import cut
 from bioner.ops.planning.sizes import KNOWN
 from bioner.scoring.score import score
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import Scoring
 from bioner.settings.dataset_entry import DatasetEntry
 from bioner.settings.repository import REPOSITORY
+from tests.families import wordpiece
 
 MIRROR = os.environ.get("BIONER_MIRROR")
 PAPER = REPOSITORY / "resources" / "paper"
@@ -87,6 +89,22 @@ def test_sound_corpora_are_scored_on_the_entities_that_table_2_counts_and_change
         _, stats, changes = corpora(dataset)
         assert by_length(stats, "entities") == by_length(stats, "table2_entities")
         assert changes.is_empty()
+
+
+@pytest.mark.parametrize("dataset", ["JNLPBA", "BC5CDR", "BioRED", "ChemProt-standin"])
+def test_wordpiece_has_the_same_subwords_for_real_words_alone_and_in_text(corpora, dataset):
+    """In every eighth sentence."""
+    sentences = [item.tokens for split in corpora(dataset)[0].values() for item in split[::8]]
+    tokenizer = wordpiece([" ".join(words) for words in sentences])
+    alone = tokenizer(sentences, is_split_into_words=True, add_special_tokens=False)
+    made = cut(tokenizer, sentences, 10**6)
+    assert made.words_merged == made.words_lost == made.sentences_cut == 0
+    for number, (window,) in enumerate(made.windows):
+        of_word = alone.word_ids(number)
+        # ChemProt has two words without subwords: the unknown one is theirs.
+        kept = [place for place, word in enumerate(window.words) if word in set(of_word)]
+        assert [window.words[place] for place in kept] == of_word
+        assert [window.input_ids[place] for place in kept] == alone["input_ids"][number]
 
 
 def test_documents_of_jnlpba_are_its_docstart_lines(corpora):

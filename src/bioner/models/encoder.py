@@ -36,10 +36,7 @@ def tag(
     """
     bf16 = entry.train.precision == "bf16" and not padded
     sentences = [instance.tokens for instance in instances]
-    in_text = entry.family == "llm-head"
-    made = cut(
-        tokenizer, sentences, entry.max_length, entry.label_subwords, in_text=in_text
-    ).windows
+    made = cut(tokenizer, sentences, entry.max_length, entry.label_subwords).windows
     windows = [window for of_sentence in made for window in of_sentence]
     ends = {number - 1 for number in accumulate(map(len, made))}  # last windows of sentences
     best: list[list[int]] = [[] for _ in windows]

@@ -1,6 +1,5 @@
 """Sentences as windows of subwords that fit a model, and back to words without losing any."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -9,9 +8,9 @@ from typing import Literal
 from transformers import PreTrainedTokenizerBase
 
 from bioner.data.raw_outputs import Tagged
+from bioner.errors import InputError
 from bioner.models import IGNORED
 
-Subwords = tuple[list[int], list[int]]
 Deciding = Literal["all", "first", "last"]
 
 
@@ -33,6 +32,7 @@ class Cut:
 
     windows: list[list[SubwordWindow]]
     sentences_cut: int
+    words_merged: int  # sharing a subword with a neighbour
     words_unknown: int  # without subwords of their own, given the unknown one
     words_lost: int  # without any subword
 
@@ -40,6 +40,7 @@ class Cut:
         return {
             "windows": sum(map(len, self.windows)),
             "sentences_cut": self.sentences_cut,
+            "words_merged": self.words_merged,
             "words_unknown": self.words_unknown,
             "words_lost": self.words_lost,
         }
@@ -50,27 +51,34 @@ def cut(
     sentences: Sequence[Sequence[str]],
     max_length: int,
     deciding: Deciding = "all",
-    *,
-    in_text: bool = False,
 ) -> Cut:
     """Cut sentences into windows of at most `max_length` subwords, special tokens included.
 
+    Words have the subwords that they have in text, joined by blanks, as in pretraining. A blank
+    belongs to the word behind it, and a subword of several words to the last of them. A word that
+    the tokenizer maps to nothing (control characters) becomes the unknown subword; a word that
+    looks like a special token is text.
+
     Longer sentences, and words longer than a window, become windows that overlap by a quarter; in
-    the overlap each window decides its half. A word that the tokenizer maps to nothing (control
-    characters) becomes the unknown subword; a word that looks like a special token is text.
+    the overlap each window decides its half.
 
     Args:
         deciding: which subwords of a word decide its tag.
-        in_text: tokenize the words joined by blanks, as LLMs have read them in pretraining.
+
+    Raises:
+        InputError: The tokenizer does not know where in the text its subwords are.
     """
     if not sentences:
-        return Cut([], 0, 0, 0)
-    subwords = _in_text(tokenizer, sentences) if in_text else _alone(tokenizer, sentences)
+        return Cut([], 0, 0, 0, 0)
     before, after = _special(tokenizer)
     room = max_length - len(before) - len(after)
     found: list[list[SubwordWindow]] = []
-    unknown = lost = 0
-    for words, (ids, of_word) in zip(sentences, subwords, strict=True):
+    merged = unknown = lost = 0
+    for words, (ids, covered) in zip(sentences, _in_text(tokenizer, sentences), strict=True):
+        of_word = [last for _, last in covered]
+        merged += len(
+            {word for first, last in covered if first < last for word in range(first, last + 1)}
+        )
         if missing := set(range(len(words))) - set(of_word):
             ids, of_word = _with_unknown(ids, of_word, missing, tokenizer.unk_token_id)
             unknown += len(missing)
@@ -88,44 +96,40 @@ def cut(
         found.append(
             [window for window in windows if any(word is not None for word in window.words)]
         )
-    return Cut(found, sum(len(windows) > 1 for windows in found), unknown, lost)
-
-
-def _alone(
-    tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
-) -> Iterator[Subwords]:
-    """Yield the subwords of each sentence, word by word, and the word of each subword."""
-    # A tokenizer drops what it has no subword for, and would take a word "[SEP]" for the end of the
-    # text.
-    encoded = tokenizer(
-        [list(words) for words in sentences],
-        is_split_into_words=True,
-        add_special_tokens=False,
-        split_special_tokens=True,
-    )
-    for number, ids in enumerate(encoded["input_ids"]):
-        yield ids, encoded.word_ids(number)
+    return Cut(found, sum(len(windows) > 1 for windows in found), merged, unknown, lost)
 
 
 def _in_text(
     tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
-) -> Iterator[Subwords]:
-    """Yield the subwords of each sentence as text, and the word of each subword.
-
-    That is the word of its last character, since blanks go with the next word.
-    """
+) -> Iterator[tuple[list[int], list[tuple[int, int]]]]:
+    """Yield the subwords of each sentence as text, and each one's first and last word."""
+    if not tokenizer.is_fast:
+        raise InputError(
+            tokenizer.name_or_path,
+            f"{type(tokenizer).__name__}, which does not say where in the text its subwords are",
+            "a tokenizer of the tokenizers library (tokenizer.json)",
+            "Choose another model.",
+        )
+    unknown = tokenizer.unk_token_id
+    special = set() if unknown is None else {*tokenizer.all_special_ids} - {unknown}
+    texts = [" ".join(words) for words in sentences]
+    # It would take a word "[SEP]" for the end of the text.
     encoded = tokenizer(
-        [" ".join(words) for words in sentences],
-        add_special_tokens=False,
-        split_special_tokens=True,
-        return_offsets_mapping=True,
+        texts, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
     )
-    for words, ids, offsets in zip(
-        sentences, encoded["input_ids"], encoded["offset_mapping"], strict=True
+    for words, text, ids, offsets in zip(
+        sentences, texts, encoded["input_ids"], encoded["offset_mapping"], strict=True
     ):
-        # The blank after a word belongs to the next.
-        ends = [end - 1 for end in accumulate(len(word) + 1 for word in words)]
-        yield ids, [min(bisect_right(ends, max(end - 1, 0)), len(words) - 1) for _, end in offsets]
+        if not special.isdisjoint(ids):  # SentencePiece has them as pieces, too
+            ids = [unknown if id_ in special else id_ for id_ in ids]
+        # The blank before a word is the word's.
+        word_of = [number for number, word in enumerate(words) for _ in f" {word}"][1:]
+        covered = []
+        for start, end in offsets:
+            first = min(start, len(text) - 1)
+            last = max(start + len(text[start:end].rstrip(" ")) - 1, first)
+            covered.append((word_of[first], word_of[last]))
+        yield ids, covered
 
 
 def _special(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

@@ -68,7 +68,7 @@ def train_classifier(
 
     def cut_up(instances: Sequence[Instance]) -> Cut:
         sentences = [item.tokens for item in instances]
-        return cut(tokenizer, sentences, entry.max_length, entry.label_subwords, in_text=is_llm)
+        return cut(tokenizer, sentences, entry.max_length, entry.label_subwords)
 
     train = cut_up(job.train)
     examples = [

@@ -1,11 +1,15 @@
 """Encoders: no word is lost between words and subwords, whatever window, tokenizer or word."""
 
+import hashlib
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from transformers import CanineTokenizer, PreTrainedTokenizerFast
 
+from bioner.errors import InputError
 from bioner.models import IGNORED
 from bioner.models.encoder import batches
 from bioner.models.pretrained import load_tokenizer
@@ -13,6 +17,7 @@ from bioner.models.subword_windows import cut, gathered, labelled
 from bioner.realignment.realign import realign
 from bioner.training.scratch import make_pretrained
 from tests.conftest import instance
+from tests.families import FAMILIES, wordpiece
 
 
 @pytest.fixture(scope="module", params=["bert", "deberta-v2"])
@@ -83,6 +88,104 @@ def test_windows_decide_about_the_subwords_of_the_whole_sentence(tokenizer, word
     ]
 
 
+TEXT = ["Oral", "aspirin", "worsened", "C18:1", "acidosis", "(", "TNF-α", "1:4", ")", "."]
+KINDS = {family.tokenizer.__name__: family.tokenizer for family in FAMILIES.values()}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_words_have_the_subwords_that_they_have_in_text(kind):
+    tokenizer = KINDS[kind]([" ".join(TEXT)])
+    made = cut(tokenizer, [TEXT], 512)
+    (window,) = made.windows[0]
+    text = tokenizer(" ".join(TEXT), return_offsets_mapping=True)
+    assert window.input_ids == text["input_ids"]
+    found = ["" for _ in TEXT]
+    last = 0
+    for word, (start, end) in zip(window.words, text["offset_mapping"], strict=True):
+        if word is not None:
+            found[word] += " ".join(TEXT)[max(start, last) : end].strip()
+            last = end
+    assert found == TEXT
+    assert made.counts()["words_merged"] == made.counts()["words_unknown"] == 0
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_words_that_look_like_special_tokens_are_text_for_every_tokenizer(kind):
+    tokenizer = KINDS[kind]([" ".join(TEXT)])
+    words = ["gout", *tokenizer.all_special_tokens, "gout"]
+    (window,) = cut(tokenizer, [words], 512).windows[0]
+    ids = [
+        id_ for id_, word in zip(window.input_ids, window.words, strict=True) if word is not None
+    ]
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    assert not special & set(ids)
+    assert {word for word in window.words if word is not None} == set(range(len(words)))
+
+
+@settings(max_examples=50)
+@given(words=WORDS)
+def test_wordpiece_has_the_same_subwords_for_words_alone_and_in_text(words):
+    tokenizer = wordpiece(["gout"])
+    alone = tokenizer(
+        words, is_split_into_words=True, add_special_tokens=False, split_special_tokens=True
+    )
+    made = cut(tokenizer, [words], 10_000)
+    pairs = zip(made.windows[0][0].input_ids, made.windows[0][0].words, strict=True)
+    # Words without subwords have the unknown one here.
+    found = [pair for pair in pairs if pair[1] is not None and pair[1] in alone.word_ids()]
+    assert found == list(zip(alone["input_ids"], alone.word_ids(), strict=True))
+
+
+def test_wordpiece_reads_the_demo_corpus_as_it_always_has(repository):
+    """Before version 0.3 words were tokenized alone."""
+    lines = (repository / "resources/demo/test.txt").read_text(encoding="utf-8").splitlines()
+    texts = [line.split() for line in lines if line and not line.startswith("#")]
+    made = cut(wordpiece([" ".join(words) for words in texts]), texts, 24)
+    rows = [[window.input_ids, window.words] for of_one in made.windows for window in of_one]
+    assert len(rows) == 813
+    assert hashlib.sha256(json.dumps(rows).encode()).hexdigest() == (
+        "31314c0d7d6f3fed85e66a63579d9ecbc0b0ee94e06f8eac6569c6071f1965bf"
+    )
+
+
+def of_text(*pieces, pattern):
+    """Make a tokenizer of these pieces, with ids from 1: every match of the pattern is one."""
+    names = {name: number for number, name in enumerate(["[UNK]", *pieces])}
+    tokenizer = Tokenizer(models.WordLevel(names, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[UNK]")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "pieces", "expected"),
+    [
+        ("[a-z]+| |[0-9]+", ["had", " ", "12", "cells"], [0, 1, 1, 2, 2]),
+        ("[a-z0-9]+ ?", ["had ", "12 ", "cells"], [0, 1, 2]),
+        (".", [*"had 12cels"], [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 2]),
+    ],
+    ids=["isolated", "behind", "characters"],
+)
+def test_a_blank_of_its_own_belongs_to_the_word_behind_it(pattern, pieces, expected):
+    """Llama 3 and Mistral cut it off before numbers."""
+    made = cut(of_text(*pieces, pattern=pattern), [["had", "12", "cells"]], 16)
+    assert made.windows[0][0].words == expected
+    assert made.words_merged == 0
+
+
+def test_words_that_share_a_subword_are_counted_and_the_last_has_it():
+    tokenizer = of_text("in vitro", " cells", " in vivo", pattern=" ?in [a-z]+| [a-z]+")
+    made = cut(tokenizer, [["in", "vitro", "cells", "in", "vivo"]], 16)
+    (window,) = made.windows[0]
+    assert window.words == [0, 1, 2, 3, 4]
+    assert window.input_ids == [0, 1, 2, 0, 3]
+    assert (made.words_merged, made.words_unknown) == (4, 2)
+
+
+def test_a_tokenizer_that_does_not_know_where_its_subwords_are_is_refused():
+    with pytest.raises(InputError, match="CanineTokenizer, which does not say where"):
+        cut(CanineTokenizer(), [["gout"]], 16)
+
+
 def test_windows_overlap_by_a_quarter_and_share_the_overlap_between_words(poor_tokenizer):
     # 14 subwords fit beside [CLS] and [SEP]; the second window begins where the 20 words leave it
     # 14.
@@ -132,7 +235,13 @@ def test_a_word_longer_than_the_window_is_decided_about_by_several(poor_tokenize
 
 def test_a_word_without_subwords_becomes_the_unknown_one_and_is_counted(poor_tokenizer):
     made = cut(poor_tokenizer, [["renal", "\x01", "\u200b", "failure"], ["gout"]], 32)
-    assert made.counts() == {"windows": 2, "sentences_cut": 0, "words_unknown": 2, "words_lost": 0}
+    assert made.counts() == {
+        "windows": 2,
+        "sentences_cut": 0,
+        "words_merged": 0,
+        "words_unknown": 2,
+        "words_lost": 0,
+    }
     (window,) = made.windows[0]
     assert window.words == [0, 1, 2, 3]
     assert window.input_ids == [4, 1, 1, 5]

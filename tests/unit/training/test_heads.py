@@ -7,15 +7,12 @@ import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from bioner.data.instances import entity_types
 from bioner.data.tags import tag_set
 from bioner.errors import InputError
 from bioner.inference.predict import predict
 from bioner.inference.tagging import Text, entry_of, load_tagger
-from bioner.models import subword_windows
 from bioner.models.llm import SAME
 from bioner.models.pretrained import load_llm_classifier, load_tokenizer
 from bioner.models.subword_windows import cut
@@ -127,27 +124,6 @@ def test_dev_is_scored_as_predictions_are_whatever_side_a_tokenizer_pads(sentenc
     assert last["dev_strict_f1"] > 50
 
 
-def test_a_blank_that_stands_alone_belongs_to_the_word_behind_it():
-    """Llama 3 and Mistral cut it off before numbers."""
-    tokenizer = Tokenizer(
-        models.WordLevel({"[UNK]": 0, "had": 1, " ": 2, "12": 3, "cells": 4}, unk_token="[UNK]")
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[UNK]")
-    made = cut(fast, [["had", "12", "cells"]], 16, "all", in_text=True)
-    assert made.windows[0][0].words == [0, 1, 1, 2, 2]
-
-
-def test_heads_read_words_in_their_text_in_training_and_prediction(
-    mistral, sentences, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(subword_windows, "_alone", lambda *_: pytest.fail("words that stand alone"))
-    train(
-        TrainingJob("head", head(mistral, train={"epochs": 1}), sentences, sentences, 7), tmp_path
-    )
-    predict("head", head(mistral), sentences, [], tmp_path / "model", "direct")
-
-
 @pytest.mark.parametrize("architecture", [pytest.param("llama", marks=SLOW), "mistral"])
 def test_heads_learn_three_sentences_by_heart(request, sentences, tmp_path, architecture):
     entry = head(request.getfixturevalue(architecture), train=BY_HEART)
@@ -176,7 +152,7 @@ def test_what_a_subword_sees(source, attention, sees, padding):
 
 def test_words_have_the_subwords_of_the_text_and_the_last_decides(source, sentences):
     tokenizer = load_tokenizer(source)
-    made = cut(tokenizer, [item.tokens for item in sentences], 512, "last", in_text=True)
+    made = cut(tokenizer, [item.tokens for item in sentences], 512, "last")
     for item, (window,) in zip(sentences, made.windows, strict=True):
         assert window.input_ids == tokenizer(" ".join(item.tokens))["input_ids"]
         assert [word for word in window.words if word is not None] == list(range(len(item.tokens)))
