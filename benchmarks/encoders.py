@@ -137,9 +137,7 @@ class Training:
     def model(self) -> PreTrainedModel:
         """The same weights every time."""
         set_seed(1)
-        return load_token_classifier(
-            self.source, num_labels=len(self.labels), id2label=dict(enumerate(self.labels))
-        )
+        return load_token_classifier(self.source, labels=self.labels)
 
     def hugging_face(self, examples: Sequence[dict[str, Any]], padding: Any) -> float:
         """Tokens a second of the plain Trainer: dynamic padding, or everything to 512."""

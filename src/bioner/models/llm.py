@@ -202,7 +202,8 @@ def _load(
     """Load a base or, with `auto`, trained weights in the number format they were saved in."""
     gpus = entry.resources.predict_gpus
     if task.entry.family == "llm-head":
-        return load_llm_classifier(source, entry, gpus, tag_set(task.types), revision, dtype)
+        labels, is_base = tag_set(task.types), dtype is None
+        return load_llm_classifier(source, entry, gpus, labels, revision, dtype, new_head=is_base)
     return load_causal_lm(source, entry, gpus, revision, dtype)
 
 

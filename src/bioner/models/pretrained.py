@@ -1,5 +1,6 @@
 """Loading tokenizers and models from the hub or from folders."""
 
+import logging
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,8 @@ from bioner.errors import InputError
 from bioner.models.devices import device_of
 from bioner.models.hub_errors import why_not
 from bioner.settings.model_entry import ModelEntry
+
+log = logging.getLogger(__name__)
 
 Dtype = torch.dtype | Literal["auto"]
 
@@ -52,11 +55,30 @@ def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTraine
 
 
 def load_token_classifier(
-    source: str | Path, revision: str | None = None, **kwargs: Any
+    source: str | Path, revision: str | None = None, labels: Sequence[str] | None = None
 ) -> PreTrainedModel:
-    """Load an encoder with a token-classification head (`id2label` in `kwargs` for a new one)."""
-    # Some checkpoints hold fp16 weights, which would be trained as such.
-    return _model(AutoModelForTokenClassification, source, revision, dtype=torch.float32, **kwargs)
+    """Load an encoder with a token-classification head.
+
+    Args:
+        labels: Those of a new head, to be trained; None keeps the head that was trained.
+    """
+    return _model(
+        AutoModelForTokenClassification,
+        source,
+        revision,
+        new_head=labels is not None,
+        # Some checkpoints hold fp16 weights, which would be trained as such.
+        dtype=torch.float32,
+        **(_names(labels) if labels else {}),
+    )
+
+
+def _names(labels: Sequence[str]) -> dict[str, Any]:
+    """Return a head's labels as a configuration has them."""
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
 
 
 def load_config(source: str | Path, revision: str | None = None) -> PreTrainedConfig:
@@ -130,18 +152,18 @@ def load_llm_classifier(
     labels: Sequence[str],
     revision: str | None = None,
     dtype: Dtype | None = None,
+    *,
+    new_head: bool = True,
 ) -> PreTrainedModel:
     """Load an LLM with a token-classification head in place of its output layer.
 
     If the entry's `attention` is bidirectional, every subword sees the whole sentence.
+
+    Args:
+        new_head: to be trained, or to get an adapter's weights.
     """
-    names = {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
-    model = _llm(
-        AutoModelForTokenClassification, source, revision, names | _form(entry, gpus, dtype)
-    )
+    options = {"new_head": new_head} | _names(labels) | _form(entry, gpus, dtype)
+    model = _llm(AutoModelForTokenClassification, source, revision, options)
     if entry.attention == "bidirectional":
         model.config.is_causal = False
         for module in model.modules():
@@ -196,21 +218,43 @@ def _form(entry: ModelEntry, gpus: int, dtype: Dtype | None) -> dict[str, Any]:
     }
 
 
-HEADS = ("classifier.", "score.")  # of token classifiers: pretrained models lack them
+CLASSIFIERS = ("classifier.", "score.")  # the last layers of heads
 
 
-def _model(kind: Any, source: str | Path, revision: str | None, **kwargs: Any) -> PreTrainedModel:
-    """Load a model with all its weights: transformers would silently initialise missing ones."""
+def _model(
+    kind: Any, source: str | Path, revision: str | None, *, new_head: bool = False, **kwargs: Any
+) -> PreTrainedModel:
+    """Load a model with all its weights: transformers would silently initialise missing ones.
+
+    Args:
+        new_head: The head, which is what is not in the base model, may be missing. One that the
+            source has been trained with is replaced, whatever its labels.
+    """
     model, info = _loaded(
-        kind.from_pretrained, source, revision, output_loading_info=True, **kwargs
+        kind.from_pretrained,
+        source,
+        revision,
+        output_loading_info=True,
+        ignore_mismatched_sizes=new_head,
+        **kwargs,
     )
-    if lacking := sorted(name for name in info["missing_keys"] if not name.startswith(HEADS)):
-        found = f"weights without {lacking[0]}" + (
-            f" and {len(lacking) - 1} others" if lacking[1:] else ""
+    body = f"{model.base_model_prefix}."
+    lacking = info["missing_keys"] | {name for name, *_ in info["mismatched_keys"]}
+    if new_head:
+        lacking = {name for name in lacking if name.startswith(body)}
+    if lacking:
+        found = f"weights without {min(lacking)}" + (
+            f" and {len(lacking) - 1} others" if len(lacking) > 1 else ""
         )
         raise InputError(
             source, found, "all that config.json asks for", "Download or copy the model again."
         )
+    head = {name for name, _ in model.named_parameters() if not name.startswith(body)}
+    if new_head and any(name.startswith(CLASSIFIERS) for name in head - info["missing_keys"]):
+        log.info("%s: its classification head is replaced by a new one", source)
+        for name, module in model.named_modules():
+            if not f"{name}.".startswith(body) and hasattr(module, "reset_parameters"):
+                module.reset_parameters()
     return model
 
 

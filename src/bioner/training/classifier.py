@@ -135,13 +135,7 @@ def _base(job: TrainingJob, source: str | Path, label2id: dict[str, int]) -> Pre
             revision,
             weights_format(entry),
         )
-    return load_token_classifier(
-        source,
-        revision,
-        num_labels=len(label2id),
-        id2label=dict(enumerate(label2id)),
-        label2id=label2id,
-    )
+    return load_token_classifier(source, revision, list(label2id))
 
 
 class ClassifierDevScorer:

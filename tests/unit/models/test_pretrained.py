@@ -2,13 +2,19 @@
 
 import errno
 import json
+import logging
 import socket
 
 import httpx2
 import pytest
 import torch
 from huggingface_hub import errors
-from transformers import AutoConfig, AutoModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+)
 
 from bioner.errors import InputError
 from bioner.models import hub_errors, pretrained
@@ -150,18 +156,21 @@ NEEDED = {  # to be small
     "bert": {"intermediate_size": 8},
     "ctrl": {"dff": 8},
     "electra": {"embedding_size": 8},
+    "llama": {"intermediate_size": 8},
     "longformer": {"attention_window": 4},
     "luke": {"entity_vocab_size": 4},
+    "modernbert": {"intermediate_size": 8, "cls_token_id": 1, "sep_token_id": 2},
     "opt": {"ffn_dim": 8, "word_embed_proj_dim": 8},
+    "xlnet": {"d_inner": 8, "d_head": 4},
     "xmod": {"languages": ["en"], "default_language": "en"},
 }
 
 
-def small(architecture, **settings):
+def small(architecture, kind=AutoModel, **settings):
     described = SMALL | NEEDED.get(architecture, {}) | settings | {"vocab_size": 9}
     config = AutoConfig.for_model(architecture, **described, pad_token_id=1, eos_token_id=2)
     torch.manual_seed(1)
-    return AutoModel.from_config(config).eval()
+    return kind.from_config(config).eval()
 
 
 def read(model, length):
@@ -199,3 +208,81 @@ def test_a_text_model_within_another_says_its_positions():
     config = AutoConfig.for_model("mistral3")
     expected = config.text_config.max_position_embeddings
     assert pretrained.positions_of(config) == expected
+
+
+def parameters(model):
+    """The parameters of the base model, and of what is put on it."""
+    body, head = {}, {}
+    for name, values in model.named_parameters():
+        part = body if name.startswith(f"{model.base_model_prefix}.") else head
+        part[name] = values
+    return body, head
+
+
+def nines(model, *names):
+    with torch.no_grad():
+        for name, values in parameters(model)[1].items():
+            if not names or name in names:
+                values.fill_(9)
+    return model
+
+
+LABELS = ["O", "B-x", "I-x"]
+HEADED = ["bert", "deberta-v2", "electra", "llama", "modernbert", "roberta", "xlnet"]
+
+
+@pytest.mark.parametrize("architecture", HEADED)
+@pytest.mark.parametrize("labels", [3, 5])
+def test_a_new_head_is_new_whatever_head_the_source_has(architecture, labels, tmp_path, caplog):
+    source = nines(small(architecture, AutoModelForTokenClassification, num_labels=labels))
+    source.save_pretrained(tmp_path)
+    with caplog.at_level(logging.INFO):
+        model = pretrained.load_token_classifier(tmp_path, labels=LABELS)
+    assert f"{tmp_path}: its classification head is replaced by a new one" in caplog.text
+    body, head = parameters(model)
+    torch.testing.assert_close(body, parameters(source)[0])
+    assert not any((values == 9).any() for values in head.values())
+    assert model.config.id2label == dict(enumerate(LABELS))
+    assert model.num_labels == 3
+
+
+@pytest.mark.parametrize("architecture", HEADED)
+def test_a_trained_head_is_kept(architecture, tmp_path, caplog):
+    nines(small(architecture, AutoModelForTokenClassification)).save_pretrained(tmp_path)
+    with caplog.at_level(logging.INFO):
+        head = parameters(pretrained.load_token_classifier(tmp_path))[1]
+    assert all((values == 9).all() for values in head.values())
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("architecture", HEADED)
+def test_a_model_without_any_head_gets_one_and_is_refused_as_a_trained_one(
+    architecture, tmp_path, caplog
+):
+    source = small(architecture)
+    source.save_pretrained(tmp_path)
+    with caplog.at_level(logging.INFO):
+        model = pretrained.load_token_classifier(tmp_path, labels=LABELS)
+    assert not caplog.text
+    prefix = f"{model.base_model_prefix}."
+    body = {name.removeprefix(prefix): values for name, values in parameters(model)[0].items()}
+    assert body.keys() <= dict(source.named_parameters()).keys()
+    for name, values in body.items():
+        assert torch.equal(values, source.get_parameter(name))
+    with pytest.raises(InputError, match=r"weights without (classifier|score)\.bias and \d others"):
+        pretrained.load_token_classifier(tmp_path)
+
+
+def test_modernbert_keeps_the_dense_layer_of_its_pretraining(tmp_path):
+    source = nines(small("modernbert", AutoModelForMaskedLM), "head.dense.weight")
+    source.save_pretrained(tmp_path)
+    model = pretrained.load_token_classifier(tmp_path, labels=LABELS)
+    assert (model.head.dense.weight == 9).all()
+
+
+def test_weights_of_another_size_are_no_matter_of_the_head(tmp_path):
+    small("bert").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 10}))
+    with pytest.raises(InputError, match=r"weights without bert\.embeddings\.word_embeddings"):
+        pretrained.load_token_classifier(tmp_path, labels=LABELS)

@@ -3,6 +3,7 @@ is left.
 """
 
 import json
+import shutil
 from dataclasses import replace
 
 import polars as pl
@@ -355,8 +356,15 @@ def test_an_encoder_without_a_trained_head_is_refused(
 ):
     AutoModel.from_pretrained(trained_encoder / "model").save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(trained_encoder / "model").save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"weights without classifier\.bias and 1 others"):
+        predict("tiny", tiny_encoder, sentences, [], tmp_path, "direct")
+
+
+def test_a_head_for_something_else_is_refused(trained_encoder, tiny_encoder, sentences, tmp_path):
+    shutil.copytree(trained_encoder / "model", tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
-    config.pop("id2label", None), config.pop("label2id", None)
+    config.pop("label2id")
+    config["id2label"] = {number: f"LABEL_{number}" for number in config["id2label"]}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"the label 'LABEL_0'.*no trained head"):
         predict("tiny", tiny_encoder, sentences, [], tmp_path, "direct")

@@ -150,6 +150,22 @@ def test_what_a_subword_sees(source, attention, sees, padding):
     assert torch.equal(first, second) != sees
 
 
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+def test_a_new_head_is_new_and_a_trained_one_is_kept(source, tmp_path, quantization):
+    labels = ["O", "B-x", "I-x"]
+    whole = load_llm_classifier(source, head(source, quantization=None), 0, labels)
+    with torch.no_grad():
+        whole.score.weight.fill_(9)
+    whole.save_pretrained(tmp_path)
+    entry = head(source, quantization=quantization)
+    for wanted in (labels, [*labels, "B-y", "I-y"]):
+        new = load_llm_classifier(tmp_path, entry, 0, wanted).score.weight
+        assert new.shape[0] == len(wanted)
+        assert not (new == 9).any()
+    kept = load_llm_classifier(tmp_path, entry, 0, labels, new_head=False)
+    assert (kept.score.weight == 9).all()
+
+
 def test_words_have_the_subwords_of_the_text_and_the_last_decides(source, sentences):
     tokenizer = load_tokenizer(source)
     made = cut(tokenizer, [item.tokens for item in sentences], 512, "last")
