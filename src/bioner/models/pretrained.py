@@ -253,8 +253,10 @@ def _model(
     if new_head and any(name.startswith(CLASSIFIERS) for name in head - info["missing_keys"]):
         log.info("%s: its classification head is replaced by a new one", source)
         for name, module in model.named_modules():
-            if not f"{name}.".startswith(body) and hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            if not f"{name}.".startswith(body):
+                for part in (module, *module.parameters(recurse=False)):
+                    part._is_hf_initialized = False  # the mark of what is left as it is
+        model.initialize_weights()
     return model
 
 

@@ -247,6 +247,19 @@ def test_a_new_head_is_new_whatever_head_the_source_has(architecture, labels, tm
 
 
 @pytest.mark.parametrize("architecture", HEADED)
+def test_a_head_that_replaces_another_begins_as_any_new_one(architecture, tmp_path):
+    source = small(architecture, AutoModelForTokenClassification, num_labels=len(LABELS))
+    source.save_pretrained(tmp_path / "headed")
+    source.base_model.save_pretrained(tmp_path / "bare")
+    heads = []
+    for name in ("headed", "bare"):
+        torch.manual_seed(5)
+        model = pretrained.load_token_classifier(tmp_path / name, labels=LABELS)
+        heads.append(parameters(model)[1])
+    torch.testing.assert_close(*heads, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("architecture", HEADED)
 def test_a_trained_head_is_kept(architecture, tmp_path, caplog):
     nines(small(architecture, AutoModelForTokenClassification)).save_pretrained(tmp_path)
     with caplog.at_level(logging.INFO):
