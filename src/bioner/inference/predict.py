@@ -268,8 +268,10 @@ def _classifier(
             weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name."
         )
     else:
-        tokenizer = load_tokenizer(weights)
-        model = load_token_classifier(weights).eval().to(device_of(entry.resources.predict_gpus))
+        tokenizer = load_tokenizer(weights, entry=entry)
+        own_code = entry.source.trust_remote_code
+        model = load_token_classifier(weights, trust_remote_code=own_code)
+        model = model.eval().to(device_of(entry.resources.predict_gpus))
     check_window(name, entry, model)
     if strange := [
         label

@@ -56,7 +56,10 @@ class TokenAnswers:
 
 
 class AnswerTrie:
-    """The lines of all tokens, each made once; `legal` leaves out I- tags after another type."""
+    """The lines of all tokens, each made once; `legal` leaves out I- tags after another type.
+
+    `ids` has all that occur in the lines made so far.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class AnswerTrie:
         self._tokenizer, self._tags, self._legal = tokenizer, tuple(tags), legal
         self._written = {tag: verbalizer[tag] if verbalizer else tag for tag in tags}
         self._words: dict[str, TokenAnswers] = {}
+        self.ids: set[int] = set()
 
     def learn(self, tokens: Iterable[str]) -> None:
         """Make the lines of new tokens in one tokenizer call."""
@@ -83,6 +87,7 @@ class AnswerTrie:
         made = iter(lines_ids(self._tokenizer, pairs))
         for token in new:
             self._words[token] = TokenAnswers({tag: tuple(next(made)) for tag in self._tags})
+            self.ids.update(*self._words[token].lines.values())
 
     def words(self, tokens: Sequence[str]) -> list[TokenAnswers]:
         self.learn(tokens)

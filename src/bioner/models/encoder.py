@@ -9,6 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Tagged
 from bioner.io.progress_bars import ignore
+from bioner.models.requirements import check_ids
 from bioner.models.subword_windows import cut, gathered
 from bioner.settings.model_entry import ModelEntry
 
@@ -38,6 +39,7 @@ def tag(
     sentences = [instance.tokens for instance in instances]
     made = cut(tokenizer, sentences, entry.max_length, entry.label_subwords).windows
     windows = [window for of_sentence in made for window in of_sentence]
+    check_ids(model, (id_ for window in windows for id_ in window.input_ids))
     ends = {number - 1 for number in accumulate(map(len, made))}  # last windows of sentences
     best: list[list[int]] = [[] for _ in windows]
     lengths = [len(window.input_ids) for window in windows]

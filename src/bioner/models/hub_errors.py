@@ -19,6 +19,8 @@ from huggingface_hub.errors import (
 )
 
 from bioner.errors import reason_of
+from bioner.models import ADAPTER_FILE
+from bioner.models.model_files import find_problem
 from bioner.settings.model_entry import names_folder
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -33,8 +35,10 @@ def why_not(source: str, revision: str | None, error: Exception) -> tuple[str, s
     reasons = list(_chain(error))
     fetch = f"`hf download {source}" + (f" --revision {revision}`" if revision else "`")
     if Path(source).is_dir():
+        is_adapter = Path(source, ADAPTER_FILE).is_file()
+        fault = None if is_adapter else find_problem(Path(source))
         return (
-            f"no loadable model or tokenizer in this folder ({reason_of(error)})",
+            f"no loadable model or tokenizer in this folder ({fault or reason_of(error)})",
             "a folder in Hugging Face form: config.json, weights, tokenizer",
             "Make or copy the folder again.",
         )

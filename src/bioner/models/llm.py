@@ -26,7 +26,7 @@ from bioner.settings.catalogue import parse_entry
 from bioner.settings.model_entry import ModelEntry
 
 BASE = "base"  # folder of a base model that is not on the hub
-ADAPTER, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+WEIGHTS = "adapter_model.safetensors"
 
 # Settings of an entry that a trained model's answers depend on, and those that must stay the same.
 ASKED = (
@@ -71,6 +71,8 @@ class Task:
             "train": {"precision": self.entry.train.precision},
             "predict": {"legal_transitions": self.entry.predict.legal_transitions},
         }
+        if self.entry.source.trust_remote_code:
+            settings["source"] = {**tree["source"], "hub": self.base, "revision": self.revision}
         return TaskFile(types=self.types, base=self.base, revision=self.revision, settings=settings)
 
 
@@ -146,7 +148,7 @@ def load_trained(
     """
     task = read_task(folder)
     _check_task(folder, entry, task)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder, entry=entry)
     if entry.lora is None:
         return _load(folder, None, task, entry, "auto").eval(), tokenizer, task
     source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)

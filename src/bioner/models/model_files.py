@@ -9,7 +9,10 @@ TOKENIZERS = (
     "tokenizer.json",
     "tokenizer.model",
     "spiece.model",
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
     "spm.model",
+    "tekken.json",
     "vocab.txt",
     "vocab.json",
 )

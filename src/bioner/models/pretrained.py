@@ -20,8 +20,10 @@ from transformers import (
 )
 
 from bioner.errors import InputError
+from bioner.models import ADAPTER_FILE
 from bioner.models.devices import device_of
 from bioner.models.hub_errors import why_not
+from bioner.models.requirements import check_code, check_kind, check_tokenizer
 from bioner.settings.model_entry import ModelEntry
 
 log = logging.getLogger(__name__)
@@ -37,9 +39,29 @@ def precision_of(entry: ModelEntry) -> torch.dtype:
     return torch.bfloat16 if entry.train.precision == "bf16" else torch.float32
 
 
-def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Load a tokenizer; it pads on the right, with end-of-sequence if it has no padding token."""
-    tokenizer: PreTrainedTokenizerBase = _loaded(AutoTokenizer.from_pretrained, source, revision)
+def load_tokenizer(
+    source: str | Path, revision: str | None = None, entry: ModelEntry | None = None
+) -> PreTrainedTokenizerBase:
+    """Load a tokenizer; it pads on the right, with end-of-sequence if it has no padding token.
+
+    It is the first thing that is read of a model, so a model of the wrong kind is refused here.
+
+    Args:
+        source: Hub id or folder.
+        revision: Branch, tag or commit on the hub.
+        entry: The model's catalogue entry; None to load the tokenizer of any model.
+
+    Raises:
+        InputError: The tokenizer cannot be used, or the model is not what the entry's family needs.
+    """
+    own_code = {"trust_remote_code": bool(entry and entry.source.trust_remote_code)}
+    if entry and not Path(source, ADAPTER_FILE).is_file():
+        _loaded(check_code, source, revision, **own_code)
+        check_kind(source, entry.family, load_config(source, revision, **own_code))
+    tokenizer: PreTrainedTokenizerBase = _loaded(
+        AutoTokenizer.from_pretrained, source, revision, **own_code
+    )
+    check_tokenizer(source, entry.family if entry else "encoder", tokenizer)
     # Mistral's own side is left: labels would be looked for in the wrong places.
     tokenizer.padding_side = "right"
     if tokenizer.pad_token is None:
@@ -55,12 +77,17 @@ def load_tokenizer(source: str | Path, revision: str | None = None) -> PreTraine
 
 
 def load_token_classifier(
-    source: str | Path, revision: str | None = None, labels: Sequence[str] | None = None
+    source: str | Path,
+    revision: str | None = None,
+    labels: Sequence[str] | None = None,
+    *,
+    trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """Load an encoder with a token-classification head.
 
     Args:
         labels: Those of a new head, to be trained; None keeps the head that was trained.
+        trust_remote_code: Run the model's own code.
     """
     return _model(
         AutoModelForTokenClassification,
@@ -69,6 +96,7 @@ def load_token_classifier(
         new_head=labels is not None,
         # Some checkpoints hold fp16 weights, which would be trained as such.
         dtype=torch.float32,
+        trust_remote_code=trust_remote_code,
         **(_names(labels) if labels else {}),
     )
 
@@ -81,9 +109,12 @@ def _names(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def load_config(source: str | Path, revision: str | None = None) -> PreTrainedConfig:
+def load_config(
+    source: str | Path, revision: str | None = None, *, trust_remote_code: bool = False
+) -> PreTrainedConfig:
     """Load a model's configuration."""
-    config: PreTrainedConfig = _loaded(AutoConfig.from_pretrained, source, revision)
+    load, own_code = AutoConfig.from_pretrained, trust_remote_code
+    config: PreTrainedConfig = _loaded(load, source, revision, trust_remote_code=own_code)
     return config
 
 
@@ -176,7 +207,7 @@ def _llm(
     kind: Any, source: str | Path, revision: str | None, options: dict[str, Any]
 ) -> PreTrainedModel:
     """Load an LLM, but no adapter: transformers would silently load its base with it."""
-    if Path(source, "adapter_config.json").is_file():
+    if Path(source, ADAPTER_FILE).is_file():
         raise InputError(
             source, "an adapter", "a whole model", "Merge it with its base first: `bioner merge`."
         )
@@ -215,6 +246,7 @@ def _form(entry: ModelEntry, gpus: int, dtype: Dtype | None) -> dict[str, Any]:
         "dtype": dtype or precision,
         "device_map": {"": device_of(gpus)},
         "quantization_config": quantization,
+        "trust_remote_code": entry.source.trust_remote_code,
     }
 
 
@@ -261,11 +293,20 @@ def _model(
 
 
 def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) -> Any:
+    kwargs.setdefault("trust_remote_code", False)  # transformers would ask the terminal
     if revision and not Path(source).is_dir():
         kwargs["revision"] = revision
     try:
         return load(str(source), **kwargs)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, InputError):
         raise
     except Exception as error:  # what libraries raise over a broken file is anybody's guess
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                source,
+                "a model with code of its own, which transformers does not have",
+                "leave to run it",
+                "Read that code, then set source.trust_remote_code: true, and source.revision to"
+                " the commit you have read if it is the hub's.",
+            ) from None
         raise InputError(source, *why_not(str(source), revision, error)) from None

@@ -14,7 +14,8 @@ from bioner.models.hub_errors import why_not
 from bioner.models.model_files import find_problem
 
 # What transformers reads besides weights; original checkpoints in other formats are not needed.
-TEXTS = ("*.json", "*.txt", "*.model", "*.jinja")
+# A model's own code (*.py) only runs if its entry says so.
+TEXTS = ("*.json", "*.txt", "*.model", "*.jinja", "*.py")
 
 
 class Snapshot(Record):

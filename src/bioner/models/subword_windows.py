@@ -8,7 +8,6 @@ from typing import Literal
 from transformers import PreTrainedTokenizerBase
 
 from bioner.data.raw_outputs import Tagged
-from bioner.errors import InputError
 from bioner.models import IGNORED
 
 Deciding = Literal["all", "first", "last"]
@@ -64,9 +63,6 @@ def cut(
 
     Args:
         deciding: which subwords of a word decide its tag.
-
-    Raises:
-        InputError: The tokenizer does not know where in the text its subwords are.
     """
     if not sentences:
         return Cut([], 0, 0, 0, 0)
@@ -103,13 +99,6 @@ def _in_text(
     tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]]
 ) -> Iterator[tuple[list[int], list[tuple[int, int]]]]:
     """Yield the subwords of each sentence as text, and each one's first and last word."""
-    if not tokenizer.is_fast:
-        raise InputError(
-            tokenizer.name_or_path,
-            f"{type(tokenizer).__name__}, which does not say where in the text its subwords are",
-            "a tokenizer of the tokenizers library (tokenizer.json)",
-            "Choose another model.",
-        )
     unknown = tokenizer.unk_token_id
     special = set() if unknown is None else {*tokenizer.all_special_ids} - {unknown}
     texts = [" ".join(words) for words in sentences]

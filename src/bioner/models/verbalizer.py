@@ -70,22 +70,15 @@ def resize_for_tags(
 
     Computed from the base model only, so that an adapter finds the same rows again.
     """
-    before = model.get_input_embeddings().weight.shape[0]
-    if before < len(tokenizer) - len(pieces):
-        raise InputError(
-            model.config.name_or_path,
-            f"{before} rows of embeddings for the {len(tokenizer) - len(pieces)} pieces of its"
-            " tokenizer",
-            "a row a piece",
-            "Take model and tokenizer of one release.",
-        )
     if not pieces:
         return
+    before = model.get_input_embeddings().weight.shape[0]
     model.resize_token_embeddings(max(before, len(tokenizer)), mean_resizing=False)
     layers = (model.get_input_embeddings(), model.get_output_embeddings())
     tables = {id(layer.weight): layer.weight for layer in layers}  # one, if they are tied
     with torch.no_grad():
         for weight in tables.values():
+            weight[before : min(pieces)] = 0  # rows that the model lacks for its tokenizer
             for number, text in pieces.items():
                 weight[number] = (
                     weight[tokenizer(text, add_special_tokens=False)["input_ids"]].float().mean(0)

@@ -1,6 +1,5 @@
 """Whether files belong to this data and configuration, by checksums and settings."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ import polars as pl
 from bioner.io.checksums import sha256_of
 from bioner.io.records import RunRecord, read_record
 from bioner.results import layout
-from bioner.settings.model_entry import ModelEntry
+from bioner.settings.model_entry import COMMIT, ModelEntry
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
 ROUNDING = 1e-6  # points of F1 by which sums in another order may differ
 SHOWN = 12  # digits of a checksum
 Run = tuple[int, str]  # seed and decoding

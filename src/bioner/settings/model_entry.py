@@ -1,6 +1,7 @@
 """An entry of the catalogue of models (config/models.yaml, or a file under `catalogues`)."""
 
 import json
+import re
 from collections.abc import Mapping
 from functools import reduce
 from itertools import product
@@ -19,6 +20,7 @@ SHORT = {
     "head_learning_rate": "head_lr",
     "warmup_ratio": "warmup",
 }
+COMMIT = re.compile(r"[0-9a-f]{40}")
 NOT_OF_ONE_TRAINING = ("predict", "search_space", "members", "combine", "cost_estimates")
 TRAINED = ("encoder", "llm", "llm-head")  # families with weights
 CLASSIFIER = {"verbalizer": "names", "train.loss": "response", "train.monitor_sentences": None}
@@ -65,6 +67,12 @@ class ModelSource(Settings):
 
     hub: str | None = Field(None, description="Hub id or local folder of a pretrained model.")
     revision: str = Field("main", description="Branch, tag or commit on the hub.")
+    trust_remote_code: Bool = Field(
+        False,
+        exclude_if=lambda trusted: not trusted,  # a new key would have every model trained again
+        description="Run Python code that comes with the model; of a hub model only at a commit"
+        " (`revision`).",
+    )
     scratch: Scratch | None = Field(
         None,
         description="A small model made from a configuration, random weights, tokenizer trained on"
@@ -460,6 +468,13 @@ class ModelEntry(Settings):
             found = " and ".join(given) or "neither"
             remedy = "Set the one that is not meant to null."
             raise setting_error("source", found, "one of `hub` and `scratch`", remedy)
+        source = self.source
+        pinned = source.hub and (names_folder(source.hub) or COMMIT.fullmatch(source.revision))
+        if source.trust_remote_code and not pinned:
+            found = f"{source.revision!r} with trust_remote_code"
+            expected = "a commit (40 hex digits), whose code stays as you have read it"
+            remedy = "Name the commit, or leave trust_remote_code out."
+            raise setting_error("source.revision", found, expected, remedy)
         if self.quantization and not self.lora:
             found = "4-bit weights without lora"
             expected = "adapters: weights in 4 bits cannot be trained themselves"

@@ -26,6 +26,7 @@ from bioner.models.pretrained import (
     load_token_classifier,
     load_tokenizer,
 )
+from bioner.models.requirements import check_ids
 from bioner.models.subword_windows import Cut, cut, gathered, labelled
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
@@ -59,7 +60,7 @@ def train_classifier(
     types = entity_types(job.train)
     labels = tag_set(types)
     label2id = {label: index for index, label in enumerate(labels)}
-    tokenizer = load_tokenizer(source, entry.source.revision)
+    tokenizer = load_tokenizer(source, entry.source.revision, entry)
     base = _base(job, source, label2id)
     check_window(job.name, entry, base)
     is_llm = entry.family == "llm-head"
@@ -77,6 +78,7 @@ def train_classifier(
         for window in windows
     ]
     dev = ClassifierDevScorer(job, cut_up(job.dev), label2id)
+    check_ids(base, (id_ for item in (*examples, *dev.examples) for id_ in item["input_ids"]))
     if train.words_lost:
         log.warning(
             "train %s: %d words have no subword, and cannot be learned from",
@@ -135,7 +137,8 @@ def _base(job: TrainingJob, source: str | Path, label2id: dict[str, int]) -> Pre
             revision,
             weights_format(entry),
         )
-    return load_token_classifier(source, revision, list(label2id))
+    own_code = entry.source.trust_remote_code
+    return load_token_classifier(source, revision, list(label2id), trust_remote_code=own_code)
 
 
 class ClassifierDevScorer:

@@ -23,6 +23,7 @@ from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm import save_trained, task_of
 from bioner.models.llm_examples import Counts, Examples
 from bioner.models.pretrained import check_window, load_causal_lm, load_tokenizer
+from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
@@ -57,16 +58,11 @@ def train_llm(
             "types without a colon, behind which a line has its tag",
             "Rename it in the corpus (`labels` of its entry).",
         )
-    tokenizer = load_tokenizer(source, revision)
+    tokenizer = load_tokenizer(source, revision, entry)
     verbalizer = Verbalizer(types, entry.verbalizer)
     pieces = verbalizer.add_to(tokenizer)
-    examples = Examples(
-        tokenizer,
-        types,
-        AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer),
-        settings.loss,
-        entry.max_length,
-    )
+    lines = AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer)
+    examples = Examples(tokenizer, types, lines, settings.loss, entry.max_length)
     dev_examples = examples(job.dev)
     train_examples = examples(job.train)  # after dev: `examples.counts` are of the last call
     _check_lengths(job, examples.counts)
@@ -74,6 +70,8 @@ def train_llm(
     check_window(job.name, entry, base)
     collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8)
     shortest = min(train_examples, key=lambda features: len(features["input_ids"]))
+    occurring = lines.ids.union(*(item["input_ids"] for item in (*train_examples, *dev_examples)))
+    check_ids(base, occurring - pieces.keys())
     task = task_of(entry, types, source, base)
     resize_for_tags(base, tokenizer, pieces)
     check_loss(base, collate([shortest]).to(base.device))

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
-from transformers import CanineTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from bioner.errors import InputError
 from bioner.models import IGNORED
 from bioner.models.encoder import batches
 from bioner.models.pretrained import load_tokenizer
@@ -179,11 +178,6 @@ def test_words_that_share_a_subword_are_counted_and_the_last_has_it():
     assert window.words == [0, 1, 2, 3, 4]
     assert window.input_ids == [0, 1, 2, 0, 3]
     assert (made.words_merged, made.words_unknown) == (4, 2)
-
-
-def test_a_tokenizer_that_does_not_know_where_its_subwords_are_is_refused():
-    with pytest.raises(InputError, match="CanineTokenizer, which does not say where"):
-        cut(CanineTokenizer(), [["gout"]], 16)
 
 
 def test_windows_overlap_by_a_quarter_and_share_the_overlap_between_words(poor_tokenizer):

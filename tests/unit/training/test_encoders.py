@@ -279,6 +279,7 @@ class Watched(torch.nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model, self.config, self.device, self.seen = model, model.config, model.device, []
+        self.get_input_embeddings = model.get_input_embeddings
 
     def forward(self, input_ids, attention_mask):
         output = self.model(input_ids=input_ids, attention_mask=attention_mask)

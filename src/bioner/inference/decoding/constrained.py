@@ -30,6 +30,7 @@ from bioner.inference.decoding.requests import (
 from bioner.inference.decoding.sentence import Block, Counts, Decision, SentenceState
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.prompt import response_line
+from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer
 from bioner.settings.model_entry import Predict
 
@@ -92,6 +93,7 @@ class ConstrainedDecoder:
         requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
         self.counts.beyond_positions = beyond_positions(self._model, requests)
         self._lines.learn(token for instance in instances for token in instance.tokens)
+        check_ids(self._model, self._lines.ids.union(*(request.prompt for request in requests)))
         done: dict[int, Generated] = {}
         for group, rows in group_by_length(requests, batch_size):
             done |= self._decode(group, rows)

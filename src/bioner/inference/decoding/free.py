@@ -11,6 +11,7 @@ from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated
 from bioner.data.tags import OUTSIDE
 from bioner.inference.decoding.requests import beyond_positions, group_by_length, make_requests
+from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer
 
 
@@ -81,6 +82,7 @@ class FreeDecoder:
         """
         torch.manual_seed(self._seed * 1_000_003 + part)
         requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
+        check_ids(self._model, set[int]().union(*(request.prompt for request in requests)))
         beyond = beyond_positions(self._model, requests)
         self.took = {"new_tokens": 0, "truncated": 0, "beyond_positions": beyond}
         written: dict[int, Generated] = {}

@@ -1,0 +1,103 @@
+"""What a model must have to be used as its entry says, checked before any work is done."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+
+from bioner.errors import InputError
+from bioner.settings.model_entry import Family
+
+
+def kind_of(config: PreTrainedConfig) -> Literal["encoder", "decoder", "encoder-decoder"] | None:
+    """Return what a model is by its configuration; None if transformers lists it as neither.
+
+    BERT and its kin are listed as causal models, too, for those that were trained as decoders and
+    say so. XLNet is listed only there, but sees both sides of a word.
+    """
+    if config.is_encoder_decoder:
+        return "encoder-decoder"
+    text = config.get_text_config()
+    if text.model_type in {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, "xlnet"}:
+        return "decoder" if getattr(text, "is_decoder", False) else "encoder"
+    return "decoder" if text.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None
+
+
+def check_kind(source: str | Path, family: Family, config: PreTrainedConfig) -> None:
+    """Raise InputError if a model is of another kind than the entry's family."""
+    wanted = "encoder" if family == "encoder" else "decoder"
+    kind = kind_of(config)
+    if kind in (wanted, None):
+        return
+    remedy = {
+        "encoder": "Set family: encoder, or choose an LLM.",
+        "decoder": "Set family: llm-head, or choose an encoder.",
+        "encoder-decoder": f"Choose another model: the family {family!r} has no use for this one.",
+    }
+    expected = "an encoder" if wanted == "encoder" else "a decoder-only LLM"
+    found = f"a {kind}-only LLM" if kind == "decoder" else f"an {kind}"
+    raise InputError(source, f"{found} ({config.model_type})", expected, remedy[str(kind)])
+
+
+def check_tokenizer(source: str | Path, family: Family, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise InputError for a tokenizer that cannot read words, or end an answer."""
+    if not tokenizer.is_fast:
+        raise InputError(
+            source,
+            f"a tokenizer in Python only ({type(tokenizer).__name__})",
+            "a fast one, which says where each subword stands in the text",
+            "Convert it to a tokenizer.json, or choose another model.",
+        )
+    # If its files are missing, transformers makes one of special tokens, with ▁ at most besides:
+    # every word would be unknown.
+    special = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
+    if len(tokenizer.get_vocab().keys() - special) <= 1:
+        raise InputError(
+            source,
+            "a tokenizer without a vocabulary",
+            "tokenizer.json, or the vocabulary that its class reads",
+            "Copy the tokenizer's files from where the model comes from.",
+        )
+    if family == "llm" and tokenizer.eos_token_id is None:
+        raise InputError(
+            source,
+            "a tokenizer without an end-of-sequence token",
+            "one, with which an answer ends",
+            "Name it in tokenizer_config.json (eos_token), or choose another model.",
+        )
+
+
+def check_code(source: str, revision: str | None = None, *, trust_remote_code: bool) -> None:
+    """Raise InputError if a model's own code lies in another repository, at no fixed commit."""
+    if not trust_remote_code:
+        return
+    config, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
+    tokenizer = get_tokenizer_config(source, revision=revision)
+    references = json.dumps([config.get("auto_map"), tokenizer.get("auto_map")])
+    if elsewhere := set(re.findall(r'"([^"]+)--', references)) - {source}:
+        raise InputError(
+            source,
+            f"code of another repository ({min(elsewhere)}), at no fixed commit",
+            "code next to the weights",
+            "Copy both into one folder, correct auto_map there, and name it in source.hub.",
+        )
+
+
+def check_ids(model: PreTrainedModel, ids: Iterable[int]) -> None:
+    """Raise InputError if an id that occurs in the data has no row in a model's embeddings."""
+    rows, highest = model.get_input_embeddings().weight.shape[0], max(ids, default=0)
+    if highest >= rows:
+        raise InputError(
+            model.config.name_or_path,
+            f"{rows} rows of embeddings, and the id {highest} in the data",
+            "a row for every id that occurs there",
+            "Take model and tokenizer of one release.",
+        )
