@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bioner.io.checksums import sha256_of
+from tests.workflow.model_folder import model_folder
 from tests.workflow.snakemake import dry_run, jobs, planned, run, snakemake
 
 SCORES = "results/tiny/dictionary/scores.csv"
@@ -210,6 +211,24 @@ def test_a_model_that_was_trained_needs_the_folder_that_it_came_from_no_more(fol
     done = snakemake(folder, target, "--configfile", str(folder / "tiny.yaml"), "--dry-run")
     assert done.returncode != 0
     assert "bert-mini: source.hub ./gone: no such folder" in done.stdout + done.stderr
+
+
+def test_a_training_is_planned_again_if_the_weights_of_its_folder_change(folder):
+    """And not if they were only touched, or are gone."""
+    weights = folder / "base" / "model.safetensors"
+    model_folder(folder / "base")
+    seed = trained_before(folder, hub="./base", scratch=None)
+    target = str((seed / "run.json").relative_to(folder))
+    given = ("--configfile", str(folder / "tiny.yaml"), "--cores", "1", "--touch", "--forceall")
+    assert snakemake(folder, target, *given).returncode == 0  # its parameters are recorded
+    assert planned(folder, target) == {}
+    os.utime(weights)
+    assert planned(folder, target) == {}
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + b"1")
+    assert planned(folder, target) == {"train": 1}
+    weights.unlink()
+    assert planned(folder, target) == {}
 
 
 def test_what_another_version_recorded_is_no_obstacle(folder):

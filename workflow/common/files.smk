@@ -1,10 +1,11 @@
 """Input functions of the rules: files of a corpus, a model, and a cell of the matrix."""
 
+import functools
 import shlex
 
 from bioner.corpora.fetching.sources import identities
 from bioner.io.checksums import sha256_of
-from bioner.models.model_files import find_problem
+from bioner.models.model_files import find_problem, fingerprint_of
 from bioner.ops.snakemake_internals import recorded_params
 from bioner.results import layout
 from bioner.settings.repository import REPOSITORY
@@ -80,6 +81,33 @@ def get_weights_source(model):
 def get_snapshot_option(wildcards, input):
     """Return the option that names the record of the model's weights, if there is one."""
     return f"--snapshot {input.snapshot}" if input.snapshot else ""
+
+
+def get_training_entry(wildcards):
+    """Return the settings of a training or a trial, as its command takes them."""
+    entry = MODELS[wildcards.model]
+    if hasattr(wildcards, "trial"):
+        entry = entry.trials()[wildcards.trial]
+    return to_json(entry.training_settings())
+
+
+def get_training_identity(wildcards):
+    """Identify what a training starts from: it is planned again when this changes.
+
+    That is its entry and, of a local folder, samples of the weights, since to read gigabytes takes
+    too long. A folder that is gone counts as it was recorded. (Snakemake compares parameters as a
+    set: nothing is new for other models.)
+    """
+    entry, hub = get_training_entry(wildcards), MODELS[wildcards.model].source.hub
+    if not hub or MODELS[wildcards.model].is_from_hub:
+        return entry
+    if find_problem(Path(hub)):
+        known = recorded_params(workflow, get_record(wildcards))
+        return max((text for text in known if text.startswith(entry)), key=len, default=entry)
+    return f"{entry} {get_fingerprint(Path(hub))}"
+
+
+get_fingerprint = functools.cache(fingerprint_of)
 
 
 def get_snapshots():

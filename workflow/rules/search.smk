@@ -17,9 +17,8 @@ rule trial:
     params:
         data=subpath(input[0], parent=True),
         out=subpath(output.run, parent=True),
-        entry=lambda wildcards: to_json(
-            MODELS[wildcards.model].trials()[wildcards.trial].training_settings()
-        ),
+        entry=get_training_entry,
+        identity=get_training_identity,
         snapshot=get_snapshot_option,
         over=lambda wildcards: [f"--searched {name}" for name in MODELS[wildcards.model].searched()],
         seed=SETTINGS.seeds[0],

@@ -20,7 +20,8 @@ rule train:
         out=subpath(output.run, parent=True),
         winner=lambda wildcards, input: (f"--winner {input.winner}" if input.winner else ""),
         snapshot=get_snapshot_option,
-        entry=lambda wildcards: to_json(MODELS[wildcards.model].training_settings()),
+        entry=get_training_entry,
+        identity=get_training_identity,
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     shell:

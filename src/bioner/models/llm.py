@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from bioner.data.tags import tag_set
 from bioner.errors import InputError, reason_of
 from bioner.io.records import Record
 from bioner.models import TASK_FILE
+from bioner.models.model_files import checksums_of
 from bioner.models.pretrained import (
     load_causal_lm,
     load_llm_classifier,
@@ -52,12 +54,14 @@ class Task:
         base: Hub id or folder of the base model.
         revision: The hub's commit.
         entry: The catalogue entry it was trained with, as far as its answers depend on it.
+        base_weights: SHA-256 of each file of a base in a folder; empty for the hub's.
     """
 
     types: list[str]
     base: str
     revision: str | None
     entry: ModelEntry
+    base_weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verbalizer(self) -> Verbalizer:
@@ -73,7 +77,13 @@ class Task:
         }
         if self.entry.source.trust_remote_code:
             settings["source"] = {**tree["source"], "hub": self.base, "revision": self.revision}
-        return TaskFile(types=self.types, base=self.base, revision=self.revision, settings=settings)
+        return TaskFile(
+            types=self.types,
+            base=self.base,
+            revision=self.revision,
+            settings=settings,
+            base_weights=dict(self.base_weights),
+        )
 
 
 class TaskFile(Record):
@@ -83,15 +93,20 @@ class TaskFile(Record):
     base: str
     revision: str | None
     settings: dict[str, Any]
+    base_weights: dict[str, str] = Field(default_factory=dict)
 
 
 def task_of(
-    entry: ModelEntry, types: list[str], source: str | Path, model: PreTrainedModel
+    entry: ModelEntry,
+    types: list[str],
+    source: str | Path,
+    model: PreTrainedModel,
+    base_weights: Mapping[str, str],
 ) -> Task:
     """Return the task of a model trained from `source`, at the hub's commit if it named one."""
     base = BASE if entry.source.scratch else str(source)
     revision = getattr(model.config, "_commit_hash", None) or entry.source.revision
-    return Task(types, base, revision, entry)
+    return Task(types, base, revision, entry, base_weights)
 
 
 def save_trained(
@@ -130,7 +145,7 @@ def read_task(folder: Path) -> Task:
         raise InputError(path, "something else", f"{TASK_FILE} as `bioner train` wrote it", remedy)
     described = {"source": {"hub": file.base}, **file.settings}
     entry = parse_entry(ModelEntry, folder.name, described, path)
-    return Task(file.types, file.base, file.revision, entry)
+    return Task(file.types, file.base, file.revision, entry, file.base_weights)
 
 
 def load_trained(
@@ -144,13 +159,14 @@ def load_trained(
             the original ones. Rounding the sum to 4 bits again would lose more.
 
     Raises:
-        InputError: it was trained with other settings than the entry's.
+        InputError: it was trained with other settings than the entry's, or its base has changed.
     """
     task = read_task(folder)
     _check_task(folder, entry, task)
     tokenizer = load_tokenizer(folder, entry=entry)
     if entry.lora is None:
         return _load(folder, None, task, entry, "auto").eval(), tokenizer, task
+    _check_base(folder, task)
     source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)
     base = _load(source, revision, task, entry)
     if task.entry.family == "llm":
@@ -207,6 +223,18 @@ def _load(
         labels, is_base = tag_set(task.types), dtype is None
         return load_llm_classifier(source, entry, gpus, labels, revision, dtype, new_head=is_base)
     return load_causal_lm(source, entry, gpus, revision, dtype)
+
+
+def _check_base(folder: Path, task: Task) -> None:
+    """Raise InputError if a local base has other weights than an adapter was trained on."""
+    base = Path(task.base)
+    if task.base_weights and base.is_dir() and checksums_of(base) != task.base_weights:
+        raise InputError(
+            folder,
+            f"an adapter, and other weights in {base} than it was trained on",
+            f"those whose SHA-256 {TASK_FILE} has (base_weights)",
+            "Put them back, or train again.",
+        )
 
 
 def _check_task(folder: Path, entry: ModelEntry, task: Task) -> None:

@@ -64,7 +64,7 @@ def train_classifier(
     base = _base(job, source, label2id)
     check_window(job.name, entry, base)
     is_llm = entry.family == "llm-head"
-    task = task_of(entry, types, source, base) if is_llm else None
+    task = task_of(entry, types, source, base, job.base_weights) if is_llm else None
     model = with_adapter(base, entry, task="TOKEN_CLS", whole=["score"]) if is_llm else base
 
     def cut_up(instances: Sequence[Instance]) -> Cut:

@@ -72,7 +72,7 @@ def train_llm(
     shortest = min(train_examples, key=lambda features: len(features["input_ids"]))
     occurring = lines.ids.union(*(item["input_ids"] for item in (*train_examples, *dev_examples)))
     check_ids(base, occurring - pieces.keys())
-    task = task_of(entry, types, source, base)
+    task = task_of(entry, types, source, base, job.base_weights)
     resize_for_tags(base, tokenizer, pieces)
     check_loss(base, collate([shortest]).to(base.device))
     model = with_adapter(base, entry, pieces=list(pieces))

@@ -24,6 +24,7 @@ from bioner.io.run_record import moment, provenance
 from bioner.io.signals import signals_handled
 from bioner.io.tables import write_table
 from bioner.models.adapters import trained_parameters
+from bioner.models.model_files import checksums_of
 from bioner.training.checkpoints import fault_of, write_manifest
 from bioner.training.classifier import train_classifier
 from bioner.training.interrupts import Interrupts
@@ -79,6 +80,8 @@ def train(job: TrainingJob, out: Path) -> None:
     ):
         processes.wait_for_everyone()
         source = _source(job, workspace, processes)
+        if processes.is_main_process and not entry.source.scratch and Path(source).is_dir():
+            job = replace(job, base_weights=checksums_of(Path(source)))
         model = workspace / "model"
         if processes.is_main_process:
             shutil.rmtree(model, ignore_errors=True)
@@ -172,6 +175,7 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         "trained_parameters": trained_parameters(trainer.model),
         "kept": KeptWeights.model_validate(kept or {}).model_dump(),
         **facts,
+        "base_weights": dict(job.base_weights),
         "settings": job.entry.canonical(),
         "sessions": progress.sessions,
         "started": moment((model.parent / CLAIM).stat().st_mtime),

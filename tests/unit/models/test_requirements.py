@@ -1,6 +1,7 @@
 """What a model lacks is found before any work, whichever way it is read, with the true remedy."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from bioner.errors import InputError
 from bioner.inference.merging import merge
 from bioner.inference.predict import load_predictor, predict
 from bioner.inference.tagging import Text, load_tagger
+from bioner.io.checksums import sha256_of
 from bioner.models import TASK_FILE
+from bioner.models.model_files import checksums_of, fingerprint_of
 from bioner.models.pretrained import load_tokenizer
 from bioner.models.requirements import kind_of
 from bioner.settings.catalogue import parse_entry
@@ -163,6 +166,45 @@ def test_only_a_piece_that_occurs_needs_a_row(bert, llama, tmp_path, settings):
     with_a_piece_more(source, "acidosis")
     with pytest.raises(InputError, match=said):
         train_on(entry, tmp_path / "again")
+
+
+def test_a_local_base_is_recorded_and_no_other_is_taken_for_it(llama, adapted, tmp_path):
+    """A copy of the base has other times; another base of the same shape has other weights."""
+    known = {"model.safetensors": sha256_of(llama / "model.safetensors")}
+    assert json.loads((adapted.parent / "run.json").read_text())["base_weights"] == known
+    task = adapted / TASK_FILE
+    assert json.loads(task.read_text())["base_weights"] == known
+    base, folder = copied(llama, tmp_path / "base"), copied(adapted, tmp_path / "model")
+    edited(folder / TASK_FILE, base=str(base))
+    entry = entry_of(base, **LLM)
+    load_predictor("tiny", entry, folder, "free")
+    other = bytearray((base / "model.safetensors").read_bytes())
+    other[-1] ^= 1
+    (base / "model.safetensors").write_bytes(other)
+    for road in (
+        lambda: load_predictor("tiny", entry, folder, "free"),
+        lambda: load_tagger(folder),
+        lambda: merge(folder, entry, tmp_path / "merged", []),
+    ):
+        with pytest.raises(InputError, match=f"other weights in {base} than it was trained on"):
+            road()
+    before = json.loads((folder / TASK_FILE).read_text())
+    del before["base_weights"]  # as earlier versions wrote it
+    (folder / TASK_FILE).write_text(json.dumps(before))
+    load_predictor("tiny", entry, folder, "free")
+
+
+def test_weights_are_identified_by_what_they_hold(bert, tmp_path):
+    folder = copied(bert, tmp_path / "copy")
+    os.utime(folder / "model.safetensors", (0, 0))
+    assert fingerprint_of(folder) == fingerprint_of(bert)
+    assert checksums_of(folder) == checksums_of(bert)
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    for place in range(len(weights) // 2, len(weights)):
+        weights[place] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    assert fingerprint_of(folder) != fingerprint_of(bert)
+    assert checksums_of(folder) != checksums_of(bert)
 
 
 CODE = """
