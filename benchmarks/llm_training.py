@@ -105,7 +105,7 @@ def our_way(model: Any, collate: Any, step: Sequence[Features]) -> None:
     """Sorted by length, loss at labels."""
     labels = sum(label != IGNORED for features in step for label in features["labels"])
     for part in passes(sorted(step, key=lambda features: -len(features["input_ids"]))):
-        (summed_loss(model, model, collate(part))[0] / labels).backward()
+        (summed_loss(model, model, collate(part), plain=True)[0] / labels).backward()
 
 
 def side_by_side(train_set: Sequence[Instance], quick: bool) -> dict[str, Any]:

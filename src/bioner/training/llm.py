@@ -74,10 +74,11 @@ def train_llm(
     check_ids(base, occurring - pieces.keys())
     task = task_of(entry, types, source, base, job.base_weights)
     resize_for_tags(base, tokenizer, pieces)
-    check_loss(base, collate([shortest]).to(base.device))
+    plain = check_loss(base, collate([shortest]).to(base.device))
     model = with_adapter(base, entry, pieces=list(pieces))
     trainer = LineTrainer(
         dev=DevScorer(job, tokenizer, verbalizer),
+        plain=plain,
         checkpoints=checkpoints,
         progress=Progress(
             job.name,
@@ -206,14 +207,17 @@ class DevScorer:
 
 
 class LineTrainer(ResumableTrainer):
-    """Trains on the labelled ids, with a mean over the optimiser step; decodes dev constrained."""
+    """Trains on the labelled ids, with a mean over the optimiser step; decodes dev constrained.
 
-    def __init__(self, *, dev: DevScorer, **kwargs: Any) -> None:
+    `plain` is what `check_loss` says of the model.
+    """
+
+    def __init__(self, *, dev: DevScorer, plain: bool, **kwargs: Any) -> None:
         kwargs["eval_dataset"] = pad_to_full_batches(
             kwargs["eval_dataset"], EVAL_BATCH, kwargs["args"].world_size
         )
         super().__init__(**kwargs)
-        self.dev = dev
+        self.dev, self.plain = dev, plain
         self.dev_loss = torch.zeros(2)  # the sum, and the number of ids in it
         # For any architecture: count the step's labels, each predicted from the ids before it.
         self.model_accepts_loss_kwargs = self._loss_shifts_labels = True
@@ -226,7 +230,8 @@ class LineTrainer(ResumableTrainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Return the mean over all labels of the optimiser step, however it is split."""
-        total, labels = summed_loss(model, self.accelerator.unwrap_model(model), inputs)
+        inner = self.accelerator.unwrap_model(model)
+        total, labels = summed_loss(model, inner, inputs, plain=self.plain)
         if not model.training:
             self.dev_loss = self.dev_loss.to(total.device) + torch.stack([total.detach(), labels])
         count = labels if num_items_in_batch is None else num_items_in_batch

@@ -138,16 +138,20 @@ def test_two_processes_train_one_model(launch, family, tiny_encoder, tiny_llm, s
     assert len(predict("tiny", entry, sentences, [], out / "model", decoding)) == 3
 
 
-@pytest.mark.parametrize("quantization", [None, "nf4"])
+@pytest.mark.parametrize(
+    ("architecture", "changes", "quantization"),
+    [("granite", {"logits_scaling": 4.0}, None), ("llama", {}, "nf4")],
+)
 def test_two_processes_end_with_the_parameters_of_one(
-    launch, tiny_llm, sentences, tmp_path, quantization
+    launch, tiny_llm, sentences, tmp_path, architecture, changes, quantization
 ):
     """Seven sentences in batches of four: the last batch does not go round, and nothing is repeated
     for that.
     """
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj", "lm_head"]}
     settings = {"epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "monitor_sentences": 3}
-    source = {"scratch": None, "hub": str(stand_in(tmp_path / "source", "llama", sentences))}
+    folder = stand_in(tmp_path / "source", architecture, sentences, **changes)
+    source = {"scratch": None, "hub": str(folder)}
     changed = {"source": source, "lora": lora, "quantization": quantization, "train": settings}
     entry = with_settings(tiny_llm, **changed)
     seven = [replace(item, id=f"{item.id}-{number}") for number in range(3) for item in sentences][

@@ -285,6 +285,10 @@ ARCHITECTURES = {
         | {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 16},
         RecomputedBatch,
     ),
+    "GraniteConfig": (  # scales its logits, as Gemma 2 caps them
+        SMALL | {"intermediate_size": 48, "num_key_value_heads": 2, "logits_scaling": 8.0},
+        CachedBatch,
+    ),
     "GPT2Config": (
         {"n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.4},
         CachedBatch,
@@ -328,6 +332,7 @@ def test_any_architecture(name, tokenizer, texts):
     for batch_size in (1, 3):
         for output, reference in zip(decoder(texts, batch_size), slow, strict=True):
             assert_same(tags_of(output.text), reference)
+            assert output.confidence == pytest.approx(reference.probabilities, abs=2e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
