@@ -1,5 +1,6 @@
 """LoRA adapters on models in full or 4-bit precision (QLoRA; paper, section II.C.1)."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -8,6 +9,10 @@ from transformers import PreTrainedModel
 
 from bioner.errors import InputError, reason_of
 from bioner.settings.model_entry import ModelEntry
+
+log = logging.getLogger(__name__)
+
+ALL_LINEAR = "all-linear"  # peft's word for every linear layer but the output layer
 
 
 def with_adapter(
@@ -32,18 +37,23 @@ def with_adapter(
     lora = entry.lora
     if lora is None:
         return model
-    targets = (
-        list(lora.target_modules)
-        if task == "CAUSAL_LM"
-        else [name for name in lora.target_modules if name != "lm_head"]
-    )
-    _check_modules(model, targets, lora.modules_to_save)
+    is_lm = task == "CAUSAL_LM"
+    left_out = _tied_layers(model) if is_lm else ["lm_head"]  # a classifier has no such layer
+    targets = [name for name in lora.target_modules if not _is_one_of(name, left_out)]
+    if is_lm and len(targets) < len(lora.target_modules):
+        log.warning(
+            "lora: %s: no adapter, since output layer and embeddings share their weights",
+            " and ".join(left_out),
+        )
+    all_linear = targets == [ALL_LINEAR]
+    _check_names(model, "target_modules", [] if all_linear else targets)
+    _check_names(model, "modules_to_save", lora.modules_to_save)
     config = LoraConfig(
         task_type=task,
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=targets,
+        target_modules=ALL_LINEAR if all_linear else targets,
         modules_to_save=[*lora.modules_to_save, *whole] or None,
         trainable_token_indices=list(pieces) or None,
         ensure_weight_tying=bool(lora.modules_to_save),
@@ -72,33 +82,37 @@ def _leave_out_card(folder: str) -> None:
     """Write no card: peft would for every checkpoint; bioner.training.model_card writes ours."""
 
 
-def _check_modules(model: PreTrainedModel, targets: Sequence[str], whole: Sequence[str]) -> None:
-    """Raise InputError for names of no module, and for adapters on layers with tied weights."""
-    names = [name for name, _ in model.named_modules()]
-    for key, wanted in (("target_modules", targets), ("modules_to_save", whole)):
-        if absent := [
-            one
-            for one in wanted
-            if not any(name == one or name.endswith(f".{one}") for name in names)
-        ]:
-            last = sorted(
-                {name.rpartition(".")[2] for name in names if name and not name[-1].isdigit()}
-            )
-            raise InputError(
-                f"lora.{key}",
-                repr(absent[0]),
-                f"names of modules: {', '.join(last)}",
-                "Correct the name.",
-            )
-    if not targets:
-        raise InputError("lora.target_modules", "none", "modules that get an adapter", "Name some.")
-    if "lm_head" in targets and not whole and getattr(model.config, "tie_word_embeddings", False):
+def _is_one_of(name: str, modules: Sequence[str]) -> bool:
+    """Return whether a name means one of these modules to peft: it may be the end of theirs."""
+    return any(module == name or module.endswith(f".{name}") for module in modules)
+
+
+def _check_names(model: PreTrainedModel, key: str, wanted: Sequence[str]) -> None:
+    """Raise InputError for a name of no module: peft would silently leave it out."""
+    modules = [name for name, _ in model.named_modules() if name]
+    if absent := [name for name in wanted if not _is_one_of(name, modules)]:
+        last = {name.rpartition(".")[2] for name in modules if not name[-1].isdigit()}
         raise InputError(
-            "lora.target_modules",
-            "lm_head, which is this model's embeddings, too",
-            "layers of their own",
-            "Leave lm_head out: merged, it would change the embeddings.",
+            f"lora.{key}",
+            repr(absent[0]),
+            f"names of modules: {', '.join(sorted(last))}",
+            "Correct the name.",
         )
+
+
+def _tied_layers(model: PreTrainedModel) -> list[str]:
+    """Return output layer and embeddings if they share weights.
+
+    Merged, an adapter on one would change the other, too.
+    """
+    head = model.get_output_embeddings()
+    if head is None or head.weight is not model.get_input_embeddings().weight:
+        return []
+    return [
+        name
+        for name, module in model.named_modules()
+        if getattr(module, "weight", None) is head.weight
+    ]
 
 
 def trained_parameters(model: PreTrainedModel) -> int:

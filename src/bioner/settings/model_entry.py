@@ -181,18 +181,11 @@ class Lora(Settings):
     r: Int = Field(128, ge=1, description="Rank.")
     alpha: Int = Field(256, ge=1, description="Scale.")
     dropout: Float = Field(0.05, ge=0, le=1, description="Dropout on the adapters.")
-    target_modules: tuple[str, ...] = Field(
-        (
-            "q_proj",
-            "k_proj",
-            "v_proj",
-            "o_proj",
-            "gate_proj",
-            "up_proj",
-            "down_proj",
-            "lm_head",
-        ),
-        description="Modules that get an adapter.",
+    target_modules: Some[str] = Field(
+        ("all-linear",),
+        description="Modules that get an adapter: names, or `all-linear` alone, every linear layer"
+        " but the output layer. An output layer that shares its weights with the embeddings gets"
+        " none.",
     )
     modules_to_save: tuple[str, ...] = Field(
         (),

@@ -14,6 +14,8 @@ from bioner.errors import InputError
 from bioner.inference.predict import predict
 from bioner.models.adapters import trained_parameters, with_adapter
 from bioner.models.pretrained import load_causal_lm, load_llm_classifier
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.model_entry import ModelEntry
 from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from tests.unit.training.helpers import CATALOGUE, Crash, at_step, crash, recipe, results
@@ -40,6 +42,16 @@ def test_the_adapters_of_the_real_models_have_as_many_parameters_as_the_paper_s(
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(configuration)
         assert trained_parameters(with_adapter(model, CATALOGUE[name])) == expected
+
+
+def test_by_default_every_linear_layer_but_the_output_layer_has_an_adapter():
+    configuration, with_output = REAL["mistral-7b"]
+    entry = parse_entry(
+        ModelEntry, "tiny", {"family": "llm", "source": {"hub": "a/b"}, "lora": {"r": 128}}
+    )
+    with torch.device("meta"):
+        model = with_adapter(AutoModelForCausalLM.from_config(configuration), entry)
+    assert trained_parameters(model) == with_output - 128 * (4096 + 32768)
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -141,7 +141,11 @@ def test_weights_that_lack_are_not_drawn_at_random(sentences, tmp_path):
             {"target_modules": ["q_proj", "nonsense"]},
             r"lora.target_modules: found 'nonsense'; expected names of modules.*up_proj",
         ),
-        ({"target_modules": []}, "lora.target_modules: found none"),
+        ({"target_modules": []}, r"lora.target_modules = \[\]; expected at least 1"),
+        (
+            {"target_modules": ["all-linear", "lm_head"]},
+            r"lora.target_modules: found 'all-linear'; expected names of modules",
+        ),
         (
             {"target_modules": ["input_layernorm"]},
             r"lora: found what makes no adapters \(Target module",
@@ -159,15 +163,14 @@ def test_adapters_that_cannot_be_made_are_told(llama, sentences, tmp_path, chang
     assert not (tmp_path / "run").exists()
 
 
-def test_an_adapter_on_an_output_layer_that_is_the_embeddings_is_refused(sentences, tmp_path):
+def test_an_output_layer_that_is_the_embeddings_gets_no_adapter(sentences, tmp_path, caplog):
     source = stand_in(tmp_path / "source", "llama", sentences, tie_word_embeddings=True)
-    with pytest.raises(
-        InputError, match=r"lm_head, which is this model's embeddings, too.*Leave lm_head out"
-    ):
-        train(
-            TrainingJob("tiny", recipe("llama-8b", source), sentences, sentences, 7),
-            tmp_path / "run",
-        )
+    entry = recipe("llama-8b", source)
+    train(TrainingJob("tiny", entry, sentences, sentences, 7), tmp_path / "run")
+    assert "lora: model.embed_tokens and lm_head: no adapter, since output layer" in caplog.text
+    folder = tmp_path / "run" / "model"
+    assert not any("lm_head" in name for name in load_file(folder / "adapter_model.safetensors"))
+    assert load_trained(folder, entry)
 
 
 def test_an_adapter_is_no_base(adapted, sentences, tmp_path):
