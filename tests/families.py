@@ -39,8 +39,12 @@ def make(name: str, instances: Iterable[Instance], folder: Path) -> Path:
         XLNetLMHeadModel,
     )
 
+    from bioner.models.prompt import INSTRUCTION
+
     family = FAMILIES[name]
     texts = [" ".join(instance.tokens) for instance in instances]
+    if family.is_llm:
+        texts.append(INSTRUCTION)  # else a prompt is hundreds of letters
     tokenizer = family.tokenizer(texts)
     ends = {
         f"{end}_token_id": getattr(tokenizer, f"{end}_token_id") for end in ("bos", "eos", "pad")
@@ -133,6 +137,13 @@ def modernbert(texts: Sequence[str]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
 
 
+def ettin_decoder(texts: Sequence[str]) -> Any:
+    """ModernBERT's, with begin and end of a text."""
+    tokenizer = modernbert(texts)
+    tokenizer.bos_token, tokenizer.eos_token = tokenizer.cls_token, tokenizer.sep_token
+    return tokenizer
+
+
 def gpt2(texts: Sequence[str]) -> Any:
     from transformers import GPT2Tokenizer
 
@@ -185,6 +196,14 @@ def digits_alone(texts: Sequence[str]) -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token="<|begin|>", eos_token="<|end|>", pad_token="<|end|>"
     )
+
+
+def cohere(texts: Sequence[str]) -> Any:
+    from transformers import CohereTokenizer
+
+    vocabulary, merges = byte_level(texts)
+    special = ["<PAD>", "<UNK>", "<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>"]
+    return CohereTokenizer(vocab=numbered(special, vocabulary), merges=merges)
 
 
 def scored(special: Sequence[str], texts: Sequence[str]) -> list[tuple[str, float]]:
@@ -242,6 +261,7 @@ def gemma(texts: Sequence[str]) -> Any:
     return GemmaTokenizer(vocab=numbered(special, vocabulary), merges=merges)
 
 
+WINDOWS = {"sliding_window": 512, "layer_types": ["sliding_attention", "full_attention"]}
 POSITIONS = {"max_position_embeddings": 512}
 ROBERTA = SIZES | {"max_position_embeddings": 66, "type_vocab_size": 1}
 FAMILIES = {
@@ -280,19 +300,15 @@ FAMILIES = {
     "gemma3": Family(
         "gemma3_text",
         gemma,
-        GROUPED
-        | {
-            "sliding_window": 512,
-            "layer_types": ["sliding_attention", "full_attention"],
-            "query_pre_attn_scalar": 8,
-        },
+        GROUPED | WINDOWS | {"query_pre_attn_scalar": 8},
+    ),
+    "gemma2": Family(
+        "gemma2",
+        gemma,
+        GROUPED | WINDOWS | {"query_pre_attn_scalar": 8, "final_logit_softcapping": 0.5},
     ),
     "phi3": Family("phi3", llama, GROUPED | {"sliding_window": None}),
-    "olmo3": Family(
-        "olmo3",
-        digits_alone,
-        GROUPED | {"sliding_window": 512, "layer_types": ["sliding_attention", "full_attention"]},
-    ),
+    "olmo3": Family("olmo3", digits_alone, GROUPED | WINDOWS),
     "granite": Family(
         "granite",
         digits_alone,
@@ -314,4 +330,17 @@ FAMILIES = {
         | POSITIONS,
     ),
     "smollm3": Family("smollm3", digits_alone, GROUPED | {"tie_word_embeddings": True}),
+    "cohere": Family("cohere", cohere, GROUPED),
+    "glm4": Family("glm4", digits_alone, GROUPED),
+    "apertus": Family("apertus", digits_alone, GROUPED),
+    "gpt-oss": Family(
+        "gpt_oss",
+        digits_alone,
+        GROUPED | WINDOWS | {"num_local_experts": 2, "num_experts_per_tok": 1},
+    ),
+    "ettin-decoder": Family(
+        "modernbert-decoder",
+        ettin_decoder,
+        SIZES | {"local_attention": 512, "cls_token_id": 1, "sep_token_id": 2},
+    ),
 }

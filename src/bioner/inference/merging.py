@@ -8,7 +8,7 @@ from itertools import compress
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Conv1D, PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.instances import Instance
 from bioner.data.tags import tag_set
@@ -51,6 +51,13 @@ def merge(folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]) -
             folder, found, "an LLM with an adapter that writes lines", "There is nothing to merge."
         )
     model, tokenizer, _ = load_trained(folder, entry)
+    if any(getattr(module, "source_cls", None) is Conv1D for module in model.modules()):
+        raise InputError(
+            folder,
+            "GPT-2 in 4 bits, whose layers are transposed there",
+            "layers that can be saved as they were",
+            "Predict with the adapter, or train it with quantization: null.",
+        )
     answers = _examples(tokenizer, task, "response", dev)
     deciding = _examples(tokenizer, task, "tags", dev)
     before = _choices(model, answers)

@@ -238,7 +238,8 @@ def _form(entry: ModelEntry, gpus: int, dtype: Dtype | None) -> dict[str, Any]:
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=precision,
-            llm_int8_skip_modules=["lm_head", "score"],  # 4-bit layers heed it too
+            # 4-bit layers heed it too; the last one is the output layer of ModernBERT's decoder.
+            llm_int8_skip_modules=["lm_head", "score", "decoder$"],
         )
     # One whole copy per process: accelerate refuses device_map="auto" in a distributed run, and it
     # would idle one GPU.

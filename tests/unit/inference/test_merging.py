@@ -159,6 +159,15 @@ def test_what_a_model_would_write_is_asked_of_it_where_it_would(source):
     assert chosen == plain[6:11], "each piece by what stands before it"
 
 
+def test_a_model_that_could_not_be_loaded_again_is_not_written(sentences, tmp_path):
+    changes = {"lora": {"target_modules": ["all-linear"]}, "train": {"epochs": 1, "batch_size": 3}}
+    source = stand_in(tmp_path / "gpt2", "gpt2", sentences)
+    folder, entry = trained(source, tmp_path, sentences, **changes)
+    with pytest.raises(InputError, match=r"GPT-2 in 4 bits.*quantization: null"):
+        merge(folder, entry, tmp_path / "merged", sentences)
+    assert not (tmp_path / "merged").exists()
+
+
 def test_there_must_be_something_to_merge(tiny_llm, trained_llm, sentences, tmp_path):
     folder = trained_llm / "model"
     with pytest.raises(InputError, match=r"whole weights; expected an LLM with an adapter"):
