@@ -20,7 +20,6 @@ def with_adapter(
     entry: ModelEntry,
     *,
     task: str = "CAUSAL_LM",
-    whole: Sequence[str] = (),
     pieces: Sequence[int] = (),
 ) -> PreTrainedModel:
     """Return the model ready to train, with LoRA adapters if the entry has them.
@@ -31,7 +30,6 @@ def with_adapter(
 
     Args:
         task: peft's type of task.
-        whole: modules that are trained themselves (a new head).
         pieces: ids whose input embeddings are trained, since they are new to the model.
     """
     lora = entry.lora
@@ -54,7 +52,7 @@ def with_adapter(
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=ALL_LINEAR if all_linear else targets,
-        modules_to_save=[*lora.modules_to_save, *whole] or None,
+        modules_to_save=list(lora.modules_to_save) or None,
         trainable_token_indices=list(pieces) or None,
         ensure_weight_tying=bool(lora.modules_to_save),
     )

@@ -37,7 +37,7 @@ def tag(
     """
     bf16 = entry.train.precision == "bf16" and not padded
     sentences = [instance.tokens for instance in instances]
-    made = cut(tokenizer, sentences, entry.max_length, entry.label_subwords).windows
+    made = cut(tokenizer, sentences, entry.max_length, entry.label_subwords, entry.repeat).windows
     windows = [window for of_sentence in made for window in of_sentence]
     check_ids(model, (id_ for window in windows for id_ in window.input_ids))
     ends = {number - 1 for number in accumulate(map(len, made))}  # last windows of sentences

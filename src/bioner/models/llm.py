@@ -16,6 +16,7 @@ from bioner.data.tags import tag_set
 from bioner.errors import InputError, reason_of
 from bioner.io.records import Record
 from bioner.models import TASK_FILE
+from bioner.models.decoder_head import DecoderWithHead
 from bioner.models.model_files import checksums_of
 from bioner.models.pretrained import (
     load_causal_lm,
@@ -36,6 +37,7 @@ ASKED = (
     "max_length",
     "label_subwords",
     "attention",
+    "repeat",
     "verbalizer",
     "quantization",
     "lora",
@@ -70,13 +72,13 @@ class Task:
 
     def file(self) -> "TaskFile":
         """Return the content of its file."""
-        tree = self.entry.canonical()
-        settings = {name: tree[name] for name in ASKED} | {
+        settings = _asked(self.entry) | {
             "train": {"precision": self.entry.train.precision},
             "predict": {"legal_transitions": self.entry.predict.legal_transitions},
         }
         if self.entry.source.trust_remote_code:
-            settings["source"] = {**tree["source"], "hub": self.base, "revision": self.revision}
+            source = self.entry.source.canonical()
+            settings["source"] = {**source, "hub": self.base, "revision": self.revision}
         return TaskFile(
             types=self.types,
             base=self.base,
@@ -96,11 +98,16 @@ class TaskFile(Record):
     base_weights: dict[str, str] = Field(default_factory=dict)
 
 
+def _asked(entry: ModelEntry) -> dict[str, Any]:
+    tree = entry.canonical() | {"repeat": entry.repeat}  # left out of the former if it is 1
+    return {name: tree[name] for name in ASKED}
+
+
 def task_of(
     entry: ModelEntry,
     types: list[str],
     source: str | Path,
-    model: PreTrainedModel,
+    model: PreTrainedModel | DecoderWithHead,
     base_weights: Mapping[str, str],
 ) -> Task:
     """Return the task of a model trained from `source`, at the hub's commit if it named one."""
@@ -110,7 +117,7 @@ def task_of(
 
 
 def save_trained(
-    model: PreTrainedModel,
+    model: PreTrainedModel | DecoderWithHead,
     tokenizer: PreTrainedTokenizerBase,
     task: Task,
     source: str | Path,
@@ -120,6 +127,9 @@ def save_trained(
 
     A base that is not on the hub is copied next to its adapter.
     """
+    if isinstance(model, DecoderWithHead):
+        model.save_head(out)
+        model = model.decoder
     if isinstance(model, PeftModel):
         if task.base == BASE:
             shutil.copytree(source, out / BASE)
@@ -141,7 +151,7 @@ def read_task(folder: Path) -> Task:
         raise InputError(folder, f"no {TASK_FILE}", "the folder of a trained LLM", remedy) from None
     except ValidationError:
         file = None
-    if file is None or not file.settings.keys() >= set(ASKED):
+    if file is None or not file.settings.keys() >= set(ASKED) - {"repeat"}:  # older files lack it
         raise InputError(path, "something else", f"{TASK_FILE} as `bioner train` wrote it", remedy)
     described = {"source": {"hub": file.base}, **file.settings}
     entry = parse_entry(ModelEntry, folder.name, described, path)
@@ -150,7 +160,7 @@ def read_task(folder: Path) -> Task:
 
 def load_trained(
     folder: Path, entry: ModelEntry, merged: bool = False
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Task]:
+) -> tuple[PreTrainedModel | DecoderWithHead, PreTrainedTokenizerBase, Task]:
     """Load model, tokenizer and task of a folder that training wrote.
 
     Args:
@@ -164,18 +174,20 @@ def load_trained(
     task = read_task(folder)
     _check_task(folder, entry, task)
     tokenizer = load_tokenizer(folder, entry=entry)
-    if entry.lora is None:
-        return _load(folder, None, task, entry, "auto").eval(), tokenizer, task
-    _check_base(folder, task)
-    source, revision = (folder / BASE, None) if task.base == BASE else (task.base, task.revision)
-    base = _load(source, revision, task, entry)
-    if task.entry.family == "llm":
-        resize_for_tags(base, tokenizer, task.verbalizer.add_to(tokenizer))
-    if merged and entry.quantization:
-        base = base.dequantize()
-    model = _attached(base, folder)
-    if merged:
-        model = model.merge_and_unload().to(precision_of(entry))
+    if entry.lora:
+        _check_base(folder, task)
+    model = _load(folder, task, entry)
+    if isinstance(model, DecoderWithHead):
+        model.load_head(folder)
+        if entry.lora:
+            model.decoder = _attached(model.decoder, folder)
+    elif entry.lora:
+        resize_for_tags(model, tokenizer, task.verbalizer.add_to(tokenizer))
+        if merged and entry.quantization:
+            model = model.dequantize()
+        model = _attached(model, folder)
+        if merged:
+            model = model.merge_and_unload().to(precision_of(entry))
     return model.eval(), tokenizer, task
 
 
@@ -210,19 +222,18 @@ def _attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     return model
 
 
-def _load(
-    source: str | Path,
-    revision: str | None,
-    task: Task,
-    entry: ModelEntry,
-    dtype: Literal["auto"] | None = None,
-) -> PreTrainedModel:
-    """Load a base or, with `auto`, trained weights in the number format they were saved in."""
-    gpus = entry.resources.predict_gpus
+def _load(folder: Path, task: Task, entry: ModelEntry) -> PreTrainedModel | DecoderWithHead:
+    """Load the base of an adapter, or whole weights in the number format they were saved in."""
+    source, revision = task.base, task.revision
+    if entry.lora is None:
+        source, revision = str(folder), None
+    elif task.base == BASE:
+        source, revision = str(folder / BASE), None
+    form = (source, entry, entry.resources.predict_gpus)
+    dtype: Literal["auto"] | None = None if entry.lora else "auto"
     if task.entry.family == "llm-head":
-        labels, is_base = tag_set(task.types), dtype is None
-        return load_llm_classifier(source, entry, gpus, labels, revision, dtype, new_head=is_base)
-    return load_causal_lm(source, entry, gpus, revision, dtype)
+        return load_llm_classifier(*form, tag_set(task.types), revision, dtype)
+    return load_causal_lm(*form, revision, dtype)
 
 
 def _check_base(folder: Path, task: Task) -> None:
@@ -247,7 +258,7 @@ def _check_task(folder: Path, entry: ModelEntry, task: Task) -> None:
             f"one trained from {hub}, as the entry says",
             remedy,
         )
-    trained, wanted = task.entry.canonical(), entry.canonical()
+    trained, wanted = _asked(task.entry), _asked(entry)
     for name in SAME:
         if trained[name] != wanted[name]:
             raise InputError(

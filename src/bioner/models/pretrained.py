@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -21,6 +22,7 @@ from transformers import (
 
 from bioner.errors import InputError
 from bioner.models import ADAPTER_FILE
+from bioner.models.decoder_head import DecoderWithHead
 from bioner.models.devices import device_of
 from bioner.models.hub_errors import why_not
 from bioner.models.requirements import check_code, check_kind, check_tokenizer
@@ -183,24 +185,37 @@ def load_llm_classifier(
     labels: Sequence[str],
     revision: str | None = None,
     dtype: Dtype | None = None,
-    *,
-    new_head: bool = True,
-) -> PreTrainedModel:
-    """Load an LLM with a token-classification head in place of its output layer.
+) -> DecoderWithHead:
+    """Load an LLM with an untrained token-classification head in place of its output layer.
 
     If the entry's `attention` is bidirectional, every subword sees the whole sentence.
 
-    Args:
-        new_head: to be trained, or to get an adapter's weights.
+    Raises:
+        InputError: The architecture's attention cannot be bidirectional.
     """
-    options = {"new_head": new_head} | _names(labels) | _form(entry, gpus, dtype)
-    model = _llm(AutoModelForTokenClassification, source, revision, options)
+    decoder = _llm(AutoModel, source, revision, _form(entry, gpus, dtype))
     if entry.attention == "bidirectional":
-        model.config.is_causal = False
-        for module in model.modules():
+        decoder.config.is_causal = False
+        for module in decoder.modules():
             if hasattr(module, "is_causal"):  # for flash attention; others ask the configuration
                 module.is_causal = False
-    return model
+        if not _sees_what_follows(decoder):
+            raise InputError(
+                source,
+                f"the architecture {decoder.config.model_type!r} with attention bidirectional",
+                "one in which it can be switched on",
+                "Set attention to causal; with repeat 2 every word still sees the sentence.",
+            )
+    decoder.config.update(_names(labels))
+    return DecoderWithHead(decoder)
+
+
+@torch.no_grad()
+def _sees_what_follows(decoder: PreTrainedModel) -> bool:
+    """Return whether another last id changes the hidden states before it."""
+    ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=decoder.device)
+    one, other = decoder(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    return not torch.allclose(one, other, atol=1e-4)  # equal rows may be rounded differently
 
 
 def _llm(
@@ -238,8 +253,8 @@ def _form(entry: ModelEntry, gpus: int, dtype: Dtype | None) -> dict[str, Any]:
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=precision,
-            # 4-bit layers heed it too; the last one is the output layer of ModernBERT's decoder.
-            llm_int8_skip_modules=["lm_head", "score", "decoder$"],
+            # 4-bit layers heed it too; the second is the output layer of ModernBERT's decoder.
+            llm_int8_skip_modules=["lm_head", "decoder$"],
         )
     # One whole copy per process: accelerate refuses device_map="auto" in a distributed run, and it
     # would idle one GPU.
@@ -282,6 +297,8 @@ def _model(
         raise InputError(
             source, found, "all that config.json asks for", "Download or copy the model again."
         )
+    if any(name.startswith(CLASSIFIERS) for name in info["unexpected_keys"]):
+        log.info("%s: its classification head is replaced by a new one", source)
     head = {name for name, _ in model.named_parameters() if not name.startswith(body)}
     if new_head and any(name.startswith(CLASSIFIERS) for name in head - info["missing_keys"]):
         log.info("%s: its classification head is replaced by a new one", source)

@@ -50,6 +50,7 @@ def cut(
     sentences: Sequence[Sequence[str]],
     max_length: int,
     deciding: Deciding = "all",
+    copies: int = 1,
 ) -> Cut:
     """Cut sentences into windows of at most `max_length` subwords, special tokens included.
 
@@ -63,11 +64,13 @@ def cut(
 
     Args:
         deciding: which subwords of a word decide its tag.
+        copies: how often a window repeats its subwords, with a line end between; those of the last
+            copy decide.
     """
     if not sentences:
         return Cut([], 0, 0, 0, 0)
-    before, after = _special(tokenizer)
-    room = max_length - len(before) - len(after)
+    before, line_end, after = _special(tokenizer)
+    room = (max_length - len(before) - len(after) - len(line_end) * (copies - 1)) // copies
     found: list[list[SubwordWindow]] = []
     merged = unknown = lost = 0
     for words, (ids, covered) in zip(sentences, _in_text(tokenizer, sentences), strict=True):
@@ -81,12 +84,13 @@ def cut(
             lost += len(missing) if tokenizer.unk_token_id is None else 0
         windows = [
             SubwordWindow(
-                [*before, *ids[start:end], *after],
-                [None] * len(before)
+                [*ahead, *ids[start:end], *after],
+                [None] * len(ahead)
                 + _deciders(of_word, start, end, own, deciding)
                 + [None] * len(after),
             )
             for start, end, own in _spans(of_word, room)
+            for ahead in [before + (ids[start:end] + line_end) * (copies - 1)]
         ]
         # The middle of a word of hundreds of subwords decides nothing if the first one does.
         found.append(
@@ -121,12 +125,15 @@ def _in_text(
         yield ids, covered
 
 
-def _special(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """Return the ids that the tokenizer puts before and after a text."""
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+def _special(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int], list[int]]:
+    """Return the ids that the tokenizer puts before a text, those of a line end, and those after.
+
+    A tokenizer that drops line ends has none.
+    """
+    bare, line = tokenizer(["a", "a\n"], add_special_tokens=False)["input_ids"]
     whole = tokenizer("a")["input_ids"]
     start = next(place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)
-    return whole[:start], whole[start + len(bare) :]
+    return whole[:start], line[len(bare) :], whole[start + len(bare) :]
 
 
 def _with_unknown(

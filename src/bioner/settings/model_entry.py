@@ -29,12 +29,12 @@ FIXED: dict[str, dict[str, Any]] = {
     "control": {"members": (), "search_space": None},
     "ensemble": {"control": None, "search_space": None},
     "encoder": {
-        **{"control": None, "members": (), "attention": "causal"},
+        **{"control": None, "members": (), "attention": "causal", "repeat": 1},
         **{"lora": None, "quantization": None},
         **CLASSIFIER,
     },
     "llm": {
-        **{"control": None, "members": (), "attention": "causal"},
+        **{"control": None, "members": (), "attention": "causal", "repeat": 1},
         **{"label_subwords": "all", "train.head_learning_rate": None},
     },
     "llm-head": {"control": None, "members": (), **CLASSIFIER},
@@ -340,6 +340,16 @@ class ModelEntry(Settings):
         "causal",
         description="What a subword sees (heads): what is before it (`causal`, as the LLM was"
         " pretrained), or the whole sentence (`bidirectional`).",
+    )
+    repeat: Int = Field(
+        1,
+        ge=1,
+        le=2,
+        exclude_if=lambda copies: copies == 1,  # left out, older trainings keep their settings
+        description="How often the input holds the sentence (heads): 2 puts it twice, with a line"
+        " end between, and labels the second copy, in which every subword has seen the whole"
+        " sentence although attention is causal (Just Pass Twice, arXiv 2604.05158). `max_length`"
+        " counts both.",
     )
     verbalizer: Literal["names", "letters", "special_tokens"] = Field(
         "names",

@@ -19,6 +19,7 @@ from bioner.data.instances import Instance, entity_types
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.models import IGNORED
 from bioner.models.adapters import with_adapter
+from bioner.models.decoder_head import DecoderWithHead
 from bioner.models.llm import save_trained, task_of
 from bioner.models.pretrained import (
     check_window,
@@ -61,15 +62,18 @@ def train_classifier(
     labels = tag_set(types)
     label2id = {label: index for index, label in enumerate(labels)}
     tokenizer = load_tokenizer(source, entry.source.revision, entry)
-    base = _base(job, source, label2id)
-    check_window(job.name, entry, base)
+    model = _model(job, source, label2id)
+    check_window(job.name, entry, model)
     is_llm = entry.family == "llm-head"
-    task = task_of(entry, types, source, base, job.base_weights) if is_llm else None
-    model = with_adapter(base, entry, task="TOKEN_CLS", whole=["score"]) if is_llm else base
+    task = task_of(entry, types, source, model, job.base_weights) if is_llm else None
+    base = model
+    if isinstance(model, DecoderWithHead):
+        base = model.decoder
+        model.decoder = with_adapter(base, entry, task="FEATURE_EXTRACTION")
 
     def cut_up(instances: Sequence[Instance]) -> Cut:
         sentences = [item.tokens for item in instances]
-        return cut(tokenizer, sentences, entry.max_length, entry.label_subwords)
+        return cut(tokenizer, sentences, entry.max_length, entry.label_subwords, entry.repeat)
 
     train = cut_up(job.train)
     examples = [
@@ -125,7 +129,9 @@ def train_classifier(
     return trainer, facts
 
 
-def _base(job: TrainingJob, source: str | Path, label2id: dict[str, int]) -> PreTrainedModel:
+def _model(
+    job: TrainingJob, source: str | Path, label2id: dict[str, int]
+) -> PreTrainedModel | DecoderWithHead:
     """Load the model with an untrained head."""
     entry, revision = job.entry, job.entry.source.revision
     if entry.family == "llm-head":

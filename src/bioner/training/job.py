@@ -76,7 +76,9 @@ class TrainingJob:
 
     def identity(self) -> dict[str, Any]:
         """Return all that a checkpoint of this job depends on."""
-        return {
+        # Checkpoints of older heads, in peft's form, cannot be resumed from.
+        heads = {"checkpoints": "trained weights"} if self.entry.family == "llm-head" else {}
+        return heads | {
             "model": self.name,
             "settings": self.entry.training_settings(),
             "seed": self.seed,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from peft import PeftModel
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 from transformers.training_args import OptimizerNames
@@ -82,6 +81,7 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
         logging_strategy="no",
         # The filter would hide a NaN, which Progress looks for.
         logging_nan_inf_filter=False,
+        label_names=["labels"],
         full_determinism=train.deterministic,
         seed=job.seed,
         use_cpu=not on_gpu,
@@ -209,8 +209,6 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         return optimizer
 
     def _is_of_head(self, parameter: str) -> bool:
-        if isinstance(self.model, PeftModel):  # only the head is trained whole
-            return ".modules_to_save." in parameter
         return not parameter.startswith(f"{self.model.base_model_prefix}.")
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:

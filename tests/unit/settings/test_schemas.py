@@ -46,7 +46,7 @@ GOOD = {
         ENCODER | {"cost_estimates": {"prediction": {"free-paper": 3}}},
         LLM | {"lora": {}, "quantization": "nf4"},
         LLM | {"train": {"loss": "tags", "monitor_sentences": 3}},
-        HEAD | {"attention": "bidirectional"},
+        HEAD | {"attention": "bidirectional", "repeat": 2},
     ],
 }
 BAD = {
@@ -78,6 +78,7 @@ BAD = {
         *(ENCODER | {"control": "oracle"}, ENCODER | {"verbalizer": "letters"}),
         *(ENCODER | {"lora": {}}, ENCODER | {"quantization": "nf4"}),
         ENCODER | {"attention": "bidirectional"},
+        *(ENCODER | {"repeat": 2}, HEAD | {"repeat": 3}),
         *(ENCODER | {"train": {"loss": "tags"}}, ENCODER | {"train": {"monitor_sentences": 3}}),
         *(ENCODER | {"train": {"epochs": value}} for value in (0, 1e9, True, "many")),
         *(LLM | {"label_subwords": "last"}, LLM | {"attention": "bidirectional"}),

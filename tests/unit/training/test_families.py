@@ -23,8 +23,6 @@ TEXTS = [
     instance("s1", "Oral/O aspirin/B-Drug worsened/O C18:1/B-Drug acidosis/I-Drug ./O"),
     instance("s2", "TNF-α/B-Gene (/O 1:4/O )/O"),
 ]
-# Still refused or read wrongly.
-NOT_YET_HEADS = {"gemma3", "olmo3", "granite", "gpt2", "opt", "cohere", "ettin-decoder"}
 ENCODERS = {name for name, family in FAMILIES.items() if not family.is_llm}
 LLMS = FAMILIES.keys() - ENCODERS
 ONE_STEP = {"epochs": 1, "batch_size": 2, "patience": None, "learning_rate": 1e-3}
@@ -91,9 +89,19 @@ def test_an_llm_that_writes_lines(name, tmp_path):
     same_logits(loaded, merged, 0.02)  # rounded to bf16
 
 
-@pytest.mark.parametrize("name", sorted(LLMS - NOT_YET_HEADS))
+@pytest.mark.parametrize("name", sorted(LLMS))
 def test_an_llm_with_a_head(name, tmp_path):
     entry, model = trained(name, tmp_path, family="llm-head", max_length=64, lora=LORA)
     outputs = predict(name, entry, TEXTS, [], model, "direct")
     assert [set(output.words) for output in outputs] == [set(range(6)), set(range(4))]
     whole_texts_are_tagged(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("gpt2", "c_attn"), ("opt", "v_proj"), ("phi3", "qkv_proj")]
+)
+def test_a_head_on_layers_of_other_names(name, target, tmp_path):
+    lora = LORA | {"target_modules": [target]}
+    entry, model = trained(name, tmp_path, family="llm-head", max_length=64, lora=lora, repeat=2)
+    outputs = predict(name, entry, TEXTS, [], model, "direct")
+    assert [set(output.words) for output in outputs] == [set(range(6)), set(range(4))]

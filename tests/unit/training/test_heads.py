@@ -6,14 +6,17 @@ import shutil
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification
 
 from bioner.data.instances import entity_types
 from bioner.data.tags import tag_set
 from bioner.errors import InputError
 from bioner.inference.predict import predict
 from bioner.inference.tagging import Text, entry_of, load_tagger
-from bioner.models.llm import SAME
+from bioner.models.decoder_head import HEAD
+from bioner.models.llm import SAME, load_trained
 from bioner.models.pretrained import load_llm_classifier, load_tokenizer
 from bioner.models.subword_windows import cut
 from bioner.realignment.realign import realign_all
@@ -24,6 +27,7 @@ from bioner.settings.model_entry import ModelEntry
 from bioner.training.job import TrainingJob
 from bioner.training.run import train
 from bioner.training.trainer import ResumableTrainer
+from tests import families
 from tests.unit.training.helpers import Crash, at_step, crash, results, stand_in
 
 CATALOGUE = load_models(load_config({}))
@@ -90,11 +94,14 @@ def test_a_head_is_trained_kept_and_read(request, sentences, tmp_path, architect
     )
     train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
     folder = tmp_path / "model"
+    bare = AutoModel.from_pretrained(entry.source.hub, dtype=torch.bfloat16)
+    adapted = PeftModel.from_pretrained(bare, str(folder)).state_dict()
     saved = load_file(folder / "adapter_model.safetensors")
-    assert {key for key in saved if "lora" not in key} == {
-        "base_model.model.score.bias",
-        "base_model.model.score.weight",
-    }
+    assert all("lora" in key for key in saved)
+    found = {key: adapted[key.replace(".weight", ".default.weight")] for key in saved}
+    assert all(torch.equal(found[key], values) for key, values in saved.items())
+    sizes = {key: list(values.shape) for key, values in load_file(folder / HEAD).items()}
+    assert sizes == {"weight": [7, 64], "bias": [7]}
     assert json.loads((folder / "bioner.json").read_text())["settings"]["family"] == "llm-head"
     outputs = predict("head", entry, sentences, [], folder, "direct")
     predictions, _ = realign_all(sentences, outputs, frozenset(tag_set(entity_types(sentences))))
@@ -105,8 +112,8 @@ def test_a_head_is_trained_kept_and_read(request, sentences, tmp_path, architect
     assert all(text.text[mention.start : mention.end] == mention.text for mention in here)
     moved = tmp_path / "moved" / "model"
     shutil.copytree(folder, moved)
-    found, trained = entry_of(moved).canonical(), entry.canonical()
-    assert found == found | {name: trained[name] for name in SAME}
+    found = entry_of(moved)
+    assert all(getattr(found, name) == getattr(entry, name) for name in SAME)
     assert next(load_tagger(moved)([text]))[1] == here
 
 
@@ -151,19 +158,121 @@ def test_what_a_subword_sees(source, attention, sees, padding):
 
 
 @pytest.mark.parametrize("quantization", [None, "nf4"])
-def test_a_new_head_is_new_and_a_trained_one_is_kept(source, tmp_path, quantization):
-    labels = ["O", "B-x", "I-x"]
-    whole = load_llm_classifier(source, head(source, quantization=None), 0, labels)
+def test_a_head_that_the_source_has_is_left_out(source, tmp_path, quantization, caplog):
+    other = AutoModelForTokenClassification.from_pretrained(source)
     with torch.no_grad():
-        whole.score.weight.fill_(9)
-    whole.save_pretrained(tmp_path)
+        other.score.weight.fill_(9)
+    other.save_pretrained(tmp_path)
     entry = head(source, quantization=quantization)
-    for wanted in (labels, [*labels, "B-y", "I-y"]):
-        new = load_llm_classifier(tmp_path, entry, 0, wanted).score.weight
-        assert new.shape[0] == len(wanted)
-        assert not (new == 9).any()
-    kept = load_llm_classifier(tmp_path, entry, 0, labels, new_head=False)
-    assert (kept.score.weight == 9).all()
+    with caplog.at_level("INFO"):
+        model = load_llm_classifier(tmp_path, entry, 0, ["O", "B-x"])
+    assert not (model.head.weight == 9).any()
+    assert f"{tmp_path}: its classification head is replaced by a new one" in caplog.text
+
+
+def test_an_architecture_that_stays_causal_is_not_called_bidirectional(mistral, tmp_path):
+    config = AutoConfig.for_model("mamba", hidden_size=32, num_hidden_layers=1, vocab_size=64)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    entry = head(mistral, attention="bidirectional", quantization=None)
+    with pytest.raises(InputError, match=r"'mamba' with attention bidirectional.*with repeat 2"):
+        load_llm_classifier(tmp_path, entry, 0, ["O", "B-x"])
+
+
+def last_word_is_seen_by_the_first(source, sentences, repeat: int) -> bool:
+    """Whether another last word changes a causal model's answer about the first word."""
+    model = load_llm_classifier(source, head(source, quantization=None), 0, ["O", "B-x"]).eval()
+    words = sentences[0].tokens
+    answers = []
+    for text in (words, [*words[:-1], "?"]):
+        made = cut(load_tokenizer(source), [text], 64, "last", copies=repeat)
+        (window,) = made.windows[0]
+        ids = torch.tensor([window.input_ids])
+        with torch.inference_mode():
+            logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        answers.append(logits[0, window.words.index(0)])
+    return not torch.equal(*answers)
+
+
+def test_in_the_second_copy_a_causal_model_has_seen_the_whole_sentence(source, sentences):
+    assert last_word_is_seen_by_the_first(source, sentences, 2)
+    assert not last_word_is_seen_by_the_first(source, sentences, 1)
+
+
+@pytest.mark.parametrize(("kind", "ahead"), [(families.llama, ["<s>"]), (families.qwen2, [])])
+def test_a_window_of_two_copies_has_a_line_end_between_and_is_answered_once(kind, ahead, sentences):
+    texts = [item.tokens for item in sentences]
+    tokenizer = kind([" ".join(text) for text in texts])
+    once, twice, short = (
+        cut(tokenizer, texts, length, copies=copies)
+        for length, copies in ((512, 1), (512, 2), (16, 2))
+    )
+    *_, line_end = tokenizer("a\n")["input_ids"]
+    for (plain,), (window,), windows in zip(
+        once.windows, twice.windows, short.windows, strict=True
+    ):
+        copy, words = plain.input_ids[len(ahead) :], plain.words[len(ahead) :]
+        first = [*tokenizer.convert_tokens_to_ids(ahead), *copy, line_end]
+        assert window.input_ids == [*first, *copy]
+        assert window.words == [None] * len(first) + words
+        assert all(len(part.input_ids) <= 16 for part in windows)
+        assert [word for part in windows for word in part.words if word is not None] == words
+
+
+def test_a_model_that_reads_a_sentence_twice_is_trained_kept_and_asked_so(
+    mistral, sentences, tmp_path
+):
+    entry = head(mistral, repeat=2, train=BY_HEART | {"epochs": 8})
+    train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
+    folder = tmp_path / "model"
+    outputs = predict("head", entry, sentences, [], folder, "direct")
+    predictions, _ = realign_all(sentences, outputs, frozenset(tag_set(entity_types(sentences))))
+    last = pl.read_csv(tmp_path / "history.csv").row(-1, named=True)
+    assert last["dev_strict_f1"] == pytest.approx(headline_f1(sentences, predictions)["strict"])
+    assert last["dev_strict_f1"] > 50
+    assert entry_of(folder).repeat == 2
+    assert "the sentence twice" in (folder / "README.md").read_text()
+    with pytest.raises(InputError, match="a model trained with repeat 2; expected 1, as the entry"):
+        predict("head", head(mistral, train=BY_HEART), sentences, [], folder, "direct")
+
+
+def test_a_model_trained_before_there_was_a_choice_reads_a_sentence_once(
+    mistral, sentences, tmp_path
+):
+    entry = head(mistral, train={"epochs": 1})
+    train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
+    path = tmp_path / "model" / "bioner.json"
+    task = json.loads(path.read_text())
+    assert task["settings"].pop("repeat") == 1
+    path.write_text(json.dumps(task))
+    assert load_trained(tmp_path / "model", entry)[2].entry.repeat == 1
+    assert "repeat" not in entry.canonical(), "nothing that was trained without it runs again"
+
+
+def test_a_head_on_weights_that_are_all_trained(mistral, sentences, tmp_path):
+    settings = {"activation_checkpointing": True, "param_dtype": "bf16", "epochs": 2}
+    entry = head(mistral, lora=None, quantization=None, train=settings)
+    train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
+    folder = tmp_path / "model"
+    model, _, _ = load_trained(folder, entry)
+    assert {values.dtype for values in model.decoder.parameters()} == {torch.bfloat16}
+    assert {values.dtype for values in model.head.parameters()} == {torch.float32}
+    outputs = predict("head", entry, sentences, [], folder, "direct")
+    predictions, _ = realign_all(sentences, outputs, frozenset(tag_set(entity_types(sentences))))
+    kept = json.loads((tmp_path / "run.json").read_text())["kept"]
+    assert kept["dev_strict_f1"] == pytest.approx(headline_f1(sentences, predictions)["strict"])
+
+
+def test_a_folder_without_a_head_of_its_size_is_refused(mistral, sentences, tmp_path):
+    """As a version wrote it that kept the head with the adapter."""
+    entry = head(mistral, train={"epochs": 1})
+    train(TrainingJob("head", entry, sentences, sentences, 7), tmp_path)
+    path = tmp_path / "model" / HEAD
+    save_file({"weight": torch.zeros(5, 64), "bias": torch.zeros(5)}, path)
+    with pytest.raises(InputError, match=r"size mismatch.*expected a head of 7 tags"):
+        load_trained(tmp_path / "model", entry)
+    path.unlink()
+    with pytest.raises(InputError, match=r"no head.safetensors that can be used.*train again"):
+        load_trained(tmp_path / "model", entry)
 
 
 def test_words_have_the_subwords_of_the_text_and_the_last_decides(source, sentences):

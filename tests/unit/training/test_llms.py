@@ -283,12 +283,14 @@ def test_types_with_a_colon_cannot_be_written_in_lines(tiny_llm, tmp_path):
     "entry",
     [
         {"family": "llm", "attention": "bidirectional"},
+        {"family": "llm", "repeat": 2},
         {"family": "llm", "label_subwords": "last"},
         {"family": "llm", "train": {"head_learning_rate": 1e-3}},
         {"family": "llm", "quantization": "nf4"},
         {"family": "llm-head", "verbalizer": "special_tokens"},
         {"family": "llm-head", "train": {"loss": "tags"}},
         {"family": "encoder", "attention": "bidirectional"},
+        {"family": "encoder", "repeat": 2},
         {"family": "encoder", "train": {"monitor_sentences": 5}},
     ],
 )

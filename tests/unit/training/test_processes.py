@@ -106,12 +106,13 @@ def launch(request, tmp_path) -> Iterator[Launch]:
         processes.end()
 
 
-@pytest.mark.parametrize("family", ["encoder", "llm"])
+@pytest.mark.parametrize("family", ["encoder", "llm", "llm-head"])
 def test_two_processes_train_one_model(launch, family, tiny_encoder, tiny_llm, sentences, tmp_path):
     lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj", "v_proj"]}
     entry = {
         "encoder": with_settings(tiny_encoder),
         "llm": with_settings(tiny_llm, lora=lora, quantization="nf4"),
+        "llm-head": with_settings(tiny_llm, lora=lora, quantization="nf4", family="llm-head"),
     }[family]
     for split in ("train", "dev"):
         again = [replace(item, id=f"{item.id}-again") for item in sentences]

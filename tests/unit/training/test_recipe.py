@@ -110,11 +110,15 @@ def test_the_base_is_in_four_bits_twice_quantised_and_the_rest_in_half_precision
         else load_causal_lm
     )
     model = load(llama, entry, 0)
-    layer = model.get_submodule("model.layers.0.mlp.up_proj")
+    prefix = "decoder" if family == "llm-head" else "model"
+    layer = model.get_submodule(f"{prefix}.layers.0.mlp.up_proj")
     assert (layer.weight.quant_state.quant_type, layer.weight.quant_state.nested) == ("nf4", True)
+    if family == "llm-head":
+        assert {values.dtype for values in model.head.parameters()} == {torch.float32}
+        model = model.decoder
     assert model.get_input_embeddings().weight.dtype == torch.bfloat16
-    whole = ["score"] if family == "llm-head" else []
-    adapted = with_adapter(model, entry, task="TOKEN_CLS" if whole else "CAUSAL_LM", whole=whole)
+    task = "FEATURE_EXTRACTION" if family == "llm-head" else "CAUSAL_LM"
+    adapted = with_adapter(model, entry, task=task)
     assert {values.dtype for values in adapted.parameters() if values.requires_grad} == {
         torch.float32
     }
