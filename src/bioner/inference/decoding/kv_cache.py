@@ -1,12 +1,18 @@
 """Sentences decoded side by side: what the model has read, kept until a draft proves wrong."""
 
 import logging
+import math
 from collections.abc import Sequence
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import (
+    CacheLayerMixin,
+    DummyLayer,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+)
 
 from bioner.models.output_layer import Layer, output_layer
 
@@ -16,6 +22,8 @@ Wanted = Sequence[tuple[int, int]]  # row, and after which id of its block
 
 HOLES = 0.25  # share of unused columns at which the cache is packed
 PROBE = 48  # ids of the trial run
+# All that was read, the end of it, or what another layer has.
+KEPT = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
 
 
 class CachedBatch:
@@ -23,14 +31,18 @@ class CachedBatch:
 
     Ids that turn out wrong are masked, later cut off or packed away. Rows differ in length: a new
     block stands in the same columns for all of them, and positions and mask say where it belongs.
-    Any model that takes padded batches understands this.
+    Any model that takes padded batches understands this. Sliding windows are masks over columns:
+    before the columns outgrow one, holes are packed away, which makes columns as far apart as
+    positions.
     """
 
     def __init__(
         self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()
     ) -> None:
         self._model, self._pad, self._prefix = model, pad, len(prefix)
-        self._cache = DynamicCache()
+        windows = (getattr(layer, "sliding_window", math.inf) for layer in _layers(model))
+        self._window = min(windows, default=math.inf)
+        self._cache = DynamicCache()  # without the configuration: whole, also of sliding windows
         self._mask = torch.ones(rows, len(prefix), dtype=torch.bool)
         self._length = torch.full((rows,), len(prefix))
         self._width = 0
@@ -42,7 +54,7 @@ class CachedBatch:
 
     def start(self, row: int, ids: Sequence[int]) -> list[int]:
         """Begin a sentence in a row; return the ids after the prefix, which have yet to be read."""
-        self._mask[row, self._prefix :] = False
+        self._mask[row] &= self._mask[row].cumsum(0) <= self._prefix
         self._length[row] = self._prefix
         return list(ids[self._prefix :])
 
@@ -54,10 +66,11 @@ class CachedBatch:
         Returns:
             fp32 logits of the ids `of` at the wanted places, [len(wanted), len(of)].
         """
-        self._tidy()
         ids, mask = _padded(blocks, self._pad)
         self._width = ids.shape[1]
-        self._mask = torch.cat([self._mask, mask], 1)
+        self._tidy()
+        # What follows a row's ids may see itself, and no id sees it: attention to nothing is NaN.
+        self._mask = torch.cat([self._mask, torch.ones_like(mask)], 1)
         positions = self._length[:, None] + mask.cumsum(1) - 1
         return _logits(
             self._model,
@@ -84,7 +97,7 @@ class CachedBatch:
     def _tidy(self) -> None:
         """Cut off trailing columns that no row uses; pack the rows if too many columns are holes.
 
-        Packing reorders a sentence's columns but not their positions, so attention is the same.
+        Packing changes a sentence's columns but not their order or positions.
         """
         width = self._mask.shape[1]
         if not width:
@@ -95,16 +108,18 @@ class CachedBatch:
         if used < width:
             self._cache.crop(used - width)
             self._mask = self._mask[:, :used]
-        if used - fullest <= HOLES * used:
+        within = used + self._width <= self._window or bool(self._mask.all())
+        if within and used - fullest <= HOLES * used:
             return
-        order = torch.argsort(~self._mask, dim=1, stable=True)[:, :fullest]
+        # To the right, so that each row ends where its next block begins.
+        order = torch.argsort(self._mask, dim=1, stable=True)[:, used - fullest :]
         for layer in self._cache.layers:
             if not layer.is_initialized:
                 continue  # it shares another layer's keys and values
             index = order.to(layer.keys.device)[:, None, :, None]
             layer.keys = torch.take_along_dim(layer.keys, index, 2)
             layer.values = torch.take_along_dim(layer.values, index, 2)
-        self._mask = torch.arange(fullest) < counts[:, None]
+        self._mask = torch.arange(fullest) >= fullest - counts[:, None]
 
 
 class RecomputedBatch:
@@ -183,6 +198,12 @@ def _logits(
     return logits
 
 
+def _layers(model: PreTrainedModel) -> list[CacheLayerMixin]:
+    """Return the layers of a cache as transformers would make it for this model."""
+    layers: list[CacheLayerMixin] = DynamicCache(config=model.config).layers
+    return layers
+
+
 def batch_class(model: PreTrainedModel) -> type[Batch]:
     """Return CachedBatch if a trial shows that this model's cache can be rolled back."""
     config = model.config.get_text_config()
@@ -190,10 +211,8 @@ def batch_class(model: PreTrainedModel) -> type[Batch]:
         getattr(config, name, None)
         for name in ("window_size", "attention_window", "attention_types")
     )
-    # Neither states, which cannot be taken back, nor windows, which holes would move.
-    plain = not window and all(
-        type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers
-    )
+    # Neither states, which cannot be taken back, nor windows that are not of transformers' masks.
+    plain = not window and all(type(layer) in KEPT for layer in _layers(model))
     try:
         if plain and _supports_rollback(model):
             return CachedBatch
