@@ -1,6 +1,7 @@
 """A trained adapter merged into its base: one model that needs neither peft nor bitsandbytes."""
 
 import gc
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from transformers import Conv1D, PreTrainedModel, PreTrainedTokenizerBase
 from bioner.data.instances import Instance
 from bioner.data.tags import tag_set
 from bioner.errors import InputError
+from bioner.inference.decoding.drafts import TABLE_FILE
 from bioner.io.checksums import listing
 from bioner.io.files import atomic_path, write_json
 from bioner.models import IGNORED
@@ -79,6 +81,8 @@ def merge(folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]) -
         whole = whole.model_copy(update={"lora": None, "quantization": None})
         save_trained(merged, tokenizer, replace(task, entry=whole), folder, path)
         write_json(path / "merge.json", record)
+        if (folder / TABLE_FILE).is_file():
+            shutil.copy(folder / TABLE_FILE, path)
     return agreement
 
 

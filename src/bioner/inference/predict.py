@@ -15,7 +15,7 @@ from bioner.data.instances import Instance, digest
 from bioner.data.raw_outputs import Generated, RawOutput, Tagged, write_raw
 from bioner.data.tags import OUTSIDE
 from bioner.errors import InputError
-from bioner.inference.decoding.drafts import Draft, all_outside, draft_of
+from bioner.inference.decoding.drafts import Draft, draft_of, saved_table
 from bioner.inference.decoding.shards import Shards, shards_folder
 from bioner.io.checksums import listing, sha256_of
 from bioner.io.progress_bars import Meter, ignore
@@ -222,7 +222,7 @@ def load_predictor(
     """Load torch and a trained model; return it as a function of instances and batch size.
 
     Args:
-        draft: for constrained decoding.
+        draft: for constrained decoding; None: the tag table saved with the model.
         seed: for tokens that are drawn (free-paper).
         variant: `merged`: an LLM's adapter and base as one model in the precision of training,
             which is faster and not quite the model that was trained. `padded`: an encoder in fp32
@@ -250,7 +250,7 @@ def load_predictor(
 
     torch.set_num_threads(entry.resources.threads)
     if entry.family == "llm":
-        return _llm(entry, weights, decoding, draft or all_outside(), seed, variant == "merged")
+        return _llm(entry, weights, decoding, draft, seed, variant == "merged")
     return _classifier(name, entry, weights, variant == "padded", on_progress)
 
 
@@ -292,7 +292,7 @@ def _classifier(
 
 
 def _llm(
-    entry: ModelEntry, weights: Path, decoding: str, draft: Draft, seed: int, merged: bool
+    entry: ModelEntry, weights: Path, decoding: str, draft: Draft | None, seed: int, merged: bool
 ) -> Predictor:
     from bioner.inference.decoding.constrained import ConstrainedDecoder
     from bioner.inference.decoding.free import FreeDecoder
@@ -304,7 +304,7 @@ def _llm(
             model,
             tokenizer,
             task.types,
-            draft,
+            draft or saved_table(weights),
             entry.predict,
             verbalizer=task.verbalizer,
         )

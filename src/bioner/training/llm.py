@@ -17,7 +17,7 @@ from bioner.data.raw_outputs import Generated
 from bioner.data.tags import tag_set
 from bioner.errors import InputError
 from bioner.inference.decoding.constrained import ConstrainedDecoder
-from bioner.inference.decoding.drafts import tag_table
+from bioner.inference.decoding.drafts import tag_table, write_table
 from bioner.models.adapters import with_adapter
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm import save_trained, task_of
@@ -99,6 +99,7 @@ def train_llm(
     trainer.fit()
     if trainer.kept is not None and trainer.is_world_process_zero():
         save_trained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, task, source, out)
+        write_table(out, job.train)
     facts = {"types": types, "base_revision": task.revision, "examples": asdict(examples.counts)}
     return trainer, facts
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from bioner.cli import app
 from bioner.data.instances import write_instances
 from bioner.errors import InputError
+from bioner.inference.decoding.drafts import TABLE_FILE
 from bioner.inference.merging import Agreement, _agreement, _choices, merge
 from bioner.inference.predict import predict
 from bioner.inference.tagging import Text, entry_of, load_tagger
@@ -86,6 +87,7 @@ def test_a_merged_model_says_what_the_unmerged_one_says(
         json.loads((tmp_path / "merged" / "merge.json").read_text())["agreement"]["answer"]
         == agreement.answer
     )
+    assert (tmp_path / "merged" / TABLE_FILE).read_bytes() == (folder / TABLE_FILE).read_bytes()
     alone = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     assert {parameter.dtype for parameter in alone.parameters()} == {torch.bfloat16}
     assert not hasattr(alone.config, "quantization_config")

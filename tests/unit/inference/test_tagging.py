@@ -13,6 +13,7 @@ from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.data.raw_outputs import Tagged
 from bioner.errors import InputError
 from bioner.inference import tagging
+from bioner.inference.predict import load_predictor
 from bioner.inference.tagging import (
     Mention,
     Text,
@@ -237,6 +238,12 @@ def test_an_llm_tags_with_the_words_constrained(trained_llm):
     ((_, mentions),) = load_tagger(trained_llm / "model")([Text("x", text)])
     assert all(text[mention.start : mention.end] == mention.text for mention in mentions)
     assert {mention.type for mention in mentions} <= {"Chemical", "Disease", "Gene"}
+
+
+def test_an_llm_tags_with_the_draft_that_was_saved_with_it(trained_llm):
+    folder = trained_llm / "model"
+    predictor = load_predictor("tiny", entry_of(folder), folder, "constrained")
+    assert predictor.settings["draft"] == "table"
 
 
 @pytest.mark.parametrize(

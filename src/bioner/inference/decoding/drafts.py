@@ -1,15 +1,20 @@
 """Drafts: cheap guesses of the tags, of which the model confirms many per pass."""
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bioner.data.instances import Instance, Prediction, read_predictions
 from bioner.data.tags import OUTSIDE
 from bioner.errors import InputError
+from bioner.io.files import atomic_text, parse_json, read_text
 from bioner.models.controls import predict_control
 from bioner.settings.catalogue import LEXICAL
+
+TABLE_FILE = "draft.json.gz"  # next to an LLM's weights: the tag table of its training set
+PAIR, WORD = "word and next", "word"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +79,71 @@ def predicted(name: str, predictions: Iterable[Prediction], otherwise: Draft) ->
     return Draft(name, guess, otherwise.follows)
 
 
+Ranked = Mapping[tuple[str, ...], Sequence[str]]
+"""The tags seen with each of `_keys`, the most frequent first."""
+
+
 def tag_table(train: Iterable[Instance]) -> Draft:
     """Draft the tags that training has for a word, its neighbours or words that look like it.
 
     Tags are ranked by the most specific of these keys, then by the less specific ones.
     """
+    return _by_table(_ranked(train))
+
+
+def write_table(folder: Path, train: Iterable[Instance]) -> None:
+    """Write the tag table of the training set into a model's folder.
+
+    Pairs of words for which a pair's first word alone gives the same first tag are left out: three
+    quarters of the table, and hardly ever the better guess.
+    """
+    table = _ranked(train)
+    kept = [
+        (key, tags)
+        for key, tags in sorted(table.items())
+        if key[0] != PAIR or tags[0] != table[WORD, *key[1:3]][0]
+    ]
+    with atomic_text(folder / TABLE_FILE) as stream:
+        json.dump(kept, stream, ensure_ascii=False)
+
+
+def saved_table(folder: Path) -> Draft:
+    """Return the tag table in a model's folder, as a draft; O for every word without one.
+
+    Raises:
+        InputError: The file is not such a table.
+    """
+    path = folder / TABLE_FILE
+    if not path.is_file():
+        return all_outside()
+    try:
+        content = parse_json(read_text(path), str(path), whole_file=True)
+        return _by_table({tuple(key): tags for key, tags in content})
+    except (TypeError, ValueError):
+        raise InputError(
+            path,
+            "something else",
+            "a tag table as `bioner train` wrote it",
+            "Move it away: the tags are the same without it, and take longer.",
+        ) from None
+
+
+def _ranked(train: Iterable[Instance]) -> Ranked:
     counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     for instance in train:
         for position, tag in enumerate(instance.tags):
             before = instance.tags[position - 1] if position else ""
             for key in _keys(instance.tokens, position, before):
                 counts[key][tag] += 1
-    ranked = {
+    return {
         key: sorted(counter, key=lambda tag: (-counter[tag], tag))
         for key, counter in counts.items()
     }
 
+
+def _by_table(table: Ranked) -> Draft:
     def guess(instance: Instance, position: int, before: str) -> Sequence[str]:
-        found = (ranked.get(key, ()) for key in _keys(instance.tokens, position, before))
+        found = (table.get(key, ()) for key in _keys(instance.tokens, position, before))
         return tuple(dict.fromkeys(tag for tags in found for tag in tags)) or (OUTSIDE,)
 
     return Draft("table", guess, follows=True)
@@ -105,8 +157,8 @@ def _keys(tokens: Sequence[str], position: int, before: str) -> list[tuple[str, 
         "0" if char.isdigit() else "A" if char.isupper() else "a" for char in tokens[position]
     )[:4]
     return [
-        ("word and next", before, word, behind),
-        ("word", before, word),
+        (PAIR, before, word, behind),
+        (WORD, before, word),
         ("look", before, word[-3:], shape),
         ("tag", before),
     ]

@@ -1,10 +1,20 @@
 """Drafts: guesses from the training set or another system, the most specific first."""
 
+import gzip
+import json
+
 import pytest
 
 from bioner.data.instances import Prediction, write_predictions
 from bioner.errors import InputError
-from bioner.inference.decoding.drafts import draft_of, predicted, tag_table
+from bioner.inference.decoding.drafts import (
+    TABLE_FILE,
+    draft_of,
+    predicted,
+    saved_table,
+    tag_table,
+    write_table,
+)
 from tests.conftest import instance
 
 TRAIN = [
@@ -79,3 +89,33 @@ def test_a_model_s_name_without_its_predictions_is_refused():
         match=r"'bert-mini' and no predictions of it; expected a file\. Give --draft FILE",
     ):
         draft_of("bert-mini", TRAIN, GOLD)
+
+
+def test_a_table_is_saved_with_a_model_in_the_same_bytes_each_time(tmp_path):
+    for name in ("one", "other"):
+        write_table(tmp_path / name, TRAIN)
+    one, other = ((tmp_path / name / TABLE_FILE).read_bytes() for name in ("one", "other"))
+    assert one == other
+    saved = saved_table(tmp_path / "one")
+    assert saved.name == "table"
+    assert drafted(saved) == drafted(tag_table(TRAIN))
+
+
+def test_a_saved_table_has_no_pair_of_words_whose_first_says_the_same(tmp_path):
+    often = [instance(id_, "of/O T/B-cell_type cells/I-cell_type") for id_ in "de"]
+    write_table(tmp_path, [*TRAIN, *often])
+    content = gzip.decompress((tmp_path / TABLE_FILE).read_bytes()).decode()
+    pairs = [key[1:] for key, _ in json.loads(content) if key[0] == "word and next"]
+    assert pairs == [["O", "t", "line"]]
+
+
+def test_a_model_without_a_table_drafts_o(tmp_path):
+    assert saved_table(tmp_path).name == "all-o"
+
+
+@pytest.mark.parametrize("content", ["no gzip", "3", "[1"])
+def test_a_broken_table_is_named(tmp_path, content):
+    whole = gzip.compress(content.encode())
+    (tmp_path / TABLE_FILE).write_bytes(content.encode() if content == "no gzip" else whole)
+    with pytest.raises(InputError, match=TABLE_FILE):
+        saved_table(tmp_path)
