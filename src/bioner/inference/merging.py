@@ -21,6 +21,7 @@ from bioner.models import IGNORED
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm import Task, load_trained, read_task, save_trained
 from bioner.models.llm_examples import Examples, Features, Loss
+from bioner.models.pretrained import readable_ids
 from bioner.settings.model_entry import ModelEntry
 
 
@@ -60,8 +61,9 @@ def merge(folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]) -
             "layers that can be saved as they were",
             "Predict with the adapter, or train it with quantization: null.",
         )
-    answers = _examples(tokenizer, task, "response", dev)
-    deciding = _examples(tokenizer, task, "tags", dev)
+    readable = readable_ids(model)
+    answers = _examples(tokenizer, task, "response", dev, readable)
+    deciding = _examples(tokenizer, task, "tags", dev, readable)
     before = _choices(model, answers)
     del model
     gc.collect()
@@ -87,11 +89,17 @@ def merge(folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]) -
 
 
 def _examples(
-    tokenizer: PreTrainedTokenizerBase, task: Task, loss: Loss, dev: Sequence[Instance]
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    loss: Loss,
+    dev: Sequence[Instance],
+    readable: int,
 ) -> list[Features]:
+    """Make examples of the sentences that have at most `readable` ids."""
     lines = AnswerTrie(tokenizer, tag_set(task.types), verbalizer=task.verbalizer)
     make = Examples(tokenizer, task.types, lines, loss, 1)
-    return [make.example(instance) for instance in dev]
+    whole = (make.example(instance) for instance in dev)
+    return [features for features in whole if len(features["input_ids"]) <= readable]
 
 
 @torch.inference_mode()

@@ -45,7 +45,7 @@ class Examples:
         max_length: int,
     ) -> None:
         self._tokenizer, self._types, self._lines = tokenizer, types, lines
-        self._loss, self._max_length = loss, max_length
+        self._loss, self.max_length = loss, max_length
         self.counts = Counts()
 
     def __call__(self, instances: Sequence[Instance]) -> list[Features]:
@@ -59,7 +59,7 @@ class Examples:
 
     def _of(self, instance: Instance) -> Iterator[Features]:
         whole = self.example(instance)
-        if len(whole["input_ids"]) <= self._max_length:
+        if len(whole["input_ids"]) <= self.max_length:
             yield whole
             return
         self.counts.over_length += 1
@@ -80,7 +80,7 @@ class Examples:
             return len(self.example(_part(instance, 0, count))["input_ids"])
 
         counts = range(1, len(instance.tokens) + 1)
-        return bisect_right(counts, self._max_length, key=length)
+        return bisect_right(counts, self.max_length, key=length)
 
     def example(self, instance: Instance) -> Features:
         """Return prompt and answer of a sentence, however long."""

@@ -1,6 +1,7 @@
 """Loading tokenizers and models from the hub or from folders."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -153,6 +154,23 @@ def positions_of(config: PreTrainedConfig) -> int | None:
     if config.model_type in OFFSET_BY_PADDING:
         positions -= config.pad_token_id + 1
     return int(positions)
+
+
+def readable_ids(model: PreTrainedModel) -> int:
+    """Return how many ids a model can read at once, sys.maxsize if no table of positions ends.
+
+    A table may have two rows that text does not use (OPT, RoBERTa).
+    """
+    positions = positions_of(model.config)
+    words = model.get_input_embeddings()
+    tables = [
+        *(table.weight for table in model.modules() if isinstance(table, torch.nn.Embedding)),
+        *(table for table in model.buffers() if table.dim() == 2),
+    ]
+    ends = positions and any(
+        positions <= len(table) <= positions + 2 and table is not words.weight for table in tables
+    )
+    return positions if positions and ends else sys.maxsize
 
 
 def check_window(name: str, entry: ModelEntry, model: PreTrainedModel) -> None:

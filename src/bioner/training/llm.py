@@ -21,8 +21,8 @@ from bioner.inference.decoding.drafts import tag_table, write_table
 from bioner.models.adapters import with_adapter
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm import save_trained, task_of
-from bioner.models.llm_examples import Counts, Examples
-from bioner.models.pretrained import check_window, load_causal_lm, load_tokenizer
+from bioner.models.llm_examples import Examples
+from bioner.models.pretrained import load_causal_lm, load_tokenizer, positions_of
 from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.realignment.realign import realign_all
@@ -61,13 +61,13 @@ def train_llm(
     tokenizer = load_tokenizer(source, revision, entry)
     verbalizer = Verbalizer(types, entry.verbalizer)
     pieces = verbalizer.add_to(tokenizer)
+    base = load_causal_lm(source, entry, entry.resources.gpus, revision, weights_format(entry))
     lines = AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer)
-    examples = Examples(tokenizer, types, lines, settings.loss, entry.max_length)
+    most = min(entry.max_length, positions_of(base.config) or entry.max_length)
+    examples = Examples(tokenizer, types, lines, settings.loss, most)
     dev_examples = examples(job.dev)
     train_examples = examples(job.train)  # after dev: `examples.counts` are of the last call
-    _check_lengths(job, examples.counts)
-    base = load_causal_lm(source, entry, entry.resources.gpus, revision, weights_format(entry))
-    check_window(job.name, entry, base)
+    _check_lengths(job, examples)
     collate = DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=8)
     shortest = min(train_examples, key=lambda features: len(features["input_ids"]))
     occurring = lines.ids.union(*(item["input_ids"] for item in (*train_examples, *dev_examples)))
@@ -104,8 +104,9 @@ def train_llm(
     return trainer, facts
 
 
-def _check_lengths(job: TrainingJob, counts: Counts) -> None:
+def _check_lengths(job: TrainingJob, examples: Examples) -> None:
     """Warn about sentences that are too long; raise InputError if no word fits."""
+    counts = examples.counts
     if counts.over_length:
         log.warning(
             "train %s: %d of %d sentences exceed %d ids and are split: %d examples; %d words fit in"
@@ -113,16 +114,16 @@ def _check_lengths(job: TrainingJob, counts: Counts) -> None:
             job.name,
             counts.over_length,
             len(job.train),
-            job.entry.max_length,
+            examples.max_length,
             counts.examples,
             counts.words_left_out,
         )
     if not counts.examples:
         raise InputError(
             job.name,
-            f"no word within max_length {job.entry.max_length}",
+            f"no word within {examples.max_length} ids",
             "room for a prompt and an answer",
-            "Raise max_length.",
+            "Raise max_length, or take a model with more positions.",
         )
 
 

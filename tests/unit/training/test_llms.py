@@ -362,5 +362,5 @@ def test_long_sentences_are_split_and_counted(tiny_llm, sentences, tmp_path, cap
 
 
 def test_no_room_for_a_word_is_an_error(tiny_llm, sentences, tmp_path):
-    with pytest.raises(InputError, match=r"no word within max_length 20.*Raise max_length"):
+    with pytest.raises(InputError, match=r"no word within 20 ids.*Raise max_length"):
         train(job_of(tiny_llm, sentences, max_length=20), tmp_path)

@@ -6,6 +6,7 @@ have gone the drafted way, the draft is its answer. Everything up to and includi
 disagreement is settled.
 """
 
+import logging
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,17 +23,23 @@ from bioner.inference.decoding.draft_length import DraftLength, overhead_of
 from bioner.inference.decoding.drafts import Draft
 from bioner.inference.decoding.kv_cache import Batch, CachedBatch, batch_class
 from bioner.inference.decoding.requests import (
+    UNREADABLE,
     DecodingRequest,
     beyond_positions,
     group_by_length,
     make_requests,
+    split_readable,
+    unanswered,
 )
 from bioner.inference.decoding.sentence import Block, Counts, Decision, SentenceState
 from bioner.models.answer_trie import AnswerTrie
+from bioner.models.pretrained import readable_ids
 from bioner.models.prompt import response_line
 from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer
 from bioner.settings.model_entry import Predict
+
+log = logging.getLogger(__name__)
 
 DEFAULTS = Predict()
 
@@ -67,6 +74,7 @@ class ConstrainedDecoder:
         self._lines = AnswerTrie(tokenizer, tag_set(types), self._legal, self._spelling)
         self._rows = rows or batch_class(model)
         self._overhead = overhead_of(model)
+        self._readable = readable_ids(model)
         self.counts = Counts()
 
     @property
@@ -91,12 +99,13 @@ class ConstrainedDecoder:
         """Return the model's answer for every instance, in order; the longest are decoded first."""
         self.counts = Counts()
         requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
-        self.counts.beyond_positions = beyond_positions(self._model, requests)
+        self.counts.beyond_positions = beyond_positions(self._model, requests, self._readable)
+        requests, done = split_readable(requests, self._readable)
         self._lines.learn(token for instance in instances for token in instance.tokens)
         check_ids(self._model, self._lines.ids.union(*(request.prompt for request in requests)))
-        done: dict[int, Generated] = {}
         for group, rows in group_by_length(requests, batch_size):
             done |= self._decode(group, rows)
+        self.counts.undecodable = sum(not output.stopped for output in done.values())
         return [done[index] for index in range(len(instances))]
 
     def _decode(self, group: Sequence[DecodingRequest], count: int) -> dict[int, Generated]:
@@ -109,7 +118,8 @@ class ConstrainedDecoder:
             request = queue.popleft()
             words = self._lines.words(request.instance.tokens)
             pending = rows.start(slot, request.prompt)
-            return SentenceState(request, words, self._draft, pending)
+            room = self._readable - len(request.prompt) + len(pending)
+            return SentenceState(request, words, self._draft, pending, room)
 
         slots = [begin(slot) for slot in range(count)]
         length = DraftLength(self._draft_length, self._overhead, *self._means(group))
@@ -137,9 +147,12 @@ class ConstrainedDecoder:
         """Run a forward pass over the next drafted words of every sentence."""
         words = length.words(len(sentences))
         blocks = [Block(sentence, self._lines) for sentence in sentences]
-        for block in blocks:
+        for sentence, block in zip(sentences, blocks, strict=True):
             while not block.complete and (len(block.tags) < words or not block.checks):
-                block.extend()
+                if not block.extend():
+                    # What was drafted before is asked first: it may turn out shorter.
+                    sentence.undecodable = not block.tags
+                    break
         widest = max(block.width for block in blocks)
         for block in blocks:  # what would be padding
             while not block.complete and block.extend(widest):
@@ -149,6 +162,7 @@ class ConstrainedDecoder:
         for slot, block in enumerate(blocks):
             counts.ids += block.width
             stands = block.settle([next(answers) for _ in block.checks], counts)
+            sentences[slot].room -= stands
             if widest:
                 rows.keep(slot, stands)
         counts.passes += widest > 0
@@ -194,6 +208,13 @@ def shared(prompts: Sequence[list[int]]) -> list[int]:
 def finished(sentence: SentenceState) -> Generated:
     """Return the answer as the model would have written it."""
     instance, tags = sentence.request.instance, sentence.tags
+    if sentence.undecodable:
+        log.warning(
+            "predict: %r needs more positions than the model has, with the tags that it chose: %s",
+            instance.id,
+            UNREADABLE,
+        )
+        return unanswered(instance)
     text = "".join(map(response_line, instance.tokens, tags))
     ids = sum(len(word.lines[tag]) for word, tag in zip(sentence.words, tags, strict=True))
     confidence = [round(value, 4) for value in sentence.confidence]

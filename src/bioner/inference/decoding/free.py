@@ -10,7 +10,13 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated
 from bioner.data.tags import OUTSIDE
-from bioner.inference.decoding.requests import beyond_positions, group_by_length, make_requests
+from bioner.inference.decoding.requests import (
+    beyond_positions,
+    group_by_length,
+    make_requests,
+    split_readable,
+)
+from bioner.models.pretrained import readable_ids
 from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer
 
@@ -41,6 +47,7 @@ class FreeDecoder:
     ) -> None:
         self._spelling = verbalizer or Verbalizer(types)
         self._model, self._tokenizer, self._types = model, tokenizer, types
+        self._readable = readable_ids(model)
         self._tokens_per_word, self._inherit, self._seed = tokens_per_word, inherit, seed
         own = model.generation_config
         ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
@@ -82,16 +89,25 @@ class FreeDecoder:
         """
         torch.manual_seed(self._seed * 1_000_003 + part)
         requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
+        beyond = beyond_positions(self._model, requests, self._readable)
+        requests, written = split_readable(requests, self._readable)
         check_ids(self._model, set[int]().union(*(request.prompt for request in requests)))
-        beyond = beyond_positions(self._model, requests)
         self.took = {"new_tokens": 0, "truncated": 0, "beyond_positions": beyond}
-        written: dict[int, Generated] = {}
+        self.took["undecodable"] = len(written)
         for group, count in group_by_length(requests, batch_size):
             for start in range(0, len(group), count):
                 together = group[start : start + count]
-                budgets = [self._tokens_per_word * len(item.instance.tokens) for item in together]
-                rows = self._generate([item.prompt for item in together], max(budgets))
+                room = [self._readable - len(item.prompt) for item in together]
+                budgets = [
+                    min(self._tokens_per_word * len(item.instance.tokens), left)
+                    for item, left in zip(together, room, strict=True)
+                ]
+                prompts = [item.prompt for item in together]
+                rows = self._generate(prompts, min(max(budgets), *room))
                 for item, ids, budget in zip(together, rows, budgets, strict=True):
+                    if len(ids) < budget and not set(self._ends) & set(ids):
+                        # Cut short where a longer prompt's positions ended.
+                        ids = self._generate([item.prompt], budget)[0]
                     written[item.index] = self._answer(item.instance.id, ids[:budget])
         return [written[index] for index in range(len(instances))]
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.instances import Instance
+from bioner.data.raw_outputs import Generated
 from bioner.data.tags import OUTSIDE
+from bioner.models.pretrained import positions_of
 from bioner.models.prompt import prompt_ids, response_ids
 
 log = logging.getLogger(__name__)
@@ -15,6 +17,7 @@ log = logging.getLogger(__name__)
 # A batch holds as many sentences as asked for up to this many ids each, prompt and answer; fewer of
 # longer ones.
 ROOM = 2048
+UNREADABLE = "it cannot read them, and all their words are tagged O"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +62,37 @@ def group_by_length(
         start = end
 
 
-def beyond_positions(model: PreTrainedModel, requests: Sequence[DecodingRequest]) -> int:
-    """Count the requests that need more positions than the model has, and warn of them."""
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+def beyond_positions(
+    model: PreTrainedModel, requests: Sequence[DecodingRequest], readable: int
+) -> int:
+    """Count the requests that need more positions than the model has, and warn of them.
+
+    Args:
+        readable: ids that the model can read at once (`pretrained.readable_ids`).
+    """
+    positions = positions_of(model.config)
     beyond = [request for request in requests if positions and request.length > positions]
     if beyond:
         log.warning(
-            "predict: %d sentences need more than the model's %d positions, %r the most (%d):"
-            " expect little of them",
+            "predict: %d sentences need more than the model's %d positions, %r the most (%d): %s",
             len(beyond),
             positions,
             beyond[0].instance.id,
             beyond[0].length,
+            "expect little of them" if positions != readable else UNREADABLE,
         )
     return len(beyond)
+
+
+def split_readable(
+    requests: Sequence[DecodingRequest], readable: int
+) -> tuple[list[DecodingRequest], dict[int, Generated]]:
+    """Return the requests of at most `readable` ids, and what stands for the others' answers."""
+    fitting = [request for request in requests if request.length <= readable]
+    others = [request for request in requests if request.length > readable]
+    return fitting, {request.index: unanswered(request.instance) for request in others}
+
+
+def unanswered(instance: Instance) -> Generated:
+    """Return what stands for the answer to a sentence that the model cannot read to its end."""
+    return Generated(instance.id, "", 0, False)

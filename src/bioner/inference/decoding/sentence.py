@@ -14,6 +14,7 @@ settled (`depth`).
 """
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ class Counts:
     drafts_right: int = 0
     near_ties: int = 0  # decisions won by less than MARGIN
     beyond_positions: int = 0  # sentences longer than the model has positions for
+    undecodable: int = 0  # sentences that it cannot read to their end
 
 
 @dataclass(slots=True)
@@ -64,6 +66,7 @@ class SentenceState:
     words: list[TokenAnswers]
     draft: Draft
     pending: list[int]  # settled ids that the model has not read
+    room: int  # ids that it can still read
     tags: list[str] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
     margin: list[float] = field(default_factory=list)
@@ -71,12 +74,13 @@ class SentenceState:
     among: tuple[str, ...] = ()  # tags that these leave for the next word; empty: all allowed ones
     logp: float = 0.0
     gap: float = math.inf
+    undecodable: bool = False
     # By word: the tag drafted before it, and the model's answer, given on a wrong draft.
     hints: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
-        return len(self.tags) == len(self.words)
+        return self.undecodable or len(self.tags) == len(self.words)
 
     def close(self, tag: str) -> None:
         """Settle the next word's tag."""
@@ -99,6 +103,11 @@ class SentenceState:
         return next((tag for tag in ranked if tag in among), among[0])
 
 
+def width_of(checks: Sequence[Check]) -> int:
+    """Return the number of ids to read for these checks."""
+    return checks[-1].place + 1 if checks else 0
+
+
 class Block:
     """The ids that a pass reads of a sentence: pending ones, then drafted lines.
 
@@ -115,32 +124,45 @@ class Block:
     @property
     def width(self) -> int:
         """The number of ids to read: those before the last decision."""
-        return self.checks[-1].place + 1 if self.checks else 0
+        return width_of(self.checks)
 
     @property
     def complete(self) -> bool:
-        """Whether the sentence is drafted to its end."""
-        return self._start + len(self.tags) == len(self._sentence.words)
+        """Whether the sentence is drafted to its end, or has none."""
+        return self._sentence.undecodable or self._start + len(self.tags) == len(
+            self._sentence.words
+        )
 
-    def extend(self, widest: int | None = None) -> bool:
-        """Draft one more word; return False if the block would become wider than `widest`."""
+    def extend(self, widest: int = sys.maxsize) -> bool:
+        """Draft one more word; return False if the block would become wider than `widest`.
+
+        Nor does it become wider than the model can read.
+        """
         sentence = self._sentence
         position = self._start + len(self.tags)
         depth, among = (0, ()) if self.tags else (sentence.depth, sentence.among)
         before = (sentence.tags + self.tags)[-1] if position else ""
         word = sentence.words[position]
         allowed = word.distinct(self._lines.after(before))
+
+        def checks_of(tag: str) -> list[Check]:
+            line, end = word.lines[tag], len(self.ids) - depth
+            return [
+                Check(end + branch.depth - 1, position, branch, line[branch.depth])
+                for branch in word.branches(allowed, tag)
+                if branch.depth >= depth
+            ]
+
         tag = sentence.guess(position, before, among or allowed)
-        line = word.lines[tag]
-        checks = [
-            Check(len(self.ids) + branch.depth - depth - 1, position, branch, line[branch.depth])
-            for branch in word.branches(allowed, tag)
-            if branch.depth >= depth
-        ]
-        if widest is not None and checks and checks[-1].place + 1 > widest:
+        checks = checks_of(tag)
+        if not self.tags and width_of(checks) > sentence.room:
+            # The draft decides nothing: what any tag has room for is asked.
+            tag = min(among or allowed, key=lambda tag: width_of(checks_of(tag)))
+            checks = checks_of(tag)
+        if width_of(checks) > min(widest, sentence.room):
             return False
         self.checks += checks
-        self.ids += line[depth:]
+        self.ids += word.lines[tag][depth:]
         self.tags.append(tag)
         return True
 
