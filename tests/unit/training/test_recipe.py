@@ -18,7 +18,7 @@ from bioner.settings.catalogue import parse_entry
 from bioner.settings.model_entry import ModelEntry
 from bioner.training.job import TrainingJob
 from bioner.training.run import train
-from tests.unit.training.helpers import CATALOGUE, Crash, at_step, crash, recipe, results
+from tests.unit.training.helpers import CATALOGUE, Crash, at_step, crash, recipe, results, stand_in
 
 # The published sizes: https://huggingface.co/mistralai/Mistral-7B-Instruct-v0.3 and
 # meta-llama/Llama-3.1-8B-Instruct.
@@ -122,6 +122,13 @@ def test_the_base_is_in_four_bits_twice_quantised_and_the_rest_in_half_precision
     assert {values.dtype for values in adapted.parameters() if values.requires_grad} == {
         torch.float32
     }
+
+
+def test_an_output_layer_of_another_name_is_not_in_four_bits(sentences, tmp_path):
+    source = stand_in(tmp_path / "source", "modernbert-decoder", sentences)
+    model = load_causal_lm(source, recipe("llama-8b", source), 0)
+    assert type(model.decoder) is torch.nn.Linear
+    assert type(model.model.layers[0].mlp.Wo) is not torch.nn.Linear
 
 
 @pytest.mark.parametrize("number", [3, pytest.param(4, marks=pytest.mark.slow)])
