@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bioner.corpora.readers.standoff import Passage
 from bioner.corpora.segment import Rules, Token, borders, tokenize
 from bioner.data.instances import Instance
-from bioner.data.tags import OUTSIDE, spans
+from bioner.data.tags import OUTSIDE, spans, tag_set
 from bioner.errors import InputError
 from bioner.inference.predict import Predictor, load_predictor
 from bioner.io.files import parse_json
@@ -83,11 +83,16 @@ def load_tagger(
         folder.name, entry, folder, "constrained" if entry.family == "llm" else "direct"
     )
     size = batch_size or entry.predict.batch_size
+    legal = None
+    if entry.family == "llm":
+        from bioner.models.llm import read_task
+
+        legal = frozenset(tag_set(read_task(folder).types))
 
     def tagger(texts: Iterable[Text]) -> Iterator[tuple[Text, list[Mention]]]:
         waiting = iter(texts)
         while some := list(islice(waiting, TEXTS_AT_ONCE)):
-            yield from zip(some, _mentions(some, predictor, size, segmentation), strict=True)
+            yield from zip(some, _mentions(some, predictor, size, segmentation, legal), strict=True)
 
     return tagger
 
@@ -130,7 +135,11 @@ def entry_of(folder: Path) -> ModelEntry:
 
 
 def _mentions(
-    texts: Sequence[Text], predictor: Predictor, batch_size: int, segmentation: str
+    texts: Sequence[Text],
+    predictor: Predictor,
+    batch_size: int,
+    segmentation: str,
+    legal: frozenset[str] | None,
 ) -> Iterator[list[Mention]]:
     pieces = [list(_pieces(text, segmentation)) for text in texts]
     instances = [
@@ -149,7 +158,7 @@ def _mentions(
     for text, of_text in zip(texts, pieces, strict=True):
         found: list[Mention] = []
         for tokens, (instance, output) in zip(of_text, outputs, strict=False):
-            prediction, _ = realign(instance, output, None)
+            prediction, _ = realign(instance, output, legal)
             for span in spans(prediction.tags):
                 start, end = tokens[span.start].start, tokens[span.end - 1].end
                 found.append(Mention(start, end, span.type, text.text[start:end]))

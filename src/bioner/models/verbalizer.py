@@ -8,6 +8,7 @@ from transformers import AddedToken, PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.errors import InputError
+from bioner.realignment.parse_output import split_line
 
 Style = Literal["names", "letters", "special_tokens"]
 LETTERS = "ABCDEFGHIJKLMNPQRSTUVWXYZ"  # without O, which is a tag
@@ -50,7 +51,7 @@ class Verbalizer:
         return "\n".join(self._line(line) for line in text.split("\n"))
 
     def _line(self, line: str) -> str:
-        token, colon, written = line.rpartition(":")
+        token, colon, written = split_line(line, self._names)
         return f"{token}{colon}{self._names.get(written.strip(), written)}"
 
     def add_to(self, tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:

@@ -1,19 +1,35 @@
 """Parse a generator's text: the tokens and tags of its lines, whatever else it holds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bioner.data.tags import split_tag
 
 Pair = tuple[str, str]
 
 
-def parse_lines(text: str) -> list[Pair]:
-    """Return token and tag of every line with a colon, split at the last one."""
-    pairs = (line.rpartition(":") for line in text.split("\n"))
+def split_line(line: str, tags: Collection[str] = ()) -> tuple[str, str, str]:
+    """Split a line at the colon before its tag, as `str.rpartition` does at the last one.
+
+    Args:
+        line: One line of an answer.
+        tags: Tags that may hold a colon themselves; the longest that the line ends with counts.
+    """
+    whole = line.rstrip()
+    for tag in sorted(tags, key=len, reverse=True):
+        if whole.endswith(tag):
+            before = whole.removesuffix(tag).rstrip()
+            if before.endswith(":") or not before:
+                return before[:-1], before[-1:], tag
+    return line.rpartition(":")
+
+
+def parse_lines(text: str, tags: Collection[str] = ()) -> list[Pair]:
+    """Return token and tag of every line with a colon, split by `split_line`."""
+    pairs = (split_line(line, tags) for line in text.split("\n"))
     return [(token.strip(), tag.strip()) for token, colon, tag in pairs if colon]
 
 
-def parse_answers(text: str) -> list[list[Pair]]:
+def parse_answers(text: str, tags: Collection[str] = ()) -> list[list[Pair]]:
     """Parse as `parse_lines`, but find all answers in lines with blanks.
 
     Returns:
@@ -21,23 +37,23 @@ def parse_answers(text: str) -> list[list[Pair]]:
     """
     runs: list[list[Pair]] = [[]]
     for line in text.split("\n"):
-        token, colon, tag = line.rpartition(":")
+        token, colon, tag = split_line(line, tags)
         token, tag = token.strip(), tag.strip()
         if not colon or not token:
             runs.append([])
         elif token.split() == [token] and tag.split() in ([], [tag]):
             runs[-1].append((token, tag))
         else:
-            runs[-1].extend(_answers(line.split()) or [(token, tag)])
+            runs[-1].extend(_answers(line.split(), tags) or [(token, tag)])
     return [run for run in runs if run]
 
 
-def _answers(words: Sequence[str]) -> list[Pair]:
+def _answers(words: Sequence[str], tags: Collection[str]) -> list[Pair]:
     """Find the answers in a line: each ends with a colon, maybe blanks, and a well-formed tag."""
     found: list[Pair] = []
     before: list[str] = []
     for word in words:
-        token, colon, tag = word.rpartition(":")
+        token, colon, tag = split_line(word, tags)
         if not split_tag(tag)[0]:
             before.append(word)
         elif token or (colon and before):

@@ -1,7 +1,7 @@
 """Turn model output into valid IOB2 tags: exactly one per gold token, whatever the model wrote."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -9,9 +9,9 @@ from typing import Literal, get_type_hints
 
 import polars as pl
 
-from bioner.data.instances import Instance, Prediction
+from bioner.data.instances import Instance, Prediction, entity_types
 from bioner.data.raw_outputs import RawOutput, Tagged
-from bioner.data.tags import OUTSIDE, repair, spans
+from bioner.data.tags import OUTSIDE, repair, spans, split_tag, tag_set
 from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
 from bioner.realignment.matching import Matching, match_equal, match_robust
@@ -33,7 +33,7 @@ class Alignment:
     match no gold token. `illegal_tags` became O and `orphan_tags` (I- without an entity to
     continue) became B-; `orphan_positions` are the tokens of these, counted from 0 and separated by
     spaces. `reachable_entities` is how many of the `gold_entities` would have been found with the
-    right tag for every token that was written.
+    right tag for every token that was written with a readable one (O, B-TYPE or I-TYPE).
     """
 
     id: str
@@ -55,7 +55,11 @@ ALIGNMENT: Schema = {name: COLUMN_TYPES[kind] for name, kind in get_type_hints(A
 
 
 def realign(
-    instance: Instance, output: RawOutput, legal: frozenset[str] | None, method: Method = "robust"
+    instance: Instance,
+    output: RawOutput,
+    legal: frozenset[str] | None,
+    method: Method = "robust",
+    known: Collection[str] = (),
 ) -> tuple[Prediction, Alignment]:
     """Bring the tags of one raw output onto the gold tokens of its instance.
 
@@ -66,6 +70,8 @@ def realign(
         legal: Tags outside it become O; see `tags.repair`.
         method: `robust` keeps the tags of respelled, split and merged tokens; `paper` only those of
             equal tokens, as the paper's code does.
+        known: Tags that lines are expected to end with, if not `legal`: a tag that holds a colon is
+            read if it is among them.
     """
     count = len(instance.tokens)
     if isinstance(output, Tagged):
@@ -77,7 +83,8 @@ def realign(
         exact = linked = written = sum(map(bool, pieces))
         added, truncated = 0, False
     else:
-        pairs, matching = read_answer(instance.tokens, output.text, method)
+        colons = [tag for tag in legal or known if ":" in tag]
+        pairs, matching = read_answer(instance.tokens, output.text, method, colons)
         tags = output_to_gold(matching, [tag for _, tag in pairs])
         back = output_to_gold(matching, gold_to_output(matching, instance.tags, len(pairs)))
         if method == "robust":
@@ -86,6 +93,7 @@ def realign(
         exact, linked, written = matching.exact, matching.found, len(pairs)
         added = written - len({place for links in matching.links for place, _ in links})
         truncated = not output.stopped
+    back = [tag if split_tag(read)[0] else OUTSIDE for tag, read in zip(back, tags, strict=True)]
     repaired = repair(tags, legal)
     entities = spans(instance.tags)
     alignment = Alignment(
@@ -106,15 +114,23 @@ def realign(
     return Prediction(instance.id, repaired.tags), alignment
 
 
-def read_answer(tokens: Sequence[str], text: str, method: Method) -> tuple[list[Pair], Matching]:
+def read_answer(
+    tokens: Sequence[str], text: str, method: Method, tags: Collection[str]
+) -> tuple[list[Pair], Matching]:
     """Parse a generator's text and match its tokens with the gold tokens.
 
     If the text holds several answers, `robust` takes the first that is about as good as the best.
+
+    Args:
+        tokens: The gold tokens.
+        text: What the generator wrote.
+        method: As for `realign`.
+        tags: Tags that hold a colon (`parse_output.split_line`).
     """
     if method == "paper":
-        pairs = parse_lines(text)
+        pairs = parse_lines(text, tags)
         return pairs, match_equal(tokens, [token for token, _ in pairs])
-    runs = parse_answers(text)
+    runs = parse_answers(text, tags)
     pairs = [pair for run in runs for pair in run]
     if len(pairs) < SEVERAL * len(tokens):
         return pairs, match_robust(tokens, [token for token, _ in pairs])
@@ -144,9 +160,10 @@ def realign_all(
     legal: frozenset[str] | None,
     method: Method = "robust",
 ) -> tuple[list[Prediction], list[Alignment]]:
-    """Realign all outputs, which are in the gold's order."""
+    """Realign all outputs, which are in the gold's order; without `legal` they may hold any tag."""
+    known = tag_set(entity_types(gold))
     pairs = [
-        realign(instance, output, legal, method)
+        realign(instance, output, legal, method, known)
         for instance, output in zip(gold, outputs, strict=True)
     ]
     return [prediction for prediction, _ in pairs], [alignment for _, alignment in pairs]

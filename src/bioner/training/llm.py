@@ -23,6 +23,7 @@ from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm import save_trained, task_of
 from bioner.models.llm_examples import Examples
 from bioner.models.pretrained import load_causal_lm, load_tokenizer, positions_of
+from bioner.models.prompt import line_ids, prompt_ids
 from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
 from bioner.realignment.realign import realign_all
@@ -51,16 +52,10 @@ def train_llm(
     entry, settings = job.entry, job.entry.train
     revision = entry.source.revision
     types = entity_types(job.train)
-    if colons := [name for name in types if ":" in name]:
-        raise InputError(
-            job.name,
-            f"the entity type {colons[0]!r}",
-            "types without a colon, behind which a line has its tag",
-            "Rename it in the corpus (`labels` of its entry).",
-        )
     tokenizer = load_tokenizer(source, revision, entry)
     verbalizer = Verbalizer(types, entry.verbalizer)
     pieces = verbalizer.add_to(tokenizer)
+    _check_tags(job, tokenizer, verbalizer, types)
     base = load_causal_lm(source, entry, entry.resources.gpus, revision, weights_format(entry))
     lines = AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer)
     most = min(entry.max_length, positions_of(base.config) or entry.max_length)
@@ -102,6 +97,25 @@ def train_llm(
         write_table(out, job.train)
     facts = {"types": types, "base_revision": task.revision, "examples": asdict(examples.counts)}
     return trainer, facts
+
+
+def _check_tags(
+    job: TrainingJob,
+    tokenizer: PreTrainedTokenizerBase,
+    verbalizer: Verbalizer,
+    types: Sequence[str],
+) -> None:
+    """Raise InputError for a type whose lines fit in no example: no word can be taught it."""
+    prompt = len(prompt_ids(tokenizer, ["x"], types))
+    for type_ in types:
+        length = len(line_ids(tokenizer, "x", verbalizer[f"B-{type_}"]))
+        if prompt + length >= job.entry.max_length:
+            raise InputError(
+                job.name,
+                f"the entity type {type_!r}, a line of {length} ids behind a prompt of {prompt}",
+                f"both within max_length {job.entry.max_length}",
+                "Raise max_length, set verbalizer: letters, or rename the type in the corpus.",
+            )
 
 
 def _check_lengths(job: TrainingJob, examples: Examples) -> None:

@@ -16,6 +16,19 @@ def test_lines_without_a_colon_are_no_answer():
 
 
 @pytest.mark.parametrize(
+    "line",
+    ["CHEBI:15377:B-CHEBI:CHEM", "CHEBI:15377 : B-CHEBI:CHEM", "CHEBI:15377:B-CHEBI:CHEM\r"],
+)
+def test_a_tag_that_is_known_may_hold_a_colon(line):
+    tags = ["O", "B-CHEM", "B-CHEBI:CHEM", "I-CHEBI:CHEM"]
+    assert parse_lines(line, tags) == [("CHEBI:15377", "B-CHEBI:CHEM")]
+    assert parse_answers(f"{line} gout:O", tags) == [
+        [("CHEBI:15377", "B-CHEBI:CHEM"), ("gout", "O")]
+    ]
+    assert parse_lines("B-cell:B-CHEM\nB-CHEBI:O", tags) == [("B-cell", "B-CHEM"), ("B-CHEBI", "O")]
+
+
+@pytest.mark.parametrize(
     ("text", "runs"),
     [
         ("C18:1:B-Chemical\n::O\n", [[("C18:1", "B-Chemical"), (":", "O")]]),

@@ -306,6 +306,23 @@ def test_reachable_entities_are_those_a_perfect_model_would_still_find():
     assert reachable("Oralaspirin:O", *all_wrong[2:]) == 1
 
 
+def test_types_with_a_colon_are_read_with_and_without_a_list_of_legal_tags():
+    gold = instance("s1", "CHEBI:15377/B-CHEBI:CHEM binds/O TP53/B-Gene")
+    answer = written(*lines_of(gold.tokens, gold.tags))
+    for legal in (frozenset(tag_set(["CHEBI:CHEM", "Gene"])), None):
+        for method in ("robust", "paper"):
+            (prediction,), (alignment,) = realign_all([gold], [answer], legal, method)
+            assert prediction.tags == gold.tags
+            assert (alignment.exact, alignment.illegal_tags) == (3, 0)
+            assert alignment.reachable_entities == 2
+
+
+@pytest.mark.parametrize("tag", ["", "MAYBE", "CHEBI:CHEM", "B-"])
+def test_entities_whose_tags_cannot_be_read_are_not_reachable(tag):
+    _, alignment = realign(GOLD, written(*FAITHFUL[:5], f"failure:{tag}", FAITHFUL[6]), LEGAL)
+    assert (alignment.reachable_entities, alignment.gold_entities) == (1, 2)
+
+
 def test_a_tagger_reaches_what_it_has_pieces_for():
     gold = instance("s1", "acute/B-Disease gout/B-Disease")
     assert realign(gold, Tagged("s1", [0, 0], ["O", "O"]), LEGAL)[1].reachable_entities == 1

@@ -271,12 +271,26 @@ def test_where_the_last_epoch_is_kept_every_epoch_has_a_score(tiny_llm, sentence
     assert history["dev_strict_f1"].null_count() == 0
 
 
-def test_types_with_a_colon_cannot_be_written_in_lines(tiny_llm, tmp_path):
-    odd = [instance("s", "foo/B-Gene:A baz/O")]
-    with pytest.raises(
-        InputError, match=r"the entity type 'Gene:A'; expected types without a colon"
-    ):
-        train(job_of(tiny_llm, odd), tmp_path / "run")
+def test_types_with_a_colon_are_learned_written_and_read(tiny_llm, tmp_path):
+    text = [instance("s", "CHEBI:15377/B-CHEBI:CHEM lyase/I-CHEBI:CHEM ./O")]
+    job = job_of(tiny_llm, text, train={"epochs": 12, "patience": None, "learning_rate": 1e-2})
+    train(job, tmp_path)
+    assert max(pl.read_csv(tmp_path / "history.csv")["dev_strict_f1"]) == 100
+    answers = predict("tiny", job.entry, text, [], tmp_path / "model", "constrained")
+    assert realign_all(text, answers, None)[0][0].tags == text[0].tags
+    read = Verbalizer(["CHEBI:CHEM"], "special_tokens").read("CHEBI:15377:<B-CHEBI:CHEM>")
+    assert read == "CHEBI:15377:B-CHEBI:CHEM"
+
+
+def test_a_type_too_long_for_a_line_is_refused_before_a_model_is_loaded(
+    sentences, tmp_path, monkeypatch
+):
+    source = stand_in(tmp_path / "source", "llama", sentences)
+    monkeypatch.setattr(llm, "load_causal_lm", None)
+    long = [instance("s", f"foo/B-{'Protein' * 40} baz/O")]
+    entry = recipe("llama-8b", source, max_length=400)
+    with pytest.raises(InputError, match=r"'Protein.*, a line of .* within max_length 400"):
+        train(TrainingJob("tiny", entry, long, long, 7), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
