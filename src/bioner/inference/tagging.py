@@ -22,6 +22,12 @@ from bioner.settings.model_entry import ModelEntry
 
 TEXTS_AT_ONCE = 256
 WINDOW = 512  # subwords, if the model does not say
+# How files of these forms begin, and no sentence does.
+MARKUP = {
+    "PubTator": re.compile(r"[\w.:-]+\|[ta]\|"),
+    "XML (BioC?)": re.compile(r"<(\?xml|!DOCTYPE|collection)\b"),
+    "JSON": re.compile(r'\[\s*$|\[?\s*\{\s*("[^"]*"\s*:|$)|\[\s*"[^"]*"\s*(,|\]\s*$)'),
+}
 
 
 class Text(NamedTuple):
@@ -49,11 +55,21 @@ def read_texts(lines: Iterable[tuple[int, str]], kind: str) -> Iterator[Text]:
     Args:
         kind: `text`, a text per line, named by the line's number; or `jsonl`, records with `id` and
             `text`.
+
+    Raises:
+        InputError: A record lacks `id` or `text`, or the text begins as a file of MARKUP does.
     """
+    is_first = True
     for number, line in lines:
         if not line.strip():
             continue
         where = f"input:{number}"
+        if is_first and kind == "text":
+            for form, beginning in MARKUP.items():
+                if beginning.match(line.lstrip()):
+                    remedy = "Give the text alone, or its records with --input jsonl."
+                    raise InputError(where, form, "plain text, one text per line", remedy)
+        is_first = False
         record = {"id": str(number), "text": line} if kind == "text" else parse_json(line, where)
         if not isinstance(record, dict) or not all(
             isinstance(record.get(key), str) for key in Text._fields

@@ -104,6 +104,41 @@ def test_lines_are_texts_named_by_their_number_and_empty_ones_are_none():
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "form"),
+    [
+        ("8528200|t|Gout and aspirin.", "PubTator"),
+        ('<?xml version="1.0" encoding="UTF-8"?>', "XML"),
+        ("<!DOCTYPE collection SYSTEM 'BioC.dtd'>", "XML"),
+        ("<collection><source>PubTator</source>", "XML"),
+        ("{", "JSON"),
+        ('  {"PubTator3": [{"id": "1", "passages": [', "JSON"),
+        ('{"id": "1", "text": "gout"}', "JSON"),
+        ('[{"id": "1"}]', "JSON"),
+        ("[", "JSON"),
+        ('["Gout.", "Aspirin."]', "JSON"),
+    ],
+)
+def test_files_with_mark_up_are_no_plain_text(line, form):
+    with pytest.raises(InputError, match=rf"^input:2: found {form}.*expected plain text"):
+        list(read_texts([(1, "\n"), (2, line)], "text"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[Gout in the elderly].",
+        '["Aspirin"] is a drug.',
+        "{1,2}-Dioxetane in HeLa cells.",
+        "<5 mg/l of C|t|e.",
+        "P(A|t|B) is low.",
+        "[1]",
+    ],
+)
+def test_sentences_may_begin_with_brackets(line):
+    assert list(read_texts([(1, line)], "text")) == [Text("1", line)]
+
+
 def test_records_bring_their_names():
     assert list(read_texts([(1, '{"id": "a", "text": "gout", "more": 1}')], "jsonl")) == [
         Text("a", "gout")
