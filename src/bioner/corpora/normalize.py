@@ -60,6 +60,13 @@ def normalize(
                 "another name",
                 "Rename it in the file: tables of scores have rows of that name over all types.",
             )
+    if not entity_types(splits["train"]):
+        raise InputError(
+            paths["train"],
+            f"no entity in {len(splits['train'])} sentences",
+            f"the train split of {dataset}",
+            "Is this the right file, with its tags in `tag_column`?",
+        )
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
         for split, instances in splits.items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-from bioner.data.instances import Instance
+from bioner.data.instances import Instance, entity_types
 from bioner.errors import InputError
 from bioner.io.checksums import listing
 from bioner.settings.model_entry import ModelEntry
@@ -47,6 +47,13 @@ class TrainingJob:
                     "at least one",
                     "Remake it with `bioner normalize`.",
                 )
+        if not entity_types(self.train):
+            raise InputError(
+                f"{self.name}: train split",
+                f"no entity in {len(self.train)} sentences",
+                "at least one",
+                "Check the corpus's `tag_column`, or raise train.sentences.",
+            )
 
     def batches(self) -> tuple[int, int]:
         """Return sentences per forward pass and passes per optimiser step, in each process.

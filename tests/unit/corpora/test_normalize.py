@@ -36,7 +36,8 @@ TRAIN = (
 
 def raw_folder(tmp_path, **texts):
     for split, name in SPLITS.items():
-        write(tmp_path / "raw" / name, texts.get(split, "a\tO\n"))
+        usual = "a\tB-A\n" if split == "train" else "a\tO\n"
+        write(tmp_path / "raw" / name, texts.get(split, usual))
     return tmp_path / "raw"
 
 
@@ -130,9 +131,17 @@ def test_table_two_counts_the_tags_of_the_file_and_entities_those_of_the_instanc
     [("IOB1", "a\tI-A\nb\tI-A\nc\tI-B\n"), ("BIOES", "a\tB-A\nb\tE-A\nc\tS-B\n")],
 )
 def test_table_two_counts_entities_of_other_schemes_too(tmp_path, scheme, test):
-    normalize("toy", entry(tag_scheme=scheme), raw_folder(tmp_path, test=test), tmp_path / "out")
+    raw = raw_folder(tmp_path, train=test, test=test)
+    normalize("toy", entry(tag_scheme=scheme), raw, tmp_path / "out")
     counted = statistics(tmp_path / "out", "test")
     assert [counted["table2_entities", stratum] for stratum in ("all", "1", "2")] == [2, 1, 1]
+
+
+def test_a_train_split_without_an_entity_is_refused(tmp_path):
+    raw = raw_folder(tmp_path, train="a\tO\n", dev="a\tB-A\n")
+    with pytest.raises(InputError, match=r"train\.txt: found no entity in 1 sentences"):
+        normalize("toy", entry(), raw, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_change_is_listed_with_its_place(tmp_path):

@@ -267,6 +267,12 @@ def test_an_empty_split_is_refused(tiny_encoder, sentences, tmp_path, split):
         )
 
 
+def test_a_train_split_without_an_entity_is_refused(tiny_encoder, sentences):
+    empty = [replace(item, tags=["O"] * len(item.tags)) for item in sentences]
+    with pytest.raises(InputError, match=r"train split: found no entity in 3 sentences"):
+        TrainingJob("empty", tiny_encoder, empty, sentences, 7)
+
+
 def test_a_folder_that_is_no_trained_model_is_a_clear_error(tiny_llm, sentences, tmp_path):
     with pytest.raises(InputError, match=r"no bioner.json; expected the folder of a trained LLM"):
         predict("tiny-llama", tiny_llm, sentences, [], tmp_path, "free")
