@@ -265,6 +265,14 @@ def test_the_ablations_and_the_quick_configuration_are_planned(tmp_path):
         assert "trial" not in planned
 
 
+def test_models_of_2026_are_planned_where_their_catalogue_is_named(tmp_path):
+    catalogues = "catalogues={models: [config/models.yaml, config/models-2026.yaml]}"
+    models = "models=[dictionary, modernbert-large, ettin-decoder-400m-head, qwen3-8b]"
+    planned = jobs(dry_run(tmp_path, "--config", catalogues, models, "datasets=[demo]"))
+    assert planned["download_model"] == planned["search"] == planned["time"] == 3
+    assert planned["trial"] == 12 + 12 + 2
+
+
 def test_all_that_jobs_need_of_the_hub_is_fetched_beforehand(tmp_path):
     """Members of ensembles and encoders that LLMs draft from, too; once noted, a model is asked for
     again.

@@ -21,7 +21,7 @@ SHORT = {
     "warmup_ratio": "warmup",
 }
 COMMIT = re.compile(r"[0-9a-f]{40}")
-NOT_OF_ONE_TRAINING = ("predict", "search_space", "members", "combine", "cost_estimates")
+NOT_OF_ONE_TRAINING = ("predict", "search_space", "members", "combine", "cost_estimates", "card")
 TRAINED = ("encoder", "llm", "llm-head")  # families with weights
 CLASSIFIER = {"verbalizer": "names", "train.loss": "response", "train.monitor_sentences": None}
 # Settings that a family cannot change.
@@ -297,6 +297,20 @@ class CostEstimates(Settings):
     )
 
 
+class Card(Settings):
+    """What a model's card on the hub states."""
+
+    architecture: str = Field(description="`model_type` of its transformers configuration.")
+    license: str = Field(description="Licence by the hub's name, such as `apache-2.0`.")
+    gated: Bool = Field(description="Whether the hub asks for an account that accepted its terms.")
+    parameters: Int = Field(ge=1, description="Number of parameters, rounded.")
+    training_cutoff: str | None = Field(
+        None,
+        pattern=r"^\d{4}-\d{2}$",
+        description="Month its training text ends; null: not stated.",
+    )
+
+
 class ModelEntry(Settings):
     """A model: what it is, how it is trained, and what it predicts with."""
 
@@ -379,6 +393,11 @@ class ModelEntry(Settings):
         description="What the model costs, for `bioner plan` only: estimates or measurements, as"
         " the entry's comments say. Nothing is trained or predicted again when they change. null:"
         " not stated.",
+    )
+    card: Card | None = Field(
+        None,
+        exclude_if=lambda card: card is None,
+        description="What the model's card on the hub states, for readers of the catalogue only.",
     )
 
     @property

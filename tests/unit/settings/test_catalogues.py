@@ -15,7 +15,7 @@ from bioner.settings.repository import DEFAULT_CONFIG, REPOSITORY
 from bioner.settings.yaml_files import read_yaml
 
 OVERLAYS = sorted((REPOSITORY / "config").glob("*.yaml"))
-CONFIGURATIONS = [path for path in OVERLAYS if path.name not in ("datasets.yaml", "models.yaml")]
+CONFIGURATIONS = [path for path in OVERLAYS if not path.stem.startswith(("datasets", "models"))]
 
 
 def test_settings_change_the_named_keys_of_a_model_and_no_other():
