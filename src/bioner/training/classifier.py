@@ -66,10 +66,8 @@ def train_classifier(
     check_window(job.name, entry, model)
     is_llm = entry.family == "llm-head"
     task = task_of(entry, types, source, model, job.base_weights) if is_llm else None
-    base = model
     if isinstance(model, DecoderWithHead):
-        base = model.decoder
-        model.decoder = with_adapter(base, entry, task="FEATURE_EXTRACTION")
+        model.decoder = with_adapter(model.decoder, entry, task="FEATURE_EXTRACTION")
 
     def cut_up(instances: Sequence[Instance]) -> Cut:
         sentences = [item.tokens for item in instances]
@@ -82,7 +80,7 @@ def train_classifier(
         for window in windows
     ]
     dev = ClassifierDevScorer(job, cut_up(job.dev), label2id)
-    check_ids(base, (id_ for item in (*examples, *dev.examples) for id_ in item["input_ids"]))
+    check_ids(model, (id_ for item in (*examples, *dev.examples) for id_ in item["input_ids"]))
     if train.words_lost:
         log.warning(
             "train %s: %d words have no subword, and cannot be learned from",

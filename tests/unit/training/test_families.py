@@ -95,13 +95,3 @@ def test_an_llm_with_a_head(name, tmp_path):
     outputs = predict(name, entry, TEXTS, [], model, "direct")
     assert [set(output.words) for output in outputs] == [set(range(6)), set(range(4))]
     whole_texts_are_tagged(model)
-
-
-@pytest.mark.parametrize(
-    ("name", "target"), [("gpt2", "c_attn"), ("opt", "v_proj"), ("phi3", "qkv_proj")]
-)
-def test_a_head_on_layers_of_other_names(name, target, tmp_path):
-    lora = LORA | {"target_modules": [target]}
-    entry, model = trained(name, tmp_path, family="llm-head", max_length=64, lora=lora, repeat=2)
-    outputs = predict(name, entry, TEXTS, [], model, "direct")
-    assert [set(output.words) for output in outputs] == [set(range(6)), set(range(4))]
