@@ -160,5 +160,6 @@ def _keys(tokens: Sequence[str], position: int, before: str) -> list[tuple[str, 
         (PAIR, before, word, behind),
         (WORD, before, word),
         ("look", before, word[-3:], shape),
+        ("next", before, behind),
         ("tag", before),
     ]
