@@ -21,7 +21,7 @@ from bioner.models import IGNORED
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm import Task, load_trained, read_task, save_trained
 from bioner.models.llm_examples import Examples, Features, Loss
-from bioner.models.pretrained import readable_ids
+from bioner.models.positions import readable_ids
 from bioner.settings.model_entry import ModelEntry
 
 

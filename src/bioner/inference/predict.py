@@ -258,12 +258,13 @@ def _classifier(
     name: str, entry: ModelEntry, weights: Path, padded: bool, on_progress: Callable[[int], None]
 ) -> Predictor:
     from bioner.models.encoder import tag
-    from bioner.models.llm import load_trained
-    from bioner.models.pretrained import check_window, load_token_classifier, load_tokenizer
+    from bioner.models.llm import load_trained, read_task
+    from bioner.models.positions import check_window
+    from bioner.models.pretrained import load_token_classifier, load_tokenizer
 
     if entry.family == "llm-head":
         model, tokenizer, _ = load_trained(weights, entry)
-    elif (weights / TASK_FILE).is_file():
+    elif (weights / TASK_FILE).is_file() and read_task(weights).entry.family != "encoder":
         raise InputError(
             weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name."
         )

@@ -22,10 +22,10 @@ from bioner.settings.model_entry import ModelEntry
 
 TEXTS_AT_ONCE = 256
 WINDOW = 512  # subwords, if the model does not say
-# How files of these forms begin, and no sentence does.
+# First lines of files in these formats; no sentence begins like that.
 MARKUP = {
     "PubTator": re.compile(r"[\w.:-]+\|[ta]\|"),
-    "XML (BioC?)": re.compile(r"<(\?xml|!DOCTYPE|collection)\b"),
+    "XML (BioC?)": re.compile(r"<(\?xml|!DOCTYPE|[A-Za-z]+[ >])"),
     "JSON": re.compile(r'\[\s*$|\[?\s*\{\s*("[^"]*"\s*:|$)|\[\s*"[^"]*"\s*(,|\]\s*$)'),
 }
 
@@ -66,8 +66,8 @@ def read_texts(lines: Iterable[tuple[int, str]], kind: str) -> Iterator[Text]:
         where = f"input:{number}"
         if is_first and kind == "text":
             for form, beginning in MARKUP.items():
-                if beginning.match(line.lstrip()):
-                    remedy = "Give the text alone, or its records with --input jsonl."
+                if beginning.match(line.lstrip("\ufeff \t")):
+                    remedy = "Give one text per line, or JSON Lines with --input jsonl."
                     raise InputError(where, form, "plain text, one text per line", remedy)
         is_first = False
         record = {"id": str(number), "text": line} if kind == "text" else parse_json(line, where)
@@ -141,9 +141,10 @@ def entry_of(folder: Path) -> ModelEntry:
 
         entry = read_task(folder).entry
     else:
-        from bioner.models.pretrained import load_config, positions_of
+        from bioner.models.positions import positions_of
+        from bioner.models.pretrained import load_model_config
 
-        window = min(WINDOW, positions_of(load_config(folder)) or WINDOW)
+        window = min(WINDOW, positions_of(load_model_config(folder)) or WINDOW)
         described = {"source": {"hub": str(folder)}, "max_length": max(window, 16)}
         entry = parse_entry(ModelEntry, "model", {"family": "encoder", **described})
     gpus = min(1, entry.resources.predict_gpus, torch.cuda.device_count())

@@ -2,4 +2,4 @@
 
 IGNORED = -100  # the label that torch's cross-entropy skips
 ADAPTER_FILE = "adapter_config.json"  # next to an adapter, in place of config.json
-TASK_FILE = "bioner.json"  # next to an LLM's weights: what it was trained for
+TASK_FILE = "bioner.json"  # next to trained weights: what for, and with which settings

@@ -40,8 +40,8 @@ def with_adapter(
     targets = [name for name in lora.target_modules if not _is_one_of(name, left_out)]
     if is_lm and len(targets) < len(lora.target_modules):
         log.warning(
-            "lora: %s: no adapter, since output layer and embeddings share their weights",
-            " and ".join(left_out),
+            "lora: no adapter on %s: output layer and embeddings share their weights",
+            " and ".join(sorted(set(lora.target_modules) - set(targets))),
         )
     all_linear = targets == [ALL_LINEAR]
     _check_names(model, "target_modules", [] if all_linear else targets)

@@ -47,7 +47,7 @@ SAME = tuple(name for name in ASKED if name != "max_length")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a trained LLM was trained for, and its base model.
+    """What a model was trained for, and its base model.
 
     With it, a folder that was moved is used as it was trained.
 
@@ -76,7 +76,7 @@ class Task:
             "train": {"precision": self.entry.train.precision},
             "predict": {"legal_transitions": self.entry.predict.legal_transitions},
         }
-        if self.entry.source.trust_remote_code:
+        if self.entry.source.trust_remote_code and self.entry.lora:  # code of the base
             source = self.entry.source.canonical()
             settings["source"] = {**source, "hub": self.base, "revision": self.revision}
         return TaskFile(
@@ -237,9 +237,18 @@ def _load(folder: Path, task: Task, entry: ModelEntry) -> PreTrainedModel | Deco
 
 
 def _check_base(folder: Path, task: Task) -> None:
-    """Raise InputError if a local base has other weights than an adapter was trained on."""
+    """Raise InputError if a local base is not there, or not what an adapter was trained on."""
     base = Path(task.base)
-    if task.base_weights and base.is_dir() and checksums_of(base) != task.base_weights:
+    if not task.base_weights:
+        return
+    if not base.is_dir():  # transformers would look for one of this name on the hub
+        raise InputError(
+            folder,
+            f"an adapter, and no folder {base} with the base it was trained on",
+            "that folder, at this path from where the command starts",
+            f"Put it there, or correct `base` in {TASK_FILE}.",
+        )
+    if checksums_of(base) != task.base_weights:
         raise InputError(
             folder,
             f"an adapter, and other weights in {base} than it was trained on",

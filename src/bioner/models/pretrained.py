@@ -58,16 +58,20 @@ def load_tokenizer(
         InputError: The tokenizer cannot be used, or the model is not what the entry's family needs.
     """
     own_code = {"trust_remote_code": bool(entry and entry.source.trust_remote_code)}
+    rows = sys.maxsize
     if entry and not Path(source, ADAPTER_FILE).is_file():
         _loaded(check_code, source, revision, **own_code)
-        check_kind(source, entry.family, load_config(source, revision, **own_code))
+        config = load_model_config(source, revision, **own_code)
+        check_kind(source, entry.family, config)
+        rows = getattr(config.get_text_config(), "vocab_size", rows)
     tokenizer: PreTrainedTokenizerBase = _loaded(
         AutoTokenizer.from_pretrained, source, revision, **own_code
     )
     check_tokenizer(source, entry.family if entry else "encoder", tokenizer)
     # Mistral's own side is left: labels would be looked for in the wrong places.
     tokenizer.padding_side = "right"
-    if tokenizer.pad_token is None:
+    # One that was added may have no row among the embeddings.
+    if tokenizer.pad_token is None or tokenizer.pad_token_id >= rows:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:
         raise InputError(
@@ -112,77 +116,13 @@ def _names(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def load_config(
+def load_model_config(
     source: str | Path, revision: str | None = None, *, trust_remote_code: bool = False
 ) -> PreTrainedConfig:
     """Load a model's configuration."""
     load, own_code = AutoConfig.from_pretrained, trust_remote_code
     config: PreTrainedConfig = _loaded(load, source, revision, trust_remote_code=own_code)
     return config
-
-
-# Their positions begin behind the padding token's id.
-OFFSET_BY_PADDING = frozenset(
-    {
-        "camembert",
-        "data2vec-text",
-        "ibert",
-        "longformer",
-        "luke",
-        "mpnet",
-        "roberta",
-        "roberta-prelayernorm",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "xmod",
-    }
-)
-
-
-def positions_of(config: PreTrainedConfig) -> int | None:
-    """Return the subwords that a model has positions for, special tokens included.
-
-    With learned positions, longer input is an error; with rotary ones, the model has seen none.
-
-    Returns:
-        None for relative positions, which have no limit (XLNet, T5, most DeBERTa models).
-    """
-    config = config.get_text_config()
-    positions = getattr(config, "max_position_embeddings", None)
-    if not positions or positions < 0 or not getattr(config, "position_biased_input", True):
-        return None
-    if config.model_type in OFFSET_BY_PADDING:
-        positions -= config.pad_token_id + 1
-    return int(positions)
-
-
-def readable_ids(model: PreTrainedModel) -> int:
-    """Return how many ids a model can read at once, sys.maxsize if no table of positions ends.
-
-    A table may have two rows that text does not use (OPT, RoBERTa).
-    """
-    positions = positions_of(model.config)
-    words = model.get_input_embeddings()
-    tables = [
-        *(table.weight for table in model.modules() if isinstance(table, torch.nn.Embedding)),
-        *(table for table in model.buffers() if table.dim() == 2),
-    ]
-    ends = positions and any(
-        positions <= len(table) <= positions + 2 and table is not words.weight for table in tables
-    )
-    return positions if positions and ends else sys.maxsize
-
-
-def check_window(name: str, entry: ModelEntry, model: PreTrainedModel) -> None:
-    """Raise InputError if the entry's `max_length` exceeds the model's positions."""
-    positions = positions_of(model.config)
-    if positions and entry.max_length > positions:
-        raise InputError(
-            name,
-            f"max_length {entry.max_length}",
-            f"at most {positions}, the model's positions",
-            "Lower max_length.",
-        )
 
 
 def load_causal_lm(
@@ -213,7 +153,7 @@ def load_llm_classifier(
     """
     decoder = _llm(AutoModel, source, revision, _form(entry, gpus, dtype))
     if entry.attention == "bidirectional":
-        decoder.config.is_causal = False
+        decoder.config.is_causal = decoder.config.get_text_config().is_causal = False
         for module in decoder.modules():
             if hasattr(module, "is_causal"):  # for flash attention; others ask the configuration
                 module.is_causal = False
@@ -230,9 +170,11 @@ def load_llm_classifier(
 
 @torch.no_grad()
 def _sees_what_follows(decoder: PreTrainedModel) -> bool:
-    """Return whether another last id changes the hidden states before it."""
-    ids = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 5]], device=decoder.device)
-    one, other = decoder(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    """Return whether another last id changes the hidden states before it, in padded rows, too."""
+    ids = torch.tensor([[1, 2, 3, 4, 0], [1, 2, 3, 5, 0]], device=decoder.device)
+    mask = torch.tensor([[1, 1, 1, 1, 0]] * 2, device=decoder.device)
+    hidden = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    one, other = hidden[:, :3]
     return not torch.allclose(one, other, atol=1e-4)  # equal rows may be rounded differently
 
 
@@ -305,6 +247,9 @@ def _model(
         **kwargs,
     )
     body = f"{model.base_model_prefix}."
+    if new_head and not any(name.startswith(body) for name, _ in model.named_parameters()):
+        expected, remedy = "its body there, as base_model_prefix says", "Choose another model."
+        raise InputError(source, f"no weights under {body!r}", expected, remedy)
     lacking = info["missing_keys"] | {name for name, *_ in info["mismatched_keys"]}
     if new_head:
         lacking = {name for name in lacking if name.startswith(body)}
@@ -315,8 +260,8 @@ def _model(
         raise InputError(
             source, found, "all that config.json asks for", "Download or copy the model again."
         )
-    if any(name.startswith(CLASSIFIERS) for name in info["unexpected_keys"]):
-        log.info("%s: its classification head is replaced by a new one", source)
+    if kind is AutoModel and any(key.startswith(CLASSIFIERS) for key in info["unexpected_keys"]):
+        log.info("%s: its own classification head is left out", source)
     head = {name for name, _ in model.named_parameters() if not name.startswith(body)}
     if new_head and any(name.startswith(CLASSIFIERS) for name in head - info["missing_keys"]):
         log.info("%s: its classification head is replaced by a new one", source)
@@ -340,8 +285,8 @@ def _loaded(load: Any, source: str | Path, revision: str | None, **kwargs: Any) 
         if "trust_remote_code" in str(error):
             raise InputError(
                 source,
-                "a model with code of its own, which transformers does not have",
-                "leave to run it",
+                "a model that needs its own Python code",
+                "permission to run it",
                 "Read that code, then set source.trust_remote_code: true, and source.revision to"
                 " the commit you have read if it is the hub's.",
             ) from None

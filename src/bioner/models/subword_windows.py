@@ -32,7 +32,7 @@ class Cut:
     windows: list[list[SubwordWindow]]
     sentences_cut: int
     words_merged: int  # sharing a subword with a neighbour
-    words_unknown: int  # without subwords of their own, given the unknown one
+    words_unknown: int  # of nothing but the unknown subword
     words_lost: int  # without any subword
 
     def counts(self) -> dict[str, int]:
@@ -80,8 +80,11 @@ def cut(
         )
         if missing := set(range(len(words))) - set(of_word):
             ids, of_word = _with_unknown(ids, of_word, missing, tokenizer.unk_token_id)
-            unknown += len(missing)
             lost += len(missing) if tokenizer.unk_token_id is None else 0
+        known = {
+            word for word, id_ in zip(of_word, ids, strict=True) if id_ != tokenizer.unk_token_id
+        }
+        unknown += len(words) - len(known)
         windows = [
             SubwordWindow(
                 [*ahead, *ids[start:end], *after],

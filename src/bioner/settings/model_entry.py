@@ -193,6 +193,13 @@ class Lora(Settings):
         " embeddings worth freezing).",
     )
 
+    @model_validator(mode="after")
+    def _all_linear_stands_alone(self) -> Self:
+        if "all-linear" in self.target_modules and len(self.target_modules) > 1:
+            found, expected = "all-linear and names", "either"
+            raise setting_error("target_modules", found, expected, "Remove one.")
+        return self
+
 
 class Predict(Settings):
     """Inference."""

@@ -17,12 +17,13 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from bioner.data.instances import Instance, entity_types
 from bioner.data.tags import OUTSIDE, tag_set
+from bioner.errors import InputError
 from bioner.models import IGNORED
 from bioner.models.adapters import with_adapter
 from bioner.models.decoder_head import DecoderWithHead
 from bioner.models.llm import save_trained, task_of
+from bioner.models.positions import check_window
 from bioner.models.pretrained import (
-    check_window,
     load_llm_classifier,
     load_token_classifier,
     load_tokenizer,
@@ -64,8 +65,7 @@ def train_classifier(
     tokenizer = load_tokenizer(source, entry.source.revision, entry)
     model = _model(job, source, label2id)
     check_window(job.name, entry, model)
-    is_llm = entry.family == "llm-head"
-    task = task_of(entry, types, source, model, job.base_weights) if is_llm else None
+    task = task_of(entry, types, source, model, job.base_weights)
     if isinstance(model, DecoderWithHead):
         model.decoder = with_adapter(model.decoder, entry, task="FEATURE_EXTRACTION")
 
@@ -81,6 +81,14 @@ def train_classifier(
     ]
     dev = ClassifierDevScorer(job, cut_up(job.dev), label2id)
     check_ids(model, (id_ for item in (*examples, *dev.examples) for id_ in item["input_ids"]))
+    words = sum(len(item.tokens) for item in job.train)
+    if train.words_unknown > words / 2:
+        raise InputError(
+            job.name,
+            f"a tokenizer that does not know {train.words_unknown} of {words} words",
+            "one that knows most",
+            "Copy the tokenizer's files again; is tokenizer_class in tokenizer_config.json right?",
+        )
     if train.words_lost:
         log.warning(
             "train %s: %d words have no subword, and cannot be learned from",
@@ -112,18 +120,13 @@ def train_classifier(
     )
     trainer.fit()
     if trainer.kept is not None and trainer.is_world_process_zero():
-        trained = trainer.accelerator.unwrap_model(trainer.model)
-        if task:
-            save_trained(trained, tokenizer, task, source, out)
-        else:
-            trained.save_pretrained(str(out))
-            tokenizer.save_pretrained(str(out))
-    facts: dict[str, Any] = {
+        save_trained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, task, source, out)
+    facts = {
         "types": types,
         "labels": labels,
+        "base_revision": task.revision,
         "subwords": {"train": train.counts(), "dev": dev.cut.counts()},
     }
-    facts |= {"base_revision": task.revision} if task else {}
     return trainer, facts
 
 

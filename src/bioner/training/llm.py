@@ -22,7 +22,8 @@ from bioner.models.adapters import with_adapter
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.llm import save_trained, task_of
 from bioner.models.llm_examples import Examples
-from bioner.models.pretrained import load_causal_lm, load_tokenizer, positions_of
+from bioner.models.positions import positions_of
+from bioner.models.pretrained import load_causal_lm, load_model_config, load_tokenizer
 from bioner.models.prompt import line_ids, prompt_ids
 from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer, resize_for_tags
@@ -55,10 +56,12 @@ def train_llm(
     tokenizer = load_tokenizer(source, revision, entry)
     verbalizer = Verbalizer(types, entry.verbalizer)
     pieces = verbalizer.add_to(tokenizer)
-    _check_tags(job, tokenizer, verbalizer, types)
+    own_code = entry.source.trust_remote_code
+    config = load_model_config(source, revision, trust_remote_code=own_code)
+    most = min(entry.max_length, positions_of(config) or entry.max_length)
+    _check_tags(job.name, tokenizer, verbalizer, types, most)
     base = load_causal_lm(source, entry, entry.resources.gpus, revision, weights_format(entry))
     lines = AnswerTrie(tokenizer, tag_set(types), verbalizer=verbalizer)
-    most = min(entry.max_length, positions_of(base.config) or entry.max_length)
     examples = Examples(tokenizer, types, lines, settings.loss, most)
     dev_examples = examples(job.dev)
     train_examples = examples(job.train)  # after dev: `examples.counts` are of the last call
@@ -100,20 +103,30 @@ def train_llm(
 
 
 def _check_tags(
-    job: TrainingJob,
+    name: str,
     tokenizer: PreTrainedTokenizerBase,
     verbalizer: Verbalizer,
     types: Sequence[str],
+    most: int,
 ) -> None:
-    """Raise InputError for a type whose lines fit in no example: no word can be taught it."""
+    """Raise InputError for a type that no line can express: too long, or written as another."""
     prompt = len(prompt_ids(tokenizer, ["x"], types))
+    written: dict[tuple[int, ...], str] = {}
     for type_ in types:
-        length = len(line_ids(tokenizer, "x", verbalizer[f"B-{type_}"]))
-        if prompt + length >= job.entry.max_length:
+        line = line_ids(tokenizer, "x", verbalizer[f"B-{type_}"])
+        length = len(line)
+        if (other := written.setdefault(tuple(line), type_)) != type_:
             raise InputError(
-                job.name,
+                name,
+                f"the entity types {other!r} and {type_!r}, which its tokenizer writes alike",
+                "types that it can write",
+                "Set verbalizer: letters, or rename one in the corpus.",
+            )
+        if prompt + length >= most:
+            raise InputError(
+                name,
                 f"the entity type {type_!r}, a line of {length} ids behind a prompt of {prompt}",
-                f"both within max_length {job.entry.max_length}",
+                f"both within {most} ids (max_length, or the model's positions)",
                 "Raise max_length, set verbalizer: letters, or rename the type in the corpus.",
             )
 

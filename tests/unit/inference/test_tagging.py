@@ -108,6 +108,8 @@ def test_lines_are_texts_named_by_their_number_and_empty_ones_are_none():
     ("line", "form"),
     [
         ("8528200|t|Gout and aspirin.", "PubTator"),
+        ("\ufeff8528200|t|Gout and aspirin.", "PubTator"),
+        ("<html lang='en'>", "XML"),
         ('<?xml version="1.0" encoding="UTF-8"?>', "XML"),
         ("<!DOCTYPE collection SYSTEM 'BioC.dtd'>", "XML"),
         ("<collection><source>PubTator</source>", "XML"),

@@ -14,10 +14,12 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
+    BertForTokenClassification,
 )
 
 from bioner.errors import InputError
 from bioner.models import hub_errors, pretrained
+from bioner.models.positions import OFFSET_BY_PADDING, positions_of
 
 NETWORK = "Check network, proxy (HTTPS_PROXY) and token (HF_TOKEN)"
 
@@ -181,10 +183,10 @@ def read(model, length):
 LEARNED = ["bert", "biogpt", "ctrl", "electra", "gpt2", "opt"]
 
 
-@pytest.mark.parametrize("architecture", [*LEARNED, *sorted(pretrained.OFFSET_BY_PADDING)])
+@pytest.mark.parametrize("architecture", [*LEARNED, *sorted(OFFSET_BY_PADDING)])
 def test_a_model_reads_as_many_subwords_as_it_has_positions_and_no_more(architecture):
     model = small(architecture, max_position_embeddings=20)
-    limit = pretrained.positions_of(model.config)
+    limit = positions_of(model.config)
     assert read(model, limit).shape[1] == limit
     with pytest.raises((IndexError, RuntimeError)):
         read(model, limit + 1)
@@ -200,14 +202,14 @@ def test_relative_positions_have_no_limit(architecture):
     model = small(
         architecture, **(relative if architecture == "deberta-v2" else {"d_inner": 8, "d_head": 4})
     )
-    assert pretrained.positions_of(model.config) is None
+    assert positions_of(model.config) is None
     assert read(model, 50).shape[1] == 50
 
 
 def test_a_text_model_within_another_says_its_positions():
     config = AutoConfig.for_model("mistral3")
     expected = config.text_config.max_position_embeddings
-    assert pretrained.positions_of(config) == expected
+    assert positions_of(config) == expected
 
 
 def parameters(model):
@@ -291,6 +293,13 @@ def test_modernbert_keeps_the_dense_layer_of_its_pretraining(tmp_path):
     source.save_pretrained(tmp_path)
     model = pretrained.load_token_classifier(tmp_path, labels=LABELS)
     assert (model.head.dense.weight == 9).all()
+
+
+def test_a_body_that_is_not_where_the_class_says_is_refused(tmp_path, monkeypatch):
+    small("bert").save_pretrained(tmp_path)
+    monkeypatch.setattr(BertForTokenClassification, "base_model_prefix", "model")
+    with pytest.raises(InputError, match=r"no weights under 'model\.'"):
+        pretrained.load_token_classifier(tmp_path, labels=LABELS)
 
 
 def test_weights_of_another_size_are_no_matter_of_the_head(tmp_path):

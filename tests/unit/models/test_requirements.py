@@ -10,6 +10,7 @@ from tokenizers import AddedToken
 from transformers import AutoConfig, AutoTokenizer
 
 from bioner.errors import InputError
+from bioner.inference import tagging
 from bioner.inference.merging import merge
 from bioner.inference.predict import load_predictor, predict
 from bioner.inference.tagging import Text, load_tagger
@@ -230,14 +231,14 @@ def own_code(bert, tmp_path, monkeypatch) -> Path:
 
 
 def test_a_model_s_own_code_runs_if_the_entry_says_so(own_code, tmp_path):
-    with pytest.raises(InputError, match=r"a model with code of its own.*trust_remote_code: true"):
+    with pytest.raises(InputError, match=r"its own Python code.*trust_remote_code: true"):
         train_on(entry_of(own_code, **ENCODER), tmp_path)
     entry = entry_of(own_code, trust=True, **ENCODER)
     model = train_on(entry, tmp_path)
     assert len(predict("tiny", entry, TEXTS, [], model, "direct")) == 2
     assert len(list(load_tagger(model)([Text("s", "Oral aspirin")]))) == 1
     (model.parent / "run.json").unlink()
-    with pytest.raises(InputError, match="a model with code of its own"):
+    with pytest.raises(InputError, match="a model that needs its own Python code"):
         load_tagger(model)
 
 
@@ -267,3 +268,52 @@ def test_entries_without_own_code_are_written_as_before():
     """A new key would have every model trained again."""
     entry = parse_entry(ModelEntry, "own", {"family": "encoder", "source": {"hub": "OWNER/NAME"}})
     assert entry.canonical()["source"] == {"hub": "OWNER/NAME", "revision": "main", "scratch": None}
+
+
+def test_a_padding_token_that_was_added_without_a_row_gives_way_to_the_end(tmp_path):
+    source = make("qwen3", TEXTS, tmp_path / "source")
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(source)
+    entry = entry_of(source, **LLM)
+    loaded = load_tokenizer(source, entry=entry)
+    assert loaded.pad_token == loaded.eos_token
+    assert len(train_on(entry, tmp_path).name) > 0
+
+
+def test_a_tokenizer_that_knows_few_words_is_refused(tmp_path):
+    source = make("roberta", TEXTS, tmp_path / "source")
+    path = source / "tokenizer_config.json"
+    settings = json.loads(path.read_text()) | {"tokenizer_class": "BertTokenizer"}
+    path.write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=r"does not know \d of 7 words.*tokenizer_class"):
+        train_on(entry_of(source, **ENCODER), tmp_path)
+
+
+def test_types_that_a_tokenizer_writes_alike_are_refused(tmp_path):
+    source = make("smollm3", TEXTS, tmp_path / "source")
+    path = source / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["normalizer"] = {"type": "Lowercase"}
+    path.write_text(json.dumps(tokenizer))
+    texts = [instance("s1", "aspirin/B-Drug cures/O gout/B-DRUG")]
+    with pytest.raises(InputError, match="'DRUG' and 'Drug', which its tokenizer writes alike"):
+        train_on(entry_of(source, **LLM), tmp_path, texts)
+
+
+def test_a_copied_encoder_is_run_with_the_settings_it_was_trained_with(bert, tmp_path):
+    entry = entry_of(bert, **ENCODER, label_subwords="last")
+    shutil.copytree(train_on(entry, tmp_path), tmp_path / "copy")
+    copied = tagging.entry_of(tmp_path / "copy")
+    assert (copied.label_subwords, copied.max_length) == ("last", 48)
+
+
+def test_an_adapter_whose_base_is_gone_does_not_take_one_of_that_name_from_the_hub(
+    llama, tmp_path, monkeypatch
+):
+    shutil.copytree(llama, tmp_path / "org" / "tiny")
+    monkeypatch.chdir(tmp_path)
+    model = train_on(entry_of(Path("org/tiny"), **LLM), tmp_path)
+    monkeypatch.chdir("/")
+    with pytest.raises(InputError, match="no folder org/tiny with the base it was trained on"):
+        load_tagger(model)

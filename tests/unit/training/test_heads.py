@@ -167,7 +167,7 @@ def test_a_head_that_the_source_has_is_left_out(source, tmp_path, quantization, 
     with caplog.at_level("INFO"):
         model = load_llm_classifier(tmp_path, entry, 0, ["O", "B-x"])
     assert not (model.head.weight == 9).any()
-    assert f"{tmp_path}: its classification head is replaced by a new one" in caplog.text
+    assert f"{tmp_path}: its own classification head is left out" in caplog.text
 
 
 def test_an_architecture_that_stays_causal_is_not_called_bidirectional(mistral, tmp_path):

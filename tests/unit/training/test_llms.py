@@ -289,7 +289,7 @@ def test_a_type_too_long_for_a_line_is_refused_before_a_model_is_loaded(
     monkeypatch.setattr(llm, "load_causal_lm", None)
     long = [instance("s", f"foo/B-{'Protein' * 40} baz/O")]
     entry = recipe("llama-8b", source, max_length=400)
-    with pytest.raises(InputError, match=r"'Protein.*, a line of .* within max_length 400"):
+    with pytest.raises(InputError, match=r"'Protein.*, a line of .* within 400 ids"):
         train(TrainingJob("tiny", entry, long, long, 7), tmp_path / "run")
 
 
@@ -376,5 +376,5 @@ def test_long_sentences_are_split_and_counted(tiny_llm, sentences, tmp_path, cap
 
 
 def test_no_room_for_a_word_is_an_error(tiny_llm, sentences, tmp_path):
-    with pytest.raises(InputError, match=r"no word within 20 ids.*Raise max_length"):
+    with pytest.raises(InputError, match=r"behind a prompt of .* within 20 ids.*Raise max_length"):
         train(job_of(tiny_llm, sentences, max_length=20), tmp_path)

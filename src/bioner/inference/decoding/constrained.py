@@ -23,7 +23,6 @@ from bioner.inference.decoding.draft_length import DraftLength, overhead_of
 from bioner.inference.decoding.drafts import Draft
 from bioner.inference.decoding.kv_cache import Batch, CachedBatch, batch_class
 from bioner.inference.decoding.requests import (
-    UNREADABLE,
     DecodingRequest,
     beyond_positions,
     group_by_length,
@@ -33,7 +32,7 @@ from bioner.inference.decoding.requests import (
 )
 from bioner.inference.decoding.sentence import Block, Counts, Decision, SentenceState
 from bioner.models.answer_trie import AnswerTrie
-from bioner.models.pretrained import readable_ids
+from bioner.models.positions import readable_ids
 from bioner.models.prompt import response_line
 from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer
@@ -210,9 +209,8 @@ def finished(sentence: SentenceState) -> Generated:
     instance, tags = sentence.request.instance, sentence.tags
     if sentence.undecodable:
         log.warning(
-            "predict: %r needs more positions than the model has, with the tags that it chose: %s",
+            "predict: %r with its tags exceeds the model's positions; all its words are tagged O",
             instance.id,
-            UNREADABLE,
         )
         return unanswered(instance)
     text = "".join(map(response_line, instance.tokens, tags))

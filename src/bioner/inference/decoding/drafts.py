@@ -94,8 +94,8 @@ def tag_table(train: Iterable[Instance]) -> Draft:
 def write_table(folder: Path, train: Iterable[Instance]) -> None:
     """Write the tag table of the training set into a model's folder.
 
-    Pairs of words for which a pair's first word alone gives the same first tag are left out: three
-    quarters of the table, and hardly ever the better guess.
+    A word pair is left out if its first word alone gives the same first tag: three quarters of the
+    table, rarely the better guess.
     """
     table = _ranked(train)
     kept = [

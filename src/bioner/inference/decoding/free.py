@@ -16,7 +16,7 @@ from bioner.inference.decoding.requests import (
     make_requests,
     split_readable,
 )
-from bioner.models.pretrained import readable_ids
+from bioner.models.positions import readable_ids
 from bioner.models.requirements import check_ids
 from bioner.models.verbalizer import Verbalizer
 

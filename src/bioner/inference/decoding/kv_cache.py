@@ -72,6 +72,8 @@ class CachedBatch:
         # What follows a row's ids may see itself, and no id sees it: attention to nothing is NaN.
         self._mask = torch.cat([self._mask, torch.ones_like(mask)], 1)
         positions = self._length[:, None] + mask.cumsum(1) - 1
+        # A row that reads nothing may have no position left.
+        positions[[not block for block in blocks]] = 0
         return _logits(
             self._model,
             ids,

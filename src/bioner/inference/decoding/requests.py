@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated
 from bioner.data.tags import OUTSIDE
-from bioner.models.pretrained import positions_of
+from bioner.models.positions import positions_of
 from bioner.models.prompt import prompt_ids, response_ids
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 # A batch holds as many sentences as asked for up to this many ids each, prompt and answer; fewer of
 # longer ones.
 ROOM = 2048
-UNREADABLE = "it cannot read them, and all their words are tagged O"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def beyond_positions(
     """Count the requests that need more positions than the model has, and warn of them.
 
     Args:
-        readable: ids that the model can read at once (`pretrained.readable_ids`).
+        readable: ids that the model can read at once (`positions.readable_ids`).
     """
     positions = positions_of(model.config)
     beyond = [request for request in requests if positions and request.length > positions]
@@ -79,7 +78,7 @@ def beyond_positions(
             positions,
             beyond[0].instance.id,
             beyond[0].length,
-            "expect little of them" if positions != readable else UNREADABLE,
+            "results may be poor" if positions != readable else "all their words are tagged O",
         )
     return len(beyond)
 

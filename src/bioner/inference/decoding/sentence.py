@@ -128,15 +128,16 @@ class Block:
 
     @property
     def complete(self) -> bool:
-        """Whether the sentence is drafted to its end, or has none."""
+        """Whether the sentence is drafted to its end, or cannot be decoded."""
         return self._sentence.undecodable or self._start + len(self.tags) == len(
             self._sentence.words
         )
 
     def extend(self, widest: int = sys.maxsize) -> bool:
-        """Draft one more word; return False if the block would become wider than `widest`.
+        """Draft one more word.
 
-        Nor does it become wider than the model can read.
+        Returns:
+            False if the block would exceed `widest` ids, or what the model can still read.
         """
         sentence = self._sentence
         position = self._start + len(self.tags)
@@ -156,7 +157,7 @@ class Block:
         tag = sentence.guess(position, before, among or allowed)
         checks = checks_of(tag)
         if not self.tags and width_of(checks) > sentence.room:
-            # The draft decides nothing: what any tag has room for is asked.
+            # The drafted line does not fit: the tag that needs the fewest ids is tried instead.
             tag = min(among or allowed, key=lambda tag: width_of(checks_of(tag)))
             checks = checks_of(tag)
         if width_of(checks) > min(widest, sentence.room):

@@ -11,7 +11,7 @@ from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.decoding.drafts import Draft, all_outside
 from bioner.inference.decoding.free import FreeDecoder
 from bioner.inference.decoding.requests import make_requests
-from bioner.models.pretrained import readable_ids
+from bioner.models.positions import readable_ids
 from bioner.realignment.realign import realign
 from bioner.settings.model_entry import Predict
 from tests.unit.inference.decoding.conftest import TYPES, random_llama
@@ -56,7 +56,7 @@ def test_one_sentence_beyond_the_positions_costs_no_other_its_answer(
         outputs = decoder(texts, 3)
         assert outputs[beyond] == Generated(texts[beyond].id, "", 0, False)
         assert decoder.took["undecodable"] == decoder.took["beyond_positions"] == 1
-        assert f"{texts[beyond].id!r} the most ({max(lengths)}): it cannot read" in caplog.text
+        assert f"{texts[beyond].id!r} the most ({max(lengths)}): all their words" in caplog.text
         assert all(output.text for place, output in enumerate(outputs) if place != beyond)
     prediction, alignment = realign(texts[beyond], outputs[beyond], None)
     assert set(prediction.tags) == {"O"}
@@ -85,6 +85,19 @@ def test_a_sentence_that_its_tags_make_too_long_stays_unanswered(texts):
             with pytest.raises(IndexError):
                 slowly(model, tokenizer, text, TYPES)
     assert set(answered) == {False, True}
+
+
+@pytest.mark.parametrize("name", ["GPT2Config", "OPTConfig"])
+def test_a_sentence_that_fills_the_last_position_does_not_disturb_its_batch(
+    name, tokenizer, texts, lengths
+):
+    for positions in range(max(lengths), max(lengths) + 16):
+        model = learned(name, len(tokenizer), positions)
+        decoder = ConstrainedDecoder(model, tokenizer, TYPES, all_outside())
+        together = decoder(texts, 3)
+        assert [output.text for output in together] == [
+            decoder([text], 1)[0].text for text in texts
+        ]
 
 
 def test_free_answers_are_the_same_whoever_s_positions_end_first(tokenizer, texts, lengths):
