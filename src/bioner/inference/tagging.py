@@ -143,8 +143,13 @@ def entry_of(folder: Path) -> ModelEntry:
     else:
         from bioner.models.positions import positions_of
         from bioner.models.pretrained import load_model_config
+        from bioner.models.requirements import kind_of
 
-        window = min(WINDOW, positions_of(load_model_config(folder)) or WINDOW)
+        config = load_model_config(folder)
+        if (kind := kind_of(config)) not in ("encoder", None):
+            found, expected = f"an untrained {kind}", "a trained model"
+            raise InputError(folder, found, expected, "Name the `model/` of a finished training.")
+        window = min(WINDOW, positions_of(config) or WINDOW)
         described = {"source": {"hub": str(folder)}, "max_length": max(window, 16)}
         entry = parse_entry(ModelEntry, "model", {"family": "encoder", **described})
     gpus = min(1, entry.resources.predict_gpus, torch.cuda.device_count())

@@ -257,9 +257,10 @@ def _model(
         found = f"weights without {min(lacking)}" + (
             f" and {len(lacking) - 1} others" if len(lacking) > 1 else ""
         )
-        raise InputError(
-            source, found, "all that config.json asks for", "Download or copy the model again."
-        )
+        expected, remedy = "all that config.json asks for", "Download or copy the model again."
+        if min(lacking).startswith(CLASSIFIERS):
+            expected, remedy = "a trained head", "Name the `model/` of a finished training."
+        raise InputError(source, found, expected, remedy)
     if kind is AutoModel and any(key.startswith(CLASSIFIERS) for key in info["unexpected_keys"]):
         log.info("%s: its own classification head is left out", source)
     head = {name for name, _ in model.named_parameters() if not name.startswith(body)}

@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -88,6 +89,33 @@ def check_code(source: str, revision: str | None = None, *, trust_remote_code: b
             f"code of another repository ({min(elsewhere)}), at no fixed commit",
             "code next to the weights",
             "Copy both into one folder, correct auto_map there, and name it in source.hub.",
+        )
+
+
+@torch.no_grad()
+def check_padding(name: str, model: PreTrainedModel, ids: Sequence[int], pad: int) -> None:
+    """Raise InputError if padding changes a model's logits: tags would depend on the batch.
+
+    Args:
+        name: The model's name, for the message.
+        model: A token classifier.
+        ids: A short example.
+        pad: The padding token's id.
+    """
+    training, logits = model.training, []
+    model.eval()
+    for row in ([*ids], [*ids, *[pad] * 8]):
+        mask = [int(place < len(ids)) for place in range(len(row))]
+        given = torch.tensor([row, mask], device=model.device)[:, None]
+        logits.append(model(input_ids=given[0], attention_mask=given[1]).logits[0, : len(ids)])
+    model.train(training)
+    alone, padded = logits
+    if (alone - padded).abs().max() > 0.01 * alone.abs().max():
+        raise InputError(
+            name,
+            f"the architecture {model.config.model_type!r}, whose answers depend on padding",
+            "one that pays no attention to it",
+            "Choose another model: its tags would change with the sentences of a batch.",
         )
 
 

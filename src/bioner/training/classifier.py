@@ -28,7 +28,7 @@ from bioner.models.pretrained import (
     load_token_classifier,
     load_tokenizer,
 )
-from bioner.models.requirements import check_ids
+from bioner.models.requirements import check_ids, check_padding
 from bioner.models.subword_windows import Cut, cut, gathered, labelled
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
@@ -81,6 +81,9 @@ def train_classifier(
     ]
     dev = ClassifierDevScorer(job, cut_up(job.dev), label2id)
     check_ids(model, (id_ for item in (*examples, *dev.examples) for id_ in item["input_ids"]))
+    if entry.family == "encoder":
+        shortest = min(examples, key=lambda example: len(example["input_ids"]))
+        check_padding(job.name, model, shortest["input_ids"], tokenizer.pad_token_id)
     words = sum(len(item.tokens) for item in job.train)
     if train.words_unknown > words / 2:
         raise InputError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tokenizers import AddedToken
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 
 from bioner.errors import InputError
 from bioner.inference import tagging
@@ -317,3 +317,22 @@ def test_an_adapter_whose_base_is_gone_does_not_take_one_of_that_name_from_the_h
     monkeypatch.chdir("/")
     with pytest.raises(InputError, match="no folder org/tiny with the base it was trained on"):
         load_tagger(model)
+
+
+def test_an_encoder_whose_answers_depend_on_padding_is_refused(tmp_path):
+    source = make("bert", TEXTS, tmp_path / "source")
+    rows = AutoTokenizer.from_pretrained(source)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 32}
+    config = AutoConfig.for_model("fnet", vocab_size=len(rows), pad_token_id=0, **sizes)
+    AutoModelForMaskedLM.from_config(config).save_pretrained(source)
+    with pytest.raises(InputError, match="'fnet', whose answers depend on padding"):
+        train_on(entry_of(source, **ENCODER), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("family", "said"), [("bert", "expected a trained head"), ("llama", "an untrained decoder")]
+)
+def test_tagging_with_a_model_that_nobody_trained_names_what_is_missing(family, said, tmp_path):
+    source = make(family, TEXTS, tmp_path / "source")
+    with pytest.raises(InputError, match=rf"{said}.*Name the `model/` of a finished training"):
+        load_tagger(source)
