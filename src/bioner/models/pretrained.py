@@ -120,9 +120,17 @@ def load_model_config(
     source: str | Path, revision: str | None = None, *, trust_remote_code: bool = False
 ) -> PreTrainedConfig:
     """Load a model's configuration."""
+    _refuse_adapter(source)
     load, own_code = AutoConfig.from_pretrained, trust_remote_code
     config: PreTrainedConfig = _loaded(load, source, revision, trust_remote_code=own_code)
     return config
+
+
+def _refuse_adapter(source: str | Path) -> None:
+    if Path(source, ADAPTER_FILE).is_file():
+        raise InputError(
+            source, "an adapter", "a whole model", "Merge it with its base first: `bioner merge`."
+        )
 
 
 def load_causal_lm(
@@ -182,10 +190,7 @@ def _llm(
     kind: Any, source: str | Path, revision: str | None, options: dict[str, Any]
 ) -> PreTrainedModel:
     """Load an LLM, but no adapter: transformers would silently load its base with it."""
-    if Path(source, ADAPTER_FILE).is_file():
-        raise InputError(
-            source, "an adapter", "a whole model", "Merge it with its base first: `bioner merge`."
-        )
+    _refuse_adapter(source)
     model = _model(kind, source, revision, **options)
     # On CPUs with AVX512-BF16, bitsandbytes repacks 4-bit layers in the first forward pass without
     # gradients and rounds their scales: results would differ between machines, and no gradient
