@@ -101,7 +101,7 @@ def test_wordpiece_has_the_same_subwords_for_real_words_alone_and_in_text(corpor
     assert made.words_merged == made.words_lost == made.sentences_cut == 0
     for number, (window,) in enumerate(made.windows):
         of_word = alone.word_ids(number)
-        # ChemProt has two words without subwords: the unknown one is theirs.
+        # Two words of ChemProt have no subwords of their own, and become the unknown one.
         kept = [place for place, word in enumerate(window.words) if word in set(of_word)]
         assert [window.words[place] for place in kept] == of_word
         assert [window.input_ids[place] for place in kept] == alone["input_ids"][number]

@@ -25,7 +25,7 @@ WINDOW = 512  # subwords, if the model does not say
 # First lines of files in these formats; no sentence begins like that.
 MARKUP = {
     "PubTator": re.compile(r"[\w.:-]+\|[ta]\|"),
-    "XML (BioC?)": re.compile(r"<(\?xml|!DOCTYPE|[A-Za-z]+[ >])"),
+    "XML (BioC?)": re.compile(r"<(\?xml|!DOCTYPE|[A-Za-z]+(>|\s+[\w:-]+=))"),
     "JSON": re.compile(r'\[\s*$|\[?\s*\{\s*("[^"]*"\s*:|$)|\[\s*"[^"]*"\s*(,|\]\s*$)'),
 }
 

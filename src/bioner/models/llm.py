@@ -1,4 +1,4 @@
-"""Trained LLMs on disk: adapter or weights, tokenizer, and the task they were trained for."""
+"""Trained models on disk: weights or an adapter, the tokenizer, and what they were trained for."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from bioner.errors import InputError, reason_of
 from bioner.io.records import Record
 from bioner.models import TASK_FILE
 from bioner.models.decoder_head import DecoderWithHead
-from bioner.models.model_files import checksums_of
+from bioner.models.model_files import weight_checksums
 from bioner.models.pretrained import (
     load_causal_lm,
     load_llm_classifier,
@@ -248,7 +248,7 @@ def _check_base(folder: Path, task: Task) -> None:
             "that folder, at this path from where the command starts",
             f"Put it there, or correct `base` in {TASK_FILE}.",
         )
-    if checksums_of(base) != task.base_weights:
+    if weight_checksums(base) != task.base_weights:
         raise InputError(
             folder,
             f"an adapter, and other weights in {base} than it was trained on",

@@ -63,7 +63,7 @@ def weights_of(folder: Path) -> list[str]:
     return sorted(set(names)) if all(isinstance(name, str) for name in names) else []
 
 
-def checksums_of(folder: Path) -> dict[str, str]:
+def weight_checksums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of weights, all of which are read: seconds per GB."""
     return {name: sha256_of(folder / name) for name in weights_of(folder)}
 

@@ -109,7 +109,7 @@ def load_token_classifier(
 
 
 def _names(labels: Sequence[str]) -> dict[str, Any]:
-    """Return a head's labels as a configuration has them."""
+    """Return a head's labels in the form that a configuration wants."""
     return {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},

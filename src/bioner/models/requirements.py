@@ -99,15 +99,16 @@ def check_padding(name: str, model: PreTrainedModel, ids: Sequence[int], pad: in
     Args:
         name: The model's name, for the message.
         model: A token classifier.
-        ids: A short example.
+        ids: An example; its first half is padded to its length, which the model can read.
         pad: The padding token's id.
     """
     training, logits = model.training, []
     model.eval()
-    for row in ([*ids], [*ids, *[pad] * 8]):
-        mask = [int(place < len(ids)) for place in range(len(row))]
+    half = [*ids[: len(ids) // 2 or 1]]
+    for row in (half, half + [pad] * (len(ids) - len(half))):
+        mask = [int(place < len(half)) for place in range(len(row))]
         given = torch.tensor([row, mask], device=model.device)[:, None]
-        logits.append(model(input_ids=given[0], attention_mask=given[1]).logits[0, : len(ids)])
+        logits.append(model(input_ids=given[0], attention_mask=given[1]).logits[0, : len(half)])
     model.train(training)
     alone, padded = logits
     if (alone - padded).abs().max() > 0.01 * alone.abs().max():

@@ -82,8 +82,8 @@ def train_classifier(
     dev = ClassifierDevScorer(job, cut_up(job.dev), label2id)
     check_ids(model, (id_ for item in (*examples, *dev.examples) for id_ in item["input_ids"]))
     if entry.family == "encoder":
-        shortest = min(examples, key=lambda example: len(example["input_ids"]))
-        check_padding(job.name, model, shortest["input_ids"], tokenizer.pad_token_id)
+        longest = max(examples, key=lambda example: len(example["input_ids"]))
+        check_padding(job.name, model, longest["input_ids"], tokenizer.pad_token_id)
     words = sum(len(item.tokens) for item in job.train)
     if train.words_unknown > words / 2:
         raise InputError(

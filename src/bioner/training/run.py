@@ -24,7 +24,7 @@ from bioner.io.run_record import moment, provenance
 from bioner.io.signals import signals_handled
 from bioner.io.tables import write_table
 from bioner.models.adapters import trained_parameters
-from bioner.models.model_files import checksums_of
+from bioner.models.model_files import weight_checksums
 from bioner.training.checkpoints import fault_of, write_manifest
 from bioner.training.classifier import train_classifier
 from bioner.training.interrupts import Interrupts
@@ -81,7 +81,7 @@ def train(job: TrainingJob, out: Path) -> None:
         processes.wait_for_everyone()
         source = _source(job, workspace, processes)
         if processes.is_main_process and not entry.source.scratch and Path(source).is_dir():
-            job = replace(job, base_weights=checksums_of(Path(source)))
+            job = replace(job, base_weights=weight_checksums(Path(source)))
         model = workspace / "model"
         if processes.is_main_process:
             shutil.rmtree(model, ignore_errors=True)

@@ -133,6 +133,7 @@ def test_files_with_mark_up_are_no_plain_text(line, form):
         '["Aspirin"] is a drug.',
         "{1,2}-Dioxetane in HeLa cells.",
         "<5 mg/l of C|t|e.",
+        "<LLOQ samples were left out.",
         "P(A|t|B) is low.",
         "[1]",
     ],

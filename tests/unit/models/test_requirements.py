@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 from tokenizers import AddedToken
-from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+)
 
 from bioner.errors import InputError
 from bioner.inference import tagging
@@ -16,9 +21,9 @@ from bioner.inference.predict import load_predictor, predict
 from bioner.inference.tagging import Text, load_tagger
 from bioner.io.checksums import sha256_of
 from bioner.models import TASK_FILE
-from bioner.models.model_files import checksums_of, fingerprint_of
+from bioner.models.model_files import fingerprint_of, weight_checksums
 from bioner.models.pretrained import load_tokenizer
-from bioner.models.requirements import kind_of
+from bioner.models.requirements import check_padding, kind_of
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.model_entry import ModelEntry
 from bioner.training.job import TrainingJob
@@ -199,13 +204,13 @@ def test_weights_are_identified_by_what_they_hold(bert, tmp_path):
     folder = copied(bert, tmp_path / "copy")
     os.utime(folder / "model.safetensors", (0, 0))
     assert fingerprint_of(folder) == fingerprint_of(bert)
-    assert checksums_of(folder) == checksums_of(bert)
+    assert weight_checksums(folder) == weight_checksums(bert)
     weights = bytearray((folder / "model.safetensors").read_bytes())
     for place in range(len(weights) // 2, len(weights)):
         weights[place] ^= 1
     (folder / "model.safetensors").write_bytes(weights)
     assert fingerprint_of(folder) != fingerprint_of(bert)
-    assert checksums_of(folder) != checksums_of(bert)
+    assert weight_checksums(folder) != weight_checksums(bert)
 
 
 CODE = """
@@ -278,7 +283,7 @@ def test_a_padding_token_that_was_added_without_a_row_gives_way_to_the_end(tmp_p
     entry = entry_of(source, **LLM)
     loaded = load_tokenizer(source, entry=entry)
     assert loaded.pad_token == loaded.eos_token
-    assert len(train_on(entry, tmp_path).name) > 0
+    assert (train_on(entry, tmp_path) / TASK_FILE).is_file()
 
 
 def test_a_tokenizer_that_knows_few_words_is_refused(tmp_path):
@@ -327,6 +332,17 @@ def test_an_encoder_whose_answers_depend_on_padding_is_refused(tmp_path):
     AutoModelForMaskedLM.from_config(config).save_pretrained(source)
     with pytest.raises(InputError, match="'fnet', whose answers depend on padding"):
         train_on(entry_of(source, **ENCODER), tmp_path)
+
+
+def test_the_padding_trial_needs_no_more_positions_than_its_example():
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 32}
+    config = AutoConfig.for_model(
+        "bert", vocab_size=9, max_position_embeddings=16, num_attention_heads=2, **sizes
+    )
+    model = AutoModelForTokenClassification.from_config(config).train()
+    check_padding("tiny", model, [5] * 16, 0)
+    check_padding("tiny", model, [5], 0)
+    assert model.training
 
 
 @pytest.mark.parametrize(

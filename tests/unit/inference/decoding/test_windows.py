@@ -30,7 +30,7 @@ SHORT, LONG = 24, 4096  # the sentences have 80 to 200 ids with their prompts
 
 
 def windowed(name: str, vocabulary: int, window: int | None) -> PreTrainedModel:
-    """A random model with this window in all layers or in some."""
+    """A random model with a sliding window of this size in some or all of its layers."""
     own = {
         "Gemma3TextConfig": MIXED | {"query_pre_attn_scalar": 8},
         "Gemma4TextConfig": MIXED
@@ -50,7 +50,7 @@ def windowed(name: str, vocabulary: int, window: int | None) -> PreTrainedModel:
 
 
 def ids_read(model: PreTrainedModel, decoder: ConstrainedDecoder, texts: Sequence[Instance]) -> int:
-    """The ids of all passes, padding included."""
+    """Count the ids read in all passes, including padding."""
     widths: list[int] = []
     hook = model.register_forward_pre_hook(
         lambda _, args, kwargs: widths.append(kwargs["input_ids"].numel()), with_kwargs=True
