@@ -30,7 +30,7 @@ class Family:
 
 
 def make(name: str, instances: Iterable[Instance], folder: Path) -> Path:
-    """Write model and tokenizer of a family to `folder`; the tokenizer knows the words given."""
+    """Write a family's model and tokenizer, trained on the words of the instances, to `folder`."""
     import torch
     from transformers import (
         AutoConfig,

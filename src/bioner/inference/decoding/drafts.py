@@ -88,7 +88,7 @@ def tag_table(train: Iterable[Instance]) -> Draft:
 
     Tags are ranked by the most specific of these keys, then by the less specific ones.
     """
-    return _by_table(_ranked(train))
+    return _table_draft(_rank_tags(train))
 
 
 def write_table(folder: Path, train: Iterable[Instance]) -> None:
@@ -97,14 +97,14 @@ def write_table(folder: Path, train: Iterable[Instance]) -> None:
     A word pair is left out if its first word alone gives the same first tag: three quarters of the
     table, rarely the better guess.
     """
-    table = _ranked(train)
-    kept = [
+    table = _rank_tags(train)
+    entries = [
         (key, tags)
         for key, tags in sorted(table.items())
         if key[0] != PAIR or tags[0] != table[WORD, *key[1:3]][0]
     ]
     with atomic_text(folder / TABLE_FILE) as stream:
-        json.dump(kept, stream, ensure_ascii=False)
+        json.dump(entries, stream, ensure_ascii=False)
 
 
 def saved_table(folder: Path) -> Draft:
@@ -118,7 +118,7 @@ def saved_table(folder: Path) -> Draft:
         return all_outside()
     try:
         content = parse_json(read_text(path), str(path), whole_file=True)
-        return _by_table({tuple(key): tags for key, tags in content})
+        return _table_draft({tuple(key): tags for key, tags in content})
     except (TypeError, ValueError):
         raise InputError(
             path,
@@ -128,7 +128,7 @@ def saved_table(folder: Path) -> Draft:
         ) from None
 
 
-def _ranked(train: Iterable[Instance]) -> Ranked:
+def _rank_tags(train: Iterable[Instance]) -> Ranked:
     counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     for instance in train:
         for position, tag in enumerate(instance.tags):
@@ -141,7 +141,7 @@ def _ranked(train: Iterable[Instance]) -> Ranked:
     }
 
 
-def _by_table(table: Ranked) -> Draft:
+def _table_draft(table: Ranked) -> Draft:
     def guess(instance: Instance, position: int, before: str) -> Sequence[str]:
         found = (table.get(key, ()) for key in _keys(instance.tokens, position, before))
         return tuple(dict.fromkeys(tag for tags in found for tag in tags)) or (OUTSIDE,)
