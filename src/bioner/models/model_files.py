@@ -64,7 +64,7 @@ def weights_of(folder: Path) -> list[str]:
 
 
 def weight_checksums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of weights, all of which are read, which takes seconds per GB."""
+    """Return the SHA-256 of each file of weights, read as a whole: seconds per GB."""
     return {name: sha256_of(folder / name) for name in weights_of(folder)}
 
 
