@@ -217,7 +217,7 @@ def test_biored_is_as_near_to_the_paper_as_docs_reproduction_says(corpora):
     "changed", [{"token_alignment": "widen"}, {"segmentation": "sentences"}], ids=str
 )
 def test_every_annotation_of_biored_is_an_entity_or_listed(tmp_path, catalogue, changed):
-    entry = catalogue["BioRED"].model_copy(update=changed)
+    entry = catalogue["BioRED"].model_copy(update={**changed, "entities": None})
     found = normalize("BioRED", entry, Path(MIRROR) / "BioRED", tmp_path)
     stats = pl.read_csv(tmp_path / "stats.csv")
     raw = {"train": 13351, "dev": 3533, "test": 3535}

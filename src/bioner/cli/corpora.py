@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, Entry, Out, json_object, keep_apart
+from bioner.cli.options import Config, Entry, Out, keep_apart
 from bioner.errors import InputError
 
 
@@ -22,7 +22,7 @@ def fetch(
     entry: Entry = None,
 ) -> None:
     """Get a corpus's raw files and verify their checksums."""
-    from bioner.cli.loading import dataset_entry_of, settings_of
+    from bioner.cli.loading import dataset_entry_of, planned_datasets, settings_of
     from bioner.corpora.fetching.fetch import fetch
     from bioner.corpora.fetching.sources import mirror_of
     from bioner.io.checksums import sha256_of
@@ -31,11 +31,8 @@ def fetch(
     if record:
         keep_apart(record, out, option="--record")
     settings = settings_of(config)
-    # The workflow passes entries this way, as the source of files is not a parameter of its rules.
-    if entry is None:
-        planned = json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
-        if dataset in planned:
-            entry = json.dumps(planned[dataset])
+    if entry is None and dataset in (planned := planned_datasets()):
+        entry = json.dumps(planned[dataset])
     found = dataset_entry_of(dataset, config, entry)
     files = fetch(dataset, found, out, mirror_of(settings, mirror))
     if record:
@@ -53,11 +50,11 @@ def normalize(
     entry: Entry = None,
 ) -> None:
     """Raw files to instances: train.jsonl, dev.jsonl, test.jsonl, stats.csv, changes.csv."""
-    from bioner.cli.loading import dataset_entry_of, settings_of
+    from bioner.cli.loading import dataset_entry_of, settings_of, with_checks
     from bioner.corpora.normalize import normalize
 
     settings = settings_of(config)
-    described = dataset_entry_of(dataset, config, entry)
+    described = dataset_entry_of(dataset, config, with_checks(dataset, entry))
     # The workflow names closed corpora here: its rules only pass what changes a result.
     closed = not described.redistributable or dataset in os.environ.get("BIONER_CLOSED", "").split(
         ","

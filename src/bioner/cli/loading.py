@@ -1,7 +1,10 @@
 """What `--config` and `--entry` stand for; commands import it when they run: it takes time."""
 
 import functools
+import json
+import os
 from pathlib import Path
+from typing import Any
 
 from bioner.cli.options import json_object
 from bioner.settings.catalogue import find, load_datasets, load_models, parse_entry
@@ -11,6 +14,8 @@ from bioner.settings.matrix import Matrix, load_matrix
 from bioner.settings.model_entry import ModelEntry
 from bioner.settings.repository import DEFAULT_CONFIG, REPOSITORY
 from bioner.settings.yaml_files import read_yaml
+
+CHECKS = ("entities",)  # keys of a corpus that no result depends on, but that may refuse it
 
 
 def files_of(overlays: list[Path] | None) -> list[Path]:
@@ -35,6 +40,24 @@ def model_entry_of(name: str, config: list[Path] | None, entry: str | None) -> M
         file = REPOSITORY / "config" / "models.yaml"
         return find(load_models(settings_of(config), files_of(config)), name, "model", file)
     return parse_entry(ModelEntry, name, json_object("--entry", entry))
+
+
+def planned_datasets() -> dict[str, Any]:
+    """Return the entries of a workflow's corpora; none outside a workflow.
+
+    It passes them in a variable, since what finds, checks or describes a corpus changes no result
+    and must be no parameter of its rules.
+    """
+    return json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
+
+
+def with_checks(name: str, entry: str | None) -> str | None:
+    """Return a corpus's entry as JSON, completed by the workflow's CHECKS."""
+    if entry is None:
+        return None
+    planned = planned_datasets().get(name, {})
+    checks = {key: planned[key] for key in CHECKS if key in planned}
+    return json.dumps(checks | json_object("--entry", entry))
 
 
 def dataset_entry_of(name: str, config: list[Path] | None, entry: str | None) -> DatasetEntry:

@@ -67,6 +67,8 @@ def normalize(
             f"the train split of {dataset}",
             "Is this the right file, with its tags in `tag_column`?",
         )
+    for split, instances in splits.items():
+        _refuse_other_count(entry, split, paths[split], instances)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
         for split, instances in splits.items():
@@ -137,6 +139,20 @@ def _refuse_unread_tags(
             f"tags in {scheme}",
             "State the right `tag_scheme` or `tag_column`.",
         )
+
+
+def _refuse_other_count(
+    entry: DatasetEntry, split: str, path: Path, instances: Sequence[Instance]
+) -> None:
+    """Raise InputError if a split has not as many entities as the catalogue states."""
+    stated: int | None = getattr(entry.entities, split, None)
+    count = sum(tag.startswith("B-") for instance in instances for tag in instance.tags)
+    if stated not in (None, count):
+        remedy = (
+            "Fetch the file again; if it is meant to differ from the catalogue's, say"
+            " `entities: null` in the overlay, or state its own number."
+        )
+        raise InputError(path, f"{count} entities in {split}", f"{stated} (`entities`)", remedy)
 
 
 def _raw_path(entry: DatasetEntry, split: str, raw: Path) -> Path:

@@ -22,6 +22,12 @@ LEXICAL = ("table", "dictionary", "all-o")  # drafts that need no other model
 HEADLINE = ("direct", "free-paper", "free", "constrained")
 BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles that dev scores choose
 
+# Keys of a corpus that change no entity.
+DESCRIPTION = {
+    *("description", "license", "notice", "obtain", "redistributable"),
+    *("mirror_folder", "documents", "entities", "max_lost"),
+}
+
 Entry = TypeVar("Entry")
 
 
@@ -139,11 +145,13 @@ def _changed_corpus(known: DatasetEntry | None, changes: dict[str, Any]) -> dict
     """Lay changes over a corpus of the catalogue, or over nothing.
 
     Known files that no split names any more are dropped, and so is the table of documents if a
-    split has another file. A bare name that is new is a file of the mirror, unless `files` change.
+    split has another file, and the number of entities if anything is read otherwise. A bare name
+    that is new is a file of the mirror, unless `files` change.
     """
     if known is None:
         return changes
-    entry = merged(known.canonical(), changes)
+    tree = known.canonical()
+    entry = merged(tree, changes)
     splits, given = entry["splits"], changes.get("files", {})
     if not isinstance(splits, dict) or not isinstance(given, dict):
         return entry
@@ -151,7 +159,20 @@ def _changed_corpus(known: DatasetEntry | None, changes: dict[str, Any]) -> dict
     files = {name: file for name, file in entry["files"].items() if name in [*names, *given]}
     new = [name for name in names if name not in known.files]
     files |= {name: {} for name in new if "/" not in name and not given}
-    return entry | {"files": files} | ({"documents": changes.get("documents")} if new else {})
+    entry |= {"files": files} | ({"documents": changes.get("documents")} if new else {})
+    if _reading(entry) != _reading(tree):
+        entry["entities"] = changes.get("entities")
+    return entry
+
+
+def _reading(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a corpus's entities depend on: its files' checksums, and all but DESCRIPTION."""
+    files = {
+        name: (file.get("sha256") or file.get("git_blob") or file)
+        for name, file in entry["files"].items()
+        if isinstance(file, dict)
+    }
+    return {key: value for key, value in entry.items() if key not in DESCRIPTION} | {"files": files}
 
 
 def _originals(

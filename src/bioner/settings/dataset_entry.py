@@ -60,6 +60,14 @@ class Splits(Settings):
     test: str = Field(min_length=1, description="Held-out test split.")
 
 
+class EntityCounts(Settings):
+    """How many entities each split has; None if no source says."""
+
+    train: Int | None = Field(None, ge=0, description="Of the training split.")
+    dev: Int | None = Field(None, ge=0, description="Of the development split.")
+    test: Int | None = Field(None, ge=0, description="Of the test split.")
+
+
 class DatasetEntry(Settings):
     """A corpus: its files, and how they are read."""
 
@@ -111,6 +119,13 @@ class DatasetEntry(Settings):
         description="Table `split,first,sentences,document` of the documents that consecutive"
         " sentences come from, relative to the repository; it holds for files with the stated"
         " checksums.",
+    )
+    entities: EntityCounts | None = Field(
+        None,
+        exclude_if=lambda counts: counts is None,
+        description="Entities that each split must have as it is read here; `bioner normalize`"
+        " refuses any other number. An overlay that changes the files or how they are read drops"
+        " them unless it states its own.",
     )
     license: str = Field("", description="Licence and terms of use as stated at the source.")
     redistributable: Bool = Field(

@@ -1,10 +1,13 @@
 """Normalizing: raw files to instances and statistics; nothing is written unless all is sound."""
 
+import json
 from hashlib import sha256
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from bioner.cli import app
 from bioner.corpora.changes import REPAIRS, Change
 from bioner.corpora.normalize import normalize
 from bioner.data.instances import read_instances
@@ -156,6 +159,32 @@ def test_a_train_split_without_an_entity_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"train\.txt: found no entity in 1 sentences"):
         normalize("toy", entry(), raw, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_another_number_of_entities_than_the_catalogue_states_is_refused(tmp_path):
+    raw = raw_folder(tmp_path, train=TRAIN, dev="a\tB-A\nb\tI-A\n")
+    with pytest.raises(InputError) as caught:
+        normalize("toy", entry(entities={"train": 4, "dev": 2}), raw, tmp_path / "out")
+    assert str(caught.value).startswith(
+        f"{raw / 'dev.txt'}: found 1 entities in dev; expected 2 (`entities`)."
+    )
+    assert not (tmp_path / "out").exists()
+    normalize("toy", entry(entities={"train": 4, "test": 0}), raw, tmp_path / "out")
+
+
+def test_a_workflow_passes_the_number_of_entities_in_a_variable(tmp_path, monkeypatch):
+    """Not in the entry: that is a parameter of the rule, whose change would train all again."""
+    raw = raw_folder(tmp_path, train=TRAIN)
+    given = json.dumps(entry().canonical())
+    folders = ["--raw", str(raw), "--out", str(tmp_path / "out")]
+
+    def run(stated):
+        planned = {"toy": entry(entities={"train": stated}, license="other").canonical()}
+        monkeypatch.setenv("BIONER_DATASETS", json.dumps(planned))
+        return CliRunner().invoke(app, ["normalize", "toy", "--entry", given, *folders]).exception
+
+    assert "found 4 entities in train; expected 5" in str(run(5))
+    assert run(4) is None
 
 
 def test_every_change_is_listed_with_its_place(tmp_path):

@@ -482,6 +482,26 @@ def test_an_overlay_with_other_splits_forgets_the_files_and_documents_of_the_old
     assert found.documents is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "stated"),
+    [
+        ({"license": "mine", "notice": "Mind.", "mirror_folder": "b"}, (13212, 3526, 3512)),
+        ({"token_alignment": "split"}, (13212, 3526, 3512)),  # what it is already
+        ({"files": {"Test.PubTator": {"url": ["https://example.org/t"]}}}, (13212, 3526, 3512)),
+        ({"entities": {"test": 1}}, (13212, 3526, 1)),
+        ({"token_alignment": "widen", "entities": {"test": 3523}}, (None, None, 3523)),
+        ({"token_alignment": "widen"}, None),
+        ({"splits": {"test": "/x/test.PubTator"}}, None),
+        ({"files": {"Test.PubTator": {"sha256": "0" * 64}}}, None),
+        ({"entities": None}, None),
+    ],
+    ids=str,
+)
+def test_the_number_of_entities_holds_for_the_catalogue_s_files_read_as_it_says(changes, stated):
+    found = corpora(BioRED=changes)["BioRED"].entities
+    assert (found and (found.train, found.dev, found.test)) == stated
+
+
 @pytest.mark.parametrize(("said", "closed"), [({}, False), ({"redistributable": False}, True)])
 def test_the_text_of_a_corpus_is_shown_unless_its_entry_forbids_it(said, closed):
     assert parse_entry(DatasetEntry, "mine", SHORT | said).redistributable is not closed
