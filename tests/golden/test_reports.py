@@ -1,10 +1,15 @@
 """Reports from a small tree: the paper's values and the differences are beside ours."""
 
+import json
 import re
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from bioner.cli import app
+from bioner.corpora.changes import Changes
+from bioner.corpora.statistics import corpus_statistics
 from bioner.data.instances import Prediction
 from bioner.errors import InputError
 from bioner.io.tables import write_table
@@ -16,6 +21,7 @@ from bioner.results.load import ReportContext, load_results
 from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import ScoredRun, score
 from bioner.settings.config import Scoring
+from bioner.settings.dataset_entry import Agreement
 from tests.conftest import instance
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
@@ -56,24 +62,73 @@ def test_the_paper_s_chemprot_scores_are_held_against_the_reproduction_of_its_da
 
 
 def test_the_corpora_table_says_what_a_reader_of_scores_wants_to_know(kept):
-    found = row(built(kept)["corpora"], dataset="BC5CDR")
-    assert (found["documents"], found["instances_in_train"], found["mentions_seen_in_train"]) == (
-        2,
-        2,
-        1.0,
-    )
-    assert found["mean_tokens"] == sum(len(item.tokens) for item in GOLD) / 2
-    assert (found["near_duplicates_in_train"], found["near_duplicate_unit"]) == (0, "sentence")
+    """Its test split is its train: gout/Disease, aspirin/Chemical; renal failure/Disease."""
+    published = Agreement(values={"Disease": 87.5}, measure="Jaccard", source="Somebody 2016")
+    context = ReportContext(agreement={"BC5CDR": published, "JNLPBA": published})
+    found = row(built(kept, context=context)["corpora"], dataset="BC5CDR")
+    assert found == {
+        "dataset": "BC5CDR",
+        "documents": None,  # unknown: no two sentences share one
+        "entities": 3,
+        "entities_per_100_tokens": 60,
+        "with_entity": 1,
+        "tokens_in_entities": 4 / 5,
+        "mean_entity_length": 4 / 3,
+        "length_1": 2 / 3,
+        "length_2": 1 / 3,
+        "length_3_plus": 0,
+        "mean_tokens": 5 / 2,
+        "p95_tokens": 3,
+        "longest": 3,
+        "instances_in_train": 2,
+        "near_duplicates_in_train": 0,  # no sentence of eight words
+        "near_duplicate_unit": "sentence",
+        "mentions_seen_in_train": 1,
+        "mentions_of_several_types": 0,
+        "texts_also_untagged": 0,
+        "annotations_lost": 0,
+        "entities_by_type": "Chemical 0.33, Disease 0.67",
+        "seen_in_train_by_type": "Chemical 1.0, Disease 1.0",
+        "annotator_agreement": "Disease 87.5 (Jaccard; Somebody 2016)",
+    }
 
 
-def test_statistics_without_near_duplicates_leave_them_empty(kept):
-    """As an earlier version wrote them."""
+def test_a_workflow_passes_the_agreement_of_annotators_in_a_variable(kept, monkeypatch):
+    published = {"values": {"all": 0.9}, "measure": "kappa", "source": "Somebody 2016"}
+    described = {"format": "conll", "agreement": published}
+    described["splits"] = {split: f"/{split}.tsv" for split in ("train", "dev", "test")}
+    monkeypatch.setenv("BIONER_DATASETS", json.dumps({"BC5CDR": described}))
+    monkeypatch.setenv("BIONER_CLOSED", "")
+    folders = [text for name in ("results", "data") for text in (f"--{name}", str(kept / name))]
+    options = ["--notices", "{}", "--out", str(kept / "reports")]
+    assert CliRunner().invoke(app, ["report", *folders, *options]).exception is None
+    table = pl.read_csv(kept / "reports" / "corpora.csv")
+    assert table["annotator_agreement"].to_list() == ["all 0.9 (kappa; Somebody 2016)"]
+
+
+def test_what_older_statistics_lack_is_empty_in_the_corpora_table(kept):
     path = kept / "data" / "BC5CDR" / "stats.csv"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if "near_duplicate" not in line))
+    known = ["instances", "documents", "tokens", "entities", "tags", "table2_entities"]
+    table = pl.read_csv(path).filter(pl.col("statistic").is_in(known))
+    write_table(path, table)
     found = row(built(kept)["corpora"], dataset="BC5CDR")
+    assert (found["entities"], found["length_1"]) == (3, 2 / 3)
+    empty = [name for name, value in found.items() if value is None]
+    assert {"with_entity", "mentions_of_several_types", "texts_also_untagged"} <= {*empty}
     assert (found["near_duplicates_in_train"], found["near_duplicate_unit"]) == (None, None)
-    assert found["instances_in_train"] == 2
+    assert found["seen_in_train_by_type"] is None
+
+
+def test_a_test_split_without_an_entity_has_shares_of_none(kept):
+    path = kept / "data" / "BC5CDR" / "stats.csv"
+    splits = {"train": GOLD, "dev": GOLD, "test": [instance("t", "all/O quiet/O")]}
+    counted = {name: [] for name in splits}
+    write_table(path, corpus_statistics("BC5CDR", splits, counted, Changes()))
+    found = row(built(kept)["corpora"], dataset="BC5CDR")
+    assert (found["entities"], found["entities_per_100_tokens"]) == (0, 0)
+    assert [found[name] for name in ("mean_entity_length", "length_1", "entities_by_type")] == [
+        None
+    ] * 3
 
 
 def test_notes_on_corpora_stand_on_the_page(kept):

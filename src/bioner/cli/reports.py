@@ -35,11 +35,12 @@ def report(
 
     With --config, cells that another configuration made are left out and named.
     """
-    from bioner.cli.loading import files_of, settings_of
+    from bioner.cli.loading import files_of, planned_datasets, settings_of
     from bioner.reporting.report import report
     from bioner.results.load import ReportContext
     from bioner.settings.catalogue import load_datasets, load_models, parse_entry
     from bioner.settings.config import Prices
+    from bioner.settings.dataset_entry import DatasetEntry
     from bioner.settings.model_entry import ModelEntry
     from bioner.settings.parse import parse
 
@@ -65,6 +66,10 @@ def report(
         models = {name: parse_entry(ModelEntry, name, entry) for name, entry in made.items()}
     if not settings.run_search:
         models = {name: entry.without_search() for name, entry in models.items()}
+    described = catalogue or {
+        name: parse_entry(DatasetEntry, name, tree) for name, tree in planned_datasets().items()
+    }
+    agreement = {name: found for name, entry in described.items() if (found := entry.agreement)}
     opened = {name for name, entry in catalogue.items() if entry.redistributable}
     opened |= set(settings.show_restricted_text)
 
@@ -72,7 +77,7 @@ def report(
         """Whether the page may show text; unknown corpora only if the workflow does not object."""
         return name in opened if closed is None else name not in closed.split(",")
 
-    about = ReportContext(left, broken, models, paid)
+    about = ReportContext(left, broken, models, paid, agreement)
     report(results, data, out, dataset or [], model or [], told, about, may_show)
 
 

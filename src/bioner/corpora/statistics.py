@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import polars as pl
 from bioner.corpora.changes import LOSSES, Changes
 from bioner.data.instances import Instance
 from bioner.data.near_duplicates import find_near_duplicates
-from bioner.data.tags import spans
+from bioner.data.tags import OUTSIDE, spans
 from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
@@ -53,6 +54,9 @@ def corpus_statistics(
         changes: What was repaired or lost.
     """
     mentions = {name: _mentions(instances) for name, instances in splits.items()}
+    types: dict[str, set[str]] = {}  # of each text, in any split
+    for mention in chain.from_iterable(mentions.values()):
+        types.setdefault(mention.text, set()).add(mention.type)
     # Values as text: counts are whole numbers, shares and means are not.
     rows = [
         (dataset, name, statistic, stratum, str(value))
@@ -60,6 +64,7 @@ def corpus_statistics(
         for statistic, stratum, value in (
             *_counts(instances, mentions[name]),
             *_by_length("table2_entities", counted[name]),
+            *_ambiguity(instances, mentions[name], types),
             *_lengths(instances),
             *(_duplicates(instances, splits["train"]) if name != "train" else ()),
             *(_near_duplicates(instances, splits["train"]) if name != "train" else ()),
@@ -80,6 +85,8 @@ def _counts(instances: Sequence[Instance], mentions: Sequence[Mention]) -> Itera
     yield "instances", "all", len(instances)
     yield "documents", "all", len({instance.doc for instance in instances})
     yield "tokens", "all", sum(len(instance.tokens) for instance in instances)
+    with_entity = sum(any(tag != OUTSIDE for tag in instance.tags) for instance in instances)
+    yield "instances_with_entity", "all", with_entity
     yield from _by_length("entities", [mention.length for mention in mentions])
     types = Counter(mention.type for mention in mentions)
     yield from (("entities", f"type:{type_}", types[type_]) for type_ in sorted(types))
@@ -125,7 +132,9 @@ def _near_duplicates(
 
 
 def _seen(mentions: Sequence[Mention], train: Sequence[Mention]) -> Iterator[StatisticsRow]:
-    """Yield the share of mentions that also occur in train: by text, and by text and type."""
+    """Yield the share of mentions that also occur in train: by text, by text and type, and the
+    latter of each type.
+    """
     if mentions:
         texts = {mention.text for mention in train}
         seen = [mention for mention in mentions if mention.text in texts]
@@ -133,6 +142,40 @@ def _seen(mentions: Sequence[Mention], train: Sequence[Mention]) -> Iterator[Sta
         typed = {(mention.text, mention.type) for mention in train}
         seen = [mention for mention in seen if (mention.text, mention.type) in typed]
         yield "mentions_seen_in_train", "text and type", len(seen) / len(mentions)
+        all_of, seen_of = (Counter(each.type for each in some) for some in (mentions, seen))
+        for type_ in sorted(all_of):
+            yield "mentions_seen_in_train", f"type:{type_}", seen_of[type_] / all_of[type_]
+
+
+def _ambiguity(
+    instances: Sequence[Instance], mentions: Sequence[Mention], types: Mapping[str, set[str]]
+) -> Iterator[StatisticsRow]:
+    """Yield the share of mentions whose text has several types in the corpus, and the share of
+    their distinct texts that also occur untagged in the split.
+    """
+    if mentions:
+        several = sum(len(types[mention.text]) > 1 for mention in mentions)
+        yield "mentions_of_several_types", "all", several / len(mentions)
+        texts = {mention.text for mention in mentions}
+        yield "texts_also_untagged", "all", len(_untagged(instances, texts)) / len(texts)
+
+
+def _untagged(instances: Sequence[Instance], texts: Set[str]) -> set[str]:
+    """Return the texts that also occur where every token is O."""
+    lengths: dict[str, set[int]] = {}  # in tokens, by first token
+    for text in texts:
+        tokens = text.split(" ")
+        lengths.setdefault(tokens[0], set()).add(len(tokens))
+    found = set()
+    for instance in instances:
+        lowered = [token.lower() for token in instance.tokens]
+        for start, first in enumerate(lowered):
+            for length in lengths.get(first, ()):
+                place = slice(start, start + length)
+                text = " ".join(lowered[place])
+                if text in texts and {*instance.tags[place]} == {OUTSIDE}:
+                    found.add(text)
+    return found
 
 
 def _mentions(instances: Sequence[Instance]) -> list[Mention]:

@@ -9,7 +9,10 @@ TITLES = {
     "table2_test_entities": (
         "Table II. Test entities by length as the paper counts; scored: as evaluators see them"
     ),
-    "corpora": "Test sets: documents, tokens an instance, and what they share with train",
+    "corpora": (
+        "Test sets: sizes, lengths, density and ambiguity of entities, and what they share with"
+        " train; definitions stand in docs/corpora.md"
+    ),
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
     "table4_inference_time": "Table IV. Inference seconds a sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
@@ -99,7 +102,17 @@ OWN = {
         "scored": "entities that evaluators see, once faulty tags are repaired"
     },
     "corpora": {
-        "documents": "documents of the test set",
+        "documents": (
+            "documents of the test set; empty if they are unknown: then sentences are resampled"
+        ),
+        "entities": "entities of the test set",
+        "entities_per_100_tokens": "entities per 100 tokens",
+        "with_entity": "share of instances that have an entity",
+        "tokens_in_entities": "share of tokens inside entities",
+        "mean_entity_length": "tokens per entity, mean",
+        "length_1": "share of entities of one token",
+        "length_2": "share of entities of two tokens",
+        "length_3_plus": "share of entities of three or more tokens",
         "mean_tokens": "tokens an instance, mean",
         "p95_tokens": "tokens an instance, 95th percentile",
         "longest": "tokens of the longest instance",
@@ -110,6 +123,15 @@ OWN = {
         ),
         "near_duplicate_unit": "document, or sentence of at least eight words",
         "mentions_seen_in_train": "share of test mentions whose text and type are in train",
+        "mentions_of_several_types": (
+            "share of test mentions whose text is an entity of another type, too, in the corpus"
+        ),
+        "texts_also_untagged": (
+            "share of the distinct texts of test mentions that test also has untagged"
+        ),
+        "entities_by_type": "share of test entities by type",
+        "seen_in_train_by_type": "mentions_seen_in_train by type",
+        "annotator_agreement": "published agreement of the corpus's annotators; no upper bound",
         "annotations_lost": (
             "annotations of the raw files that are no entity of the instances (changes.csv)"
         ),

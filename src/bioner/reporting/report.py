@@ -30,7 +30,6 @@ from bioner.reporting.tables import (
     subsets_table,
 )
 from bioner.results.load import ReportContext, Results, Tables, load_results
-from bioner.settings.config import Prices
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ def report(
     _tell(results, loaded, lacking)
     systems = headline_systems(loaded.scores)
     examined = read_disagreements(results, data, systems, may_show, loaded.scores)
-    tables = _tables(loaded, context.prices, examined)
+    tables = _tables(loaded, context, examined)
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += context.left_out.items()
     for corpus, note in notes:
@@ -145,11 +144,11 @@ def _tell(folder: Path, results: Results, lacking: pl.DataFrame) -> None:
         log.warning("report: left out: %s", fault)
 
 
-def _tables(results: Results, prices: Prices, examined: ErrorReport) -> Tables:
+def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> Tables:
     return {
         "table1_instances": instances_table(results),
         "table2_test_entities": entities_table(results),
-        "corpora": corpora_table(results),
+        "corpora": corpora_table(results, context.agreement),
         "table3_strict": strict_table(results),
         "table4_inference_time": time_table(results),
         "table5_relaxed": relaxed_table(results),
@@ -159,7 +158,7 @@ def _tables(results: Results, prices: Prices, examined: ErrorReport) -> Tables:
         "paper_scoring": paper_scoring_table(results),
         "significance": significance_table(results.comparisons, results.selection),
         "errors": examined.counts,
-        "cost": cost_table(results, prices),
+        "cost": cost_table(results, context.prices),
         "cells": results.cells,
         "provenance": results.provenance,
         "scores": results.scores,

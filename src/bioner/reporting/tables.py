@@ -1,13 +1,15 @@
 """Tables I to III and V in the paper's rows, with the paper's values beside ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from bioner.data.tags import OUTSIDE
 from bioner.results.cells import notes
 from bioner.results.load import Results
 from bioner.scoring.table import MEASURES
 from bioner.settings.catalogue import HEADLINE
+from bioner.settings.dataset_entry import Agreement
 from bioner.settings.repository import REPOSITORY
 
 PAPER = REPOSITORY / "resources" / "paper"
@@ -49,29 +51,75 @@ def entities_table(results: Results) -> pl.DataFrame:
     )
 
 
-def corpora_table(results: Results) -> pl.DataFrame:
-    """Describe each test set: size, lengths, and what it shares with train."""
+def corpora_table(
+    results: Results, agreement: Mapping[str, Agreement] | None = None
+) -> pl.DataFrame:
+    """Describe each test set: size, lengths, density, ambiguity, and what it shares with train.
+
+    Statistics that a stats.csv of an older version lacks are null, and so are documents if no two
+    instances share one.
+
+    Args:
+        agreement: Published agreement of annotators, by corpus.
+    """
+    entities, tokens, instances, documents = (
+        _value(name, "all") for name in ("entities", "tokens", "instances", "documents")
+    )
+    tagged = (
+        pl.col("value").filter(pl.col("statistic") == "tags", pl.col("stratum") != OUTSIDE).sum()
+    )
     columns = {
-        ("documents", "all"): "documents",
-        ("tokens_per_instance", "mean"): "mean_tokens",
-        ("tokens_per_instance", "p95"): "p95_tokens",
-        ("tokens_per_instance", "p100"): "longest",
-        ("instances_in_train", "all"): "instances_in_train",
-        ("near_duplicates_in_train", "all"): "near_duplicates_in_train",
-        ("mentions_seen_in_train", "text and type"): "mentions_seen_in_train",
-        ("annotations_lost", "all"): "annotations_lost",
+        "documents": pl.when(documents < instances).then(documents),
+        "entities": entities,
+        "entities_per_100_tokens": 100 * entities / tokens,
+        "with_entity": _value("instances_with_entity", "all") / instances,
+        "tokens_in_entities": tagged / tokens,
+        "mean_entity_length": pl.when(entities > 0).then(tagged / entities),
+        **{
+            name: pl.when(entities > 0).then(_value("entities", stratum) / entities)
+            for name, stratum in LENGTHS.items()
+            if stratum != "all"
+        },
+        "mean_tokens": _value("tokens_per_instance", "mean"),
+        "p95_tokens": _value("tokens_per_instance", "p95"),
+        "longest": _value("tokens_per_instance", "p100"),
+        "instances_in_train": _value("instances_in_train", "all"),
+        "near_duplicates_in_train": _value("near_duplicates_in_train", "all"),
+        "near_duplicate_unit": pl.col("stratum").filter(statistic="near_duplicate_units").first(),
+        "mentions_seen_in_train": _value("mentions_seen_in_train", "text and type"),
+        "mentions_of_several_types": _value("mentions_of_several_types", "all"),
+        "texts_also_untagged": _value("texts_also_untagged", "all"),
+        "annotations_lost": _value("annotations_lost", "all"),
+        "entities_by_type": _by_type("entities", as_shares=True),
+        "seen_in_train_by_type": _by_type("mentions_seen_in_train"),
     }
     test = results.statistics.filter(pl.col("split") == "test")
-    unit = pl.col("stratum").filter(statistic="near_duplicate_units").first()
     table = test.group_by("dataset", maintain_order=True).agg(
-        *(
-            pl.col("value").filter(statistic=statistic, stratum=stratum).first().alias(name)
-            for (statistic, stratum), name in columns.items()
-        ),
-        unit.alias("near_duplicate_unit"),
+        expression.alias(name) for name, expression in columns.items()
     )
-    whole = ["documents", "p95_tokens", "longest", "instances_in_train", "annotations_lost"]
-    return table.with_columns(pl.col(*whole, "near_duplicates_in_train").cast(pl.Int64))
+    whole = ["documents", "entities", "p95_tokens", "longest", "instances_in_train"]
+    whole += ["near_duplicates_in_train", "annotations_lost"]
+    published = {name: str(found) for name, found in (agreement or {}).items()}
+    return table.with_columns(
+        pl.col(whole).cast(pl.Int64),
+        pl.col("dataset")
+        .replace_strict(published, default=None, return_dtype=pl.String)
+        .alias("annotator_agreement"),
+    )
+
+
+def _value(statistic: str, stratum: str) -> pl.Expr:
+    return pl.col("value").filter(statistic=statistic, stratum=stratum).first()
+
+
+def _by_type(statistic: str, as_shares: bool = False) -> pl.Expr:
+    """A statistic of each entity type as text, null if there is none."""
+    chosen = pl.col("stratum").str.starts_with("type:") & (pl.col("statistic") == statistic)
+    types, values = (pl.col(name).filter(chosen) for name in ("stratum", "value"))
+    if as_shares:
+        values /= values.sum()
+    text = pl.format("{} {}", types.str.strip_prefix("type:"), values.round(2)).str.join(", ")
+    return pl.when(chosen.any()).then(text)
 
 
 def _counts(results: Results, chosen: pl.Expr, by: str, paper: pl.DataFrame) -> pl.DataFrame:

@@ -28,6 +28,7 @@ from bioner.scoring.score import concat_scores, read_scores
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
 from bioner.settings.config import Prices
+from bioner.settings.dataset_entry import Agreement
 from bioner.settings.model_entry import ModelEntry
 
 ALIGNED: Schema = {
@@ -89,14 +90,16 @@ class Results:
 class ReportContext:
     """What a report needs to know besides its files.
 
-    `left_out` has reasons by corpus, `failed` logs by job, `models` catalogue entries. Without the
-    entry of a model, a cell of another configuration is only found if its seeds differ.
+    `left_out` has reasons by corpus, `failed` logs by job, `models` catalogue entries, `agreement`
+    what is published by corpus. Without the entry of a model, a cell of another configuration is
+    only found if its seeds differ.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     prices: Prices = field(default_factory=Prices)
+    agreement: Mapping[str, Agreement] = field(default_factory=dict)
 
 
 Tables = dict[str, pl.DataFrame]

@@ -24,7 +24,7 @@ BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles th
 
 # Keys of a corpus that change no entity.
 DESCRIPTION = {
-    *("description", "license", "notice", "obtain", "redistributable"),
+    *("description", "license", "notice", "obtain", "redistributable", "agreement"),
     *("mirror_folder", "documents", "entities", "max_lost"),
 }
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from bioner.settings.frozen import Bool, Int, Name, PathText, Settings, setting_error
+from bioner.settings.frozen import Bool, Float, Int, Name, PathText, Settings, setting_error
 from bioner.settings.repository import REPOSITORY
 
 Format = Literal[
@@ -68,6 +68,21 @@ class EntityCounts(Settings):
     test: Int | None = Field(None, ge=0, description="Of the test split.")
 
 
+class Agreement(Settings):
+    """How far a corpus's annotators agreed, as published."""
+
+    values: dict[str, Float] = Field(
+        min_length=1, description="The figure of each entity type, or of `all`."
+    )
+    measure: str = Field(min_length=1, description="What the figures are, and on which texts.")
+    source: str = Field(min_length=1, description="Where they are published.")
+
+    def __str__(self) -> str:
+        """Return the figures with their measure and source, on one line."""
+        figures = ", ".join(f"{type_} {value:g}" for type_, value in self.values.items())
+        return f"{figures} ({self.measure}; {self.source})"
+
+
 class DatasetEntry(Settings):
     """A corpus: its files, and how they are read."""
 
@@ -120,12 +135,19 @@ class DatasetEntry(Settings):
         " sentences come from, relative to the repository; it holds for files with the stated"
         " checksums.",
     )
+    # Both are left out of an entry without them, and only check or describe.
     entities: EntityCounts | None = Field(
         None,
         exclude_if=lambda counts: counts is None,
         description="Entities that each split must have as it is read here; `bioner normalize`"
         " refuses any other number. An overlay that changes the files or how they are read drops"
         " them unless it states its own.",
+    )
+    agreement: Agreement | None = Field(
+        None,
+        exclude_if=lambda agreement: agreement is None,
+        description="Agreement between the corpus's annotators, where it is published; reports show"
+        " it. It is no upper bound of a system's score.",
     )
     license: str = Field("", description="Licence and terms of use as stated at the source.")
     redistributable: Bool = Field(
