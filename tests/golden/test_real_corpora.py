@@ -15,6 +15,7 @@ from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.data.instances import SPLITS, Prediction
+from bioner.errors import InputError
 from bioner.models.controls import predict_control
 from bioner.models.subword_windows import cut
 from bioner.ops.planning.sizes import KNOWN
@@ -142,7 +143,12 @@ def test_chemprot_read_as_the_document_offsets_it_holds(corpora):
     dropped = changes.filter(split="test")
     assert dropped["kind"].unique().to_list() == ["overlap"]
     assert len(dropped) == 1372
-    assert counts(stats, "annotations_lost", split="test") == {"all": 1372}
+    assert counts(stats, "annotations", split="test") == {
+        "found": 20759,
+        "kept": 19387,
+        "nested": 1372,
+        "lost": 0,
+    }
 
 
 def test_chemprot_as_the_paper_read_it_is_scored_after_the_repair_of_123_orphans(corpora):
@@ -194,9 +200,42 @@ def test_every_annotation_of_biored_is_an_entity_or_listed(tmp_path, catalogue, 
     stats = pl.read_csv(tmp_path / "stats.csv")
     raw = {"train": 13351, "dev": 3533, "test": 3535}
     for split, annotations in raw.items():
-        entities = counts(stats, "entities", split=split)["all"]
-        assert entities + counts(stats, "annotations_lost", split=split)["all"] == annotations
+        fates = counts(stats, "annotations", split=split)
+        assert fates["found"] == fates["kept"] + fates["nested"] + fates["lost"] == annotations
+        assert fates["kept"] == counts(stats, "entities", split=split)["all"]
     assert all(len(instance.tokens) <= 256 for instance in found["test"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "entities"), [("NCBI-disease", {"train": 5134, "dev": 787, "test": 960})]
+)
+def test_a_corpus_in_iobes_gives_the_same_instances_and_is_refused_as_iob2(
+    tmp_path, dataset, entities
+):
+    names = dict(zip(SPLITS, ("train.tsv", "devel.tsv", "test.tsv"), strict=True))
+    described = {"format": "conll", "splits": names, "files": {name: {} for name in names.values()}}
+    raw = Path(MIRROR) / dataset
+    expected = normalize(
+        dataset, parse_entry(DatasetEntry, dataset, described), raw, tmp_path / "b"
+    )
+    for split, name in names.items():
+        with (tmp_path / name).open("w", encoding="utf-8") as file:
+            for item in expected[split]:
+                following = [*item.tags[1:], "O"]
+                for token, tag, after in zip(item.tokens, item.tags, following, strict=True):
+                    letter = {"B": "BS", "I": "IE", "O": "OO"}[tag[0]][after[0] != "I"]
+                    print(f"{token}\t{letter}{tag[1:]}", file=file)
+                print(file=file)
+    described |= {"tag_scheme": "BIOES"}
+    found = normalize(dataset, parse_entry(DatasetEntry, dataset, described), tmp_path, tmp_path)
+    assert found == expected
+    assert entities == {
+        split: sum(tag.startswith("B-") for item in found[split] for tag in item.tags)
+        for split in SPLITS
+    }
+    described |= {"tag_scheme": "IOB2", "on_error": "repair"}
+    with pytest.raises(InputError, match="which looks like BIOES"):
+        normalize(dataset, parse_entry(DatasetEntry, dataset, described), tmp_path, tmp_path)
 
 
 def as_bioc_json(documents):

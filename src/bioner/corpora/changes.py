@@ -1,4 +1,4 @@
-"""Faults met while reading a corpus: refused, or repaired by fixed rules and listed."""
+"""Faults met while reading a corpus: refused, or repaired by fixed rules, listed and counted."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from bioner.errors import InputError, hidden
 # Faults of the files and, with `on_error: repair`, their repair.
 REPAIRS: Mapping[str, str] = {
     "orphan": "a tag that continues no entity of its type begins one",
-    "unknown-tag": "a tag that the scheme does not know becomes O",
+    "unknown-tag": "tags in a row that the scheme does not know become O",
     "unclosed": "an entity without its last tag ends where it ends",
     "overlap": (
         "of overlapping annotations the longer one stays, then the leftmost, then the first in the"
@@ -37,10 +37,16 @@ ARTEFACTS: Mapping[str, str] = {
         "behind the end of its sentence, cut there or written over, as the paper's reading has it"
     ),
 }
-# Kinds that remove an annotation from the instances.
-LOSSES = {
-    *("overlap", "discontinuous", "text-mismatch", "outside", "crosses-passages"),
-    *("unknown-tag", "shared-token", "inside-token", "misread"),
+# Kinds by which flat tags leave out an annotation for a longer one.
+NESTED = {"overlap", "shared-token"}
+# Kinds that lose an annotation, and what may help against many of them.
+LOSSES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("discontinuous", "text-mismatch", "outside", "crosses-passages", "misread"),
+        "Mend the file",
+    ),
+    "unknown-tag": "State the right `tag_scheme` or `tag_column`",
+    "inside-token": "Take `token_alignment: widen`",
 }
 
 
@@ -59,6 +65,15 @@ class Change(NamedTuple):
     end: int | None
     text: str
     result: str
+
+
+class Fates(NamedTuple):
+    """What became of a split's annotations, each counted once."""
+
+    found: int
+    kept: int
+    nested: int
+    lost: int
 
 
 class Changes:
@@ -81,6 +96,7 @@ class Changes:
         self._folder = f"{folder}/" if folder else ""
         self.listed: list[Change] = []
         self.split = ""
+        self.found: dict[str, int] = {}
         self._quote = quote
 
     def quoted(self, text: object) -> str:
@@ -120,13 +136,63 @@ class Changes:
         """List what becomes of a sound annotation, by the rule in ARTEFACTS."""
         self._list(kind, annotation.where, document, annotation, ARTEFACTS[kind])
 
+    def add_found(self, number: int) -> None:
+        """Count annotations of the current split, as its file has them."""
+        self.found[self.split] = self.found.get(self.split, 0) + number
+
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of changes of each kind in a split, in the order of the rules."""
         counted = Counter(change.kind for change in self.listed if change.split == split)
         return {kind: counted[kind] for kind in (*REPAIRS, *ARTEFACTS) if counted[kind]}
 
+    def fates(self, split: str, kept: int) -> Fates:
+        """Return what became of a split's annotations; `kept` is counted in its instances.
+
+        Instances that were not read from a file have no others.
+        """
+        counts = self.counts(split)
+        nested, lost = (sum(counts.get(kind, 0) for kind in kinds) for kinds in (NESTED, LOSSES))
+        return Fates(self.found.get(split, kept), kept, nested, lost)
+
+    def check_losses(self, path: Path, max_lost: float, kept: int, balanced: bool = True) -> None:
+        """Check what became of the current split's annotations.
+
+        Args:
+            path: The split's file.
+            max_lost: The share of its annotations that may be lost.
+            kept: How many entities its instances hold.
+            balanced: Whether every annotation is an entity, nested or lost.
+
+        Raises:
+            InputError: More are lost, or an annotation has no known fate.
+        """
+        fates = self.fates(self.split, kept)
+        if balanced and fates.found != fates.kept + fates.nested + fates.lost:
+            raise InputError(
+                path,
+                f"{fates.found} annotations, of which {fates.kept} are entities, {fates.nested}"
+                f" nested and {fates.lost} lost",
+                "every annotation counted once",
+                "This is an error in bioner: please report it.",
+            )
+        if fates.lost > max_lost * fates.found:
+            counts = {kind: n for kind, n in self.counts(self.split).items() if kind in LOSSES}
+            first = next(
+                change.where
+                for change in self.listed
+                if change.split == self.split and change.kind in LOSSES
+            )
+            listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+            raise InputError(
+                path,
+                f"{fates.lost} of {fates.found} annotations lost ({listed}; the first at {first})",
+                f"at most {max_lost:.6g} of them",
+                f"{LOSSES[max(counts, key=counts.__getitem__)]}, or state the share that may be"
+                " lost in the catalogue (`max_lost`).",
+            )
+
     def table(self) -> pl.DataFrame:
-        """Return all changes in file order."""
+        """Return all changes in the order they were met."""
         schema = {
             name: pl.Int64 if name in ("start", "end") else pl.String for name in Change._fields
         }

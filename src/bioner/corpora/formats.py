@@ -23,8 +23,9 @@ Reader = Callable[[Path, DatasetEntry, Changes], Iterator[Sentence]]
 def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
     def reader(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
         rules = Rules(entry.segmentation, entry.max_tokens, entry.token_alignment)
+        documents = list(read(path, changes))
         seen: set[str] = set()
-        for document in read(path, changes):
+        for document in documents:
             if document.id in seen:
                 raise InputError(
                     document.where,
@@ -33,6 +34,9 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
                     "Remove one of the two, or give it an id of its own.",
                 )
             seen.add(document.id)
+        changes.add_found(sum(len(document.annotations) for document in documents))
+        changes.add_found(changes.fates(changes.split, 0).lost)  # what the reader left out
+        for document in documents:
             yield from segment(document, rules, changes)
 
     return reader

@@ -78,11 +78,12 @@ def _documents(
     path: Path, changes: Changes
 ) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
     for where, record in read_records(path, KEYS):
-        sentences, spans = record["sentences"], record["ner"]
+        key, sentences, spans = str(record["doc_key"]), record["sentences"], record["ner"]
         _check(where, sentences, spans, changes)
+        changes.add_found(sum(map(len, spans)))
         yield (
             where,
-            str(record["doc_key"]),
+            key,
             sentences,
             [[Span(a, b + 1, t) for a, b, t in row] for row in spans],
         )
