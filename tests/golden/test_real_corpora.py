@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from bioner.corpora.changes import Changes
+from bioner.corpora.formats import READERS
 from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
@@ -204,6 +205,46 @@ def test_every_annotation_of_biored_is_an_entity_or_listed(tmp_path, catalogue, 
         assert fates["found"] == fates["kept"] + fates["nested"] + fates["lost"] == annotations
         assert fates["kept"] == counts(stats, "entities", split=split)["all"]
     assert all(len(instance.tokens) <= 256 for instance in found["test"])
+
+
+# What title and abstract begin with, and where an offset lands if the abstract begins at `second`.
+READINGS = {
+    "off by one, counted from 1": ("", lambda start, second: start + 1),
+    "relative to their passage": (
+        "",
+        lambda start, second: start - second if start >= second else start,
+    ),
+    "like UTF-8 bytes": ("😀", lambda start, second: start + (8 if start >= second else 4)),
+    "like UTF-16 code units": ("😀", lambda start, second: start + (4 if start >= second else 2)),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_shifted_offsets_of_bc5cdr_are_named(tmp_path, name):
+    """Its text is ASCII; an emoji has four bytes and two UTF-16 units."""
+    before, move = READINGS[name]
+    lines = []
+    for document in read_pubtator(Path(MIRROR) / "BC5CDR" / "BC5CDR_Test.PubTator", Changes()):
+        title, abstract = document.passages
+        lines += [
+            f"{document.id}|t|{before}{title.text}",
+            f"{document.id}|a|{before}{abstract.text}",
+        ]
+        for annotation in document.annotations:
+            start = move(annotation.start, abstract.offset)
+            end = start + annotation.end - annotation.start
+            fields = (document.id, start, end, annotation.text, annotation.type)
+            lines.append("\t".join(map(str, fields)))
+        lines.append("")
+    path = tmp_path / "test.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    entry = parse_entry(
+        DatasetEntry, "x", {"format": "pubtator", "splits": dict(zip(SPLITS, "abc", strict=True))}
+    )
+    with pytest.raises(
+        InputError, match=f"offsets that look {name}: read so, 9796 of 9796 annotations"
+    ):
+        list(READERS["pubtator"](path, entry, Changes("repair")))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Faults met while reading a corpus: refused, or repaired by fixed rules, listed and counted."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ REPAIRS: Mapping[str, str] = {
     ),
     "discontinuous": "an annotation in several pieces is left out",
     "text-mismatch": "an annotation whose offsets do not give its text is left out",
+    "text-differs": "an annotation whose text differs in Unicode form or case alone stays",
     "outside": "an annotation outside the text is left out",
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
@@ -103,7 +105,8 @@ class Changes:
         """Return text of the file as messages show it: shortened, or only its length."""
         if not self._quote:
             return hidden(str(text))
-        return repr(text[:60]) if isinstance(text, str) else repr(text)[:60]
+        shown = repr(text[:60]) if isinstance(text, str) else repr(text)[:60]
+        return shown if shown.isascii() else "".join(map(_told_apart, shown))
 
     def named(self, document: str, otherwise: str = "a document") -> str:
         """Return a document's id as messages show it: it may be a person's name."""
@@ -201,8 +204,14 @@ class Changes:
     def _list(
         self, kind: str, where: str, document: str, annotation: Annotation | None, result: str
     ) -> None:
-        _, start, end, type_, text = annotation or ("", None, None, "", "")
+        _, start, end, type_, text = annotation[:5] if annotation else ("", None, None, "", "")
         place = where.removeprefix(self._folder)
         self.listed.append(
             Change(self.split, place, document, kind, type_, start, end, text, result)
         )
+
+
+def _told_apart(character: str) -> str:
+    """Return a character as messages show it; one that looks like others as its code point."""
+    alike = unicodedata.combining(character) or unicodedata.normalize("NFKC", character)
+    return character if alike == character else character.encode("unicode_escape").decode()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bioner.corpora.changes import Changes
+from bioner.corpora.offsets import check_offsets
 from bioner.corpora.readers.bioc import read_bioc_json, read_bioc_xml
 from bioner.corpora.readers.brat import read_brat
 from bioner.corpora.readers.conll import read_conll
@@ -36,6 +37,7 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
             seen.add(document.id)
         changes.add_found(sum(len(document.annotations) for document in documents))
         changes.add_found(changes.fates(changes.split, 0).lost)  # what the reader left out
+        check_offsets(documents)
         for document in documents:
             yield from segment(document, rules, changes)
 

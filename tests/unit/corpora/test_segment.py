@@ -255,7 +255,7 @@ TWO_PASSAGES = ["Ill mice .", "They fell ."]  # 0 to 10, 11 to 22
             [(7, 8, "A")],
             "text-mismatch",
             2,
-            "the annotation ' ' at 7 to 8 of d; expected ' '",
+            "the annotation 7 to 8 of d, which is white space; expected a mention",
             [RENAL],
         ),
         (
@@ -339,6 +339,46 @@ def test_white_space_may_differ_between_an_annotation_and_its_text():
         ["chronic/B-A renal/I-A failure/I-A"],
         [],
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "annotated"),
+    [
+        ("Sj\u00f6gren disease", "Sjo\u0308gren"),
+        ("Sjo\u0308gren disease", "Sj\u00f6gren"),
+        ("5 \u00b5M of it", "5 \u03bcM"),
+        ("\ufb01brosis of it", "fibrosis"),
+        ("Fibrosis of it", "fibrosis"),
+    ],
+    ids=["NFC", "NFD", "micro sign", "ligature", "case"],
+)
+def test_a_text_that_differs_in_its_form_alone_cannot_come_from_a_wrong_offset(text, annotated):
+    end = text.index(" of") if " of" in text else text.index(" d")
+    with pytest.raises(InputError) as caught:
+        laid(text, (0, end, "A", annotated))
+    found, there = str(caught.value).partition(" at 0 to ")[::2]
+    assert found.rpartition("annotation ")[2] != there.partition("expected ")[2].split(",")[0]
+    (instance,), changes = laid(text, (0, end, "A", annotated), on_error="repair")
+    assert instance.count("/B-A") == 1
+    assert [kind for kind, _, _ in changes if kind != "widened"] == ["text-differs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Sj\u00f6gren", "'Sj\u00f6gren'"),
+        ("Sjo\u0308gren", "'Sjo\\u0308gren'"),
+        ("5\u00a0\u00b5M", "'5\\xa0\\xb5M'"),
+        ("5 \u03bcM", "'5 \u03bcM'"),
+    ],
+)
+def test_messages_show_what_looks_like_another_character_as_its_code_point(text, shown):
+    assert Changes().quoted(text) == shown
+
+
+def test_an_annotation_without_text_is_no_mismatch():
+    instances, changes = laid(RENAL, (8, 21, "A", ""))
+    assert (instances, changes) == (["chronic renal/B-A failure/I-A now"], [])
 
 
 def test_annotations_stay_in_their_passage_and_empty_passages_vanish():
