@@ -26,6 +26,7 @@ REPAIRS: Mapping[str, str] = {
     "outside": "an annotation outside the text is left out",
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
+    "duplicate-document": "a document that repeats an earlier one is left out",
 }
 # What becomes of sound annotations as flat tags on tokens: listed, never an error.
 ARTEFACTS: Mapping[str, str] = {
@@ -38,6 +39,7 @@ ARTEFACTS: Mapping[str, str] = {
     "misread": (
         "behind the end of its sentence, cut there or written over, as the paper's reading has it"
     ),
+    "joined-document": "another text under an id that was there before: the document goes on",
 }
 # Kinds by which flat tags leave out an annotation for a longer one.
 NESTED = {"overlap", "shared-token"}
@@ -135,9 +137,12 @@ class Changes:
             raise InputError(where, found, expected, remedy.strip())
         self._list(kind, where, document, annotation, REPAIRS[kind])
 
-    def artefact(self, kind: str, document: str, annotation: Annotation) -> None:
-        """List what becomes of a sound annotation, by the rule in ARTEFACTS."""
-        self._list(kind, annotation.where, document, annotation, ARTEFACTS[kind])
+    def artefact(
+        self, kind: str, document: str, annotation: Annotation | None = None, where: str = ""
+    ) -> None:
+        """List what becomes of a sound annotation or document, by the rule in ARTEFACTS."""
+        place = annotation.where if annotation else where
+        self._list(kind, place, document, annotation, ARTEFACTS[kind])
 
     def add_found(self, number: int) -> None:
         """Count annotations of the current split, as its file has them."""
