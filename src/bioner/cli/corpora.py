@@ -50,7 +50,7 @@ def normalize(
     entry: Entry = None,
 ) -> None:
     """Raw files to instances: train.jsonl, dev.jsonl, test.jsonl, stats.csv, changes.csv."""
-    from bioner.cli.loading import dataset_entry_of, settings_of, with_checks
+    from bioner.cli.loading import dataset_entry_of, planned_datasets, settings_of, with_checks
     from bioner.corpora.normalize import normalize
 
     settings = settings_of(config)
@@ -59,13 +59,16 @@ def normalize(
     closed = not described.redistributable or dataset in os.environ.get("BIONER_CLOSED", "").split(
         ","
     )
-    normalize(
-        dataset,
-        described,
-        raw,
-        out,
-        show_restricted_text or dataset in settings.show_restricted_text or not closed,
-    )
+    quote = show_restricted_text or dataset in settings.show_restricted_text or not closed
+    try:
+        normalize(dataset, described, raw, out, quote)
+    except InputError as error:
+        # Users know their own files, not the copies in the raw folder.
+        planned = planned_datasets().get(dataset) or described.canonical()
+        for name, file in planned.get("files", {}).items():
+            if file.get("path") and str(raw / name) in str(error):
+                error.args = (f"{error} ({raw / name} is a copy of {file['path']}.)",)
+        raise
 
 
 def validate(

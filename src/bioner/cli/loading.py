@@ -15,7 +15,8 @@ from bioner.settings.model_entry import ModelEntry
 from bioner.settings.repository import DEFAULT_CONFIG, REPOSITORY
 from bioner.settings.yaml_files import read_yaml
 
-CHECKS = ("entities",)  # keys of a corpus that no result depends on, but that may refuse it
+# Keys of a corpus that no result depends on, but that may refuse it.
+CHECKS = ("entities", "max_lost")
 
 
 def files_of(overlays: list[Path] | None) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from bioner.corpora.changes import LOSSES, Changes
+from bioner.corpora.changes import Changes, Fates
 from bioner.data.instances import Instance
 from bioner.data.near_duplicates import find_near_duplicates
 from bioner.data.tags import OUTSIDE, spans
@@ -70,11 +70,7 @@ def corpus_statistics(
             *(_near_duplicates(instances, splits["train"]) if name != "train" else ()),
             *(_seen(mentions[name], mentions["train"]) if name != "train" else ()),
             *(("changes", kind, count) for kind, count in changes.counts(name).items()),
-            (
-                "annotations_lost",
-                "all",
-                sum(n for kind, n in changes.counts(name).items() if kind in LOSSES),
-            ),
+            *_fates(changes.fates(name, len(mentions[name]))),
         )
     ]
     return pl.DataFrame(rows, schema=list(STATISTICS), orient="row")
@@ -176,6 +172,11 @@ def _untagged(instances: Sequence[Instance], texts: Set[str]) -> set[str]:
                 if text in texts and {*instance.tags[place]} == {OUTSIDE}:
                     found.add(text)
     return found
+
+
+def _fates(fates: Fates) -> Iterator[StatisticsRow]:
+    yield from (("annotations", fate, number) for fate, number in fates._asdict().items())
+    yield "annotations_lost", "all", fates.lost
 
 
 def _mentions(instances: Sequence[Instance]) -> list[Mention]:

@@ -133,7 +133,7 @@ OWN = {
         "seen_in_train_by_type": "mentions_seen_in_train by type",
         "annotator_agreement": "published agreement of the corpus's annotators; no upper bound",
         "annotations_lost": (
-            "annotations of the raw files that are no entity of the instances (changes.csv)"
+            "annotations of the raw files that are neither entities nor nested in one (changes.csv)"
         ),
     },
     "table4_inference_time": {

@@ -130,14 +130,16 @@ def _document(content: dict[str, Any], changes: Changes) -> Document:
                     )
             holders += [passage, *sentences]
         annotations = [
-            annotation for holder in holders for annotation in holder.get("annotations") or []
+            (annotation, holder.get("offset"))
+            for holder in holders
+            for annotation in holder.get("annotations") or []
         ]
     except (KeyError, TypeError, AttributeError):
         raise InputError(
             where, "a broken document", "passages with offset, text and annotations", REMEDY
         ) from None
-    for annotation in annotations:
-        _add(result, annotation, changes)
+    for annotation, home in annotations:
+        _add(result, annotation, home, changes)
     return result
 
 
@@ -156,7 +158,7 @@ def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
                 )
 
 
-def _add(document: Document, annotation: Any, changes: Changes) -> None:
+def _add(document: Document, annotation: Any, home: Any, changes: Changes) -> None:
     if not isinstance(annotation, dict):
         raise InputError(
             document.where, "an annotation that is no object", "infons, locations, text", REMEDY
@@ -172,7 +174,8 @@ def _add(document: Document, annotation: Any, changes: Changes) -> None:
     pieces = sorted(
         (_number(piece, "offset", where), _number(piece, "length", where)) for piece in locations
     )
-    read = Annotation(where, pieces[0][0], sum(pieces[-1]), type_, text)
+    offset = int(home) if str(home).isdecimal() else None
+    read = Annotation(where, pieces[0][0], sum(pieces[-1]), type_, text, offset)
     if len(pieces) > 1:
         changes.fault(
             "discontinuous",

@@ -5,13 +5,17 @@ from typing import NamedTuple
 
 
 class Annotation(NamedTuple):
-    """A mention of `type` from `start` up to but not including `end`."""
+    """A mention of `type` from `start` up to but not including `end`.
+
+    `text` is empty if the file does not say it; `home` is the offset of the passage that lists it.
+    """
 
     where: str
     start: int
     end: int
     type: str
     text: str
+    home: int | None = None
 
 
 class Passage(NamedTuple):
