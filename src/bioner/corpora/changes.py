@@ -1,5 +1,6 @@
 """Faults met while reading a corpus: refused, or repaired by fixed rules and listed."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,6 +81,8 @@ class Changes:
         self._on_error = on_error
         self._folder = f"{folder}/" if folder else ""
         self.listed: list[Change] = []
+        # What the log says of a split, and how often: by level, split and text.
+        self.remarks: Counter[tuple[int, str, str]] = Counter()
         self.split = ""
         self._quote = quote
 
@@ -115,6 +118,10 @@ class Changes:
             )
             raise InputError(where, found, expected, remedy.strip())
         self._list(kind, where, document, annotation, REPAIRS[kind])
+
+    def remark(self, text: str, count: int = 1, level: int = logging.INFO) -> None:
+        """Count what the log should say of the split, though nothing is changed or wrong."""
+        self.remarks[level, self.split, text] += count
 
     def artefact(self, kind: str, document: str, annotation: Annotation) -> None:
         """List what becomes of a sound annotation, by the rule in ARTEFACTS."""

@@ -55,11 +55,7 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
 
 def _conll(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
     for file, name in _document_names(path).items():
-        for sentence in read_conll(file, entry.token_column, entry.tag_column, changes):
-            number = sentence.document
-            if name and (number is None or isinstance(number, int)):
-                sentence = sentence._replace(document=f"{name}-doc{number:04d}" if number else name)
-            yield sentence
+        yield from read_conll(file, entry.token_column, entry.tag_column, changes, name)
 
 
 def _document_names(path: Path) -> dict[Path, str]:

@@ -18,6 +18,7 @@ from bioner.errors import InputError
 from bioner.io.files import files_of, is_html
 from bioner.io.tables import write_table
 from bioner.scoring.labels import RESERVED
+from bioner.scoring.resampling import FEW_CLUSTERS, clusters_of
 from bioner.settings.dataset_entry import DatasetEntry
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,10 @@ def normalize(
             path.replace(out / path.name)
     counts = ", ".join(f"{len(instances)} {split}" for split, instances in splits.items())
     log.info("normalize %s: %s instances", dataset, counts)
+    for (level, split, text), count in changes.remarks.items():
+        log.log(level, "normalize %s: %s: %d %s", dataset, split, count, text)
+    for split in ("dev", "test"):
+        _warn_if_few_clusters(dataset, split, splits[split])
     for split in splits:
         if changed := changes.counts(split):
             listed = ", ".join(f"{count} {kind}" for kind, count in changed.items())
@@ -116,6 +121,15 @@ def read_split(
             path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?"
         )
     return instances, lengths
+
+
+def _warn_if_few_clusters(dataset: str, split: str, instances: Sequence[Instance]) -> None:
+    clusters = clusters_of(instances)
+    if clusters.count < FEW_CLUSTERS:
+        log.warning(
+            "normalize %s: %s: %d %s%s: too few to resample; intervals and p-values say little",
+            *(dataset, split, clusters.count, clusters.kind, "s" * (clusters.count > 1)),
+        )
 
 
 def _refuse_html(path: Path, expected: str) -> None:
