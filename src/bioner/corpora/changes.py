@@ -25,6 +25,10 @@ REPAIRS: Mapping[str, str] = {
     "outside": "an annotation outside the text is left out",
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
+    "token-space": "white space inside a token is removed",
+    "empty-token": "a token without text is left out, and its entity goes on behind it",
+    "empty-entity": "an entity of tokens without text is left out",
+    "empty-sentence": "a sentence without tokens is left out",
 }
 # What becomes of sound annotations as flat tags on tokens: listed, never an error.
 ARTEFACTS: Mapping[str, str] = {
@@ -41,7 +45,7 @@ ARTEFACTS: Mapping[str, str] = {
 # Kinds that remove an annotation from the instances.
 LOSSES = {
     *("overlap", "discontinuous", "text-mismatch", "outside", "crosses-passages"),
-    *("unknown-tag", "shared-token", "inside-token", "misread"),
+    *("unknown-tag", "shared-token", "inside-token", "misread", "empty-entity"),
 }
 
 

@@ -12,6 +12,7 @@ from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation
 from bioner.corpora.schemes import detect, to_iob2, type_blind_lengths
 from bioner.corpora.statistics import corpus_statistics
+from bioner.corpora.tokens import mend_tokens
 from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_instances
 from bioner.data.tags import OUTSIDE
 from bioner.errors import InputError
@@ -96,7 +97,7 @@ def read_split(
 ) -> tuple[list[Instance], list[int]]:
     """Return the instances of one raw file, and the entity lengths that Table II counts.
 
-    Ids are `{split}-{number}`, in file order.
+    Ids are `{split}-{number}`, in file order; sentences left out count.
     """
     changes.split = split
     documents = read_documents(entry, split, path)
@@ -109,7 +110,10 @@ def read_split(
             document = f"{split}-doc{document:04d}"
         name = identity if document is None else document
         tags = _iob2(sentence, name, scheme, changes)
-        instance = Instance(identity, name, sentence.tokens, tags)
+        tokens, tags = mend_tokens(sentence, tags, name, changes)
+        if not (tokens or tags):
+            continue
+        instance = Instance(identity, name, tokens, tags)
         for problem in faults(instance, changes.quoted):
             raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
         instances.append(instance)

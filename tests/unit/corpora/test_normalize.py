@@ -263,7 +263,7 @@ def test_messages_show_text_only_where_it_may_be_shown(tmp_path, quote):
     ("test", "found"),
     [
         ("a\tO\n\nb\tO\nc\tI-A\n", ":4: found the tag 'I-A' after 'O'"),
-        ("a\tO\n\n\tO\n", ":3: found token 0"),
+        ("a\tO\n\n\tO\n", ":3: found an empty token"),
         ("a\tO\n\nb\n", ":3: found 1 tab-separated column"),
         ("\n\n", ": found no sentence"),
     ],
