@@ -16,7 +16,6 @@ from bioner.corpora.tokens import mend_tokens
 from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_instances
 from bioner.data.tags import OUTSIDE
 from bioner.errors import InputError
-from bioner.io.files import files_of, is_html
 from bioner.io.tables import write_table
 from bioner.scoring.labels import RESERVED
 from bioner.scoring.resampling import FEW_CLUSTERS, clusters_of
@@ -48,8 +47,6 @@ def normalize(
     """
     changes = Changes(entry.on_error, quote, raw)
     paths = {split: _raw_path(entry, split, raw) for split in SPLITS}
-    for split, path in paths.items():
-        _refuse_html(path, f"the {split} split of {dataset}")
     scheme = _scheme(entry, paths, quote)
     splits: dict[str, list[Instance]] = {}
     counted: dict[str, list[int]] = {}
@@ -134,14 +131,6 @@ def _warn_if_few_clusters(dataset: str, split: str, instances: Sequence[Instance
             "normalize %s: %s: %d %s%s: too few to resample; intervals and p-values say little",
             *(dataset, split, clusters.count, clusters.kind, "s" * (clusters.count > 1)),
         )
-
-
-def _refuse_html(path: Path, expected: str) -> None:
-    for file in files_of(path):
-        if file.is_file():
-            with file.open("rb") as stream:
-                if is_html(stream.read(200)):
-                    raise InputError(f"{file}:1", "an HTML page", expected, "Fetch the file again.")
 
 
 def _refuse_unread_tags(

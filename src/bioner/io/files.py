@@ -25,14 +25,39 @@ def full_disk(error: BaseException) -> int | None:
     return number if number in FULL else None
 
 
-def is_html(content: bytes) -> bool:
-    """Return whether a file begins as a web page, which servers send in place of data."""
-    return (
-        content[:200]
-        .lstrip(b"\xef\xbb\xbf \t\r\n")
-        .lower()
-        .startswith((b"<!doctype html", b"<html"))
-    )
+# First bytes of what stands in place of a file, and of files that are no plain text; what they are
+# and what to do.
+PLACEHOLDERS = {
+    b"version https://git-lfs.github.com/spec/": (
+        "a Git LFS pointer",
+        "Run `git lfs pull` in the repository it comes from.",
+    ),
+    b"/annex/objects/": ("a git-annex pointer", "Run `git annex get` where it comes from."),
+}
+NO_TEXT = {
+    b"\x1f\x8b": ("gzipped content", "Let its name end in .gz."),
+    b"BZh91AY&SY": ("bzip2 content", "Unpack it."),
+    b"\xfd7zXZ\0": ("xz content", "Unpack it."),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "Unpack it, or save the sheet as text."),
+    # PAR1 alone is a gene, too; what follows is Thrift's mark of a number.
+    b"PAR1\x15": ("a parquet file", "State `format: parquet`."),
+    b"SQLite format 3\0": ("an SQLite database", "Export its table as text."),
+    b"%PDF-": ("a PDF file", "Get the text it was made from."),
+    b"\xff\xfe": ("UTF-16 text", "Convert it to UTF-8, for example with iconv."),
+    b"\xfe\xff": ("UTF-16 text", "Convert it to UTF-8, for example with iconv."),
+}
+HEAD = 200  # bytes that suffice to tell
+
+
+def find_placeholder(content: bytes) -> tuple[str, str] | None:
+    """Return what stands in place of data in a file, and what to do about it.
+
+    Servers send web pages; a clone without Git LFS or git-annex has pointers.
+    """
+    head = content[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page", "Open its address in a browser: is it a login or error page?"
+    return next((told for first, told in PLACEHOLDERS.items() if content.startswith(first)), None)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -56,10 +81,11 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the numbered lines (from 1, with their ends) of a file, plain or `.gz`.
 
     Raises:
-        InputError: The file cannot be read.
+        InputError: The file cannot be read, or begins as no text does.
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            _refuse_no_text(path, stream.peek(HEAD))
             yield from enumerate(stream, 1)
     except FileNotFoundError:
         raise InputError(
@@ -73,26 +99,35 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise InputError(path, str(error.strerror), "a readable file", "Check the path.") from None
 
 
+def _refuse_no_text(path: Path, head: bytes) -> None:
+    kinds = (told for first, told in NO_TEXT.items() if head.startswith(first))
+    if told := find_placeholder(head) or next(kinds, None):
+        raise InputError(path, told[0], "text in UTF-8", told[1])
+
+
 def decoded(path: Path, number: int, line: bytes) -> str:
     """Return a line as text without its end.
 
     Raises:
-        InputError: The line is not UTF-8, or has a carriage return inside.
+        InputError: The line is not UTF-8, or has a NUL byte or a carriage return inside.
     """
     try:
         # Editors on Windows write a byte order mark, which is not part of the text.
         text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        if line.startswith(b"\x1f\x8b"):
-            raise InputError(
-                path, "gzipped content", "plain text", "Let its name end in .gz."
-            ) from None
         raise InputError(
             f"{path}:{number}",
             f"bytes that are not UTF-8 ({error.reason})",
             "UTF-8 text",
             "Convert the file, for example with iconv.",
         ) from None
+    if "\0" in text:
+        raise InputError(
+            f"{path}:{number}",
+            "a NUL byte",
+            "text in UTF-8",
+            "Is this a text file? Convert it if it is UTF-16, for example with iconv.",
+        )
     if "\r" in text:
         raise InputError(
             f"{path}:{number}",

@@ -289,7 +289,7 @@ def test_repair_does_not_empty_a_corpus_whose_tags_it_cannot_read(tmp_path):
 
 def test_a_web_page_is_told_whatever_the_format(tmp_path):
     raw = raw_folder(tmp_path, dev="\n<!DOCTYPE html>\n<html>Sign in</html>\n")
-    with pytest.raises(InputError, match=r"dev\.txt:1: found an HTML page"):
+    with pytest.raises(InputError, match=r"dev\.txt: found an HTML page"):
         normalize("toy", entry(), raw, tmp_path / "out")
 
 

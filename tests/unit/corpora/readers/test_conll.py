@@ -131,9 +131,9 @@ def test_a_malformed_line_is_named_by_file_and_line(tmp_path, text, columns, lin
     ("content", "found"),
     [
         ("ok\tO\nna\u00efve\tO\n".encode("latin-1"), ":2: found bytes that are not UTF-8"),
-        ("a\tO\n".encode("utf-16"), ":1: found bytes that are not UTF-8"),
+        ("a\tO\n".encode("utf-16"), ": found UTF-16 text"),
         (gzip.compress(b"a\tO\n"), ": found gzipped content"),
-        ("<!DOCTYPE html>\n<html>\n", ":2: found 1 space-separated column in '<html>'"),
+        ("<!DOCTYPE html>\n<html>\n", ": found an HTML page"),
         ('{"tokens":["a"],"tags":["O"]}\n', ":1: found 1 space-separated column"),
     ],
     ids=["Latin-1", "UTF-16", "gzip without its name", "HTML", "JSON"],
