@@ -12,7 +12,7 @@ from bioner.corpora.readers.conll import read_conll
 from bioner.corpora.readers.dygie import read_dygie, read_dygie_misread
 from bioner.corpora.readers.inline import read_inline
 from bioner.corpora.readers.pubtator import read_pubtator
-from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_lists
+from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_lists, read_parquet
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Document
 from bioner.corpora.segment import Rules, segment
@@ -84,6 +84,7 @@ READERS: dict[str, Reader] = {
     "conll": _conll,
     "conll-or-lists": _conll_or_lists,
     "jsonl": _of_folders(lambda path, entry, changes: read_jsonl(path, entry.labels, changes)),
+    "parquet": _of_folders(lambda path, entry, changes: read_parquet(path, entry.labels, changes)),
     "pubtator": _standoff(_of_folders(read_pubtator)),
     "bioc-xml": _standoff(_of_folders(read_bioc_xml)),
     "bioc-json": _standoff(_of_folders(read_bioc_json)),

@@ -60,6 +60,12 @@ def find_placeholder(content: bytes) -> tuple[str, str] | None:
     return next((told for first, told in PLACEHOLDERS.items() if content.startswith(first)), None)
 
 
+def find_kind(content: bytes) -> tuple[str, str] | None:
+    """Return what a file is that holds no text, by its first bytes, and what to do about it."""
+    kinds = (told for first, told in NO_TEXT.items() if content.startswith(first))
+    return find_placeholder(content) or next(kinds, None)
+
+
 def files_of(path: Path) -> list[Path]:
     """Return a file itself, or the files of a folder in order of their relative paths.
 
@@ -85,7 +91,8 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            _refuse_no_text(path, stream.peek(HEAD))
+            if kind := find_kind(stream.peek(HEAD)):
+                raise InputError(path, kind[0], "text in UTF-8", kind[1])
             yield from enumerate(stream, 1)
     except FileNotFoundError:
         raise InputError(
@@ -97,12 +104,6 @@ def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         ) from None
     except OSError as error:
         raise InputError(path, str(error.strerror), "a readable file", "Check the path.") from None
-
-
-def _refuse_no_text(path: Path, head: bytes) -> None:
-    kinds = (told for first, told in NO_TEXT.items() if head.startswith(first))
-    if told := find_placeholder(head) or next(kinds, None):
-        raise InputError(path, told[0], "text in UTF-8", told[1])
 
 
 def decoded(path: Path, number: int, line: bytes) -> str:

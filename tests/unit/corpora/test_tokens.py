@@ -1,7 +1,9 @@
 """White space inside tokens, empty tokens and empty sentences, in every format with tokens."""
 
+import io
 import json
 
+import polars as pl
 import pytest
 
 from bioner.corpora.changes import LOSSES
@@ -43,7 +45,29 @@ def dygie(sentences):
     return json.dumps({"doc_key": "d", "sentences": tokens, "ner": ner}) + "\n"
 
 
-FORMATS = {"conll": conll, "jsonl": jsonl, "conll-or-lists": lists, "dygie": dygie}
+def parquet(sentences):
+    table = pl.DataFrame({"tokens": [a for a, _ in sentences], "tags": [b for _, b in sentences]})
+    table.write_parquet(stream := io.BytesIO())
+    return stream.getvalue()
+
+
+FORMATS = {
+    "parquet": parquet,
+    "conll": conll,
+    "jsonl": jsonl,
+    "conll-or-lists": lists,
+    "dygie": dygie,
+}
+
+
+# Of the third token, the first of the second sentence.
+PLACES = {
+    "conll": "test:4",
+    "conll-or-lists": "test:3",
+    "dygie": "test:1",
+    "jsonl": "test:2",
+    "parquet": "test: row 2",
+}
 
 
 def normalized(tmp_path, form, sentences, on_error="repair", quote=True):
@@ -73,7 +97,7 @@ def test_white_space_inside_a_token_is_removed_and_the_token_stays(tmp_path, for
     assert found == [(["so", "ill"], ["O", "O"]), (["10mg", "it"], ["B-X", "O"])]
     [(where, _, kind, type_, start, end, text)] = changes
     assert (kind, type_, start, end, text) == ("token-space", "X", "0", "1", f"10{space}mg")
-    assert where == {"conll": "test:4", "dygie": "test:1", "jsonl": "test:2"}.get(form, "test:3")
+    assert where == PLACES[form]
 
 
 @pytest.mark.parametrize("form", FORMATS)
