@@ -55,7 +55,10 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
 
 def _conll(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
     for file, name in _document_names(path).items():
-        yield from read_conll(file, entry.token_column, entry.tag_column, changes, name)
+        if entry.format == "conll-or-lists" and list_delimiter(file):
+            yield from read_lists(file, entry.labels, changes)
+        else:
+            yield from read_conll(file, entry.token_column, entry.tag_column, changes, name)
 
 
 def _document_names(path: Path) -> dict[Path, str]:
@@ -74,15 +77,9 @@ def _document_names(path: Path) -> dict[Path, str]:
     }
 
 
-def _conll_or_lists(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
-    if path.is_file() and list_delimiter(path):
-        return read_lists(path, entry.labels, changes)
-    return _conll(path, entry, changes)
-
-
 READERS: dict[str, Reader] = {
     "conll": _conll,
-    "conll-or-lists": _conll_or_lists,
+    "conll-or-lists": _conll,
     "jsonl": _of_folders(lambda path, entry, changes: read_jsonl(path, entry.labels, changes)),
     "parquet": _of_folders(lambda path, entry, changes: read_parquet(path, entry.labels, changes)),
     "pubtator": _standoff(_of_folders(read_pubtator)),

@@ -195,16 +195,6 @@ def test_a_git_lfs_pointer_is_told_as_such(mirror, tmp_path, file):
     assert_nothing_left(tmp_path / "raw")
 
 
-def test_a_git_lfs_pointer_in_a_folder_is_named_by_its_file(tmp_path):
-    for split in ("train", "dev", "test"):
-        (tmp_path / split / "part").mkdir(parents=True)
-        (tmp_path / split / "part" / "a.txt").write_bytes(LFS_POINTER)
-    splits = {split: str(tmp_path / split) for split in ("train", "dev", "test")}
-    described = parse_entry(DatasetEntry, "toy", {"format": "conll", "splits": splits})
-    with pytest.raises(InputError, match=r"toy: train/part/a\.txt: found a Git LFS pointer"):
-        fetch("toy", described, tmp_path / "raw", None)
-
-
 def test_only_files_that_a_user_has_to_supply_are_lacking(mirror, tmp_path):
     described = entry(
         train={}, dev={"url": "https://example.org/dev.txt"}, test={"names": ["test.csv"]}

@@ -89,6 +89,21 @@ def test_documents_of_a_conll_file_are_numbered_within_its_name(tmp_path):
     ]
 
 
+def test_each_file_of_a_folder_may_be_of_lists_or_of_columns(tmp_path):
+    write(tmp_path / "split" / "1.csv", "tokens,tags\n\"['a']\",\"['O']\"\n")
+    write(tmp_path / "split" / "2.tsv", "b\tO\n")
+    found = read(tmp_path / "split", "conll-or-lists")
+    assert [(s.tokens, s.document) for s in found] == [(["a"], None), (["b"], "2")]
+
+
+def test_a_git_lfs_pointer_in_a_folder_is_named_by_its_file(tmp_path):
+    write(tmp_path / "split" / "1.tsv", "a\tO\n")
+    write(tmp_path / "split" / "b" / "2.tsv", "version https://git-lfs.github.com/spec/v1\noid x\n")
+    assert refusal(tmp_path / "split", "conll").startswith(
+        f"{tmp_path / 'split' / 'b' / '2.tsv'}: found a Git LFS pointer"
+    )
+
+
 def test_files_that_differ_in_their_suffix_alone_are_documents_of_their_own(tmp_path):
     for name in ("10.1", "10.2", "4.tsv"):
         write(tmp_path / "split" / name, "a O\n")

@@ -13,7 +13,7 @@ from bioner.corpora.fetching.download import cached, download
 from bioner.corpora.fetching.sources import local_paths
 from bioner.errors import InputError
 from bioner.io.checksums import CHECKSUMS, sha256_of, stated
-from bioner.io.files import HEAD, atomic_path, find_placeholder
+from bioner.io.files import atomic_path, find_placeholder
 from bioner.settings.dataset_entry import DatasetEntry, RawFile
 
 log = logging.getLogger(__name__)
@@ -90,13 +90,6 @@ def verify(path: Path, file: RawFile, where: str) -> None:
                 "a folder without",
                 "Remove it from the catalogue: only files have one.",
             )
-        for part in sorted(path.rglob("*")):
-            if part.is_file():
-                with part.open("rb") as stream:
-                    placeholder = find_placeholder(stream.read(HEAD))
-                if placeholder:
-                    name = part.relative_to(path)
-                    raise InputError(f"{where}/{name}", placeholder[0], "data", placeholder[1])
         return
     content = path.read_bytes()
     placeholder = find_placeholder(content)
