@@ -76,7 +76,7 @@ def files_of(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    places = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
+    places = {file.relative_to(path): file for file in path.rglob("*") if not file.is_dir()}
     visible = [place for place in places if not any(part.startswith(".") for part in place.parts)]
     if not visible:
         raise InputError(path, "a folder without files", "at least one", "Check the path.")

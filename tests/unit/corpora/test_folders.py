@@ -124,6 +124,13 @@ def test_a_file_of_another_kind_is_refused_by_name(tmp_path):
     assert message.startswith(f"{tmp_path / 'split' / 'README.md'}:4: found 3 space-separated")
 
 
+def test_a_broken_link_in_a_folder_is_no_file_to_pass_over(tmp_path):
+    write(tmp_path / "split" / "1.tsv", "a O\n")
+    (tmp_path / "split" / "2.tsv").symlink_to(tmp_path / "gone")
+    message = refusal(tmp_path / "split", "conll")
+    assert message.startswith(f"{tmp_path / 'split' / '2.tsv'}: found no such file")
+
+
 @pytest.mark.parametrize("form", FILES)
 def test_a_folder_without_a_visible_file_is_refused(tmp_path, form):
     write(tmp_path / "split" / ".hidden", "a O\n")

@@ -99,6 +99,10 @@ def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
                 )
             elif row:
                 lists = {name: _list(value) for name, value in zip(header, row, strict=True)}
+                if "\\" in "".join(row) and not _is_unicode(lists):
+                    raise InputError(
+                        where, "half a surrogate pair", "whole characters", "Mend the row."
+                    )
                 yield _sentence(where, lists, labels, changes)
     except csv.Error as error:
         raise InputError(
@@ -166,6 +170,15 @@ def _list(value: str) -> Any:
         return value if _prints_like_numpy(value) else ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
         return value
+
+
+def _is_unicode(value: object) -> bool:
+    """Return whether all text is of whole characters, which UTF-8 can hold."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _prints_like_numpy(value: str) -> bool:
