@@ -107,6 +107,8 @@ def read_split(
             document = f"{split}-doc{document:04d}"
         name = identity if document is None else document
         tags = _iob2(sentence, name, scheme, changes)
+        # Table II counts before any repair: the tags of the file, if they are IOB2.
+        lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
         tokens, tags = mend_tokens(sentence, tags, name, changes)
         if not (tokens or tags):
             continue
@@ -114,8 +116,6 @@ def read_split(
         for problem in faults(instance, changes.quoted):
             raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
         instances.append(instance)
-        # Table II counts before any repair: the tags of the file, if they are IOB2.
-        lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
     _refuse_unread_tags(path, scheme, changes.counts(split).get("unknown-tag", 0), instances)
     if not instances:
         raise InputError(
