@@ -79,7 +79,7 @@ def normalize(
     counts = ", ".join(f"{len(instances)} {split}" for split, instances in splits.items())
     log.info("normalize %s: %s instances", dataset, counts)
     for (level, split, text), count in changes.remarks.items():
-        log.log(level, "normalize %s: %s: %d %s", dataset, split, count, text)
+        log.log(level, "normalize %s: %s: %s: %d", dataset, split, text, count)
     for split in ("dev", "test"):
         _warn_if_few_clusters(dataset, split, splits[split])
     for split in splits:

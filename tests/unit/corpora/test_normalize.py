@@ -206,8 +206,8 @@ def test_the_log_counts_comments_and_names_a_start_of_a_document_that_divides_no
     found = normalize("toy", entry(tag_scheme="auto"), raw, tmp_path / "out")
     assert [instance.doc for instance in found["test"][:2]] == ["test-00001", "test-00002"]
     messages = [record.getMessage() for record in caplog.records]
-    assert messages.count("normalize toy: dev: 1 comment lines left out") == 1
-    assert messages.count(f"normalize toy: test: 1 {LONE}") == 1
+    assert messages.count("normalize toy: dev: comment lines left out: 1") == 1
+    assert messages.count(f"normalize toy: test: {LONE}: 1") == 1
 
 
 def test_csv_with_lists_and_two_columns_are_told_apart(tmp_path):

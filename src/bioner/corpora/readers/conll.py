@@ -19,7 +19,7 @@ from bioner.io.files import read_lines
 
 REMEDY = "Mend the line, or name the columns in the catalogue."
 SPACES = re.compile("[ \t]+")  # only these: some corpora have no-break spaces in tokens
-LONE = "lone -DOCSTART- line divides no documents: each sentence is resampled on its own"
+LONE = "lone -DOCSTART-, so documents are unknown and each sentence is resampled on its own"
 TAG = re.compile(r"O|[A-Za-z]-\S+")
 PAIR = re.compile(r"# ?[\w.-]+( id)? = ")  # of a comment, however many words it has
 DOCUMENT_START = re.compile(r"\s*-DOCSTART-(?!\S)(.*?\((?P<id>[^()]+)\))?.*")
@@ -89,18 +89,14 @@ def read_conll(
             document = opening["id"] or len(openings)
     if comments:
         changes.remark("comment lines left out", comments)
-    if openings == [0] and not name and any(type(known.document) is int for known in sentences):
+    is_lone = openings == [0] and not any(isinstance(known.document, str) for known in sentences)
+    if is_lone and not name:
         changes.remark(LONE, level=logging.WARNING)
     for sentence in sentences:
-        yield sentence._replace(document=_document(sentence.document, openings, name))
-
-
-def _document(known: int | str | None, openings: Sequence[int], name: str) -> int | str | None:
-    """Return the document of a sentence by what its file says of it."""
-    if isinstance(known, str):
-        return known
-    number = None if openings == [0] else known
-    return f"{name}-doc{number:04d}" if name and number else name or number
+        known = None if is_lone else sentence.document
+        if name and not isinstance(known, str):
+            known = f"{name}-doc{known:04d}" if known else name
+        yield sentence._replace(document=known)
 
 
 def _layout(lines: Sequence[tuple[int, str]]) -> Layout:

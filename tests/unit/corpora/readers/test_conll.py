@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from bioner.corpora.changes import Changes
-from bioner.corpora.readers.conll import read_conll
+from bioner.corpora.readers.conll import LONE, read_conll
 from bioner.errors import InputError
 from tests.unit.corpora.readers import write
 
@@ -165,9 +165,6 @@ def documents_and_remarks(tmp_path, text, name=""):
     return [sentence.document for sentence in sentences], changes.remarks
 
 
-LONE = "lone -DOCSTART- line divides no documents: each sentence is resampled on its own"
-
-
 @pytest.mark.parametrize(
     "start",
     ["-DOCSTART- -X- O\n", "\n-DOCSTART- -X- O O\n\n", "# newdoc\n", "# v1\n\n-DOCSTART- O\n"],
@@ -185,10 +182,18 @@ def test_a_lone_start_of_a_document_before_all_sentences_divides_nothing(tmp_pat
         ("-DOCSTART- O\na O\n\n-DOCSTART- O\nb O\n", "", [1, 2]),
         ("a O\n\n-DOCSTART- O\nb O\n", "", [None, 1]),
         ("-DOCSTART- (7)\na O\n\nb O\n", "", ["7", "7"]),
+        ("-DOCSTART- O\na O\n\n-DOCSTART- (7)\nb O\n", "", [1, "7"]),
         ("-DOCSTART- O\n# doc_id = 7\na O\n\n# doc_id = 8\nb O\n", "", ["7", "8"]),
         ("-DOCSTART- O\na O\n\nb O\n", "cardio", ["cardio", "cardio"]),
     ],
-    ids=["two", "further down", "named", "comments name documents", "file of a folder"],
+    ids=[
+        "two",
+        "further down",
+        "named",
+        "one named",
+        "comments name documents",
+        "file of a folder",
+    ],
 )
 def test_other_starts_of_documents_count(tmp_path, text, name, documents):
     found, remarks = documents_and_remarks(tmp_path, text, name)
