@@ -131,7 +131,7 @@ def test_a_folder_that_holds_no_model_is_named_before_any_job(folder, there, pro
         ),
         (
             ["fetch", "BC5CDR", "--out", "raw", "--mirror", "wrong"],
-            ["sha256", "damaged or of another version"],
+            ["sha256", "an HTML page"],
         ),
         (
             ["normalize", "BioRED", "--raw", "wrong/BC5CDR", "--out", "data"],
@@ -139,7 +139,7 @@ def test_a_folder_that_holds_no_model_is_named_before_any_job(folder, there, pro
         ),
         (
             ["normalize", "BC5CDR", "--raw", "wrong/BC5CDR", "--out", "data"],
-            ["train.tsv:1", "an HTML page"],
+            ["train.tsv: ", "an HTML page"],
         ),
         (
             ["validate", "sound/other.jsonl", "--gold", "sound/test.jsonl"],

@@ -1,5 +1,6 @@
 """Faults met while reading a corpus: refused, or repaired by fixed rules, listed and counted."""
 
+import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -27,6 +28,10 @@ REPAIRS: Mapping[str, str] = {
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
     "duplicate-document": "a document that repeats an earlier one is left out",
+    "token-space": "white space inside a token is removed",
+    "empty-token": "a token without text is left out, and its entity goes on behind it",
+    "empty-entity": "an entity of tokens without text is left out",
+    "empty-sentence": "a sentence without tokens is left out",
 }
 # What becomes of sound annotations as flat tags on tokens: listed, never an error.
 ARTEFACTS: Mapping[str, str] = {
@@ -49,6 +54,7 @@ LOSSES: Mapping[str, str] = {
         ("discontinuous", "text-mismatch", "outside", "crosses-passages", "misread"),
         "Mend the file",
     ),
+    "empty-entity": "Mend the file",
     "unknown-tag": "State the right `tag_scheme` or `tag_column`",
     "inside-token": "Take `token_alignment: widen`",
 }
@@ -99,6 +105,8 @@ class Changes:
         self._on_error = on_error
         self._folder = f"{folder}/" if folder else ""
         self.listed: list[Change] = []
+        # What the log says of a split, and how often: by level, split and text.
+        self.remarks: Counter[tuple[int, str, str]] = Counter()
         self.split = ""
         self.found: dict[str, int] = {}
         self._quote = quote
@@ -147,6 +155,10 @@ class Changes:
     def add_found(self, number: int) -> None:
         """Count annotations of the current split, as its file has them."""
         self.found[self.split] = self.found.get(self.split, 0) + number
+
+    def remark(self, text: str, count: int = 1, level: int = logging.INFO) -> None:
+        """Count what the log should say of the split, though nothing is changed or wrong."""
+        self.remarks[level, self.split, text] += count
 
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of changes of each kind in a split, in the order of the rules."""

@@ -1,7 +1,9 @@
 """The formats of the catalogue, each with its reader: raw file to sentences in file order."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.offsets import check_offsets
@@ -11,14 +13,27 @@ from bioner.corpora.readers.conll import read_conll
 from bioner.corpora.readers.dygie import read_dygie, read_dygie_misread
 from bioner.corpora.readers.inline import read_inline
 from bioner.corpora.readers.pubtator import read_pubtator
-from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_lists
+from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_lists, read_parquet
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Document
 from bioner.corpora.repeats import Repeats, drop_repeats
 from bioner.corpora.segment import Rules, segment
+from bioner.io.files import files_of
 from bioner.settings.dataset_entry import DatasetEntry
 
 Reader = Callable[[Path, DatasetEntry, Changes], Iterator[Sentence]]
+T = TypeVar("T")
+Rest = TypeVarTuple("Rest")
+
+
+def _of_folders(read: Callable[[Path, *Rest], Iterator[T]]) -> Callable[[Path, *Rest], Iterator[T]]:
+    """Let a reader of one file also read the files of a folder, one after the other."""
+
+    def reader(path: Path, *rest: *Rest) -> Iterator[T]:
+        for file in files_of(path):
+            yield from read(file, *rest)
+
+    return reader
 
 
 def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
@@ -51,24 +66,43 @@ def _tagged(read: Reader) -> Reader:
 
 
 def _conll(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
-    return read_conll(path, entry.token_column, entry.tag_column, changes)
+    for file, name in _document_names(path).items():
+        if entry.format == "conll-or-lists" and list_delimiter(file):
+            yield from read_lists(file, entry.labels, changes)
+        else:
+            yield from read_conll(file, entry.token_column, entry.tag_column, changes, name)
 
 
-def _conll_or_lists(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
-    if list_delimiter(path):
-        return read_lists(path, entry.labels, changes)
-    return _conll(path, entry, changes)
+def _document_names(path: Path) -> dict[Path, str]:
+    """Return the files of a split; in a folder each with its path without suffix, if unique."""
+    if not path.is_dir():
+        return {path: ""}
+    places = {file: file.relative_to(path) for file in files_of(path)}
+    stems = {
+        file: place.with_name(place.name.removesuffix(".gz")).with_suffix("").as_posix()
+        for file, place in places.items()
+    }
+    counted = Counter(stems.values())
+    return {
+        file: stem if counted[stem] == 1 else places[file].as_posix()
+        for file, stem in stems.items()
+    }
 
 
 READERS: dict[str, Reader] = {
     "conll": _tagged(_conll),
-    "conll-or-lists": _tagged(_conll_or_lists),
-    "jsonl": _tagged(lambda path, entry, changes: read_jsonl(path, entry.labels, changes)),
-    "pubtator": _standoff(read_pubtator),
-    "bioc-xml": _standoff(read_bioc_xml),
-    "bioc-json": _standoff(read_bioc_json),
+    "conll-or-lists": _tagged(_conll),
+    "jsonl": _tagged(
+        _of_folders(lambda path, entry, changes: read_jsonl(path, entry.labels, changes))
+    ),
+    "parquet": _tagged(
+        _of_folders(lambda path, entry, changes: read_parquet(path, entry.labels, changes))
+    ),
+    "pubtator": _standoff(_of_folders(read_pubtator)),
+    "bioc-xml": _standoff(_of_folders(read_bioc_xml)),
+    "bioc-json": _standoff(_of_folders(read_bioc_json)),
     "brat": _standoff(read_brat),
-    "inline": _tagged(lambda path, entry, changes: read_inline(path, changes.quoted)),
-    "dygie": lambda path, entry, changes: read_dygie(path, changes),
-    "dygie-misread": lambda path, entry, changes: read_dygie_misread(path, changes),
+    "inline": _tagged(_of_folders(lambda path, entry, changes: read_inline(path, changes.quoted))),
+    "dygie": _of_folders(lambda path, entry, changes: read_dygie(path, changes)),
+    "dygie-misread": _of_folders(lambda path, entry, changes: read_dygie_misread(path, changes)),
 }

@@ -18,11 +18,12 @@ from bioner.corpora.schemes import (
     type_blind_lengths,
 )
 from bioner.corpora.statistics import corpus_statistics
+from bioner.corpora.tokens import mend_tokens
 from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_instances
 from bioner.errors import InputError
-from bioner.io.files import is_html
 from bioner.io.tables import write_table
 from bioner.scoring.labels import RESERVED
+from bioner.scoring.resampling import FEW_CLUSTERS, clusters_of
 from bioner.settings.dataset_entry import DatasetEntry
 
 log = logging.getLogger(__name__)
@@ -53,8 +54,6 @@ def normalize(
     """
     changes = Changes(entry.on_error, quote, raw)
     paths = {split: _raw_path(entry, split, raw) for split in SPLITS}
-    for split, path in paths.items():
-        _refuse_html(path, f"the {split} split of {dataset}")
     scheme = _scheme(entry, paths, quote)
     splits: dict[str, list[Instance]] = {}
     counted: dict[str, list[int]] = {}
@@ -93,6 +92,10 @@ def normalize(
             path.replace(out / path.name)
     counts = ", ".join(f"{len(instances)} {split}" for split, instances in splits.items())
     log.info("normalize %s: %s instances", dataset, counts)
+    for (level, split, text), count in changes.remarks.items():
+        log.log(level, "normalize %s: %s: %s: %d", dataset, split, text, count)
+    for split in ("dev", "test"):
+        _warn_if_few_clusters(dataset, split, splits[split])
     for split in splits:
         if changed := changes.counts(split):
             listed = ", ".join(f"{count} {kind}" for kind, count in changed.items())
@@ -105,7 +108,7 @@ def read_split(
 ) -> tuple[list[Instance], list[int]]:
     """Return the instances of one raw file, and the entity lengths that Table II counts.
 
-    Ids are `{split}-{number}`, in file order.
+    Ids are `{split}-{number}`, in file order; sentences left out count.
     """
     changes.split = split
     documents = read_documents(entry, split, path)
@@ -120,14 +123,17 @@ def read_split(
         if isinstance(document, int):
             document = f"{split}-doc{document:04d}"
         name = identity if document is None else document
+        annotations += count_annotations(sentence.tags, scheme)
         tags = _iob2(sentence, name, scheme, changes)
-        instance = Instance(identity, name, sentence.tokens, tags)
+        # Table II counts before any repair: the tags of the file, if they are IOB2.
+        lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
+        tokens, tags = mend_tokens(sentence, tags, name, changes)
+        if not (tokens or tags):
+            continue
+        instance = Instance(identity, name, tokens, tags)
         for problem in faults(instance, changes.quoted):
             raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
         instances.append(instance)
-        annotations += count_annotations(sentence.tags, scheme)
-        # Table II counts before any repair: the tags of the file, if they are IOB2.
-        lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
     if not instances:
         raise InputError(
             path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?"
@@ -147,11 +153,13 @@ def read_split(
     return instances, lengths
 
 
-def _refuse_html(path: Path, expected: str) -> None:
-    if path.is_file():
-        with path.open("rb") as stream:
-            if is_html(stream.read(200)):
-                raise InputError(f"{path}:1", "an HTML page", expected, "Fetch the file again.")
+def _warn_if_few_clusters(dataset: str, split: str, instances: Sequence[Instance]) -> None:
+    clusters = clusters_of(instances)
+    if clusters.count < FEW_CLUSTERS:
+        log.warning(
+            "normalize %s: %s: %d %s%s: too few to resample; intervals and p-values say little",
+            *(dataset, split, clusters.count, clusters.kind, "s" * (clusters.count > 1)),
+        )
 
 
 def _refuse_bioes(sentences: Sequence[Sentence], scheme: str, changes: Changes) -> None:

@@ -25,24 +25,74 @@ def full_disk(error: BaseException) -> int | None:
     return number if number in FULL else None
 
 
-def is_html(content: bytes) -> bool:
-    """Return whether a file begins as a web page, which servers send in place of data."""
-    return (
-        content[:200]
-        .lstrip(b"\xef\xbb\xbf \t\r\n")
-        .lower()
-        .startswith((b"<!doctype html", b"<html"))
-    )
+# First bytes of what stands in place of a file, and of files that are no plain text; what they are
+# and what to do.
+PLACEHOLDERS = {
+    b"version https://git-lfs.github.com/spec/": (
+        "a Git LFS pointer",
+        "Run `git lfs pull` in the repository it comes from.",
+    ),
+    b"/annex/objects/": ("a git-annex pointer", "Run `git annex get` where it comes from."),
+}
+NO_TEXT = {
+    b"\x1f\x8b": ("gzipped content", "Let its name end in .gz."),
+    b"BZh91AY&SY": ("bzip2 content", "Unpack it."),
+    b"\xfd7zXZ\0": ("xz content", "Unpack it."),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "Unpack it, or save the sheet as text."),
+    # PAR1 alone is a gene, too; what follows is Thrift's mark of a number.
+    b"PAR1\x15": ("a parquet file", "State `format: parquet`."),
+    b"SQLite format 3\0": ("an SQLite database", "Export its table as text."),
+    b"%PDF-": ("a PDF file", "Get the text it was made from."),
+    b"\xff\xfe": ("UTF-16 text", "Convert it to UTF-8, for example with iconv."),
+    b"\xfe\xff": ("UTF-16 text", "Convert it to UTF-8, for example with iconv."),
+}
+HEAD = 200  # bytes that suffice to tell
+
+
+def find_placeholder(content: bytes) -> tuple[str, str] | None:
+    """Return what stands in place of data in a file, and what to do about it.
+
+    Servers send web pages; a clone without Git LFS or git-annex has pointers.
+    """
+    head = content[:HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page", "Open its address in a browser: is it a login or error page?"
+    return next((told for first, told in PLACEHOLDERS.items() if content.startswith(first)), None)
+
+
+def find_kind(content: bytes) -> tuple[str, str] | None:
+    """Return what a file is that holds no text, by its first bytes, and what to do about it."""
+    kinds = (told for first, told in NO_TEXT.items() if content.startswith(first))
+    return find_placeholder(content) or next(kinds, None)
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return a file itself, or the files of a folder in order of their relative paths.
+
+    Hidden files and what hidden folders hold are left out.
+
+    Raises:
+        InputError: A folder without files.
+    """
+    if not path.is_dir():
+        return [path]
+    places = {file.relative_to(path): file for file in path.rglob("*") if not file.is_dir()}
+    visible = [place for place in places if not any(part.startswith(".") for part in place.parts)]
+    if not visible:
+        raise InputError(path, "a folder without files", "at least one", "Check the path.")
+    return [places[place] for place in sorted(visible, key=Path.as_posix)]
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the numbered lines (from 1, with their ends) of a file, plain or `.gz`.
 
     Raises:
-        InputError: The file cannot be read.
+        InputError: The file cannot be read, or begins as no text does.
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            if kind := find_kind(stream.peek(HEAD)):
+                raise InputError(path, kind[0], "text in UTF-8", kind[1])
             yield from enumerate(stream, 1)
     except FileNotFoundError:
         raise InputError(
@@ -60,22 +110,25 @@ def decoded(path: Path, number: int, line: bytes) -> str:
     """Return a line as text without its end.
 
     Raises:
-        InputError: The line is not UTF-8, or has a carriage return inside.
+        InputError: The line is not UTF-8, or has a NUL byte or a carriage return inside.
     """
     try:
         # Editors on Windows write a byte order mark, which is not part of the text.
         text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
-        if line.startswith(b"\x1f\x8b"):
-            raise InputError(
-                path, "gzipped content", "plain text", "Let its name end in .gz."
-            ) from None
         raise InputError(
             f"{path}:{number}",
             f"bytes that are not UTF-8 ({error.reason})",
             "UTF-8 text",
             "Convert the file, for example with iconv.",
         ) from None
+    if "\0" in text:
+        raise InputError(
+            f"{path}:{number}",
+            "a NUL byte",
+            "text in UTF-8",
+            "Is this a text file? Convert it if it is UTF-16, for example with iconv.",
+        )
     if "\r" in text:
         raise InputError(
             f"{path}:{number}",

@@ -12,6 +12,7 @@ from bioner.settings.repository import REPOSITORY
 Format = Literal[
     "conll",
     "jsonl",
+    "parquet",
     "pubtator",
     "bioc-xml",
     "bioc-json",
@@ -53,7 +54,7 @@ class RawFile(Settings):
 
 
 class Splits(Settings):
-    """The file that holds each split."""
+    """The file or folder that holds each split."""
 
     train: str = Field(min_length=1, description="Training split.")
     dev: str = Field(min_length=1, description="Development split.")
@@ -89,10 +90,10 @@ class DatasetEntry(Settings):
     description: str = Field("", description="One line for reports.")
     format: Format = Field(
         description="How the files are read (docs/corpora.md). One token per line: `conll`. Lists"
-        " of tokens and tags: `jsonl`. Text with annotations by character: `pubtator`, `bioc-xml`,"
-        " `bioc-json`, `brat` (one folder per split). Sentences with {Type|marked entities}:"
-        " `inline`. `conll-or-lists`: two columns or CSV with list columns, told apart by their"
-        " first line. `dygie`: JSON Lines of documents with spans by token, as ChemProt;"
+        " of tokens and tags: `jsonl`, `parquet`. Text with annotations by character: `pubtator`,"
+        " `bioc-xml`, `bioc-json`, `brat` (one folder per split). Sentences with {Type|marked"
+        " entities}: `inline`. `conll-or-lists`: two columns or CSV with list columns, told apart"
+        " by their first line. `dygie`: JSON Lines of documents with spans by token, as ChemProt;"
         " `dygie-misread`: the paper's labelling error on these.",
     )
     token_column: Int = Field(0, description="Column of the token (conll).")
@@ -104,7 +105,9 @@ class DatasetEntry(Settings):
         " single token, else IOB2 if any begins with B-, else IO.",
     )
     labels: tuple[str, ...] = Field(
-        (), description="Names of tags that are written as numbers from 0 (jsonl)."
+        (),
+        description="Names of tags that are written as numbers from 0 (jsonl, parquet). Hugging"
+        " Face's parquet files bring their own.",
     )
     segmentation: Literal["passages", "sentences"] = Field(
         "passages",
@@ -174,7 +177,8 @@ class DatasetEntry(Settings):
     )
     splits: Splits = Field(
         description="The file that holds each split: a name under `files`; or, without `files`, a"
-        " path (relative to the repository), an address, or the name of a file in the mirror.",
+        " path (relative to the repository), an address, or the name of a file in the mirror. A"
+        " folder is read file by file, in the order of their paths.",
     )
     files: dict[Name, RawFile] = Field(
         {}, description="Every raw file by its name in the raw folder."

@@ -184,6 +184,17 @@ def test_an_html_page_in_a_mirror_is_told_even_without_a_checksum(mirror, tmp_pa
         fetch("toy", entry(dev={}), tmp_path / "raw", mirror)
 
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n"
+
+
+@pytest.mark.parametrize("file", [{}, {"sha256": ABC_SHA256}], ids=["unverified", "verified"])
+def test_a_git_lfs_pointer_is_told_as_such(mirror, tmp_path, file):
+    (mirror / "toy" / "dev.txt").write_bytes(LFS_POINTER)
+    with pytest.raises(InputError, match=r"toy: dev\.txt: found a Git LFS pointer.*git lfs pull"):
+        fetch("toy", entry(dev=file), tmp_path / "raw", mirror)
+    assert_nothing_left(tmp_path / "raw")
+
+
 def test_only_files_that_a_user_has_to_supply_are_lacking(mirror, tmp_path):
     described = entry(
         train={}, dev={"url": "https://example.org/dev.txt"}, test={"names": ["test.csv"]}

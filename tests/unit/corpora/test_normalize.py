@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 from bioner.cli import app
 from bioner.corpora.changes import REPAIRS, Change, Changes
 from bioner.corpora.normalize import normalize
+from bioner.corpora.readers.conll import LONE
 from bioner.data.instances import read_instances
 from bioner.errors import InputError
+from bioner.scoring.resampling import FEW_CLUSTERS
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.dataset_entry import DatasetEntry
 
@@ -196,7 +198,7 @@ def test_a_workflow_passes_the_number_of_entities_in_a_variable(tmp_path, monkey
 
 def test_every_change_is_listed_with_its_place(tmp_path):
     raw = raw_folder(
-        tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART-\n\nd\tX-A\ne\tB-A\n"
+        tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART- (9)\n\nd\tX-A\ne\tB-A\n"
     )
     normalize("toy", entry(on_error="repair", max_lost=0.5), raw, tmp_path / "out")
     changes = pl.read_csv(tmp_path / "out" / "changes.csv")
@@ -204,7 +206,7 @@ def test_every_change_is_listed_with_its_place(tmp_path):
         "split", "where", "document", "kind", "type", "start", "end", "text"
     ).rows() == [
         ("dev", "dev.txt:4", "dev-00002", "orphan", "B", 1, 2, "c"),
-        ("test", "test.txt:3", "test-doc0001", "unknown-tag", "A", 0, 1, "d"),
+        ("test", "test.txt:3", "9", "unknown-tag", "A", 0, 1, "d"),
     ]
     assert changes["result"].to_list() == [REPAIRS["orphan"], REPAIRS["unknown-tag"]]
     assert statistics(tmp_path / "out", "test")["annotations_lost", "all"] == 1
@@ -224,6 +226,38 @@ def test_the_scheme_of_a_corpus_is_found_out_over_all_its_files(tmp_path, train,
     raw = raw_folder(tmp_path, train=train, dev="a\tO\n")
     found = normalize("toy", entry(tag_scheme="auto"), raw, tmp_path / "out")
     assert found["train"][0].tags == first
+
+
+@pytest.mark.parametrize(
+    ("documents", "warning"),
+    [
+        (1, "1 document: too few"),
+        (FEW_CLUSTERS - 1, f"{FEW_CLUSTERS - 1} documents: too few"),
+        (FEW_CLUSTERS, ""),
+    ],
+)
+def test_a_split_with_too_few_documents_to_resample_says_so(tmp_path, caplog, documents, warning):
+    many = "".join(f"-DOCSTART- ({n})\n\na O\n\nb O\n\n" for n in range(documents))
+    raw = raw_folder(tmp_path, train="-DOCSTART- (1)\na B-A\n", dev="c O\n\n" * 50, test=many)
+    normalize("toy", entry(), raw, tmp_path / "out")
+    assert [record.getMessage() for record in caplog.records if "too few" in record.message] == (
+        [f"normalize toy: test: {warning} to resample; intervals and p-values say little"]
+        if warning
+        else []
+    )
+
+
+def test_the_log_counts_comments_and_names_a_start_of_a_document_that_divides_nothing(
+    tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    sentences = "a O\n\n" * 20
+    raw = raw_folder(tmp_path, test=f"-DOCSTART- -X- O\n{sentences}", dev=f"# v1\n{sentences}")
+    found = normalize("toy", entry(tag_scheme="auto"), raw, tmp_path / "out")
+    assert [instance.doc for instance in found["test"][:2]] == ["test-00001", "test-00002"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages.count("normalize toy: dev: comment lines left out: 1") == 1
+    assert messages.count(f"normalize toy: test: {LONE}: 1") == 1
 
 
 def test_csv_with_lists_and_two_columns_are_told_apart(tmp_path):
@@ -256,7 +290,7 @@ def test_documents_of_a_table_hold_for_the_very_file(tmp_path, caplog):
         "101",
         "7",
     ]
-    assert caplog.text == ""
+    assert "documents are known" not in caplog.text
     write(raw / "test.txt", "b\tB-A\n\na\tO\n\nc\tO\n")
     found = normalize("toy", described, raw, tmp_path / "b")["test"]
     assert [instance.doc for instance in found] == ["test-00001", "test-00002", "test-00003"]
@@ -279,7 +313,7 @@ def test_messages_show_text_only_where_it_may_be_shown(tmp_path, quote):
     ("test", "found"),
     [
         ("a\tO\n\nb\tO\nc\tI-A\n", ":4: found the tag 'I-A' after 'O'"),
-        ("a\tO\n\n\tO\n", ":3: found token 0"),
+        ("a\tO\n\n\tO\n", ":3: found an empty token"),
         ("a\tO\n\nb\n", ":3: found 1 tab-separated column"),
         ("\n\n", ": found no sentence"),
     ],
@@ -369,7 +403,8 @@ def test_an_annotation_without_a_known_fate_is_an_error_of_the_program(tmp_path)
 def test_a_split_without_an_entity_is_no_silence(tmp_path, caplog):
     raw = raw_folder(tmp_path, dev="a\tB-A\n")
     normalize("toy", entry(), raw, tmp_path / "out")
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    (warning,) = [text for text in warnings if "too few to resample" not in text]
     assert warning == f"{raw / 'test.txt'}: no entity in 1 sentences: nothing can be scored on it"
 
 
@@ -444,7 +479,7 @@ def test_a_fault_names_the_file_that_the_raw_one_is_a_copy_of(tmp_path, monkeypa
 
 def test_a_web_page_is_told_whatever_the_format(tmp_path):
     raw = raw_folder(tmp_path, dev="\n<!DOCTYPE html>\n<html>Sign in</html>\n")
-    with pytest.raises(InputError, match=r"dev\.txt:1: found an HTML page"):
+    with pytest.raises(InputError, match=r"dev\.txt: found an HTML page"):
         normalize("toy", entry(), raw, tmp_path / "out")
 
 

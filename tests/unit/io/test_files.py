@@ -1,11 +1,14 @@
 """Files: plain or gzipped, written completely or not at all, errors that name file and line."""
 
+import bz2
 import errno
 import gzip
 import json
+import lzma
 import os
 import shutil
 
+import polars as pl
 import pytest
 
 from bioner.errors import InputError
@@ -296,3 +299,64 @@ def test_a_folder_s_listing_tells_files_that_were_written_again(tmp_path):
     weights.write_bytes(b"two")
     assert listing(tmp_path) != before
     assert listing(None) == listing(tmp_path / "nowhere") == []
+
+
+def written_by_polars(path):
+    pl.DataFrame({"tokens": [["a"]]}).write_parquet(path)
+    return path.read_bytes()
+
+
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "found", "remedy"),
+    [
+        (lambda _: LFS_POINTER, "a Git LFS pointer", "git lfs pull"),
+        (lambda _: b"/annex/objects/SHA256E-s1--2.tsv\n", "a git-annex pointer", "git annex get"),
+        (lambda _: b"\n <!DOCTYPE html>", "an HTML page", "in a browser"),
+        (written_by_polars, "a parquet file", "format: parquet"),
+        (lambda _: gzip.compress(b"a O"), "gzipped content", "name end in .gz"),
+        (lambda _: bz2.compress(b"a O"), "bzip2 content", "Unpack"),
+        (lambda _: lzma.compress(b"a O"), "xz content", "Unpack"),
+        (lambda _: b"PK\x03\x04\x14\x00", "a zip archive or a spreadsheet", "save the sheet"),
+        (lambda _: b"SQLite format 3\x00", "an SQLite database", "Export"),
+        (lambda _: b"%PDF-1.7\n", "a PDF file", "text it was made from"),
+        (lambda _: "a O\n".encode("utf-16"), "UTF-16 text", "iconv"),
+        (lambda _: b"\xfe\xff\0a", "UTF-16 text", "iconv"),
+    ],
+)
+def test_a_file_that_holds_no_text_is_named_as_what_it_is(tmp_path, content, found, remedy):
+    path = tmp_path / "file"
+    path.write_bytes(content(path))
+    with pytest.raises(InputError) as caught:
+        list(read_lines(path))
+    assert str(caught.value).startswith(f"{path}: found {found}; expected text in UTF-8.")
+    assert remedy in str(caught.value)
+    with gzip.open(tmp_path / "file.gz", "wb") as stream:
+        stream.write(path.read_bytes())
+    with pytest.raises(InputError, match=rf"file\.gz: found {found}"):
+        read_text(tmp_path / "file.gz")
+
+
+@pytest.mark.parametrize(
+    "text", ["PAR1\tB-Gene\n", "PK O\n", "BZh9 O\n", "%PDF O\n", "version https://x.org/\n"]
+)
+def test_words_that_begin_alike_are_text(tmp_path, text):
+    (tmp_path / "file").write_text(text)
+    assert read_text(tmp_path / "file") == text
+
+
+def test_a_byte_order_mark_of_utf_8_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "file").write_text("a\nb\n", encoding="utf-8-sig")
+    assert list(read_lines(tmp_path / "file")) == [(1, "a"), (2, "b")]
+
+
+def test_a_nul_byte_is_named_by_its_line(tmp_path):
+    """Every other byte of English in UTF-16 is one, and what a crash leaves of a file."""
+    (tmp_path / "file").write_bytes(b"a\nb\0c\n")
+    with pytest.raises(InputError, match=r"file:2: found a NUL byte; expected text in UTF-8"):
+        list(read_lines(tmp_path / "file"))

@@ -13,7 +13,7 @@ from bioner.corpora.fetching.download import cached, download
 from bioner.corpora.fetching.sources import local_paths
 from bioner.errors import InputError
 from bioner.io.checksums import CHECKSUMS, sha256_of, stated
-from bioner.io.files import atomic_path, is_html
+from bioner.io.files import atomic_path, find_placeholder
 from bioner.settings.dataset_entry import DatasetEntry, RawFile
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def verify(path: Path, file: RawFile, where: str) -> None:
     rewritten.
 
     Raises:
-        InputError: Another checksum, or a web page in place of data.
+        InputError: Another checksum, or a web page or a pointer in place of data.
     """
     if path.is_dir():
         if stated(file):
@@ -92,27 +92,21 @@ def verify(path: Path, file: RawFile, where: str) -> None:
             )
         return
     content = path.read_bytes()
-    page = is_html(content)
-    if page and not stated(file):
-        raise InputError(
-            where,
-            "an HTML page",
-            "data",
-            "Open the address in a browser: is it a login or error page?",
-        )
+    placeholder = find_placeholder(content)
+    if placeholder and not stated(file):
+        raise InputError(where, placeholder[0], "data", placeholder[1])
     if not (fault := _differs(content, file)):
         return
     if b"\r\n" in content and not _differs(unix := content.replace(b"\r\n", b"\n"), file):
         path.write_bytes(unix)
         return
-    found = f"an HTML page ({' '.join(fault)})" if page else " ".join(fault)
-    raise InputError(
-        where,
-        found,
-        stated(file)[fault[0]],
+    found, remedy = placeholder or (
+        "",
         "It is damaged or of another version: get it again, or correct the catalogue if you"
         " trust it.",
     )
+    found = f"{found} ({' '.join(fault)})" if found else " ".join(fault)
+    raise InputError(where, found, stated(file)[fault[0]], remedy)
 
 
 def _differs(content: bytes, file: RawFile) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""Tokens and tags as lists: JSON Lines records, and CSV files whose columns hold lists."""
+"""Tokens and tags as lists: JSON Lines records, parquet, CSV files whose columns hold lists."""
 
 import ast
 import csv
@@ -12,10 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
-from bioner.errors import InputError
-from bioner.io.files import read_lines, read_record
+from bioner.errors import InputError, reason_of
+from bioner.io.files import HEAD, find_kind, read_lines, read_record
 
 # Column names in use; the first one present counts.
 TOKEN_FIELDS = ("tokens", "words", "token", "word", "text", "sentence")
@@ -29,6 +31,52 @@ def read_jsonl(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
         if line.strip():
             where = f"{path}:{number}"
             yield _sentence(where, read_record(line, where), labels, changes)
+
+
+def read_parquet(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
+    """Yield the sentences of a parquet file with list columns; places are rows, from 1.
+
+    Whole numbers as tags index `labels`, or else the names that Hugging Face's datasets leave in
+    the file (ClassLabel).
+
+    Raises:
+        InputError: No parquet, or a broken row.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(HEAD)
+        if not head.startswith(b"PAR1"):
+            found, remedy = find_kind(head) or ("a file of another kind", "State its `format`.")
+            raise InputError(path, found, "a parquet file", remedy)
+        columns = pl.read_parquet_schema(path)
+        known = [name for name in (*TOKEN_FIELDS, *TAG_FIELDS, *DOCUMENT_FIELDS) if name in columns]
+        table = pl.read_parquet(
+            path, columns=known or None, glob=False, hive_partitioning=False, use_statistics=False
+        )
+        metadata = pl.read_parquet_metadata(path)
+    except OSError as error:
+        raise InputError(path, str(error.strerror), "a parquet file", "Check the path.") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise InputError(
+            path, f"no sound parquet ({reason_of(error)})", "a parquet file", "Get it again."
+        ) from None
+    names = labels or _class_names(metadata, columns)
+    for number, row in enumerate(table.iter_rows(named=True), 1):
+        yield _sentence(f"{path}: row {number}", row, names, changes)
+
+
+def _class_names(metadata: Mapping[str, str], columns: Mapping[str, Any]) -> Sequence[str]:
+    """Return the names of the numbers in the column of tags, by the file's own account."""
+    column = next(
+        (name for name in TAG_FIELDS if isinstance(columns.get(name), pl.List | pl.Array)), ""
+    )
+    try:
+        feature = json.loads(metadata["huggingface"])["info"]["features"][column]
+        while "names" not in feature:  # a list of classes, as several versions write it
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        return [str(name) for name in feature["names"]]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return []
 
 
 def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[Sentence]:
@@ -51,6 +99,10 @@ def read_lists(path: Path, labels: Sequence[str], changes: Changes) -> Iterator[
                 )
             elif row:
                 lists = {name: _list(value) for name, value in zip(header, row, strict=True)}
+                if "\\" in "".join(row) and not _is_unicode(lists):
+                    raise InputError(
+                        where, "half a surrogate pair", "whole characters", "Mend the row."
+                    )
                 yield _sentence(where, lists, labels, changes)
     except csv.Error as error:
         raise InputError(
@@ -118,6 +170,15 @@ def _list(value: str) -> Any:
         return value if _prints_like_numpy(value) else ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
         return value
+
+
+def _is_unicode(value: object) -> bool:
+    """Return whether all text is of whole characters, which UTF-8 can hold."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _prints_like_numpy(value: str) -> bool:

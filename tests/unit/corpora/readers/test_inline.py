@@ -59,7 +59,7 @@ def test_malformed_mark_up_is_named_by_file_and_line(tmp_path, line, found):
     ("content", "place"),
     [
         ("# d\nna\u00efve\n".encode("latin-1"), ":2: found bytes that are not UTF-8"),
-        ("<html>\n", ":1: found '<html>'"),
+        ("<html>\n", ": found an HTML page"),
     ],
     ids=["Latin-1", "HTML"],
 )

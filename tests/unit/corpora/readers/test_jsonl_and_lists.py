@@ -120,6 +120,14 @@ def test_half_a_surrogate_pair_is_named_by_file_and_line(tmp_path):
     assert refusal(path, "jsonl").startswith(f"{path}:1: ")
 
 
+@pytest.mark.parametrize(
+    "tokens", ["['\\ud800']", "['\\U0000DFFF']", "['\\ud83d\\ude00']", '[""\\ud800""]']
+)
+def test_half_a_surrogate_pair_is_named_in_csv_files_too(tmp_path, tokens):
+    path = table(tmp_path, f'{CSV_HEADER}"{tokens}","[\'O\']"\n')
+    assert refusal(path, "conll-or-lists").startswith(f"{path}:2: found half a surrogate pair")
+
+
 def test_a_file_in_another_encoding_is_named_by_line(tmp_path):
     path = write(
         tmp_path / "raw.jsonl",

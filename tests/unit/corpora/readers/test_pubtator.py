@@ -140,11 +140,11 @@ def test_a_document_that_is_there_twice_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "line", "found"),
     [
-        (["<!DOCTYPE html>", "<html>"], 1, "'<!DOCTYPE html>'"),
+        (["<collection>", "<document>"], 1, "'<collection>'"),
         ([ABSTRACT, TITLE], 1, "'7|a|It cures gout.'"),
         ([TITLE, "", DRUG], 3, "'7\\t0\\t7\\tAspirin"),
     ],
-    ids=["HTML", "abstract first", "blank line before annotations"],
+    ids=["XML", "abstract first", "blank line before annotations"],
 )
 def test_a_document_without_a_title_is_named_by_file_and_line(tmp_path, lines, line, found):
     path = pubtator(tmp_path, *lines)
