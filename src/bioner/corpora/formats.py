@@ -53,6 +53,14 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
     return reader
 
 
+def _bioc(read: Callable[[Path, Changes, str], Iterator[Document]]) -> Reader:
+    def reader(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
+        typed = _of_folders(lambda file, changes: read(file, changes, entry.type_key))
+        return _standoff(typed)(path, entry, changes)
+
+    return reader
+
+
 def _conll(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
     for file, name in _document_names(path).items():
         if entry.format == "conll-or-lists" and list_delimiter(file):
@@ -83,8 +91,8 @@ READERS: dict[str, Reader] = {
     "jsonl": _of_folders(lambda path, entry, changes: read_jsonl(path, entry.labels, changes)),
     "parquet": _of_folders(lambda path, entry, changes: read_parquet(path, entry.labels, changes)),
     "pubtator": _standoff(_of_folders(read_pubtator)),
-    "bioc-xml": _standoff(_of_folders(read_bioc_xml)),
-    "bioc-json": _standoff(_of_folders(read_bioc_json)),
+    "bioc-xml": _bioc(read_bioc_xml),
+    "bioc-json": _bioc(read_bioc_json),
     "brat": _standoff(read_brat),
     "inline": _of_folders(lambda path, entry, changes: read_inline(path, changes.quoted)),
     "dygie": _of_folders(lambda path, entry, changes: read_dygie(path, changes)),

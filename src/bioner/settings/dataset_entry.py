@@ -86,6 +86,12 @@ class DatasetEntry(Settings):
         description="Names of tags that are written as numbers from 0 (jsonl, parquet). Hugging"
         " Face's parquet files bring their own.",
     )
+    type_key: str = Field(
+        "type",
+        min_length=1,
+        exclude_if=lambda key: key == "type",  # a new key would have every corpus normalized again
+        description="Infon that holds the type of an annotation (bioc-xml, bioc-json).",
+    )
     segmentation: Literal["passages", "sentences"] = Field(
         "passages",
         description="What becomes an instance of text that is not tokenized, a passage (a title, an"
