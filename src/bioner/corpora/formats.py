@@ -11,9 +11,11 @@ from bioner.corpora.readers.brat import read_brat
 from bioner.corpora.readers.conll import read_conll
 from bioner.corpora.readers.dygie import read_dygie, read_dygie_misread
 from bioner.corpora.readers.inline import read_inline
+from bioner.corpora.readers.label_studio import read_label_studio
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_lists, read_parquet
 from bioner.corpora.readers.sentence import Sentence
+from bioner.corpora.readers.spans import holds_tokens, read_gliner, read_spans
 from bioner.corpora.readers.standoff import Document
 from bioner.corpora.segment import Rules, segment
 from bioner.errors import InputError
@@ -85,6 +87,13 @@ def _document_names(path: Path) -> dict[Path, str]:
     }
 
 
+def _spans(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
+    if holds_tokens(files_of(path)[0]):
+        yield from _of_folders(read_gliner)(path, changes)
+    else:
+        yield from _standoff(_of_folders(read_spans))(path, entry, changes)
+
+
 READERS: dict[str, Reader] = {
     "conll": _conll,
     "conll-or-lists": _conll,
@@ -94,6 +103,8 @@ READERS: dict[str, Reader] = {
     "bioc-xml": _bioc(read_bioc_xml),
     "bioc-json": _bioc(read_bioc_json),
     "brat": _standoff(read_brat),
+    "spans": _spans,
+    "label-studio": _standoff(_of_folders(read_label_studio)),
     "inline": _of_folders(lambda path, entry, changes: read_inline(path, changes.quoted)),
     "dygie": _of_folders(lambda path, entry, changes: read_dygie(path, changes)),
     "dygie-misread": _of_folders(lambda path, entry, changes: read_dygie_misread(path, changes)),

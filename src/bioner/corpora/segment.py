@@ -135,7 +135,7 @@ def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
             )
             continue
         there = passage.text[start - passage.offset : end - passage.offset]
-        if annotation.text.split() != there.split() or not there.strip():
+        if annotation.text.split() not in ([], there.split()) or not there.strip():
             changes.fault(
                 "text-mismatch",
                 where,

@@ -17,6 +17,8 @@ Format = Literal[
     "bioc-xml",
     "bioc-json",
     "brat",
+    "spans",
+    "label-studio",
     "inline",
     "conll-or-lists",
     "dygie",
@@ -68,9 +70,10 @@ class DatasetEntry(Settings):
     format: Format = Field(
         description="How the files are read (docs/corpora.md). One token per line: `conll`. Lists"
         " of tokens and tags: `jsonl`, `parquet`. Text with annotations by character: `pubtator`,"
-        " `bioc-xml`, `bioc-json`, `brat` (one folder per split). Sentences with {Type|marked"
-        " entities}: `inline`. `conll-or-lists`: two columns or CSV with list columns, told apart"
-        " by their first line. `dygie`: JSON Lines of documents with spans by token, as ChemProt;"
+        " `bioc-xml`, `bioc-json`, `brat` (one folder per split), `spans` (JSON of doccano,"
+        " Prodigy, spaCy and GLiNER), `label-studio`. Sentences with {Type|marked entities}:"
+        " `inline`. `conll-or-lists`: two columns or CSV with list columns, told apart by their"
+        " first line. `dygie`: JSON Lines of documents with spans by token, as ChemProt;"
         " `dygie-misread`: the paper's labelling error on these.",
     )
     token_column: Int = Field(0, description="Column of the token (conll).")

@@ -220,7 +220,6 @@ BROKEN = [
         "text-mismatch",
         "the annotation 'Aspirin' at 1 to 8 of 7; expected 'spirin '",
     ),
-    (annotation(0, 7, ""), "text-mismatch", "the annotation '' at 0 to 7 of 7; expected 'Aspirin'"),
     (
         annotation(90, 7, "Aspirin"),
         "outside",
