@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -88,6 +88,8 @@ class Changes:
         # What the log says of a split, and how often: by level, split and text.
         self.remarks: Counter[tuple[int, str, str]] = Counter()
         self.split = ""
+        # Whether a document is of this split, while a source of several is read.
+        self.holds: Callable[[str], bool] = hold_all
         self._quote = quote
 
     def quoted(self, text: object) -> str:
@@ -146,8 +148,15 @@ class Changes:
     def _list(
         self, kind: str, where: str, document: str, annotation: Annotation | None, result: str
     ) -> None:
+        if not self.holds(document):
+            return
         _, start, end, type_, text = annotation or ("", None, None, "", "")
         place = where.removeprefix(self._folder)
         self.listed.append(
             Change(self.split, place, document, kind, type_, start, end, text, result)
         )
+
+
+def hold_all(document: str) -> bool:
+    """Hold every document, as a source of one split does."""
+    return True

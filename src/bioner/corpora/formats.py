@@ -41,7 +41,7 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
     def reader(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
         rules = Rules(entry.segmentation, entry.max_tokens, entry.token_alignment)
         seen: set[str] = set()
-        for document in read(path, changes):
+        for document in filter(lambda document: changes.holds(document.id), read(path, changes)):
             if document.id in seen:
                 raise InputError(
                     document.where,

@@ -11,6 +11,7 @@ from bioner.corpora.formats import READERS
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation
 from bioner.corpora.schemes import detect, to_iob2, type_blind_lengths
+from bioner.corpora.splitting import read_sentences
 from bioner.corpora.statistics import corpus_statistics
 from bioner.corpora.tokens import mend_tokens
 from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_instances
@@ -100,7 +101,7 @@ def read_split(
     documents = read_documents(entry, split, path)
     instances: list[Instance] = []
     lengths: list[int] = []
-    for number, sentence in enumerate(READERS[entry.format](path, entry, changes), 1):
+    for number, sentence in enumerate(read_sentences(path, entry, split, changes), 1):
         identity = f"{split}-{number:05d}"
         document = documents.get(number, sentence.document)
         if isinstance(document, int):

@@ -83,6 +83,8 @@ def _documents(
     records: Iterable[tuple[str, dict[str, Any]]], changes: Changes
 ) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
     for where, record in records:
+        if not changes.holds(str(record["doc_key"])):
+            continue
         sentences, spans = record["sentences"], record["ner"]
         _check(where, sentences, spans, changes)
         yield (
