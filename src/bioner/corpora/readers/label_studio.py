@@ -42,14 +42,14 @@ def read_label_studio(path: Path, changes: Changes) -> Iterator[Document]:
     Raises:
         InputError: A task without a text, with annotations that differ, or with a broken span.
     """
-    tasks: dict[str, Task] = {}
+    tasks: dict[tuple[str, str], Task] = {}
     for name, where, record in records_of(path):
         if not isinstance(record, dict):
             raise InputError(where, "no object", "a task", REMEDY)
         data = record["data"] if isinstance(record.get("data"), dict) else record
         new = Task(where, get_id(data) or get_id(record) or name, _get_text(data, where), [])
         # JSON-MIN has an object for each annotator of a task.
-        task = tasks.setdefault(f"{record.get('id', name)}", new)
+        task = tasks.setdefault((f"{record.get('id', name)}", new.text), new)
         task.versions.extend(_versions(record, task, changes))
     unfinished = 0
     for task in tasks.values():
@@ -78,7 +78,7 @@ def _get_text(data: Mapping[str, Any], where: str) -> str:
     if len(texts) != 1 and "text" not in texts:
         found = f"texts under {', '.join(texts)}" if texts else "no text"
         raise InputError(where, found, "one text, or a `text`", "Rename it in the file.")
-    return texts.get("text") or next(iter(texts.values()))
+    return texts["text"] if "text" in texts else next(iter(texts.values()))
 
 
 def _versions(record: Mapping[str, Any], task: Task, changes: Changes) -> Iterator[Version]:
@@ -90,7 +90,12 @@ def _versions(record: Mapping[str, Any], task: Task, changes: Changes) -> Iterat
             return
         for made in record.get("annotations", record.get("completions")) or []:
             if not (made.get("was_cancelled") or made.get("skipped")):
-                values = [region.get("value") for region in made["result"]]
+                values = [
+                    region["value"]
+                    if region.get("type", "labels").endswith("labels")
+                    else region.get("value")
+                    for region in made["result"]
+                ]
                 annotations = list(_annotations(values, task, changes))
                 yield Version(bool(made.get("ground_truth")), annotations)
     except (KeyError, TypeError, AttributeError):
@@ -102,12 +107,12 @@ def _versions(record: Mapping[str, Any], task: Task, changes: Changes) -> Iterat
 def _annotations(values: Sequence[Any], task: Task, changes: Changes) -> Iterator[Annotation]:
     """Yield an annotation for every label of every span; other answers are passed over."""
     for number, value in enumerate(values, 1):
-        if not isinstance(value, dict) or "start" not in value:
+        if not isinstance(value, dict):
             continue
         text = value.get("text")
         answers = value.keys() - POSITION
         labels = sorted(key for key in answers if key.endswith("labels"))
-        if (answers and not labels) or isinstance(text, list):
+        if not labels and (answers or "start" not in value or isinstance(text, list)):
             continue  # a choice, a rating or a remark about a span
         where = f"{task.where}, span {number}"
         named = value[labels[0]] if labels else []
@@ -116,7 +121,12 @@ def _annotations(values: Sequence[Any], task: Task, changes: Changes) -> Iterato
         if isinstance(text, str) and "\\n" not in task.text:
             text = text.replace("\\n", "\n")  # Label Studio shows a line end so
         for label in named:
-            span = {"start": value["start"], "end": value.get("end"), "label": label, "text": text}
+            span = {
+                "start": value.get("start"),
+                "end": value.get("end"),
+                "label": label,
+                "text": text,
+            }
             yield to_annotation(span, where, changes)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.dygie import flatten
+from bioner.corpora.readers.records import DOCUMENT_FIELDS
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation, Document, paragraphs
 from bioner.errors import InputError
@@ -24,7 +25,7 @@ TEXT_FIELDS = ("text", "data")
 SPAN_FIELDS = ("spans", "entities", "labels", "label", "annotations")
 START_FIELDS, END_FIELDS = ("start", "start_offset"), ("end", "end_offset")
 TYPE_FIELDS = ("label", "type", "entity_type")
-ID_FIELDS = ("id", "doc_id", "document_id", "pmid", "doc", "document")
+ID_FIELDS = (*DOCUMENT_FIELDS, "id")  # an id may be that of a part of the document
 LARGEST = 10**9
 
 
@@ -71,7 +72,8 @@ def read_gliner(path: Path, changes: Changes) -> Iterator[Sentence]:
 
 def holds_tokens(path: Path) -> bool:
     """Return whether a file's first object has tokens (GLiNER) in place of a text."""
-    return any("tokenized_text" in record for _, _, record in [next(_objects(path), ("", "", {}))])
+    _, _, first = next(_objects(path), ("", "", {}))
+    return "tokenized_text" in first
 
 
 def records_of(path: Path) -> Iterator[tuple[str, str, Any]]:
@@ -88,8 +90,8 @@ def records_of(path: Path) -> Iterator[tuple[str, str, Any]]:
 def get_id(record: Mapping[str, Any]) -> str:
     """Return the document's id in an object or its `meta`; "" if there is none."""
     meta = record.get("meta")
-    for holder in (record, meta if isinstance(meta, dict) else {}):
-        for key in ID_FIELDS:
+    for key in ID_FIELDS:
+        for holder in (record, meta if isinstance(meta, dict) else {}):
             if type(holder.get(key)) in (int, str) and holder[key] != "":
                 return str(holder[key])
     return ""
@@ -133,7 +135,8 @@ def _spans(record: Mapping[str, Any], where: str) -> list[Any]:
         raise InputError(where, found, "one list of spans", "Remove one of them.")
     if filled:
         return list(lists[filled[0]])
-    if "answer" not in record and not any(items == [] for items in lists.values()):
+    is_unmarked = "answer" in record and record.get("spans") is None  # by Prodigy
+    if not is_unmarked and [] not in lists.values():
         expected = f"a list under {', '.join(SPAN_FIELDS)}"
         raise InputError(where, "no list of spans", expected, "Add it; it may be empty.")
     return []

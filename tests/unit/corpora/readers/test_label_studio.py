@@ -125,6 +125,11 @@ def test_annotators_who_differ_are_refused(tmp_path, tasks):
     )
 
 
+def test_one_id_in_two_projects_is_two_texts(tmp_path):
+    other = MINIMAL | {"text": "Gout.", "label": [value(0, 4, "Gout", "Disease")], "pmid": 8}
+    assert tags(export(tmp_path, MINIMAL, other)) == [("7", EXPECTED), ("8", "Gout/B-Disease .")]
+
+
 EMOJI = "\U0001f48a Aspirin cures gout."
 
 
@@ -161,6 +166,11 @@ BROKEN = {
     "HTML": (
         task(annotation({"start": "/p[1]/text()[1]", "end": "/p[1]", "labels": ["Drug"]})),
         ", span 1: found the span ",
+    ),
+    "no start": (task(annotation({"end": 7, "labels": ["Drug"]})), ", span 1: found the span "),
+    "no value": (
+        task({"id": 1, "result": [{"type": "labels", "id": "x"}]}),
+        ": found a broken task",
     ),
     "annotations are an object": (task(annotations={"a": 1}), ": found a broken task"),
     "no result": (task({"id": 1}), ": found a broken task"),

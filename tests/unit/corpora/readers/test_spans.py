@@ -29,6 +29,7 @@ FORMS = {
         **{"text": TEXT, "meta": {"id": "7"}, "spans": OBJECTS, "answer": "accept"},
         **{"_input_hash": 1, "tokens": [{"text": "Aspirin", "start": 0, "end": 7, "id": 0}]},
     },
+    "an id of the part": {"id": 1, "text": TEXT, "spans": TYPED, "meta": {"pmid": "7"}},
     "entities": {"doc_id": "7", "text": TEXT, "entities": TYPED},
     "labels of the text too": {"pmid": 7, "text": TEXT, "entities": TYPED, "labels": ["good"]},
 }
@@ -84,6 +85,10 @@ BROKEN = {
     "text that is none": ({"text": 7, "label": []}, ": found an object without text"),
     "no spans": ({"text": TEXT}, ": found no list of spans; expected a list under spans, ent"),
     "labels of the text": ({"text": TEXT, "label": ["good"]}, ": found no list of spans"),
+    "spans are text": (
+        {"text": TEXT, "spans": "none", "answer": "accept"},
+        ": found no list of spans",
+    ),
     "two lists": (
         {"text": TEXT, "spans": OBJECTS, "entities": TYPED},
         ": found spans under spans and under entities; expected one list",
