@@ -11,10 +11,12 @@ import polars as pl
 import pytest
 
 from bioner.corpora.changes import Changes
+from bioner.corpora.formats import READERS
 from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.data.instances import SPLITS, Prediction
+from bioner.errors import InputError
 from bioner.models.controls import predict_control
 from bioner.models.subword_windows import cut
 from bioner.ops.planning.sizes import KNOWN
@@ -142,7 +144,12 @@ def test_chemprot_read_as_the_document_offsets_it_holds(corpora):
     dropped = changes.filter(split="test")
     assert dropped["kind"].unique().to_list() == ["overlap"]
     assert len(dropped) == 1372
-    assert counts(stats, "annotations_lost", split="test") == {"all": 1372}
+    assert counts(stats, "annotations", split="test") == {
+        "found": 20759,
+        "kept": 19387,
+        "nested": 1372,
+        "lost": 0,
+    }
 
 
 def test_chemprot_as_the_paper_read_it_is_scored_after_the_repair_of_123_orphans(corpora):
@@ -194,9 +201,82 @@ def test_every_annotation_of_biored_is_an_entity_or_listed(tmp_path, catalogue, 
     stats = pl.read_csv(tmp_path / "stats.csv")
     raw = {"train": 13351, "dev": 3533, "test": 3535}
     for split, annotations in raw.items():
-        entities = counts(stats, "entities", split=split)["all"]
-        assert entities + counts(stats, "annotations_lost", split=split)["all"] == annotations
+        fates = counts(stats, "annotations", split=split)
+        assert fates["found"] == fates["kept"] + fates["nested"] + fates["lost"] == annotations
+        assert fates["kept"] == counts(stats, "entities", split=split)["all"]
     assert all(len(instance.tokens) <= 256 for instance in found["test"])
+
+
+# What title and abstract begin with, and where an offset lands if the abstract begins at `second`.
+READINGS = {
+    "off by one, counted from 1": ("", lambda start, second: start + 1),
+    "relative to their passage": (
+        "",
+        lambda start, second: start - second if start >= second else start,
+    ),
+    "like UTF-8 bytes": ("😀", lambda start, second: start + (8 if start >= second else 4)),
+    "like UTF-16 code units": ("😀", lambda start, second: start + (4 if start >= second else 2)),
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_shifted_offsets_of_bc5cdr_are_named(tmp_path, name):
+    """Its text is ASCII; an emoji has four bytes and two UTF-16 units."""
+    before, move = READINGS[name]
+    lines = []
+    for document in read_pubtator(Path(MIRROR) / "BC5CDR" / "BC5CDR_Test.PubTator", Changes()):
+        title, abstract = document.passages
+        lines += [
+            f"{document.id}|t|{before}{title.text}",
+            f"{document.id}|a|{before}{abstract.text}",
+        ]
+        for annotation in document.annotations:
+            start = move(annotation.start, abstract.offset)
+            end = start + annotation.end - annotation.start
+            fields = (document.id, start, end, annotation.text, annotation.type)
+            lines.append("\t".join(map(str, fields)))
+        lines.append("")
+    path = tmp_path / "test.txt"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    entry = parse_entry(
+        DatasetEntry, "x", {"format": "pubtator", "splits": dict(zip(SPLITS, "abc", strict=True))}
+    )
+    with pytest.raises(
+        InputError, match=f"offsets that look {name}: read so, 9796 of 9796 annotations"
+    ):
+        list(READERS["pubtator"](path, entry, Changes("repair")))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "entities"), [("NCBI-disease", {"train": 5134, "dev": 787, "test": 960})]
+)
+def test_a_corpus_in_iobes_gives_the_same_instances_and_is_refused_as_iob2(
+    tmp_path, dataset, entities
+):
+    names = dict(zip(SPLITS, ("train.tsv", "devel.tsv", "test.tsv"), strict=True))
+    described = {"format": "conll", "splits": names, "files": {name: {} for name in names.values()}}
+    raw = Path(MIRROR) / dataset
+    expected = normalize(
+        dataset, parse_entry(DatasetEntry, dataset, described), raw, tmp_path / "b"
+    )
+    for split, name in names.items():
+        with (tmp_path / name).open("w", encoding="utf-8") as file:
+            for item in expected[split]:
+                following = [*item.tags[1:], "O"]
+                for token, tag, after in zip(item.tokens, item.tags, following, strict=True):
+                    letter = {"B": "BS", "I": "IE", "O": "OO"}[tag[0]][after[0] != "I"]
+                    print(f"{token}\t{letter}{tag[1:]}", file=file)
+                print(file=file)
+    described |= {"tag_scheme": "BIOES"}
+    found = normalize(dataset, parse_entry(DatasetEntry, dataset, described), tmp_path, tmp_path)
+    assert found == expected
+    assert entities == {
+        split: sum(tag.startswith("B-") for item in found[split] for tag in item.tags)
+        for split in SPLITS
+    }
+    described |= {"tag_scheme": "IOB2", "on_error": "repair"}
+    with pytest.raises(InputError, match="which looks like BIOES"):
+        normalize(dataset, parse_entry(DatasetEntry, dataset, described), tmp_path, tmp_path)
 
 
 def as_bioc_json(documents):

@@ -3,12 +3,15 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bioner.cli.options import Config, Entry, Out, json_object, keep_apart
 from bioner.errors import InputError
+
+# Keys of a corpus's entry that are checked at normalize and change no instance.
+CHECKS = ("max_lost",)
 
 
 def fetch(
@@ -31,15 +34,19 @@ def fetch(
     if record:
         keep_apart(record, out, option="--record")
     settings = settings_of(config)
-    # The workflow passes entries this way, as the source of files is not a parameter of its rules.
-    if entry is None:
-        planned = json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
-        if dataset in planned:
-            entry = json.dumps(planned[dataset])
+    if entry is None and (planned := _planned(dataset)):
+        entry = json.dumps(planned)
     found = dataset_entry_of(dataset, config, entry)
     files = fetch(dataset, found, out, mirror_of(settings, mirror))
     if record:
         write_json(record, {path.name: sha256_of(path) for path in files})
+
+
+def _planned(dataset: str) -> dict[str, Any]:
+    """Return the corpus's entry as the workflow has it, which only passes what changes a result."""
+    planned = json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
+    found: dict[str, Any] = planned.get(dataset, {})
+    return found
 
 
 def normalize(
@@ -57,18 +64,24 @@ def normalize(
     from bioner.corpora.normalize import normalize
 
     settings = settings_of(config)
+    planned = _planned(dataset)
+    if entry is not None:
+        checks = {key: planned[key] for key in CHECKS if key in planned}
+        entry = json.dumps(checks | json_object("--entry", entry))
     described = dataset_entry_of(dataset, config, entry)
     # The workflow names closed corpora here: its rules only pass what changes a result.
     closed = not described.redistributable or dataset in os.environ.get("BIONER_CLOSED", "").split(
         ","
     )
-    normalize(
-        dataset,
-        described,
-        raw,
-        out,
-        show_restricted_text or dataset in settings.show_restricted_text or not closed,
-    )
+    quote = show_restricted_text or dataset in settings.show_restricted_text or not closed
+    try:
+        normalize(dataset, described, raw, out, quote)
+    except InputError as error:
+        # Users know their own files, not the copies in the raw folder.
+        for name, file in (planned or described.canonical()).get("files", {}).items():
+            if file.get("path") and str(raw / name) in str(error):
+                error.args = (f"{error} ({raw / name} is a copy of {file['path']}.)",)
+        raise
 
 
 def validate(

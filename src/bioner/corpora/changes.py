@@ -1,6 +1,7 @@
-"""Faults met while reading a corpus: refused, or repaired by fixed rules and listed."""
+"""Faults met while reading a corpus: refused, or repaired by fixed rules, listed and counted."""
 
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from bioner.errors import InputError, hidden
 # Faults of the files and, with `on_error: repair`, their repair.
 REPAIRS: Mapping[str, str] = {
     "orphan": "a tag that continues no entity of its type begins one",
-    "unknown-tag": "a tag that the scheme does not know becomes O",
+    "unknown-tag": "tags in a row that the scheme does not know become O",
     "unclosed": "an entity without its last tag ends where it ends",
     "overlap": (
         "of overlapping annotations the longer one stays, then the leftmost, then the first in the"
@@ -22,6 +23,7 @@ REPAIRS: Mapping[str, str] = {
     ),
     "discontinuous": "an annotation in several pieces is left out",
     "text-mismatch": "an annotation whose offsets do not give its text is left out",
+    "text-differs": "an annotation whose text differs in Unicode form or case alone stays",
     "outside": "an annotation outside the text is left out",
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
@@ -29,6 +31,7 @@ REPAIRS: Mapping[str, str] = {
     "empty-token": "a token without text is left out, and its entity goes on behind it",
     "empty-entity": "an entity of tokens without text is left out",
     "empty-sentence": "a sentence without tokens is left out",
+    "duplicate-document": "a document that repeats an earlier one is left out",
 }
 # What becomes of sound annotations as flat tags on tokens: listed, never an error.
 ARTEFACTS: Mapping[str, str] = {
@@ -41,11 +44,25 @@ ARTEFACTS: Mapping[str, str] = {
     "misread": (
         "behind the end of its sentence, cut there or written over, as the paper's reading has it"
     ),
+    "joined-document": "another text under an id that was there before: the document goes on",
 }
-# Kinds that remove an annotation from the instances.
-LOSSES = {
-    *("overlap", "discontinuous", "text-mismatch", "outside", "crosses-passages"),
-    *("unknown-tag", "shared-token", "inside-token", "misread", "empty-entity"),
+# Kinds by which flat tags leave out an annotation for a longer one.
+NESTED = {"overlap", "shared-token"}
+# Kinds that lose an annotation, and what may help against many of them.
+LOSSES: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "discontinuous",
+            "text-mismatch",
+            "outside",
+            "crosses-passages",
+            "misread",
+            "empty-entity",
+        ),
+        "Mend the file",
+    ),
+    "unknown-tag": "State the right `tag_scheme` or `tag_column`",
+    "inside-token": "Take `token_alignment: widen`",
 }
 
 
@@ -64,6 +81,15 @@ class Change(NamedTuple):
     end: int | None
     text: str
     result: str
+
+
+class Fates(NamedTuple):
+    """What became of a split's annotations, each counted once."""
+
+    found: int
+    kept: int
+    nested: int
+    lost: int
 
 
 class Changes:
@@ -90,13 +116,15 @@ class Changes:
         self.split = ""
         # Whether a document is of this split, while a source of several is read.
         self.holds: Callable[[str], bool] = hold_all
+        self.found: dict[str, int] = {}
         self._quote = quote
 
     def quoted(self, text: object) -> str:
         """Return text of the file as messages show it: shortened, or only its length."""
         if not self._quote:
             return hidden(str(text))
-        return repr(text[:60]) if isinstance(text, str) else repr(text)[:60]
+        shown = repr(text[:60]) if isinstance(text, str) else repr(text)[:60]
+        return shown if shown.isascii() else "".join(map(_told_apart, shown))
 
     def named(self, document: str, otherwise: str = "a document") -> str:
         """Return a document's id as messages show it: it may be a person's name."""
@@ -129,17 +157,70 @@ class Changes:
         """Count what the log should say of the split, though nothing is changed or wrong."""
         self.remarks[level, self.split, text] += count
 
-    def artefact(self, kind: str, document: str, annotation: Annotation) -> None:
-        """List what becomes of a sound annotation, by the rule in ARTEFACTS."""
-        self._list(kind, annotation.where, document, annotation, ARTEFACTS[kind])
+    def artefact(
+        self, kind: str, document: str, annotation: Annotation | None = None, where: str = ""
+    ) -> None:
+        """List what becomes of a sound annotation or document, by the rule in ARTEFACTS."""
+        place = annotation.where if annotation else where
+        self._list(kind, place, document, annotation, ARTEFACTS[kind])
+
+    def add_found(self, number: int) -> None:
+        """Count annotations of the current split, as its file has them."""
+        self.found[self.split] = self.found.get(self.split, 0) + number
 
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of changes of each kind in a split, in the order of the rules."""
         counted = Counter(change.kind for change in self.listed if change.split == split)
         return {kind: counted[kind] for kind in (*REPAIRS, *ARTEFACTS) if counted[kind]}
 
+    def fates(self, split: str, kept: int) -> Fates:
+        """Return what became of a split's annotations; `kept` is counted in its instances.
+
+        Instances that were not read from a file have no others.
+        """
+        counts = self.counts(split)
+        nested, lost = (sum(counts.get(kind, 0) for kind in kinds) for kinds in (NESTED, LOSSES))
+        return Fates(self.found.get(split, kept), kept, nested, lost)
+
+    def check_losses(self, path: Path, max_lost: float, kept: int, balanced: bool = True) -> None:
+        """Check what became of the current split's annotations.
+
+        Args:
+            path: The split's file.
+            max_lost: The share of its annotations that may be lost.
+            kept: How many entities its instances hold.
+            balanced: Whether every annotation is an entity, nested or lost.
+
+        Raises:
+            InputError: More are lost, or an annotation has no known fate.
+        """
+        fates = self.fates(self.split, kept)
+        if balanced and fates.found != fates.kept + fates.nested + fates.lost:
+            raise InputError(
+                path,
+                f"{fates.found} annotations, of which {fates.kept} are entities, {fates.nested}"
+                f" nested and {fates.lost} lost",
+                "every annotation counted once",
+                "This is an error in bioner: please report it.",
+            )
+        if fates.lost > max_lost * fates.found:
+            counts = {kind: n for kind, n in self.counts(self.split).items() if kind in LOSSES}
+            first = next(
+                change.where
+                for change in self.listed
+                if change.split == self.split and change.kind in LOSSES
+            )
+            listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+            raise InputError(
+                path,
+                f"{fates.lost} of {fates.found} annotations lost ({listed}; the first at {first})",
+                f"at most {max_lost:.6g} of them",
+                f"{LOSSES[max(counts, key=counts.__getitem__)]}, or state the share that may be"
+                " lost in the catalogue (`max_lost`).",
+            )
+
     def table(self) -> pl.DataFrame:
-        """Return all changes in file order."""
+        """Return all changes in the order they were met."""
         schema = {
             name: pl.Int64 if name in ("start", "end") else pl.String for name in Change._fields
         }
@@ -150,7 +231,7 @@ class Changes:
     ) -> None:
         if not self.holds(document):
             return
-        _, start, end, type_, text = annotation or ("", None, None, "", "")
+        _, start, end, type_, text = annotation[:5] if annotation else ("", None, None, "", "")
         place = where.removeprefix(self._folder)
         self.listed.append(
             Change(self.split, place, document, kind, type_, start, end, text, result)
@@ -160,3 +241,9 @@ class Changes:
 def hold_all(document: str) -> bool:
     """Hold every document, as a source of one split does."""
     return True
+
+
+def _told_apart(character: str) -> str:
+    """Return a character as messages show it; one that looks like others as its code point."""
+    alike = unicodedata.combining(character) or unicodedata.normalize("NFKC", character)
+    return character if alike == character else character.encode("unicode_escape").decode()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from bioner.corpora.changes import Changes
+from bioner.corpora.offsets import check_offsets
 from bioner.corpora.readers.bioc import read_bioc_json, read_bioc_xml
 from bioner.corpora.readers.brat import read_brat
 from bioner.corpora.readers.conll import read_conll
@@ -17,8 +18,8 @@ from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_list
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.spans import holds_tokens, read_gliner, read_spans
 from bioner.corpora.readers.standoff import Document
+from bioner.corpora.repeats import Repeats, drop_repeats
 from bioner.corpora.segment import Rules, segment
-from bioner.errors import InputError
 from bioner.io.files import files_of
 from bioner.settings.dataset_entry import DatasetEntry
 
@@ -40,16 +41,19 @@ def _of_folders(read: Callable[[Path, *Rest], Iterator[T]]) -> Callable[[Path, *
 def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
     def reader(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
         rules = Rules(entry.segmentation, entry.max_tokens, entry.token_alignment)
-        seen: set[str] = set()
-        for document in filter(lambda document: changes.holds(document.id), read(path, changes)):
-            if document.id in seen:
-                raise InputError(
-                    document.where,
-                    f"{changes.named(document.id)} again",
-                    "each document once",
-                    "Remove one of the two, or give it an id of its own.",
-                )
-            seen.add(document.id)
+        repeats = Repeats(changes)
+        documents = [
+            document
+            for document in read(path, changes)
+            if changes.holds(document.id)
+            and not repeats.is_repeat(
+                document.id, document.where, document.passages, _marks(document)
+            )
+        ]
+        changes.add_found(sum(len(document.annotations) for document in documents))
+        changes.add_found(changes.fates(changes.split, 0).lost)  # what the reader left out
+        check_offsets(documents)
+        for document in documents:
             yield from segment(document, rules, changes)
 
     return reader
@@ -61,6 +65,15 @@ def _bioc(read: Callable[[Path, Changes, str], Iterator[Document]]) -> Reader:
         return _standoff(typed)(path, entry, changes)
 
     return reader
+
+
+def _marks(document: Document) -> list[tuple[int, int, str, str]]:
+    """Return a document's annotations without their places, to compare."""
+    return sorted((a.start, a.end, a.type, a.text) for a in document.annotations)
+
+
+def _tagged(read: Reader) -> Reader:
+    return lambda path, entry, changes: drop_repeats(read(path, entry, changes), changes)
 
 
 def _conll(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
@@ -95,17 +108,21 @@ def _spans(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Senten
 
 
 READERS: dict[str, Reader] = {
-    "conll": _conll,
-    "conll-or-lists": _conll,
-    "jsonl": _of_folders(lambda path, entry, changes: read_jsonl(path, entry.labels, changes)),
-    "parquet": _of_folders(lambda path, entry, changes: read_parquet(path, entry.labels, changes)),
+    "conll": _tagged(_conll),
+    "conll-or-lists": _tagged(_conll),
+    "jsonl": _tagged(
+        _of_folders(lambda path, entry, changes: read_jsonl(path, entry.labels, changes))
+    ),
+    "parquet": _tagged(
+        _of_folders(lambda path, entry, changes: read_parquet(path, entry.labels, changes))
+    ),
     "pubtator": _standoff(_of_folders(read_pubtator)),
     "bioc-xml": _bioc(read_bioc_xml),
     "bioc-json": _bioc(read_bioc_json),
     "brat": _standoff(read_brat),
     "spans": _spans,
     "label-studio": _standoff(_of_folders(read_label_studio)),
-    "inline": _of_folders(lambda path, entry, changes: read_inline(path, changes.quoted)),
+    "inline": _tagged(_of_folders(lambda path, entry, changes: read_inline(path, changes.quoted))),
     "dygie": _of_folders(lambda path, entry, changes: read_dygie(path, changes)),
     "dygie-misread": _of_folders(lambda path, entry, changes: read_dygie_misread(path, changes)),
 }

@@ -10,12 +10,17 @@ from bioner.corpora.documents import read_documents
 from bioner.corpora.formats import READERS
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation
-from bioner.corpora.schemes import detect, to_iob2, type_blind_lengths
+from bioner.corpora.schemes import (
+    count_annotations,
+    detect,
+    find_bioes,
+    to_iob2,
+    type_blind_lengths,
+)
 from bioner.corpora.splitting import read_sentences
 from bioner.corpora.statistics import corpus_statistics
 from bioner.corpora.tokens import mend_tokens
 from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_instances
-from bioner.data.tags import OUTSIDE
 from bioner.errors import InputError
 from bioner.io.tables import write_table
 from bioner.scoring.labels import RESERVED
@@ -23,6 +28,8 @@ from bioner.scoring.resampling import FEW_CLUSTERS, clusters_of
 from bioner.settings.dataset_entry import DatasetEntry
 
 log = logging.getLogger(__name__)
+# Share of entities that break their scheme from which on the scheme is doubted.
+MANY = 0.1
 
 
 def normalize(
@@ -60,13 +67,18 @@ def normalize(
                 "another name",
                 "Rename it in the file: tables of scores have rows of that name over all types.",
             )
-    if not entity_types(splits["train"]):
-        raise InputError(
-            paths["train"],
-            f"no entity in {len(splits['train'])} sentences",
-            f"the train split of {dataset}",
-            "Is this the right file, with its tags in `tag_column`?",
-        )
+    for split, instances in splits.items():
+        if entity_types(instances):
+            continue
+        found = f"no entity in {len(instances)} sentences"
+        if split == "train":
+            raise InputError(
+                paths[split],
+                found,
+                f"the train split of {dataset}",
+                "Is this the right file, with its tags in `tag_column`?",
+            )
+        log.warning("%s: %s: nothing can be scored on it", paths[split], found)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
         for split, instances in splits.items():
@@ -101,13 +113,17 @@ def read_split(
     documents = read_documents(entry, split, path)
     instances: list[Instance] = []
     lengths: list[int] = []
-    for number, sentence in enumerate(read_sentences(path, entry, split, changes), 1):
+    annotations = 0
+    sentences = read_sentences(path, entry, split, changes)
+    _refuse_bioes(sentences, scheme, changes)
+    for number, sentence in enumerate(sentences, 1):
         identity = f"{split}-{number:05d}"
         document = documents.get(number, sentence.document)
         if isinstance(document, int):
             document = f"{split}-doc{document:04d}"
         name = identity if document is None else document
         tags = _iob2(sentence, name, scheme, changes)
+        annotations += count_annotations(sentence.tags, scheme)
         # Table II counts before any repair: the tags of the file, if they are IOB2.
         lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
         tokens, tags = mend_tokens(sentence, tags, name, changes)
@@ -117,10 +133,21 @@ def read_split(
         for problem in faults(instance, changes.quoted):
             raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
         instances.append(instance)
-    _refuse_unread_tags(path, scheme, changes.counts(split).get("unknown-tag", 0), instances)
     if not instances:
         raise InputError(
             path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?"
+        )
+    changes.found.setdefault(split, annotations)  # unless the reader has counted them
+    kept = sum(tag.startswith("B-") for instance in instances for tag in instance.tags)
+    # The paper's reading puts annotations on other words than theirs.
+    changes.check_losses(path, entry.max_lost, kept, balanced=entry.format != "dygie-misread")
+    counts = changes.counts(split)
+    broken = counts.get("orphan", 0) + counts.get("unclosed", 0)
+    if broken > MANY * kept:
+        log.warning(
+            "%s: %d of %d entities do not begin or end as %s has it: do the files follow another"
+            " `tag_scheme`?",
+            *(path, broken, kept, scheme),
         )
     return instances, lengths
 
@@ -134,18 +161,18 @@ def _warn_if_few_clusters(dataset: str, split: str, instances: Sequence[Instance
         )
 
 
-def _refuse_unread_tags(
-    path: Path, scheme: str, unknown: int, instances: Sequence[Instance]
-) -> None:
-    """Raise InputError if most tags are unknown: repairing them would empty the corpus."""
-    known = sum(tag != OUTSIDE for instance in instances for tag in instance.tags)
-    if unknown > known:
-        raise InputError(
-            path,
-            f"{unknown} tags that {scheme} does not know, and {known} that it does",
-            f"tags in {scheme}",
-            "State the right `tag_scheme` or `tag_column`.",
-        )
+def _refuse_bioes(sentences: Sequence[Sentence], scheme: str, changes: Changes) -> None:
+    """Raise InputError if tags are BIOES: in another scheme, repair would cut their entities."""
+    tag = find_bioes((sentence.tags for sentence in sentences), scheme)
+    if tag is None:
+        return
+    sentence = next(sentence for sentence in sentences if tag in sentence.tags)
+    raise InputError(
+        sentence.place(sentence.tags.index(tag)),
+        f"the tag {changes.quoted(tag)}, which looks like BIOES",
+        f"tags in {scheme}",
+        "State `tag_scheme: BIOES`.",
+    )
 
 
 def _raw_path(entry: DatasetEntry, split: str, raw: Path) -> Path:
@@ -171,10 +198,17 @@ def _scheme(entry: DatasetEntry, paths: Mapping[str, Path], quote: bool) -> str:
 def _iob2(sentence: Sentence, document: str, scheme: str, changes: Changes) -> list[str]:
     tags, broken = to_iob2(sentence.tags, scheme, changes.quoted)
     hint = "Do the files follow another `tag_scheme`, or hold their tags in another `tag_column`?"
+    unknown = {position for position, kind, _, _ in broken if kind == "unknown-tag"}
     for position, kind, found, expected in broken:
+        end = position + 1
+        if kind == "unknown-tag":
+            if position - 1 in unknown:
+                continue  # a run of them is one annotation
+            while end in unknown:
+                end += 1
         type_ = sentence.tags[position].partition("-")[2]
-        word = sentence.tokens[position] if position < len(sentence.tokens) else ""
+        words = " ".join(sentence.tokens[position:end])
         where = sentence.place(position)
-        tagged = Annotation(where, position, position + 1, type_, word)
+        tagged = Annotation(where, position, end, type_, words)
         changes.fault(kind, where, f"the tag {found}", expected, document, tagged, hint)
     return tags

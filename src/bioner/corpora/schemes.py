@@ -1,6 +1,7 @@
 """Tag schemes and their conversion to IOB2: IOB1, IO, BIOES (also IOBES, BILOU, BMEWO)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from bioner.data.tags import OUTSIDE
@@ -79,6 +80,54 @@ def to_iob2(
         continuing = type_ if role in ("begin", "inside", "loose") else ""
         unfinished = type_ if scheme == "BIOES" and role in ("begin", "inside") else ""
     return result[:-1], sorted(faults)
+
+
+def count_annotations(tags: Sequence[str], scheme: str) -> int:
+    """Count what tags annotate: their entities, and runs of tags that the scheme does not know.
+
+    This does not rest on `to_iob2`, whose result is held against it.
+    """
+    count = 0
+    before = ("", "")
+    for tag in tags:
+        role, type_ = now = _read(tag, scheme)
+        goes_on = (
+            before[0] in ("begin", "inside", "loose") and before[1] == type_
+            if role in ("inside", "end", "loose")
+            else role == before[0] == "unknown"
+        )
+        count += role != OUTSIDE and not goes_on
+        before = now
+    return count
+
+
+@lru_cache(maxsize=4096)
+def _read(tag: str, scheme: str) -> tuple[str, str]:
+    """Return a tag's role, `unknown` or O, and its type."""
+    prefix, _, type_ = tag.partition("-")
+    role = ROLES[scheme].get(prefix) if type_ else None
+    return (role, type_) if role else (OUTSIDE if tag == OUTSIDE else "unknown", "")
+
+
+def find_bioes(sequences: Iterable[Sequence[str]], scheme: str) -> str | None:
+    """Return a tag that shows that tags of another scheme are BIOES.
+
+    That is the end or the single token of a type that B- and I- mark, too. By that, words in the
+    place of tags (E-cadherin) are no such tags.
+    """
+    if scheme == "BIOES":
+        return None
+    split = [tag.partition("-") for tag in {tag for tags in sequences for tag in tags}]
+    types = {type_ for prefix, _, type_ in split if prefix in ROLES[scheme] and type_}
+    roles = ROLES["BIOES"]
+    return min(
+        (
+            f"{prefix}-{type_}"
+            for prefix, _, type_ in split
+            if type_ in types and prefix not in ROLES[scheme] and prefix in roles
+        ),
+        default=None,
+    )
 
 
 def detect(sequences: Iterator[Sequence[str]]) -> str:

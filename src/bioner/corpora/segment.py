@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from bioner.corpora.changes import Changes
+from bioner.corpora.offsets import is_same
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.data.tags import Span, resolve_overlaps, tags_from_spans
@@ -135,16 +136,29 @@ def _by_passage(document: Document, changes: Changes) -> list[list[Annotation]]:
             )
             continue
         there = passage.text[start - passage.offset : end - passage.offset]
-        if annotation.text.split() not in ([], there.split()) or not there.strip():
+        if not there.strip():
             changes.fault(
                 "text-mismatch",
+                where,
+                f"the annotation {start} to {end} of {name}, which is white space",
+                "a mention",
+                document.id,
+                annotation,
+            )
+            continue
+        if annotation.text and annotation.text.split() != there.split():
+            # What differs in its form alone cannot come from a wrong offset.
+            alike = is_same(annotation.text, there)
+            changes.fault(
+                "text-differs" if alike else "text-mismatch",
                 where,
                 f"the annotation {changes.quoted(annotation.text)} at {start} to {end} of {name}",
                 f"{changes.quoted(there)}, its text there",
                 document.id,
                 annotation,
             )
-            continue
+            if not alike:
+                continue
         # White space at the edges is not part of a mention.
         start, end = (
             start + len(there) - len(there.lstrip()),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from bioner.corpora.changes import LOSSES, Changes
+from bioner.corpora.changes import Changes, Fates
 from bioner.data.instances import Instance
 from bioner.data.tags import spans
 from bioner.errors import InputError
@@ -63,11 +63,7 @@ def corpus_statistics(
             *(_duplicates(instances, splits["train"]) if name != "train" else ()),
             *(_seen(mentions[name], mentions["train"]) if name != "train" else ()),
             *(("changes", kind, count) for kind, count in changes.counts(name).items()),
-            (
-                "annotations_lost",
-                "all",
-                sum(n for kind, n in changes.counts(name).items() if kind in LOSSES),
-            ),
+            *_fates(changes.fates(name, len(mentions[name]))),
         )
     ]
     return pl.DataFrame(rows, schema=list(STATISTICS), orient="row")
@@ -121,6 +117,11 @@ def _seen(mentions: Sequence[Mention], train: Sequence[Mention]) -> Iterator[Sta
         typed = {(mention.text, mention.type) for mention in train}
         seen = [mention for mention in seen if (mention.text, mention.type) in typed]
         yield "mentions_seen_in_train", "text and type", len(seen) / len(mentions)
+
+
+def _fates(fates: Fates) -> Iterator[StatisticsRow]:
+    yield from (("annotations", fate, number) for fate, number in fates._asdict().items())
+    yield "annotations_lost", "all", fates.lost
 
 
 def _mentions(instances: Sequence[Instance]) -> list[Mention]:

@@ -106,7 +106,7 @@ OWN = {
         "instances_in_train": "test instances whose tokens are those of a training instance",
         "mentions_seen_in_train": "share of test mentions whose text and type are in train",
         "annotations_lost": (
-            "annotations of the raw files that are no entity of the instances (changes.csv)"
+            "annotations of the raw files that are neither entities nor nested in one (changes.csv)"
         ),
     },
     "table4_inference_time": {

@@ -147,6 +147,14 @@ class DatasetEntry(Settings):
         description="What faulty tags and annotations get. `fail` stops at the first; `repair`"
         " mends each by a fixed rule and lists it in `changes.csv`.",
     )
+    max_lost: Float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        exclude_if=lambda share: share == 0.02,  # older entries stay as they were
+        description="Share of a split's annotations that may be lost; a split that loses more is"
+        " refused. What overlaps or lies in a longer annotation is not lost.",
+    )
     documents: str | None = Field(
         None,
         description="Table `split,first,sentences,document` of the documents that consecutive"

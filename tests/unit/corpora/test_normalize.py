@@ -1,11 +1,14 @@
 """Normalizing: raw files to instances and statistics; nothing is written unless all is sound."""
 
+import json
 from hashlib import sha256
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
-from bioner.corpora.changes import REPAIRS, Change
+from bioner.cli import app
+from bioner.corpora.changes import REPAIRS, Change, Changes
 from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.conll import LONE
 from bioner.data.instances import read_instances
@@ -95,6 +98,10 @@ def test_stats_count_instances_documents_tokens_and_entities_by_length_and_type(
         ("tokens_per_instance", "p95"): 4,
         ("tokens_per_instance", "p99"): 4,
         ("tokens_per_instance", "p100"): 4,
+        ("annotations", "found"): 4,
+        ("annotations", "kept"): 4,
+        ("annotations", "nested"): 0,
+        ("annotations", "lost"): 0,
         ("annotations_lost", "all"): 0,
     }
 
@@ -150,7 +157,7 @@ def test_every_change_is_listed_with_its_place(tmp_path):
     raw = raw_folder(
         tmp_path, dev="a\tO\n\nb\tB-A\nc\tI-B\n", test="-DOCSTART- (9)\n\nd\tX-A\ne\tB-A\n"
     )
-    normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
+    normalize("toy", entry(on_error="repair", max_lost=0.5), raw, tmp_path / "out")
     changes = pl.read_csv(tmp_path / "out" / "changes.csv")
     assert changes.select(
         "split", "where", "document", "kind", "type", "start", "end", "text"
@@ -226,7 +233,7 @@ def test_csv_with_lists_and_two_columns_are_told_apart(tmp_path):
 
 
 def test_documents_of_a_table_hold_for_the_very_file(tmp_path, caplog):
-    raw = raw_folder(tmp_path, test="a\tO\n\nb\tO\n\nc\tO\n")
+    raw = raw_folder(tmp_path, dev="a\tB-A\n", test="a\tB-A\n\nb\tO\n\nc\tO\n")
     table = write(
         tmp_path / "documents.csv",
         "split,first,sentences,document\ntrain,1,1,9\ndev,1,1,8\ntest,1,2,101\ntest,3,1,7\n",
@@ -241,7 +248,7 @@ def test_documents_of_a_table_hold_for_the_very_file(tmp_path, caplog):
         "7",
     ]
     assert "documents are known" not in caplog.text
-    write(raw / "test.txt", "b\tO\n\na\tO\n\nc\tO\n")
+    write(raw / "test.txt", "b\tB-A\n\na\tO\n\nc\tO\n")
     found = normalize("toy", described, raw, tmp_path / "b")["test"]
     assert [instance.doc for instance in found] == ["test-00001", "test-00002", "test-00003"]
     assert "not the file whose documents are known" in caplog.text
@@ -277,14 +284,152 @@ def test_nothing_is_written_when_the_last_split_is_broken(tmp_path, test, found)
     assert not (tmp_path / "out").exists()
 
 
-def test_repair_does_not_empty_a_corpus_whose_tags_it_cannot_read(tmp_path):
-    """A trailing tab makes an empty column the last one."""
-    raw = raw_folder(tmp_path, dev="a\tB-A\t\nb\tO\t\n")
-    with pytest.raises(
-        InputError, match=r"dev\.txt: found 2 tags that IOB2 does not know, and 0 that it does"
-    ):
+@pytest.mark.parametrize(
+    ("dev", "found"),
+    [
+        ("a\tB-A\t\nb\tO\t\n", "1 of 1 annotations lost (1 unknown-tag; the first at dev.txt:1)"),
+        ("a\tb-A\nb\ti-A\nc\tO\n\nd\tB-A\n", "1 of 2 annotations lost (1 unknown-tag; "),
+        ("a\tO\nb\tA-B\nc\tI_A\n\nd\tA\n", "2 of 2 annotations lost (2 unknown-tag; "),
+    ],
+    ids=["an empty last column", "lower case", "other orders and marks"],
+)
+def test_repair_does_not_empty_a_corpus_whose_tags_it_cannot_read(tmp_path, dev, found):
+    """A run of unknown tags counts as one annotation: nobody knows how many it holds."""
+    raw = raw_folder(tmp_path, dev=dev)
+    with pytest.raises(InputError) as caught:
         normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
+    message = str(caught.value)
+    assert message.startswith(f"{raw / 'dev.txt'}: found {found}")
+    assert (
+        "expected at most 0.02 of them. State the right `tag_scheme` or `tag_column`, or" in message
+    )
     assert not (tmp_path / "out").exists()
+
+
+def one_unknown_in(number):
+    return "a\tB-A\n\n" * (number - 1) + "a\tX-A\n"
+
+
+def test_the_bound_is_a_share_of_all_annotations_of_a_split(tmp_path):
+    """One of fifty is 0.02."""
+    raw = raw_folder(tmp_path, train=one_unknown_in(50))
+    normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
+    counted = statistics(tmp_path / "out", "train")
+    fates = {fate: counted["annotations", fate] for fate in ("found", "kept", "nested", "lost")}
+    assert fates == {"found": 50, "kept": 49, "nested": 0, "lost": 1}
+    write(raw / "train.txt", one_unknown_in(49))
+    with pytest.raises(InputError, match="found 1 of 49 annotations lost"):
+        normalize("toy", entry(on_error="repair"), raw, tmp_path / "out")
+    normalize("toy", entry(on_error="repair", max_lost=0.03), raw, tmp_path / "out")
+
+
+PUBTATOR = "1|t|BRCA1/2 mutant\n1|a|Gout .\n"
+MUTANT, GENE, TWO, GOUT = (
+    f"1\t{start}\t{end}\t{text}\tA\n"
+    for start, end, text in ((8, 14, "mutant"), (0, 5, "BRCA1"), (6, 7, "2"), (15, 19, "Gout"))
+)
+
+
+def test_what_lies_in_a_longer_annotation_is_nested_and_not_lost(tmp_path):
+    raw = raw_folder(tmp_path, **dict.fromkeys(SPLITS, PUBTATOR + GENE + TWO + GOUT))
+    normalize("toy", entry(format="pubtator", max_lost=0), raw, tmp_path / "out")
+    counted = statistics(tmp_path / "out", "train")
+    fates = {fate: counted["annotations", fate] for fate in ("found", "kept", "nested", "lost")}
+    assert fates == {"found": 3, "kept": 2, "nested": 1, "lost": 0}
+    assert counted["changes", "shared-token"] == 1
+
+
+def test_what_tokens_lose_counts_whatever_on_error_says(tmp_path):
+    described = {"format": "pubtator", "token_alignment": "split"}
+    raw = raw_folder(tmp_path, **dict.fromkeys(SPLITS, PUBTATOR + GENE + TWO + GOUT))
+    with pytest.raises(InputError) as caught:
+        normalize("toy", entry(**described), raw, tmp_path / "out")
+    assert "1 of 3 annotations lost (1 inside-token; the first at train.txt:4)" in str(caught.value)
+    assert "Take `token_alignment: widen`, or state the share" in str(caught.value)
+    normalize("toy", entry(max_lost=0.34, **described), raw, tmp_path / "out")
+
+
+def test_an_annotation_without_a_known_fate_is_an_error_of_the_program(tmp_path):
+    changes = Changes("repair")
+    changes.add_found(3)
+    with pytest.raises(InputError, match="found 3 annotations, of which 1 are entities, 0 nested"):
+        changes.check_losses(tmp_path, 1, kept=1)
+    changes.check_losses(tmp_path, 1, kept=3)
+
+
+def test_a_split_without_an_entity_is_no_silence(tmp_path, caplog):
+    raw = raw_folder(tmp_path, dev="a\tB-A\n")
+    normalize("toy", entry(), raw, tmp_path / "out")
+    (warning,) = [message for message in caplog.messages if "no entity" in message]
+    assert warning == f"{raw / 'test.txt'}: no entity in 1 sentences: nothing can be scored on it"
+
+
+BIOES = "acute\tB-Dis\nrenal\tI-Dis\nfailure\tE-Dis\nand\tO\ngout\tS-Dis\n"
+
+
+@pytest.mark.parametrize("on_error", ["fail", "repair"])
+@pytest.mark.parametrize("scheme", ["IOB2", "IOB1", "IO"])
+def test_bioes_is_named_whatever_on_error_says(tmp_path, scheme, on_error):
+    raw = raw_folder(tmp_path, **dict.fromkeys(SPLITS, BIOES))
+    described = entry(tag_scheme=scheme, on_error=on_error)
+    with pytest.raises(InputError) as caught:
+        normalize("toy", described, raw, tmp_path / "out")
+    assert str(caught.value) == (
+        f"{raw / 'train.txt'}:3: found the tag 'E-Dis', which looks like BIOES; expected tags in"
+        f" {scheme}. State `tag_scheme: BIOES`."
+    )
+    found = normalize("toy", entry(tag_scheme="BIOES"), raw, tmp_path / "out")
+    assert found["train"][0].tags == ["B-Dis", "I-Dis", "I-Dis", "O", "B-Dis"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "test", "warned"),
+    [
+        ("IOB2", "a\tI-A\nb\tI-A\n\nc\tI-A\n", "2 of 2 entities"),
+        ("BIOES", "a\tB-A\nb\tI-A\n\nc\tB-A\n", "2 of 2 entities"),
+        ("IOB2", "a\tB-A\n\n" * 9 + "b\tI-A\n", ""),
+    ],
+    ids=["IO as IOB2", "IOB2 as BIOES", "a tenth"],
+)
+def test_many_entities_that_break_their_scheme_are_kept_with_a_word(
+    tmp_path, caplog, scheme, test, warned
+):
+    raw = raw_folder(tmp_path, train="a\tB-A\nb\tI-A\n" if scheme == "IOB2" else BIOES, test=test)
+    found = normalize("toy", entry(on_error="repair", tag_scheme=scheme), raw, tmp_path / "out")
+    entities = [tag for instance in found["test"] for tag in instance.tags if tag[0] == "B"]
+    assert len(entities) == (2 if warned else 10)
+    assert ("do the files follow another `tag_scheme`?" in caplog.text) == bool(warned)
+    assert warned in caplog.text
+
+
+def command(tmp_path, raw, given, planned, monkeypatch):
+    """Normalize as the workflow does: by an entry with what changes instances, the rest beside."""
+    described = {"format": "conll", "splits": SPLITS, "on_error": "repair"}
+    files = {name: {"path": f"mine/{name}"} for name in SPLITS.values()}
+    whole = parse_entry(DatasetEntry, "toy", described | planned | {"files": files}).canonical()
+    monkeypatch.setenv("BIONER_DATASETS", json.dumps({"toy": whole}))
+    text = json.dumps(described | given | {"files": {name: {} for name in SPLITS.values()}})
+    arguments = ["normalize", "toy", "--raw", raw, "--out", tmp_path / "out", "--entry", text]
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize(
+    ("given", "planned", "allowed"),
+    [({}, {}, False), ({}, {"max_lost": 0.5}, True), ({"max_lost": 0.1}, {"max_lost": 0.5}, False)],
+)
+def test_the_bound_comes_from_the_run_where_the_entry_given_has_none(
+    tmp_path, monkeypatch, given, planned, allowed
+):
+    raw = raw_folder(tmp_path, dev=one_unknown_in(4))
+    result = command(tmp_path, raw, given, planned, monkeypatch)
+    assert (result.exit_code == 0) == allowed
+
+
+def test_a_fault_names_the_file_that_the_raw_one_is_a_copy_of(tmp_path, monkeypatch):
+    raw = raw_folder(tmp_path, dev="a\n")
+    result = command(tmp_path, raw, {}, {}, monkeypatch)
+    assert f"{raw / 'dev.txt'}:1: found 1 " in str(result.exception)
+    assert str(result.exception).endswith(f" ({raw / 'dev.txt'} is a copy of mine/dev.txt.)")
 
 
 def test_a_web_page_is_told_whatever_the_format(tmp_path):

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioner.corpora.schemes import ROLES, detect, to_iob2, type_blind_lengths
+from bioner.corpora.schemes import (
+    ROLES,
+    count_annotations,
+    detect,
+    find_bioes,
+    to_iob2,
+    type_blind_lengths,
+)
 from bioner.data.tags import Span, repair, spans, tag_set, tags_from_spans, violation
 
 TYPES = ("Gene", "cell-line")
@@ -248,3 +255,47 @@ def test_mending_is_the_repair_that_predictions_get(tags):
 @pytest.mark.parametrize("tags", ["B-A E-A", "S-A", "B-A L-A", "U-A", "W-A"])
 def test_marks_of_an_end_or_a_single_token_are_bioes(tags):
     assert detect(iter([["O"], tags.split()])) == "BIOES"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "number"),
+    [
+        ("IOB2", "B-A I-A B-A O I-A I-B", 4),
+        ("IOB1", "I-A I-A B-A O I-A I-B", 4),
+        ("IO", "I-A I-A O I-A I-B", 3),
+        ("BIOES", "B-A I-A E-A S-A E-A I-A B-A B-A", 6),
+        ("IOB2", "b-A i-A O x B-A B_A i", 4),
+        ("IOB2", "B- -A B", 1),
+    ],
+    ids=["IOB2", "IOB1", "IO", "BIOES", "runs of unknown tags", "prefix or type missing"],
+)
+def test_annotations_are_entities_and_runs_of_unknown_tags(scheme, tags, number):
+    assert count_annotations(tags.split(), scheme) == number
+
+
+@pytest.mark.parametrize("scheme", ROLES)
+@given(tags=JUNK)
+def test_every_annotation_is_an_entity_or_a_run_of_unknown_tags(scheme, tags):
+    result, faults = to_iob2(tags, scheme)
+    unknown = {fault.position for fault in faults if fault.kind == "unknown-tag"}
+    runs = sum(position - 1 not in unknown for position in unknown)
+    assert count_annotations(tags, scheme) == len(spans(result)) + runs
+
+
+@pytest.mark.parametrize(
+    ("tags", "shown"),
+    [
+        ("B-A I-A E-A O S-A", "E-A"),
+        ("B-A L-A U-A", "L-A"),
+        ("B-A M-A E-A W-A", "E-A"),
+        ("I-A I-A E-A", "E-A"),
+        ("B-A I-A E-cadherin L-DOPA S-nitrosylation", None),
+        ("B-A I-A A-A X-A E- E", None),
+        ("S-A S-A", None),
+    ],
+    ids=["IOBES", "BILOU", "BMEWO", "no B-", "words", "other letters", "no type known otherwise"],
+)
+def test_the_end_or_single_of_a_type_that_is_begun_elsewhere_shows_bioes(tags, shown):
+    for scheme in ("IOB2", "IOB1", "IO"):
+        assert find_bioes([["O"], tags.split()], scheme) == shown
+    assert find_bioes([tags.split()], "BIOES") is None

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bioner.corpora.changes import ARTEFACTS, LOSSES, REPAIRS, Changes
+from bioner.corpora.changes import ARTEFACTS, LOSSES, NESTED, REPAIRS, Changes
 from bioner.corpora.readers.standoff import Annotation, Document, Passage
 from bioner.corpora.segment import Rules, segment, split, tokenize, widened
 from bioner.data.tags import spans, violation
@@ -254,7 +255,7 @@ TWO_PASSAGES = ["Ill mice .", "They fell ."]  # 0 to 10, 11 to 22
             [(7, 8, "A")],
             "text-mismatch",
             2,
-            "the annotation ' ' at 7 to 8 of d; expected ' '",
+            "the annotation 7 to 8 of d, which is white space; expected a mention",
             [RENAL],
         ),
         (
@@ -340,6 +341,46 @@ def test_white_space_may_differ_between_an_annotation_and_its_text():
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "annotated"),
+    [
+        ("Sj\u00f6gren disease", "Sjo\u0308gren"),
+        ("Sjo\u0308gren disease", "Sj\u00f6gren"),
+        ("5 \u00b5M of it", "5 \u03bcM"),
+        ("\ufb01brosis of it", "fibrosis"),
+        ("Fibrosis of it", "fibrosis"),
+    ],
+    ids=["NFC", "NFD", "micro sign", "ligature", "case"],
+)
+def test_a_text_that_differs_in_its_form_alone_cannot_come_from_a_wrong_offset(text, annotated):
+    end = text.index(" of") if " of" in text else text.index(" d")
+    with pytest.raises(InputError) as caught:
+        laid(text, (0, end, "A", annotated))
+    found, there = str(caught.value).partition(" at 0 to ")[::2]
+    assert found.rpartition("annotation ")[2] != there.partition("expected ")[2].split(",")[0]
+    (instance,), changes = laid(text, (0, end, "A", annotated), on_error="repair")
+    assert instance.count("/B-A") == 1
+    assert [kind for kind, _, _ in changes if kind != "widened"] == ["text-differs"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Sj\u00f6gren", "'Sj\u00f6gren'"),
+        ("Sjo\u0308gren", "'Sjo\\u0308gren'"),
+        ("5\u00a0\u00b5M", "'5\\xa0\\xb5M'"),
+        ("5 \u03bcM", "'5 \u03bcM'"),
+    ],
+)
+def test_messages_show_what_looks_like_another_character_as_its_code_point(text, shown):
+    assert Changes().quoted(text) == shown
+
+
+def test_an_annotation_without_text_is_no_mismatch():
+    instances, changes = laid(RENAL, (8, 21, "A", ""))
+    assert (instances, changes) == (["chronic renal/B-A failure/I-A now"], [])
+
+
 def test_annotations_stay_in_their_passage_and_empty_passages_vanish():
     instances, changes = laid(["Ill .", "", "So ill ."], (0, 3, "A"), (10, 13, "B"))
     assert (instances, changes) == (["Ill/B-A .", "So ill/B-B ."], [])
@@ -411,8 +452,8 @@ def test_every_annotation_is_an_entity_or_a_listed_loss(texts, data):
     sentences = list(segment(document(*texts, annotations=annotations), rules, changes))
     assert all(violation(sentence.tags) is None for sentence in sentences)
     entities = sum(len(spans(sentence.tags)) for sentence in sentences)
-    losses = [change for change in changes.listed if change.kind in LOSSES]
-    assert entities + len(losses) == len(annotations)
+    counts = Counter(change.kind for change in changes.listed)
+    assert entities + sum(counts[kind] for kind in {*NESTED, *LOSSES}) == len(annotations)
     assert all(change.kind in {*REPAIRS, *ARTEFACTS} for change in changes.listed)
     assert len({(change.where, change.kind) for change in changes.listed}) == len(changes.listed)
     assert "".join(word for sentence in sentences for word in sentence.tokens) == "".join(

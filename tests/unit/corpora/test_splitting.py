@@ -81,7 +81,13 @@ def jsonl(*records):
 
 
 FILES = {
-    "jsonl": jsonl(*({"tokens": ["Gout"], "tags": ["B-X"], "doc": name} for name in NAMES * 2)),
+    "jsonl": jsonl(
+        *(
+            {"tokens": [word], "tags": ["B-X"], "doc": name}
+            for name in NAMES
+            for word in ("Gout", "Sick")
+        )
+    ),
     "spans": jsonl(*({"text": "Gout", "label": [[0, 4, "X"]], "id": name} for name in NAMES)),
     "pubtator": "\n".join(f"{name}|t|Gout\n{name}\t0\t4\tGout\tX\n" for name in NAMES),
     "inline": "".join(f"# {name}\n{{X|Gout}} hurts\n" for name in NAMES),
@@ -104,7 +110,7 @@ def test_changes_are_listed_in_the_split_of_their_document(tmp_path):
     folder = brat(tmp_path / "mine")
     for name in NAMES:
         write(folder / f"{name}.ann", "T1\tX 0 4\tGout\nT2\tX 0 4;8 15\tx\nT3\tX 5 7\tno\n")
-    described = entry(folder, on_error="repair")
+    described = entry(folder, on_error="repair", max_lost=1)
     fetch("toy", described, tmp_path / "raw", mirror=None)
     found = documents(normalize("toy", described, tmp_path / "raw", tmp_path / "out"))
     listed = (tmp_path / "out" / "changes.csv").read_text().splitlines()[1:]

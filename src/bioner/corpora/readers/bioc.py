@@ -158,15 +158,17 @@ def _document(content: dict[str, Any], type_key: str, changes: Changes) -> Docum
             )
             holders += [passage, *sentences]
         annotations = [
-            annotation for holder in holders for annotation in holder.get("annotations") or []
+            (annotation, holder.get("offset"))
+            for holder in holders
+            for annotation in holder.get("annotations") or []
         ]
     except (KeyError, TypeError, AttributeError):
         raise InputError(
             where, "a broken document", "passages with offset, text and annotations", REMEDY
         ) from None
     result.passages.extend(chain.from_iterable(stretches))
-    for annotation in annotations:
-        _add(result, annotation, type_key, changes)
+    for annotation, home in annotations:
+        _add(result, annotation, home, type_key, changes)
     result.passages[:] = [
         passage for parts in stretches for passage in _joined(parts, result.annotations)
     ]
@@ -204,7 +206,7 @@ def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
                 )
 
 
-def _add(document: Document, annotation: Any, type_key: str, changes: Changes) -> None:
+def _add(document: Document, annotation: Any, home: Any, type_key: str, changes: Changes) -> None:
     if not isinstance(annotation, dict):
         raise InputError(
             document.where, "an annotation that is no object", "infons, locations, text", REMEDY
@@ -226,7 +228,8 @@ def _add(document: Document, annotation: Any, type_key: str, changes: Changes) -
         start = _number(piece, "offset", where)
         pieces.append((start, start + _number(piece, "length", where)))
     extent = (min(pieces)[0], max(end for _, end in pieces))
-    read = Annotation(where, *extent, type_, text)
+    offset = int(home) if str(home).isdecimal() else None
+    read = Annotation(where, *extent, type_, text, offset)
     touched = sorted(
         passage
         for passage in document.passages

@@ -11,6 +11,7 @@ from typing import Any
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation
+from bioner.corpora.repeats import Repeats
 from bioner.data.tags import OUTSIDE, Span, resolve_overlaps, tags_from_spans
 from bioner.errors import InputError
 from bioner.io.files import read_records
@@ -82,14 +83,18 @@ def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
 def _documents(
     records: Iterable[tuple[str, dict[str, Any]]], changes: Changes
 ) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
+    repeats = Repeats(changes)
     for where, record in records:
-        if not changes.holds(str(record["doc_key"])):
+        key, sentences, spans = str(record["doc_key"]), record["sentences"], record["ner"]
+        if not changes.holds(key):
             continue
-        sentences, spans = record["sentences"], record["ner"]
         _check(where, sentences, spans, changes)
+        if repeats.is_repeat(key, where, sentences, spans):
+            continue
+        changes.add_found(sum(map(len, spans)))
         yield (
             where,
-            str(record["doc_key"]),
+            key,
             sentences,
             [[Span(a, b + 1, t) for a, b, t in row] for row in spans],
         )

@@ -9,13 +9,17 @@ PARAGRAPH = re.compile(r"\S.*?(?=\n[^\S\n]*\n|\Z)", re.DOTALL)  # up to a blank 
 
 
 class Annotation(NamedTuple):
-    """A mention of `type` from `start` up to but not including `end`."""
+    """A mention of `type` from `start` up to but not including `end`.
+
+    `text` is empty if the file does not say it; `home` is the offset of the passage that lists it.
+    """
 
     where: str
     start: int
     end: int
     type: str
     text: str
+    home: int | None = None
 
 
 class Passage(NamedTuple):

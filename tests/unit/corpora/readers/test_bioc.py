@@ -216,9 +216,14 @@ def test_an_annotation_in_pieces_is_refused_or_left_out_and_listed(tmp_path, for
 
 BROKEN = [
     (
-        annotation(1, 7, "Aspirin"),
+        annotation(0, 7, "gout"),
         "text-mismatch",
-        "the annotation 'Aspirin' at 1 to 8 of 7; expected 'spirin '",
+        "the annotation 'gout' at 0 to 7 of 7; expected 'Aspirin'",
+    ),
+    (
+        annotation(7, 1, ""),
+        "text-mismatch",
+        "the annotation 7 to 8 of 7, which is white space; expected a mention",
     ),
     (
         annotation(90, 7, "Aspirin"),

@@ -112,9 +112,9 @@ def test_a_broken_line_is_named_by_file_and_line(tmp_path, line):
     ("line", "kind", "found"),
     [
         (
-            "T1\tSide 1 5\tleft",
+            "T1\tSide 5 9\tleft",
             "text-mismatch",
-            "the annotation 'left' at 1 to 5 of 1; expected 'eft '",
+            "the annotation 'left' at 5 to 9 of 1; expected 'and ', its text there",
         ),
         (
             "T1\tSide 30 34\tleft",

@@ -73,10 +73,10 @@ def test_only_accepted_examples_are_read_and_the_others_counted(tmp_path, caplog
 
 
 def test_the_text_of_a_span_is_checked_if_it_is_there(tmp_path):
-    span = {"start": 1, "end": 8, "label": "Drug", "text": "Aspirin"}
+    span = {"start": 0, "end": 7, "label": "Drug", "text": "gout"}
     path = write(tmp_path / "raw.jsonl", lines({"id": 7, "text": TEXT, "spans": [span]}))
     assert refusal(path, "spans").startswith(
-        f"{path}: object 1, span 1: found the annotation 'Aspirin' at 1 to 8 of 7; expected 'spir"
+        f"{path}: object 1, span 1: found the annotation 'gout' at 0 to 7 of 7; expected 'Aspirin"
     )
 
 

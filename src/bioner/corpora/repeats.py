@@ -1,0 +1,69 @@
+"""Documents whose id comes again: a repetition is left out, another text joins the document."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Any
+
+from bioner.corpora.changes import Changes
+from bioner.corpora.readers.sentence import Sentence
+from bioner.errors import InputError
+
+
+class Repeats:
+    """What one split has under each id so far."""
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._seen: dict[str, list[tuple[str, Any, Any]]] = {}
+
+    def is_repeat(self, identity: str, where: str, text: Any, annotations: Any) -> bool:
+        """Return whether a document repeats an earlier one, which is listed.
+
+        Another text under a known id is no repetition; it is listed as joined to the earlier one.
+
+        Args:
+            identity: The document's id.
+            where: Its place.
+            text: Its text or tokens, to compare.
+            annotations: Its annotations or tags, to compare.
+
+        Raises:
+            InputError: The same text with other annotations; or a repetition, unless repaired.
+        """
+        name = self._changes.named(identity)
+        seen = self._seen.setdefault(identity, [])
+        for first, other, marks in seen:
+            if other != text:
+                continue
+            if marks != annotations:
+                raise InputError(
+                    where,
+                    f"{name} again, with other annotations than at {first}",
+                    "each document once",
+                    "Merge the two, or remove one.",
+                )
+            self._changes.fault(
+                "duplicate-document",
+                where,
+                f"{name} again, as at {first}",
+                "each document once",
+                identity,
+            )
+            return True
+        if seen:
+            self._changes.artefact("joined-document", identity, where=where)
+        seen.append((where, text, annotations))
+        return False
+
+
+def drop_repeats(sentences: Iterable[Sentence], changes: Changes) -> Iterator[Sentence]:
+    """Yield sentences without documents, given by their ids, that repeat an earlier one."""
+    repeats = Repeats(changes)
+    for document, together in groupby(sentences, key=lambda sentence: sentence.document):
+        if not isinstance(document, str):  # without an id, or numbered
+            yield from together
+            continue
+        whole = list(together)
+        tokens, tags = ([sentence[n] for sentence in whole] for n in (2, 3))
+        if not repeats.is_repeat(document, whole[0].where, tokens, tags):
+            yield from whole
