@@ -81,7 +81,13 @@ def jsonl(*records):
 
 
 FILES = {
-    "jsonl": jsonl(*({"tokens": ["Gout"], "tags": ["B-X"], "doc": name} for name in NAMES * 2)),
+    "jsonl": jsonl(
+        *(
+            {"tokens": [word], "tags": ["B-X"], "doc": name}
+            for name in NAMES
+            for word in ("Gout", "Sick")
+        )
+    ),
     "spans": jsonl(*({"text": "Gout", "label": [[0, 4, "X"]], "id": name} for name in NAMES)),
     "pubtator": "\n".join(f"{name}|t|Gout\n{name}\t0\t4\tGout\tX\n" for name in NAMES),
     "inline": "".join(f"# {name}\n{{X|Gout}} hurts\n" for name in NAMES),
