@@ -1,6 +1,5 @@
 """Label Studio's exports, JSON and JSON-MIN: tasks with a text and labelled spans."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +8,6 @@ from bioner.corpora.changes import Changes
 from bioner.corpora.readers.spans import ID_FIELDS, get_id, records_of, to_annotation
 from bioner.corpora.readers.standoff import Annotation, Document, paragraphs
 from bioner.errors import InputError
-
-log = logging.getLogger(__name__)
 
 REMEDY = "Export the project again, as JSON or JSON-MIN."
 # What JSON-MIN writes in addition to the fields of a task.
@@ -51,10 +48,10 @@ def read_label_studio(path: Path, changes: Changes) -> Iterator[Document]:
         # JSON-MIN has an object for each annotator of a task.
         task = tasks.setdefault((f"{record.get('id', name)}", new.text), new)
         task.versions.extend(_versions(record, task, changes))
-    unfinished = 0
     for task in tasks.values():
         if not task.versions:
-            unfinished += 1
+            if changes.holds(task.document):
+                changes.remark("tasks without an annotation, left out")
             continue
         truths = [version for version in task.versions if version.is_truth]
         versions = truths if len(truths) == 1 else task.versions
@@ -67,8 +64,6 @@ def read_label_studio(path: Path, changes: Changes) -> Iterator[Document]:
             )
         annotations = _by_character(task.text, versions[0].annotations)
         yield Document(task.where, task.document, paragraphs(task.text), annotations)
-    if unfinished:
-        log.info("%s: %d tasks without an annotation are left out", path, unfinished)
 
 
 def _get_text(data: Mapping[str, Any], where: str) -> str:

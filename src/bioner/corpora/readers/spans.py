@@ -5,7 +5,6 @@ A file is JSON Lines or one array. `{"text", "spans" or "entities" or "label(s)"
 `{"tokenized_text", "ner": [[first, last, type], …]}` by token, the last one included.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation, Document, paragraphs
 from bioner.errors import InputError
 from bioner.io.files import read_json_values
-
-log = logging.getLogger(__name__)
 
 # Names in use; the first one present counts.
 TEXT_FIELDS = ("text", "data")
@@ -35,21 +32,20 @@ def read_spans(path: Path, changes: Changes) -> Iterator[Document]:
     Raises:
         InputError: An object without text or spans, or a broken span.
     """
-    rejected = 0
     for name, where, record in _objects(path):
+        identity = get_id(record) or name
         if record.get("answer", "accept") != "accept":
-            rejected += 1
+            if changes.holds(identity):
+                changes.remark("examples not accepted, left out")
             continue
         text = next((record[key] for key in TEXT_FIELDS if isinstance(record.get(key), str)), None)
         if text is None:
             found, expected = "an object without text", f"a {' or '.join(TEXT_FIELDS)}"
             raise InputError(where, found, expected, "Mend it.")
-        document = Document(where, get_id(record) or name, paragraphs(text))
+        document = Document(where, identity, paragraphs(text))
         for number, span in enumerate(_spans(record, where), 1):
             document.annotations.append(to_annotation(span, f"{where}, span {number}", changes))
         yield document
-    if rejected:
-        log.info("%s: %d examples that were not accepted are left out", path, rejected)
 
 
 def read_gliner(path: Path, changes: Changes) -> Iterator[Sentence]:

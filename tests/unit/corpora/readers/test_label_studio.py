@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from bioner.corpora.changes import Changes
 from tests.unit.corpora.readers import read, refusal, words_and_tags, write
 
 TEXT = "Aspirin cures gout."
@@ -83,12 +84,13 @@ def test_tasks_are_documents(tmp_path, record):
     assert tags(export(tmp_path, record)) == [("7", EXPECTED)]
 
 
-def test_cancelled_annotations_do_not_count_and_tasks_without_one_are_left_out(tmp_path, caplog):
+def test_cancelled_annotations_do_not_count_and_tasks_without_one_are_left_out(tmp_path):
     cancelled = annotation(value(8, 13, "cures", "Act"), was_cancelled=True)
     path = export(tmp_path, task(annotation(*VALUES), cancelled), task(cancelled, id=8), task(id=9))
-    with caplog.at_level(logging.INFO):
-        assert tags(path) == [("7", EXPECTED)]
-    assert caplog.messages == [f"{path}: 2 tasks without an annotation are left out"]
+    changes = Changes()
+    assert [s.document for s in read(path, "label-studio", changes)] == ["7"]
+    assert tags(path) == [("7", EXPECTED)]
+    assert changes.remarks == {(logging.INFO, "", "tasks without an annotation, left out"): 2}
 
 
 def test_a_task_in_which_nothing_is_annotated_has_no_entity(tmp_path):

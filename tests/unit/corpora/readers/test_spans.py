@@ -64,12 +64,12 @@ def test_paragraphs_are_passages(tmp_path):
     ]
 
 
-def test_only_accepted_examples_are_read_and_the_others_counted(tmp_path, caplog):
+def test_only_accepted_examples_are_read_and_the_others_counted(tmp_path):
     records = [{"text": f"Gout {answer}", "answer": answer} for answer in ("reject", "ignore")]
     path = write(tmp_path / "raw.jsonl", lines(*records, {"text": "Fine", "answer": "accept"}))
-    with caplog.at_level(logging.INFO):
-        assert [s.tokens for s in read(path, "spans")] == [["Fine"]]
-    assert caplog.messages == [f"{path}: 2 examples that were not accepted are left out"]
+    changes = Changes()
+    assert [s.tokens for s in read(path, "spans", changes)] == [["Fine"]]
+    assert changes.remarks == {(logging.INFO, "", "examples not accepted, left out"): 2}
 
 
 def test_the_text_of_a_span_is_checked_if_it_is_there(tmp_path):
