@@ -90,12 +90,12 @@ def check_offsets(documents: Sequence[Document]) -> None:
     # Nothing else contradicts offsets of annotations whose text is unknown.
     unknown = sum(not a.text for document in documents for a in document.annotations)
     astray = [annotation for annotation in plain if not annotation.text]
-    if unknown >= FEW and len(astray) > unknown / 2:
+    if unknown >= FEW and len(astray) > unknown / FEW:
         raise InputError(
             astray[0].where,
             f"{len(astray)} of {unknown} annotations without text that begin or end inside words",
             "offsets in characters of the document",
-            REMEDY,
+            "Convert the offsets; or give the annotations their text, if they are right.",
         )
 
 

@@ -407,6 +407,7 @@ def command(tmp_path, raw, given, planned, monkeypatch):
     described = {"format": "conll", "splits": SPLITS, "on_error": "repair"}
     files = {name: {"path": f"mine/{name}"} for name in SPLITS.values()}
     whole = parse_entry(DatasetEntry, "toy", described | planned | {"files": files}).canonical()
+    assert ("max_lost" in whole) == ("max_lost" in planned), "older entries stay as they were"
     monkeypatch.setenv("BIONER_DATASETS", json.dumps({"toy": whole}))
     text = json.dumps(described | given | {"files": {name: {} for name in SPLITS.values()}})
     arguments = ["normalize", "toy", "--raw", raw, "--out", tmp_path / "out", "--entry", text]
