@@ -1,5 +1,6 @@
 """Label Studio's exports, JSON and JSON-MIN: tasks with a text and labelled spans."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from bioner.errors import InputError
 REMEDY = "Export the project again, as JSON or JSON-MIN."
 # What JSON-MIN writes in addition to the fields of a task.
 ABOUT = {*ID_FIELDS, "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}
+# An uploaded file, or one of a cloud's storage.
+ADDRESS = re.compile(r"(\w+:/|/data)/\S+")
 POSITION = {"start", "end", "text", "startOffset", "endOffset", "globalOffsets"}
 
 
@@ -73,7 +76,11 @@ def _get_text(data: Mapping[str, Any], where: str) -> str:
     if len(texts) != 1 and "text" not in texts:
         found = f"texts under {', '.join(texts)}" if texts else "no text"
         raise InputError(where, found, "one text, or a `text`", "Rename it in the file.")
-    return texts["text"] if "text" in texts else next(iter(texts.values()))
+    text = texts["text"] if "text" in texts else next(iter(texts.values()))
+    if ADDRESS.fullmatch(text):
+        remedy = "Put the texts themselves into the tasks, as JSON."
+        raise InputError(where, "the address of a text", "the text", remedy)
+    return text
 
 
 def _versions(record: Mapping[str, Any], task: Task, changes: Changes) -> Iterator[Version]:

@@ -164,6 +164,14 @@ BROKEN = {
         task(annotation(), data={"title": "a", "body": "b"}),
         ": found texts under title, body; expected one text, or a `text`",
     ),
+    "a file of texts": (
+        task(annotation(), data={"text": "/data/upload/1/notes.txt"}),
+        ": found the address of a text; expected the text",
+    ),
+    "a text in a cloud": (
+        task(annotation(), data={"text": "s3://clinic/notes.txt"}),
+        ": found the address of a text; expected the text",
+    ),
     "no label": (task(annotation(value(0, 7, "Aspirin"))), ", span 1: found a span without a"),
     "HTML": (
         task(annotation({"start": "/p[1]/text()[1]", "end": "/p[1]", "labels": ["Drug"]})),
