@@ -15,6 +15,7 @@ from bioner.errors import InputError
 from bioner.io.files import byte_lines, read_json_values, read_text
 
 REMEDY = "Is this a BioC file?"
+PLACE = object()  # key of an element's place: none that JSON can have
 LONGEST_GAP = 100  # characters between sentences that are joined; damaged offsets lie anywhere
 
 
@@ -78,7 +79,7 @@ def read_bioc_json(path: Path, changes: Changes, type_key: str = "type") -> Iter
                 place += f": document {changes.named(str(name or number), str(number))}"
             if not isinstance(document, dict):
                 raise InputError(place, "no object", "a document", REMEDY)
-            yield _document(document | {"where": place}, type_key, changes)
+            yield _document(document | {PLACE: place}, type_key, changes)
 
 
 def _documents(value: Any, where: str) -> list[Any]:
@@ -92,7 +93,7 @@ def _documents(value: Any, where: str) -> list[Any]:
     return documents
 
 
-def _from_xml(document: Any, path: Path) -> dict[str, Any]:
+def _from_xml(document: Any, path: Path) -> dict[object, Any]:
     """Return an XML document in the JSON form, with its places."""
 
     def plain(element: Any, name: str) -> str | None:
@@ -106,10 +107,10 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
             )
         return None if child is None else child.text or ""
 
-    def annotations(element: Any) -> list[dict[str, Any]]:
+    def annotations(element: Any) -> list[dict[object, Any]]:
         return [
             {
-                "where": f"{path}:{annotation.sourceline}",
+                PLACE: f"{path}:{annotation.sourceline}",
                 "id": annotation.get("id"),
                 "infons": {infon.get("key"): infon.text for infon in annotation.iterfind("infon")},
                 "locations": [
@@ -120,7 +121,7 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
             for annotation in element.iterfind("annotation")
         ]
 
-    def stretch(element: Any) -> dict[str, Any]:
+    def stretch(element: Any) -> dict[object, Any]:
         return {
             "offset": plain(element, "offset"),
             "text": plain(element, "text"),
@@ -129,15 +130,15 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
         }
 
     return {
-        "where": f"{path}:{document.sourceline}",
+        PLACE: f"{path}:{document.sourceline}",
         "id": plain(document, "id"),
         "passages": [stretch(passage) for passage in document.iterfind("passage")],
         "annotations": annotations(document),
     }
 
 
-def _document(content: dict[str, Any], type_key: str, changes: Changes) -> Document:
-    where = content["where"]
+def _document(content: dict[object, Any], type_key: str, changes: Changes) -> Document:
+    where = content[PLACE]
     if content.get("id") in (None, ""):
         raise InputError(where, "a document without an id", "an id for each", "Add one.")
     result = Document(where, _text(content, "id", where), [])
@@ -211,7 +212,7 @@ def _add(document: Document, annotation: Any, home: Any, type_key: str, changes:
         raise InputError(
             document.where, "an annotation that is no object", "infons, locations, text", REMEDY
         )
-    where = annotation.get("where") or f"{document.where}, annotation {annotation.get('id')}"
+    where = annotation.get(PLACE) or f"{document.where}, annotation {annotation.get('id')}"
     infons, locations = annotation.get("infons"), annotation.get("locations")
     if not isinstance(infons, dict) or not isinstance(locations, list) or not locations:
         raise InputError(

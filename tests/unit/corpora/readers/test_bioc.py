@@ -192,6 +192,15 @@ def test_a_document_on_a_line_of_its_own_is_named_by_its_line(tmp_path):
     assert refusal(path, "bioc-json").startswith(f"{path}:2, annotation T1: found the annotation")
 
 
+def test_keys_that_bioc_does_not_have_are_skipped(tmp_path):
+    more = {"where": 7, "score": 0.9}
+    path = collection(tmp_path, "bioc-json", document(TITLE | more) | more)
+    marked = annotation(0, 7, "Late", "Drug") | more
+    assert [words_and_tags(s) for s in read(path, "bioc-json")] == ["Aspirin/B-Drug and gout ."]
+    path = collection(tmp_path, "bioc-json", document(passage(0, "Aspirin", marked)))
+    assert refusal(path, "bioc-json").startswith(f"{path}: document 7, annotation T1: found")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_annotation_in_pieces_is_refused_or_left_out_and_listed(tmp_path, form):
     whole = passage(
