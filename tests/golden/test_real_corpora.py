@@ -366,7 +366,7 @@ def as_bioc_xml(content):
 def test_biored_is_the_same_from_bioc_xml_and_json(tmp_path, corpora, catalogue):
     """The first 60 documents of every split."""
     splits, expected = corpora("BioRED")[0], {}
-    for split, name in catalogue["BioRED"].splits:
+    for split, name in catalogue["BioRED"].splits.canonical().items():
         documents = list(islice(read_pubtator(Path(MIRROR) / "BioRED" / name, Changes()), 60))
         identities = {document.id for document in documents}
         expected[split] = [instance for instance in splits[split] if instance.doc in identities]

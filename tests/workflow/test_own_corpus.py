@@ -195,7 +195,7 @@ def test_a_corpus_is_read_again_when_it_changes_and_only_then(brat):
     splits = {s: str(folder / "texts" / s) for s in ("test", "dev", "train")}
     for same in (
         {"obtain": "Ask.", "license": "MIT", "description": "Texts.", "mirror_folder": "x"},
-        {"segmentation": "passages", "labels": [], "splits": splits},
+        {"segmentation": "passages", "labels": [], "type_key": "type", "splits": splits},
     ):
         describe(**same)
         assert planned(folder) == {}, (
@@ -226,6 +226,23 @@ def test_a_corpus_is_read_again_when_it_changes_and_only_then(brat):
     (folder / "texts").rename(folder / "elsewhere")
     describe(splits=moved)
     assert planned(folder) == {}, "the same texts in another place are the same corpus"
+
+
+def test_one_folder_is_fetched_once_and_divided_by_document(brat):
+    folder, describe = brat
+    for name in range(30):
+        (folder / "texts" / f"{name}.txt").write_text("Gout hurts.")
+        (folder / "texts" / f"{name}.ann").write_text("T1\tDisease 0 4\tGout\n")
+    describe(splits={"all": str(folder / "texts")}, split={"seed": 1, "dev": 0.2, "test": 0.2})
+    done, said = run(folder, "data")
+    assert done.returncode == 0, said
+    assert [path.name for path in (folder / "data" / "mine" / "raw").glob("[!.]*")] == ["all"]
+    sizes = [
+        len(read_instances(folder / "data" / "mine" / f"{split}.jsonl"))
+        for split in ("train", "dev", "test")
+    ]
+    assert sum(sizes) == 33
+    assert min(sizes) > 0
 
 
 def test_a_path_that_is_no_longer_there_is_told(brat):

@@ -31,6 +31,7 @@ def get_raw_identities(wildcards):
 READING = [
     *("format", "splits", "token_column", "tag_column", "tag_scheme", "labels"),
     *("documents", "segmentation", "max_tokens", "token_alignment", "on_error"),
+    *("type_key", "split"),  # left out if they are not set
 ]
 
 
@@ -42,7 +43,7 @@ def get_reading_params(wildcards):
         name: {"sha256": file.sha256} if entry.documents else {}
         for name, file in entry.files.items()
     }
-    return to_json({key: tree[key] for key in READING} | {"files": files})
+    return to_json({key: tree[key] for key in READING if key in tree} | {"files": files})
 
 
 def get_documents_checksum(wildcards):

@@ -3,7 +3,7 @@
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,11 +27,11 @@ REPAIRS: Mapping[str, str] = {
     "outside": "an annotation outside the text is left out",
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
-    "duplicate-document": "a document that repeats an earlier one is left out",
     "token-space": "white space inside a token is removed",
     "empty-token": "a token without text is left out, and its entity goes on behind it",
     "empty-entity": "an entity of tokens without text is left out",
     "empty-sentence": "a sentence without tokens is left out",
+    "duplicate-document": "a document that repeats an earlier one is left out",
 }
 # What becomes of sound annotations as flat tags on tokens: listed, never an error.
 ARTEFACTS: Mapping[str, str] = {
@@ -51,10 +51,16 @@ NESTED = {"overlap", "shared-token"}
 # Kinds that lose an annotation, and what may help against many of them.
 LOSSES: Mapping[str, str] = {
     **dict.fromkeys(
-        ("discontinuous", "text-mismatch", "outside", "crosses-passages", "misread"),
+        (
+            "discontinuous",
+            "text-mismatch",
+            "outside",
+            "crosses-passages",
+            "misread",
+            "empty-entity",
+        ),
         "Mend the file",
     ),
-    "empty-entity": "Mend the file",
     "unknown-tag": "State the right `tag_scheme` or `tag_column`",
     "inside-token": "Take `token_alignment: widen`",
 }
@@ -108,6 +114,8 @@ class Changes:
         # What the log says of a split, and how often: by level, split and text.
         self.remarks: Counter[tuple[int, str, str]] = Counter()
         self.split = ""
+        # Whether a document is of this split, while a source of several is read.
+        self.holds: Callable[[str], bool] = hold_all
         self.found: dict[str, int] = {}
         self._quote = quote
 
@@ -145,6 +153,10 @@ class Changes:
             raise InputError(where, found, expected, remedy.strip())
         self._list(kind, where, document, annotation, REPAIRS[kind])
 
+    def remark(self, text: str, count: int = 1, level: int = logging.INFO) -> None:
+        """Count what the log should say of the split, though nothing is changed or wrong."""
+        self.remarks[level, self.split, text] += count
+
     def artefact(
         self, kind: str, document: str, annotation: Annotation | None = None, where: str = ""
     ) -> None:
@@ -155,10 +167,6 @@ class Changes:
     def add_found(self, number: int) -> None:
         """Count annotations of the current split, as its file has them."""
         self.found[self.split] = self.found.get(self.split, 0) + number
-
-    def remark(self, text: str, count: int = 1, level: int = logging.INFO) -> None:
-        """Count what the log should say of the split, though nothing is changed or wrong."""
-        self.remarks[level, self.split, text] += count
 
     def counts(self, split: str) -> dict[str, int]:
         """Return the number of changes of each kind in a split, in the order of the rules."""
@@ -221,11 +229,18 @@ class Changes:
     def _list(
         self, kind: str, where: str, document: str, annotation: Annotation | None, result: str
     ) -> None:
+        if not self.holds(document):
+            return
         _, start, end, type_, text = annotation[:5] if annotation else ("", None, None, "", "")
         place = where.removeprefix(self._folder)
         self.listed.append(
             Change(self.split, place, document, kind, type_, start, end, text, result)
         )
+
+
+def hold_all(document: str) -> bool:
+    """Hold every document, as a source of one split does."""
+    return True
 
 
 def _told_apart(character: str) -> str:

@@ -12,9 +12,11 @@ from bioner.corpora.readers.brat import read_brat
 from bioner.corpora.readers.conll import read_conll
 from bioner.corpora.readers.dygie import read_dygie, read_dygie_misread
 from bioner.corpora.readers.inline import read_inline
+from bioner.corpora.readers.label_studio import read_label_studio
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_lists, read_parquet
 from bioner.corpora.readers.sentence import Sentence
+from bioner.corpora.readers.spans import holds_tokens, read_gliner, read_spans
 from bioner.corpora.readers.standoff import Document
 from bioner.corpora.repeats import Repeats, drop_repeats
 from bioner.corpora.segment import Rules, segment
@@ -43,7 +45,8 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
         documents = [
             document
             for document in read(path, changes)
-            if not repeats.is_repeat(
+            if changes.holds(document.id)
+            and not repeats.is_repeat(
                 document.id, document.where, document.passages, _marks(document)
             )
         ]
@@ -52,6 +55,14 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
         check_offsets(documents)
         for document in documents:
             yield from segment(document, rules, changes)
+
+    return reader
+
+
+def _bioc(read: Callable[[Path, Changes, str], Iterator[Document]]) -> Reader:
+    def reader(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
+        typed = _of_folders(lambda file, changes: read(file, changes, entry.type_key))
+        return _standoff(typed)(path, entry, changes)
 
     return reader
 
@@ -89,6 +100,13 @@ def _document_names(path: Path) -> dict[Path, str]:
     }
 
 
+def _spans(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
+    if holds_tokens(files_of(path)[0]):
+        yield from _of_folders(read_gliner)(path, changes)
+    else:
+        yield from _standoff(_of_folders(read_spans))(path, entry, changes)
+
+
 READERS: dict[str, Reader] = {
     "conll": _tagged(_conll),
     "conll-or-lists": _tagged(_conll),
@@ -99,9 +117,11 @@ READERS: dict[str, Reader] = {
         _of_folders(lambda path, entry, changes: read_parquet(path, entry.labels, changes))
     ),
     "pubtator": _standoff(_of_folders(read_pubtator)),
-    "bioc-xml": _standoff(_of_folders(read_bioc_xml)),
-    "bioc-json": _standoff(_of_folders(read_bioc_json)),
+    "bioc-xml": _bioc(read_bioc_xml),
+    "bioc-json": _bioc(read_bioc_json),
     "brat": _standoff(read_brat),
+    "spans": _spans,
+    "label-studio": _standoff(_of_folders(read_label_studio)),
     "inline": _tagged(_of_folders(lambda path, entry, changes: read_inline(path, changes.quoted))),
     "dygie": _of_folders(lambda path, entry, changes: read_dygie(path, changes)),
     "dygie-misread": _of_folders(lambda path, entry, changes: read_dygie_misread(path, changes)),

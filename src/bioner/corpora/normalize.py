@@ -17,6 +17,7 @@ from bioner.corpora.schemes import (
     to_iob2,
     type_blind_lengths,
 )
+from bioner.corpora.splitting import read_sentences
 from bioner.corpora.statistics import corpus_statistics
 from bioner.corpora.tokens import mend_tokens
 from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_instances
@@ -115,7 +116,7 @@ def read_split(
     instances: list[Instance] = []
     lengths: list[int] = []
     annotations = 0
-    sentences = list(READERS[entry.format](path, entry, changes))
+    sentences = read_sentences(path, entry, split, changes)
     _refuse_bioes(sentences, scheme, changes)
     for number, sentence in enumerate(sentences, 1):
         identity = f"{split}-{number:05d}"

@@ -160,6 +160,24 @@ def read_records(path: Path, keys: frozenset[str]) -> Iterator[tuple[str, dict[s
         yield where, read_record(line, where, keys)
 
 
+def read_json_values(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the JSON values of a file, each with its place: one per line, or one for all lines."""
+    lines = [(f"{path}:{number}", line) for number, line in read_lines(path) if line.strip()]
+    if len(lines) > 1 and _is_json(lines[0][1]):
+        for where, line in lines:
+            yield where, parse_json(line, where)
+    else:
+        yield str(path), parse_json(read_text(path), str(path), whole_file=True)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def parse_json(text: str, where: str, whole_file: bool = False) -> Any:
     """Return the value of a JSON text.
 

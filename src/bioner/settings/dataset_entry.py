@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bioner.settings.frozen import Bool, Float, Int, Name, PathText, Settings, setting_error
 from bioner.settings.repository import REPOSITORY
@@ -17,12 +17,18 @@ Format = Literal[
     "bioc-xml",
     "bioc-json",
     "brat",
+    "spans",
+    "label-studio",
     "inline",
     "conll-or-lists",
     "dygie",
     "dygie-misread",
 ]
 Split = Literal["train", "dev", "test"]
+
+
+def _is_none(value: Any) -> bool:
+    return value is None
 
 
 class RawFile(Settings):
@@ -54,11 +60,36 @@ class RawFile(Settings):
 
 
 class Splits(Settings):
-    """The file or folder that holds each split."""
+    """The file or folder that holds each split, or all of them."""
 
-    train: str = Field(min_length=1, description="Training split.")
-    dev: str = Field(min_length=1, description="Development split.")
-    test: str = Field(min_length=1, description="Held-out test split.")
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["train", "dev", "test"]}, {"required": ["all"]}]}
+    )
+
+    train: str | None = Field(
+        None, min_length=1, exclude_if=_is_none, description="Training split."
+    )
+    dev: str | None = Field(
+        None, min_length=1, exclude_if=_is_none, description="Development split."
+    )
+    test: str | None = Field(
+        None, min_length=1, exclude_if=_is_none, description="Held-out test split."
+    )
+    all: str | None = Field(
+        None,
+        min_length=1,
+        exclude_if=_is_none,
+        description="Instead of the three: the file or folder of all documents, which `split`"
+        " divides.",
+    )
+
+
+class SplitByDocument(Settings):
+    """Which documents of one source are dev and test; the others are train."""
+
+    seed: Int = Field(1, ge=0, description="Another seed gives another split.")
+    dev: Float = Field(gt=0, lt=1, description="Share of the documents that are dev.")
+    test: Float = Field(gt=0, lt=1, description="Share of the documents that are test.")
 
 
 class EntityCounts(Settings):
@@ -91,9 +122,10 @@ class DatasetEntry(Settings):
     format: Format = Field(
         description="How the files are read (docs/corpora.md). One token per line: `conll`. Lists"
         " of tokens and tags: `jsonl`, `parquet`. Text with annotations by character: `pubtator`,"
-        " `bioc-xml`, `bioc-json`, `brat` (one folder per split). Sentences with {Type|marked"
-        " entities}: `inline`. `conll-or-lists`: two columns or CSV with list columns, told apart"
-        " by their first line. `dygie`: JSON Lines of documents with spans by token, as ChemProt;"
+        " `bioc-xml`, `bioc-json`, `brat` (one folder per split), `spans` (JSON of doccano,"
+        " Prodigy, spaCy and GLiNER), `label-studio`. Sentences with {Type|marked entities}:"
+        " `inline`. `conll-or-lists`: two columns or CSV with list columns, told apart by their"
+        " first line. `dygie`: JSON Lines of documents with spans by token, as ChemProt;"
         " `dygie-misread`: the paper's labelling error on these.",
     )
     token_column: Int = Field(0, description="Column of the token (conll).")
@@ -108,6 +140,12 @@ class DatasetEntry(Settings):
         (),
         description="Names of tags that are written as numbers from 0 (jsonl, parquet). Hugging"
         " Face's parquet files bring their own.",
+    )
+    type_key: str = Field(
+        "type",
+        min_length=1,
+        exclude_if=lambda key: key == "type",  # a new key would have every corpus normalized again
+        description="Infon that holds the type of an annotation (bioc-xml, bioc-json).",
     )
     segmentation: Literal["passages", "sentences"] = Field(
         "passages",
@@ -180,13 +218,19 @@ class DatasetEntry(Settings):
         " path (relative to the repository), an address, or the name of a file in the mirror. A"
         " folder is read file by file, in the order of their paths.",
     )
+    split: SplitByDocument | None = Field(
+        None,
+        exclude_if=_is_none,  # a new key would have every corpus normalized again
+        description="How the documents of `splits.all` become train, dev and test: each by a hash"
+        " of `seed` and its id, so that another document moves none. Shares are approximate.",
+    )
     files: dict[Name, RawFile] = Field(
         {}, description="Every raw file by its name in the raw folder."
     )
 
     def raw_name(self, split: str) -> str:
         """Return the name under `files` of the file that holds a split."""
-        name: str = getattr(self.splits, split)
+        name: str = self.splits.all or getattr(self.splits, split)
         return name
 
     @model_validator(mode="before")
@@ -218,7 +262,8 @@ class DatasetEntry(Settings):
 
     @model_validator(mode="after")
     def _one_file_per_split(self) -> Self:
-        names = [self.splits.train, self.splits.dev, self.splits.test]
+        self._check_splits()
+        names = list(self.splits.canonical().values())
         if lacking := [name for name in names if name not in self.files]:
             expected = "every split's file under `files`"
             remedy = "Add it or correct `splits`."
@@ -237,6 +282,22 @@ class DatasetEntry(Settings):
             remedy = "State it under `files`: the table holds for the very files it was made from."
             raise setting_error("documents", "a file without one", expected, remedy)
         return self
+
+    def _check_splits(self) -> None:
+        given = self.splits.canonical().keys()
+        if given != {"all"} and given != {"train", "dev", "test"}:
+            expected = "train, dev and test, or only `all`"
+            raise setting_error("splits", ", ".join(given) or "none", expected, "Correct `splits`.")
+        if (self.split is None) is (self.splits.all is not None):
+            found = "no `split`" if self.split is None else "`split` for three files"
+            expected = "`splits: {all: …}` with `split`"
+            raise setting_error("split", found, expected, "Say how documents are divided.")
+        if self.split and self.split.dev + self.split.test >= 1:
+            found, expected = "nothing left for train", "shares that add up to less than 1"
+            raise setting_error("split", found, expected, "Lower `dev` or `test`.")
+        if self.split and self.documents:
+            found, expected = "a table of documents and `split`", "one of them"
+            raise setting_error("documents", found, expected, "Remove one.")
 
 
 def _file_of(split: str, source: str, kind: Any) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Catalogues: overlays, faults by file and line, schemas, what is shipped."""
 
 import datetime
+import re
 
 import pytest
 import yaml
@@ -556,6 +557,28 @@ def test_what_json_cannot_hold_is_no_value_of_a_configuration():
     scratch = {"architecture": "bert", "config": {"hidden_size": datetime.date(2024, 1, 1)}}
     with pytest.raises(InputError, match=r"mine\.source\.scratch\.config\.hidden_size"):
         parse_entry(ModelEntry, "mine", {"family": "encoder", "source": {"scratch": scratch}})
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"split": None}, "mine.split: found no `split`; expected `splits: {all: …}` with `split`"),
+        ({"splits": SHORT["splits"]}, "mine.split: found `split` for three files"),
+        ({"splits": {"train": "a", "dev": "b"}}, "mine.splits: found train, dev; expected train"),
+        ({"splits": SHORT["splits"] | {"all": "a/b"}}, "mine.splits: found train, dev, test, all;"),
+        ({"split": {"dev": 0.5, "test": 0.5}}, "mine.split: found nothing left for train"),
+        ({"split": {"dev": 0.5}}, "mine.split"),
+        ({"documents": "x.csv"}, "mine.documents: found a table of documents and `split`"),
+    ],
+)
+def test_one_source_is_divided_and_three_are_not(changed, found):
+    described = {"format": "brat", "splits": {"all": "mine/brat"}}
+    divided = described | {"split": {"seed": 1, "dev": 0.1, "test": 0.2}}
+    entry = parse_entry(DatasetEntry, "mine", divided)
+    assert {entry.raw_name(split) for split in ("train", "dev", "test")} == {"all"}
+    assert entry.canonical() == parse_entry(DatasetEntry, "mine", entry.canonical()).canonical()
+    with pytest.raises(InputError, match=re.escape(found)):
+        parse_entry(DatasetEntry, "mine", divided | changed)
 
 
 @pytest.mark.parametrize("source", ["https://[x/y.txt", "~nobody-of-that-name/x.txt"])

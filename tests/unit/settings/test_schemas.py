@@ -25,6 +25,7 @@ OVERLAYS = sorted(
 )
 
 CORPUS = {"format": "conll", "splits": {"train": "a", "dev": "b", "test": "c"}}
+DIVIDED = {"format": "brat", "splits": {"all": "a"}, "split": {"dev": 0.1, "test": 0.2}}
 ENCODER = {"family": "encoder", "source": {"hub": "a/b"}}
 LLM = {"family": "llm", "source": {"hub": "a/b"}}
 HEAD = {"family": "llm-head", "source": {"hub": "a/b"}}
@@ -37,7 +38,7 @@ GOOD = {
         {"prices": {"gpu_hour": 2}},
         {"offline": None},
     ],
-    "datasets": [CORPUS, CORPUS | {"files": {name: {} for name in "abc"}}],
+    "datasets": [CORPUS, CORPUS | {"files": {name: {} for name in "abc"}}, DIVIDED],
     "models": [
         *(ENCODER, LLM, HEAD, CONTROL, {"family": "ensemble", "members": ["a", "b"]}),
         ENCODER | {"lora": None},
@@ -68,6 +69,8 @@ BAD = {
         CORPUS | {"splits": {"train": "a", "dev": "b"}},
         *(CORPUS | {"redistributable": "maybe"}, CORPUS | {"labels": [1]}),
         CORPUS | {"tag_column": None},
+        DIVIDED | {"split": {"dev": 0, "test": 0.2}},
+        DIVIDED | {"splits": {"all": "a", "train": "b", "dev": "c", "test": "d"}},
     ],
     "models": [
         *({}, {"family": "encoder"}, {"family": "control"}, {"family": "x"}, ENCODER | {"x": 1}),

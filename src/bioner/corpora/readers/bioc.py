@@ -3,21 +3,30 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
 from bioner.corpora.changes import Changes
-from bioner.corpora.readers.standoff import Annotation, Document, Passage
+from bioner.corpora.readers.standoff import Annotation, Document, Passage, get_span
 from bioner.errors import InputError
-from bioner.io.files import byte_lines, parse_json, read_text
+from bioner.io.files import byte_lines, read_json_values, read_text
 
 REMEDY = "Is this a BioC file?"
+PLACE = object()  # key of an element's place: none that JSON can have
+LONGEST_GAP = 100  # characters between sentences that are joined; damaged offsets lie anywhere
 
 
-def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
-    """Yield the documents of an XML collection; entities and network addresses are not resolved."""
+def read_bioc_xml(path: Path, changes: Changes, type_key: str = "type") -> Iterator[Document]:
+    """Yield the documents of an XML collection; entities and network addresses are not resolved.
+
+    Args:
+        path: The file.
+        changes: Where faults are listed.
+        type_key: The infon that holds an annotation's type.
+    """
     content = _xml_bytes(path)
     try:
         parser = etree.XMLParser(
@@ -35,7 +44,7 @@ def read_bioc_xml(path: Path, changes: Changes) -> Iterator[Document]:
     if not documents:
         raise InputError(path, "no <document>", "a BioC collection", REMEDY)
     for element in documents:
-        yield _document(_from_xml(element, path), changes)
+        yield _document(_from_xml(element, path), type_key, changes)
 
 
 def _xml_bytes(path: Path) -> bytes:
@@ -55,20 +64,36 @@ def _xml_bytes(path: Path) -> bytes:
     return content
 
 
-def read_bioc_json(path: Path, changes: Changes) -> Iterator[Document]:
-    """Yield the documents of a JSON collection; places are ids, since JSON gives no lines."""
-    content = parse_json(read_text(path), str(path), whole_file=True)
-    documents = content.get("documents") if isinstance(content, dict) else content
-    if not isinstance(documents, list):
-        raise InputError(path, "no list `documents`", "a BioC collection", REMEDY)
-    for number, document in enumerate(documents, 1):
-        if not isinstance(document, dict):
-            raise InputError(f"{path}: document {number}", "no object", "a document", REMEDY)
-        name = changes.named(str(document.get("id") or number), str(number))
-        yield _document(document | {"where": f"{path}: document {name}"}, changes)
+def read_bioc_json(path: Path, changes: Changes, type_key: str = "type") -> Iterator[Document]:
+    """Yield the documents of a JSON collection, of a list of them, or of JSON Lines.
+
+    Places are lines, or document ids where one line or value holds several documents.
+    """
+    number = 0
+    for where, value in read_json_values(path):
+        for document in _documents(value, where):
+            number += 1
+            place = where
+            if document is not value or where == str(path):
+                name = document.get("id") if isinstance(document, dict) else None
+                place += f": document {changes.named(str(name or number), str(number))}"
+            if not isinstance(document, dict):
+                raise InputError(place, "no object", "a document", REMEDY)
+            yield _document(document | {PLACE: place}, type_key, changes)
 
 
-def _from_xml(document: Any, path: Path) -> dict[str, Any]:
+def _documents(value: Any, where: str) -> list[Any]:
+    """Return the documents of a document, a collection, or a list of either."""
+    documents: list[Any] = []
+    for item in value if isinstance(value, list) else [value]:
+        held = item.get("documents", item.get("PubTator3")) if isinstance(item, dict) else None
+        documents += held if isinstance(held, list) else [item]
+    if documents == [value] and not (isinstance(value, dict) and "passages" in value):
+        raise InputError(where, "no list `documents`", "a BioC collection", REMEDY)
+    return documents
+
+
+def _from_xml(document: Any, path: Path) -> dict[object, Any]:
     """Return an XML document in the JSON form, with its places."""
 
     def plain(element: Any, name: str) -> str | None:
@@ -82,10 +107,10 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
             )
         return None if child is None else child.text or ""
 
-    def annotations(element: Any) -> list[dict[str, Any]]:
+    def annotations(element: Any) -> list[dict[object, Any]]:
         return [
             {
-                "where": f"{path}:{annotation.sourceline}",
+                PLACE: f"{path}:{annotation.sourceline}",
                 "id": annotation.get("id"),
                 "infons": {infon.get("key"): infon.text for infon in annotation.iterfind("infon")},
                 "locations": [
@@ -96,7 +121,7 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
             for annotation in element.iterfind("annotation")
         ]
 
-    def stretch(element: Any) -> dict[str, Any]:
+    def stretch(element: Any) -> dict[object, Any]:
         return {
             "offset": plain(element, "offset"),
             "text": plain(element, "text"),
@@ -105,29 +130,33 @@ def _from_xml(document: Any, path: Path) -> dict[str, Any]:
         }
 
     return {
-        "where": f"{path}:{document.sourceline}",
+        PLACE: f"{path}:{document.sourceline}",
         "id": plain(document, "id"),
         "passages": [stretch(passage) for passage in document.iterfind("passage")],
         "annotations": annotations(document),
     }
 
 
-def _document(content: dict[str, Any], changes: Changes) -> Document:
-    where = content["where"]
+def _document(content: dict[object, Any], type_key: str, changes: Changes) -> Document:
+    where = content[PLACE]
+    if content.get("id") in (None, ""):
+        raise InputError(where, "a document without an id", "an id for each", "Add one.")
     result = Document(where, _text(content, "id", where), [])
+    holders, stretches = [content], []
     try:
-        holders = [content]
         for passage in content["passages"]:
             sentences = passage.get("sentences") or []
             # A passage without text consists of its sentences.
-            stretches = [passage] if (passage.get("text") or "").strip() else sentences
-            if stretches is not sentences:
+            parts = [passage] if (passage.get("text") or "").strip() else sentences
+            if parts is not sentences:
                 _check_sentences(passage, sentences, where)
-            for part in stretches:
-                if part.get("text"):
-                    result.passages.append(
-                        Passage(_number(part, "offset", where), _text(part, "text", where))
-                    )
+            stretches.append(
+                [
+                    Passage(_number(part, "offset", where), _text(part, "text", where))
+                    for part in parts
+                    if part.get("text")
+                ]
+            )
             holders += [passage, *sentences]
         annotations = [
             (annotation, holder.get("offset"))
@@ -138,9 +167,29 @@ def _document(content: dict[str, Any], changes: Changes) -> Document:
         raise InputError(
             where, "a broken document", "passages with offset, text and annotations", REMEDY
         ) from None
+    result.passages.extend(chain.from_iterable(stretches))
     for annotation, home in annotations:
-        _add(result, annotation, home, changes)
+        _add(result, annotation, home, type_key, changes)
+    result.passages[:] = [
+        passage for parts in stretches for passage in _joined(parts, result.annotations)
+    ]
     return result
+
+
+def _joined(sentences: list[Passage], annotations: list[Annotation]) -> list[Passage]:
+    """Join the sentences that an annotation spans; blanks stand for what lies between them."""
+    joined = sentences[:1]
+    for right in sentences[1:]:
+        left = joined[-1]
+        gap = right.offset - left.end
+        if 0 <= gap <= LONGEST_GAP and any(
+            annotation.start < left.end and right.offset < annotation.end
+            for annotation in annotations
+        ):
+            joined[-1] = Passage(left.offset, f"{left.text}{' ' * gap}{right.text}")
+        else:
+            joined.append(right)
+    return joined
 
 
 def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
@@ -158,35 +207,49 @@ def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
                 )
 
 
-def _add(document: Document, annotation: Any, home: Any, changes: Changes) -> None:
+def _add(document: Document, annotation: Any, home: Any, type_key: str, changes: Changes) -> None:
     if not isinstance(annotation, dict):
         raise InputError(
             document.where, "an annotation that is no object", "infons, locations, text", REMEDY
         )
-    where = annotation.get("where") or f"{document.where}, annotation {annotation.get('id')}"
+    where = annotation.get(PLACE) or f"{document.where}, annotation {annotation.get('id')}"
     infons, locations = annotation.get("infons"), annotation.get("locations")
     if not isinstance(infons, dict) or not isinstance(locations, list) or not locations:
         raise InputError(
             where, "an annotation without infons or locations", "both", "Mend the file."
         )
-    type_ = _text(infons, "type", where)
+    if type_key not in infons:
+        keys = ", ".join(map(str, infons)) or "nothing"
+        remedy = f"State `type_key`: the infons here are {keys}."
+        raise InputError(where, f"no infon {type_key}", "the annotation's type", remedy)
+    type_ = _text(infons, type_key, where)
     text = _text(annotation, "text", where) if annotation.get("text") else ""
-    pieces = sorted(
-        (_number(piece, "offset", where), _number(piece, "length", where)) for piece in locations
-    )
+    pieces = []
+    for piece in locations:
+        start = _number(piece, "offset", where)
+        pieces.append((start, start + _number(piece, "length", where)))
+    extent = (min(pieces)[0], max(end for _, end in pieces))
     offset = int(home) if str(home).isdecimal() else None
-    read = Annotation(where, pieces[0][0], sum(pieces[-1]), type_, text, offset)
-    if len(pieces) > 1:
-        changes.fault(
+    read = Annotation(where, *extent, type_, text, offset)
+    touched = sorted(
+        passage
+        for passage in document.passages
+        if read.start < passage.end and passage.offset < read.end
+    )
+    if get_span(pieces, document.passages) is None:
+        kind, found, expected = (
             "discontinuous",
-            where,
             f"an annotation in {len(pieces)} pieces",
             "one stretch of text",
-            document.id,
-            read,
         )
+    elif any(right.offset < left.end for left, right in pairwise(touched)):
+        kind = "crosses-passages"
+        found = f"the annotation {read.start} to {read.end} in passages that overlap"
+        expected = "offsets of passages that count over the whole document"
     else:
         document.annotations.append(read)
+        return
+    changes.fault(kind, where, found, expected, document.id, read)
 
 
 def _text(holder: Any, name: str, where: str) -> str:

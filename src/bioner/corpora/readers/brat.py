@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 from bioner.corpora.changes import Changes
-from bioner.corpora.readers.standoff import Annotation, Document, Passage
+from bioner.corpora.readers.standoff import Annotation, Document, get_span, paragraphs
 from bioner.errors import InputError
 from bioner.io.files import read_lines, read_text
 
-PARAGRAPH = re.compile(r"\S.*?(?=\n[^\S\n]*\n|\Z)", re.DOTALL)  # up to a blank line
 # Relations, events, attributes, modifications, normalizations, equivalences, notes.
 OTHERS = ("R", "E", "A", "M", "N", "*", "#")
 TEXT_BOUND = re.compile(
@@ -44,12 +42,7 @@ def read_brat(folder: Path, changes: Changes) -> Iterator[Document]:
             path, f"no {other.name} beside it", "both", "Add it (empty where nothing is annotated)."
         )
     for name, path in sorted(texts.items()):
-        text = read_text(path)
-        document = Document(
-            str(path),
-            name,
-            [Passage(match.start(), match[0]) for match in PARAGRAPH.finditer(text)],
-        )
+        document = Document(str(path), name, paragraphs(read_text(path)))
         for number, line in read_lines(annotations[name]):
             where = f"{annotations[name]}:{number}"
             if line.startswith("T"):
@@ -70,17 +63,16 @@ def _add(document: Document, where: str, line: str, changes: Changes) -> None:
         raise InputError(
             where, changes.quoted(line), "`T1<tab>TYPE START END<tab>TEXT`", "Mend the line."
         )
-    pieces = sorted(tuple(map(int, piece.split())) for piece in match["pieces"].split(";"))
-    annotation = Annotation(where, pieces[0][0], pieces[-1][1], match["type"], match["text"])
-    # brat writes a space for a line end inside an annotation, and between its pieces.
-    if any(left[1] + 1 < right[0] for left, right in pairwise(pieces)):
-        changes.fault(
-            "discontinuous",
-            where,
-            f"the annotation {match['id']} in {len(pieces)} pieces",
-            "one stretch of text",
-            document.id,
-            annotation,
-        )
-    else:
-        document.annotations.append(annotation)
+    pieces = [(int(start), int(end)) for start, end in map(str.split, match["pieces"].split(";"))]
+    if span := get_span(pieces, document.passages):
+        document.annotations.append(Annotation(where, *span, match["type"], match["text"]))
+        return
+    start, end = min(pieces)[0], max(end for _, end in pieces)
+    changes.fault(
+        "discontinuous",
+        where,
+        f"the annotation {match['id']} in {len(pieces)} pieces",
+        "one stretch of text",
+        document.id,
+        Annotation(where, start, end, match["type"], match["text"]),
+    )

@@ -4,7 +4,7 @@
 per sentence. Offsets count the document's tokens, and `last` is inclusive.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,12 @@ KEYS = frozenset({"doc_key", "sentences", "ner"})
 
 def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
     """Yield the sentences of a file; overlapping spans are flattened."""
-    for where, key, sentences, entities in _documents(path, changes):
+    return flatten(read_records(path, KEYS), changes)
+
+
+def flatten(records: Iterable[tuple[str, dict[str, Any]]], changes: Changes) -> Iterator[Sentence]:
+    """Yield the sentences of documents, each with its place; overlapping spans are flattened."""
+    for where, key, sentences, entities in _documents(records, changes):
         offset = 0
         for tokens, spans in zip(sentences, entities, strict=True):
             inside: list[Span] = []
@@ -60,7 +65,7 @@ def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
     most sentences lose their entities and the words marked are not those annotated. The result is
     not valid IOB2. docs/reproduction.md has an example.
     """
-    for where, key, sentences, entities in _documents(path, changes):
+    for where, key, sentences, entities in _documents(read_records(path, KEYS), changes):
         offset = 0
         for tokens, spans in zip(sentences, entities, strict=True):
             tags = [OUTSIDE] * len(tokens)
@@ -76,11 +81,13 @@ def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
 
 
 def _documents(
-    path: Path, changes: Changes
+    records: Iterable[tuple[str, dict[str, Any]]], changes: Changes
 ) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
     repeats = Repeats(changes)
-    for where, record in read_records(path, KEYS):
+    for where, record in records:
         key, sentences, spans = str(record["doc_key"]), record["sentences"], record["ner"]
+        if not changes.holds(key):
+            continue
         _check(where, sentences, spans, changes)
         if repeats.is_repeat(key, where, sentences, spans):
             continue

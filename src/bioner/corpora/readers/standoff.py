@@ -1,7 +1,11 @@
-"""What PubTator, BioC and brat share: a text and annotations by character offset."""
+"""What formats with stand-off annotations share: a text, and annotations by character offset."""
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+PARAGRAPH = re.compile(r"\S.*?(?=\n[^\S\n]*\n|\Z)", re.DOTALL)  # up to a blank line
 
 
 class Annotation(NamedTuple):
@@ -38,3 +42,30 @@ class Document:
     id: str
     passages: list[Passage]
     annotations: list[Annotation] = field(default_factory=list)
+
+
+def paragraphs(text: str) -> list[Passage]:
+    """Return the paragraphs of a text, which blank lines separate."""
+    return [Passage(match.start(), match[0]) for match in PARAGRAPH.finditer(text)]
+
+
+def get_span(
+    pieces: Iterable[tuple[int, int]], passages: Sequence[Passage]
+) -> tuple[int, int] | None:
+    """Return the one span that the pieces of an annotation make up.
+
+    Args:
+        pieces: The start and end of each.
+        passages: The text. What stands between passages counts as white space.
+
+    Returns:
+        The start and end; None if more than white space lies between two pieces.
+    """
+    (start, end), *others = sorted(pieces)
+    for left, right in others:
+        for passage in passages:
+            gap = slice(max(end - passage.offset, 0), max(left - passage.offset, 0))
+            if passage.text[gap].strip():
+                return None
+        end = max(end, right)
+    return start, end

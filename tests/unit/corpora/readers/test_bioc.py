@@ -112,6 +112,96 @@ def test_a_text_that_stands_in_the_passage_and_in_its_sentences_counts_once(tmp_
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_pieces_that_only_white_space_separates_are_one_span(tmp_path, form):
+    pieces = annotation((8, 0), (7, 5), "renal failure")
+    path = collection(tmp_path, form, document(passage(0, "renal   failure", pieces)))
+    assert [words_and_tags(s) for s in read(path, form)] == ["renal/B-Drug failure/I-Drug"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "spanning",
+    [annotation(5, 8, "gout. It"), annotation((5, 11), (5, 2), "gout. It")],
+    ids=["one location", "a location per sentence"],
+)
+def test_sentences_that_an_annotation_spans_are_one_passage(tmp_path, form, spanning):
+    """The offsets leave one character between the sentences, which is taken for a blank."""
+    sentences = [passage(0, "Late gout."), passage(11, "It hurts."), passage(21, "It ends.")]
+    path = collection(tmp_path, form, document(passage(0, None, spanning, sentences=sentences)))
+    assert [words_and_tags(s) for s in read(path, form)] == [
+        "Late gout/B-Drug ./I-Drug It/I-Drug hurts .",
+        "It ends .",
+    ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_annotation_in_passages_that_overlap_is_refused_or_listed(tmp_path, form):
+    """Every passage begins at 0: whose text an annotation marks cannot be known."""
+    first, second = passage(0, "Aspirin helps."), passage(0, "It cures.", annotation(0, 2, "It"))
+    path = collection(tmp_path, form, document(first, second))
+    assert (
+        ": found the annotation 0 to 2 in passages that overlap; expected offsets of passages that"
+        " count over the whole document."
+    ) in refusal(path, form)
+    _, (change,) = mended(path, form)
+    assert (change.kind, change.text) == ("crosses-passages", "It")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_type_may_stand_in_another_infon(tmp_path, form):
+    path = collection(tmp_path, form, document(TITLE))
+    other = path.with_name(f"other{path.suffix}")
+    other.write_text(path.read_text().replace('"type"', '"entity_type"'))
+    [first] = read(other, form, type_key="entity_type")
+    assert words_and_tags(first) == "Aspirin/B-Drug and gout ."
+    assert (
+        ": found no infon type; expected the annotation's type. State `type_key`: the infons here"
+        " are entity_type." in refusal(other, form)
+    )
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda a, b: json.dumps({"PubTator3": [a, b]}),
+        lambda a, b: json.dumps({"documents": [a, b]}, indent=1),
+        lambda a, b: json.dumps([a, b], indent=1),
+        lambda a, b: json.dumps([{"documents": [a]}, {"documents": [b]}]),
+        lambda a, b: f"{json.dumps(a)}\n{json.dumps(b)}\n",
+        lambda a, b: f"{json.dumps({'documents': [a]})}\n\n{json.dumps({'documents': [b]})}",
+        lambda a, b: f"{json.dumps([a])}\n{json.dumps([b])}\n",
+    ],
+    ids=[
+        *("PubTator 3", "collection", "list of documents", "list of collections"),
+        *("document per line", "collection per line", "list per line"),
+    ],
+)
+def test_json_holds_documents_in_every_form_in_use(tmp_path, form):
+    content = form(document(TITLE), document(passage(0, "Sick."), identity=8))
+    path = write(tmp_path / "raw.json", content)
+    assert [(s.document, words_and_tags(s)) for s in read(path, "bioc-json")] == [
+        ("7", "Aspirin/B-Drug and gout ."),
+        ("8", "Sick ."),
+    ]
+
+
+def test_a_document_on_a_line_of_its_own_is_named_by_its_line(tmp_path):
+    broken = document(passage(0, "Sick.", annotation(0, 4, "Well")), identity="8")
+    content = f"{json.dumps(document(TITLE))}\n{json.dumps(broken)}\n"
+    path = write(tmp_path / "raw.json", content)
+    assert refusal(path, "bioc-json").startswith(f"{path}:2, annotation T1: found the annotation")
+
+
+def test_keys_that_bioc_does_not_have_are_skipped(tmp_path):
+    more = {"where": 7, "score": 0.9}
+    path = collection(tmp_path, "bioc-json", document(TITLE | more) | more)
+    marked = annotation(0, 7, "Late", "Drug") | more
+    assert [words_and_tags(s) for s in read(path, "bioc-json")] == ["Aspirin/B-Drug and gout ."]
+    path = collection(tmp_path, "bioc-json", document(passage(0, "Aspirin", marked)))
+    assert refusal(path, "bioc-json").startswith(f"{path}: document 7, annotation T1: found")
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_an_annotation_in_pieces_is_refused_or_left_out_and_listed(tmp_path, form):
     whole = passage(
         0,
@@ -205,11 +295,13 @@ def test_a_document_id_with_a_slash_leaves_the_file_in_the_list_of_changes(tmp_p
         ('{"documents": [\n{"id": "7", ', ":2", "broken JSON"),
         ("<!DOCTYPE html>\n<html>", "", "an HTML page"),
         ("[" * 100_000, ":1", "broken JSON"),
-        ('{"id": "7"}\n{"id": "8"}', ":2", "broken JSON"),
-        ('{"id": "7", "passages": []}', "", "no list `documents`"),
+        ('{"id": "7"}\n{"id": "8"}', ":1", "no list `documents`"),
+        ('{"id": "7", "passages": [{"offset": 0, "text": "x"}]}\n{"id": ', ":2", "broken JSON"),
+        ('{"id": "7"}', "", "no list `documents`"),
         ('{"documents": {}}', "", "no list `documents`"),
         ("7", "", "no list `documents`"),
-        ('[{"passages": []}]', ": document 1", "no text as id"),
+        ('[{"passages": []}]', ": document 1", "a document without an id"),
+        ('[{"id": "", "passages": []}]', ": document 1", "a document without an id"),
         ("[7]", ": document 1", "no object"),
         ('[{"id": "7"}]', ": document 7", "a broken document"),
         ('[{"id": "7", "passages": [{"text": "x"}]}]', ": document 7", "no number as offset"),

@@ -45,12 +45,23 @@ def test_an_annotation_over_a_line_end_is_one_stretch(tmp_path):
     assert words_and_tags(*read(folder, "brat")) == "renal/B-Disease failure/I-Disease now"
 
 
-def test_pieces_one_character_apart_are_checked_against_the_text(tmp_path):
+@pytest.mark.parametrize("gap", [" ", "\n  ", "\u00a0\t \r\n", ""])
+def test_pieces_that_only_white_space_separates_are_one_span(tmp_path, gap):
+    text, second = f"renal{gap}failure", 5 + len(gap)
+    shown = "renal failure" if gap else text
+    folder = brat(tmp_path, text, f"T1\tX {second} {second + 7};0 5\t{shown}")
+    (sentence,) = read(folder, "brat")
+    assert {tag[2:] for tag in sentence.tags} == {"X"}
+
+
+def test_pieces_that_a_blank_line_separates_cross_passages(tmp_path):
+    folder = brat(tmp_path, "renal\n\nfailure", "T1\tX 0 5;7 14\trenal failure\n")
+    assert "the annotation 0 to 14 over 2 passages of 1" in refusal(folder, "brat")
+
+
+def test_pieces_that_one_letter_separates_are_pieces(tmp_path):
     folder = brat(tmp_path, "renal/liver failure", "T1\tDisease 0 5;6 11\trenal liver\n")
-    message = refusal(folder, "brat")
-    assert message.startswith(
-        f"{folder / '1.ann'}:1: found the annotation 'renal liver' at 0 to 11 of 1"
-    )
+    assert "the annotation T1 in 2 pieces" in refusal(folder, "brat")
 
 
 def test_an_annotation_in_pieces_is_refused_or_left_out_and_listed(tmp_path):

@@ -59,6 +59,27 @@ def test_bars_in_the_text_are_text(tmp_path):
     assert title.tags[-1] == "B-Disease"
 
 
+def test_bars_in_the_id_belong_to_the_id(tmp_path):
+    path = pubtator(tmp_path, "7|b|t|So ill", "7|b|a|", "7|b\t3\t6\till\tDisease")
+    (title,) = read(path, "pubtator")
+    assert (title.document, words_and_tags(title)) == ("7|b", "So ill/B-Disease")
+
+
+def test_the_title_of_another_document_begins_it_without_a_blank_line(tmp_path):
+    path = pubtator(tmp_path, TITLE, ABSTRACT, DRUG, "8|t|Sick.", "8\t0\t4\tSick\tDisease")
+    assert [(s.document, words_and_tags(s)) for s in read(path, "pubtator")] == [
+        ("7", "Aspirin/B-Drug and gout ."),
+        ("7", "It cures gout ."),
+        ("8", "Sick/B-Disease ."),
+    ]
+
+
+@pytest.mark.parametrize("more", ["", "\tD001241", "\tD001241|D006073\tAspirin|gout", "\t-1\t"])
+def test_columns_after_the_type_are_skipped(tmp_path, more):
+    path = pubtator(tmp_path, TITLE, f"7\t0\t16\tAspirin and gout\tCompositeMention{more}")
+    assert set(read(path, "pubtator")[0].tags) == {"B-CompositeMention", "I-CompositeMention", "O"}
+
+
 @pytest.mark.parametrize(
     "line",
     ["7\tCID\tD001241\tD006073", "7\tAssociation\tD001241\tD006073\tNovel"],
@@ -80,29 +101,29 @@ def test_relations_are_passed_over(tmp_path, line):
             "a line of '8'; expected a line of 7",
             "A blank line divides documents.",
         ),
-        ("8|t|Ill.", "a line of '8'; expected a line of 7", "A blank line divides documents."),
-        ("7|a|Again.", "'7|a|Again.'; expected one abstract", "Mend the line."),
-        ("7|t|Again.", "'7|t|Again.'; expected one abstract", "Mend the line."),
-        ("7\t0", "'7\\t0'; expected one abstract", "Mend the line."),
+        ("8|a|Ill.", "a line of '8'; expected a line of 7", "A blank line divides documents."),
+        ("7|a|Again.", "'7|a|Again.'; expected one title, one abstract", "Mend the line."),
+        ("7|t|Again.", "'7|t|Again.'; expected one title, one abstract", "Mend the line."),
+        ("7|i|More.", "another passage, '7|i|More.'; expected one title, one abs", "Give each"),
+        ("7\t0", "'7\\t0'; expected one title, one abstract", "Mend the line."),
         (
             "7\t0\tx\tAspirin\tDrug\tD1",
-            "'7\\t0\\tx\\tAspirin\\tDrug\\tD1'; expected one abstract",
+            "'7\\t0\\tx\\tAspirin\\tDrug\\tD1'; expected one title, one abstract",
             "Mend the line.",
         ),
-        (
-            "7 0 7 Aspirin Drug",
-            "a line of '7 0 7 Aspirin Drug'; expected a line of 7",
-            "A blank line divides",
-        ),
+        ("7 0 7 Aspirin Drug", "blanks between columns; expected tabs", "Put tabs between"),
+        ("7  CID  D1  D2", "blanks between columns; expected tabs", "Put tabs between"),
     ],
     ids=[
         "another document",
-        "no blank line",
+        "another abstract",
         "second abstract",
         "second title",
+        "another passage",
         "cut off",
         "offset",
         "spaces",
+        "spaces in a relation",
     ],
 )
 def test_a_line_that_is_none_of_a_document_is_named_by_file_and_line(tmp_path, line, found, remedy):

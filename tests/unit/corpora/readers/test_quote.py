@@ -58,6 +58,16 @@ def dygie(ner, sentences=((MARKER, "ill"),)):
     return json.dumps({"doc_key": "d", "sentences": sentences, "ner": ner})
 
 
+def spans(*given):
+    return json.dumps({"text": f"{MARKER} ill", "spans": given})
+
+
+def label_studio(**value):
+    return json.dumps(
+        [{"id": 7, "text": f"{MARKER} ill", "label": [{"start": 0, "end": 3} | value]}]
+    )
+
+
 SHOWN, SILENT = True, False
 CASES = {
     "conll: one column": ("conll", f"a\tO\n{MARKER}\n", SHOWN),
@@ -84,6 +94,27 @@ CASES = {
     "pubtator: mismatch": ("pubtator", pubtator(FALSE), SHOWN),
     "pubtator: outside": ("pubtator", pubtator((90, 100, MARKER)), SILENT),
     "pubtator: overlap": ("pubtator", pubtator(TWICE, TWICE), SILENT),
+    "pubtator: blanks": ("pubtator", f"{TITLE}\n7 0 3 {MARKER} Drug\n", SILENT),
+    "pubtator: another passage": ("pubtator", f"{TITLE}\n7|i|{MARKER}\n", SHOWN),
+    "spans: cut off": ("spans", spans([0, 3, "X"])[:-5], SILENT),
+    "spans: mismatch": (
+        "spans",
+        spans({"start": 0, "end": 3, "label": "X", "text": MARKER}),
+        SHOWN,
+    ),
+    "spans: a broken span": ("spans", spans([0, MARKER, "X"]), SHOWN),
+    "spans: overlap": ("spans", spans([0, 10, "X"], [0, 10, "Y"]), SILENT),
+    "label-studio: mismatch": (
+        "label-studio",
+        label_studio(labels=["X"], text=MARKER),
+        SHOWN,
+    ),
+    "label-studio: no label": ("label-studio", label_studio(text=MARKER), SILENT),
+    "bioc-json: another infon": (
+        "bioc-json",
+        bioc_json(TWICE).replace('"type": "Drug"', f'"x": "{MARKER}"'),
+        SILENT,
+    ),
     "bioc-json: cut off": ("bioc-json", bioc_json()[:-5], SILENT),
     "bioc-json: mismatch": ("bioc-json", bioc_json(FALSE), SHOWN),
     "bioc-json: outside": ("bioc-json", bioc_json((90, 100, MARKER)), SILENT),
