@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -15,9 +16,11 @@ from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.dygie import read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.data.instances import SPLITS, Prediction
+from bioner.data.near_duplicates import find_shared_documents
 from bioner.models.controls import predict_control
 from bioner.models.subword_windows import cut
 from bioner.ops.planning.sizes import KNOWN
+from bioner.scoring.agreement import compare_gold
 from bioner.scoring.score import score
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import Scoring
@@ -318,3 +321,23 @@ def test_a_dictionary_of_training_entities_reaches_70_to_71_5_strict_f1_on_bc5cd
     table = score(splits["test"], predictions, options=Scoring(bootstrap=0, per_type=False))
     (f1,) = table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")["f1"]
     assert 70.0 <= f1 <= 71.5
+
+
+def test_documents_of_bc5cdr_and_biored_are_shared(corpora):
+    bc5cdr, biored = (corpora(name)[0] for name in ("BC5CDR", "BioRED"))
+    for test, other, expected in ((biored, bc5cdr, 21), (bc5cdr, biored, 69)):
+        trained_on = [*other["train"], *other["dev"]]
+        shared = find_shared_documents(test["test"], trained_on)
+        assert len(shared) == expected
+        # Their texts say the same as their ids.
+        unnamed = [replace(instance, doc=f"d{instance.doc}") for instance in trained_on]
+        by_text = find_shared_documents(test["test"], unnamed)
+        assert by_text == {name: f"d{name}" for name in shared}
+
+
+def test_bc5cdr_and_biored_agree_on_most_diseases_and_chemicals(corpora):
+    everything = ([*chain(*corpora(name)[0].values())] for name in ("BC5CDR", "BioRED"))
+    types = {"Disease": ["DiseaseOrPhenotypicFeature"], "Chemical": ["ChemicalEntity"]}
+    _, diseases, chemicals = compare_gold(*everything, types)
+    assert (diseases.unit, diseases.units) == ("document", 204)
+    assert (round(diseases.f1, 1), round(chemicals.f1, 1)) == (95.6, 91.1)
