@@ -287,6 +287,9 @@ def test_what_readers_of_scores_want_to_know(corpora):
     ]
     assert [round(mean, 1) for mean in means] == [26.2, 26.0, 111.3]
     assert counts(jnlpba, "instances_in_train", split="test") == {"all": 108, "distinct": 103}
+    assert counts(jnlpba, "near_duplicates_in_train", split="test") == {"all": 10, "exact": 10}
+    assert counts(jnlpba, "near_duplicate_units", split="test") == {"document": 404}
+    assert counts(bc5cdr, "near_duplicates_in_train", split="test") == {"all": 0, "exact": 0}
     assert counts(bc5cdr, "mentions_seen_in_train", split="test")["text"] == pytest.approx(
         0.622, abs=0.0005
     )

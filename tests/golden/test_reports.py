@@ -63,6 +63,17 @@ def test_the_corpora_table_says_what_a_reader_of_scores_wants_to_know(kept):
         1.0,
     )
     assert found["mean_tokens"] == sum(len(item.tokens) for item in GOLD) / 2
+    assert (found["near_duplicates_in_train"], found["near_duplicate_unit"]) == (0, "sentence")
+
+
+def test_statistics_without_near_duplicates_leave_them_empty(kept):
+    """As an earlier version wrote them."""
+    path = kept / "data" / "BC5CDR" / "stats.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "near_duplicate" not in line))
+    found = row(built(kept)["corpora"], dataset="BC5CDR")
+    assert (found["near_duplicates_in_train"], found["near_duplicate_unit"]) == (None, None)
+    assert found["instances_in_train"] == 2
 
 
 def test_notes_on_corpora_stand_on_the_page(kept):

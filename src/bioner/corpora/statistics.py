@@ -10,6 +10,7 @@ import polars as pl
 
 from bioner.corpora.changes import LOSSES, Changes
 from bioner.data.instances import Instance
+from bioner.data.near_duplicates import find_near_duplicates
 from bioner.data.tags import spans
 from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
@@ -61,6 +62,7 @@ def corpus_statistics(
             *_by_length("table2_entities", counted[name]),
             *_lengths(instances),
             *(_duplicates(instances, splits["train"]) if name != "train" else ()),
+            *(_near_duplicates(instances, splits["train"]) if name != "train" else ()),
             *(_seen(mentions[name], mentions["train"]) if name != "train" else ()),
             *(("changes", kind, count) for kind, count in changes.counts(name).items()),
             (
@@ -110,6 +112,16 @@ def _duplicates(
     found = [tokens for instance in instances if (tokens := tuple(instance.tokens)) in known]
     yield "instances_in_train", "all", len(found)
     yield "instances_in_train", "distinct", len(set(found))
+
+
+def _near_duplicates(
+    instances: Sequence[Instance], train: Sequence[Instance]
+) -> Iterator[StatisticsRow]:
+    """Yield how many units have a near-duplicate in train, all and exact, and how many exist."""
+    found = find_near_duplicates(instances, train)
+    yield "near_duplicates_in_train", "all", len(found.similarity)
+    yield "near_duplicates_in_train", "exact", list(found.similarity.values()).count(1)
+    yield "near_duplicate_units", found.unit, found.units
 
 
 def _seen(mentions: Sequence[Mention], train: Sequence[Mention]) -> Iterator[StatisticsRow]:

@@ -104,6 +104,11 @@ OWN = {
         "p95_tokens": "tokens an instance, 95th percentile",
         "longest": "tokens of the longest instance",
         "instances_in_train": "test instances whose tokens are those of a training instance",
+        "near_duplicates_in_train": (
+            "test units whose word 5-grams are at least 80 % those of a training unit"
+            " (docs/corpora.md)"
+        ),
+        "near_duplicate_unit": "document, or sentence of at least eight words",
         "mentions_seen_in_train": "share of test mentions whose text and type are in train",
         "annotations_lost": (
             "annotations of the raw files that are no entity of the instances (changes.csv)"

@@ -57,16 +57,21 @@ def corpora_table(results: Results) -> pl.DataFrame:
         ("tokens_per_instance", "p95"): "p95_tokens",
         ("tokens_per_instance", "p100"): "longest",
         ("instances_in_train", "all"): "instances_in_train",
+        ("near_duplicates_in_train", "all"): "near_duplicates_in_train",
         ("mentions_seen_in_train", "text and type"): "mentions_seen_in_train",
         ("annotations_lost", "all"): "annotations_lost",
     }
     test = results.statistics.filter(pl.col("split") == "test")
+    unit = pl.col("stratum").filter(statistic="near_duplicate_units").first()
     table = test.group_by("dataset", maintain_order=True).agg(
-        pl.col("value").filter(statistic=statistic, stratum=stratum).first().alias(name)
-        for (statistic, stratum), name in columns.items()
+        *(
+            pl.col("value").filter(statistic=statistic, stratum=stratum).first().alias(name)
+            for (statistic, stratum), name in columns.items()
+        ),
+        unit.alias("near_duplicate_unit"),
     )
     whole = ["documents", "p95_tokens", "longest", "instances_in_train", "annotations_lost"]
-    return table.with_columns(pl.col(whole).cast(pl.Int64))
+    return table.with_columns(pl.col(*whole, "near_duplicates_in_train").cast(pl.Int64))
 
 
 def _counts(results: Results, chosen: pl.Expr, by: str, paper: pl.DataFrame) -> pl.DataFrame:

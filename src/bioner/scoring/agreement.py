@@ -12,7 +12,7 @@ from bioner.data.tags import spans
 Entity = tuple[int, int, str]  # start and end in letters and digits of the text, common type
 
 
-class Agreement(NamedTuple):
+class GoldAgreement(NamedTuple):
     """Entities of one type, or of `all`, in the documents of two corpora that have equal text.
 
     `unit` is "document" or "sentence" and `units` how many are in both; `common` counts the
@@ -37,7 +37,7 @@ def compare_gold(
     first: Sequence[Instance],
     second: Sequence[Instance],
     types: Mapping[str, Sequence[str]],
-) -> list[Agreement]:
+) -> list[GoldAgreement]:
     """Compare the annotations of two corpora in the documents whose letters and digits are equal.
 
     Corpora are tokenized differently, so boundaries are compared by the letters and digits before
@@ -68,7 +68,7 @@ def compare_gold(
             for side in (ours, theirs)
         )
         counts = len(mine & others), len(mine), len(others)
-        rows.append(Agreement(label, unit, len(texts), *counts))
+        rows.append(GoldAgreement(label, unit, len(texts), *counts))
     return rows
 
 

@@ -109,6 +109,20 @@ def test_stats_say_what_a_split_shares_with_train(tmp_path):
     assert ("instances_in_train", "all") not in statistics(tmp_path / "out", "train")
 
 
+def test_stats_count_near_duplicates_of_train(tmp_path):
+    """Of 13 words the last differs: 8 of 10 5-grams are shared. Short sentences do not count."""
+    words = [*"abcdefghijklm"]
+    same, near = ("".join(f"{word}\tO\n" for word in text) for text in (words, [*words[:12], "n"]))
+    train = f"Z\tB-A\n\n{same}"
+    raw = raw_folder(tmp_path, train=train, dev=f"Z\tB-A\n\n{near}", test=f"{near}\n{same}")
+    normalize("toy", entry(), raw, tmp_path / "out")
+    for split, (found, exact, units) in {"dev": (1, 0, 1), "test": (2, 1, 2)}.items():
+        counted = statistics(tmp_path / "out", split)
+        assert counted["near_duplicates_in_train", "all"] == found
+        assert counted["near_duplicates_in_train", "exact"] == exact
+        assert counted["near_duplicate_units", "sentence"] == units
+
+
 def test_counts_are_whole_numbers_in_the_file(tmp_path):
     normalize("toy", entry(), raw_folder(tmp_path, train=TRAIN), tmp_path / "out")
     lines = (tmp_path / "out" / "stats.csv").read_text().splitlines()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bioner.scoring.agreement import Agreement, compare_gold
+from bioner.scoring.agreement import GoldAgreement, compare_gold
 from tests.conftest import instance
 
 FILLER = " ".join(f"word{number}" for number in range(20))  # 110 letters and digits
@@ -28,9 +28,9 @@ TYPES = {"Disease": ["Condition"], "Chemical": ["Chemical", "ChemicalEntity"]}
 
 def test_boundaries_are_compared_by_letters_and_types_by_their_common_name():
     assert compare_gold(FIRST, SECOND, TYPES) == [
-        Agreement("all", "sentence", 2, common=2, first=3, second=3),
-        Agreement("Disease", "sentence", 2, common=1, first=2, second=2),
-        Agreement("Chemical", "sentence", 2, common=1, first=1, second=1),
+        GoldAgreement("all", "sentence", 2, common=2, first=3, second=3),
+        GoldAgreement("Disease", "sentence", 2, common=1, first=2, second=2),
+        GoldAgreement("Chemical", "sentence", 2, common=1, first=1, second=1),
     ]
     assert [row.f1 for row in compare_gold(FIRST, SECOND, TYPES)] == [
         pytest.approx(200 / 3),
