@@ -257,6 +257,17 @@ def test_subsets_say_how_much_was_known(kept):
     assert (found["unseen_mentions"], found["unseen_recall"]) == (2, 50)
     # Of the new sentence one of two is found: F1 66.7.
     assert (found["entities_in_new_sentences"], found["new_f1"]) == (2, pytest.approx(200 / 3))
+    assert (found["entities_in_near_new_sentences"], found["near_new_f1"]) == (2, found["new_f1"])
+
+
+def test_scores_without_the_near_new_sentences_leave_them_empty(kept):
+    """As an earlier version wrote them."""
+    table = score(GOLD, WRONG, ScoredRun("BC5CDR", BERTS[0], 1, "direct"), train=GOLD[1:])
+    old = table.filter(pl.col("stratum") != "near-new")
+    write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", old)
+    found = row(built(kept)["subsets"], model=BERTS[0])
+    assert (found["entities_in_near_new_sentences"], found["near_new_f1"]) == (None, None)
+    assert found["entities_in_new_sentences"] == 2
 
 
 def test_comparisons_of_the_report_s_models_are_judged(kept):

@@ -181,7 +181,10 @@ def conventions_table(results: Results) -> pl.DataFrame:
 
 
 def subsets_table(results: Results) -> pl.DataFrame:
-    """Build recall of seen, unseen and repeated mentions, and F1 on new sentences."""
+    """Build recall of seen, unseen and repeated mentions, and F1 on new sentences.
+
+    What scores of an older version lack is null.
+    """
     strict = results.scores.filter(scheme="strict", label="all")
     overall = strict.filter(scorer="semeval", stratum="all").group_by(CELL, maintain_order=True)
     parts = strict.filter(scorer="subset").group_by(CELL)
@@ -193,11 +196,12 @@ def subsets_table(results: Results) -> pl.DataFrame:
             pl.col("recall").filter(stratum=stratum).mean().alias(f"{stratum}_recall"),
         )
     ]
-    subsets = parts.agg(
-        *columns,
-        pl.col("possible").filter(stratum="new").first().alias("entities_in_new_sentences"),
-        *(pl.col(name).filter(stratum="new").mean().alias(f"new_{name}") for name in F1),
-    )
+    for stratum in ("new", "near-new"):
+        name, chosen = stratum.replace("-", "_"), pl.col("stratum") == stratum
+        entities = pl.col("possible").filter(chosen).first()
+        columns.append(entities.alias(f"entities_in_{name}_sentences"))
+        columns += [pl.col(of).filter(chosen).mean().alias(f"{name}_{of}") for of in F1]
+    subsets = parts.agg(*columns)
     return overall.agg(pl.col(F1).mean()).join(subsets, on=CELL, how="left", maintain_order="left")
 
 

@@ -1,10 +1,11 @@
-"""Scores on parts of the test set: seen, unseen and repeated mentions, and new sentences."""
+"""Scores on parts of the test set: seen, unseen and repeated mentions, new sentences."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from bioner.data.instances import Instance
+from bioner.data.near_duplicates import find_near_duplicates
 from bioner.data.tags import Span, spans
 from bioner.scoring.pairs import Pair, text_of
 from bioner.scoring.tally import Tally, counted, credited
@@ -17,6 +18,9 @@ SUBSETS = {
         "gold mentions whose lower-cased text and type occur more than once in the sentence: recall"
     ),
     "new": "sentences whose tokens are those of no sentence of train: strict and relaxed",
+    "near-new": (
+        "new sentences in no near-duplicate of train ([corpora](corpora.md)): strict and relaxed"
+    ),
 }
 
 
@@ -36,9 +40,12 @@ def subset_tallies(
     yield _recall("unseen", pairs, lambda pair, span: _key(pair.instance, span) not in known)
     sentences = {tuple(instance.tokens) for instance in train}
     new = np.array([tuple(pair.instance.tokens) not in sentences for pair in pairs])
-    for row in overall:
-        counts = {name: values * new for name, values in row.counts.items()}
-        yield credited(SCORER, row.scheme, "new", "all", counts, credit=0.5)
+    near = find_near_duplicates([pair.instance for pair in pairs], train)
+    near_new = new & [not near.holds(pair.instance) for pair in pairs]
+    for stratum, chosen in (("new", new), ("near-new", near_new)):
+        for row in overall:
+            counts = {name: values * chosen for name, values in row.counts.items()}
+            yield credited(SCORER, row.scheme, stratum, "all", counts, credit=0.5)
 
 
 def _recall(stratum: str, pairs: Sequence[Pair], asked: Callable[[Pair, Span], bool]) -> Tally:

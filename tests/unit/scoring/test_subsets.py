@@ -1,7 +1,10 @@
 """Seen, unseen and repeated mentions, and sentences that train does not have."""
 
+from dataclasses import replace
+
 import pytest
 
+from bioner.data.instances import Prediction
 from bioner.scoring.score import score
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
@@ -57,6 +60,41 @@ def test_new_sentences_are_those_that_train_does_not_have():
     row = found("new")
     assert (row["correct"], row["actual"], row["possible"]) == (3, 3, 4)
     assert found("new", "relaxed")["f1"] == pytest.approx(600 / 7)
+
+
+WORDS = "gout/B-D and two three four five six seven eight nine ten eleven"
+
+
+def entities_of(stratum, gold, train):
+    found = [Prediction(item.id, item.tags) for item in gold]
+    return score(gold, found, train=train).filter(stratum=stratum)["possible"].to_list()
+
+
+def test_near_new_sentences_are_new_and_no_near_duplicate_of_train():
+    """Of 13 words the last differs: 8 of 10 5-grams are shared."""
+    train = [instance("t1", f"{WORDS} twelve"), instance("t2", "lupus/B-D came")]
+    gold = [
+        instance("s1", f"{WORDS} other"),
+        instance("s2", "lupus/B-D came"),  # too short for a near-duplicate, but not new
+        instance("s3", "lupus/B-D went"),
+    ]
+    assert entities_of("new", gold, train) == [2, 2], "strict and relaxed"
+    assert entities_of("near-new", gold, train) == [1, 1]
+
+
+def test_in_documents_a_near_new_sentence_is_in_no_near_duplicate():
+    """The first document of the gold is the first of train, cut elsewhere."""
+    train = [instance("t1", WORDS), instance("t2", "lupus/B-D came")]
+    gold = [
+        instance("s1", f"{WORDS} lupus/B-D"),
+        instance("s2", "came"),
+        instance("s3", "lupus/B-D went"),
+        instance("s4", "pain/B-D came"),
+    ]
+    train = [replace(item, doc="d1") for item in train]
+    gold = [replace(item, doc=doc) for item, doc in zip(gold, "1122", strict=True)]
+    assert entities_of("new", gold, train) == [4, 4]
+    assert entities_of("near-new", gold, train) == [2, 2]
 
 
 def test_without_train_only_repetition_can_be_told():
