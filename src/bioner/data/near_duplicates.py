@@ -78,7 +78,7 @@ def find_shared_documents(test: Sequence[Instance], other: Sequence[Instance]) -
     )
     # The smaller set may be as small as a single 5-gram.
     similar = _most_similar(long, others_long, _containment, SHARED, lambda size: 1)
-    shared = {name: other for name, (other, _) in similar.items()}
+    shared = {name: theirs for name, (theirs, _) in similar.items()}
     shared |= {name: name for name in ours if name in others and PUBLISHED.fullmatch(name)}
     return {name: shared[name] for name in ours if name in shared}
 
@@ -146,6 +146,6 @@ def _most_similar(
             for theirs in (kept[place][1] for place in candidates)
         ]
         best = max(values, default=0)
-        if best >= threshold:
+        if best >= float(threshold):
             found[name] = (kept[candidates[values.index(best)]][0], best)
     return found
