@@ -1,7 +1,9 @@
 """The formats of the catalogue, each with its reader: raw file to sentences in file order."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar, TypeVarTuple
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.bioc import read_bioc_json, read_bioc_xml
@@ -15,9 +17,22 @@ from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Document
 from bioner.corpora.segment import Rules, segment
 from bioner.errors import InputError
+from bioner.io.files import files_of
 from bioner.settings.dataset_entry import DatasetEntry
 
 Reader = Callable[[Path, DatasetEntry, Changes], Iterator[Sentence]]
+T = TypeVar("T")
+Rest = TypeVarTuple("Rest")
+
+
+def _of_folders(read: Callable[[Path, *Rest], Iterator[T]]) -> Callable[[Path, *Rest], Iterator[T]]:
+    """Let a reader of one file also read the files of a folder, one after the other."""
+
+    def reader(path: Path, *rest: *Rest) -> Iterator[T]:
+        for file in files_of(path):
+            yield from read(file, *rest)
+
+    return reader
 
 
 def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
@@ -39,11 +54,32 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
 
 
 def _conll(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
-    return read_conll(path, entry.token_column, entry.tag_column, changes)
+    for file, name in _document_names(path).items():
+        for sentence in read_conll(file, entry.token_column, entry.tag_column, changes):
+            number = sentence.document
+            if name and (number is None or isinstance(number, int)):
+                sentence = sentence._replace(document=f"{name}-doc{number:04d}" if number else name)
+            yield sentence
+
+
+def _document_names(path: Path) -> dict[Path, str]:
+    """Return the files of a split; in a folder each with its path without suffix, if unique."""
+    if not path.is_dir():
+        return {path: ""}
+    places = {file: file.relative_to(path) for file in files_of(path)}
+    stems = {
+        file: place.with_name(place.name.removesuffix(".gz")).with_suffix("").as_posix()
+        for file, place in places.items()
+    }
+    counted = Counter(stems.values())
+    return {
+        file: stem if counted[stem] == 1 else places[file].as_posix()
+        for file, stem in stems.items()
+    }
 
 
 def _conll_or_lists(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
-    if list_delimiter(path):
+    if path.is_file() and list_delimiter(path):
         return read_lists(path, entry.labels, changes)
     return _conll(path, entry, changes)
 
@@ -51,12 +87,12 @@ def _conll_or_lists(path: Path, entry: DatasetEntry, changes: Changes) -> Iterat
 READERS: dict[str, Reader] = {
     "conll": _conll,
     "conll-or-lists": _conll_or_lists,
-    "jsonl": lambda path, entry, changes: read_jsonl(path, entry.labels, changes),
-    "pubtator": _standoff(read_pubtator),
-    "bioc-xml": _standoff(read_bioc_xml),
-    "bioc-json": _standoff(read_bioc_json),
+    "jsonl": _of_folders(lambda path, entry, changes: read_jsonl(path, entry.labels, changes)),
+    "pubtator": _standoff(_of_folders(read_pubtator)),
+    "bioc-xml": _standoff(_of_folders(read_bioc_xml)),
+    "bioc-json": _standoff(_of_folders(read_bioc_json)),
     "brat": _standoff(read_brat),
-    "inline": lambda path, entry, changes: read_inline(path, changes.quoted),
-    "dygie": lambda path, entry, changes: read_dygie(path, changes),
-    "dygie-misread": lambda path, entry, changes: read_dygie_misread(path, changes),
+    "inline": _of_folders(lambda path, entry, changes: read_inline(path, changes.quoted)),
+    "dygie": _of_folders(lambda path, entry, changes: read_dygie(path, changes)),
+    "dygie-misread": _of_folders(lambda path, entry, changes: read_dygie_misread(path, changes)),
 }

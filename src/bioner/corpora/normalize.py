@@ -15,7 +15,7 @@ from bioner.corpora.statistics import corpus_statistics
 from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_instances
 from bioner.data.tags import OUTSIDE
 from bioner.errors import InputError
-from bioner.io.files import is_html
+from bioner.io.files import files_of, is_html
 from bioner.io.tables import write_table
 from bioner.scoring.labels import RESERVED
 from bioner.settings.dataset_entry import DatasetEntry
@@ -119,10 +119,11 @@ def read_split(
 
 
 def _refuse_html(path: Path, expected: str) -> None:
-    if path.is_file():
-        with path.open("rb") as stream:
-            if is_html(stream.read(200)):
-                raise InputError(f"{path}:1", "an HTML page", expected, "Fetch the file again.")
+    for file in files_of(path):
+        if file.is_file():
+            with file.open("rb") as stream:
+                if is_html(stream.read(200)):
+                    raise InputError(f"{file}:1", "an HTML page", expected, "Fetch the file again.")
 
 
 def _refuse_unread_tags(

@@ -35,6 +35,23 @@ def is_html(content: bytes) -> bool:
     )
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return a file itself, or the files of a folder in order of their relative paths.
+
+    Hidden files and what hidden folders hold are left out.
+
+    Raises:
+        InputError: A folder without files.
+    """
+    if not path.is_dir():
+        return [path]
+    places = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
+    visible = [place for place in places if not any(part.startswith(".") for part in place.parts)]
+    if not visible:
+        raise InputError(path, "a folder without files", "at least one", "Check the path.")
+    return [places[place] for place in sorted(visible, key=Path.as_posix)]
+
+
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the numbered lines (from 1, with their ends) of a file, plain or `.gz`.
 

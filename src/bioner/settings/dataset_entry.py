@@ -53,7 +53,7 @@ class RawFile(Settings):
 
 
 class Splits(Settings):
-    """The file that holds each split."""
+    """The file or folder that holds each split."""
 
     train: str = Field(min_length=1, description="Training split.")
     dev: str = Field(min_length=1, description="Development split.")
@@ -129,7 +129,8 @@ class DatasetEntry(Settings):
     )
     splits: Splits = Field(
         description="The file that holds each split: a name under `files`; or, without `files`, a"
-        " path (relative to the repository), an address, or the name of a file in the mirror.",
+        " path (relative to the repository), an address, or the name of a file in the mirror. A"
+        " folder is read file by file, in the order of their paths.",
     )
     files: dict[Name, RawFile] = Field(
         {}, description="Every raw file by its name in the raw folder."

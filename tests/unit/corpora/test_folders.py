@@ -1,0 +1,125 @@
+"""A folder as one split: its files one after the other, by relative path, through fetch and
+normalize.
+"""
+
+import json
+
+import pytest
+
+from bioner.corpora.fetching.fetch import fetch
+from bioner.corpora.normalize import normalize
+from bioner.data.instances import SPLITS
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.dataset_entry import DatasetEntry
+from tests.unit.corpora.readers import read, refusal, write
+
+BIOC = {
+    "id": "9",
+    "passages": [
+        {
+            "offset": 0,
+            "text": "so ill",
+            "annotations": [
+                {
+                    "infons": {"type": "X"},
+                    "locations": [{"offset": 3, "length": 3}],
+                    "text": "ill",
+                }
+            ],
+        }
+    ],
+}
+XML = (
+    "<collection><document><id>9</id><passage><offset>0</offset><text>so ill</text>"
+    '<annotation><infon key="type">X</infon><location offset="3" length="3"/><text>ill</text>'
+    "</annotation></passage></document></collection>"
+)
+# Each file holds `so ill`, with ill an X; documents are named 8 and 9 if the format names any.
+FILES = {
+    "conll": "so O\nill B-X\n",
+    "conll-or-lists": "so O\nill B-X\n",
+    "jsonl": '{"tokens": ["so", "ill"], "tags": ["O", "B-X"], "doc": 9}\n',
+    "pubtator": "9|t|so ill\n9\t3\t6\till\tX\n",
+    "bioc-xml": XML,
+    "bioc-json": json.dumps({"documents": [BIOC]}),
+    "inline": "# 9\nso {X|ill}\n",
+    "dygie": '{"doc_key": "9", "sentences": [["so", "ill"]], "ner": [[[1, 1, "X"]]]}\n',
+    "dygie-misread": '{"doc_key": "9", "sentences": [["so", "ill"]], "ner": [[[1, 1, "X"]]]}\n',
+}
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_every_format_reads_a_folder_from_source_to_instances(tmp_path, form):
+    for split in SPLITS:
+        write(tmp_path / "mine" / split / "b" / "9.txt", FILES[form])
+        write(tmp_path / "mine" / split / "8.txt", FILES[form].replace("9", "8"))
+        write(tmp_path / "mine" / split / ".DS_Store", b"\0")
+        write(tmp_path / "mine" / split / ".git" / "HEAD", b"\0")
+    splits = {split: str(tmp_path / "mine" / split) for split in SPLITS}
+    entry = parse_entry(DatasetEntry, "toy", {"format": form, "splits": splits})
+    fetch("toy", entry, tmp_path / "raw", mirror=None)
+    train = normalize("toy", entry, tmp_path / "raw", tmp_path / "out")["train"]
+    last = "b/9" if form.startswith("conll") else "9"
+    assert [(item.id, item.doc, item.tokens, item.tags) for item in train] == [
+        ("train-00001", "8", ["so", "ill"], ["O", "B-X"]),
+        ("train-00002", last, ["so", "ill"], ["O", "B-X"]),
+    ]
+
+
+def test_files_are_ordered_by_their_relative_path(tmp_path):
+    for name in ("b/a", "a2", "a10", "B", "a/z"):
+        write(tmp_path / "split" / name, f"{name} O\n")
+    assert [sentence.tokens for sentence in read(tmp_path / "split", "conll")] == [
+        ["B"],
+        ["a/z"],
+        ["a10"],
+        ["a2"],
+        ["b/a"],
+    ]
+
+
+def test_documents_of_a_conll_file_are_numbered_within_its_name(tmp_path):
+    write(tmp_path / "split" / "1.tsv", "-DOCSTART- O\n\na O\n\n-DOCSTART- O\n\nb O\n")
+    write(tmp_path / "split" / "2.tsv", "c O\n\nd O\n")
+    assert [(s.tokens[0], s.document) for s in read(tmp_path / "split", "conll")] == [
+        ("a", "1-doc0001"),
+        ("b", "1-doc0002"),
+        ("c", "2"),
+        ("d", "2"),
+    ]
+
+
+def test_files_that_differ_in_their_suffix_alone_are_documents_of_their_own(tmp_path):
+    for name in ("10.1", "10.2", "4.tsv"):
+        write(tmp_path / "split" / name, "a O\n")
+    documents = [sentence.document for sentence in read(tmp_path / "split", "conll")]
+    assert documents == ["10.1", "10.2", "4"]
+
+
+def test_sentences_without_a_document_stay_without_one_in_a_shard(tmp_path):
+    for shard in ("0.jsonl", "1.jsonl"):
+        write(tmp_path / "split" / shard, '{"tokens": ["a"], "tags": ["O"]}\n')
+    assert [sentence.document for sentence in read(tmp_path / "split", "jsonl")] == [None, None]
+
+
+def test_a_file_of_another_kind_is_refused_by_name(tmp_path):
+    write(tmp_path / "split" / "1.tsv", "a O\n")
+    write(tmp_path / "split" / "README.md", "Our corpus .\n\nIts annotators disagree .\nA lot .\n")
+    message = refusal(tmp_path / "split", "conll")
+    assert message.startswith(f"{tmp_path / 'split' / 'README.md'}:4: found 3 space-separated")
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_a_folder_without_a_visible_file_is_refused(tmp_path, form):
+    write(tmp_path / "split" / ".hidden", "a O\n")
+    assert refusal(tmp_path / "split", form).startswith(
+        f"{tmp_path / 'split'}: found a folder without files"
+    )
+
+
+def test_one_document_in_two_files_is_noticed(tmp_path):
+    for name in ("1.txt", "2.txt"):
+        write(tmp_path / "split" / name, FILES["pubtator"])
+    assert refusal(tmp_path / "split", "pubtator").startswith(
+        f"{tmp_path / 'split' / '2.txt'}:1: found 9 again"
+    )
