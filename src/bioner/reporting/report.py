@@ -77,6 +77,8 @@ def report(
     systems = headline_systems(loaded.scores)
     examined = read_disagreements(results, data, systems, may_show, loaded.scores)
     tables = _tables(loaded, context.prices, examined)
+    if context.cross or len(loaded.cross):
+        tables["cross"] = loaded.cross
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += context.left_out.items()
     for corpus, note in notes:
@@ -99,6 +101,8 @@ def report(
     )
     for name, table in tables.items():
         write_table(out / f"{name}.csv", table)
+    if "cross" not in tables:
+        (out / "cross.csv").unlink(missing_ok=True)  # of another configuration
     for name, text in (("README.md", readme(tables)), ("report.html", page(content))):
         with atomic_text(out / name) as stream:
             stream.write(text)
