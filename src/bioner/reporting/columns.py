@@ -32,8 +32,8 @@ TITLES = {
         "Differences between systems in strict F1 and recall, with 95 % intervals and p-values"
     ),
     "cross": (
-        "Drop (domain and guideline): models trained on another corpus, less the same models"
-        " trained at home, on the same test documents; beside it how far the two golds agree"
+        "Drop (domain and guideline): models trained at home less the same models trained on"
+        " another corpus, on the same test documents; more columns are in the CSV"
     ),
     "errors": "Errors by kind; gold entities by their own length, predictions by theirs",
     "cost": "Cost of searches, trainings, and 1,000 test sentences",

@@ -177,10 +177,15 @@ def _grouped(lacking: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shown(tables: Tables) -> Tables:
-    """Tables for the page, without cells, single scores, and the intervals of conventions."""
-    narrow = tables["conventions"].select(pl.exclude("^.*_(low|high)$"))
-    return {name: table for name, table in tables.items() if name not in ("scores", "cells")} | {
-        "conventions": narrow
+    """Tables for the page, without cells, single scores, and columns that only the CSVs have."""
+    only_in_csv = {
+        "conventions": "^.*_(low|high)$",
+        "cross": "^(home_)?(precision|recall|f1_ci_low|f1_ci_high|seeds)$",
+    }
+    return {
+        name: table.select(pl.exclude(only_in_csv.get(name, "^$")))
+        for name, table in tables.items()
+        if name not in ("scores", "cells")
     }
 
 
