@@ -20,6 +20,7 @@ include: "workflow/rules/predict.smk"
 include: "workflow/rules/realign.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/cross.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -31,7 +32,7 @@ rule all:
 
 rule data:
     input:
-        lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=get_available_datasets()),
+        lambda wildcards: expand(out("data/{dataset}/stats.csv"), dataset=get_available_corpora()),
 
 
 onstart:

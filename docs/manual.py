@@ -110,6 +110,7 @@ def _row(key: str, sub: Mapping[str, Any], parent: Mapping[str, Any]) -> Iterato
     description = " ".join(sub.get("description", "").split()).replace("|", "\\|")
     yield f"| `{key}` | {_kind(sub)} | {default} | {description} |"
     yield from rows(sub, f"{key}.")
+    yield from rows(sub.get("items", {}), f"{key}.")  # of a list's mappings
 
 
 def _kind(sub: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """reports/README.md explains every report and column, and nothing else."""
 
 from bioner.reporting.columns import OWN, TITLES, meaning
+from bioner.scoring.cross import DROP
 from tests.golden.trees import built
 
 
@@ -19,5 +20,10 @@ def test_nothing_is_explained_that_is_not_there(kept):
     tables = built(kept)
     for name, columns in OWN.items():
         if name != "scores":
-            optional = {"conventions", "subsets"}  # columns by what the scores hold
+            optional = {"conventions", "subsets", "cross"}  # by what the scores hold, and if asked
             assert name in optional or set(columns) <= set(tables[name].columns), name
+
+
+def test_every_column_of_drops_is_explained_and_nothing_else():
+    assert [column for column in DROP if not meaning("cross", column)] == []
+    assert set(OWN["cross"]) <= set(DROP)

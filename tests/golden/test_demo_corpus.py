@@ -7,19 +7,27 @@ import pytest
 
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
-from bioner.data.instances import SPLITS, entity_types
+from bioner.data.instances import SPLITS, digest, entity_types
 from bioner.data.tags import spans
 from bioner.settings.catalogue import load_datasets
 from bioner.settings.config import load_config
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    """Instances of each split, through fetch and normalize, without a mirror."""
+def corpora(tmp_path_factory):
+    """Instances of each split by corpus, through fetch and normalize, without a mirror."""
     out = tmp_path_factory.mktemp("demo")
-    entry = load_datasets(load_config({}))["demo"]
-    fetch("demo", entry, out / "raw", None)
-    return normalize("demo", entry, out / "raw", out / "data")
+    catalogue = load_datasets(load_config({}))
+    found = {}
+    for name in ("demo", "demo-organs", "demo-systems"):
+        fetch(name, catalogue[name], out / name / "raw", None)
+        found[name] = normalize(name, catalogue[name], out / name / "raw", out / name / "data")
+    return found
+
+
+@pytest.fixture(scope="module")
+def corpus(corpora):
+    return corpora["demo"]
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +50,27 @@ def test_it_has_at_least_400_distinct_sentences(corpus):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_split_has_exactly_the_three_types(corpus, split):
-    assert entity_types(corpus[split]) == ["Chemical", "Disease", "Gene"]
+def test_every_split_has_exactly_the_three_types(corpora, split):
+    for corpus in corpora.values():
+        assert entity_types(corpus[split]) == ["Chemical", "Disease", "Gene"]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_its_two_topics_are_the_whole(corpora, split):
+    one, other = corpora["demo-organs"][split], corpora["demo-systems"][split]
+    parts, whole = (
+        [(each.doc, each.tokens, each.tags) for each in instances]
+        for instances in ([*one, *other], corpora["demo"][split])
+    )
+    assert parts == whole
+    topics = [{each.doc.partition("-")[0] for each in part} for part in (one, other)]
+    assert topics == [{"cardio", "neuro", "onco"}, {"immuno", "metab"}]
+
+
+def test_the_instances_are_what_they_were_in_one_file(corpora):
+    digests = {split: digest(instances)[:12] for split, instances in corpora["demo"].items()}
+    known = {"train": "e7a739b7e739", "dev": "6b4fe3aca89e", "test": "4c2d222159ca"}
+    assert digests == known
 
 
 @pytest.mark.parametrize(("one", "other"), combinations(SPLITS, 2))

@@ -146,7 +146,7 @@ def test_a_folder_that_holds_no_model_is_named_before_any_job(folder, there, pro
             ["2 broken invariants", "bioner realign"],
         ),
         (
-            ["normalize", "demo", "--raw", "wrong/demo", "--out", "data"],
+            ["normalize", "demo-organs", "--raw", "wrong/demo", "--out", "data"],
             ["train.txt:2", "{Gene|IL-2", "mark-up"],
         ),
         (["train", "bert-mini", "--data", "data", "--out", "run"], ["train.jsonl", "no such file"]),

@@ -14,6 +14,7 @@ from bioner.corpora.fetching.sources import mirror_of, why_absent
 from bioner.errors import InputError
 from bioner.ops.snakemake_internals import check_targets
 from bioner.ops.targets import check_target
+from bioner.results import layout
 
 try:
     # Snakemake lists the overlays first, the file that they overlay last.
@@ -50,10 +51,10 @@ def result(path):
 MIRROR = mirror_of(SETTINGS)
 ABSENT = {
     name: f"left out: {why}"
-    for name in SETTINGS.datasets
+    for name in MATRIX.corpora
     if (why := why_absent(name, DATASETS[name], MIRROR, Path(out("data"))))
 }
-NOTICES = {name: DATASETS[name].notice for name in SETTINGS.datasets if DATASETS[name].notice}
+NOTICES = {name: DATASETS[name].notice for name in MATRIX.corpora if DATASETS[name].notice}
 if workflow.is_main_process:
     for name, note in [*ABSENT.items(), *NOTICES.items()]:
         logger.warning(f"{name}: {note}")
@@ -109,22 +110,32 @@ wildcard_constraints:
     model=alternatives(MODELS),
     seed=r"\d+",
     decoding="direct|free|free-paper|constrained",
-    part="(dev/)?",
+    part=f"(dev/|{layout.cross_part(f'({alternatives(DATASETS)})')})?",
     trial=alternatives({name for entry in MODELS.values() for name in entry.trials()}),
 
 
-def get_available_datasets():
-    """Return the corpora of a run: those whose files are available.
+def is_available(dataset):
+    """Return whether the files of a corpus are available.
 
     A dry-run needs no files. Before the first report it plans the whole matrix; afterwards, what a
     run would do.
     """
-    if workflow.dryrun and not os.path.exists(out("reports/report.html")):
-        return SETTINGS.datasets
-    present = [name for name in SETTINGS.datasets if name not in ABSENT]
+    plans_all = workflow.dryrun and not os.path.exists(out("reports/report.html"))
+    return plans_all or dataset not in ABSENT
+
+
+def get_available_datasets():
+    """Return the corpora of a run: those whose files are available."""
+    present = list(filter(is_available, SETTINGS.datasets))
     if not present and not workflow.dryrun:
         sys.exit("No corpus of the configuration is at hand.")
     return present or SETTINGS.datasets
+
+
+def get_available_corpora():
+    """Return the corpora of a run, and others whose test sets its models predict."""
+    others = [name for name in MATRIX.corpora if name not in SETTINGS.datasets]
+    return [*get_available_datasets(), *filter(is_available, others)]
 
 
 def to_json(entry):

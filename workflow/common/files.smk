@@ -7,7 +7,6 @@ from bioner.corpora.fetching.sources import identities
 from bioner.io.checksums import sha256_of
 from bioner.models.model_files import find_problem, fingerprint_of
 from bioner.ops.snakemake_internals import recorded_params
-from bioner.results import layout
 from bioner.settings.repository import REPOSITORY
 
 
@@ -172,7 +171,10 @@ def get_training_record(wildcards):
 
 
 def get_gold(wildcards):
-    """Return the instances to predict: dev under `dev/`, test otherwise."""
+    """Return the instances to predict: dev under `dev/`, another corpus's under `cross/`, or test."""
+    cross, _, test = wildcards.part.rstrip("/").partition("/")
+    if test:
+        return out(f"data/{test}/test.jsonl")
     return out(f"data/{wildcards.dataset}/{'dev' if wildcards.part else 'test'}.jsonl")
 
 
@@ -235,6 +237,30 @@ def get_dev_scores(dataset):
         for model in MATRIX.candidates
         for seed in MATRIX.seeds(model)
     ]
+
+
+def get_cross_pairs():
+    """Return the pairs of corpora of a run whose files are available."""
+    present = get_available_corpora()
+    return [pair for pair in MATRIX.cross_pairs if {pair.train, pair.test} <= set(present)]
+
+
+def get_cross_types(train, test):
+    """Return the mapped types of a pair as JSON."""
+    pairs = [pair for pair in MATRIX.cross_pairs if (pair.train, pair.test) == (train, test)]
+    return to_json(pairs[0].types)
+
+
+def get_cross_predictions(train, test):
+    """Yield option, model and predictions of each system of a pair: elsewhere, then at home."""
+    part = layout.cross_part(test)
+    sides = [("system", train, part)]
+    sides += [("home", test, "")] if test in SETTINGS.datasets else []
+    for side, dataset, part in sides:
+        for model in MATRIX.cross_models:
+            for seed in MATRIX.seeds(model):
+                place = (dataset, model, seed, part)
+                yield side, model, get_headline_file(layout.PREDICTIONS, *place)
 
 
 def get_member_predictions(wildcards):

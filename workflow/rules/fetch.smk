@@ -32,7 +32,7 @@ rule download_model:
 # On a machine with a network: all that the others need of it.
 rule prefetch:
     input:
-        lambda wildcards: expand(out("data/{dataset}/raw.json"), dataset=get_available_datasets()),
+        lambda wildcards: expand(out("data/{dataset}/raw.json"), dataset=get_available_corpora()),
         get_snapshots(),
     log:
         out("logs/prefetch.log"),

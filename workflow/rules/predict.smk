@@ -20,8 +20,8 @@ rule predict:
         weights=lambda wildcards, input: (f"--weights {input.weights}" if input.weights else ""),
         draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
     message:
-        "Predicting {wildcards.dataset} with {wildcards.model}, seed {wildcards.seed},"
-        " {wildcards.decoding}"
+        "Predicting {input.gold} with {wildcards.model} of {wildcards.dataset}, seed"
+        " {wildcards.seed}, {wildcards.decoding}"
     shell:
         "bioner predict {wildcards.model} --entry {params.entry:q} --decoding {wildcards.decoding}"
         " --gold {input.gold}"

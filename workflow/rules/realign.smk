@@ -13,8 +13,8 @@ rule realign:
     params:
         method=SETTINGS.realign.method,
     message:
-        "Realigning {wildcards.dataset} by {wildcards.model}, seed {wildcards.seed},"
-        " {wildcards.decoding}"
+        "Realigning {input.gold} by {wildcards.model} of {wildcards.dataset}, seed"
+        " {wildcards.seed}, {wildcards.decoding}"
     shell:
         "bioner realign --gold {input.gold} --raw {input.raw} --train {input.train}"
         " --method {params.method}"

@@ -16,6 +16,8 @@ REPORTS = [
     "provenance",
     "scores",
 ]
+if MATRIX.cross_pairs:
+    REPORTS.append("cross")
 
 
 rule report:
@@ -37,6 +39,10 @@ rule report:
             model=[name for name in SETTINGS.models if name in SEARCHED],
         ),
         lambda wildcards: get_comparisons(),
+        lambda wildcards: [
+            result(layout.cross_path(layout.DROP, pair.train, pair.test))
+            for pair in get_cross_pairs()
+        ],
     output:
         [
             report(
@@ -62,11 +68,14 @@ rule report:
         results=lambda wildcards: out("results"),
         data=lambda wildcards: out("data"),
         out=subpath(output.page, parent=True),
-        datasets=[f"--dataset {name}" for name in SETTINGS.datasets],
+        datasets=[
+            *(f"--dataset {name}" for name in SETTINGS.datasets),
+            *(f"--cross {pair.train}={pair.test}" for pair in MATRIX.cross_pairs),
+        ],
         models=[f"--model {name}" for name in SETTINGS.models],
         notices=lambda wildcards: to_json(NOTICES),
         left_out=lambda wildcards: to_json(
-            {name: note for name, note in ABSENT.items() if name not in get_available_datasets()}
+            {name: note for name, note in ABSENT.items() if name not in get_available_corpora()}
         ),
         prices=lambda wildcards: to_json(SETTINGS.prices.canonical()),
     message:

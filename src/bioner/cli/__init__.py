@@ -41,6 +41,7 @@ for command in (
         scores.merge_scores,
         scores.compare,
         scores.compare_all,
+        scores.cross,
         scores.select_best,
         scores.ensemble,
     ),

@@ -89,3 +89,11 @@ def each_once(option: str, files: Sequence[Path]) -> None:
         if path.resolve() in known:
             raise InputError(option, f"{path} twice", "each file once", "Remove one of the two.")
         known.add(path.resolve())
+
+
+def named(option: str, text: str, form: str, example: str) -> tuple[str, str]:
+    """Return the two sides of `NAME=VALUE`; raise InputError if one is empty."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise InputError(option, repr(text), form, f"For example {option} {example}.")
+    return name, value

@@ -47,13 +47,13 @@ def plan(
     mirror = mirror_of(settings)
     absent = [
         name
-        for name in settings.datasets
+        for name in matrix.corpora
         if why_absent(name, matrix.datasets[name], mirror, folder / "data")
     ]
-    # As the workflow's get_available_datasets: before the first report the whole matrix is planned.
-    present = [name for name in settings.datasets if name not in absent]
+    # As the workflow's get_available_corpora: before the first report the whole matrix is planned.
+    present = [name for name in matrix.corpora if name not in absent]
     reported = (folder / "reports" / "report.html").exists()
-    planned = present if reported and present else settings.datasets
+    planned = present if reported and set(present) & set(settings.datasets) else matrix.corpora
     sizes = {name: size_of(name, data or folder / "data") for name in planned}
     found = plan(matrix, sizes, lambda path: (folder / path).exists(), gpus, jobs)
     if out is not None:

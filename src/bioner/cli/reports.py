@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Config, Out, json_object
+from bioner.cli.options import Config, Out, json_object, named
 from bioner.errors import InputError
 
 
@@ -16,6 +16,12 @@ def report(
     out: Out,
     dataset: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only these, in this order.")] = None,
+    cross: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="TRAIN=TEST: drops of these pairs; without --dataset, of all that are there."
+        ),
+    ] = None,
     notices: Annotated[
         str | None, typer.Option(help="Notices of corpora as JSON, for those of the catalogue.")
     ] = None,
@@ -77,7 +83,10 @@ def report(
         """Whether the page may show text; unknown corpora only if the workflow does not object."""
         return name in opened if closed is None else name not in closed.split(",")
 
-    about = ReportContext(left, broken, models, paid, agreement)
+    pairs = [named("--cross", text, "TRAIN=TEST", "BC5CDR=BioRED") for text in cross or []]
+    about = ReportContext(
+        left, broken, models, paid, agreement, pairs if cross or dataset else None
+    )
     report(results, data, out, dataset or [], model or [], told, about, may_show)
 
 

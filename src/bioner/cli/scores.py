@@ -1,13 +1,14 @@
-"""Commands of scores: score, merge-scores, compare, compare-all, select-best, ensemble."""
+"""Commands of scores: score, merge-scores, compare, compare-all, cross, select-best, ensemble."""
 
 import logging
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bioner.cli.options import Gold, LengthCuts, Out, each_once, keep_apart
+from bioner.cli.options import Gold, LengthCuts, Out, each_once, json_object, keep_apart, named
 from bioner.data.instances import read_instances, read_predictions, write_predictions
 from bioner.errors import InputError
 from bioner.scoring.ensemble import Combination
@@ -128,22 +129,98 @@ def compare_all(
     resampling_seed: ResamplingSeed = 0,
 ) -> None:
     """Every pair of several systems, as `compare` does one; resamples are drawn once for all."""
-    systems: dict[tuple[str, str], list[Path]] = {}
-    for text in system:
-        name, path = _named("--system", text)
-        model, colon, decoding = name.partition(":")
-        if not (model and colon and decoding):
-            raise InputError(
-                "--system",
-                repr(text),
-                "MODEL:DECODING=FILE",
-                "For example bert-mini:direct=predictions.jsonl.",
-            )
-        systems.setdefault((model, decoding), []).append(path)
+    systems = _systems("--system", system)
     if len(systems) < 2:
         raise InputError("--system", f"{len(systems)} system", "at least two", "Name another.")
-    named = [(model, decoding, paths) for (model, decoding), paths in systems.items()]
-    _compare(gold, named, out, dataset, length_cut, resamples, resampling_seed)
+    given = [(model, decoding, paths) for (model, decoding), paths in systems.items()]
+    _compare(gold, given, out, dataset, length_cut, resamples, resampling_seed)
+
+
+def cross(
+    train: Annotated[str, typer.Argument(help="The corpus that the systems were trained on.")],
+    test: Annotated[str, typer.Argument(help="The corpus whose test set they predicted.")],
+    data: Annotated[Path, typer.Option(help="Folder DATASET/train.jsonl, … of both.")],
+    types: Annotated[
+        str, typer.Option(help="The names that both have for a type, by its common name, as JSON.")
+    ],
+    system: Annotated[
+        list[str],
+        typer.Option(
+            help="MODEL:DECODING=predictions on that test set; again for each system and seed."
+        ),
+    ],
+    out: Out,
+    home: Annotated[
+        list[str] | None, typer.Option(help="The same of systems trained on the test corpus.")
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write what was compared and which documents were left out, as JSON."
+        ),
+    ] = None,
+    resamples: Resamples = 10_000,
+    resampling_seed: ResamplingSeed = 0,
+) -> None:
+    """Systems trained on one corpus, on the test set of another: scores, and the drop from home.
+
+    Documents that the training corpus shares with the test set are left out.
+    """
+    import polars as pl
+
+    from bioner.data.instances import SPLITS, entity_types
+    from bioner.data.near_duplicates import find_shared_documents
+    from bioner.io.checksums import sha256_of
+    from bioner.io.files import write_json
+    from bioner.io.tables import write_table
+    from bioner.results.consistency import checksums_of
+    from bioner.scoring.agreement import compare_gold
+    from bioner.scoring.cross import CrossSystem, check_types, drop_table, without
+    from bioner.settings.config import Cross
+    from bioner.settings.parse import parse
+
+    sides = [_systems(*given) for given in (("--system", system), ("--home", home or []))]
+    files = [path for side in sides for paths in side.values() for path in paths]
+    folders = [data / train, data / test]
+    keep_apart(out, *files, *folders)
+    if record:
+        keep_apart(record, *files, *folders, out, option="--record")
+    each_once("cross", files)
+    tree = {"train": train, "test": [test], "types": json_object("--types", types)}
+    mapping = parse(Cross, tree, ["--types"]).types
+    splits = {
+        name: {split: read_instances(data / name / f"{split}.jsonl") for split in SPLITS}
+        for name in (train, test)
+    }
+    known, gold = entity_types(splits[train]["train"]), splits[test]["test"]
+    check_types(mapping, {train: known, test: entity_types(gold)})
+    left_out = find_shared_documents(gold, [*splits[train]["train"], *splits[train]["dev"]])
+    elsewhere, at_home = (
+        {
+            name: [without(left_out, gold, read_predictions(path, gold)) for path in paths]
+            for name, paths in side.items()
+        }
+        for side in sides
+    )
+    if not (rest := without(left_out, gold, gold)):
+        found, expected = f"every document of {test}'s test set in {train}", "others"
+        raise InputError("cross", found, expected, "Leave this pair out.")
+    systems = [CrossSystem(*name, runs, at_home.get(name, ())) for name, runs in elsewhere.items()]
+    ours, theirs = (list(chain.from_iterable(each.values())) for each in splits.values())
+    agreement = compare_gold(ours, theirs, mapping)
+    table = drop_table(rest, systems, mapping, known, agreement, resamples, resampling_seed)
+    facts = {"train": train, "test": test, "left_out": len(left_out)}
+    write_table(out, table.with_columns(**{name: pl.lit(fact) for name, fact in facts.items()}))
+    if record:
+        made = {
+            "data": {name: checksums_of(data / name) for name in (train, test)},
+            "predictions": sorted(map(sha256_of, files)),
+            "left_out": left_out,
+        }
+        write_json(record, made)
+    log.info(
+        "cross: left out %d documents of %s's test set that are in %s", len(left_out), test, train
+    )
 
 
 def select_best(
@@ -186,9 +263,9 @@ def ensemble(
     """Predictions of several systems put together, span by span."""
     from bioner.scoring.selection import chosen_of, read_selection
 
-    named = [_named("--candidate", text) for text in candidate or []]
-    candidates = dict(named)
-    if len(candidates) < len(named):
+    given = [_named("--candidate", text) for text in candidate or []]
+    candidates = dict(given)
+    if len(candidates) < len(given):
         raise InputError("--candidate", "a model twice", "each once", "Remove one of the two.")
     files = [*(pred or []), *candidates.values()]
     keep_apart(out, gold, selection, *files)
@@ -215,12 +292,25 @@ def ensemble(
 
 
 def _named(option: str, text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise InputError(
-            option, repr(text), "NAME=FILE", f"For example {option} bert-mini=predictions.jsonl."
-        )
+    name, path = named(option, text, "NAME=FILE", "bert-mini=predictions.jsonl")
     return name, Path(path)
+
+
+def _systems(option: str, texts: Sequence[str]) -> dict[tuple[str, str], list[Path]]:
+    """Return the files of each system, by model and decoding."""
+    systems: dict[tuple[str, str], list[Path]] = {}
+    for text in texts:
+        name, path = _named(option, text)
+        model, colon, decoding = name.partition(":")
+        if not (model and colon and decoding):
+            raise InputError(
+                option,
+                repr(text),
+                "MODEL:DECODING=FILE",
+                "For example bert-mini:direct=predictions.jsonl.",
+            )
+        systems.setdefault((model, decoding), []).append(path)
+    return systems
 
 
 def _compare(

@@ -64,7 +64,7 @@ def predict(
     instances, known = read_instances(gold), read_instances(train) if train else []
     for type_, count in (unseen_types(known, instances) if known else {}).items():
         log.warning(
-            "predict %s: %s has %d entities of type %s, training has none: they can only be missed",
+            "predict %s: %s has %d entities of type %s, training has none of that name",
             model,
             gold,
             count,

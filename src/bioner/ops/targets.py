@@ -18,7 +18,9 @@ OF_SEARCH = (layout.SEARCH, layout.WINNER)
 OF_TRIAL = (layout.HISTORY, layout.RECORD)
 OF_TRAINING = (layout.WEIGHTS, layout.HISTORY, layout.RECORD)
 OF_ENSEMBLE = (layout.PREDICTIONS, layout.SCORES)
-OF_RUN = (*OF_ENSEMBLE, layout.RAW, layout.RECORD, layout.ALIGNMENT)
+OF_CROSS_RUN = (layout.PREDICTIONS, layout.RAW, layout.RECORD, layout.ALIGNMENT)
+OF_RUN = (*OF_CROSS_RUN, layout.SCORES)
+OF_CROSS = (layout.DROP, layout.RECORD)
 
 
 def check_target(matrix: Matrix, target: str) -> None:
@@ -57,6 +59,11 @@ def _check_result(matrix: Matrix, target: str, steps: Sequence[str]) -> None:
     if not inner:
         _require(target, "file", name, OF_DATASET)
         return
+    if name == "cross":
+        tests = [pair.test for pair in matrix.cross_pairs if pair.train == dataset]
+        _require(target, f"test corpus of {dataset} under `cross`", inner[0], tests)
+        _require_last(target, inner[1:], OF_CROSS)
+        return
     _require(target, "model", name, matrix.models)
     entry = matrix.models[name]
     if inner[0] in (*OF_SEARCH, "trials") and not matrix.is_searched(name):
@@ -78,7 +85,10 @@ def _check_result(matrix: Matrix, target: str, steps: Sequence[str]) -> None:
             return
         possible = decodings_of(entry.family)
         _require(target, f"decoding of {name}", decoding, possible)
-        files = OF_ENSEMBLE if matrix.is_ensemble(name) else OF_RUN
+        files: Sequence[str] = OF_ENSEMBLE if matrix.is_ensemble(name) else OF_RUN
+        if rest[:1] == ["cross"] and len(rest) > 1 and not matrix.is_ensemble(name):
+            _require(target, "dataset", rest[1], matrix.datasets)
+            rest, files = rest[2:], OF_CROSS_RUN
         _require_last(target, rest[1:] if rest[:1] == ["dev"] else rest, files)
 
 

@@ -34,6 +34,10 @@ TITLES = {
     "significance": (
         "Differences between systems in strict F1 and recall, with 95 % intervals and p-values"
     ),
+    "cross": (
+        "Drop (domain and guideline): models trained at home less the same models trained on"
+        " another corpus, on the same test documents; more columns are in the CSV"
+    ),
     "errors": "Errors by kind; gold entities by their own length, predictions by theirs",
     "cost": "Cost of searches, trainings, and 1,000 test sentences",
     "cells": "Cells of the matrix: what became of them",
@@ -232,6 +236,42 @@ OWN = {
         "clusters": "how many there are",
         "clusters_with_gold": "how many hold a gold entity of the stratum",
         "gold_entities": "gold entities of the stratum",
+    },
+    "cross": {
+        "train": "corpus that the models were trained on",
+        "test": "corpus whose test set they predicted",
+        "label": "`all` mapped types, or one of them by its common name",
+        "gold_entities": "gold entities of the mapped types, without what was left out",
+        **{
+            f"{prefix}{name}": f"{what}, percent; of the counts of all seeds{where}"
+            for prefix, where in (("", ""), ("home_", " of models trained on the test's corpus"))
+            for name, what in (
+                ("precision", "strict precision"),
+                ("recall", "strict recall"),
+                ("f1", "strict F1"),
+                ("relaxed_f1", "relaxed F1"),
+            )
+        },
+        **{f"{prefix}f1_ci_low": "lower end of its 95 % interval" for prefix in ("", "home_")},
+        **{f"{prefix}f1_ci_high": "upper end" for prefix in ("", "home_")},
+        "seeds": "seeds trained elsewhere",
+        "home_seeds": "seeds trained at home; empty if the test corpus is not among `datasets`",
+        "drop": "home_f1 less f1: what another domain and another guideline cost, together",
+        "drop_ci_low": "lower end of its 95 % interval (paired bootstrap by cluster)",
+        "drop_ci_high": "upper end",
+        "p": "of approximate randomisation (with several seeds at least the bootstrap's)",
+        "cluster": "what was drawn: documents, or sentences where documents are unknown",
+        "clusters": "how many there are",
+        "left_out": (
+            "documents (or sentences) of the test set that train or dev of the other corpus has;"
+            " results/{train}/cross/{test}/run.json names them"
+        ),
+        "gold_against_gold_f1": (
+            "the ceiling: exact F1 of one gold against the other on texts that both annotate"
+        ),
+        "gold_against_gold_texts": (
+            "how many these are, of all splits: documents, or sentences where a corpus has none"
+        ),
     },
     "errors": {
         "correct": "gold entities found with borders and type",

@@ -76,6 +76,8 @@ def report(
     systems = headline_systems(loaded.scores)
     examined = read_disagreements(results, data, systems, may_show, loaded.scores)
     tables = _tables(loaded, context, examined)
+    if context.cross or len(loaded.cross):
+        tables["cross"] = loaded.cross
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += context.left_out.items()
     for corpus, note in notes:
@@ -98,6 +100,8 @@ def report(
     )
     for name, table in tables.items():
         write_table(out / f"{name}.csv", table)
+    if "cross" not in tables:
+        (out / "cross.csv").unlink(missing_ok=True)  # of another configuration
     for name, text in (("README.md", readme(tables)), ("report.html", page(content))):
         with atomic_text(out / name) as stream:
             stream.write(text)
@@ -172,10 +176,15 @@ def _grouped(lacking: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shown(tables: Tables) -> Tables:
-    """Tables for the page, without cells, single scores, and the intervals of conventions."""
-    narrow = tables["conventions"].select(pl.exclude("^.*_(low|high)$"))
-    return {name: table for name, table in tables.items() if name not in ("scores", "cells")} | {
-        "conventions": narrow
+    """Tables for the page, without cells, single scores, and columns that only the CSVs have."""
+    only_in_csv = {
+        "conventions": "^.*_(low|high)$",
+        "cross": "^(home_)?(precision|recall|f1_ci_low|f1_ci_high|seeds)$",
+    }
+    return {
+        name: table.select(pl.exclude(only_in_csv.get(name, "^$")))
+        for name, table in tables.items()
+        if name not in ("scores", "cells")
     }
 
 

@@ -4,7 +4,8 @@
 {dataset}/{model}/trials/{trial}/history.csv, run.json     a trial of its hyper-parameter search
 {dataset}/{model}/seed{seed}/model, history.csv, run.json  a training
 {dataset}/{model}/seed{seed}/{decoding}/predictions.jsonl  a run on test; the same below dev/ for
-the dev set
+the dev set, and below cross/{test}/ for the test set of another corpus
+{dataset}/cross/{test}/drop.csv, run.json                  models of a corpus on that test set
 """
 
 WEIGHTS = "model"  # the folder of a trained model
@@ -19,6 +20,7 @@ SEARCH = "search.csv"
 WINNER = "winner.json"
 COMPARISONS = "comparisons.csv"
 SELECTION = "selection.csv"
+DROP = "drop.csv"
 
 
 def dataset_path(name: str, dataset: str = "{dataset}") -> str:
@@ -53,5 +55,18 @@ def run_path(
     decoding: str = "{decoding}",
     part: str = "",
 ) -> str:
-    """Return the path of a file of one prediction; `part` is `dev/` for the dev set."""
+    """Return the path of a file of one prediction.
+
+    `part` is `dev/` for the dev set, `cross_part` for the test set of another corpus.
+    """
     return cell_path(f"seed{seed}/{decoding}/{part}{name}", dataset, model)
+
+
+def cross_part(test: str = "{test}") -> str:
+    """Return the folder of predictions on another corpus's test set."""
+    return f"cross/{test}/"
+
+
+def cross_path(name: str, dataset: str = "{dataset}", test: str = "{test}") -> str:
+    """Return the path of a file about a corpus's models on another one's test set."""
+    return dataset_path(f"{cross_part(test)}{name}", dataset)

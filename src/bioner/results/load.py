@@ -21,9 +21,11 @@ from bioner.results.consistency import (
     find_outdated,
     read_records,
 )
+from bioner.results.crosses import find_pairs, read_cross
 from bioner.results.provenance import PROVENANCE, read_provenance
 from bioner.results.runs import CURVES, RUNS, read_runs
 from bioner.scoring.compare import COMPARISON, read_comparisons
+from bioner.scoring.cross import DROP
 from bioner.scoring.score import concat_scores, read_scores
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
@@ -55,6 +57,7 @@ SCHEMAS = {
     "selection": SELECTION,
     "alignments": ALIGNED,
     "provenance": PROVENANCE,
+    "cross": DROP,
 }
 
 
@@ -75,6 +78,7 @@ class Results:
     selection: pl.DataFrame
     alignments: pl.DataFrame
     provenance: pl.DataFrame
+    cross: pl.DataFrame
     cells: pl.DataFrame
     faults: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
@@ -92,7 +96,8 @@ class ReportContext:
 
     `left_out` has reasons by corpus, `failed` logs by job, `models` catalogue entries, `agreement`
     what is published by corpus. Without the entry of a model, a cell of another configuration is
-    only found if its seeds differ.
+    only found if its seeds differ. `cross` has the pairs of corpora trained on and tested on; None
+    stands for those that are there.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +105,7 @@ class ReportContext:
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     prices: Prices = field(default_factory=Prices)
     agreement: Mapping[str, Agreement] = field(default_factory=dict)
+    cross: Sequence[tuple[str, str]] | None = None
 
 
 Tables = dict[str, pl.DataFrame]
@@ -158,6 +164,17 @@ def load_results(
         compared = partial(_comparisons, scores)
         add("comparisons", folder / layout.COMPARISONS, compared, sound)
         add("selection", folder / layout.SELECTION, read_selection, sound)
+    scores = pl.concat(found["scores"])
+    pairs = find_pairs(results, datasets) if context.cross is None else context.cross
+    for train, test in pairs:
+        if {train, test} & set(context.left_out):
+            continue
+        try:
+            table, faults = read_cross(results, data, (train, test), scores, models)
+            found["cross"].append(table)
+            unread |= {("cross", train, f"{test} {model}"): why for model, why in faults.items()}
+        except InputError as error:
+            unread["cross", train, test] = str(error)
     return Results(
         **{name: pl.concat(tables) for name, tables in found.items()},
         cells=cells_table(cells),

@@ -59,7 +59,7 @@ def score(
     """
     pairs = pair_up(gold, predictions)
     semeval = list(semeval_tallies(pairs, sorted(options.length_cuts)))
-    overall = _overall(semeval)
+    overall = overall_tallies(semeval)
     rows = [
         *semeval,
         *subset_tallies(pairs, [overall["strict"], overall["relaxed"]], train),
@@ -76,14 +76,14 @@ def score(
 
 def headline_f1(gold: Sequence[Instance], predictions: Sequence[Prediction]) -> dict[str, float]:
     """Compute SemEval's strict and relaxed F1 over all types in percent; 0 if undefined."""
-    overall = _overall(semeval_tallies(pair_up(gold, predictions), []))
+    overall = overall_tallies(semeval_tallies(pair_up(gold, predictions), []))
     table = score_table(list(overall.values()), clusters_of(gold), 0, 0, {})
     f1 = dict(table.select("scheme", "f1").iter_rows())
     return {scheme: f1[scheme] or 0.0 for scheme in ("strict", "relaxed")}
 
 
-def _overall(rows: Iterable[ScoreRow]) -> dict[str, Tally]:
-    """Find the row of each scheme over all strata and types."""
+def overall_tallies(rows: Iterable[ScoreRow]) -> dict[str, Tally]:
+    """Return the row of each scheme over all strata and types."""
     return {
         row.scheme: row
         for row in rows

@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from bioner.settings.frozen import Bool, Distinct, Float, Int, PathText, Settings, Some
+from bioner.settings.frozen import (
+    Bool,
+    Distinct,
+    Float,
+    Int,
+    PathText,
+    Settings,
+    Some,
+    setting_error,
+)
 from bioner.settings.parse import parse
 from bioner.settings.repository import DEFAULT_CONFIG
 from bioner.settings.yaml_files import read_yaml
@@ -106,6 +115,42 @@ class Prices(Settings):
         None, ge=0, description="Of a machine without GPUs for one hour."
     )
     currency: str = Field("USD", description="What prices are in.")
+
+
+def _listed(value: Any) -> Any:
+    """Return a list of one for a single name or mapping."""
+    return [value] if isinstance(value, str | Mapping) else value
+
+
+class Cross(Settings):
+    """Models of one corpus that predict the test sets of others."""
+
+    train: str = Field(description="Corpus whose models predict, one of `datasets`.")
+    test: Some[str] = Field(
+        description="Corpora whose test sets they predict. One that is among `datasets` has models"
+        " of its own, and so a drop; of others there are scores only."
+    )
+    types: dict[str, Annotated[Some[str], BeforeValidator(_listed)]] = Field(
+        min_length=1,
+        description="Entity types that are scored: a common name, and the names that these corpora"
+        " have for it. Other types are left out of gold and predictions.",
+    )
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        if self.train in self.test:
+            expected, remedy = "other corpora", "A model's own test set is scored anyway."
+            raise setting_error("test", f"the training corpus {self.train!r}", expected, remedy)
+        known: dict[str, str] = {}
+        for common, names in self.types.items():
+            if common in ("all", "macro"):  # rows over all types
+                found, remedy = f"the common name {common!r}", "Choose another."
+                raise setting_error(f"types.{common}", found, "the name of a type", remedy)
+            for name in dict.fromkeys((common, *names)):
+                if (other := known.setdefault(name, common)) != common:
+                    found, expected = f"{name!r}, which {other!r} has, too", "each name once"
+                    raise setting_error(f"types.{common}", found, expected, "Remove one of them.")
+        return self
 
 
 class Configuration(Settings):
@@ -209,6 +254,12 @@ class Configuration(Settings):
     )
     prices: Prices = Field(
         Prices(), description="Prices for `reports/cost.csv`; null leaves money out."
+    )
+    cross: Annotated[tuple[Cross, ...], BeforeValidator(_listed)] = Field(
+        (),
+        description="Models of one corpus on the test sets of others, beside the same models"
+        " trained at home (docs/scores.md). Trains nothing. One mapping, or a list of them.",
+        exclude_if=lambda cross: not cross,  # configurations without it stay as they were
     )
 
 

@@ -21,6 +21,15 @@ from bioner.settings.yaml_files import place_of
 
 
 @dataclass(frozen=True, slots=True)
+class CrossPair:
+    """A corpus whose models predict another one's test set, and the types they are scored by."""
+
+    train: str
+    test: str
+    types: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Matrix:
     """What a run consists of: the configuration, checked and completed, and both catalogues."""
 
@@ -49,6 +58,27 @@ class Matrix:
     @property
     def has_comparisons(self) -> bool:
         return len(self.compared) > 1
+
+    @property
+    def cross_models(self) -> list[str]:
+        """The models that predict other corpora's test sets: no ensembles, oracle or all-o."""
+        return [name for name in self.compared if not self.is_ensemble(name)]
+
+    @property
+    def cross_pairs(self) -> list[CrossPair]:
+        """The pairs of corpora under `cross`, in its order; none without a model to predict."""
+        return [
+            CrossPair(cross.train, test, cross.types)
+            for cross in self.settings.cross
+            for test in cross.test
+            if self.cross_models
+        ]
+
+    @property
+    def corpora(self) -> list[str]:
+        """The corpora that a run reads: its datasets, then others whose test sets are predicted."""
+        tests = [pair.test for pair in self.cross_pairs]
+        return list(dict.fromkeys([*self.settings.datasets, *tests]))
 
     @property
     def candidates(self) -> list[str]:
@@ -151,6 +181,7 @@ def load_matrix(config: Configuration, files: Sequence[Path]) -> Matrix:
         for position, name in enumerate(getattr(config, key)):
             find(catalogue, name, kind, place_of([key, position], files, name))
     _check_choices(config, models, files)
+    _check_cross(config, datasets, files)
     return Matrix(config, datasets, models)
 
 
@@ -178,3 +209,24 @@ def _check_choices(
                     "one or the other: they may be the same",
                     "Remove one of them.",
                 )
+
+
+def _check_cross(
+    config: Configuration, datasets: Mapping[str, DatasetEntry], files: Sequence[Path]
+) -> None:
+    """Raise InputError if `cross` names an unknown corpus, no trained one, or a pair twice."""
+    pairs = set()
+    for number, cross in enumerate(config.cross):
+        above: list[str | int] = ["cross", number]
+        where = place_of([*above, "train"], files)
+        find(datasets, cross.train, "dataset", where)
+        if cross.train not in config.datasets:
+            found, expected = f"cross.train = {cross.train!r}", "one of `datasets`: nothing else is"
+            raise InputError(where, found, f"{expected} trained", "Add it there, or leave it out.")
+        for position, test in enumerate(cross.test):
+            where = place_of([*above, "test", position], files)
+            find(datasets, test, "dataset", where)
+            if (cross.train, test) in pairs:
+                found, remedy = f"{cross.train} on {test} twice", "Put its types together."
+                raise InputError(where, found, "each pair once", remedy)
+            pairs.add((cross.train, test))

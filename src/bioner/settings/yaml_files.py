@@ -76,6 +76,8 @@ def _line(file: Path, path: Iterable[str | int], value: Any) -> int | None:
         if isinstance(step, int) and isinstance(node, yaml.ScalarNode):  # text in place of a list
             return line if str(value) in node.value else None
         found = next((child for child in _children(node) if str(child[0]) == str(step)), None)
+        if found is None and step == 0 and isinstance(node, yaml.MappingNode):
+            continue  # one mapping in place of a list
         if found is None:
             return None
         _, line, node = found

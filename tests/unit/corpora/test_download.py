@@ -87,7 +87,7 @@ def one_file(site, content, *addresses, checksum=True, **keys):
         {"sha256": sha256(content)} if checksum else {}
     )
     file |= keys
-    dev, test = ({"path": f"resources/demo/{split}.txt"} for split in ("dev", "test"))
+    dev, test = ({"path": f"resources/demo/{split}/organs.txt"} for split in ("dev", "test"))
     return entry(train=file, dev=dev, test=test)
 
 

@@ -116,10 +116,10 @@ def test_each_stated_checksum_is_verified(tmp_path):
 
 
 def test_a_file_shipped_with_the_project_needs_no_mirror(mirror, tmp_path):
-    shipped = {split: {"path": f"resources/demo/{split}.txt"} for split in SPLITS}
+    shipped = {split: {"path": f"resources/demo/{split}/organs.txt"} for split in SPLITS}
     fetch("toy", entry(**shipped), tmp_path / "raw", None)
     assert (tmp_path / "raw" / "dev.txt").read_bytes() == (
-        REPOSITORY / "resources/demo/dev.txt"
+        REPOSITORY / "resources/demo/dev/organs.txt"
     ).read_bytes()
 
 

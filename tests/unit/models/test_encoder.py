@@ -137,7 +137,8 @@ def test_wordpiece_has_the_same_subwords_for_words_alone_and_in_text(words):
 
 def test_wordpiece_reads_the_demo_corpus_as_it_always_has(repository):
     """Before version 0.3 words were tokenized alone."""
-    lines = (repository / "resources/demo/test.txt").read_text(encoding="utf-8").splitlines()
+    files = sorted((repository / "resources/demo/test").iterdir())
+    lines = "".join(file.read_text(encoding="utf-8") for file in files).splitlines()
     texts = [line.split() for line in lines if line and not line.startswith("#")]
     made = cut(wordpiece([" ".join(words) for words in texts]), texts, 24)
     rows = [[window.input_ids, window.words] for of_one in made.windows for window in of_one]

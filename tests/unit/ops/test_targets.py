@@ -13,6 +13,7 @@ MATRIX = load_matrix(
             "out": "runs/mine",
             "datasets": ["BC5CDR"],
             "models": ["oracle", "bert-mini", "bert-large-cased", "mistral-7b", "vote-of-six"],
+            "cross": {"train": "BC5CDR", "test": ["BioRED"], "types": {"Disease": ["DPF"]}},
         }
     ),
     [],
@@ -38,6 +39,8 @@ MATRIX = load_matrix(
         "runs/mine/results/BC5CDR/mistral-7b/seed42/model",
         "runs/mine/results/BC5CDR/mistral-7b/seed7/constrained/dev/scores.csv",
         "runs/mine/results/BC5CDR/oracle/seed42/direct/predictions.jsonl",
+        "runs/mine/results/BC5CDR/cross/BioRED/drop.csv",
+        "runs/mine/results/BC5CDR/bert-mini/seed7/direct/cross/JNLPBA/predictions.jsonl",
         "/elsewhere/x/y",
     ],
 )
@@ -80,6 +83,17 @@ def test_what_a_run_can_make_passes(target):
         ("results/BC5CDR/mistral-7b/seed42/constraint/scores.csv", "expected 'constrained'"),
         ("results/BC5CDR/oracle/seed42/direct/prediction.jsonl", "expected 'predictions.jsonl'"),
         ("results/BC5CDR/oracle/seed42/direct/dev/score.csv", "expected 'scores.csv'"),
+        ("results/BC5CDR/cross/JNLPBA/drop.csv", "no test corpus of BC5CDR under `cross` 'JNLPBA'"),
+        ("results/BC5CDR/cross/BioRED/drops.csv", "no file 'drops.csv'; expected 'drop.csv'"),
+        (
+            "results/BC5CDR/oracle/seed42/direct/cross/biored/raw.jsonl.gz",
+            "no dataset 'biored'; expected 'BioRED'",
+        ),
+        (
+            "results/BC5CDR/oracle/seed42/direct/cross/BioRED/scores.csv",
+            "no file 'scores.csv'; expected one of predictions.jsonl, raw.jsonl.gz, run.json",
+        ),
+        ("results/BC5CDR/vote-of-six/seed42/direct/cross/BioRED/predictions.jsonl", "no file"),
     ],
 )
 def test_a_target_that_there_is_not_names_what_was_meant(path, said):

@@ -9,6 +9,7 @@ import yaml
 from bioner.errors import InputError
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import load_config, merged
+from bioner.settings.matrix import load_matrix
 from bioner.settings.model_entry import ModelEntry
 from bioner.settings.repository import DEFAULT_CONFIG
 from bioner.settings.yaml_files import read_yaml
@@ -283,3 +284,62 @@ def test_words_for_yes_no_and_nothing_are_those_of_json_and_python(written):
     else:
         with pytest.raises(InputError):
             load_config({"offline": written})
+
+
+ONE_PAIR = "cross: {train: BC5CDR, test: BioRED, types: {Disease: [DPF]}}\n"
+
+
+def test_one_pair_of_corpora_is_written_without_lists(overlay):
+    _, load = overlay
+    (cross,) = load(ONE_PAIR).cross
+    assert (cross.train, cross.test, cross.types) == ("BC5CDR", ("BioRED",), {"Disease": ("DPF",)})
+    listed = load("cross: [{train: BC5CDR, test: [BioRED], types: {Disease: DPF}}]\n")
+    assert listed.cross == (cross,)
+
+
+def test_a_configuration_without_pairs_is_as_it_was(overlay):
+    _, load = overlay
+    assert "cross" not in load("datasets: [demo]\n").canonical()
+    assert "cross" in load(ONE_PAIR).canonical()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("cross:\n  train: BC5CDR\n", 1, "found cross.0 without test"),
+        ("cross:\n  - {train: BC5CDR, test: X}\n", 2, "found cross.0 without types"),
+        (ONE_PAIR.replace("BioRED", "[BC5CDR]"), 1, "found the training corpus 'BC5CDR'"),
+        (ONE_PAIR.replace("[DPF]", "[DPF],\n  Pain: DPF"), 2, "found 'DPF', which 'Disease' has"),
+        (ONE_PAIR.replace("[DPF]", "[Pain],\n  Pain: [Ache]"), 2, "'Pain', which 'Disease' has"),
+        (ONE_PAIR.replace("{Disease", "\n  {all"), 2, "found the common name 'all'"),
+        (ONE_PAIR.replace("{Disease: [DPF]}", "{}"), 1, "expected at least 1"),
+        (ONE_PAIR.replace("BioRED", "[\n  BioRAD]"), 2, "Did you mean 'BioRED'?"),
+        (ONE_PAIR.replace("BC5CDR", "BC5CRD"), 1, "Did you mean 'BC5CDR'?"),
+        ("datasets: [JNLPBA]\n" + ONE_PAIR, 2, "'BC5CDR'; expected one of `datasets`"),
+        (
+            "cross:\n"
+            "- {train: BC5CDR, test: [BioRED], types: {A: B}}\n"
+            "- {train: BC5CDR, test: [JNLPBA, BioRED], types: {C: D}}\n",
+            3,
+            "found BC5CDR on BioRED twice",
+        ),
+    ],
+)
+def test_a_mistake_in_a_pair_is_named_by_file_and_line(overlay, text, line, said):
+    path, load = overlay
+    with pytest.raises(InputError) as caught:
+        load_matrix(load(text), [DEFAULT_CONFIG, path])
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+    assert said in str(caught.value)
+
+
+def test_pairs_are_predicted_by_what_is_compared_but_ensembles(overlay):
+    path, load = overlay
+    models = "models: [oracle, dictionary, bert-mini, vote-of-six]\n"
+    found = load_matrix(load(models + ONE_PAIR), [path])
+    assert found.cross_models == ["dictionary", "bert-mini"]
+    assert [(pair.train, pair.test) for pair in found.cross_pairs] == [("BC5CDR", "BioRED")]
+    demo = load_matrix(load(models + ONE_PAIR.replace("BioRED", "demo")), [path])
+    assert demo.corpora == [*demo.settings.datasets, "demo"]
+    alone = load_matrix(load("models: [oracle]\n" + ONE_PAIR), [path])
+    assert (alone.cross_pairs, alone.corpora) == ([], list(alone.settings.datasets))

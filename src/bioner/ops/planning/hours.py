@@ -19,6 +19,7 @@ CPU_SECONDS = {
     "ensemble": 0.03,
     "score": 0.3,
     "compare": 0.4,
+    "cross": 0.4,
 }
 
 
@@ -35,7 +36,7 @@ def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) 
 
     Downloads count as their start only: the rest depends on the network.
     """
-    size = sizes.get(job.dataset)
+    size = sizes.get(job.corpus)
     if not works(matrix, job):
         count = sentences_of(job, size) if size else 0
         seconds = START_SECONDS + CPU_SECONDS.get(job.rule, 0.0) * count / 1000
@@ -159,4 +160,4 @@ def sentences_of(job: PlannedJob, size: Size) -> int:
     """Return the number of sentences of a job: of all splits, of dev, or of test."""
     if job.rule in ("fetch", "normalize"):
         return sum(size.sentences.values())
-    return size.sentences["dev" if job.part else "test"]
+    return size.sentences["dev" if job.part and not job.test else "test"]

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 
 from bioner.reporting.columns import TITLES
 from bioner.results import layout
-from bioner.settings.matrix import Matrix
+from bioner.settings.matrix import CrossPair, Matrix
 
 TRAINING = (layout.WEIGHTS, layout.HISTORY, layout.RECORD)
 INSTANCES = ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")
 
-TABLES = [f"reports/{name}.csv" for name in TITLES]
+# `cross` is only there if it is configured, together with the jobs that it is made from.
+TABLES = [f"reports/{name}.csv" for name in TITLES if name != "cross"]
 
 
 def _run_paths(*names: str) -> list[str]:
@@ -37,13 +38,17 @@ OUTPUTS = {
     "merge_scores": [f"results/{layout.cell_path(layout.SCORES)}"],
     "select_best": [f"results/{layout.dataset_path(layout.SELECTION)}"],
     "compare": [f"results/{layout.dataset_path(layout.COMPARISONS)}"],
+    "cross": [f"results/{layout.cross_path(name)}" for name in (layout.DROP, layout.RECORD)],
     "report": ["reports/report.html", "reports/README.md", *TABLES],
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """A rule and its wildcards: `part` is `dev/` for the dev set, `seed` -1 if there is none."""
+    """A rule and its wildcards: `seed` is -1 if there is none.
+
+    `part` is `dev/` for the dev set, `cross/{test}/` for the test set of another corpus `test`.
+    """
 
     rule: str
     dataset: str = ""
@@ -52,10 +57,21 @@ class PlannedJob:
     decoding: str = ""
     part: str = ""
     trial: str = ""
+    test: str = ""
+
+    @property
+    def corpus(self) -> str:
+        """The corpus whose sentences the job works on."""
+        return self.test or self.dataset
 
 
-def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> list[PlannedJob]:
-    """Return all jobs behind the report on these corpora, sorted by model, corpus and rule."""
+def jobs_of(matrix: Matrix, corpora: Sequence[str]) -> list[PlannedJob]:
+    """Return all jobs behind the report, sorted by model, corpus and rule.
+
+    Args:
+        corpora: The corpora that are there, of those that the run reads.
+    """
+    datasets = [name for name in corpora if name in matrix.settings.datasets]
     named = matrix.settings.models
     chooses = matrix.has_selection or any(map(matrix.chooses_members, named))
     jobs = [PlannedJob("report")]
@@ -80,15 +96,18 @@ def jobs_of(matrix: Matrix, datasets: Sequence[str]) -> list[PlannedJob]:
                     scored.append(PlannedJob("score", dataset, model, seed, decoding, "dev/"))
                 for job in scored:
                     jobs += [job, *_predicted(matrix, job)]
+    for pair in matrix.cross_pairs:
+        if {pair.train, pair.test} <= set(corpora):
+            jobs += _crossed(matrix, pair)
     unnamed = {job.model for job in jobs} - {"", *named}  # members of ensembles, and drafts
     models = ["", *named, *sorted(unnamed)]
-    corpora = ["", *datasets]
+    places = ["", *corpora]
     rules = list(OUTPUTS)
     return sorted(
         dict.fromkeys(jobs),
         key=lambda job: (
             models.index(job.model),
-            corpora.index(job.dataset),
+            places.index(job.dataset),
             rules.index(job.rule),
         ),
     )
@@ -103,14 +122,15 @@ def outputs_of(job: PlannedJob) -> list[str]:
 def log_of(job: PlannedJob) -> str:
     """Return the path of a job's log, under the output folder."""
     seed = f"seed{job.seed}" if job.seed >= 0 else ""
-    names = (job.rule, job.dataset, job.model, job.trial, seed, job.part + job.decoding)
+    tested = job.part + job.decoding or job.test
+    names = (job.rule, job.dataset, job.model, job.trial, seed, tested)
     return f"logs/{'/'.join(filter(None, names))}.log"
 
 
 def to_come(jobs: Sequence[PlannedJob], there: Callable[[str], bool]) -> list[PlannedJob]:
     """Return the jobs that a run would still do: those whose files are missing, and the report.
 
-    What the scores of a seed were made from may be gone. Settings are not compared.
+    What scores were made from may be gone. Settings are not compared.
 
     Args:
         jobs: All jobs of the run.
@@ -119,12 +139,37 @@ def to_come(jobs: Sequence[PlannedJob], there: Callable[[str], bool]) -> list[Pl
     missing = {job for job in jobs if not all(map(there, outputs_of(job)))}
     scores = {job for job in jobs if job.rule == "score"}
     scored = set(map(_seed_of, scores)) - set(map(_seed_of, scores & missing))
-    coming = {job for job in missing if _seed_of(job) not in scored}
+    without_drop = {_pair_of(job) for job in missing if job.rule == "cross"}
+    coming = {
+        job for job in missing if _seed_of(job) not in scored or _pair_of(job) in without_drop
+    }
+    pairs = {_pair_of(job) for job in coming if job.test}
+    coming |= {job for job in jobs if job.rule == "cross" and _pair_of(job) in pairs}
     return [job for job in jobs if job in coming or (coming and job.rule == "report")]
 
 
 def _seed_of(job: PlannedJob) -> tuple[str, str, int]:
     return job.dataset, job.model, job.seed
+
+
+def _pair_of(job: PlannedJob) -> tuple[str, str]:
+    return job.dataset, job.test
+
+
+def _crossed(matrix: Matrix, pair: CrossPair) -> Iterator[PlannedJob]:
+    """Yield the jobs that compare a corpus's models on another test set with those of that one."""
+    yield PlannedJob("cross", pair.train, test=pair.test)
+    for rule in ("fetch", "normalize"):
+        yield PlannedJob(rule, pair.test)
+    sides = {pair.train: layout.cross_part(pair.test)}
+    sides |= {pair.test: ""} if pair.test in matrix.settings.datasets else {}
+    for dataset, part in sides.items():
+        for model in matrix.cross_models:
+            for seed in matrix.seeds(model):
+                decoding = matrix.headline(model)
+                test = pair.test if part else ""
+                scored = PlannedJob("cross", dataset, model, seed, decoding, part, test=test)
+                yield from _predicted(matrix, scored)
 
 
 def _predicted(matrix: Matrix, scored: PlannedJob) -> Iterator[PlannedJob]:

@@ -22,7 +22,7 @@ KINDS = {
     "weights": (),
     "training": ("download_model", "trial", "search", "use_winner", "train"),
     "predictions": ("predict", "realign", "ensemble"),
-    "scores": ("time", "score", "merge_scores", "select_best", "compare"),
+    "scores": ("time", "score", "merge_scores", "select_best", "compare", "cross"),
     "reports": ("report",),
     "logs": (),
     "hub cache": (),
@@ -76,7 +76,7 @@ def space_of(
                 held += stated(job.model, "model_gb")
             running.append((held, gpus_of(matrix, job)))
     downloads = [stated(model, "download_gb") for model in _downloaded(matrix, jobs).values()]
-    outputs = sum(_output_gb(job, sizes.get(job.dataset)) for job in jobs)
+    outputs = sum(_output_gb(job, sizes.get(job.corpus)) for job in jobs)
     busiest = _busiest(running, gpus, at_once)
     return Space(sum(downloads), models, busiest, outputs, tuple(sorted(unknown)))
 

@@ -14,17 +14,19 @@ def cells_of(run: RunContext) -> list[CellStatus]:
     """Return all cells of a run, by corpus and model, with the time left where it is known."""
     datasets, models = run.matrix.settings.datasets, run.matrix.settings.models
     jobs: dict[tuple[str, str], list[PlannedJob]] = {}
-    for job in jobs_of(run.matrix, datasets):
+    for job in jobs_of(run.matrix, run.matrix.corpora):
         jobs.setdefault((job.dataset, job.model), []).append(job)
     return _expected([_cell(run, jobs[dataset, model]) for dataset in datasets for model in models])
 
 
 def material(run: RunContext) -> list[StatusRow]:
-    """Return the downloads and normalizations that are running or failed."""
+    """Return jobs of no cell that are running or failed: downloads, normalizations, drops."""
     rows = [
-        StatusRow(job.dataset, job.model, None, job.rule, state_of(run, job))
-        for job in jobs_of(run.matrix, run.matrix.settings.datasets)
-        if job.rule in ("fetch", "normalize", "download_model")
+        StatusRow(
+            job.dataset, job.model, None, f"{job.rule} {job.test}".rstrip(), state_of(run, job)
+        )
+        for job in jobs_of(run.matrix, run.matrix.corpora)
+        if job.rule in ("fetch", "normalize", "download_model", "cross")
     ]
     return [row for row in rows if row.state in ("running", "failed")]
 

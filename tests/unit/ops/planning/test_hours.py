@@ -71,6 +71,13 @@ def test_a_prediction_takes_its_start_and_its_sentences():
     ).most * 3600 == pytest.approx(850)
 
 
+def test_a_prediction_on_another_corpus_takes_the_sentences_of_that_one():
+    # 2,000 of them: 60 + 2 x 20 s.
+    sizes = SIZES | {"other": Size({"train": 9, "dev": 9, "test": 2000}, 26.0, "counted")}
+    job = PlannedJob("predict", "demo", "m", 42, "direct", "cross/other/", test="other")
+    assert hours(SMALL, job, sizes).most * 3600 == pytest.approx(100)
+
+
 def test_timing_goes_over_its_sample_by_every_decoding_and_batch():
     # 50 sentences x 3 repeats x 2 batch sizes = 300: 100 + 0.3 x (3,000 + 200) = 1,060 s.
     timing = {"sentences": 50, "repeats": 3, "batch_sizes": [1, 16]}

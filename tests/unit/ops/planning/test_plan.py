@@ -176,6 +176,47 @@ def test_weights_that_were_given_up_are_not_trained_again_for_scores_that_are_th
     assert "fetch" not in again
 
 
+CROSS = {"train": "demo", "test": ["other"], "types": {"Disease": ["DPF"]}}
+
+
+def across(*models: str):
+    """The jobs of a run whose models, and a dictionary, also predict another corpus."""
+    return jobs_of(matrix(dict.fromkeys(models, SMALL), cross=CROSS), ["demo", "other"])
+
+
+def test_what_was_compared_across_corpora_may_be_gone():
+    jobs = across("small")
+    cross = [job for job in jobs if job.test]
+    assert {(job.rule, job.model) for job in cross} == {
+        ("cross", ""),
+        *((rule, model) for rule in ("predict", "realign") for model in ("dictionary", "small")),
+    }
+    assert sum(job.dataset == "other" for job in jobs) == 2, "fetched and normalized"
+    there = {path for job in jobs for path in outputs_of(job)}
+    drop = "results/demo/cross/other/drop.csv"
+    gone = {path for job in cross for path in outputs_of(job) if path.endswith(".jsonl")}
+    assert to_come(jobs, (there - gone).__contains__) == []
+    again = to_come(jobs, (there - {drop}).__contains__)
+    assert sorted(job.rule for job in again) == ["cross", "report"]
+    again = to_come(jobs, (there - gone - {drop}).__contains__)
+    assert sorted(job.rule for job in again) == ["cross", "realign", "realign", "report"]
+
+
+def test_a_model_that_is_added_predicts_the_other_corpus_and_is_compared():
+    there = {path for job in across() for path in outputs_of(job)}
+    coming = to_come(across("small"), there.__contains__)
+    assert {(job.rule, job.model) for job in coming if job.test} == {
+        ("cross", ""),
+        ("predict", "small"),
+        ("realign", "small"),
+    }
+
+
+def test_a_corpus_that_is_not_there_is_not_predicted():
+    jobs = jobs_of(matrix({}, cross=CROSS), ["demo"])
+    assert [job for job in jobs if job.test or job.dataset == "other"] == []
+
+
 def test_what_is_added_to_a_finished_run_is_to_come():
     there = {path for job in jobs_of(matrix({}), ["demo"]) for path in outputs_of(job)}
     assert "reports/report.html" in there

@@ -5,6 +5,7 @@ import os
 import random
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +18,7 @@ from bioner.cli.loading import settings_of
 from bioner.errors import InputError
 from bioner.io.heartbeat import FRESH, JobProgress, write_heartbeat
 from bioner.io.tables import as_markdown
+from bioner.ops.planning.jobs import jobs_of, log_of
 from bioner.ops.status.cells import cells_of, material
 from bioner.ops.status.records import (
     CellStatus,
@@ -26,6 +28,7 @@ from bioner.ops.status.records import (
     snakemake_since,
 )
 from bioner.ops.status.table import STATUS, in_short, shown, status_table
+from bioner.settings.config import load_config
 from bioner.settings.matrix import load_matrix
 
 CONFIG = """\
@@ -527,3 +530,19 @@ def test_a_file_in_place_of_the_folder_is_told(overlay, tmp_path):
     done = CliRunner().invoke(app, ["status", "--config", str(overlay), "--out", str(path)])
     assert isinstance(done.exception, InputError)
     assert "a run's output folder" in str(done.exception)
+
+
+def test_what_fails_across_corpora_is_shown(overlay, out):
+    settings = settings_of([overlay]).model_copy(update={"seeds": (42,)}).canonical()
+    settings["cross"] = {"train": "A", "test": ["B"], "types": {"Disease": ["DPF"]}}
+    run = replace(run_of(overlay), matrix=load_matrix(load_config(settings), []))
+    trained(out / "results/A/bert/seed42", 80.0)
+    scored(out, "A", "bert", 42)
+    write(out / "results/A/bert/scores.csv")
+    assert in_short(cell(run, "A", "bert")) == "done 80.0", "it only waits"
+    assert material(run) == []
+    (where,) = {log_of(job) for job in jobs_of(run.matrix, ["A", "B"]) if job.rule == "cross"}
+    assert where == "logs/cross/A/B.log"
+    write(out / where, "bioner: cross: types.Disease: found no DPF\n")
+    (row,) = material(run)
+    assert (row.dataset, row.stage, row.state) == ("A", "cross B", "failed")

@@ -1,0 +1,189 @@
+"""Models of one corpus on another one's test set: scores of mapped types, and the drop."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from bioner.data.instances import Instance, Prediction
+from bioner.data.tags import OUTSIDE, spans, split_tag
+from bioner.errors import InputError
+from bioner.io.tables import Schema, read_table
+from bioner.scoring.agreement import GoldAgreement
+from bioner.scoring.compare import System, compare
+from bioner.scoring.pairs import pair_up
+from bioner.scoring.resampling import clusters_of
+from bioner.scoring.score import overall_tallies
+from bioner.scoring.semeval import semeval_tallies
+from bioner.scoring.table import score_table
+from bioner.scoring.tally import Tally
+
+T = TypeVar("T")
+Runs = Sequence[Sequence[Prediction]]  # one per seed
+Types = Mapping[str, Sequence[str]]  # the names that corpora have for a type, by its common name
+KEY = ("train", "test", "model", "decoding", "label")
+MEASURED = ("precision", "recall", "f1", "f1_ci_low", "f1_ci_high", "relaxed_f1")
+DROP: Schema = {
+    **dict.fromkeys(KEY, pl.String),
+    "seeds": pl.Int64,
+    "gold_entities": pl.Int64,
+    **dict.fromkeys(MEASURED, pl.Float64),
+    "home_seeds": pl.Int64,
+    **{f"home_{name}": pl.Float64 for name in MEASURED},
+    **dict.fromkeys(("drop", "drop_ci_low", "drop_ci_high", "p"), pl.Float64),
+    "cluster": pl.String,
+    "clusters": pl.Int64,
+    "left_out": pl.Int64,
+    "gold_against_gold_f1": pl.Float64,
+    "gold_against_gold_texts": pl.Int64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CrossSystem:
+    """Predictions of a model on a test set: trained elsewhere, and at home (none: not trained)."""
+
+    model: str
+    decoding: str
+    elsewhere: Runs
+    home: Runs
+
+
+def drop_table(
+    gold: Sequence[Instance],
+    systems: Sequence[CrossSystem],
+    types: Types,
+    known: Collection[str],
+    agreement: Sequence[GoldAgreement],
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Score every system on the mapped types together and each alone (columns DROP, from `label`).
+
+    All counts are those of all seeds together, so that `drop` is `home_f1` less `f1`. Its interval
+    and p-value are those of `compare`.
+
+    Args:
+        gold: The test set, without what the training corpus shares with it.
+        known: The types of the training corpus: others are no predictions of its models.
+        agreement: Of the two corpora's gold on the texts that both annotate, by label.
+
+    Returns:
+        The table without the names of the corpora and the documents left out.
+    """
+    rows = []
+    for label, ceiling in zip(("all", *types), agreement, strict=True):
+        names = _own_names({label: types[label]} if label in types else types)
+        learnt = {own: common for own, common in names.items() if own in known}
+        wanted = [replace(each, tags=reduced(each.tags, names)) for each in gold]
+        for system in systems:
+            elsewhere, home = _runs(system.elsewhere, learnt), _runs(system.home, names)
+            resampling = resamples, seed
+            rows.append(
+                {
+                    "model": system.model,
+                    "decoding": system.decoding,
+                    "label": label,
+                    "seeds": len(elsewhere),
+                    "gold_entities": sum(len(spans(each.tags)) for each in wanted),
+                    **_scores(wanted, elsewhere, resampling),
+                    **(_at_home(wanted, system, home, elsewhere, resampling) if home else {}),
+                    "gold_against_gold_f1": ceiling.f1,
+                    "gold_against_gold_texts": ceiling.units,
+                }
+            )
+    clusters = clusters_of(gold)
+    table = pl.DataFrame(rows, schema=DROP).with_columns(
+        cluster=pl.lit(clusters.kind), clusters=pl.lit(clusters.count, pl.Int64)
+    )
+    order = {system.model: place for place, system in enumerate(systems)}
+    place = pl.col("model").replace_strict(order, return_dtype=pl.Int64)
+    return table.sort(place, maintain_order=True)
+
+
+def reduced(tags: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Return tags under the common names of their types; those of other types become O.
+
+    Args:
+        names: Common names by the corpora's own.
+    """
+    parts = map(split_tag, tags)
+    return [
+        f"{prefix}-{names[type_]}" if prefix != OUTSIDE and type_ in names else OUTSIDE
+        for prefix, type_ in parts
+    ]
+
+
+def without(documents: Collection[str], gold: Sequence[Instance], items: Sequence[T]) -> list[T]:
+    """Return the items, in the order of `gold`, whose instances are in none of these documents."""
+    pairs = zip(items, gold, strict=True)
+    return [item for item, instance in pairs if instance.doc not in documents]
+
+
+def check_types(types: Types, corpora: Mapping[str, Collection[str]]) -> None:
+    """Raise InputError if a mapped type has none of its names in a corpus, given by its types."""
+    for corpus, there in corpora.items():
+        for common, names in types.items():
+            wanted = dict.fromkeys((common, *names))
+            if not wanted.keys() & set(there):
+                raise InputError(
+                    f"cross: types.{common}",
+                    f"no {' or '.join(wanted)} in {corpus}",
+                    f"a name of one of its types ({', '.join(there) or 'none'})",
+                    "Add its name there, or leave the type out.",
+                )
+
+
+def read_drops(path: Path) -> pl.DataFrame:
+    """Read and check a table of drops."""
+    table = read_table(path, DROP, KEY)
+    if table.select(KEY).is_duplicated().any():
+        raise InputError(path, "a row twice", "each once", "Remake it by `bioner cross`.")
+    return table
+
+
+def _own_names(types: Types) -> dict[str, str]:
+    """Return common names by the corpora's own; a common name is its own, too."""
+    return {own: common for common, names in types.items() for own in (common, *names)}
+
+
+def _runs(runs: Runs, names: Mapping[str, str]) -> Runs:
+    return [[replace(each, tags=reduced(each.tags, names)) for each in run] for run in runs]
+
+
+def _scores(gold: Sequence[Instance], runs: Runs, resampling: tuple[int, int]) -> dict[str, object]:
+    """Return strict scores of all runs together, and relaxed F1."""
+    by_run = [overall_tallies(semeval_tallies(pair_up(gold, run), [])) for run in runs]
+    rows = [_mean([tallies[scheme] for tallies in by_run]) for scheme in ("strict", "relaxed")]
+    strict, relaxed = score_table(rows, clusters_of(gold), *resampling, {}).iter_rows(named=True)
+    return {name: strict.get(name) for name in MEASURED} | {"relaxed_f1": relaxed["f1"]}
+
+
+def _mean(tallies: Sequence[Tally]) -> Tally:
+    """Return the mean of the runs' tallies, whose ratios are those of all counts together."""
+    arrays = zip(*(tally.arrays() for tally in tallies), strict=True)
+    recalled, possible, precise, actual = (np.mean(each, axis=0) for each in arrays)
+    first = tallies[0]
+    return Tally(
+        *(first.scorer, first.scheme, first.stratum, first.label),
+        *(recalled, possible, precise, actual),
+    )
+
+
+def _at_home(
+    gold: Sequence[Instance],
+    system: CrossSystem,
+    home: Runs,
+    elsewhere: Runs,
+    resampling: tuple[int, int],
+) -> dict[str, object]:
+    """Return the scores of the system trained at home, and its lead."""
+    scores = {f"home_{name}": score for name, score in _scores(gold, home, resampling).items()}
+    sides = [System(system.model, system.decoding, runs) for runs in (home, elsewhere)]
+    lead = compare(gold, sides, (), *resampling).row(0, named=True)  # strict F1, all lengths
+    bounds = {f"drop_{name}": lead[name] for name in ("ci_low", "ci_high")}
+    scores["home_seeds"] = len(home)
+    return scores | {"drop": lead["difference"], **bounds, "p": lead["p"]}

@@ -1,0 +1,120 @@
+"""Models of one corpus on another one's test set: mapped types, and the drop, by hand."""
+
+import pytest
+
+from bioner.data.instances import Instance
+from bioner.errors import InputError
+from bioner.scoring.agreement import compare_gold
+from bioner.scoring.cross import DROP, CrossSystem, check_types, drop_table, reduced, without
+from tests.conftest import instance
+from tests.unit.scoring.predicted import predicted
+
+TYPES = {"Disease": ["DPF"], "Chemical": ["Chem"]}
+KNOWN = ["Chemical", "Disease"]  # what the training corpus annotates
+GOLD = [
+    Instance("s1", "d1", ["gout", "and", "renal", "failure"], ["B-DPF", "O", "B-DPF", "I-DPF"]),
+    Instance("s2", "d1", ["aspirin"], ["B-Chem"]),
+    Instance("s3", "d2", ["IL-2", "in", "asthma"], ["B-Gene", "O", "B-DPF"]),
+]
+# Gout and aspirin are right, "renal" is cut short, IL-2 is no chemical, and DPF is no type of the
+# training corpus: 2 of 4 entities, 2 of 4 predictions.
+ELSEWHERE = predicted("B-Disease O B-Disease O", "B-Chemical", "B-Chemical O B-DPF")
+# All diseases, no chemical; the gene is not asked for: 3 of 4 entities, 3 of 3 predictions.
+HOME = predicted("B-DPF O B-DPF I-DPF", "O", "B-Gene O B-DPF")
+NOTHING = predicted("O O O O", "O", "O O O")
+
+
+def drops(gold=GOLD, elsewhere=(ELSEWHERE,), home=(HOME,), types=TYPES):
+    """The rows of one system by label."""
+    system = CrossSystem("m", "direct", elsewhere, home)
+    agreement = compare_gold(gold, gold, types)
+    table = drop_table(gold, [system], types, KNOWN, agreement, resamples=200)
+    return {row["label"]: row for row in table.iter_rows(named=True)}
+
+
+def test_both_sides_are_scored_on_the_mapped_types_alone():
+    row = drops()["all"]
+    assert (row["gold_entities"], row["seeds"], row["home_seeds"]) == (4, 1, 1)
+    assert (row["precision"], row["recall"], row["f1"]) == (50, 50, 50)
+    # Relaxed: gout, aspirin and half of renal failure, 2.5 of 4 on either side.
+    assert row["relaxed_f1"] == pytest.approx(62.5)
+    assert (row["home_precision"], row["home_recall"]) == (100, 75)
+    assert row["home_f1"] == row["home_relaxed_f1"] == pytest.approx(600 / 7)
+    assert row["drop"] == pytest.approx(600 / 7 - 50)
+    assert (row["cluster"], row["clusters"]) == ("document", 2)
+
+
+def test_every_type_has_a_row_of_its_own():
+    found = drops()
+    assert list(found) == ["all", "Disease", "Chemical"]
+    disease, chemical = found["Disease"], found["Chemical"]
+    # 1 of 3 diseases, of 2 predicted: F1 is 2 of 5.
+    assert (disease["gold_entities"], disease["f1"]) == (3, pytest.approx(40))
+    assert (disease["home_f1"], disease["drop"]) == (100, pytest.approx(60))
+    # Aspirin, of 2 predicted; none at home, where it is no drop but a gain.
+    assert (chemical["gold_entities"], chemical["f1"]) == (1, pytest.approx(200 / 3))
+    assert (chemical["home_f1"], chemical["drop"]) == (0, pytest.approx(-200 / 3))
+
+
+def test_seeds_are_counted_together():
+    row = drops(elsewhere=(ELSEWHERE, NOTHING))["all"]
+    # 2 right of 2 x 4 entities and 4 predictions.
+    assert (row["seeds"], row["f1"]) == (2, pytest.approx(100 / 3))
+    assert row["drop"] == row["home_f1"] - row["f1"]
+
+
+def test_documents_are_resampled_and_sentences_if_there_are_none():
+    # In every document and sentence all is found at home, nothing elsewhere: whatever is drawn.
+    gold = [Instance(f"s{n}", f"d{n // 2}", ["gout"], ["B-DPF"]) for n in range(1, 5)]
+    home = predicted(*["B-DPF"] * 4)
+    row = drops(gold, [predicted(*["O"] * 4)], [home])["all"]
+    assert (row["cluster"], row["clusters"]) == ("document", 3)
+    assert (row["drop"], row["drop_ci_low"], row["drop_ci_high"]) == (100, 100, 100)
+    loose = [instance(each.id, "gout/B-DPF") for each in gold]
+    row = drops(loose, [predicted(*["O"] * 4)], [home])["all"]
+    assert (row["cluster"], row["clusters"]) == ("sentence", 4)
+    one = [Instance(each.id, "d", each.tokens, each.tags) for each in gold]
+    row = drops(one, [predicted(*["O"] * 4)], [home])["all"]
+    assert (row["drop"], row["drop_ci_low"], row["p"]) == (100, None, None)
+
+
+def test_without_a_model_at_home_there_is_no_drop():
+    row = drops(home=())["all"]
+    assert row["f1"] == 50
+    assert row["f1_ci_low"] is not None
+    assert {row[name] for name in DROP if name.startswith(("home_", "drop"))} == {None}
+    assert row["p"] is None
+
+
+def test_the_two_golds_are_held_against_each_other_by_label():
+    long = ["word"] * 30
+    one = [Instance("a", "a", [*long, "gout", "aspirin"], ["O"] * 30 + ["B-DPF", "B-Chem"])]
+    other = [Instance("b", "b", [*long, "gout", "aspirin"], ["O"] * 30 + ["B-Disease", "O"])]
+    system = CrossSystem("m", "direct", [predicted(" ".join(["O"] * 32))], [])
+    table = drop_table(other, [system], TYPES, KNOWN, compare_gold(one, other, TYPES), 100)
+    f1 = dict(table.select("label", "gold_against_gold_f1").iter_rows())
+    # Gout in both; aspirin in one of them: 2 x 1 of 2 + 1.
+    assert f1 == {"all": pytest.approx(200 / 3), "Disease": 100, "Chemical": 0}
+    assert set(table["gold_against_gold_texts"]) == {1}
+
+
+def test_entities_of_other_types_are_no_entities():
+    names = {"protein": "Gene", "DNA": "Gene"}
+    tags = ["B-protein", "I-protein", "B-DNA", "B-cell", "I-cell", "O", "I-O"]
+    assert reduced(tags, names) == ["B-Gene", "I-Gene", "B-Gene", "O", "O", "O", "O"]
+
+
+def test_documents_are_left_out_with_what_was_predicted_for_them():
+    assert without({"d1": "x"}, GOLD, GOLD) == GOLD[2:]
+    assert without({"d1": "x"}, GOLD, HOME) == HOME[2:]
+    assert without({}, GOLD, HOME) == HOME
+
+
+def test_a_type_that_a_corpus_does_not_have_is_named():
+    check_types(TYPES, {"BC5CDR": KNOWN, "BioRED": ["Chem", "DPF", "Gene"]})
+    with pytest.raises(InputError) as caught:
+        check_types(TYPES, {"BC5CDR": KNOWN, "BioRED": ["Chem", "Gene"]})
+    assert str(caught.value) == (
+        "cross: types.Disease: found no Disease or DPF in BioRED; expected a name of one of its"
+        " types (Chem, Gene). Add its name there, or leave the type out."
+    )
