@@ -175,6 +175,17 @@ def test_offsets_without_text_that_fit_no_words_are_refused_even_if_no_reading_e
         check_offsets(words(astray=3))
 
 
+def test_no_mention_ends_before_a_combining_mark():
+    """Ends that are the last characters: two before a letter's accent, two inside a word."""
+    passage = Passage(0, "cafe\u0301 with gout and cafe\u0301 or gout")
+    marked = [
+        Annotation(f"f:{start}", start, end, "A", "")
+        for start, end in ((0, 4), (11, 14), (20, 24), (29, 32))
+    ]
+    with pytest.raises(InputError, match="the end is the last character: .*, and 0 as they stand"):
+        check_offsets([Document("f:1", "d", [passage], marked)])
+
+
 def bioc(tmp_path, shift, text=None):
     """Aspirin and gout at their places plus `shift`."""
     annotations = [
