@@ -182,7 +182,7 @@ def test_no_mention_ends_before_a_combining_mark():
         Annotation(f"f:{start}", start, end, "A", "")
         for start, end in ((0, 4), (11, 14), (20, 24), (29, 32))
     ]
-    with pytest.raises(InputError, match="the end is the last character: .*, and 0 as they stand"):
+    with pytest.raises(InputError, match=r"the end is the last character: .*, and 0 as they stand"):
         check_offsets([Document("f:1", "d", [passage], marked)])
 
 
