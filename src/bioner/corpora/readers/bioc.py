@@ -145,7 +145,7 @@ def _document(content: dict[object, Any], type_key: str, changes: Changes) -> Do
     holders, stretches = [content], []
     try:
         for passage in content["passages"]:
-            sentences = passage.get("sentences") or []
+            sentences = _list(passage, "sentences")
             # A passage without text consists of its sentences.
             parts = [passage] if (passage.get("text") or "").strip() else sentences
             if parts is not sentences:
@@ -161,7 +161,7 @@ def _document(content: dict[object, Any], type_key: str, changes: Changes) -> Do
         annotations = [
             (annotation, holder.get("offset"))
             for holder in holders
-            for annotation in holder.get("annotations") or []
+            for annotation in _list(holder, "annotations")
         ]
     except (KeyError, TypeError, AttributeError):
         raise InputError(
@@ -174,6 +174,14 @@ def _document(content: dict[object, Any], type_key: str, changes: Changes) -> Do
         passage for parts in stretches for passage in _joined(parts, result.annotations)
     ]
     return result
+
+
+def _list(holder: Any, name: str) -> list[Any]:
+    """Return a list, empty if it is absent or null; raise TypeError if it is anything else."""
+    value = holder.get(name)
+    if not isinstance(value, list | None):
+        raise TypeError
+    return value or []
 
 
 def _joined(sentences: list[Passage], annotations: list[Annotation]) -> list[Passage]:
