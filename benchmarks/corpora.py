@@ -25,7 +25,10 @@ from bioner.settings.yaml_files import read_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BIONER = [sys.executable, "-m", "bioner"]
-REAL = ("JNLPBA", "BioRED", "ChemProt-standin", "BC5CDR")
+REAL = (
+    *("JNLPBA", "BioRED", "ChemProt-standin", "BC5CDR"),
+    *("NCBI-disease", "BC2GM", "AnatEM", "Linnaeus", "CRAFT"),
+)
 WORDS = (
     "IL-2",
     "expression",
