@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
-from bioner.corpora.changes import Changes
+from bioner.corpora.changes import LOSSES, Changes
 from bioner.corpora.offsets import check_offsets
 from bioner.corpora.readers.bioc import read_bioc_json, read_bioc_xml
 from bioner.corpora.readers.brat import read_brat
@@ -50,8 +50,8 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
                 document.id, document.where, document.passages, _marks(document)
             )
         ]
-        changes.add_found(sum(len(document.annotations) for document in documents))
-        changes.add_found(changes.fates(changes.split, 0).lost)  # what the reader left out
+        left_out = changes.count(changes.split, LOSSES)  # by the reader
+        changes.add_found(left_out + sum(len(document.annotations) for document in documents))
         check_offsets(documents)
         for document in documents:
             yield from segment(document, rules, changes)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from bioner.cli import app
 from bioner.corpora.changes import REPAIRS, Change, Changes
+from bioner.corpora.fates import check_fates
 from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.conll import LONE
 from bioner.data.instances import read_instances
@@ -396,8 +397,8 @@ def test_an_annotation_without_a_known_fate_is_an_error_of_the_program(tmp_path)
     changes = Changes("repair")
     changes.add_found(3)
     with pytest.raises(InputError, match="found 3 annotations, of which 1 are entities, 0 nested"):
-        changes.check_losses(tmp_path, 1, kept=1)
-    changes.check_losses(tmp_path, 1, kept=3)
+        check_fates(tmp_path, changes, max_lost=1, kept=1)
+    check_fates(tmp_path, changes, max_lost=1, kept=3)
 
 
 def test_a_split_without_an_entity_is_no_silence(tmp_path, caplog):

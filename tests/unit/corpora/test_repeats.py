@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bioner.corpora.changes import ARTEFACTS, REPAIRS, Changes
+from bioner.corpora.fates import fates_of
 from tests.unit.corpora.readers import mended, read, refusal, words_and_tags, write
 
 
@@ -57,8 +58,8 @@ def test_a_document_that_comes_again_is_left_out_and_listed_or_refused_with_both
 def test_annotations_of_a_repetition_are_neither_found_nor_lost(tmp_path, form):
     changes = Changes("repair")
     read(write(tmp_path / "raw", TWICE[form][0]), form, changes)
-    assert changes.fates("", 0).found == {"pubtator": 1, "dygie": 2}[form]
-    assert changes.fates("", 0).lost == 0
+    assert fates_of(changes, "", 0).found == {"pubtator": 1, "dygie": 2}[form]
+    assert fates_of(changes, "", 0).lost == 0
 
 
 JOINED = {
