@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -166,16 +165,12 @@ def cross(
 
     Documents that the training corpus shares with the test set are left out.
     """
-    import polars as pl
-
-    from bioner.data.instances import SPLITS, entity_types
-    from bioner.data.near_duplicates import find_shared_documents
+    from bioner.data.instances import SPLITS
     from bioner.io.checksums import sha256_of
     from bioner.io.files import write_json
     from bioner.io.tables import write_table
     from bioner.results.consistency import checksums_of
-    from bioner.scoring.agreement import compare_gold
-    from bioner.scoring.cross import CrossSystem, check_types, drop_table, without
+    from bioner.scoring.cross import Corpus, CrossSystem, score_across
     from bioner.settings.config import Cross
     from bioner.settings.parse import parse
 
@@ -188,29 +183,18 @@ def cross(
     each_once("cross", files)
     tree = {"train": train, "test": [test], "types": json_object("--types", types)}
     mapping = parse(Cross, tree, ["--types"]).types
-    splits = {
-        name: {split: read_instances(data / name / f"{split}.jsonl") for split in SPLITS}
+    ours, theirs = (
+        Corpus(name, {split: read_instances(data / name / f"{split}.jsonl") for split in SPLITS})
         for name in (train, test)
-    }
-    known, gold = entity_types(splits[train]["train"]), splits[test]["test"]
-    check_types(mapping, {train: known, test: entity_types(gold)})
-    left_out = find_shared_documents(gold, [*splits[train]["train"], *splits[train]["dev"]])
+    )
+    gold = theirs.splits["test"]
     elsewhere, at_home = (
-        {
-            name: [without(left_out, gold, read_predictions(path, gold)) for path in paths]
-            for name, paths in side.items()
-        }
+        {name: [read_predictions(path, gold) for path in paths] for name, paths in side.items()}
         for side in sides
     )
-    if not (rest := without(left_out, gold, gold)):
-        found, expected = f"every document of {test}'s test set in {train}", "others"
-        raise InputError("cross", found, expected, "Leave this pair out.")
     systems = [CrossSystem(*name, runs, at_home.get(name, ())) for name, runs in elsewhere.items()]
-    ours, theirs = (list(chain.from_iterable(each.values())) for each in splits.values())
-    agreement = compare_gold(ours, theirs, mapping)
-    table = drop_table(rest, systems, mapping, known, agreement, resamples, resampling_seed)
-    facts = {"train": train, "test": test, "left_out": len(left_out)}
-    write_table(out, table.with_columns(**{name: pl.lit(fact) for name, fact in facts.items()}))
+    table, left_out = score_across(ours, theirs, systems, mapping, resamples, resampling_seed)
+    write_table(out, table)
     if record:
         made = {
             "data": {name: checksums_of(data / name) for name in (train, test)},

@@ -5,7 +5,16 @@ import pytest
 from bioner.data.instances import Instance
 from bioner.errors import InputError
 from bioner.scoring.agreement import compare_gold
-from bioner.scoring.cross import DROP, CrossSystem, check_types, drop_table, reduced, without
+from bioner.scoring.cross import (
+    DROP,
+    Corpus,
+    CrossSystem,
+    check_types,
+    drop_table,
+    reduced,
+    score_across,
+    without,
+)
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
 
@@ -108,6 +117,26 @@ def test_documents_are_left_out_with_what_was_predicted_for_them():
     assert without({"d1": "x"}, GOLD, GOLD) == GOLD[2:]
     assert without({"d1": "x"}, GOLD, HOME) == HOME[2:]
     assert without({}, GOLD, HOME) == HOME
+
+
+def test_documents_of_train_and_dev_are_left_out_of_both_sides_and_named():
+    known = [Instance("t1", "10001", ["gout", "aspirin"], ["B-Disease", "B-Chemical"])]
+    dev = [Instance("v1", "10002", ["asthma"], ["B-Disease"])]
+    own = Corpus("BC5CDR", {"train": known, "dev": dev, "test": []})
+    # The first document, of PubMed's id 10002, is in the other corpus's dev.
+    ids = {"d1": "10002", "d2": "20000"}
+    gold = [Instance(each.id, ids[each.doc], each.tokens, each.tags) for each in GOLD]
+    other = Corpus("BioRED", {"train": [], "dev": [], "test": gold})
+    systems = [CrossSystem("m", "direct", [ELSEWHERE], [HOME])]
+    table, left_out = score_across(own, other, systems, {"Disease": ["DPF"]}, 200)
+    assert left_out == {"10002": "10002"}
+    row = table.row(0, named=True)
+    assert (row["train"], row["test"], row["left_out"]) == ("BC5CDR", "BioRED", 1)
+    # What stays is asthma, which the model finds at home, but elsewhere does not know as DPF.
+    assert (row["gold_entities"], row["f1"], row["home_f1"]) == (1, 0, 100)
+    own.splits["train"].append(Instance("t2", "20000", ["asthma"], ["B-Disease"]))
+    with pytest.raises(InputError, match="found every document of BioRED's test set in BC5CDR"):
+        score_across(own, other, systems, {"Disease": ["DPF"]}, 200)
 
 
 def test_a_type_that_a_corpus_does_not_have_is_named():
