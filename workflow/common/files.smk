@@ -172,7 +172,7 @@ def get_training_record(wildcards):
 
 def get_gold(wildcards):
     """Return the instances to predict: dev under `dev/`, another corpus's under `cross/`, or test."""
-    cross, _, test = wildcards.part.rstrip("/").partition("/")
+    _, _, test = wildcards.part.rstrip("/").partition("/")
     if test:
         return out(f"data/{test}/test.jsonl")
     return out(f"data/{wildcards.dataset}/{'dev' if wildcards.part else 'test'}.jsonl")

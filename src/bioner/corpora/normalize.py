@@ -66,8 +66,11 @@ def normalize(
         documents = read_documents(entry, split, path)
         instances, counted[split] = _instances(sentences, split, documents, scheme, changes)
         if not instances:
-            expected = f"the {split} split of {dataset}"
-            raise InputError(path, "no sentence", expected, "Is this the right file?")
+            remarks = [
+                f" ({text}: {n})" for (_, at, text), n in changes.remarks.items() if at == split
+            ]
+            found, expected = f"no sentence{''.join(remarks)}", f"the {split} split of {dataset}"
+            raise InputError(path, found, expected, "Is this the right file?")
         _check_annotations(path, sentences, instances, scheme, entry, changes)
         _check_entities(path, dataset, split, instances, getattr(entry.entities, split, None))
         splits[split] = instances

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Any
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
@@ -14,9 +13,9 @@ class Repeats:
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
-        self._seen: dict[str, list[tuple[str, Any, Any]]] = {}
+        self._seen: dict[str, list[tuple[str, object, object]]] = {}
 
-    def is_repeat(self, identity: str, where: str, text: Any, annotations: Any) -> bool:
+    def is_repeat(self, identity: str, where: str, text: object, annotations: object) -> bool:
         """Return whether a document repeats an earlier one, which is listed.
 
         Another text under a known id is no repetition; it is listed as joined to the earlier one.

@@ -187,14 +187,14 @@ class DatasetEntry(Settings):
     # Both are left out of an entry without them, and only check or describe.
     entities: EntityCounts | None = Field(
         None,
-        exclude_if=lambda counts: counts is None,
+        exclude_if=_is_none,
         description="Entities that each split must have as it is read here; `bioner normalize`"
         " refuses any other number. An overlay that changes the files or how they are read drops"
         " them unless it states its own.",
     )
     agreement: Agreement | None = Field(
         None,
-        exclude_if=lambda agreement: agreement is None,
+        exclude_if=_is_none,
         description="Agreement between the corpus's annotators, where it is published; reports show"
         " it. It is no upper bound of a system's score.",
     )

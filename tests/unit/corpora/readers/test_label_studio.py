@@ -146,6 +146,13 @@ def test_offsets_that_only_agree_as_characters_count_characters(tmp_path):
     assert tags(path) == [("7", "\U0001f48a Aspirin/B-Drug cures gout .")]
 
 
+def test_a_place_behind_the_text_agrees_with_no_span(tmp_path):
+    """A span without a text, at 12 to 16; the five pills have ten units."""
+    held = {"start": 17, "end": 21, "labels": ["Disease"]}
+    path = export(tmp_path, task(annotation(held), data={"text": EMOJI[0] * 5 + " cures gout"}))
+    assert tags(path) == [("7", " ".join([*EMOJI[0] * 5, "cures gout/B-Disease"]))]
+
+
 def test_offsets_outside_the_text_stay_outside(tmp_path):
     path = export(tmp_path, task(annotation(value(90, 97, "x", "Drug")), data={"text": EMOJI}))
     assert "found the annotation 90 to 97 of 7" in refusal(path, "label-studio")
