@@ -143,7 +143,7 @@ def _divides(text: str, border: int, inside: int) -> bool:
         return False
     if not 0 < border < len(text):
         return True
-    before, behind = text[border - 1 : border + 1]
+    before, behind = text[border - 1], text[border]
     return not (unicodedata.combining(behind) or (before.isalnum() and behind.isalnum()))
 
 
