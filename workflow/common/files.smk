@@ -171,10 +171,10 @@ def get_training_record(wildcards):
 
 
 def get_gold(wildcards):
-    """Return the instances to predict: dev under `dev/`, another corpus's under `cross/`, or test."""
-    _, _, test = wildcards.part.rstrip("/").partition("/")
-    if test:
-        return out(f"data/{test}/test.jsonl")
+    """Return the instances to predict: test, dev under `dev/`, another corpus's under `cross/`."""
+    folder = Path(wildcards.part)
+    if folder.parent.name == "cross":
+        return out(f"data/{folder.name}/test.jsonl")
     return out(f"data/{wildcards.dataset}/{'dev' if wildcards.part else 'test'}.jsonl")
 
 

@@ -85,7 +85,7 @@ def report(
 
     pairs = [named("--cross", text, "TRAIN=TEST", "BC5CDR=BioRED") for text in cross or []]
     about = ReportContext(
-        left, broken, models, paid, agreement, pairs if cross or dataset else None
+        left, broken, models, paid, agreement, cross=pairs if cross or dataset else None
     )
     report(results, data, out, dataset or [], model or [], told, about, may_show)
 

@@ -139,9 +139,12 @@ def _agrees(document: Document, annotation: Annotation, start: int, end: int) ->
 
 def _divides(text: str, border: int, inside: int) -> bool:
     """Return whether a border, next to the character `inside`, may be that of a mention."""
-    around = text[max(border - 1, 0) : border + 1]
-    inner = 0 < border < len(text) and around.isalnum()
-    return not text[inside].isspace() and not inner
+    if text[inside].isspace():
+        return False
+    if not 0 < border < len(text):
+        return True
+    before, behind = text[border - 1], text[border]
+    return not (unicodedata.combining(behind) or (before.isalnum() and behind.isalnum()))
 
 
 def _readings() -> Iterator[tuple[str, Callable[[Document], Reading]]]:

@@ -110,6 +110,19 @@ def test_line_ends_of_windows_may_be_counted_where_the_file_has_none():
         check_offsets([Document("f:1", "d", passages, annotations)])
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["LF counts CRLF", "CRLF counts LF"])
+def test_paragraphs_of_brat_may_have_other_line_ends_than_were_counted(tmp_path, ends):
+    """Two gaps, so that the third paragraph is off by both."""
+    text = "One .\n\nTwo has gout .\n\nThree has gout ."
+    counted_in = text.replace("\n", "\r\n" if ends == "\n" else "\n")
+    write(tmp_path / "a.txt", text.replace("\n", ends))
+    starts = [counted_in.index("gout"), counted_in.rindex("gout")]
+    lines = [f"T{start}\tA {start} {start + 4}\tgout" for start in starts]
+    write(tmp_path / "a.ann", "\n".join(lines))
+    other = "CRLF" if ends == "\n" else "LF"
+    assert f"look counted with {other} line ends: read so, 2 of 2" in refusal(tmp_path, "brat")
+
+
 def test_decomposed_letters_may_be_counted_where_the_text_has_composed_ones():
     text = "α in Sjögren and Sjögren and Sjögren"
     starts = [unicodedata.normalize("NFD", text).index("Sjo", n) for n in (6, 20)]
@@ -153,6 +166,22 @@ def test_bytes_are_named_even_if_most_of_a_split_is_ascii():
         check_offsets(plain + documents(counted(bytes_of), number=1))
 
 
+@pytest.mark.parametrize(("bad", "named"), [(1, True), (2, False)])
+def test_a_reading_may_leave_a_tenth_unexplained(bad, named):
+    """Of 14 annotations, 8 agree anyway and 5 as bytes; one more may be wrong in itself."""
+    texts = ["gout"] * 8 + ["mice"] * bad
+    plain = [
+        Document(f"f:{n}", str(n), [Passage(0, "gout")], [Annotation(f"f:{n}", 0, 4, "A", text)])
+        for n, text in enumerate(texts)
+    ]
+    split = plain + documents(counted(bytes_of), number=1)
+    if named:
+        with pytest.raises(InputError, match="UTF-8 bytes: read so, 13 of 14"):
+            check_offsets(split)
+    else:
+        check_offsets(split)
+
+
 def test_a_reading_has_to_explain_two_more_than_the_plain_one():
     """One annotation that agrees as it stands, one that another reading would explain."""
     both = [Annotation("f:1", 0, 4, "A", "Gout"), Annotation("f:2", 9, 13, "A", "gout")]
@@ -173,6 +202,17 @@ def test_offsets_without_text_that_fit_no_words_are_refused_even_if_no_reading_e
     check_offsets(words(astray=2))
     with pytest.raises(InputError, match="f:0: found 3 of 20 annotations without text that begin"):
         check_offsets(words(astray=3))
+
+
+def test_no_mention_ends_before_a_combining_mark():
+    """Ends that are the last characters: two before a letter's accent, two inside a word."""
+    passage = Passage(0, "cafe\u0301 with gout and cafe\u0301 or gout")
+    marked = [
+        Annotation(f"f:{start}", start, end, "A", "")
+        for start, end in ((0, 4), (11, 14), (20, 24), (29, 32))
+    ]
+    with pytest.raises(InputError, match=r"the end is the last character: .*, and 0 as they stand"):
+        check_offsets([Document("f:1", "d", [passage], marked)])
 
 
 def bioc(tmp_path, shift, text=None):

@@ -157,8 +157,7 @@ def _by_character(text: str, annotations: list[Annotation]) -> list[Annotation]:
 
 def _count_agreeing(text: str, annotations: Sequence[Annotation]) -> int:
     return sum(
-        annotation.text != ""
-        and annotation.text.split()
-        == text[max(annotation.start, 0) : max(annotation.end, 0)].split()
+        annotation.text.split() == text[max(annotation.start, 0) : max(annotation.end, 0)].split()
         for annotation in annotations
+        if annotation.text
     )

@@ -93,6 +93,12 @@ def test_cancelled_annotations_do_not_count_and_tasks_without_one_are_left_out(t
     assert changes.remarks == {(logging.INFO, "", "tasks without an annotation, left out"): 2}
 
 
+def test_skipped_completions_of_old_exports_do_not_count(tmp_path):
+    made = [annotation(value(8, 13, "cures", "Act"), skipped=True), annotation(*VALUES)]
+    old = {"id": 7, "data": {"text": TEXT}, "completions": made}
+    assert tags(export(tmp_path, old)) == [("7", EXPECTED)]
+
+
 def test_a_task_in_which_nothing_is_annotated_has_no_entity(tmp_path):
     assert tags(export(tmp_path, task(annotation()))) == [("7", "Aspirin cures gout .")]
 
@@ -146,11 +152,11 @@ def test_offsets_that_only_agree_as_characters_count_characters(tmp_path):
     assert tags(path) == [("7", "\U0001f48a Aspirin/B-Drug cures gout .")]
 
 
-def test_a_place_behind_the_text_agrees_with_no_span(tmp_path):
-    """A span without a text, at 12 to 16; the five pills have ten units."""
-    held = {"start": 17, "end": 21, "labels": ["Disease"]}
-    path = export(tmp_path, task(annotation(held), data={"text": EMOJI[0] * 5 + " cures gout"}))
-    assert tags(path) == [("7", " ".join([*EMOJI[0] * 5, "cures gout/B-Disease"]))]
+@pytest.mark.parametrize("text", [None, ""])
+def test_spans_without_text_do_not_speak_for_either(tmp_path, text):
+    """In characters, 21 is behind the text: the empty text there does not make it agree."""
+    path = export(tmp_path, task(annotation(value(21, 22, text, "Stop")), data={"text": EMOJI}))
+    assert tags(path) == [("7", "\U0001f48a Aspirin cures gout ./B-Stop")]
 
 
 def test_offsets_outside_the_text_stay_outside(tmp_path):
