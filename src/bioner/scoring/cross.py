@@ -34,11 +34,11 @@ DROP: Schema = {
     "home_seeds": pl.Int64,
     **{f"home_{name}": pl.Float64 for name in MEASURED},
     **dict.fromkeys(("drop", "drop_ci_low", "drop_ci_high", "p"), pl.Float64),
-    "cluster": pl.String,
-    "clusters": pl.Int64,
-    "left_out": pl.Int64,
     "gold_against_gold_f1": pl.Float64,
     "gold_against_gold_texts": pl.Int64,
+    "left_out": pl.Int64,
+    "cluster": pl.String,
+    "clusters": pl.Int64,
 }
 
 
