@@ -60,14 +60,14 @@ def read_cross(
     table = read_drops(path).filter(pl.col("model").is_in(models))
     if others := set(table.select("train", "test").iter_rows()) - {pair}:
         other = " on ".join(others.pop())
-        raise InputError(path, f"rows of {other}", f"of {train} on {test} alone", AGAIN)
+        raise InputError(path, f"rows of {other}", f"only {train} on {test}", AGAIN)
     record = _read_record(path.with_name(layout.RECORD))
     checksums = {name: checksums_of(data / name) for name in pair}
     for name, known in checksums.items():
         for split, checksum in known.items():
             if record.data.get(name, {}).get(split) != checksum:
-                found = f"drops of another {name}/{split}.jsonl than lies there"
-                raise InputError(path, found, "those of these corpora", AGAIN)
+                found = f"drops made from another {name}/{split}.jsonl"
+                raise InputError(path, found, "from the one in the data folder", AGAIN)
     of_both = {**checksums[train], "test": checksums[test].get("test", "")}
     faults = {}
     for row in table.unique("model", maintain_order=True).iter_rows(named=True):
@@ -80,8 +80,8 @@ def read_cross(
             runs = scores.filter(dataset=dataset, model=model, decoding=decoding)
             seeds = runs["seed"].unique().sort().to_list()
             reasons += _outdated(cell, folder, seeds, record)
-            if len(seeds) != row["seeds" if dataset == train else "home_seeds"]:
-                reasons.append(f"{dataset} × {model} has {len(seeds)} sound seeds")
+            if len(seeds) != (made := row["seeds" if dataset == train else "home_seeds"]):
+                reasons.append(f"{dataset} × {model} has {len(seeds)} sound seeds, not {made}")
             if dataset == train:
                 records = read_records(cell, [(seed, folder) for seed in seeds])
                 reasons += find_mismatches(cell, records, of_both, None)

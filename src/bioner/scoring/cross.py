@@ -44,7 +44,7 @@ DROP: Schema = {
 
 @dataclass(frozen=True, slots=True)
 class CrossSystem:
-    """Predictions of a model on a test set: trained elsewhere, and at home (none: not trained)."""
+    """Predictions of a model on a test set: trained elsewhere, and trained at home (or none)."""
 
     model: str
     decoding: str
@@ -132,8 +132,8 @@ def check_types(types: Types, corpora: Mapping[str, Collection[str]]) -> None:
                 raise InputError(
                     f"cross: types.{common}",
                     f"no {' or '.join(wanted)} in {corpus}",
-                    f"a name of one of its types ({', '.join(there) or 'none'})",
-                    "Add its name there, or leave the type out.",
+                    f"one of its types ({', '.join(there) or 'none'})",
+                    "Add the corpus's name for it, or leave the type out.",
                 )
 
 

@@ -115,6 +115,6 @@ def test_a_type_that_a_corpus_does_not_have_is_named():
     with pytest.raises(InputError) as caught:
         check_types(TYPES, {"BC5CDR": KNOWN, "BioRED": ["Chem", "Gene"]})
     assert str(caught.value) == (
-        "cross: types.Disease: found no Disease or DPF in BioRED; expected a name of one of its"
-        " types (Chem, Gene). Add its name there, or leave the type out."
+        "cross: types.Disease: found no Disease or DPF in BioRED; expected one of its types"
+        " (Chem, Gene). Add the corpus's name for it, or leave the type out."
     )

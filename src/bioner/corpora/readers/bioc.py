@@ -220,7 +220,7 @@ def _add(document: Document, annotation: Any, home: Any, type_key: str, changes:
         )
     if type_key not in infons:
         keys = ", ".join(map(str, infons)) or "nothing"
-        remedy = f"State `type_key`: the infons here are {keys}."
+        remedy = f"Set `type_key`; the infons here are {keys}."
         raise InputError(where, f"no infon {type_key}", "the annotation's type", remedy)
     type_ = _text(infons, type_key, where)
     text = _text(annotation, "text", where) if annotation.get("text") else ""
