@@ -270,7 +270,7 @@ def test_shifted_offsets_of_bc5cdr_are_named(tmp_path, name):
         DatasetEntry, "x", {"format": "pubtator", "splits": dict(zip(SPLITS, "abc", strict=True))}
     )
     with pytest.raises(
-        InputError, match=f"offsets that look {name}: read so, 9796 of 9796 annotations"
+        InputError, match=f"offsets that look {name}: read that way, 9796 of 9796 annotations"
     ):
         list(READERS["pubtator"](path, entry, Changes("repair")))
 

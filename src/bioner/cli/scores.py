@@ -136,34 +136,37 @@ def compare_all(
 
 
 def cross(
-    train: Annotated[str, typer.Argument(help="The corpus that the systems were trained on.")],
+    train: Annotated[str, typer.Argument(help="The corpus the systems were trained on.")],
     test: Annotated[str, typer.Argument(help="The corpus whose test set they predicted.")],
-    data: Annotated[Path, typer.Option(help="Folder DATASET/train.jsonl, … of both.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder that holds {train}/ and {test}/ (train.jsonl, …).")
+    ],
     types: Annotated[
-        str, typer.Option(help="The names that both have for a type, by its common name, as JSON.")
+        str, typer.Option(help='Types to score, as JSON: {"common name": ["name in a corpus", …]}.')
     ],
     system: Annotated[
         list[str],
         typer.Option(
-            help="MODEL:DECODING=predictions on that test set; again for each system and seed."
+            help="MODEL:DECODING=FILE, predictions on that test set; repeat per system and seed."
         ),
     ],
     out: Out,
     home: Annotated[
-        list[str] | None, typer.Option(help="The same of systems trained on the test corpus.")
+        list[str] | None, typer.Option(help="The same for systems trained on the test corpus.")
     ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
-            help="Also write what was compared and which documents were left out, as JSON."
+            help="Also write, as JSON, what was compared and which documents were left out."
         ),
     ] = None,
     resamples: Resamples = 10_000,
     resampling_seed: ResamplingSeed = 0,
 ) -> None:
-    """Systems trained on one corpus, on the test set of another: scores, and the drop from home.
+    """Score systems trained on one corpus on the test set of another, and the drop from home.
 
-    Documents that the training corpus shares with the test set are left out.
+    The drop is the F1 of the same systems trained on the test corpus (--home) minus theirs. Test
+    documents that train or dev of the training corpus has are left out.
     """
     from bioner.data.instances import SPLITS
     from bioner.io.checksums import sha256_of

@@ -23,12 +23,12 @@ REPAIRS: Mapping[str, str] = {
     ),
     "discontinuous": "an annotation in several pieces is left out",
     "text-mismatch": "an annotation whose offsets do not give its text is left out",
-    "text-differs": "an annotation whose text differs in Unicode form or case alone stays",
+    "text-differs": "an annotation whose text differs only in Unicode form or case stays",
     "outside": "an annotation outside the text is left out",
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
     "token-space": "white space inside a token is removed",
-    "empty-token": "a token without text is left out, and its entity goes on behind it",
+    "empty-token": "a token without text is left out, and its entity continues after it",
     "empty-entity": "an entity of tokens without text is left out",
     "empty-sentence": "a sentence without tokens is left out",
     "duplicate-document": "a document that repeats an earlier one is left out",
@@ -44,7 +44,7 @@ ARTEFACTS: Mapping[str, str] = {
     "misread": (
         "behind the end of its sentence, cut there or written over, as the paper's reading has it"
     ),
-    "joined-document": "another text under an id that was there before: the document goes on",
+    "joined-document": "another text under the id of an earlier document: joined to it",
 }
 # Kinds by which flat tags leave out an annotation for a longer one.
 NESTED = {"overlap", "shared-token"}

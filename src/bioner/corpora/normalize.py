@@ -132,7 +132,7 @@ def _check_annotations(
     broken = counts.get("orphan", 0) + counts.get("unclosed", 0)
     if broken > MANY * kept:
         log.warning(
-            "%s: %d of %d entities do not begin or end as %s has it: do the files follow another"
+            "%s: %d of %d entities do not begin or end as %s requires: do the files follow another"
             " `tag_scheme`?",
             *(path, broken, kept, scheme),
         )
@@ -163,8 +163,8 @@ def _check_entities(
     count = _count_entities(instances)
     if stated not in (None, count):
         remedy = (
-            "Fetch the file again; if it is meant to differ from the catalogue's, say"
-            " `entities: null` in the overlay, or state its own number."
+            "Fetch the file again; if it is meant to differ from the catalogue's, set"
+            " `entities: null` in the overlay, or state its own count."
         )
         raise InputError(path, f"{count} entities in {split}", f"{stated} (`entities`)", remedy)
 
@@ -211,7 +211,7 @@ def _warn_if_few_clusters(dataset: str, split: str, instances: Sequence[Instance
     clusters = clusters_of(instances)
     if clusters.count < FEW_CLUSTERS:
         log.warning(
-            "normalize %s: %s: %d %s%s: too few to resample; intervals and p-values say little",
+            "normalize %s: %s: %d %s%s: too few to resample; intervals and p-values mean little",
             *(dataset, split, clusters.count, clusters.kind, "s" * (clusters.count > 1)),
         )
 

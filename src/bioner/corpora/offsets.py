@@ -82,7 +82,7 @@ def check_offsets(documents: Sequence[Document]) -> None:
         first = next(annotation for annotation in plain if id(annotation) not in still)
         raise InputError(
             first.where,
-            f"offsets that {name}: read so, {total - len(left)} of {total} annotations agree with"
+            f"offsets that {name}: read that way, {total - len(left)} of {total} annotations match"
             f" the text, and {explained} as they stand",
             "offsets in characters of the document",
             REMEDY,
@@ -95,7 +95,7 @@ def check_offsets(documents: Sequence[Document]) -> None:
             astray[0].where,
             f"{len(astray)} of {unknown} annotations without text that begin or end inside words",
             "offsets in characters of the document",
-            "Convert the offsets; or give the annotations their text, if they are right.",
+            "Convert the offsets, or add the texts of the annotations if they are right.",
         )
 
 

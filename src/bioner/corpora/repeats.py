@@ -29,7 +29,7 @@ class Repeats:
         Raises:
             InputError: The same text with other annotations; or a repetition, unless repaired.
         """
-        name = self._changes.named(identity)
+        name = self._changes.named(f"document {identity}")
         seen = self._seen.setdefault(identity, [])
         for first, other, marks in seen:
             if other != text:
@@ -37,14 +37,14 @@ class Repeats:
             if marks != annotations:
                 raise InputError(
                     where,
-                    f"{name} again, with other annotations than at {first}",
+                    f"{name} again, with annotations other than at {first}",
                     "each document once",
                     "Merge the two, or remove one.",
                 )
             self._changes.fault(
                 "duplicate-document",
                 where,
-                f"{name} again, as at {first}",
+                f"{name} again, first at {first}",
                 "each document once",
                 identity,
             )

@@ -60,7 +60,7 @@ def read_cross(
     table = read_drops(path).filter(pl.col("model").is_in(models))
     if others := set(table.select("train", "test").iter_rows()) - {pair}:
         other = " on ".join(others.pop())
-        raise InputError(path, f"rows of {other}", f"of {train} on {test} alone", AGAIN)
+        raise InputError(path, f"rows of {other}", f"only {train} on {test}", AGAIN)
     record = _read_record(path.with_name(layout.RECORD))
     checksums = {name: checksums_of(data / name) for name in pair}
     _check_data(path, record, checksums)
@@ -79,7 +79,7 @@ def read_cross(
             seeds = runs["seed"].unique().sort().to_list()
             reasons += _outdated(cell, folder, seeds, record)
             if len(seeds) != compared:
-                reasons.append(f"{dataset} × {model} has {len(seeds)} sound seeds")
+                reasons.append(f"{dataset} × {model} has {len(seeds)} sound seeds, not {compared}")
             if folder == away:
                 records = read_records(cell, [(seed, folder) for seed in seeds])
                 reasons += find_mismatches(cell, records, of_both, None)
@@ -95,8 +95,8 @@ def _check_data(
     for name, known in checksums.items():
         for split, checksum in known.items():
             if record.data.get(name, {}).get(split) != checksum:
-                found = f"drops of another {name}/{split}.jsonl than lies there"
-                raise InputError(path, found, "those of these corpora", AGAIN)
+                found = f"drops made from another {name}/{split}.jsonl"
+                raise InputError(path, found, "from the one in the data folder", AGAIN)
 
 
 def _read_record(path: Path) -> CrossRecord:

@@ -36,11 +36,11 @@ DROP: Schema = {
     "home_seeds": pl.Int64,
     **{f"home_{name}": pl.Float64 for name in MEASURED},
     **dict.fromkeys(("drop", "drop_ci_low", "drop_ci_high", "p"), pl.Float64),
-    "cluster": pl.String,
-    "clusters": pl.Int64,
-    "left_out": pl.Int64,
     "gold_against_gold_f1": pl.Float64,
     "gold_against_gold_texts": pl.Int64,
+    "left_out": pl.Int64,
+    "cluster": pl.String,
+    "clusters": pl.Int64,
 }
 
 
@@ -54,7 +54,7 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class CrossSystem:
-    """Predictions of a model on a test set: trained elsewhere, and at home (none: not trained)."""
+    """Predictions of a model on a test set: trained elsewhere, and trained at home (or none)."""
 
     model: str
     decoding: str
@@ -90,8 +90,8 @@ def score_across(
     check_types(types, {train.name: learnt, test.name: entity_types(gold)})
     left_out = find_shared_documents(gold, [*train.splits["train"], *train.splits["dev"]])
     if not (rest := without(left_out, gold, gold)):
-        found, expected = f"every document of {test.name}'s test set in {train.name}", "others"
-        raise InputError("cross", found, expected, "Leave this pair out.")
+        found = f"every test document of {test.name} in train or dev of {train.name}"
+        raise InputError("cross", found, "some that are not", "Leave this pair out.")
     chosen = [
         replace(
             system,
@@ -186,8 +186,8 @@ def check_types(types: Types, corpora: Mapping[str, Collection[str]]) -> None:
                 raise InputError(
                     f"cross: types.{common}",
                     f"no {' or '.join(wanted)} in {corpus}",
-                    f"a name of one of its types ({', '.join(there) or 'none'})",
-                    "Add its name there, or leave the type out.",
+                    f"one of its types ({', '.join(there) or 'none'})",
+                    "Add the corpus's name for it, or leave the type out.",
                 )
 
 

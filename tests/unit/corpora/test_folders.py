@@ -154,5 +154,5 @@ def test_one_document_in_two_files_is_noticed(tmp_path):
     for name in ("1.txt", "2.txt"):
         write(tmp_path / "split" / name, FILES["pubtator"])
     assert refusal(tmp_path / "split", "pubtator").startswith(
-        f"{tmp_path / 'split' / '2.txt'}:1: found 9 again"
+        f"{tmp_path / 'split' / '2.txt'}:1: found document 9 again"
     )

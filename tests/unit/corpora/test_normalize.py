@@ -244,7 +244,7 @@ def test_a_split_with_too_few_documents_to_resample_says_so(tmp_path, caplog, do
     raw = raw_folder(tmp_path, train="-DOCSTART- (1)\na B-A\n", dev="c O\n\n" * 50, test=many)
     normalize("toy", entry(), raw, tmp_path / "out")
     assert [record.getMessage() for record in caplog.records if "too few" in record.message] == (
-        [f"normalize toy: test: {warning} to resample; intervals and p-values say little"]
+        [f"normalize toy: test: {warning} to resample; intervals and p-values mean little"]
         if warning
         else []
     )

@@ -87,7 +87,7 @@ def told(*arguments, **keys):
 @pytest.mark.parametrize("name", READINGS)
 def test_a_shift_of_all_annotations_is_named_and_refused(name, text):
     message = told(READINGS[name], text=text)
-    assert f"found offsets that look {name}: read so, " in message
+    assert f"found offsets that look {name}: read that way, " in message
     assert message.endswith(
         "expected offsets in characters of the document. Convert the offsets, or remake the file."
     )
@@ -106,7 +106,7 @@ def test_line_ends_of_windows_may_be_counted_where_the_file_has_none():
     windows = text.replace("\n", "\r\n")
     places = [windows.index("gout"), windows.rindex("gout")]
     annotations = [Annotation("f:1", start, start + 4, "A", "gout") for start in places]
-    with pytest.raises(InputError, match="look counted with CRLF line ends: read so, 2 of 2"):
+    with pytest.raises(InputError, match="look counted with CRLF line ends: read that way, 2 of 2"):
         check_offsets([Document("f:1", "d", passages, annotations)])
 
 
@@ -120,7 +120,9 @@ def test_paragraphs_of_brat_may_have_other_line_ends_than_were_counted(tmp_path,
     lines = [f"T{start}\tA {start} {start + 4}\tgout" for start in starts]
     write(tmp_path / "a.ann", "\n".join(lines))
     other = "CRLF" if ends == "\n" else "LF"
-    assert f"look counted with {other} line ends: read so, 2 of 2" in refusal(tmp_path, "brat")
+    assert f"look counted with {other} line ends: read that way, 2 of 2" in refusal(
+        tmp_path, "brat"
+    )
 
 
 def test_decomposed_letters_may_be_counted_where_the_text_has_composed_ones():
@@ -130,7 +132,9 @@ def test_decomposed_letters_may_be_counted_where_the_text_has_composed_ones():
         Annotation("f:1", start, start + 8, "A", unicodedata.normalize("NFD", "Sjögren"))
         for start in starts
     ]
-    with pytest.raises(InputError, match="look counted in text of the form NFD: read so, 2 of 2"):
+    with pytest.raises(
+        InputError, match="look counted in text of the form NFD: read that way, 2 of 2"
+    ):
         check_offsets([Document("f:1", "d", [Passage(0, text)], annotations)])
 
 
@@ -141,8 +145,10 @@ def test_right_offsets_are_no_shift(text):
 
 def test_the_first_place_is_one_that_the_reading_explains():
     message = told(counted(bytes_of))
-    assert message.startswith("f:0: found offsets that look like UTF-8 bytes: read so, 20 of 20 ")
-    assert "agree with the text, and 0 as they stand" in message
+    assert message.startswith(
+        "f:0: found offsets that look like UTF-8 bytes: read that way, 20 of 20 "
+    )
+    assert "match the text, and 0 as they stand" in message
 
 
 @pytest.mark.parametrize("bad", [1, 10])
@@ -161,7 +167,7 @@ def test_bytes_are_named_even_if_most_of_a_split_is_ascii():
         for n in range(500)
     ]
     with pytest.raises(
-        InputError, match=r"UTF-8 bytes: read so, 505 of 505 .*, and 500 as they stand"
+        InputError, match=r"UTF-8 bytes: read that way, 505 of 505 .*, and 500 as they stand"
     ):
         check_offsets(plain + documents(counted(bytes_of), number=1))
 
@@ -176,7 +182,7 @@ def test_a_reading_may_leave_a_tenth_unexplained(bad, named):
     ]
     split = plain + documents(counted(bytes_of), number=1)
     if named:
-        with pytest.raises(InputError, match="UTF-8 bytes: read so, 13 of 14"):
+        with pytest.raises(InputError, match="UTF-8 bytes: read that way, 13 of 14"):
             check_offsets(split)
     else:
         check_offsets(split)
@@ -252,7 +258,7 @@ def test_offsets_of_bioc_from_the_passage_are_named_by_the_passages_that_list_th
         offset += len(text) + 1
     content = json.dumps({"documents": [{"id": "7", "passages": passages}]})
     message = refusal(write(tmp_path / "raw.json", content), "bioc-json")
-    assert "found offsets that look relative to their passage: read so, 3 of 3" in message
+    assert "found offsets that look relative to their passage: read that way, 3 of 3" in message
 
 
 @pytest.mark.parametrize("form", ["title", "abstract"])

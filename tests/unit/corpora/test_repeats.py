@@ -46,8 +46,9 @@ def test_a_document_that_comes_again_is_left_out_and_listed_or_refused_with_both
     content, first, again = TWICE[form]
     path = write(tmp_path / "raw", content)
     assert refusal(path, form) == (
-        f"{path}:{again}: found 1 again, as at {path}:{first}; expected each document once. Mend"
-        f" the file, or set `on_error: repair` in the catalogue: {REPAIRS['duplicate-document']}."
+        f"{path}:{again}: found document 1 again, first at {path}:{first}; expected each document"
+        f" once. Mend the file, or set `on_error: repair` in the catalogue:"
+        f" {REPAIRS['duplicate-document']}."
     )
     sentences, (change,) = mended(path, form)
     assert [sentence.document for sentence in sentences].count("1") == 1 + (form == "pubtator")
@@ -91,7 +92,7 @@ def test_a_block_that_was_joined_may_come_again_too(tmp_path):
     sentences, (_, change) = mended(path, "pubtator")
     assert [words_and_tags(sentence) for sentence in sentences][2:] == ["Mice", "So ill/B-A ."]
     assert change[1:4] == ("raw:9", "1", "duplicate-document")
-    assert "found 1 again, as at" in refusal(path, "pubtator")
+    assert "found document 1 again, first at" in refusal(path, "pubtator")
 
 
 def test_a_passage_per_block_is_a_document_of_many_blocks(tmp_path):
@@ -117,7 +118,7 @@ def test_a_passage_per_block_is_a_document_of_many_blocks(tmp_path):
 def test_one_text_with_two_sets_of_annotations_is_refused(tmp_path, form, content, on_error):
     path = write(tmp_path / "raw", content)
     message = refusal(path, form, Changes(on_error))
-    assert f": found 1 again, with other annotations than at {path}:1; expected each" in message
+    assert f": found document 1 again, with annotations other than at {path}:1; expected" in message
 
 
 def test_documents_without_ids_may_repeat(tmp_path):
@@ -129,4 +130,4 @@ def test_documents_without_ids_may_repeat(tmp_path):
 
 def test_a_closed_corpus_shows_no_id(tmp_path):
     path = write(tmp_path / "raw", pubtator(GOUT.replace("1", "Ann"), GOUT.replace("1", "Ann")))
-    assert "found a document again, as at" in refusal(path, "pubtator", Changes(quote=False))
+    assert "found a document again, first at" in refusal(path, "pubtator", Changes(quote=False))

@@ -139,8 +139,8 @@ def refused(tmp_path, described):
 def test_unknown_documents_cannot_be_divided(tmp_path):
     path = write(tmp_path / "mine.tsv", "Gout B-X\n\nSick O\n")
     assert refused(tmp_path, entry(path, "conll")) == (
-        "/raw/all.tsv:1: found a sentence of an unknown document; expected documents with ids,"
-        " which `split` divides. Divide the file yourself, and name three files under `splits`."
+        "/raw/all.tsv:1: found a sentence without a document id; expected one: `split`"
+        " divides by document. Divide the file yourself, and name three files under `splits`."
     )
 
 
@@ -148,5 +148,5 @@ def test_a_split_without_a_document_is_refused(tmp_path):
     rule = RULE | {"dev": 1e-9}
     assert refused(tmp_path, entry(brat(tmp_path / "mine"), split=rule)) == (
         "/raw/all: found none of 40 documents in dev; expected documents in every split."
-        " State another `seed` or a larger share under `split`."
+        " Set another `seed` or a larger share under `split`."
     )

@@ -157,7 +157,9 @@ def test_documents_of_train_and_dev_are_left_out_of_both_sides_and_named():
     # What stays is asthma, which the model finds at home, but elsewhere does not know as DPF.
     assert (row["gold_entities"], row["f1"], row["home_f1"]) == (1, 0, 100)
     own.splits["train"].append(Instance("t2", "20000", ["asthma"], ["B-Disease"]))
-    with pytest.raises(InputError, match="found every document of BioRED's test set in BC5CDR"):
+    with pytest.raises(
+        InputError, match="found every test document of BioRED in train or dev of BC5CDR"
+    ):
         score_across(own, other, systems, {"Disease": ["DPF"]}, 200)
 
 
@@ -166,6 +168,6 @@ def test_a_type_that_a_corpus_does_not_have_is_named():
     with pytest.raises(InputError) as caught:
         check_types(TYPES, {"BC5CDR": KNOWN, "BioRED": ["Chem", "Gene"]})
     assert str(caught.value) == (
-        "cross: types.Disease: found no Disease or DPF in BioRED; expected a name of one of its"
-        " types (Chem, Gene). Add its name there, or leave the type out."
+        "cross: types.Disease: found no Disease or DPF in BioRED; expected one of its types"
+        " (Chem, Gene). Add the corpus's name for it, or leave the type out."
     )

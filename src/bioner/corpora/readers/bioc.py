@@ -275,7 +275,7 @@ def _add(document: Document, content: Any, home: Any, type_key: str, changes: Ch
 def _type(infons: dict[str, Any], type_key: str, where: str) -> str:
     if type_key not in infons:
         keys = ", ".join(map(str, infons)) or "nothing"
-        remedy = f"State `type_key`: the infons here are {keys}."
+        remedy = f"Set `type_key`; the infons here are {keys}."
         raise InputError(where, f"no infon {type_key}", "the annotation's type", remedy)
     return _text(infons, type_key, where)
 

@@ -78,5 +78,5 @@ def _foreign(line: str, other: str, identity: str, changes: Changes) -> tuple[st
     if re.match(rf"{re.escape(identity)}\|\w+\|", line):
         remedy = "Give each further passage a block of its own, with a title line."
         return f"another passage, {changes.quoted(line)}", FORMS, remedy
-    remedy = "A blank line divides documents."
+    remedy = "Separate documents by a blank line."
     return f"a line of {changes.quoted(other)}", f"a line of {changes.named(identity)}", remedy

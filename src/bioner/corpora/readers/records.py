@@ -58,7 +58,10 @@ def read_parquet(path: Path, labels: Sequence[str], changes: Changes) -> Iterato
         raise InputError(path, str(error.strerror), "a parquet file", "Check the path.") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise InputError(
-            path, f"no sound parquet ({reason_of(error)})", "a parquet file", "Get it again."
+            path,
+            f"something else, or broken ({reason_of(error)})",
+            "a parquet file",
+            "Get it again.",
         ) from None
     names = labels or _class_names(metadata, columns)
     for number, row in enumerate(table.iter_rows(named=True), 1):

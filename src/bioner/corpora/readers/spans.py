@@ -40,8 +40,8 @@ def read_spans(path: Path, changes: Changes) -> Iterator[Document]:
             continue
         text = next((record[key] for key in TEXT_FIELDS if isinstance(record.get(key), str)), None)
         if text is None:
-            found, expected = "an object without text", f"a {' or '.join(TEXT_FIELDS)}"
-            raise InputError(where, found, expected, "Mend it.")
+            expected = f"a string under {' or '.join(TEXT_FIELDS)}"
+            raise InputError(where, "an object without text", expected, "Add it.")
         document = Document(where, identity, paragraphs(text))
         for number, span in enumerate(_spans(record, where), 1):
             document.annotations.append(to_annotation(span, f"{where}, span {number}", changes))

@@ -163,7 +163,7 @@ def test_the_type_may_stand_in_another_infon(tmp_path, form):
     [first] = read(other, form, type_key="entity_type")
     assert words_and_tags(first) == "Aspirin/B-Drug and gout ."
     assert (
-        ": found no infon type; expected the annotation's type. State `type_key`: the infons here"
+        ": found no infon type; expected the annotation's type. Set `type_key`; the infons here"
         " are entity_type." in refusal(other, form)
     )
 

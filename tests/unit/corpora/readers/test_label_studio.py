@@ -128,7 +128,7 @@ def test_of_annotators_who_differ_the_ground_truth_counts(tmp_path):
 def test_annotators_who_differ_are_refused(tmp_path, tasks):
     path = export(tmp_path, *tasks)
     assert refusal(path, "label-studio") == (
-        f"{path}: object 1: found 2 annotations that differ; expected one for each task."
+        f"{path}: object 1: found 2 annotations that differ; expected one per task."
         " Mark one as ground truth, or cancel the others."
     )
 

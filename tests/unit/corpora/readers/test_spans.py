@@ -87,7 +87,10 @@ def test_the_text_of_a_span_is_checked_if_it_is_there(tmp_path):
 
 
 BROKEN = {
-    "no text": ({"label": []}, ": found an object without text; expected a text or data"),
+    "no text": (
+        {"label": []},
+        ": found an object without text; expected a string under text or data",
+    ),
     "text that is none": ({"text": 7, "label": []}, ": found an object without text"),
     "no spans": ({"text": TEXT}, ": found no list of spans; expected a list under spans, ent"),
     "labels of the text": ({"text": TEXT, "label": ["good"]}, ": found no list of spans"),
