@@ -143,8 +143,8 @@ def _divides(text: str, border: int, inside: int) -> bool:
         return False
     if not 0 < border < len(text):
         return True
-    before, behind = text[border - 1], text[border]
-    return not (unicodedata.combining(behind) or (before.isalnum() and behind.isalnum()))
+    within_word = text[border - 1 : border + 1].isalnum()
+    return not (within_word or unicodedata.combining(text[border]))
 
 
 def _readings() -> Iterator[tuple[str, Callable[[Document], Reading]]]:

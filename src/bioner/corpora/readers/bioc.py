@@ -168,7 +168,7 @@ def _parts(
     stretches: list[list[Passage]] = []
     holders: list[Any] = [content]
     for passage in content["passages"]:
-        sentences = passage.get("sentences") or []
+        sentences = _list(passage, "sentences")
         parts = [passage] if (passage.get("text") or "").strip() else sentences
         if parts is not sentences:
             _check_sentences(passage, sentences, where)
@@ -183,9 +183,17 @@ def _parts(
     listed = [
         (annotation, holder.get("offset"))
         for holder in holders
-        for annotation in holder.get("annotations") or []
+        for annotation in _list(holder, "annotations")
     ]
     return stretches, listed
+
+
+def _list(holder: Any, name: str) -> list[Any]:
+    """Return a list, empty if it is absent or null; raise TypeError if it is anything else."""
+    value = holder.get(name)
+    if not isinstance(value, list | None):
+        raise TypeError
+    return value or []
 
 
 def _joined(sentences: list[Passage], annotations: list[Annotation]) -> list[Passage]:

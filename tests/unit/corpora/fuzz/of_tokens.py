@@ -37,7 +37,14 @@ SCHEMES: dict[str, Callable[[Tags], Tags]] = {
 
 
 def scheme(change: Callable[[Tags], Tags]) -> Damage:
-    return lambda case: Damaged(case.files(tags=change), [case.gold()])
+    def damage(case: Case) -> Damaged:
+        for document in case.corpus:
+            for sentence in document.sentences:
+                if sentence.tokens[0].startswith("#"):  # a comment in CoNLL, unless it has a tag
+                    sentence.tokens[0] = "the"
+        return Damaged(case.files(tags=change), [case.gold()])
+
+    return damage
 
 
 def io(case: Case) -> Damaged:

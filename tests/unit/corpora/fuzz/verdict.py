@@ -150,10 +150,8 @@ def _unexplained(gold: Gold, here: set[Entity], found: Read, max_lost: float = 1
     for entity in sorted(set(gold.entities) - here):
         text = gold.text[entity.start : entity.end]
         is_moved = any(_overlap(entity, other) for other in extra)
-        fitting = [line for line in lines if _is_of(line, entity, text)]
-        fitting = [
-            line for line in fitting if line["kind"] in (LOST | ALTERS if is_moved else LOST)
-        ]
+        kinds = LOST | ALTERS if is_moved else LOST
+        fitting = [line for line in lines if line["kind"] in kinds and _is_of(line, entity, text)]
         line = min(fitting, key=lambda line: line["kind"] in LOST, default=None)
         if line is None:
             return f"{entity.type} {text!r} is lost without a word"
@@ -174,4 +172,5 @@ def _overlap(entity: Entity, other: Entity) -> bool:
 def _is_of(line: dict[str, str], entity: Entity, text: str) -> bool:
     """Return whether a change may be that of an entity, by its type or text."""
     listed = "".join(line["text"].split())
-    return line["type"].casefold() == entity.type.casefold() or listed in text or text in listed
+    is_same_text = bool(listed) and (listed in text or text in listed)
+    return is_same_text or line["type"].casefold() == entity.type.casefold()

@@ -320,6 +320,8 @@ def test_a_document_id_with_a_slash_leaves_the_file_in_the_list_of_changes(tmp_p
         ),
         ('[{"id": "7", "passages": ["x"]}]', ": document 7", "a broken document"),
         ('[{"id": "7", "passages": 7}]', ": document 7", "a broken document"),
+        ('[{"id": "7", "passages": [{"annotations": 0}]}]', ": document 7", "a broken document"),
+        ('[{"id": "7", "passages": [{"sentences": ""}]}]', ": document 7", "a broken document"),
         (
             '[{"id": "7", "passages": [{"annotations": [{}]}]}]',
             ": document 7, annotation None",
