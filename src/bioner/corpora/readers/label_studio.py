@@ -159,4 +159,5 @@ def _count_agreeing(text: str, annotations: Sequence[Annotation]) -> int:
     return sum(
         annotation.text.split() == text[max(annotation.start, 0) : max(annotation.end, 0)].split()
         for annotation in annotations
+        if annotation.text
     )

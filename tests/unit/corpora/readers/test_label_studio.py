@@ -146,6 +146,13 @@ def test_offsets_that_only_agree_as_characters_count_characters(tmp_path):
     assert tags(path) == [("7", "\U0001f48a Aspirin/B-Drug cures gout .")]
 
 
+@pytest.mark.parametrize("text", [None, ""])
+def test_spans_without_text_do_not_speak_for_either(tmp_path, text):
+    """In characters, 21 is behind the text: the empty text there does not make it agree."""
+    path = export(tmp_path, task(annotation(value(21, 22, text, "Stop")), data={"text": EMOJI}))
+    assert tags(path) == [("7", "\U0001f48a Aspirin cures gout ./B-Stop")]
+
+
 def test_offsets_outside_the_text_stay_outside(tmp_path):
     path = export(tmp_path, task(annotation(value(90, 97, "x", "Drug")), data={"text": EMOJI}))
     assert "found the annotation 90 to 97 of 7" in refusal(path, "label-studio")
