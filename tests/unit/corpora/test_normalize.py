@@ -177,6 +177,8 @@ def test_another_number_of_entities_than_the_catalogue_states_is_refused(tmp_pat
     assert str(caught.value).startswith(
         f"{raw / 'dev.txt'}: found 1 entities in dev; expected 2 (`entities`)."
     )
+    with pytest.raises(InputError, match=r"found 1 entities in dev; expected 0 "):
+        normalize("toy", entry(entities={"dev": 0}), raw, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     normalize("toy", entry(entities={"train": 4, "test": 0}), raw, tmp_path / "out")
 
@@ -390,6 +392,18 @@ def test_what_tokens_lose_counts_whatever_on_error_says(tmp_path):
     assert "1 of 3 annotations lost (1 inside-token; the first at train.txt:4)" in str(caught.value)
     assert "Take `token_alignment: widen`, or state the share" in str(caught.value)
     normalize("toy", entry(max_lost=0.34, **described), raw, tmp_path / "out")
+
+
+def test_the_remedy_is_that_of_the_kind_that_loses_most(tmp_path):
+    """The first loss is of the file, most are of the tokens."""
+    bad = "1\t0\t5\tTNF-a\tA\n"
+    others = "".join(f"1\t{n}\t{n + 1}\t{'BRCA1/2'[n]}\tA\n" for n in (1, 2))
+    raw = raw_folder(tmp_path, **dict.fromkeys(SPLITS, PUBTATOR + bad + others + GOUT))
+    described = entry(format="pubtator", token_alignment="split", on_error="repair")
+    with pytest.raises(InputError) as caught:
+        normalize("toy", described, raw, tmp_path / "out")
+    assert "3 of 4 annotations lost (1 text-mismatch, 2 inside-token;" in str(caught.value)
+    assert "Take `token_alignment: widen`" in str(caught.value)
 
 
 def test_an_annotation_without_a_known_fate_is_an_error_of_the_program(tmp_path):

@@ -110,6 +110,19 @@ def test_line_ends_of_windows_may_be_counted_where_the_file_has_none():
         check_offsets([Document("f:1", "d", passages, annotations)])
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"], ids=["LF counts CRLF", "CRLF counts LF"])
+def test_paragraphs_of_brat_may_have_other_line_ends_than_were_counted(tmp_path, ends):
+    """Two gaps, so that the third paragraph is off by both."""
+    text = "One .\n\nTwo has gout .\n\nThree has gout ."
+    counted_in = text.replace("\n", "\r\n" if ends == "\n" else "\n")
+    write(tmp_path / "a.txt", text.replace("\n", ends))
+    starts = [counted_in.index("gout"), counted_in.rindex("gout")]
+    lines = [f"T{start}\tA {start} {start + 4}\tgout" for start in starts]
+    write(tmp_path / "a.ann", "\n".join(lines))
+    other = "CRLF" if ends == "\n" else "LF"
+    assert f"look counted with {other} line ends: read so, 2 of 2" in refusal(tmp_path, "brat")
+
+
 def test_decomposed_letters_may_be_counted_where_the_text_has_composed_ones():
     text = "α in Sjögren and Sjögren and Sjögren"
     starts = [unicodedata.normalize("NFD", text).index("Sjo", n) for n in (6, 20)]
@@ -151,6 +164,22 @@ def test_bytes_are_named_even_if_most_of_a_split_is_ascii():
         InputError, match=r"UTF-8 bytes: read so, 505 of 505 .*, and 500 as they stand"
     ):
         check_offsets(plain + documents(counted(bytes_of), number=1))
+
+
+@pytest.mark.parametrize(("bad", "named"), [(1, True), (2, False)])
+def test_a_reading_may_leave_a_tenth_unexplained(bad, named):
+    """Of 14 annotations, 8 agree anyway and 5 as bytes; one more may be wrong in itself."""
+    texts = ["gout"] * 8 + ["mice"] * bad
+    plain = [
+        Document(f"f:{n}", str(n), [Passage(0, "gout")], [Annotation(f"f:{n}", 0, 4, "A", text)])
+        for n, text in enumerate(texts)
+    ]
+    split = plain + documents(counted(bytes_of), number=1)
+    if named:
+        with pytest.raises(InputError, match="UTF-8 bytes: read so, 13 of 14"):
+            check_offsets(split)
+    else:
+        check_offsets(split)
 
 
 def test_a_reading_has_to_explain_two_more_than_the_plain_one():

@@ -85,6 +85,14 @@ def test_another_text_under_an_id_belongs_to_the_document_in_order(tmp_path, for
     assert change.result == ARTEFACTS["joined-document"]
 
 
+def test_a_block_that_was_joined_may_come_again_too(tmp_path):
+    path = write(tmp_path / "raw", pubtator(GOUT, SECOND, SECOND))
+    sentences, (_, change) = mended(path, "pubtator")
+    assert [words_and_tags(sentence) for sentence in sentences][2:] == ["Mice", "So ill/B-A ."]
+    assert change[1:4] == ("raw:9", "1", "duplicate-document")
+    assert "found 1 again, as at" in refusal(path, "pubtator")
+
+
 def test_a_passage_per_block_is_a_document_of_many_blocks(tmp_path):
     """Fifty ids in 3,400 blocks are a real corpus; their offsets begin in each block anew."""
     blocks = [f"{n % 50}|t|Gout {n}\n{n % 50}|a|\n{n % 50}\t0\t4\tGout\tA" for n in range(3400)]

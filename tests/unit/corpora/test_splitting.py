@@ -119,6 +119,15 @@ def test_changes_are_listed_in_the_split_of_their_document(tmp_path):
         assert sorted(changed) == sorted([*names] * 2), "a discontinuous one and a wrong text each"
 
 
+def test_changes_of_numbered_documents_are_listed_too(tmp_path):
+    """Their names have the split, so that a hash of the name is that of no document."""
+    path = write(tmp_path / "mine.tsv", "-DOCSTART- O\n\nGout I-X\nso O\n\n" * 40)
+    described = entry(path, "conll", on_error="repair")
+    fetch("toy", described, tmp_path / "raw", mirror=None)
+    normalize("toy", described, tmp_path / "raw", tmp_path / "out")
+    assert (tmp_path / "out" / "changes.csv").read_text().count(",orphan,") == 40
+
+
 def refused(tmp_path, described):
     fetch("toy", described, tmp_path / "raw", mirror=None)
     with pytest.raises(InputError) as caught:

@@ -46,6 +46,14 @@ def test_a_document_is_its_sentences_one_after_the_other():
     assert compare_gold(first, second, {"D": []})[1] == ("D", "document", 1, 1, 2, 1)
 
 
+def test_texts_of_fewer_than_100_letters_and_digits_are_not_compared():
+    """They may be equal by chance: the second has 99 of them."""
+    for last, units in (("abcde", 1), ("abcd", 0)):
+        text = "abcde " * 19 + last
+        (row, _) = compare_gold([instance("a", text)], [instance("b", text)], {"Disease": []})
+        assert row.units == units
+
+
 def test_without_shared_documents_there_is_no_agreement():
     found = compare_gold(FIRST, [instance("b1", "gout/B-Disease")], TYPES)[0]
     assert (found.units, found.f1) == (0, None)

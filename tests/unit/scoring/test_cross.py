@@ -5,6 +5,7 @@ import pytest
 from bioner.data.instances import Instance
 from bioner.errors import InputError
 from bioner.scoring.agreement import compare_gold
+from bioner.scoring.compare import System, compare
 from bioner.scoring.cross import DROP, CrossSystem, check_types, drop_table, reduced, without
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
@@ -61,6 +62,27 @@ def test_seeds_are_counted_together():
     # 2 right of 2 x 4 entities and 4 predictions.
     assert (row["seeds"], row["f1"]) == (2, pytest.approx(100 / 3))
     assert row["drop"] == row["home_f1"] - row["f1"]
+
+
+def test_seeds_at_home_are_counted_together_too():
+    row = drops(home=(HOME, NOTHING))["all"]
+    # 3 right of 2 x 4 entities and 3 predictions.
+    assert (row["seeds"], row["home_seeds"], row["home_f1"]) == (1, 2, pytest.approx(600 / 11))
+
+
+def test_the_interval_of_a_drop_is_that_of_the_comparison_under_the_same_seed():
+    gold = [instance(f"s{n}", "gout/B-Disease") for n in range(1, 31)]
+    right, wrong = ["B-Disease"] * 30, ["B-Disease", "O", "O"] * 10
+    elsewhere, home = (predicted(*tags) for tags in (wrong, right))
+    agreement = compare_gold(gold, gold, {"Disease": []})
+    table = drop_table(
+        *(gold, [CrossSystem("m", "direct", [elsewhere], [home])], {"Disease": []}, KNOWN),
+        *(agreement, 100, 7),
+    )
+    sides = [System("m", "direct", [runs]) for runs in (home, elsewhere)]
+    bounds = [compare(gold, sides, (), 100, seed).row(0, named=True) for seed in (7, 0)]
+    expected, other = ([row["ci_low"], row["ci_high"]] for row in bounds)
+    assert [*table.select("drop_ci_low", "drop_ci_high").row(0)] == expected != other
 
 
 def test_documents_are_resampled_and_sentences_if_there_are_none():

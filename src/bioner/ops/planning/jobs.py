@@ -157,19 +157,16 @@ def _pair_of(job: PlannedJob) -> tuple[str, str]:
 
 
 def _crossed(matrix: Matrix, pair: CrossPair) -> Iterator[PlannedJob]:
-    """Yield the jobs that compare a corpus's models on another test set with those of that one."""
+    """Yield the jobs of a corpus's models on another test set; those of that one are its own."""
     yield PlannedJob("cross", pair.train, test=pair.test)
     for rule in ("fetch", "normalize"):
         yield PlannedJob(rule, pair.test)
-    sides = {pair.train: layout.cross_part(pair.test)}
-    sides |= {pair.test: ""} if pair.test in matrix.settings.datasets else {}
-    for dataset, part in sides.items():
-        for model in matrix.cross_models:
-            for seed in matrix.seeds(model):
-                decoding = matrix.headline(model)
-                test = pair.test if part else ""
-                scored = PlannedJob("cross", dataset, model, seed, decoding, part, test=test)
-                yield from _predicted(matrix, scored)
+    part = layout.cross_part(pair.test)
+    for model in matrix.cross_models:
+        for seed in matrix.seeds(model):
+            decoding = matrix.headline(model)
+            scored = PlannedJob("cross", pair.train, model, seed, decoding, part, test=pair.test)
+            yield from _predicted(matrix, scored)
 
 
 def _predicted(matrix: Matrix, scored: PlannedJob) -> Iterator[PlannedJob]:

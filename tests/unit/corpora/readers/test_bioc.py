@@ -135,6 +135,14 @@ def test_sentences_that_an_annotation_spans_are_one_passage(tmp_path, form, span
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_sentences_may_follow_without_a_gap(tmp_path, form):
+    spanning = annotation(5, 6, "gout.I")
+    sentences = [passage(0, "Late gout."), passage(10, "It hurts.")]
+    path = collection(tmp_path, form, document(passage(0, None, spanning, sentences=sentences)))
+    assert len(read(path, form)) == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_an_annotation_in_passages_that_overlap_is_refused_or_listed(tmp_path, form):
     """Every passage begins at 0: whose text an annotation marks cannot be known."""
     first, second = passage(0, "Aspirin helps."), passage(0, "It cures.", annotation(0, 2, "It"))

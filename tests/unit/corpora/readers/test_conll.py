@@ -274,6 +274,11 @@ def test_a_comment_may_open_a_document_without_a_name(tmp_path):
     assert documents_and_remarks(tmp_path, text)[0] == [1, 2]
 
 
+def test_a_comment_with_an_equals_sign_is_none_even_if_it_ends_like_a_tag(tmp_path):
+    (sentence,) = conll(tmp_path, "# text = B-cells\nB-cells NNS B-NP B-Cell\n")
+    assert (sentence.tokens, sentence.tags) == (["B-cells"], ["B-Cell"])
+
+
 def test_a_file_of_comments_alone_has_no_sentence(tmp_path):
     assert conll(tmp_path, "# doc_id = 12\n\n# Introduction\n") == []
 

@@ -93,6 +93,12 @@ def test_cancelled_annotations_do_not_count_and_tasks_without_one_are_left_out(t
     assert changes.remarks == {(logging.INFO, "", "tasks without an annotation, left out"): 2}
 
 
+def test_skipped_completions_of_old_exports_do_not_count(tmp_path):
+    made = [annotation(value(8, 13, "cures", "Act"), skipped=True), annotation(*VALUES)]
+    old = {"id": 7, "data": {"text": TEXT}, "completions": made}
+    assert tags(export(tmp_path, old)) == [("7", EXPECTED)]
+
+
 def test_a_task_in_which_nothing_is_annotated_has_no_entity(tmp_path):
     assert tags(export(tmp_path, task(annotation()))) == [("7", "Aspirin cures gout .")]
 

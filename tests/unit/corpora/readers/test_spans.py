@@ -46,6 +46,12 @@ def test_objects_are_documents(tmp_path, record):
         assert [(s.document, words_and_tags(s)) for s in read(path, "spans")] == [("7", EXPECTED)]
 
 
+@pytest.mark.parametrize("record", [{"id": 0}, {"id": 5, "meta": {"doc_id": 0}}])
+def test_zero_is_an_id(tmp_path, record):
+    path = write(tmp_path / "raw.jsonl", lines({"text": TEXT, "label": SPANS} | record))
+    assert [s.document for s in read(path, "spans")] == ["0"]
+
+
 @pytest.mark.parametrize("pack", [lambda *all_: lines(*all_), lambda *all_: json.dumps(all_)])
 def test_training_data_of_spacy_are_pairs(tmp_path, pack):
     path = write(
