@@ -122,15 +122,28 @@ def test_what_does_not_belong_is_left_out(corpora):
         str(corpora / "results/west/cross/east/drop.csv")
     )
 
-    predictions = corpora / "results/east/dictionary/seed42/direct/cross/west/predictions.jsonl"
-    before = predictions.read_text()
-    predictions.write_text(before.replace("B-Drug", "O"))
-    table, (fault,) = loaded(corpora)
-    assert set(table["test"]) == {"north"}
-    assert fault.endswith(f"dictionary: {predictions} was replaced since")
-    predictions.unlink()
-    assert loaded(corpora)[1] == [], "predictions may be gone"
-    predictions.write_text(before)
+    for place in ("east/dictionary/seed42/direct/cross/west", "west/dictionary/seed42/direct"):
+        predictions = corpora / "results" / place / "predictions.jsonl"
+        before = predictions.read_text()
+        predictions.write_text(before.replace("B-", "I-"))
+        table, (fault,) = loaded(corpora)
+        assert set(table["test"]) == {"north"}
+        assert fault.endswith(f"dictionary: {predictions} was replaced since")
+        predictions.unlink()
+        assert loaded(corpora)[1] == [], "predictions may be gone"
+        predictions.write_text(before)
+
+    drop = corpora / "results/east/cross/west/drop.csv"
+    of_one_seed = drop.read_text()
+    pl.read_csv(drop).with_columns(home_seeds=2).write_csv(drop)
+    assert loaded(corpora)[1][0].endswith("west × dictionary has 1 sound seeds")
+    drop.write_text(of_one_seed)
+
+    record = corpora / "results/east/dictionary/seed42/direct/cross/west/run.json"
+    of_west = record.read_text()
+    record.write_text(of_west.replace(json.loads(of_west)["data"]["gold"], "0" * 64))
+    assert "seed 42, direct/cross/west: predicted for" in loaded(corpora)[1][0]
+    record.write_text(of_west)
 
     dev = corpora / "data/north/dev.jsonl"
     dev.write_text(dev.read_text().replace("again", "anew"))

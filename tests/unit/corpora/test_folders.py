@@ -2,6 +2,7 @@
 normalize.
 """
 
+import gzip
 import json
 
 import pytest
@@ -64,6 +65,12 @@ def test_every_format_reads_a_folder_from_source_to_instances(tmp_path, form):
         ("train-00001", "8", ["so", "ill"], ["O", "B-X"]),
         ("train-00002", last, ["so", "ill"], ["O", "B-X"]),
     ]
+
+
+def test_a_gzipped_file_names_its_document_as_the_file_in_it_would(tmp_path):
+    write(tmp_path / "split" / "8.tsv.gz", gzip.compress(b"so O\n"))
+    write(tmp_path / "split" / "9.tsv", "ill B-X\n")
+    assert [sentence.document for sentence in read(tmp_path / "split", "conll")] == ["8", "9"]
 
 
 def test_files_are_ordered_by_their_relative_path(tmp_path):

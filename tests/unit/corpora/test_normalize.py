@@ -231,6 +231,14 @@ def test_the_scheme_of_a_corpus_is_found_out_over_all_its_files(tmp_path, train,
     assert found["train"][0].tags == first
 
 
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_either_split_that_is_scored_may_be_too_small(tmp_path, caplog, split):
+    others = {"dev": "c O\n\n" * 50, "test": "c O\n\n" * 50} | {split: "c O\n\nd O\n"}
+    normalize("toy", entry(), raw_folder(tmp_path, **others), tmp_path / "out")
+    assert f"normalize toy: {split}: 2 sentences: too few to resample" in caplog.text
+    assert caplog.text.count("too few") == 1
+
+
 @pytest.mark.parametrize(
     ("documents", "warning"),
     [

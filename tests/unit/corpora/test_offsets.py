@@ -199,8 +199,8 @@ def test_a_reading_has_to_explain_two_more_than_the_plain_one():
 def test_offsets_without_text_that_fit_no_words_are_refused_even_if_no_reading_explains_them():
     passage = Passage(0, "abcdefgh " * 20)
 
-    def words(astray):
-        shifts = [3 * (n < astray) for n in range(20)]
+    def words(astray, number=20):
+        shifts = [3 * (n < astray) for n in range(number)]
         places = [(9 * n + by, 9 * n + 8 - by) for n, by in enumerate(shifts)]
         marked = [Annotation(f"f:{n}", *place, "A", "") for n, place in enumerate(places)]
         return [Document("f:1", "d", [passage], marked)]
@@ -208,6 +208,7 @@ def test_offsets_without_text_that_fit_no_words_are_refused_even_if_no_reading_e
     check_offsets(words(astray=2))
     with pytest.raises(InputError, match="f:0: found 3 of 20 annotations without text that begin"):
         check_offsets(words(astray=3))
+    check_offsets(words(astray=3, number=9))  # too few to prove anything
 
 
 def test_no_mention_ends_before_a_combining_mark():

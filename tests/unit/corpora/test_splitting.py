@@ -1,6 +1,7 @@
 """One source divided into splits by document: by id alone, completely, and only where ids exist."""
 
 import json
+import re
 
 import pytest
 
@@ -126,6 +127,17 @@ def test_changes_of_numbered_documents_are_listed_too(tmp_path):
     fetch("toy", described, tmp_path / "raw", mirror=None)
     normalize("toy", described, tmp_path / "raw", tmp_path / "out")
     assert (tmp_path / "out" / "changes.csv").read_text().count(",orphan,") == 40
+
+
+def test_what_is_passed_over_is_counted_in_the_split_of_its_document(tmp_path, caplog):
+    caplog.set_level("INFO")
+    rejected = [{"text": "Ill", "answer": "reject", "id": f"no {name}"} for name in NAMES]
+    divided(
+        tmp_path, entry(write(tmp_path / "raw.jsonl", FILES["spans"] + jsonl(*rejected)), "spans")
+    )
+    counts = re.findall(r"(\w+): examples not accepted, left out: (\d+)", caplog.text)
+    assert [split for split, _ in counts] == list(SPLITS)
+    assert sum(int(count) for _, count in counts) == 40
 
 
 def refused(tmp_path, described):

@@ -46,6 +46,12 @@ def test_a_document_is_its_sentences_one_after_the_other():
     assert compare_gold(first, second, {"D": []})[1] == ("D", "document", 1, 1, 2, 1)
 
 
+def test_a_type_may_be_part_of_the_name_of_another():
+    first = [instance("a", f"HeLa/B-CellLine {FILLER}")]
+    rows = compare_gold(first, first, {"Cell": [], "CellLine": []})
+    assert [(row.label, row.common) for row in rows] == [("all", 1), ("Cell", 0), ("CellLine", 1)]
+
+
 def test_texts_of_fewer_than_100_letters_and_digits_are_not_compared():
     """They may be equal by chance: the second has 99 of them."""
     for last, units in (("abcde", 1), ("abcd", 0)):

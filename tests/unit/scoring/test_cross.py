@@ -66,6 +66,14 @@ def test_every_type_has_a_row_of_its_own():
     assert (chemical["home_f1"], chemical["drop"]) == (0, pytest.approx(-200 / 3))
 
 
+def test_the_rows_of_a_system_stand_together_in_the_order_of_systems():
+    systems = [CrossSystem(model, "direct", (ELSEWHERE,), ()) for model in ("z", "a")]
+    table = drop_table(GOLD, systems, TYPES, KNOWN, compare_gold(GOLD, GOLD, TYPES), 10)
+    labels = ["all", "Disease", "Chemical"]
+    rows = [(model, label) for model in ("z", "a") for label in labels]
+    assert table.select("model", "label").rows() == rows
+
+
 def test_seeds_are_counted_together():
     row = drops(elsewhere=(ELSEWHERE, NOTHING))["all"]
     # 2 right of 2 x 4 entities and 4 predictions.

@@ -91,6 +91,12 @@ def test_passages_are_instances_and_offsets_those_of_the_document(tmp_path, form
     ]
 
 
+def test_a_collection_among_others_may_be_empty(tmp_path):
+    collections = [{"documents": []}, {"documents": [document(TITLE)]}]
+    path = write(tmp_path / "raw.json", json.dumps(collections))
+    assert [sentence.document for sentence in read(path, "bioc-json")] == ["7"]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_the_text_may_stand_in_sentences_and_annotations_anywhere(tmp_path, form):
     first = passage(0, "It helps.")

@@ -53,7 +53,14 @@ MINIMAL = {
     **{"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"},
     "lead_time": 8.4,
 }
+HYPERTEXT = [
+    {"hypertextlabels": held["labels"], "start": held["start"], "end": held["end"]}
+    for held in VALUES
+]
 FORMS = {
+    "labels of hypertext": task(
+        {"id": 1, "result": [region(held, "hypertextlabels") for held in HYPERTEXT]}
+    ),
     "JSON": task(annotation(*VALUES)),
     "JSON-MIN": MINIMAL,
     "JSON-MIN with other names": {
@@ -120,10 +127,11 @@ def test_of_annotators_who_differ_the_ground_truth_counts(tmp_path):
     "tasks",
     [
         [task(annotation(*VALUES), OTHER)],
+        [task(annotation(*VALUES), annotation(VALUES[0], value(14, 18, "gout", "Symptom")))],
         [task(*[made | {"ground_truth": True} for made in (OTHER, annotation(*VALUES))])],
         [MINIMAL, MINIMAL | {"label": VALUES[:1], "annotator": 2}],
     ],
-    ids=["JSON", "two ground truths", "JSON-MIN"],
+    ids=["JSON", "another type", "two ground truths", "JSON-MIN"],
 )
 def test_annotators_who_differ_are_refused(tmp_path, tasks):
     path = export(tmp_path, *tasks)

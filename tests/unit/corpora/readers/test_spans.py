@@ -30,6 +30,7 @@ FORMS = {
         **{"_input_hash": 1, "tokens": [{"text": "Aspirin", "start": 0, "end": 7, "id": 0}]},
     },
     "an id of the part": {"id": 1, "text": TEXT, "spans": TYPED, "meta": {"pmid": "7"}},
+    "an id of its meta": {"id": 7, "text": TEXT, "spans": TYPED, "meta": {"id": 1}},
     "entities": {"doc_id": "7", "text": TEXT, "entities": TYPED},
     "labels of the text too": {"pmid": 7, "text": TEXT, "entities": TYPED, "labels": ["good"]},
 }
