@@ -166,8 +166,8 @@ def cross(
 ) -> None:
     """Score systems trained on one corpus on the test set of another, and the drop from home.
 
-    The drop is the F1 of the same systems trained on the test corpus (--home) minus theirs. Test
-    documents that train or dev of the training corpus has are left out.
+    The drop is the F1 of the same systems trained on the test corpus (--home) minus theirs.
+    Test documents that train or dev of the training corpus has are left out.
     """
     import polars as pl
 
