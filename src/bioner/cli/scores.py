@@ -165,8 +165,8 @@ def cross(
 ) -> None:
     """Score systems trained on one corpus on the test set of another, and the drop from home.
 
-    The drop is the F1 of the same systems trained on the test corpus (--home) minus theirs. Test
-    documents that train or dev of the training corpus has are left out.
+    The drop is the F1 of the same systems trained on the test corpus (--home) minus theirs.
+    Test documents that train or dev of the training corpus has are left out.
     """
     from bioner.data.instances import SPLITS
     from bioner.io.checksums import sha256_of

@@ -79,4 +79,5 @@ def _foreign(line: str, other: str, identity: str, changes: Changes) -> tuple[st
         remedy = "Give each further passage a block of its own, with a title line."
         return f"another passage, {changes.quoted(line)}", FORMS, remedy
     remedy = "Separate documents by a blank line."
-    return f"a line of {changes.quoted(other)}", f"a line of {changes.named(identity)}", remedy
+    expected = f"a line of {changes.named(f'document {identity}')}"
+    return f"a line of document {changes.quoted(other)}", expected, remedy
