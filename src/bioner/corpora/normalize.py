@@ -136,9 +136,9 @@ def read_split(
             raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
         instances.append(instance)
     if not instances:
-        raise InputError(
-            path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?"
-        )
+        remarks = [f" ({text}: {n})" for (_, at, text), n in changes.remarks.items() if at == split]
+        found, expected = f"no sentence{''.join(remarks)}", f"the {split} split of {dataset}"
+        raise InputError(path, found, expected, "Is this the right file?")
     changes.found.setdefault(split, annotations)  # unless the reader has counted them
     kept = sum(tag.startswith("B-") for instance in instances for tag in instance.tags)
     # The paper's reading puts annotations on other words than theirs.
