@@ -1,10 +1,11 @@
 """Documents whose id comes again: a repetition is left out, another text joins the document."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
+from bioner.corpora.readers.standoff import Document
 from bioner.errors import InputError
 
 
@@ -53,6 +54,40 @@ class Repeats:
             self._changes.artefact("joined-document", identity, where=where)
         seen.append((where, text, annotations))
         return False
+
+
+def drop_repeated_blocks(documents: Iterable[Document], changes: Changes) -> Iterator[Document]:
+    """Yield documents without those that repeat an earlier one.
+
+    Some files have a block for each passage. Blocks of one id in a row are a document, of which
+    passages may be the same, unless all of it comes again.
+    """
+    repeats = Repeats(changes)
+    for identity, together in groupby(documents, key=lambda document: document.id):
+        blocks = list(together)
+        size = _period([block.passages for block in blocks])
+        for start in range(0, len(blocks), size):
+            whole = blocks[start : start + size]
+            texts, marks = [block.passages for block in whole], [*map(_marks, whole)]
+            if not repeats.is_repeat(identity, whole[0].where, texts, marks):
+                for block in whole[1:]:
+                    changes.artefact("joined-document", identity, where=block.where)
+                yield from whole
+
+
+def _period(items: Sequence[object]) -> int:
+    """Return after how many of the items all of them come again; their number if never."""
+    count = len(items)
+    return next(
+        size
+        for size in range(1, count + 1)
+        if count % size == 0 and items[size:] == items[: count - size]
+    )
+
+
+def _marks(document: Document) -> list[tuple[int, int, str, str]]:
+    """Return a document's annotations without their places, to compare."""
+    return sorted((a.start, a.end, a.type, a.text) for a in document.annotations)
 
 
 def drop_repeats(sentences: Iterable[Sentence], changes: Changes) -> Iterator[Sentence]:

@@ -146,6 +146,9 @@ class Cross(Settings):
             if common in ("all", "macro"):  # rows over all types
                 found, remedy = f"the common name {common!r}", "Choose another."
                 raise setting_error(f"types.{common}", found, "the name of a type", remedy)
+            if common.split() != [common]:
+                found, expected = f"the common name {common!r}", "a name without white space"
+                raise setting_error(f"types.{common}", found, expected, "Write _ for it.")
             for name in dict.fromkeys((common, *names)):
                 if (other := known.setdefault(name, common)) != common:
                     found, expected = f"{name!r}, which {other!r} has, too", "each name once"

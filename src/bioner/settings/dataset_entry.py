@@ -295,6 +295,9 @@ class DatasetEntry(Settings):
         if self.split and self.split.dev + self.split.test >= 1:
             found, expected = "nothing left for train", "shares that add up to less than 1"
             raise setting_error("split", found, expected, "Lower `dev` or `test`.")
+        if self.type_key != "type" and not self.format.startswith("bioc"):
+            found, expected = f"an infon for {self.format}", "bioc-xml or bioc-json"
+            raise setting_error("type_key", found, expected, "Remove it.")
         if self.split and self.documents:
             found, expected = "a table of documents and `split`", "one of them"
             raise setting_error("documents", found, expected, "Remove one.")

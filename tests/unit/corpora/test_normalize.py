@@ -326,9 +326,10 @@ def test_messages_show_text_only_where_it_may_be_shown(tmp_path, quote):
         ("a\tO\n\nb\tO\nc\tI-A\n", ":4: found the tag 'I-A' after 'O'"),
         ("a\tO\n\n\tO\n", ":3: found an empty token"),
         ("a\tO\n\nb\n", ":3: found 1 tab-separated column"),
-        ("\n\n", ": found no sentence"),
+        ("\n\n", ": found no sentence; expected the test split of toy"),
+        ("# a\n# b\n", ": found no sentence (comment lines left out: 2); expected the test split"),
     ],
-    ids=["IOB2", "empty token", "columns", "empty"],
+    ids=["IOB2", "empty token", "columns", "empty", "comments"],
 )
 def test_nothing_is_written_when_the_last_split_is_broken(tmp_path, test, found):
     raw = raw_folder(tmp_path, test=test)

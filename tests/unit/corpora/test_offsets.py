@@ -138,6 +138,32 @@ def test_decomposed_letters_may_be_counted_where_the_text_has_composed_ones():
         check_offsets([Document("f:1", "d", [Passage(0, text)], annotations)])
 
 
+@pytest.mark.parametrize("gap", [0, 1, 2])
+def test_offsets_may_run_on_over_the_blocks_of_a_document(gap):
+    """A document of several blocks has its offsets in each; other documents begin anew."""
+    texts = ["Gout and fever", "Methods", "Aspirin for gout , not fever"]
+    blocks, begin = [], 0
+    for text in texts:
+        words = [word for word in ("gout", "fever") if word in text]
+        places = [(begin + text.index(word), word) for word in words]
+        annotations = [Annotation("f:1", n, n + len(word), "A", word) for n, word in places]
+        blocks.append(Document("f:1", "1", [Passage(0, text)], annotations))
+        begin += len(text) + gap
+    right = [Annotation("f:2", 0, 4, "A", "Gout")]
+    other = Document("f:2", "2", [Passage(0, "Gout again")], right)
+    with pytest.raises(InputError, match="over all blocks of a document: read that way, 4 of 4"):
+        check_offsets([*blocks, other])
+
+
+def test_a_combining_character_is_no_end_of_a_word():
+    """Ends one too small, in a text whose last letters have an accent of their own."""
+    text = "cafe\u0301 , gute\u0301 , rose\u0301 ."
+    starts = [text.index(word) for word in ("cafe", "gute", "rose")]
+    annotations = [Annotation("f:1", start, start + 4, "A", "") for start in starts]
+    with pytest.raises(InputError, match="look off by one, the end is the last character"):
+        check_offsets([Document("f:1", "d", [Passage(0, text)], annotations)])
+
+
 @pytest.mark.parametrize("text", [True, False], ids=["with text", "without"])
 def test_right_offsets_are_no_shift(text):
     check_offsets(documents(shifted(0, 0), text=text))

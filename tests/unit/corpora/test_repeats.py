@@ -87,14 +87,6 @@ def test_another_text_under_an_id_belongs_to_the_document_in_order(tmp_path, for
     assert change.result == ARTEFACTS["joined-document"]
 
 
-def test_a_block_that_was_joined_may_come_again_too(tmp_path):
-    path = write(tmp_path / "raw", pubtator(GOUT, SECOND, SECOND))
-    sentences, (_, change) = mended(path, "pubtator")
-    assert [words_and_tags(sentence) for sentence in sentences][2:] == ["Mice", "So ill/B-A ."]
-    assert change[1:4] == ("raw:9", "1", "duplicate-document")
-    assert "found document 1 again, first at" in refusal(path, "pubtator")
-
-
 def test_a_passage_per_block_is_a_document_of_many_blocks(tmp_path):
     """Fifty ids in 3,400 blocks are a real corpus; their offsets begin in each block anew."""
     blocks = [f"{n % 50}|t|Gout {n}\n{n % 50}|a|\n{n % 50}\t0\t4\tGout\tA" for n in range(3400)]
@@ -104,6 +96,42 @@ def test_a_passage_per_block_is_a_document_of_many_blocks(tmp_path):
     assert len({sentence.document for sentence in sentences}) == 50
     assert changes.counts("") == {"joined-document": 3350}
     assert changes.found == {"": 3400}
+
+
+def test_passages_of_one_document_may_be_the_same(tmp_path):
+    """A heading or a cell of a table may come twice, and be annotated once."""
+    blocks = ["1|t|Gout\n1\t0\t4\tGout\tA", "1|t|Methods", "1|t|Methods", "1|t|Gout", OTHER]
+    changes = Changes()
+    sentences = read(write(tmp_path / "raw", pubtator(*blocks)), "pubtator", changes)
+    of_first = [words_and_tags(sentence) for sentence in sentences if sentence.document == "1"]
+    assert of_first == ["Gout/B-A", "Methods", "Methods", "Gout"]
+    assert changes.counts("") == {"joined-document": 3}
+
+
+def test_a_document_of_several_blocks_may_come_again_as_a_whole(tmp_path):
+    blocks = ["1|t|Gout\n1\t0\t4\tGout\tA", "1|t|Methods"]
+    for content, again in (([*blocks, *blocks], 6), ([*blocks, OTHER, *blocks], 9)):
+        path = write(tmp_path / "raw", pubtator(*content))
+        assert refusal(path, "pubtator").startswith(
+            f"{path}:{again}: found document 1 again, first at {path}:1"
+        )
+        sentences, listed = mended(path, "pubtator")
+        assert [sentence.document for sentence in sentences].count("1") == 2
+        assert [change.kind for change in listed] == ["joined-document", "duplicate-document"]
+
+
+def test_sentences_of_a_gliner_document_may_be_the_same_but_not_the_document(tmp_path):
+    same = {"tokenized_text": ["Methods"], "ner": [], "doc_id": "1"}
+    other = {"tokenized_text": ["Gout"], "ner": [[0, 0, "A"]], "doc_id": "1"}
+    document = [same, other, same]
+    path = write(tmp_path / "raw", json.dumps(document))
+    assert [words_and_tags(s) for s in read(path, "spans")] == ["Methods", "Gout/B-A", "Methods"]
+    between = {"tokenized_text": ["Ill"], "ner": [], "doc_id": "2"}
+    write(path, json.dumps([*document, between, *document]))
+    assert f"object 5: found document 1 again, first at {path}: object 1;" in refusal(path, "spans")
+    changes = Changes("repair")
+    assert len(read(path, "spans", changes)) == 4
+    assert (changes.counts(""), changes.found) == ({"duplicate-document": 1}, {"": 1})
 
 
 @pytest.mark.parametrize("on_error", ["fail", "repair"])

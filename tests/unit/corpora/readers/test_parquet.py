@@ -118,7 +118,7 @@ def test_no_message_shows_text_that_it_may_not(tmp_path):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "a file of another kind"),
+        (b"", "an empty file"),
         (b'{"tokens": []}\n', "a file of another kind"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "a Git LFS pointer"),
         (b"PAR1 \tB-Gene\n", "something else, or broken ("),

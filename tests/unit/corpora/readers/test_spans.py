@@ -32,6 +32,7 @@ FORMS = {
     "an id of the part": {"id": 1, "text": TEXT, "spans": TYPED, "meta": {"pmid": "7"}},
     "an id of its meta": {"id": 7, "text": TEXT, "spans": TYPED, "meta": {"id": 1}},
     "entities": {"doc_id": "7", "text": TEXT, "entities": TYPED},
+    "a document of spaCy": {"id": "7", "text": TEXT, "ents": OBJECTS, "tokens": [{"id": 0}]},
     "labels of the text too": {"pmid": 7, "text": TEXT, "entities": TYPED, "labels": ["good"]},
 }
 
