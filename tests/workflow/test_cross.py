@@ -136,7 +136,7 @@ def test_what_does_not_belong_is_left_out(corpora):
     drop = corpora / "results/east/cross/west/drop.csv"
     of_one_seed = drop.read_text()
     pl.read_csv(drop).with_columns(home_seeds=2).write_csv(drop)
-    assert loaded(corpora)[1][0].endswith("west × dictionary has 1 sound seeds")
+    assert loaded(corpora)[1][0].endswith("west × dictionary has 1 sound seeds, not 2")
     drop.write_text(of_one_seed)
 
     record = corpora / "results/east/dictionary/seed42/direct/cross/west/run.json"
