@@ -56,12 +56,10 @@ def corpora(tmp_path):
     return tmp_path
 
 
-def loaded(folder, cross=PAIRS) -> tuple[pl.DataFrame, list[str]]:
+def loaded(folder, cross=PAIRS, models=("oracle", "dictionary")) -> tuple[pl.DataFrame, list[str]]:
     """What a report reads of the drops, and what it leaves out."""
     about = ReportContext(cross=cross)
-    found = load_results(
-        folder / "results", folder / "data", ["east", "west"], ["oracle", "dictionary"], about
-    )
+    found = load_results(folder / "results", folder / "data", ["east", "west"], models, about)
     return found.cross, [fault for (kind, *_), fault in found.faults.items() if kind == "cross"]
 
 
@@ -118,6 +116,8 @@ def test_what_does_not_belong_is_left_out(corpora):
     table, faults = loaded(corpora)
     assert (len(table), faults) == (6, [])
     assert len(loaded(corpora, cross=None)[0]) == 6, "those that are there"
+    table, faults = loaded(corpora, models=["oracle"])
+    assert (len(table), faults) == (0, []), "a model that is no part of the report"
     assert loaded(corpora, cross=[("west", "east")])[1][0].startswith(
         str(corpora / "results/west/cross/east/drop.csv")
     )

@@ -103,6 +103,9 @@ def test_documents_are_compared_where_both_sides_have_them():
     assert [found.holds(instance) for instance in test] == [True, True, False]
     apart = [sentence("t1", "one two three four five six")]
     assert find_near_duplicates(test, apart)[:2] == ("sentence", 0)
+    test[1] = sentence("s2", numbered(8), "d1")
+    found = find_near_duplicates(test, [sentence("t1", numbered(8))])
+    assert [found.holds(instance) for instance in test] == [False, True, False]
 
 
 @pytest.mark.parametrize("seed", range(3))

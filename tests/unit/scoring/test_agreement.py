@@ -46,6 +46,13 @@ def test_a_document_is_its_sentences_one_after_the_other():
     assert compare_gold(first, second, {"D": []})[1] == ("D", "document", 1, 1, 2, 1)
 
 
+def test_sentences_are_compared_if_either_corpus_has_no_documents():
+    documents = [replace(instance(name, f"gout/B-D {FILLER}"), doc="1") for name in ("a1", "a2")]
+    apart = [instance("b1", f"gout/B-D {FILLER}")]
+    for sides in ((documents, apart), (apart, documents)):
+        assert compare_gold(*sides, {"D": []})[0] == ("all", "sentence", 1, 1, 1, 1)
+
+
 def test_a_type_may_be_part_of_the_name_of_another():
     first = [instance("a", f"HeLa/B-CellLine {FILLER}")]
     rows = compare_gold(first, first, {"Cell": [], "CellLine": []})
