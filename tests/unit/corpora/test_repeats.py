@@ -106,6 +106,11 @@ def test_passages_of_one_document_may_be_the_same(tmp_path):
     assert changes.counts("") == {"joined-document": 3}
 
 
+def test_sentences_of_one_dygie_document_may_be_the_same(tmp_path):
+    path = write(tmp_path / "raw", dygie(*((1, words, "A") for words in ("Ill", "Gout", "Ill"))))
+    assert [s.tokens for s in read(path, "dygie")] == [["Ill"], ["Gout"], ["Ill"]]
+
+
 def test_a_document_of_several_blocks_may_come_again_as_a_whole(tmp_path):
     blocks = ["1|t|Gout\n1\t0\t4\tGout\tA", "1|t|Methods"]
     for content, again in (([*blocks, *blocks], 6), ([*blocks, OTHER, *blocks], 9)):
