@@ -79,7 +79,7 @@ def drop_repeated_blocks(
     described = ((describe(item), item) for item in items)
     for identity, together in groupby(described, key=lambda pair: pair[0].document):
         blocks, held = zip(*together, strict=True)
-        size = _period([block.text for block in blocks])
+        size = get_period([block.text for block in blocks])
         for start in range(0, len(blocks), size):
             whole = blocks[start : start + size]
             texts, marks = [block.text for block in whole], [block.annotations for block in whole]
@@ -89,7 +89,7 @@ def drop_repeated_blocks(
                 yield from held[start : start + size]
 
 
-def _period(items: Sequence[object]) -> int:
+def get_period(items: Sequence[object]) -> int:
     """Return after how many of the items all of them come again; their number if never."""
     count = len(items)
     return next(

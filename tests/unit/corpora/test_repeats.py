@@ -130,6 +130,8 @@ def test_sentences_of_a_gliner_document_may_be_the_same_but_not_the_document(tmp
     path = write(tmp_path / "raw", json.dumps(document))
     assert [words_and_tags(s) for s in read(path, "spans")] == ["Methods", "Gout/B-A", "Methods"]
     between = {"tokenized_text": ["Ill"], "ner": [], "doc_id": "2"}
+    write(path, json.dumps([same, other, same, other]))
+    assert f"object 3: found 1 again, as at {path}: object 1;" in refusal(path, "spans")
     write(path, json.dumps([*document, between, *document]))
     assert f"object 5: found 1 again, as at {path}: object 1;" in refusal(path, "spans")
     changes = Changes("repair")
