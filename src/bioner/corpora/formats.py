@@ -18,7 +18,7 @@ from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_list
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.spans import holds_tokens, read_gliner, read_objects, read_spans
 from bioner.corpora.readers.standoff import Document
-from bioner.corpora.repeats import drop_repeated_blocks, drop_repeats
+from bioner.corpora.repeats import Block, drop_repeated_blocks, drop_repeats
 from bioner.corpora.segment import Rules, segment
 from bioner.errors import InputError
 from bioner.io.files import files_of, read_records
@@ -64,7 +64,7 @@ def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
     def reader(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
         rules = Rules(entry.segmentation, entry.max_tokens, entry.token_alignment)
         held = (document for document in read(path, changes) if changes.holds(document.id))
-        documents = list(drop_repeated_blocks(held, changes))
+        documents = list(drop_repeated_blocks(held, changes, _block))
         left_out = changes.count(changes.split, LOSSES)  # by the reader
         changes.add_found(left_out + sum(len(document.annotations) for document in documents))
         check_offsets(documents)
@@ -80,6 +80,12 @@ def _bioc(read: Callable[[Path, Changes, str], Iterator[Document]]) -> Reader:
         return _standoff(typed)(path, entry, changes)
 
     return reader
+
+
+def _block(document: Document) -> Block:
+    """Return what tells a document from others: its annotations without their places."""
+    marks = sorted((a.start, a.end, a.type, a.text) for a in document.annotations)
+    return Block(document.id, document.where, document.passages, marks)
 
 
 def _tagged(read: Reader) -> Reader:

@@ -108,6 +108,11 @@ def test_passages_of_one_document_may_be_the_same(tmp_path):
     assert changes.counts("") == {"joined-document": 3}
 
 
+def test_sentences_of_one_dygie_document_may_be_the_same(tmp_path):
+    path = write(tmp_path / "raw", dygie(*((1, words, "A") for words in ("Ill", "Gout", "Ill"))))
+    assert [s.tokens for s in read(path, "dygie")] == [["Ill"], ["Gout"], ["Ill"]]
+
+
 def test_a_document_of_several_blocks_may_come_again_as_a_whole(tmp_path):
     blocks = ["1|t|Gout\n1\t0\t4\tGout\tA", "1|t|Methods"]
     for content, again in (([*blocks, *blocks], 6), ([*blocks, OTHER, *blocks], 9)):
@@ -127,6 +132,8 @@ def test_sentences_of_a_gliner_document_may_be_the_same_but_not_the_document(tmp
     path = write(tmp_path / "raw", json.dumps(document))
     assert [words_and_tags(s) for s in read(path, "spans")] == ["Methods", "Gout/B-A", "Methods"]
     between = {"tokenized_text": ["Ill"], "ner": [], "doc_id": "2"}
+    write(path, json.dumps([same, other, same, other]))
+    assert f"object 3: found document 1 again, first at {path}: object 1;" in refusal(path, "spans")
     write(path, json.dumps([*document, between, *document]))
     assert f"object 5: found document 1 again, first at {path}: object 1;" in refusal(path, "spans")
     changes = Changes("repair")

@@ -10,7 +10,7 @@ from typing import Any
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation
-from bioner.corpora.repeats import Repeats
+from bioner.corpora.repeats import Block, drop_repeated_blocks
 from bioner.data.tags import OUTSIDE, Span, resolve_overlaps, tags_from_spans
 from bioner.errors import InputError
 
@@ -77,14 +77,8 @@ def read_dygie_misread(records: Iterable[Record], changes: Changes) -> Iterator[
 def _documents(
     records: Iterable[tuple[str, dict[str, Any]]], changes: Changes
 ) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
-    repeats = Repeats(changes)
-    for where, record in records:
-        key, sentences, spans = str(record["doc_key"]), record["sentences"], record["ner"]
-        if not changes.holds(key):
-            continue
-        _check(where, sentences, spans, changes)
-        if repeats.is_repeat(key, where, sentences, spans):
-            continue
+    blocks = _blocks(records, changes)
+    for key, where, sentences, spans in drop_repeated_blocks(blocks, changes, lambda block: block):
         changes.add_found(sum(map(len, spans)))
         yield (
             where,
@@ -92,6 +86,14 @@ def _documents(
             sentences,
             [[Span(a, b + 1, t) for a, b, t in row] for row in spans],
         )
+
+
+def _blocks(records: Iterable[Record], changes: Changes) -> Iterator[Block]:
+    for where, record in records:
+        block = Block(str(record["doc_key"]), where, record["sentences"], record["ner"])
+        if changes.holds(block.document):
+            _check(where, block.text, block.annotations, changes)
+            yield block
 
 
 def _check(where: str, sentences: Any, spans: Any, changes: Changes) -> None:

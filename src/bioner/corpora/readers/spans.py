@@ -15,7 +15,7 @@ from bioner.corpora.readers.dygie import flatten
 from bioner.corpora.readers.records import DOCUMENT_FIELDS
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation, Document, paragraphs
-from bioner.corpora.repeats import Repeats
+from bioner.corpora.repeats import Repeats, get_period
 from bioner.errors import InputError
 from bioner.io.files import read_json_values
 
@@ -54,19 +54,21 @@ def read_spans(path: Path, changes: Changes) -> Iterator[Document]:
 def read_gliner(objects: Iterator[Object], changes: Changes) -> Iterator[Sentence]:
     """Yield a sentence per object; overlapping spans are flattened.
 
-    Objects of one id in a row are a document.
+    Objects of one id in a row are a document, or several times the same.
     """
     repeats = Repeats(changes)
     for identity, together in groupby(objects, key=lambda item: get_id(item[2]) or item[0]):
-        places, texts, spans = zip(
-            *((where, item.get("tokenized_text"), item.get("ner")) for _, where, item in together),
-            strict=True,
-        )
-        if changes.holds(identity) and not repeats.is_repeat(identity, places[0], texts, spans):
-            # Each object by itself, since sentences of a document may be the same.
-            for where, tokens, ner in zip(places, texts, spans, strict=True):
-                record = {"doc_key": identity, "sentences": [tokens], "ner": [ner]}
-                yield from flatten([(where, record)], changes)
+        items = [
+            (where, item.get("tokenized_text"), item.get("ner")) for _, where, item in together
+        ]
+        size = get_period([tokens for _, tokens, _ in items])
+        for start in range(0, len(items), size):
+            places, texts, spans = zip(*items[start : start + size], strict=True)
+            if changes.holds(identity) and not repeats.is_repeat(identity, places[0], texts, spans):
+                # Each object by itself, since sentences of a document may be the same.
+                for where, tokens, ner in zip(places, texts, spans, strict=True):
+                    record = {"doc_key": identity, "sentences": [tokens], "ner": [ner]}
+                    yield from flatten([(where, record)], changes)
 
 
 def holds_tokens(objects: Iterator[Object]) -> bool:
