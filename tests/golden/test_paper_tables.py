@@ -19,7 +19,8 @@ import polars as pl
 import pytest
 
 from bioner.corpora.changes import Changes
-from bioner.corpora.readers.dygie import read_dygie_misread
+from bioner.corpora.readers.dygie import KEYS, read_dygie_misread
+from bioner.io.files import read_records
 from bioner.settings.repository import REPOSITORY
 
 MIRROR = os.environ.get("BIONER_MIRROR")
@@ -409,7 +410,8 @@ def test_49_two_token_entities_of_the_paper_s_chemprot_change_their_type_inside(
     2,984 + 123 = 3,107.
     """
     changes = Counter()
-    for sentence in read_dygie_misread(Path(MIRROR) / "ChemProt" / "test.json", Changes("repair")):
+    path = Path(MIRROR) / "ChemProt" / "test.json"
+    for sentence in read_dygie_misread(read_records(path, KEYS), Changes("repair")):
         types = []
         for tag in [*sentence.tags, "O"]:
             if tag[0] == "I":

@@ -14,11 +14,12 @@ import pytest
 from bioner.corpora.changes import Changes
 from bioner.corpora.formats import READERS
 from bioner.corpora.normalize import normalize
-from bioner.corpora.readers.dygie import read_dygie_misread
+from bioner.corpora.readers.dygie import KEYS, read_dygie_misread
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.data.instances import SPLITS, Prediction, entity_types
 from bioner.data.near_duplicates import find_shared_documents
 from bioner.errors import InputError
+from bioner.io.files import read_records
 from bioner.models.controls import predict_control
 from bioner.models.subword_windows import cut
 from bioner.ops.planning.sizes import KNOWN
@@ -195,7 +196,8 @@ def test_the_worked_example_of_docs_reproduction_is_in_the_data(corpora):
     """The second sentence of an abstract of dev, as annotated and as the paper read it."""
     splits, _, _ = corpora("ChemProt-standin")
     text = (REPOSITORY / "docs" / "reproduction.md").read_text(encoding="utf-8")
-    misread = read_dygie_misread(Path(MIRROR) / "ChemProt" / "dev.json", Changes("repair"))
+    path = Path(MIRROR) / "ChemProt" / "dev.json"
+    misread = read_dygie_misread(read_records(path, KEYS), Changes("repair"))
     right = [instance for instance in splits["dev"] if instance.doc == "12167567"][1]
     wrong = [sentence for sentence in misread if sentence.document == "12167567"][1]
     for tokens, tags in ((right.tokens, right.tags), (wrong.tokens, wrong.tags)):
@@ -270,7 +272,7 @@ def test_shifted_offsets_of_bc5cdr_are_named(tmp_path, name):
         DatasetEntry, "x", {"format": "pubtator", "splits": dict(zip(SPLITS, "abc", strict=True))}
     )
     with pytest.raises(
-        InputError, match=f"offsets that look {name}: read so, 9796 of 9796 annotations"
+        InputError, match=f"offsets that look {name}: read that way, 9796 of 9796 annotations"
     ):
         list(READERS["pubtator"](path, entry, Changes("repair")))
 

@@ -56,12 +56,10 @@ def corpora(tmp_path):
     return tmp_path
 
 
-def loaded(folder, cross=PAIRS) -> tuple[pl.DataFrame, list[str]]:
+def loaded(folder, cross=PAIRS, models=("oracle", "dictionary")) -> tuple[pl.DataFrame, list[str]]:
     """What a report reads of the drops, and what it leaves out."""
     about = ReportContext(cross=cross)
-    found = load_results(
-        folder / "results", folder / "data", ["east", "west"], ["oracle", "dictionary"], about
-    )
+    found = load_results(folder / "results", folder / "data", ["east", "west"], models, about)
     return found.cross, [fault for (kind, *_), fault in found.faults.items() if kind == "cross"]
 
 
@@ -118,25 +116,40 @@ def test_what_does_not_belong_is_left_out(corpora):
     table, faults = loaded(corpora)
     assert (len(table), faults) == (6, [])
     assert len(loaded(corpora, cross=None)[0]) == 6, "those that are there"
+    table, faults = loaded(corpora, models=["oracle"])
+    assert (len(table), faults) == (0, []), "a model that is no part of the report"
     assert loaded(corpora, cross=[("west", "east")])[1][0].startswith(
         str(corpora / "results/west/cross/east/drop.csv")
     )
 
-    predictions = corpora / "results/east/dictionary/seed42/direct/cross/west/predictions.jsonl"
-    before = predictions.read_text()
-    predictions.write_text(before.replace("B-Drug", "O"))
-    table, (fault,) = loaded(corpora)
-    assert set(table["test"]) == {"north"}
-    assert fault.endswith(f"dictionary: {predictions} was replaced since")
-    predictions.unlink()
-    assert loaded(corpora)[1] == [], "predictions may be gone"
-    predictions.write_text(before)
+    for place in ("east/dictionary/seed42/direct/cross/west", "west/dictionary/seed42/direct"):
+        predictions = corpora / "results" / place / "predictions.jsonl"
+        before = predictions.read_text()
+        predictions.write_text(before.replace("B-", "I-"))
+        table, (fault,) = loaded(corpora)
+        assert set(table["test"]) == {"north"}
+        assert fault.endswith(f"dictionary: {predictions} was replaced since")
+        predictions.unlink()
+        assert loaded(corpora)[1] == [], "predictions may be gone"
+        predictions.write_text(before)
+
+    drop = corpora / "results/east/cross/west/drop.csv"
+    of_one_seed = drop.read_text()
+    pl.read_csv(drop).with_columns(home_seeds=2).write_csv(drop)
+    assert loaded(corpora)[1][0].endswith("west × dictionary has 1 sound seeds, not 2")
+    drop.write_text(of_one_seed)
+
+    record = corpora / "results/east/dictionary/seed42/direct/cross/west/run.json"
+    of_west = record.read_text()
+    record.write_text(of_west.replace(json.loads(of_west)["data"]["gold"], "0" * 64))
+    assert "seed 42, direct/cross/west: predicted for" in loaded(corpora)[1][0]
+    record.write_text(of_west)
 
     dev = corpora / "data/north/dev.jsonl"
     dev.write_text(dev.read_text().replace("again", "anew"))
     table, (fault,) = loaded(corpora)
     assert set(table["test"]) == {"west"}
-    assert "found drops of another north/dev.jsonl than lies there" in fault
+    assert "found drops made from another north/dev.jsonl" in fault
 
     (corpora / "results/west/dictionary/scores.csv").unlink()
     table, faults = loaded(corpora)

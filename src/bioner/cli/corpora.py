@@ -1,6 +1,5 @@
 """Commands of corpora: fetch, normalize, validate."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +21,7 @@ def fetch(
     entry: Entry = None,
 ) -> None:
     """Get a corpus's raw files and verify their checksums."""
-    from bioner.cli.loading import dataset_entry_of, planned_datasets, settings_of
+    from bioner.cli.loading import dataset_entry_of, settings_of
     from bioner.corpora.fetching.fetch import fetch
     from bioner.corpora.fetching.sources import mirror_of
     from bioner.io.checksums import sha256_of
@@ -31,8 +30,6 @@ def fetch(
     if record:
         keep_apart(record, out, option="--record")
     settings = settings_of(config)
-    if entry is None and dataset in (planned := planned_datasets()):
-        entry = json.dumps(planned[dataset])
     found = dataset_entry_of(dataset, config, entry)
     files = fetch(dataset, found, out, mirror_of(settings, mirror))
     if record:
@@ -50,11 +47,11 @@ def normalize(
     entry: Entry = None,
 ) -> None:
     """Raw files to instances: train.jsonl, dev.jsonl, test.jsonl, stats.csv, changes.csv."""
-    from bioner.cli.loading import dataset_entry_of, planned_datasets, settings_of, with_checks
+    from bioner.cli.loading import dataset_entry_of, planned_datasets, settings_of
     from bioner.corpora.normalize import normalize
 
     settings = settings_of(config)
-    described = dataset_entry_of(dataset, config, with_checks(dataset, entry))
+    described = dataset_entry_of(dataset, config, entry)
     # The workflow names closed corpora here: its rules only pass what changes a result.
     closed = not described.redistributable or dataset in os.environ.get("BIONER_CLOSED", "").split(
         ","

@@ -1,7 +1,6 @@
 """What `--config` and `--entry` stand for; commands import it when they run: it takes time."""
 
 import functools
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -52,18 +51,16 @@ def planned_datasets() -> dict[str, Any]:
     return json_object("BIONER_DATASETS", os.environ.get("BIONER_DATASETS", "{}"))
 
 
-def with_checks(name: str, entry: str | None) -> str | None:
-    """Return a corpus's entry as JSON, completed by the workflow's CHECKS."""
-    if entry is None:
-        return None
-    planned = planned_datasets().get(name, {})
-    checks = {key: planned[key] for key in CHECKS if key in planned}
-    return json.dumps(checks | json_object("--entry", entry))
-
-
 def dataset_entry_of(name: str, config: list[Path] | None, entry: str | None) -> DatasetEntry:
-    """Return the corpus's entry given as JSON, or else the catalogue's entry of that name."""
-    if entry is None:
-        file = REPOSITORY / "config" / "datasets.yaml"
-        return find(load_datasets(settings_of(config), files_of(config)), name, "dataset", file)
-    return parse_entry(DatasetEntry, name, json_object("--entry", entry))
+    """Return a corpus's entry: given as JSON, or else as the workflow or the catalogue has it.
+
+    The workflow's CHECKS complete an entry that is given.
+    """
+    planned = planned_datasets().get(name, {})
+    if entry is not None:
+        checks = {key: planned[key] for key in CHECKS if key in planned}
+        planned = checks | json_object("--entry", entry)
+    if planned:
+        return parse_entry(DatasetEntry, name, planned)
+    file = REPOSITORY / "config" / "datasets.yaml"
+    return find(load_datasets(settings_of(config), files_of(config)), name, "dataset", file)

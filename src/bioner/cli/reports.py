@@ -19,7 +19,8 @@ def report(
     cross: Annotated[
         list[str] | None,
         typer.Option(
-            help="TRAIN=TEST: drops of these pairs; without --dataset, of all that are there."
+            help="TRAIN=TEST, pair of corpora whose drop is reported; by default, without"
+            " --dataset, all."
         ),
     ] = None,
     notices: Annotated[

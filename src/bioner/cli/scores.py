@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -137,45 +136,44 @@ def compare_all(
 
 
 def cross(
-    train: Annotated[str, typer.Argument(help="The corpus that the systems were trained on.")],
+    train: Annotated[str, typer.Argument(help="The corpus the systems were trained on.")],
     test: Annotated[str, typer.Argument(help="The corpus whose test set they predicted.")],
-    data: Annotated[Path, typer.Option(help="Folder DATASET/train.jsonl, … of both.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder that holds {train}/ and {test}/ (train.jsonl, …).")
+    ],
     types: Annotated[
-        str, typer.Option(help="The names that both have for a type, by its common name, as JSON.")
+        str, typer.Option(help='Types to score, as JSON: {"common name": ["name in a corpus", …]}.')
     ],
     system: Annotated[
         list[str],
         typer.Option(
-            help="MODEL:DECODING=predictions on that test set; again for each system and seed."
+            help="MODEL:DECODING=FILE, predictions on that test set; repeat per system and seed."
         ),
     ],
     out: Out,
     home: Annotated[
-        list[str] | None, typer.Option(help="The same of systems trained on the test corpus.")
+        list[str] | None, typer.Option(help="The same for systems trained on the test corpus.")
     ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
-            help="Also write what was compared and which documents were left out, as JSON."
+            help="Also write, as JSON, what was compared and which documents were left out."
         ),
     ] = None,
     resamples: Resamples = 10_000,
     resampling_seed: ResamplingSeed = 0,
 ) -> None:
-    """Systems trained on one corpus, on the test set of another: scores, and the drop from home.
+    """Score systems trained on one corpus on the test set of another, and the drop from home.
 
-    Documents that the training corpus shares with the test set are left out.
+    The drop is the F1 of the same systems trained on the test corpus (--home) minus theirs.
+    Test documents that train or dev of the training corpus has are left out.
     """
-    import polars as pl
-
-    from bioner.data.instances import SPLITS, entity_types
-    from bioner.data.near_duplicates import find_shared_documents
+    from bioner.data.instances import SPLITS
     from bioner.io.checksums import sha256_of
     from bioner.io.files import write_json
     from bioner.io.tables import write_table
     from bioner.results.consistency import checksums_of
-    from bioner.scoring.agreement import compare_gold
-    from bioner.scoring.cross import CrossSystem, check_types, drop_table, without
+    from bioner.scoring.cross import Corpus, CrossSystem, score_across
     from bioner.settings.config import Cross
     from bioner.settings.parse import parse
 
@@ -188,29 +186,18 @@ def cross(
     each_once("cross", files)
     tree = {"train": train, "test": [test], "types": json_object("--types", types)}
     mapping = parse(Cross, tree, ["--types"]).types
-    splits = {
-        name: {split: read_instances(data / name / f"{split}.jsonl") for split in SPLITS}
+    ours, theirs = (
+        Corpus(name, {split: read_instances(data / name / f"{split}.jsonl") for split in SPLITS})
         for name in (train, test)
-    }
-    known, gold = entity_types(splits[train]["train"]), splits[test]["test"]
-    check_types(mapping, {train: known, test: entity_types(gold)})
-    left_out = find_shared_documents(gold, [*splits[train]["train"], *splits[train]["dev"]])
+    )
+    gold = theirs.splits["test"]
     elsewhere, at_home = (
-        {
-            name: [without(left_out, gold, read_predictions(path, gold)) for path in paths]
-            for name, paths in side.items()
-        }
+        {name: [read_predictions(path, gold) for path in paths] for name, paths in side.items()}
         for side in sides
     )
-    if not (rest := without(left_out, gold, gold)):
-        found, expected = f"every document of {test}'s test set in {train}", "others"
-        raise InputError("cross", found, expected, "Leave this pair out.")
     systems = [CrossSystem(*name, runs, at_home.get(name, ())) for name, runs in elsewhere.items()]
-    ours, theirs = (list(chain.from_iterable(each.values())) for each in splits.values())
-    agreement = compare_gold(ours, theirs, mapping)
-    table = drop_table(rest, systems, mapping, known, agreement, resamples, resampling_seed)
-    facts = {"train": train, "test": test, "left_out": len(left_out)}
-    write_table(out, table.with_columns(**{name: pl.lit(fact) for name, fact in facts.items()}))
+    table, left_out = score_across(ours, theirs, systems, mapping, resamples, resampling_seed)
+    write_table(out, table)
     if record:
         made = {
             "data": {name: checksums_of(data / name) for name in (train, test)},

@@ -3,7 +3,7 @@
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,12 +23,12 @@ REPAIRS: Mapping[str, str] = {
     ),
     "discontinuous": "an annotation in several pieces is left out",
     "text-mismatch": "an annotation whose offsets do not give its text is left out",
-    "text-differs": "an annotation whose text differs in Unicode form or case alone stays",
+    "text-differs": "an annotation whose text differs only in Unicode form or case stays",
     "outside": "an annotation outside the text is left out",
     "crosses-passages": "an annotation over two passages is left out",
     "empty-document": "a document without text is left out",
     "token-space": "white space inside a token is removed",
-    "empty-token": "a token without text is left out, and its entity goes on behind it",
+    "empty-token": "a token without text is left out, and its entity continues after it",
     "empty-entity": "an entity of tokens without text is left out",
     "empty-sentence": "a sentence without tokens is left out",
     "duplicate-document": "a document that repeats an earlier one is left out",
@@ -44,7 +44,7 @@ ARTEFACTS: Mapping[str, str] = {
     "misread": (
         "behind the end of its sentence, cut there or written over, as the paper's reading has it"
     ),
-    "joined-document": "another text under an id that was there before: the document goes on",
+    "joined-document": "another text under the id of an earlier document: joined to it",
 }
 # Kinds by which flat tags leave out an annotation for a longer one.
 NESTED = {"overlap", "shared-token"}
@@ -81,15 +81,6 @@ class Change(NamedTuple):
     end: int | None
     text: str
     result: str
-
-
-class Fates(NamedTuple):
-    """What became of a split's annotations, each counted once."""
-
-    found: int
-    kept: int
-    nested: int
-    lost: int
 
 
 class Changes:
@@ -173,51 +164,10 @@ class Changes:
         counted = Counter(change.kind for change in self.listed if change.split == split)
         return {kind: counted[kind] for kind in (*REPAIRS, *ARTEFACTS) if counted[kind]}
 
-    def fates(self, split: str, kept: int) -> Fates:
-        """Return what became of a split's annotations; `kept` is counted in its instances.
-
-        Instances that were not read from a file have no others.
-        """
+    def count(self, split: str, kinds: Iterable[str]) -> int:
+        """Return the number of changes of these kinds in a split."""
         counts = self.counts(split)
-        nested, lost = (sum(counts.get(kind, 0) for kind in kinds) for kinds in (NESTED, LOSSES))
-        return Fates(self.found.get(split, kept), kept, nested, lost)
-
-    def check_losses(self, path: Path, max_lost: float, kept: int, balanced: bool = True) -> None:
-        """Check what became of the current split's annotations.
-
-        Args:
-            path: The split's file.
-            max_lost: The share of its annotations that may be lost.
-            kept: How many entities its instances hold.
-            balanced: Whether every annotation is an entity, nested or lost.
-
-        Raises:
-            InputError: More are lost, or an annotation has no known fate.
-        """
-        fates = self.fates(self.split, kept)
-        if balanced and fates.found != fates.kept + fates.nested + fates.lost:
-            raise InputError(
-                path,
-                f"{fates.found} annotations, of which {fates.kept} are entities, {fates.nested}"
-                f" nested and {fates.lost} lost",
-                "every annotation counted once",
-                "This is an error in bioner: please report it.",
-            )
-        if fates.lost > max_lost * fates.found:
-            counts = {kind: n for kind, n in self.counts(self.split).items() if kind in LOSSES}
-            first = next(
-                change.where
-                for change in self.listed
-                if change.split == self.split and change.kind in LOSSES
-            )
-            listed = ", ".join(f"{n} {kind}" for kind, n in counts.items())
-            raise InputError(
-                path,
-                f"{fates.lost} of {fates.found} annotations lost ({listed}; the first at {first})",
-                f"at most {max_lost:.6g} of them",
-                f"{LOSSES[max(counts, key=counts.__getitem__)]}, or state the share that may be"
-                " lost in the catalogue (`max_lost`).",
-            )
+        return sum(counts.get(kind, 0) for kind in kinds)
 
     def table(self) -> pl.DataFrame:
         """Return all changes in the order they were met."""

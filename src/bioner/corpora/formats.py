@@ -5,22 +5,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
-from bioner.corpora.changes import Changes
+from bioner.corpora.changes import LOSSES, Changes
 from bioner.corpora.offsets import check_offsets
 from bioner.corpora.readers.bioc import read_bioc_json, read_bioc_xml
 from bioner.corpora.readers.brat import read_brat
 from bioner.corpora.readers.conll import read_conll
-from bioner.corpora.readers.dygie import read_dygie, read_dygie_misread
+from bioner.corpora.readers.dygie import KEYS, Record, flatten, read_dygie_misread
 from bioner.corpora.readers.inline import read_inline
 from bioner.corpora.readers.label_studio import read_label_studio
 from bioner.corpora.readers.pubtator import read_pubtator
 from bioner.corpora.readers.records import list_delimiter, read_jsonl, read_lists, read_parquet
 from bioner.corpora.readers.sentence import Sentence
-from bioner.corpora.readers.spans import holds_tokens, read_gliner, read_spans
+from bioner.corpora.readers.spans import holds_tokens, read_gliner, read_objects, read_spans
 from bioner.corpora.readers.standoff import Document
-from bioner.corpora.repeats import Repeats, drop_repeats
+from bioner.corpora.repeats import Block, drop_repeated_blocks, drop_repeats
 from bioner.corpora.segment import Rules, segment
-from bioner.io.files import files_of
+from bioner.errors import InputError
+from bioner.io.files import files_of, read_records
 from bioner.settings.dataset_entry import DatasetEntry
 
 Reader = Callable[[Path, DatasetEntry, Changes], Iterator[Sentence]]
@@ -28,30 +29,44 @@ T = TypeVar("T")
 Rest = TypeVarTuple("Rest")
 
 
-def _of_folders(read: Callable[[Path, *Rest], Iterator[T]]) -> Callable[[Path, *Rest], Iterator[T]]:
-    """Let a reader of one file also read the files of a folder, one after the other."""
+def _of_folders(
+    read: Callable[[Path, *Rest], Iterator[T]], may_be_empty: bool = False
+) -> Callable[[Path, *Rest], Iterator[T]]:
+    """Let a reader of one file also read the files of a folder, one after the other.
+
+    Args:
+        read: The reader.
+        may_be_empty: Whether a file of a folder may hold nothing, or nothing that is read.
+    """
 
     def reader(path: Path, *rest: *Rest) -> Iterator[T]:
         for file in files_of(path):
-            yield from read(file, *rest)
+            items = read(file, *rest)
+            yield from items if may_be_empty or file == path else _at_least_one(items, file)
 
     return reader
+
+
+def _at_least_one(items: Iterator[T], file: Path) -> Iterator[T]:
+    """Yield what a file of a folder holds.
+
+    Raises:
+        InputError: It holds nothing: a document may be missing.
+    """
+    first = next(items, None)
+    if first is None:
+        raise InputError(file, "no sentence", "at least one", "Mend the file, or remove it.")
+    yield first
+    yield from items
 
 
 def _standoff(read: Callable[[Path, Changes], Iterator[Document]]) -> Reader:
     def reader(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
         rules = Rules(entry.segmentation, entry.max_tokens, entry.token_alignment)
-        repeats = Repeats(changes)
-        documents = [
-            document
-            for document in read(path, changes)
-            if changes.holds(document.id)
-            and not repeats.is_repeat(
-                document.id, document.where, document.passages, _marks(document)
-            )
-        ]
-        changes.add_found(sum(len(document.annotations) for document in documents))
-        changes.add_found(changes.fates(changes.split, 0).lost)  # what the reader left out
+        held = (document for document in read(path, changes) if changes.holds(document.id))
+        documents = list(drop_repeated_blocks(held, changes, _block))
+        left_out = changes.count(changes.split, LOSSES)  # by the reader
+        changes.add_found(left_out + sum(len(document.annotations) for document in documents))
         check_offsets(documents)
         for document in documents:
             yield from segment(document, rules, changes)
@@ -67,9 +82,10 @@ def _bioc(read: Callable[[Path, Changes, str], Iterator[Document]]) -> Reader:
     return reader
 
 
-def _marks(document: Document) -> list[tuple[int, int, str, str]]:
-    """Return a document's annotations without their places, to compare."""
-    return sorted((a.start, a.end, a.type, a.text) for a in document.annotations)
+def _block(document: Document) -> Block:
+    """Return what tells a document from others: its annotations without their places."""
+    marks = sorted((a.start, a.end, a.type, a.text) for a in document.annotations)
+    return Block(document.id, document.where, document.passages, marks)
 
 
 def _tagged(read: Reader) -> Reader:
@@ -79,9 +95,10 @@ def _tagged(read: Reader) -> Reader:
 def _conll(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
     for file, name in _document_names(path).items():
         if entry.format == "conll-or-lists" and list_delimiter(file):
-            yield from read_lists(file, entry.labels, changes)
+            sentences = read_lists(file, entry.labels, changes)
         else:
-            yield from read_conll(file, entry.token_column, entry.tag_column, changes, name)
+            sentences = read_conll(file, entry.token_column, entry.tag_column, changes, name)
+        yield from sentences if file == path else _at_least_one(sentences, file)
 
 
 def _document_names(path: Path) -> dict[Path, str]:
@@ -101,10 +118,15 @@ def _document_names(path: Path) -> dict[Path, str]:
 
 
 def _spans(path: Path, entry: DatasetEntry, changes: Changes) -> Iterator[Sentence]:
-    if holds_tokens(files_of(path)[0]):
-        yield from _of_folders(read_gliner)(path, changes)
+    objects = _of_folders(read_objects, may_be_empty=True)
+    if holds_tokens(objects(path)):
+        yield from read_gliner(objects(path), changes)
     else:
-        yield from _standoff(_of_folders(read_spans))(path, entry, changes)
+        yield from _standoff(_of_folders(read_spans, may_be_empty=True))(path, entry, changes)
+
+
+def _dygie(read: Callable[[Iterator[Record], Changes], Iterator[Sentence]]) -> Reader:
+    return lambda path, entry, changes: read(_of_folders(read_records)(path, KEYS), changes)
 
 
 READERS: dict[str, Reader] = {
@@ -114,15 +136,18 @@ READERS: dict[str, Reader] = {
         _of_folders(lambda path, entry, changes: read_jsonl(path, entry.labels, changes))
     ),
     "parquet": _tagged(
-        _of_folders(lambda path, entry, changes: read_parquet(path, entry.labels, changes))
+        _of_folders(
+            lambda path, entry, changes: read_parquet(path, entry.labels, changes),
+            may_be_empty=True,
+        )
     ),
     "pubtator": _standoff(_of_folders(read_pubtator)),
     "bioc-xml": _bioc(read_bioc_xml),
     "bioc-json": _bioc(read_bioc_json),
     "brat": _standoff(read_brat),
     "spans": _spans,
-    "label-studio": _standoff(_of_folders(read_label_studio)),
+    "label-studio": _standoff(_of_folders(read_label_studio, may_be_empty=True)),
     "inline": _tagged(_of_folders(lambda path, entry, changes: read_inline(path, changes.quoted))),
-    "dygie": _of_folders(lambda path, entry, changes: read_dygie(path, changes)),
-    "dygie-misread": _of_folders(lambda path, entry, changes: read_dygie_misread(path, changes)),
+    "dygie": _dygie(flatten),
+    "dygie-misread": _dygie(read_dygie_misread),
 }

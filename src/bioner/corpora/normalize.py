@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.documents import read_documents
+from bioner.corpora.fates import check_fates
 from bioner.corpora.formats import READERS
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation
@@ -59,38 +60,141 @@ def normalize(
     splits: dict[str, list[Instance]] = {}
     counted: dict[str, list[int]] = {}
     for split, path in paths.items():
-        splits[split], counted[split] = read_split(dataset, split, entry, path, scheme, changes)
-        if reserved := sorted({*RESERVED} & {*entity_types(splits[split])}):
-            raise InputError(
-                path,
-                f"the entity type {reserved[0]!r}",
-                "another name",
-                "Rename it in the file: tables of scores have rows of that name over all types.",
-            )
-    for split, instances in splits.items():
-        if entity_types(instances):
-            continue
+        changes.split = split
+        sentences = read_sentences(path, entry, split, changes)
+        _refuse_bioes(sentences, scheme, changes)
+        documents = read_documents(entry, split, path)
+        instances, counted[split] = _instances(sentences, split, documents, scheme, changes)
+        if not instances:
+            remarks = [
+                f" ({text}: {n})" for (_, at, text), n in changes.remarks.items() if at == split
+            ]
+            found, expected = f"no sentence{''.join(remarks)}", f"the {split} split of {dataset}"
+            raise InputError(path, found, expected, "Is this the right file?")
+        _check_annotations(path, sentences, instances, scheme, entry, changes)
+        _check_entities(path, dataset, split, instances, getattr(entry.entities, split, None))
+        splits[split] = instances
+    _write(dataset, splits, counted, changes, out)
+    _log_changes(dataset, splits, changes)
+    return splits
+
+
+def _instances(
+    sentences: Sequence[Sentence],
+    split: str,
+    documents: Mapping[int, str],
+    scheme: str,
+    changes: Changes,
+) -> tuple[list[Instance], list[int]]:
+    """Return the instances of a split, and the entity lengths that Table II counts.
+
+    Ids are `{split}-{number}`, in file order; sentences left out count.
+
+    Args:
+        documents: Known documents of sentences, by number from 1.
+    """
+    instances: list[Instance] = []
+    lengths: list[int] = []
+    for number, sentence in enumerate(sentences, 1):
+        identity = f"{split}-{number:05d}"
+        document = documents.get(number, sentence.document)
+        if isinstance(document, int):
+            document = f"{split}-doc{document:04d}"
+        name = identity if document is None else document
+        tags = _iob2(sentence, name, scheme, changes)
+        # Table II counts before any repair: the tags of the file, if they are IOB2.
+        lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
+        tokens, tags = mend_tokens(sentence, tags, name, changes)
+        if tokens or tags:
+            instance = Instance(identity, name, tokens, tags)
+            for problem in faults(instance, changes.quoted):
+                raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
+            instances.append(instance)
+    return instances, lengths
+
+
+def _check_annotations(
+    path: Path,
+    sentences: Sequence[Sentence],
+    instances: Sequence[Instance],
+    scheme: str,
+    entry: DatasetEntry,
+    changes: Changes,
+) -> None:
+    """Raise InputError if a split lost too many annotations; warn if many break their scheme."""
+    split, kept = changes.split, _count_entities(instances)
+    if split not in changes.found:  # unless the reader has counted them
+        changes.add_found(sum(count_annotations(each.tags, scheme) for each in sentences))
+    # The paper's reading puts annotations on other words than theirs.
+    balanced = entry.format != "dygie-misread"
+    check_fates(path, changes, kept, entry.max_lost, balanced)
+    counts = changes.counts(split)
+    broken = counts.get("orphan", 0) + counts.get("unclosed", 0)
+    if broken > MANY * kept:
+        log.warning(
+            "%s: %d of %d entities do not begin or end as %s requires: do the files follow another"
+            " `tag_scheme`?",
+            *(path, broken, kept, scheme),
+        )
+
+
+def _check_entities(
+    path: Path, dataset: str, split: str, instances: Sequence[Instance], stated: int | None
+) -> None:
+    """Raise InputError if a split's entities have a reserved type, or are too few or too many.
+
+    Args:
+        stated: How many the catalogue says there are.
+    """
+    types = entity_types(instances)
+    if reserved := sorted({*RESERVED} & {*types}):
+        raise InputError(
+            path,
+            f"the entity type {reserved[0]!r}",
+            "another name",
+            "Rename it in the file: tables of scores have rows of that name over all types.",
+        )
+    if not types:
         found = f"no entity in {len(instances)} sentences"
         if split == "train":
-            raise InputError(
-                paths[split],
-                found,
-                f"the train split of {dataset}",
-                "Is this the right file, with its tags in `tag_column`?",
-            )
-        log.warning("%s: %s: nothing can be scored on it", paths[split], found)
-    for split, instances in splits.items():
-        _refuse_other_count(entry, split, paths[split], instances)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as scratch:
-        for split, instances in splits.items():
-            write_instances(Path(scratch) / f"{split}.jsonl", instances)
-        write_table(
-            Path(scratch) / "stats.csv", corpus_statistics(dataset, splits, counted, changes)
+            remedy = "Is this the right file, with its tags in `tag_column`?"
+            raise InputError(path, found, f"the train split of {dataset}", remedy)
+        log.warning("%s: %s: nothing can be scored on it", path, found)
+    count = _count_entities(instances)
+    if stated not in (None, count):
+        remedy = (
+            "Fetch the file again; if it is meant to differ from the catalogue's, set"
+            " `entities: null` in the overlay, or state its own count."
         )
-        write_table(Path(scratch) / "changes.csv", changes.table())
-        for path in sorted(Path(scratch).iterdir()):
+        raise InputError(path, f"{count} entities in {split}", f"{stated} (`entities`)", remedy)
+
+
+def _count_entities(instances: Sequence[Instance]) -> int:
+    return sum(tag.startswith("B-") for instance in instances for tag in instance.tags)
+
+
+def _write(
+    dataset: str,
+    splits: Mapping[str, Sequence[Instance]],
+    counted: Mapping[str, Sequence[int]],
+    changes: Changes,
+    out: Path,
+) -> None:
+    """Write all files of the corpus, or none."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".normalize.", dir=out) as folder:
+        scratch = Path(folder)
+        for split, instances in splits.items():
+            write_instances(scratch / f"{split}.jsonl", instances)
+        statistics = corpus_statistics(dataset, splits, counted, changes)
+        write_table(scratch / "stats.csv", statistics)
+        write_table(scratch / "changes.csv", changes.table())
+        for path in sorted(scratch.iterdir()):
             path.replace(out / path.name)
+
+
+def _log_changes(dataset: str, splits: Mapping[str, Sequence[Instance]], changes: Changes) -> None:
+    """Log how many instances there are, what readers remarked, and what was changed."""
     counts = ", ".join(f"{len(instances)} {split}" for split, instances in splits.items())
     log.info("normalize %s: %s instances", dataset, counts)
     for (level, split, text), count in changes.remarks.items():
@@ -101,64 +205,13 @@ def normalize(
         if changed := changes.counts(split):
             listed = ", ".join(f"{count} {kind}" for kind, count in changed.items())
             log.info("normalize %s: %s: %s (each in changes.csv)", dataset, split, listed)
-    return splits
-
-
-def read_split(
-    dataset: str, split: str, entry: DatasetEntry, path: Path, scheme: str, changes: Changes
-) -> tuple[list[Instance], list[int]]:
-    """Return the instances of one raw file, and the entity lengths that Table II counts.
-
-    Ids are `{split}-{number}`, in file order; sentences left out count.
-    """
-    changes.split = split
-    documents = read_documents(entry, split, path)
-    instances: list[Instance] = []
-    lengths: list[int] = []
-    annotations = 0
-    sentences = read_sentences(path, entry, split, changes)
-    _refuse_bioes(sentences, scheme, changes)
-    for number, sentence in enumerate(sentences, 1):
-        identity = f"{split}-{number:05d}"
-        document = documents.get(number, sentence.document)
-        if isinstance(document, int):
-            document = f"{split}-doc{document:04d}"
-        name = identity if document is None else document
-        annotations += count_annotations(sentence.tags, scheme)
-        tags = _iob2(sentence, name, scheme, changes)
-        # Table II counts before any repair: the tags of the file, if they are IOB2.
-        lengths += type_blind_lengths(sentence.tags if scheme == "IOB2" else tags)
-        tokens, tags = mend_tokens(sentence, tags, name, changes)
-        if not (tokens or tags):
-            continue
-        instance = Instance(identity, name, tokens, tags)
-        for problem in faults(instance, changes.quoted):
-            raise InputError(sentence.where, problem, "sound tokens and tags", "Mend the file.")
-        instances.append(instance)
-    if not instances:
-        raise InputError(
-            path, "no sentence", f"the {split} split of {dataset}", "Is this the right file?"
-        )
-    changes.found.setdefault(split, annotations)  # unless the reader has counted them
-    kept = sum(tag.startswith("B-") for instance in instances for tag in instance.tags)
-    # The paper's reading puts annotations on other words than theirs.
-    changes.check_losses(path, entry.max_lost, kept, balanced=entry.format != "dygie-misread")
-    counts = changes.counts(split)
-    broken = counts.get("orphan", 0) + counts.get("unclosed", 0)
-    if broken > MANY * kept:
-        log.warning(
-            "%s: %d of %d entities do not begin or end as %s has it: do the files follow another"
-            " `tag_scheme`?",
-            *(path, broken, kept, scheme),
-        )
-    return instances, lengths
 
 
 def _warn_if_few_clusters(dataset: str, split: str, instances: Sequence[Instance]) -> None:
     clusters = clusters_of(instances)
     if clusters.count < FEW_CLUSTERS:
         log.warning(
-            "normalize %s: %s: %d %s%s: too few to resample; intervals and p-values say little",
+            "normalize %s: %s: %d %s%s: too few to resample; intervals and p-values mean little",
             *(dataset, split, clusters.count, clusters.kind, "s" * (clusters.count > 1)),
         )
 
@@ -175,20 +228,6 @@ def _refuse_bioes(sentences: Sequence[Sentence], scheme: str, changes: Changes) 
         f"tags in {scheme}",
         "State `tag_scheme: BIOES`.",
     )
-
-
-def _refuse_other_count(
-    entry: DatasetEntry, split: str, path: Path, instances: Sequence[Instance]
-) -> None:
-    """Raise InputError if a split has not as many entities as the catalogue states."""
-    stated: int | None = getattr(entry.entities, split, None)
-    count = sum(tag.startswith("B-") for instance in instances for tag in instance.tags)
-    if stated not in (None, count):
-        remedy = (
-            "Fetch the file again; if it is meant to differ from the catalogue's, say"
-            " `entities: null` in the overlay, or state its own number."
-        )
-        raise InputError(path, f"{count} entities in {split}", f"{stated} (`entities`)", remedy)
 
 
 def _raw_path(entry: DatasetEntry, split: str, raw: Path) -> Path:

@@ -73,7 +73,7 @@ def check_offsets(documents: Sequence[Document]) -> None:
     if not plain or (explained and len(plain) < 2):
         return
     best = min(
-        ((name, _unexplained(documents, read)) for name, read in _readings()),
+        ((name, _unexplained(documents, read)) for name, read in _readings(documents)),
         key=lambda named: len(named[1]),
     )
     name, left = best
@@ -82,7 +82,7 @@ def check_offsets(documents: Sequence[Document]) -> None:
         first = next(annotation for annotation in plain if id(annotation) not in still)
         raise InputError(
             first.where,
-            f"offsets that {name}: read so, {total - len(left)} of {total} annotations agree with"
+            f"offsets that {name}: read that way, {total - len(left)} of {total} annotations match"
             f" the text, and {explained} as they stand",
             "offsets in characters of the document",
             REMEDY,
@@ -95,7 +95,7 @@ def check_offsets(documents: Sequence[Document]) -> None:
             astray[0].where,
             f"{len(astray)} of {unknown} annotations without text that begin or end inside words",
             "offsets in characters of the document",
-            "Convert the offsets; or give the annotations their text, if they are right.",
+            "Convert the offsets, or add the texts of the annotations if they are right.",
         )
 
 
@@ -143,14 +143,18 @@ def _divides(text: str, border: int, inside: int) -> bool:
         return False
     if not 0 < border < len(text):
         return True
-    within_word = text[border - 1 : border + 1].isalnum()
+    around = text[border - 1 : border + 1]
+    within_word = all(letter.isalnum() or unicodedata.combining(letter) for letter in around)
     return not (within_word or unicodedata.combining(text[border]))
 
 
-def _readings() -> Iterator[tuple[str, Callable[[Document], Reading]]]:
+def _readings(
+    documents: Sequence[Document],
+) -> Iterator[tuple[str, Callable[[Document], Reading]]]:
     """Yield every reading but the plain one, the simpler first."""
     yield from ((name, _shifted(*shift)) for name, shift in SHIFTS.items())
     yield "look relative to their passage", _in_passage
+    yield "look counted over all blocks of a document", _over_blocks(documents)
     yield from ((name, _counted(units)) for name, units in UNITS)
 
 
@@ -174,6 +178,27 @@ def _in_passage(document: Document) -> Reading:
             yield annotation.start + offset, annotation.end + offset
 
     return reading
+
+
+def _over_blocks(documents: Sequence[Document]) -> Callable[[Document], Reading]:
+    """Read offsets from the first of several documents of one id, up to two characters apart."""
+    begins: dict[int, list[int]] = {}
+    ends: dict[str, list[int]] = {}
+    for document in documents:
+        before = ends.get(document.id)
+        begin = [end + gap for gap, end in enumerate(before)] if before else [0, 0, 0]
+        length = max((passage.end for passage in document.passages), default=0)
+        begins[id(document)] = begin
+        ends[document.id] = [start + length for start in begin]
+
+    def read(document: Document) -> Reading:
+        def reading(annotation: Annotation) -> Places:
+            for begin in begins[id(document)]:
+                yield annotation.start - begin, annotation.end - begin
+
+        return reading
+
+    return read
 
 
 def _counted(units: Units) -> Callable[[Document], Reading]:

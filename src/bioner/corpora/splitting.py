@@ -32,8 +32,8 @@ def read_sentences(path: Path, entry: DatasetEntry, split: str, changes: Changes
         if sentence.document is None:
             raise InputError(
                 sentence.where,
-                "a sentence of an unknown document",
-                "documents with ids, which `split` divides",
+                "a sentence without a document id",
+                "one: `split` divides by document",
                 "Divide the file yourself, and name three files under `splits`.",
             )
         if is_held(str(sentence.document)):
@@ -44,7 +44,7 @@ def read_sentences(path: Path, entry: DatasetEntry, split: str, changes: Changes
             path,
             f"none of {len(seen)} documents in {split}",
             "documents in every split",
-            "State another `seed` or a larger share under `split`.",
+            "Set another `seed` or a larger share under `split`.",
         )
     return sentences
 

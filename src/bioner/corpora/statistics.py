@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from bioner.corpora.changes import Changes, Fates
+from bioner.corpora.changes import Changes
+from bioner.corpora.fates import Fates, fates_of
 from bioner.data.instances import Instance
 from bioner.data.near_duplicates import find_near_duplicates
 from bioner.data.tags import OUTSIDE, spans
@@ -70,7 +71,7 @@ def corpus_statistics(
             *(_near_duplicates(instances, splits["train"]) if name != "train" else ()),
             *(_seen(mentions[name], mentions["train"]) if name != "train" else ()),
             *(("changes", kind, count) for kind, count in changes.counts(name).items()),
-            *_fates(changes.fates(name, len(mentions[name]))),
+            *_fates(fates_of(changes, name, len(mentions[name]))),
         )
     ]
     return pl.DataFrame(rows, schema=list(STATISTICS), orient="row")

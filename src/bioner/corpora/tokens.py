@@ -63,7 +63,7 @@ def mend_tokens(
 
 
 def _tags_of_words(entities: Sequence[Span], words: Sequence[str]) -> list[str]:
-    """Return the tags of the words that are not empty; entities go on over those that are."""
+    """Return the tags of the words that are not empty; entities continue across those that are."""
     before = [0, *accumulate(bool(word) for word in words)]
     moved = [Span(before[start], before[end], type_) for start, end, type_ in entities]
     return tags_from_spans([span for span in moved if span.length], before[-1])
@@ -78,7 +78,7 @@ def _described(token: str, changes: Changes) -> str:
     if not token:
         return "an empty token"
     if not token.strip():
-        return f"a token of {shown} alone"
+        return f"a token of only {shown}"
     return f"the token {changes.quoted(token)} with {shown}"
 
 

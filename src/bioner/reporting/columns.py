@@ -5,16 +5,16 @@ from collections.abc import Mapping
 import polars as pl
 
 TITLES = {
-    "table1_instances": "Table I. Instances a split",
+    "table1_instances": "Table I. Instances per split",
     "table2_test_entities": (
         "Table II. Test entities by length as the paper counts; scored: as evaluators see them"
     ),
     "corpora": (
-        "Test sets: sizes, lengths, density and ambiguity of entities, and what they share with"
-        " train; definitions stand in docs/corpora.md"
+        "Test sets: size, entity density, length and ambiguity, and overlap with train; defined in"
+        " docs/corpora.md"
     ),
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
-    "table4_inference_time": "Table IV. Inference seconds a sample",
+    "table4_inference_time": "Table IV. Inference seconds per sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
     "alignment": (
         "How outputs fitted the gold tokens; reachable recall is what no better tag could have"
@@ -25,8 +25,8 @@ TITLES = {
         " the CSV"
     ),
     "subsets": (
-        "Recall of mentions seen in train, unseen and repeated; F1 on sentences that train does not"
-        " have, and on those that it does not nearly have either"
+        "Recall of mentions seen in train, unseen and repeated; F1 on new sentences, and on those"
+        " that are not near-duplicates of train either"
     ),
     "paper_scoring": (
         "Tables III and V by the paper's own evaluator and length windows: for comparison only"
@@ -35,8 +35,10 @@ TITLES = {
         "Differences between systems in strict F1 and recall, with 95 % intervals and p-values"
     ),
     "cross": (
-        "Drop (domain and guideline): models trained at home less the same models trained on"
-        " another corpus, on the same test documents; more columns are in the CSV"
+        "Drop (domain and guideline): models trained on one corpus, tested on another. The drop is"
+        " the strict F1 of the same models trained on the test corpus (home F1) minus theirs, on"
+        " the same documents. The corpora differ in their texts and in what they annotate: gold"
+        " against gold F1 is how far their own annotations agree on texts that both have"
     ),
     "errors": "Errors by kind; gold entities by their own length, predictions by theirs",
     "cost": "Cost of searches, trainings, and 1,000 test sentences",
@@ -89,9 +91,9 @@ COLUMNS = {
 CONVENTIONS = {
     "strict": "strict F1, percent",
     "relaxed": "SemEval partial",
-    "exact": "boundaries alone",
+    "exact": "boundaries only",
     "type": "any overlap of the same type",
-    "string_set": "sets of strings a sentence",
+    "string_set": "sets of strings per sentence",
     "any_overlap": "any overlap of the same type, on either side",
     "one_character": "one character of tolerance",
     "strict_iob2": "an entity must begin with B-",
@@ -107,44 +109,45 @@ OWN = {
     },
     "corpora": {
         "documents": (
-            "documents of the test set; empty if they are unknown: then sentences are resampled"
+            "documents of the test set; if unknown, empty, and sentences are resampled instead"
         ),
         "entities": "entities of the test set",
         "entities_per_100_tokens": "entities per 100 tokens",
-        "with_entity": "share of instances that have an entity",
+        "with_entity": "share of instances with at least one entity",
         "tokens_in_entities": "share of tokens inside entities",
         "mean_entity_length": "tokens per entity, mean",
         "length_1": "share of entities of one token",
         "length_2": "share of entities of two tokens",
         "length_3_plus": "share of entities of three or more tokens",
-        "mean_tokens": "tokens an instance, mean",
-        "p95_tokens": "tokens an instance, 95th percentile",
+        "mean_tokens": "tokens per instance, mean",
+        "p95_tokens": "tokens per instance, 95th percentile",
         "longest": "tokens of the longest instance",
-        "instances_in_train": "test instances whose tokens are those of a training instance",
+        "instances_in_train": "test instances with the same tokens as a training instance",
         "near_duplicates_in_train": (
-            "test units whose word 5-grams are at least 80 % those of a training unit"
-            " (docs/corpora.md)"
+            "test documents or sentences that nearly repeat one of train: Jaccard index of word"
+            " 5-grams at least 0.8"
         ),
-        "near_duplicate_unit": "document, or sentence of at least eight words",
+        "near_duplicate_unit": "which was compared: document, or sentence of at least eight words",
         "mentions_seen_in_train": "share of test mentions whose text and type are in train",
         "mentions_of_several_types": (
-            "share of test mentions whose text is an entity of another type, too, in the corpus"
+            "share of test mentions whose text also has another type somewhere in the corpus"
         ),
         "texts_also_untagged": (
-            "share of the distinct texts of test mentions that test also has untagged"
+            "share of distinct mention texts that also occur in the test set without a tag"
         ),
         "entities_by_type": "share of test entities by type",
         "seen_in_train_by_type": "mentions_seen_in_train by type",
-        "annotator_agreement": "published agreement of the corpus's annotators; no upper bound",
+        "annotator_agreement": "published agreement of annotators; not an upper bound on scores",
         "annotations_lost": (
-            "annotations of the raw files that are neither entities nor nested in one (changes.csv)"
+            "annotations of the raw files that are neither kept nor nested in a longer one"
+            " (changes.csv)"
         ),
     },
     "table4_inference_time": {
         "protocol": "`fair`: one precision, no needless padding; `paper`: as the paper timed",
         "batch": "sentences at once",
         "seconds_per_sample": (
-            "seconds a sentence, from tokens to tags on gold tokens; median of the repeats"
+            "seconds per sentence, from tokens to tags on gold tokens; median of the repeats"
         ),
         "paper_seconds_per_sample": "the published value",
         "difference": "ours less the paper's, in the row that runs as the paper's did, on an H100",
@@ -154,10 +157,10 @@ OWN = {
         "seconds_median": "seconds of a single sentence, median (batch 1)",
         "seconds_p95": "its 95th percentile",
         "gflop_per_sample": (
-            "billions of additions and multiplications of matrices a sentence, as dispatched, of 20"
+            "billions of matrix additions and multiplications per sentence, as dispatched, of 20"
         ),
         "energy_wh_per_sample": (
-            "watt-hours of the GPU a sentence, without the warm-up; empty where it does not say"
+            "watt-hours of the GPU per sentence, without the warm-up; empty if it does not say"
         ),
         "others_on_gpu": (
             "processes of others on the GPU: 0 where it was exclusive; empty without GPU"
@@ -167,8 +170,8 @@ OWN = {
         "peak_gpu_memory_gb": "GB of the fullest GPU in these passes; empty without GPU",
         "baseline": "encoders of this batch size that ratio_time and ratio_flops are held against",
         "baseline_best": "encoders that ratio_time_best is held against",
-        "ratio_time": "seconds a sentence over theirs, same batch size, precision and hardware",
-        "ratio_flops": "arithmetic a sentence over theirs, same batch size",
+        "ratio_time": "seconds per sentence over theirs, same batch size, precision and hardware",
+        "ratio_flops": "arithmetic per sentence over theirs, same batch size",
         "ratio_time_best": "best batch over the mean of encoders, each at its own best batch",
     },
     "alignment": {
@@ -202,7 +205,7 @@ OWN = {
         "new_f1_ci_low": "lower end of its 95 % interval",
         "new_f1_ci_high": "upper end",
         "entities_in_near_new_sentences": (
-            "gold entities of new sentences in no near-duplicate of train (docs/corpora.md)"
+            "gold entities of new sentences that are not near-duplicates of train either"
         ),
         "near_new_f1": "strict F1 on these sentences",
         "near_new_f1_ci_low": "lower end of its 95 % interval",
@@ -240,11 +243,11 @@ OWN = {
     "cross": {
         "train": "corpus that the models were trained on",
         "test": "corpus whose test set they predicted",
-        "label": "`all` mapped types, or one of them by its common name",
-        "gold_entities": "gold entities of the mapped types, without what was left out",
+        "label": "`all` mapped types together, or one of them by its common name",
+        "gold_entities": "gold entities of the mapped types in the documents that were scored",
         **{
-            f"{prefix}{name}": f"{what}, percent; of the counts of all seeds{where}"
-            for prefix, where in (("", ""), ("home_", " of models trained on the test's corpus"))
+            f"{prefix}{name}": f"{what}{whose}, percent; counts of all seeds together"
+            for prefix, whose in (("", ""), ("home_", " of the same model trained on `test`"))
             for name, what in (
                 ("precision", "strict precision"),
                 ("recall", "strict recall"),
@@ -254,23 +257,23 @@ OWN = {
         },
         **{f"{prefix}f1_ci_low": "lower end of its 95 % interval" for prefix in ("", "home_")},
         **{f"{prefix}f1_ci_high": "upper end" for prefix in ("", "home_")},
-        "seeds": "seeds trained elsewhere",
-        "home_seeds": "seeds trained at home; empty if the test corpus is not among `datasets`",
-        "drop": "home_f1 less f1: what another domain and another guideline cost, together",
+        "seeds": "seeds trained on `train`",
+        "home_seeds": "seeds trained on `test`; empty if it is not among `datasets`",
+        "drop": "home_f1 minus f1: what another domain and another guideline cost, together",
         "drop_ci_low": "lower end of its 95 % interval (paired bootstrap by cluster)",
         "drop_ci_high": "upper end",
         "p": "of approximate randomisation (with several seeds at least the bootstrap's)",
-        "cluster": "what was drawn: documents, or sentences where documents are unknown",
+        "cluster": "what was resampled: documents, or sentences if documents are unknown",
         "clusters": "how many there are",
         "left_out": (
-            "documents (or sentences) of the test set that train or dev of the other corpus has;"
-            " results/{train}/cross/{test}/run.json names them"
+            "test documents (or sentences) not scored because train or dev of the training corpus"
+            " has them; results/{train}/cross/{test}/run.json names them"
         ),
         "gold_against_gold_f1": (
-            "the ceiling: exact F1 of one gold against the other on texts that both annotate"
+            "the ceiling: exact F1 of one corpus's gold against the other's on texts that both have"
         ),
         "gold_against_gold_texts": (
-            "how many these are, of all splits: documents, or sentences where a corpus has none"
+            "number of these texts over all splits: documents, or sentences if a corpus has none"
         ),
     },
     "errors": {

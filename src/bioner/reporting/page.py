@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
 from bioner.reporting.browser import browser_data, embedded
-from bioner.reporting.columns import TITLES
+from bioner.reporting.columns import TITLES, meaning
 from bioner.reporting.error_analysis import ErrorReport
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -60,12 +60,12 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table as text; `columns` are names and whether they hold numbers."""
+    """A table as text; `columns` are names, whether they hold numbers, and what they mean."""
 
     name: str
     heading: str
     note: str
-    columns: Sequence[tuple[str, bool]]
+    columns: Sequence[tuple[str, bool, str]]
     rows: Sequence[Sequence[str]]
 
 
@@ -107,7 +107,10 @@ def _as_text(name: str, table: pl.DataFrame) -> _Table:
     heading, *rest = re.split("[:;] *", TITLES[name], maxsplit=1)
     note = "".join(rest)
     filled = table.select(column for column in table if column.null_count() < len(table))
-    columns = [(column.name.replace("_", " "), column.dtype.is_numeric()) for column in filled]
+    columns = [
+        (column.name.replace("_", " "), column.dtype.is_numeric(), meaning(name, column.name) or "")
+        for column in filled
+    ]
     texts = [[_cell(column.name, value) for value in column] for column in filled]
     return _Table(
         name, heading, note[:1].upper() + note[1:], columns, list(zip(*texts, strict=True))

@@ -76,14 +76,12 @@ def report(
     systems = headline_systems(loaded.scores)
     examined = read_disagreements(results, data, systems, may_show, loaded.scores)
     tables = _tables(loaded, context, examined)
-    if context.cross or len(loaded.cross):
-        tables["cross"] = loaded.cross
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += context.left_out.items()
     for corpus, note in notes:
         log.info("report: %s: %s", corpus, note)
     content = Content(
-        tables=_shown(tables),
+        tables=shown_on_page(tables),
         missing=_grouped(lacking),
         notes=[*notes, *(("left out", fault) for fault in loaded.faults.values())],
         failed=context.failed,
@@ -161,6 +159,7 @@ def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> 
         "subsets": subsets_table(results),
         "paper_scoring": paper_scoring_table(results),
         "significance": significance_table(results.comparisons, results.selection),
+        **({"cross": results.cross} if context.cross or len(results.cross) else {}),
         "errors": examined.counts,
         "cost": cost_table(results, context.prices),
         "cells": results.cells,
@@ -175,17 +174,21 @@ def _grouped(lacking: pl.DataFrame) -> pl.DataFrame:
     return together.agg(pl.col("model").str.join(", ")).select(lacking.columns)
 
 
-def _shown(tables: Tables) -> Tables:
-    """Tables for the page, without cells, single scores, and columns that only the CSVs have."""
+def shown_on_page(tables: Tables) -> Tables:
+    """Return the tables of the page, without what only the CSVs have: cells, single scores, …"""
     only_in_csv = {
         "conventions": "^.*_(low|high)$",
-        "cross": "^(home_)?(precision|recall|f1_ci_low|f1_ci_high|seeds)$",
+        "cross": "^(home_)?(precision|recall|f1_ci_low|f1_ci_high|relaxed_f1|seeds)$|^clusters$",
     }
-    return {
+    shown = {
         name: table.select(pl.exclude(only_in_csv.get(name, "^$")))
         for name, table in tables.items()
         if name not in ("scores", "cells")
     }
+    if "cross" in shown:  # `all` repeats the row of a single type
+        types = pl.col("label").n_unique().over("train", "test") - 1
+        shown["cross"] = shown["cross"].filter((types > 1) | (pl.col("label") != "all"))
+    return shown
 
 
 def _figures(

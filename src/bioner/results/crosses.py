@@ -1,6 +1,6 @@
 """Read drops across corpora, as far as they belong to the data and predictions that lie there."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -60,34 +60,43 @@ def read_cross(
     table = read_drops(path).filter(pl.col("model").is_in(models))
     if others := set(table.select("train", "test").iter_rows()) - {pair}:
         other = " on ".join(others.pop())
-        raise InputError(path, f"rows of {other}", f"of {train} on {test} alone", AGAIN)
+        raise InputError(path, f"rows of {other}", f"only {train} on {test}", AGAIN)
     record = _read_record(path.with_name(layout.RECORD))
     checksums = {name: checksums_of(data / name) for name in pair}
-    for name, known in checksums.items():
-        for split, checksum in known.items():
-            if record.data.get(name, {}).get(split) != checksum:
-                found = f"drops of another {name}/{split}.jsonl than lies there"
-                raise InputError(path, found, "those of these corpora", AGAIN)
+    _check_data(path, record, checksums)
     of_both = {**checksums[train], "test": checksums[test].get("test", "")}
     faults = {}
     for row in table.unique("model", maintain_order=True).iter_rows(named=True):
         model, decoding = row["model"], row["decoding"]
-        sides = {train: f"{decoding}/{layout.cross_part(test)}".rstrip("/")}
-        sides |= {} if row["home_seeds"] is None else {test: decoding}
+        away = f"{decoding}/{layout.cross_part(test)}".rstrip("/")
+        sides = [(train, away, row["seeds"]), (test, decoding, row["home_seeds"])]
         reasons: list[str] = []
-        for dataset, folder in sides.items():
+        for dataset, folder, compared in sides:
+            if compared is None:
+                continue
             cell = results / dataset / model
             runs = scores.filter(dataset=dataset, model=model, decoding=decoding)
             seeds = runs["seed"].unique().sort().to_list()
             reasons += _outdated(cell, folder, seeds, record)
-            if len(seeds) != row["seeds" if dataset == train else "home_seeds"]:
-                reasons.append(f"{dataset} × {model} has {len(seeds)} sound seeds")
-            if dataset == train:
+            if len(seeds) != compared:
+                reasons.append(f"{dataset} × {model} has {len(seeds)} sound seeds, not {compared}")
+            if folder == away:
                 records = read_records(cell, [(seed, folder) for seed in seeds])
                 reasons += find_mismatches(cell, records, of_both, None)
         if reasons:
             faults[model] = f"{path}: {model}: {reasons[0]}"
     return table.filter(~pl.col("model").is_in(faults)).select(list(DROP)), faults
+
+
+def _check_data(
+    path: Path, record: CrossRecord, checksums: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Raise InputError if a corpus, given by its checksums, is another than was compared."""
+    for name, known in checksums.items():
+        for split, checksum in known.items():
+            if record.data.get(name, {}).get(split) != checksum:
+                found = f"drops made from another {name}/{split}.jsonl"
+                raise InputError(path, found, "from the one in the data folder", AGAIN)
 
 
 def _read_record(path: Path) -> CrossRecord:

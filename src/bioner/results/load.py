@@ -165,8 +165,7 @@ def load_results(
         add("comparisons", folder / layout.COMPARISONS, compared, sound)
         add("selection", folder / layout.SELECTION, read_selection, sound)
     scores = pl.concat(found["scores"])
-    pairs = find_pairs(results, datasets) if context.cross is None else context.cross
-    for train, test in pairs:
+    for train, test in find_pairs(results, datasets) if context.cross is None else context.cross:
         if {train, test} & set(context.left_out):
             continue
         try:

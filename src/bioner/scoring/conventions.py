@@ -9,7 +9,7 @@ from bioner.scoring.tally import Tally, counted, matched
 # What each scorer and scheme counts as correct.
 CONVENTIONS = {
     ("string-set", "strict"): (
-        "sets of lower-cased texts and types: each counts once a sentence (UniversalNER, GNER,"
+        "sets of lower-cased texts and types: each counts once per sentence (UniversalNER, GNER,"
         " B2NER)"
     ),
     (

@@ -2,17 +2,19 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
-from bioner.data.instances import Instance, Prediction
+from bioner.data.instances import Instance, Prediction, entity_types
+from bioner.data.near_duplicates import find_shared_documents
 from bioner.data.tags import OUTSIDE, spans, split_tag
 from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
-from bioner.scoring.agreement import GoldAgreement
+from bioner.scoring.agreement import GoldAgreement, compare_gold
 from bioner.scoring.compare import System, compare
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.resampling import clusters_of
@@ -34,22 +36,75 @@ DROP: Schema = {
     "home_seeds": pl.Int64,
     **{f"home_{name}": pl.Float64 for name in MEASURED},
     **dict.fromkeys(("drop", "drop_ci_low", "drop_ci_high", "p"), pl.Float64),
-    "cluster": pl.String,
-    "clusters": pl.Int64,
-    "left_out": pl.Int64,
     "gold_against_gold_f1": pl.Float64,
     "gold_against_gold_texts": pl.Int64,
+    "left_out": pl.Int64,
+    "cluster": pl.String,
+    "clusters": pl.Int64,
 }
 
 
 @dataclass(frozen=True, slots=True)
+class Corpus:
+    """A corpus with the instances of each split."""
+
+    name: str
+    splits: Mapping[str, Sequence[Instance]]
+
+
+@dataclass(frozen=True, slots=True)
 class CrossSystem:
-    """Predictions of a model on a test set: trained elsewhere, and at home (none: not trained)."""
+    """Predictions of a model on a test set: trained elsewhere, and trained at home (or none)."""
 
     model: str
     decoding: str
     elsewhere: Runs
     home: Runs
+
+
+def score_across(
+    train: Corpus,
+    test: Corpus,
+    systems: Sequence[CrossSystem],
+    types: Types,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Score models of one corpus on the test set of another, less the documents that both have.
+
+    Args:
+        train: The corpus that the models were trained on.
+        test: The corpus whose test set they predicted.
+        systems: Their predictions on the whole test set.
+        types: The names that the corpora have for each common type.
+        resamples: Of the bootstrap and of approximate randomisation.
+        seed: Of both.
+
+    Returns:
+        The table (columns DROP), and the documents left out, each with that of `train`.
+
+    Raises:
+        InputError: A corpus lacks a type, or nothing is left of the test set.
+    """
+    gold, learnt = test.splits["test"], entity_types(train.splits["train"])
+    check_types(types, {train.name: learnt, test.name: entity_types(gold)})
+    left_out = find_shared_documents(gold, [*train.splits["train"], *train.splits["dev"]])
+    if not (rest := without(left_out, gold, gold)):
+        found = f"every test document of {test.name} in train or dev of {train.name}"
+        raise InputError("cross", found, "some that are not", "Leave this pair out.")
+    chosen = [
+        replace(
+            system,
+            elsewhere=[without(left_out, gold, run) for run in system.elsewhere],
+            home=[without(left_out, gold, run) for run in system.home],
+        )
+        for system in systems
+    ]
+    ours, theirs = (list(chain.from_iterable(each.splits.values())) for each in (train, test))
+    agreement = compare_gold(ours, theirs, types)
+    table = drop_table(rest, chosen, types, learnt, agreement, resamples, seed)
+    facts = {"train": train.name, "test": test.name, "left_out": len(left_out)}
+    return table.with_columns(**{name: pl.lit(fact) for name, fact in facts.items()}), left_out
 
 
 def drop_table(
@@ -74,6 +129,7 @@ def drop_table(
     Returns:
         The table without the names of the corpora and the documents left out.
     """
+    resampling = resamples, seed
     rows = []
     for label, ceiling in zip(("all", *types), agreement, strict=True):
         names = _own_names({label: types[label]} if label in types else types)
@@ -81,7 +137,6 @@ def drop_table(
         wanted = [replace(each, tags=reduced(each.tags, names)) for each in gold]
         for system in systems:
             elsewhere, home = _runs(system.elsewhere, learnt), _runs(system.home, names)
-            resampling = resamples, seed
             rows.append(
                 {
                     "model": system.model,
@@ -95,13 +150,12 @@ def drop_table(
                     "gold_against_gold_texts": ceiling.units,
                 }
             )
+    order = [system.model for system in systems]
+    rows.sort(key=lambda row: order.index(str(row["model"])))
     clusters = clusters_of(gold)
-    table = pl.DataFrame(rows, schema=DROP).with_columns(
+    return pl.DataFrame(rows, schema=DROP).with_columns(
         cluster=pl.lit(clusters.kind), clusters=pl.lit(clusters.count, pl.Int64)
     )
-    order = {system.model: place for place, system in enumerate(systems)}
-    place = pl.col("model").replace_strict(order, return_dtype=pl.Int64)
-    return table.sort(place, maintain_order=True)
 
 
 def reduced(tags: Sequence[str], names: Mapping[str, str]) -> list[str]:
@@ -132,8 +186,8 @@ def check_types(types: Types, corpora: Mapping[str, Collection[str]]) -> None:
                 raise InputError(
                     f"cross: types.{common}",
                     f"no {' or '.join(wanted)} in {corpus}",
-                    f"a name of one of its types ({', '.join(there) or 'none'})",
-                    "Add its name there, or leave the type out.",
+                    f"one of its types ({', '.join(there) or 'none'})",
+                    "Add the corpus's name for it, or leave the type out.",
                 )
 
 

@@ -19,7 +19,8 @@ SUBSETS = {
     ),
     "new": "sentences whose tokens are those of no sentence of train: strict and relaxed",
     "near-new": (
-        "new sentences in no near-duplicate of train ([corpora](corpora.md)): strict and relaxed"
+        "new sentences in no [near-duplicate](corpora.md#near-duplicates) of train: strict and"
+        " relaxed"
     ),
 }
 

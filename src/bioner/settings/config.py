@@ -127,13 +127,13 @@ class Cross(Settings):
 
     train: str = Field(description="Corpus whose models predict, one of `datasets`.")
     test: Some[str] = Field(
-        description="Corpora whose test sets they predict. One that is among `datasets` has models"
-        " of its own, and so a drop; of others there are scores only."
+        description="Corpora whose test sets they predict. For those that are among `datasets`, the"
+        " same models are trained there, and the drop is reported; for others, only scores."
     )
     types: dict[str, Annotated[Some[str], BeforeValidator(_listed)]] = Field(
         min_length=1,
-        description="Entity types that are scored: a common name, and the names that these corpora"
-        " have for it. Other types are left out of gold and predictions.",
+        description="Entity types to score: a common name, and the names of the type in these"
+        " corpora. Other types are left out of gold and predictions.",
     )
 
     @model_validator(mode="after")
@@ -146,6 +146,9 @@ class Cross(Settings):
             if common in ("all", "macro"):  # rows over all types
                 found, remedy = f"the common name {common!r}", "Choose another."
                 raise setting_error(f"types.{common}", found, "the name of a type", remedy)
+            if common.split() != [common]:
+                found, expected = f"the common name {common!r}", "a name without white space"
+                raise setting_error(f"types.{common}", found, expected, "Write _ for it.")
             for name in dict.fromkeys((common, *names)):
                 if (other := known.setdefault(name, common)) != common:
                     found, expected = f"{name!r}, which {other!r} has, too", "each name once"
@@ -257,8 +260,8 @@ class Configuration(Settings):
     )
     cross: Annotated[tuple[Cross, ...], BeforeValidator(_listed)] = Field(
         (),
-        description="Models of one corpus on the test sets of others, beside the same models"
-        " trained at home (docs/scores.md). Trains nothing. One mapping, or a list of them.",
+        description="Models trained on one corpus that also predict the test sets of others"
+        " (docs/scores.md). Nothing more is trained. One mapping, or a list of them.",
         exclude_if=lambda cross: not cross,  # configurations without it stay as they were
     )
 

@@ -106,7 +106,7 @@ class Agreement(Settings):
     values: dict[str, Float] = Field(
         min_length=1, description="The figure of each entity type, or of `all`."
     )
-    measure: str = Field(min_length=1, description="What the figures are, and on which texts.")
+    measure: str = Field(min_length=1, description="What the figures measure, and on which texts.")
     source: str = Field(min_length=1, description="Where they are published.")
 
     def __str__(self) -> str:
@@ -145,7 +145,7 @@ class DatasetEntry(Settings):
         "type",
         min_length=1,
         exclude_if=lambda key: key == "type",  # a new key would have every corpus normalized again
-        description="Infon that holds the type of an annotation (bioc-xml, bioc-json).",
+        description="Key of the infon that holds the type of an annotation (bioc-xml, bioc-json).",
     )
     segmentation: Literal["passages", "sentences"] = Field(
         "passages",
@@ -176,7 +176,7 @@ class DatasetEntry(Settings):
         le=1,
         exclude_if=lambda share: share == 0.02,  # older entries stay as they were
         description="Share of a split's annotations that may be lost; a split that loses more is"
-        " refused. What overlaps or lies in a longer annotation is not lost.",
+        " refused. Annotations that overlap or lie in a longer one do not count as lost.",
     )
     documents: str | None = Field(
         None,
@@ -187,16 +187,16 @@ class DatasetEntry(Settings):
     # Both are left out of an entry without them, and only check or describe.
     entities: EntityCounts | None = Field(
         None,
-        exclude_if=lambda counts: counts is None,
-        description="Entities that each split must have as it is read here; `bioner normalize`"
-        " refuses any other number. An overlay that changes the files or how they are read drops"
-        " them unless it states its own.",
+        exclude_if=_is_none,
+        description="Number of entities that each split must have once it is read; `bioner"
+        " normalize` refuses any other. An overlay that changes the files or how they are read"
+        " drops these numbers unless it states its own.",
     )
     agreement: Agreement | None = Field(
         None,
-        exclude_if=lambda agreement: agreement is None,
-        description="Agreement between the corpus's annotators, where it is published; reports show"
-        " it. It is no upper bound of a system's score.",
+        exclude_if=_is_none,
+        description="Published agreement between the corpus's annotators; reports show it. It is"
+        " not an upper bound on scores.",
     )
     license: str = Field("", description="Licence and terms of use as stated at the source.")
     redistributable: Bool = Field(
@@ -215,14 +215,14 @@ class DatasetEntry(Settings):
     )
     splits: Splits = Field(
         description="The file that holds each split: a name under `files`; or, without `files`, a"
-        " path (relative to the repository), an address, or the name of a file in the mirror. A"
-        " folder is read file by file, in the order of their paths.",
+        " path (relative to the repository), an address, or the name of a file in the mirror. The"
+        " files of a folder are read in order of their paths.",
     )
     split: SplitByDocument | None = Field(
         None,
         exclude_if=_is_none,  # a new key would have every corpus normalized again
-        description="How the documents of `splits.all` become train, dev and test: each by a hash"
-        " of `seed` and its id, so that another document moves none. Shares are approximate.",
+        description="How the documents of `splits.all` become train, dev and test: by a hash of"
+        " `seed` and document id, so adding a document moves no other. Shares are approximate.",
     )
     files: dict[Name, RawFile] = Field(
         {}, description="Every raw file by its name in the raw folder."
@@ -295,6 +295,9 @@ class DatasetEntry(Settings):
         if self.split and self.split.dev + self.split.test >= 1:
             found, expected = "nothing left for train", "shares that add up to less than 1"
             raise setting_error("split", found, expected, "Lower `dev` or `test`.")
+        if self.type_key != "type" and not self.format.startswith("bioc"):
+            found, expected = f"an infon for {self.format}", "bioc-xml or bioc-json"
+            raise setting_error("type_key", found, expected, "Remove it.")
         if self.split and self.documents:
             found, expected = "a table of documents and `split`", "one of them"
             raise setting_error("documents", found, expected, "Remove one.")

@@ -227,6 +227,6 @@ def _check_cross(
             where = place_of([*above, "test", position], files)
             find(datasets, test, "dataset", where)
             if (cross.train, test) in pairs:
-                found, remedy = f"{cross.train} on {test} twice", "Put its types together."
+                found, remedy = f"{cross.train} on {test} twice", "Merge their types."
                 raise InputError(where, found, "each pair once", remedy)
             pairs.add((cross.train, test))

@@ -184,6 +184,13 @@ def test_an_html_page_in_a_mirror_is_told_even_without_a_checksum(mirror, tmp_pa
         fetch("toy", entry(dev={}), tmp_path / "raw", mirror)
 
 
+def test_a_page_is_data_if_its_checksum_is_stated(mirror, tmp_path):
+    """It says what the file is; a reader may still refuse it."""
+    page = b"<html>BRCA1</html>"
+    (mirror / "toy" / "dev.txt").write_bytes(page)
+    fetch("toy", entry(dev={"sha256": sha256(page)}), tmp_path / "raw", mirror)
+
+
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n"
 
 

@@ -2,10 +2,12 @@
 normalize.
 """
 
+import gzip
 import json
 
 import pytest
 
+from bioner.corpora.changes import Changes
 from bioner.corpora.fetching.fetch import fetch
 from bioner.corpora.normalize import normalize
 from bioner.data.instances import SPLITS
@@ -64,6 +66,12 @@ def test_every_format_reads_a_folder_from_source_to_instances(tmp_path, form):
         ("train-00001", "8", ["so", "ill"], ["O", "B-X"]),
         ("train-00002", last, ["so", "ill"], ["O", "B-X"]),
     ]
+
+
+def test_a_gzipped_file_names_its_document_as_the_file_in_it_would(tmp_path):
+    write(tmp_path / "split" / "8.tsv.gz", gzip.compress(b"so O\n"))
+    write(tmp_path / "split" / "9.tsv", "ill B-X\n")
+    assert [sentence.document for sentence in read(tmp_path / "split", "conll")] == ["8", "9"]
 
 
 def test_files_are_ordered_by_their_relative_path(tmp_path):
@@ -154,5 +162,39 @@ def test_one_document_in_two_files_is_noticed(tmp_path):
     for name in ("1.txt", "2.txt"):
         write(tmp_path / "split" / name, FILES["pubtator"])
     assert refusal(tmp_path / "split", "pubtator").startswith(
-        f"{tmp_path / 'split' / '2.txt'}:1: found 9 again"
+        f"{tmp_path / 'split' / '2.txt'}:1: found document 9 again"
     )
+
+
+@pytest.mark.parametrize("nothing", ["", "\n \n"])
+@pytest.mark.parametrize("form", FILES)
+def test_a_file_without_a_sentence_in_a_folder_is_refused_by_name(tmp_path, form, nothing):
+    """A document may be missing, so that no repair passes it over."""
+    write(tmp_path / "split" / "1.txt", FILES[form])
+    empty = write(tmp_path / "split" / "2.txt", nothing)
+    assert refusal(tmp_path / "split", form, Changes("repair")).startswith(str(empty))
+
+
+@pytest.mark.parametrize("content", ["-DOCSTART- -X- O\n", "# a comment\n"])
+def test_a_conll_file_of_a_folder_that_holds_no_token_is_refused_by_name(tmp_path, content):
+    write(tmp_path / "split" / "1.tsv", "a O\n")
+    write(tmp_path / "split" / "2.tsv", content)
+    assert "2.tsv: found no sentence; expected at least one" in refusal(tmp_path / "split", "conll")
+
+
+def test_a_json_file_of_a_folder_may_hold_nothing_that_is_read(tmp_path):
+    """Of Prodigy's examples, an annotator may have accepted none."""
+    write(tmp_path / "split" / "0.jsonl", "[]")
+    write(tmp_path / "split" / "1.jsonl", '{"text": "a", "answer": "reject"}')
+    write(tmp_path / "split" / "2.jsonl", '{"text": "ill", "label": [[0, 3, "X"]]}')
+    assert [s.tags for s in read(tmp_path / "split", "spans")] == [["B-X"]]
+
+
+def test_a_document_that_comes_again_in_another_file_of_a_folder_is_refused(tmp_path):
+    gliner = '{"tokenized_text": ["so", "ill"], "ner": [[1, 1, "X"]], "doc_id": 9}\n'
+    for form, content in (("dygie", FILES["dygie"]), ("spans", gliner)):
+        first = write(tmp_path / form / "1", content)
+        again = write(tmp_path / form / "2", content.replace("9", "8") + content)
+        message = refusal(tmp_path / form, form)
+        assert message.startswith(str(again))
+        assert f"found document 9 again, first at {first}" in message

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from bioner.cli import app
 from bioner.corpora.changes import REPAIRS, Change, Changes
+from bioner.corpora.fates import check_fates
 from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.conll import LONE
 from bioner.data.instances import read_instances
@@ -177,6 +178,8 @@ def test_another_number_of_entities_than_the_catalogue_states_is_refused(tmp_pat
     assert str(caught.value).startswith(
         f"{raw / 'dev.txt'}: found 1 entities in dev; expected 2 (`entities`)."
     )
+    with pytest.raises(InputError, match=r"found 1 entities in dev; expected 0 "):
+        normalize("toy", entry(entities={"dev": 0}), raw, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     normalize("toy", entry(entities={"train": 4, "test": 0}), raw, tmp_path / "out")
 
@@ -228,6 +231,14 @@ def test_the_scheme_of_a_corpus_is_found_out_over_all_its_files(tmp_path, train,
     assert found["train"][0].tags == first
 
 
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_either_split_that_is_scored_may_be_too_small(tmp_path, caplog, split):
+    others = {"dev": "c O\n\n" * 50, "test": "c O\n\n" * 50} | {split: "c O\n\nd O\n"}
+    normalize("toy", entry(), raw_folder(tmp_path, **others), tmp_path / "out")
+    assert f"normalize toy: {split}: 2 sentences: too few to resample" in caplog.text
+    assert caplog.text.count("too few") == 1
+
+
 @pytest.mark.parametrize(
     ("documents", "warning"),
     [
@@ -241,7 +252,7 @@ def test_a_split_with_too_few_documents_to_resample_says_so(tmp_path, caplog, do
     raw = raw_folder(tmp_path, train="-DOCSTART- (1)\na B-A\n", dev="c O\n\n" * 50, test=many)
     normalize("toy", entry(), raw, tmp_path / "out")
     assert [record.getMessage() for record in caplog.records if "too few" in record.message] == (
-        [f"normalize toy: test: {warning} to resample; intervals and p-values say little"]
+        [f"normalize toy: test: {warning} to resample; intervals and p-values mean little"]
         if warning
         else []
     )
@@ -315,9 +326,10 @@ def test_messages_show_text_only_where_it_may_be_shown(tmp_path, quote):
         ("a\tO\n\nb\tO\nc\tI-A\n", ":4: found the tag 'I-A' after 'O'"),
         ("a\tO\n\n\tO\n", ":3: found an empty token"),
         ("a\tO\n\nb\n", ":3: found 1 tab-separated column"),
-        ("\n\n", ": found no sentence"),
+        ("\n\n", ": found no sentence; expected the test split of toy"),
+        ("# a\n# b\n", ": found no sentence (comment lines left out: 2); expected the test split"),
     ],
-    ids=["IOB2", "empty token", "columns", "empty"],
+    ids=["IOB2", "empty token", "columns", "empty", "comments"],
 )
 def test_nothing_is_written_when_the_last_split_is_broken(tmp_path, test, found):
     raw = raw_folder(tmp_path, test=test)
@@ -392,12 +404,24 @@ def test_what_tokens_lose_counts_whatever_on_error_says(tmp_path):
     normalize("toy", entry(max_lost=0.34, **described), raw, tmp_path / "out")
 
 
+def test_the_remedy_is_that_of_the_kind_that_loses_most(tmp_path):
+    """The first loss is of the file, most are of the tokens."""
+    bad = "1\t0\t5\tTNF-a\tA\n"
+    others = "".join(f"1\t{n}\t{n + 1}\t{'BRCA1/2'[n]}\tA\n" for n in (1, 2))
+    raw = raw_folder(tmp_path, **dict.fromkeys(SPLITS, PUBTATOR + bad + others + GOUT))
+    described = entry(format="pubtator", token_alignment="split", on_error="repair")
+    with pytest.raises(InputError) as caught:
+        normalize("toy", described, raw, tmp_path / "out")
+    assert "3 of 4 annotations lost (1 text-mismatch, 2 inside-token;" in str(caught.value)
+    assert "Take `token_alignment: widen`" in str(caught.value)
+
+
 def test_an_annotation_without_a_known_fate_is_an_error_of_the_program(tmp_path):
     changes = Changes("repair")
     changes.add_found(3)
     with pytest.raises(InputError, match="found 3 annotations, of which 1 are entities, 0 nested"):
-        changes.check_losses(tmp_path, 1, kept=1)
-    changes.check_losses(tmp_path, 1, kept=3)
+        check_fates(tmp_path, changes, max_lost=1, kept=1)
+    check_fates(tmp_path, changes, max_lost=1, kept=3)
 
 
 def test_a_split_without_an_entity_is_no_silence(tmp_path, caplog):

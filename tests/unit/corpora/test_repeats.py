@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bioner.corpora.changes import ARTEFACTS, REPAIRS, Changes
+from bioner.corpora.fates import fates_of
 from tests.unit.corpora.readers import mended, read, refusal, words_and_tags, write
 
 
@@ -45,8 +46,9 @@ def test_a_document_that_comes_again_is_left_out_and_listed_or_refused_with_both
     content, first, again = TWICE[form]
     path = write(tmp_path / "raw", content)
     assert refusal(path, form) == (
-        f"{path}:{again}: found 1 again, as at {path}:{first}; expected each document once. Mend"
-        f" the file, or set `on_error: repair` in the catalogue: {REPAIRS['duplicate-document']}."
+        f"{path}:{again}: found document 1 again, first at {path}:{first}; expected each document"
+        f" once. Mend the file, or set `on_error: repair` in the catalogue:"
+        f" {REPAIRS['duplicate-document']}."
     )
     sentences, (change,) = mended(path, form)
     assert [sentence.document for sentence in sentences].count("1") == 1 + (form == "pubtator")
@@ -57,8 +59,8 @@ def test_a_document_that_comes_again_is_left_out_and_listed_or_refused_with_both
 def test_annotations_of_a_repetition_are_neither_found_nor_lost(tmp_path, form):
     changes = Changes("repair")
     read(write(tmp_path / "raw", TWICE[form][0]), form, changes)
-    assert changes.fates("", 0).found == {"pubtator": 1, "dygie": 2}[form]
-    assert changes.fates("", 0).lost == 0
+    assert fates_of(changes, "", 0).found == {"pubtator": 1, "dygie": 2}[form]
+    assert fates_of(changes, "", 0).lost == 0
 
 
 JOINED = {
@@ -96,6 +98,49 @@ def test_a_passage_per_block_is_a_document_of_many_blocks(tmp_path):
     assert changes.found == {"": 3400}
 
 
+def test_passages_of_one_document_may_be_the_same(tmp_path):
+    """A heading or a cell of a table may come twice, and be annotated once."""
+    blocks = ["1|t|Gout\n1\t0\t4\tGout\tA", "1|t|Methods", "1|t|Methods", "1|t|Gout", OTHER]
+    changes = Changes()
+    sentences = read(write(tmp_path / "raw", pubtator(*blocks)), "pubtator", changes)
+    of_first = [words_and_tags(sentence) for sentence in sentences if sentence.document == "1"]
+    assert of_first == ["Gout/B-A", "Methods", "Methods", "Gout"]
+    assert changes.counts("") == {"joined-document": 3}
+
+
+def test_sentences_of_one_dygie_document_may_be_the_same(tmp_path):
+    path = write(tmp_path / "raw", dygie(*((1, words, "A") for words in ("Ill", "Gout", "Ill"))))
+    assert [s.tokens for s in read(path, "dygie")] == [["Ill"], ["Gout"], ["Ill"]]
+
+
+def test_a_document_of_several_blocks_may_come_again_as_a_whole(tmp_path):
+    blocks = ["1|t|Gout\n1\t0\t4\tGout\tA", "1|t|Methods"]
+    for content, again in (([*blocks, *blocks], 6), ([*blocks, OTHER, *blocks], 9)):
+        path = write(tmp_path / "raw", pubtator(*content))
+        assert refusal(path, "pubtator").startswith(
+            f"{path}:{again}: found document 1 again, first at {path}:1"
+        )
+        sentences, listed = mended(path, "pubtator")
+        assert [sentence.document for sentence in sentences].count("1") == 2
+        assert [change.kind for change in listed] == ["joined-document", "duplicate-document"]
+
+
+def test_sentences_of_a_gliner_document_may_be_the_same_but_not_the_document(tmp_path):
+    same = {"tokenized_text": ["Methods"], "ner": [], "doc_id": "1"}
+    other = {"tokenized_text": ["Gout"], "ner": [[0, 0, "A"]], "doc_id": "1"}
+    document = [same, other, same]
+    path = write(tmp_path / "raw", json.dumps(document))
+    assert [words_and_tags(s) for s in read(path, "spans")] == ["Methods", "Gout/B-A", "Methods"]
+    between = {"tokenized_text": ["Ill"], "ner": [], "doc_id": "2"}
+    write(path, json.dumps([same, other, same, other]))
+    assert f"object 3: found document 1 again, first at {path}: object 1;" in refusal(path, "spans")
+    write(path, json.dumps([*document, between, *document]))
+    assert f"object 5: found document 1 again, first at {path}: object 1;" in refusal(path, "spans")
+    changes = Changes("repair")
+    assert len(read(path, "spans", changes)) == 4
+    assert (changes.counts(""), changes.found) == ({"duplicate-document": 1}, {"": 1})
+
+
 @pytest.mark.parametrize("on_error", ["fail", "repair"])
 @pytest.mark.parametrize(
     ("form", "content"),
@@ -108,7 +153,7 @@ def test_a_passage_per_block_is_a_document_of_many_blocks(tmp_path):
 def test_one_text_with_two_sets_of_annotations_is_refused(tmp_path, form, content, on_error):
     path = write(tmp_path / "raw", content)
     message = refusal(path, form, Changes(on_error))
-    assert f": found 1 again, with other annotations than at {path}:1; expected each" in message
+    assert f": found document 1 again, with annotations other than at {path}:1; expected" in message
 
 
 def test_documents_without_ids_may_repeat(tmp_path):
@@ -120,4 +165,4 @@ def test_documents_without_ids_may_repeat(tmp_path):
 
 def test_a_closed_corpus_shows_no_id(tmp_path):
     path = write(tmp_path / "raw", pubtator(GOUT.replace("1", "Ann"), GOUT.replace("1", "Ann")))
-    assert "found a document again, as at" in refusal(path, "pubtator", Changes(quote=False))
+    assert "found a document again, first at" in refusal(path, "pubtator", Changes(quote=False))

@@ -315,6 +315,14 @@ def test_a_fault_is_refused_with_its_place_or_listed_once(
     assert [(listed, line) for listed, _, line in changes] == [(kind, place)]
 
 
+def test_passages_may_follow_without_a_gap():
+    """As sentences of BioC do: an annotation that begins with one is not over the one before."""
+    passages = [Passage(0, "Ill mice."), Passage(9, "Gout .")]
+    marked = [Annotation("raw:2", 4, 8, "A", "mice"), Annotation("raw:3", 9, 13, "B", "Gout")]
+    sentences = segment(Document("raw:1", "d", passages, marked), Rules(), Changes())
+    assert [words_and_tags(sentence) for sentence in sentences] == ["Ill mice/B-A .", "Gout/B-B ."]
+
+
 def test_of_three_in_a_row_the_outer_ones_stay_where_the_middle_one_is_not_longer():
     """chronic renal (13), failure now (11) and renal failure (13): the tie goes to the left."""
     row = [(0, 13, "A"), (8, 21, "B"), (14, 25, "C")]

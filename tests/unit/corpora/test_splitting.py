@@ -1,6 +1,7 @@
 """One source divided into splits by document: by id alone, completely, and only where ids exist."""
 
 import json
+import re
 
 import pytest
 
@@ -119,6 +120,26 @@ def test_changes_are_listed_in_the_split_of_their_document(tmp_path):
         assert sorted(changed) == sorted([*names] * 2), "a discontinuous one and a wrong text each"
 
 
+def test_changes_of_numbered_documents_are_listed_too(tmp_path):
+    """Their names have the split, so that a hash of the name is that of no document."""
+    path = write(tmp_path / "mine.tsv", "-DOCSTART- O\n\nGout I-X\nso O\n\n" * 40)
+    described = entry(path, "conll", on_error="repair")
+    fetch("toy", described, tmp_path / "raw", mirror=None)
+    normalize("toy", described, tmp_path / "raw", tmp_path / "out")
+    assert (tmp_path / "out" / "changes.csv").read_text().count(",orphan,") == 40
+
+
+def test_what_is_passed_over_is_counted_in_the_split_of_its_document(tmp_path, caplog):
+    caplog.set_level("INFO")
+    rejected = [{"text": "Ill", "answer": "reject", "id": f"no {name}"} for name in NAMES]
+    divided(
+        tmp_path, entry(write(tmp_path / "raw.jsonl", FILES["spans"] + jsonl(*rejected)), "spans")
+    )
+    counts = re.findall(r"(\w+): examples not accepted, left out: (\d+)", caplog.text)
+    assert [split for split, _ in counts] == list(SPLITS)
+    assert sum(int(count) for _, count in counts) == 40
+
+
 def refused(tmp_path, described):
     fetch("toy", described, tmp_path / "raw", mirror=None)
     with pytest.raises(InputError) as caught:
@@ -130,8 +151,8 @@ def refused(tmp_path, described):
 def test_unknown_documents_cannot_be_divided(tmp_path):
     path = write(tmp_path / "mine.tsv", "Gout B-X\n\nSick O\n")
     assert refused(tmp_path, entry(path, "conll")) == (
-        "/raw/all.tsv:1: found a sentence of an unknown document; expected documents with ids,"
-        " which `split` divides. Divide the file yourself, and name three files under `splits`."
+        "/raw/all.tsv:1: found a sentence without a document id; expected one: `split`"
+        " divides by document. Divide the file yourself, and name three files under `splits`."
     )
 
 
@@ -139,5 +160,5 @@ def test_a_split_without_a_document_is_refused(tmp_path):
     rule = RULE | {"dev": 1e-9}
     assert refused(tmp_path, entry(brat(tmp_path / "mine"), split=rule)) == (
         "/raw/all: found none of 40 documents in dev; expected documents in every split."
-        " State another `seed` or a larger share under `split`."
+        " Set another `seed` or a larger share under `split`."
     )

@@ -39,13 +39,23 @@ def test_a_text_is_also_untagged_if_all_its_tokens_are_o_elsewhere_in_the_same_s
         "Gout/B-D and/O gout/B-D ,/O gout/O",  # one text of two mentions
         "renal/B-D failure/I-D or/O renal/O disease/B-D",  # not all of it is untagged
         "heart/B-D attack/I-D ./O A/O Heart/O attack/O",
-        "breast/B-D cancer/I-D and/O cancer/B-D",  # inside another entity
+        "breast/B-D cancer/I-D and/O breast/O cancer/B-D",  # inside, or over, another entity
     ]
     # gout and heart attack of gout, renal failure, disease, heart attack, breast cancer, cancer
     assert statistics("test", test=test)["texts_also_untagged", "all"] == 2 / 6
     elsewhere = ["gout/O and/O cancer/O"]
     found = statistics("test", train=elsewhere, test=["gout/B-D"])
     assert found["texts_also_untagged", "all"] == 0, "another split does not count"
+
+
+def test_near_duplicates_are_exact_if_their_5_grams_are_all_the_same():
+    words = [f"w{number}/O" for number in range(13)]
+    same, near, short = " ".join(words), " ".join([*words[:12], "other/O"]), "w0/O w1/O"
+    # Of ten 5-grams each, the second has eight of ten in common; two words are too few to compare.
+    found = statistics("test", train=[same], test=[same, near, short])
+    assert found["near_duplicates_in_train", "all"] == 2
+    assert found["near_duplicates_in_train", "exact"] == 1
+    assert found["near_duplicate_units", "sentence"] == 2
 
 
 def test_mentions_seen_in_train_are_also_counted_by_type():

@@ -156,7 +156,7 @@ def test_an_entity_of_empty_tokens_is_lost_and_listed(tmp_path):
     [
         ("10\u00a0mg", r"the token '10\xa0mg' with U+00A0 NO-BREAK SPACE"),
         ("10\u2009\u2009mg", r"the token '10\u2009\u2009mg' with U+2009 THIN SPACE"),
-        ("\u3000", "a token of U+3000 IDEOGRAPHIC SPACE alone"),
+        ("\u3000", "a token of only U+3000 IDEOGRAPHIC SPACE"),
         ("", "an empty token"),
     ],
 )

@@ -103,6 +103,9 @@ def test_documents_are_compared_where_both_sides_have_them():
     assert [found.holds(instance) for instance in test] == [True, True, False]
     apart = [sentence("t1", "one two three four five six")]
     assert find_near_duplicates(test, apart)[:2] == ("sentence", 0)
+    test[1] = sentence("s2", numbered(8), "d1")
+    found = find_near_duplicates(test, [sentence("t1", numbered(8))])
+    assert [found.holds(instance) for instance in test] == [False, True, False]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -139,6 +142,7 @@ def test_half_of_the_smaller_text_is_enough():
     for words, expected in ((32, {"s1": "t1"}), (31, {})):
         text = f"{numbered(words)} {numbered(60 - words, 'other')}"
         assert find_shared_documents([sentence("s1", text)], [sentence("t1", long)]) == expected
+        assert find_shared_documents([sentence("s1", long)], [sentence("t1", text)]) == expected
 
 
 def test_a_text_of_99_letters_and_digits_is_not_compared():
@@ -148,7 +152,8 @@ def test_a_text_of_99_letters_and_digits_is_not_compared():
 
 
 def test_a_document_with_the_same_published_id_is_shared_whatever_its_text():
-    for identity, expected in (("15485686", True), ("PMC1402293", True), ("12", False)):
+    known = {"15485686": True, "12345": True, "PMC1402293": True, "1234": False, "12": False}
+    for identity, expected in known.items():
         test, other = (
             [sentence(f"{side}1", "gout", identity), sentence(f"{side}2", "pain", identity)]
             for side in "st"

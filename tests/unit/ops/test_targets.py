@@ -83,6 +83,7 @@ def test_what_a_run_can_make_passes(target):
         ("results/BC5CDR/mistral-7b/seed42/constraint/scores.csv", "expected 'constrained'"),
         ("results/BC5CDR/oracle/seed42/direct/prediction.jsonl", "expected 'predictions.jsonl'"),
         ("results/BC5CDR/oracle/seed42/direct/dev/score.csv", "expected 'scores.csv'"),
+        ("results/JNLPBA/cross/BioRED/drop.csv", "no test corpus of JNLPBA under `cross` 'BioRED'"),
         ("results/BC5CDR/cross/JNLPBA/drop.csv", "no test corpus of BC5CDR under `cross` 'JNLPBA'"),
         ("results/BC5CDR/cross/BioRED/drops.csv", "no file 'drops.csv'; expected 'drop.csv'"),
         (

@@ -9,7 +9,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from bioner.reporting.columns import TITLES, meaning
 from bioner.reporting.page import page
+from bioner.reporting.report import shown_on_page
 from bioner.results.cells import CELLS
 from tests.unit.reporting.contents import HOSTILE, content
 
@@ -66,6 +68,20 @@ def test_figures_stand_as_they_are_with_words_for_those_who_do_not_see_them():
     text = page(content())
     assert '<svg viewBox="0 0 10 10"><path d="M0 0L10 10"/></svg>' in text
     assert 'role="img" aria-label="A line &lt;up&gt;"' in text
+
+
+def test_a_heading_shows_what_its_column_means():
+    table = pl.DataFrame({"model": ["bert"], "drop": [6.07]})
+    text = page(replace(content(), tables={"cross": table}))
+    assert f'<th scope="col" title="{meaning("cross", "drop")}" class="n">drop</th>' in text
+
+
+def test_the_page_shows_a_single_mapped_type_once():
+    drops = [("a", "b", "all"), ("a", "b", "Disease")]
+    drops += [("a", "c", "all"), ("a", "c", "Disease"), ("a", "c", "Gene")]
+    table = pl.DataFrame(drops, schema=["train", "test", "label"], orient="row")
+    tables = {name: pl.DataFrame() for name in TITLES} | {"cross": table}
+    assert shown_on_page(tables)["cross"].rows() == drops[1:]
 
 
 def test_empty_columns_are_left_out_and_numbers_are_written_for_people():

@@ -46,6 +46,27 @@ def test_a_document_is_its_sentences_one_after_the_other():
     assert compare_gold(first, second, {"D": []})[1] == ("D", "document", 1, 1, 2, 1)
 
 
+def test_sentences_are_compared_if_either_corpus_has_no_documents():
+    documents = [replace(instance(name, f"gout/B-D {FILLER}"), doc="1") for name in ("a1", "a2")]
+    apart = [instance("b1", f"gout/B-D {FILLER}")]
+    for sides in ((documents, apart), (apart, documents)):
+        assert compare_gold(*sides, {"D": []})[0] == ("all", "sentence", 1, 1, 1, 1)
+
+
+def test_a_type_may_be_part_of_the_name_of_another():
+    first = [instance("a", f"HeLa/B-CellLine {FILLER}")]
+    rows = compare_gold(first, first, {"Cell": [], "CellLine": []})
+    assert [(row.label, row.common) for row in rows] == [("all", 1), ("Cell", 0), ("CellLine", 1)]
+
+
+def test_texts_of_fewer_than_100_letters_and_digits_are_not_compared():
+    """They may be equal by chance: the second has 99 of them."""
+    for last, units in (("abcde", 1), ("abcd", 0)):
+        text = "abcde " * 19 + last
+        (row, _) = compare_gold([instance("a", text)], [instance("b", text)], {"Disease": []})
+        assert row.units == units
+
+
 def test_without_shared_documents_there_is_no_agreement():
     found = compare_gold(FIRST, [instance("b1", "gout/B-Disease")], TYPES)[0]
     assert (found.units, found.f1) == (0, None)

@@ -5,7 +5,17 @@ import pytest
 from bioner.data.instances import Instance
 from bioner.errors import InputError
 from bioner.scoring.agreement import compare_gold
-from bioner.scoring.cross import DROP, CrossSystem, check_types, drop_table, reduced, without
+from bioner.scoring.compare import System, compare
+from bioner.scoring.cross import (
+    DROP,
+    Corpus,
+    CrossSystem,
+    check_types,
+    drop_table,
+    reduced,
+    score_across,
+    without,
+)
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
 
@@ -56,11 +66,40 @@ def test_every_type_has_a_row_of_its_own():
     assert (chemical["home_f1"], chemical["drop"]) == (0, pytest.approx(-200 / 3))
 
 
+def test_the_rows_of_a_system_stand_together_in_the_order_of_systems():
+    systems = [CrossSystem(model, "direct", (ELSEWHERE,), ()) for model in ("z", "a")]
+    table = drop_table(GOLD, systems, TYPES, KNOWN, compare_gold(GOLD, GOLD, TYPES), 10)
+    labels = ["all", "Disease", "Chemical"]
+    rows = [(model, label) for model in ("z", "a") for label in labels]
+    assert table.select("model", "label").rows() == rows
+
+
 def test_seeds_are_counted_together():
     row = drops(elsewhere=(ELSEWHERE, NOTHING))["all"]
     # 2 right of 2 x 4 entities and 4 predictions.
     assert (row["seeds"], row["f1"]) == (2, pytest.approx(100 / 3))
     assert row["drop"] == row["home_f1"] - row["f1"]
+
+
+def test_seeds_at_home_are_counted_together_too():
+    row = drops(home=(HOME, NOTHING))["all"]
+    # 3 right of 2 x 4 entities and 3 predictions.
+    assert (row["seeds"], row["home_seeds"], row["home_f1"]) == (1, 2, pytest.approx(600 / 11))
+
+
+def test_the_interval_of_a_drop_is_that_of_the_comparison_under_the_same_seed():
+    gold = [instance(f"s{n}", "gout/B-Disease") for n in range(1, 31)]
+    right, wrong = ["B-Disease"] * 30, ["B-Disease", "O", "O"] * 10
+    elsewhere, home = (predicted(*tags) for tags in (wrong, right))
+    agreement = compare_gold(gold, gold, {"Disease": []})
+    table = drop_table(
+        *(gold, [CrossSystem("m", "direct", [elsewhere], [home])], {"Disease": []}, KNOWN),
+        *(agreement, 100, 7),
+    )
+    sides = [System("m", "direct", [runs]) for runs in (home, elsewhere)]
+    bounds = [compare(gold, sides, (), 100, seed).row(0, named=True) for seed in (7, 0)]
+    expected, other = ([row["ci_low"], row["ci_high"]] for row in bounds)
+    assert [*table.select("drop_ci_low", "drop_ci_high").row(0)] == expected != other
 
 
 def test_documents_are_resampled_and_sentences_if_there_are_none():
@@ -110,11 +149,33 @@ def test_documents_are_left_out_with_what_was_predicted_for_them():
     assert without({}, GOLD, HOME) == HOME
 
 
+def test_documents_of_train_and_dev_are_left_out_of_both_sides_and_named():
+    known = [Instance("t1", "10001", ["gout", "aspirin"], ["B-Disease", "B-Chemical"])]
+    dev = [Instance("v1", "10002", ["asthma"], ["B-Disease"])]
+    own = Corpus("BC5CDR", {"train": known, "dev": dev, "test": []})
+    # The first document, of PubMed's id 10002, is in the other corpus's dev.
+    ids = {"d1": "10002", "d2": "20000"}
+    gold = [Instance(each.id, ids[each.doc], each.tokens, each.tags) for each in GOLD]
+    other = Corpus("BioRED", {"train": [], "dev": [], "test": gold})
+    systems = [CrossSystem("m", "direct", [ELSEWHERE], [HOME])]
+    table, left_out = score_across(own, other, systems, {"Disease": ["DPF"]}, 200)
+    assert left_out == {"10002": "10002"}
+    row = table.row(0, named=True)
+    assert (row["train"], row["test"], row["left_out"]) == ("BC5CDR", "BioRED", 1)
+    # What stays is asthma, which the model finds at home, but elsewhere does not know as DPF.
+    assert (row["gold_entities"], row["f1"], row["home_f1"]) == (1, 0, 100)
+    own.splits["train"].append(Instance("t2", "20000", ["asthma"], ["B-Disease"]))
+    with pytest.raises(
+        InputError, match="found every test document of BioRED in train or dev of BC5CDR"
+    ):
+        score_across(own, other, systems, {"Disease": ["DPF"]}, 200)
+
+
 def test_a_type_that_a_corpus_does_not_have_is_named():
     check_types(TYPES, {"BC5CDR": KNOWN, "BioRED": ["Chem", "DPF", "Gene"]})
     with pytest.raises(InputError) as caught:
         check_types(TYPES, {"BC5CDR": KNOWN, "BioRED": ["Chem", "Gene"]})
     assert str(caught.value) == (
-        "cross: types.Disease: found no Disease or DPF in BioRED; expected a name of one of its"
-        " types (Chem, Gene). Add its name there, or leave the type out."
+        "cross: types.Disease: found no Disease or DPF in BioRED; expected one of its types"
+        " (Chem, Gene). Add the corpus's name for it, or leave the type out."
     )

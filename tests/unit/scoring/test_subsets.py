@@ -77,9 +77,10 @@ def test_near_new_sentences_are_new_and_no_near_duplicate_of_train():
         instance("s1", f"{WORDS} other"),
         instance("s2", "lupus/B-D came"),  # too short for a near-duplicate, but not new
         instance("s3", "lupus/B-D went"),
+        instance("s4", "pain/B-D for which no sentence of train has any like words"),
     ]
-    assert entities_of("new", gold, train) == [2, 2], "strict and relaxed"
-    assert entities_of("near-new", gold, train) == [1, 1]
+    assert entities_of("new", gold, train) == [3, 3], "strict and relaxed"
+    assert entities_of("near-new", gold, train) == [2, 2]
 
 
 def test_in_documents_a_near_new_sentence_is_in_no_near_duplicate():

@@ -459,6 +459,10 @@ def test_a_comma_in_an_address_divides_nothing():
             "expected a path, or an address https",
         ),
         ({"documents": "mine.csv"}, "mine.documents: found a file without one; expected a sha256"),
+        (
+            {"type_key": "entity"},
+            "mine.type_key: found an infon for conll; expected bioc-xml or bioc-json",
+        ),
     ],
 )
 def test_a_wrong_corpus_entry_is_told(changes, said):

@@ -312,6 +312,8 @@ def test_a_configuration_without_pairs_is_as_it_was(overlay):
         (ONE_PAIR.replace("[DPF]", "[DPF],\n  Pain: DPF"), 2, "found 'DPF', which 'Disease' has"),
         (ONE_PAIR.replace("[DPF]", "[Pain],\n  Pain: [Ache]"), 2, "'Pain', which 'Disease' has"),
         (ONE_PAIR.replace("{Disease", "\n  {all"), 2, "found the common name 'all'"),
+        (ONE_PAIR.replace("{Disease", "\n  {macro"), 2, "found the common name 'macro'"),
+        (ONE_PAIR.replace("{Disease", "\n  {A disease"), 2, "expected a name without white space"),
         (ONE_PAIR.replace("{Disease: [DPF]}", "{}"), 1, "expected at least 1"),
         (ONE_PAIR.replace("BioRED", "[\n  BioRAD]"), 2, "Did you mean 'BioRED'?"),
         (ONE_PAIR.replace("BC5CDR", "BC5CRD"), 1, "Did you mean 'BC5CDR'?"),

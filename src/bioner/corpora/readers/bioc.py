@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -141,39 +142,50 @@ def _document(content: dict[object, Any], type_key: str, changes: Changes) -> Do
     where = content[PLACE]
     if content.get("id") in (None, ""):
         raise InputError(where, "a document without an id", "an id for each", "Add one.")
-    result = Document(where, _text(content, "id", where), [])
-    holders, stretches = [content], []
+    identity = _text(content, "id", where)
     try:
-        for passage in content["passages"]:
-            sentences = _list(passage, "sentences")
-            # A passage without text consists of its sentences.
-            parts = [passage] if (passage.get("text") or "").strip() else sentences
-            if parts is not sentences:
-                _check_sentences(passage, sentences, where)
-            stretches.append(
-                [
-                    Passage(_number(part, "offset", where), _text(part, "text", where))
-                    for part in parts
-                    if part.get("text")
-                ]
-            )
-            holders += [passage, *sentences]
-        annotations = [
-            (annotation, holder.get("offset"))
-            for holder in holders
-            for annotation in _list(holder, "annotations")
-        ]
+        stretches, listed = _parts(content, where)
     except (KeyError, TypeError, AttributeError):
         raise InputError(
             where, "a broken document", "passages with offset, text and annotations", REMEDY
         ) from None
-    result.passages.extend(chain.from_iterable(stretches))
-    for annotation, home in annotations:
-        _add(result, annotation, home, type_key, changes)
-    result.passages[:] = [
-        passage for parts in stretches for passage in _joined(parts, result.annotations)
+    document = Document(where, identity, list(chain.from_iterable(stretches)))
+    for annotation, home in listed:
+        _add(document, annotation, home, type_key, changes)
+    joined = (_joined(parts, document.annotations) for parts in stretches)
+    return replace(document, passages=list(chain.from_iterable(joined)))
+
+
+def _parts(
+    content: dict[object, Any], where: str
+) -> tuple[list[list[Passage]], list[tuple[Any, Any]]]:
+    """Return what a document consists of.
+
+    Returns:
+        For each passage itself, or its sentences if it has no text; and the annotations, each with
+        the offset of the passage or sentence that lists it.
+    """
+    stretches: list[list[Passage]] = []
+    holders: list[Any] = [content]
+    for passage in content["passages"]:
+        sentences = _list(passage, "sentences")
+        parts = [passage] if (passage.get("text") or "").strip() else sentences
+        if parts is not sentences:
+            _check_sentences(passage, sentences, where)
+        stretches.append(
+            [
+                Passage(_number(part, "offset", where), _text(part, "text", where))
+                for part in parts
+                if part.get("text")
+            ]
+        )
+        holders += [passage, *sentences]
+    listed = [
+        (annotation, holder.get("offset"))
+        for holder in holders
+        for annotation in _list(holder, "annotations")
     ]
-    return result
+    return stretches, listed
 
 
 def _list(holder: Any, name: str) -> list[Any]:
@@ -215,49 +227,65 @@ def _check_sentences(passage: Any, sentences: Any, where: str) -> None:
                 )
 
 
-def _add(document: Document, annotation: Any, home: Any, type_key: str, changes: Changes) -> None:
-    if not isinstance(annotation, dict):
+def _add(document: Document, content: Any, home: Any, type_key: str, changes: Changes) -> None:
+    """Add an annotation to its document, or list why it is left out."""
+    if not isinstance(content, dict):
         raise InputError(
             document.where, "an annotation that is no object", "infons, locations, text", REMEDY
         )
-    where = annotation.get(PLACE) or f"{document.where}, annotation {annotation.get('id')}"
-    infons, locations = annotation.get("infons"), annotation.get("locations")
+    where = content.get(PLACE) or f"{document.where}, annotation {content.get('id')}"
+    infons, locations = content.get("infons"), content.get("locations")
     if not isinstance(infons, dict) or not isinstance(locations, list) or not locations:
         raise InputError(
             where, "an annotation without infons or locations", "both", "Mend the file."
         )
-    if type_key not in infons:
-        keys = ", ".join(map(str, infons)) or "nothing"
-        remedy = f"State `type_key`: the infons here are {keys}."
-        raise InputError(where, f"no infon {type_key}", "the annotation's type", remedy)
-    type_ = _text(infons, type_key, where)
-    text = _text(annotation, "text", where) if annotation.get("text") else ""
-    pieces = []
-    for piece in locations:
-        start = _number(piece, "offset", where)
-        pieces.append((start, start + _number(piece, "length", where)))
-    extent = (min(pieces)[0], max(end for _, end in pieces))
-    offset = int(home) if str(home).isdecimal() else None
-    read = Annotation(where, *extent, type_, text, offset)
+    type_ = _type(infons, type_key, where)
+    starts = [_number(piece, "offset", where) for piece in locations]
+    pieces = [
+        (start, start + _number(piece, "length", where))
+        for start, piece in zip(starts, locations, strict=True)
+    ]
+    annotation = Annotation(
+        where,
+        min(pieces)[0],
+        max(end for _, end in pieces),
+        type_,
+        _text(content, "text", where) if content.get("text") else "",
+        int(home) if str(home).isdecimal() else None,
+    )
     touched = sorted(
         passage
         for passage in document.passages
-        if read.start < passage.end and passage.offset < read.end
+        if annotation.start < passage.end and passage.offset < annotation.end
     )
     if get_span(pieces, document.passages) is None:
-        kind, found, expected = (
+        changes.fault(
             "discontinuous",
+            where,
             f"an annotation in {len(pieces)} pieces",
             "one stretch of text",
+            document.id,
+            annotation,
         )
     elif any(right.offset < left.end for left, right in pairwise(touched)):
-        kind = "crosses-passages"
-        found = f"the annotation {read.start} to {read.end} in passages that overlap"
-        expected = "offsets of passages that count over the whole document"
+        changes.fault(
+            "crosses-passages",
+            where,
+            f"the annotation {annotation.start} to {annotation.end} in passages that overlap",
+            "offsets of passages that count over the whole document",
+            document.id,
+            annotation,
+        )
     else:
-        document.annotations.append(read)
-        return
-    changes.fault(kind, where, found, expected, document.id, read)
+        document.annotations.append(annotation)
+
+
+def _type(infons: dict[str, Any], type_key: str, where: str) -> str:
+    if type_key not in infons:
+        keys = ", ".join(map(str, infons)) or "nothing"
+        remedy = f"Set `type_key`; the infons here are {keys}."
+        raise InputError(where, f"no infon {type_key}", "the annotation's type", remedy)
+    return _text(infons, type_key, where)
 
 
 def _text(holder: Any, name: str, where: str) -> str:

@@ -1,8 +1,8 @@
 """CoNLL files: one token per line, columns, blank lines between sentences, comments.
 
 A `#` line at the start of a sentence is a comment unless it has the columns of the file and a tag
-in the tag's. Comments and `-DOCSTART-` lines may name a document: `# doc_id = 12`,
-`# newdoc id = 12`, `###MEDLINE:12`, `-DOCSTART- (12)`.
+in the tag's, or one word before its first tab. Comments and `-DOCSTART-` lines may name a document:
+`# doc_id = 12`, `# newdoc id = 12`, `###MEDLINE:12`, `-DOCSTART- (12)`.
 """
 
 import logging
@@ -56,6 +56,9 @@ def read_conll(
         InputError: A line without the columns asked for, or with another number than its sentence.
     """
     lines = list(read_lines(path))
+    if lines and lines[0][1].startswith("#FORMAT=WebAnno"):
+        found, remedy = "WebAnno's TSV", "Export the project as CoNLL 2002, and state its columns."
+        raise InputError(f"{path}:1", found, "a token and its tag in each line", remedy)
     layout = _layout(lines)
     sentences: list[Sentence] = []
     openings: list[int] = []  # sentences before each document without a name
@@ -124,7 +127,11 @@ def _is_comment(line: str, layout: Layout, tag_column: int) -> bool:
     columns = _columns(line, layout.tabs)
     if len(columns) != layout.width or not -layout.width <= tag_column < layout.width:
         return True
-    return not TAG.fullmatch(columns[tag_column]) or bool(PAIR.match(line))
+    if PAIR.match(line):
+        return True
+    # One word, a tab and no tag is a token all the same: its tag is wrong.
+    is_text = not layout.tabs or " " in columns[0]
+    return is_text and not TAG.fullmatch(columns[tag_column])
 
 
 def _lacking_columns(width: int, token: int, tag: int) -> str:

@@ -5,26 +5,20 @@ per sentence. Offsets count the document's tokens, and `last` is inclusive.
 """
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation
-from bioner.corpora.repeats import Repeats
+from bioner.corpora.repeats import Block, drop_repeated_blocks
 from bioner.data.tags import OUTSIDE, Span, resolve_overlaps, tags_from_spans
 from bioner.errors import InputError
-from bioner.io.files import read_records
 
 KEYS = frozenset({"doc_key", "sentences", "ner"})
+Record = tuple[str, dict[str, Any]]  # an object with these keys, and before it its place
 
 
-def read_dygie(path: Path, changes: Changes) -> Iterator[Sentence]:
-    """Yield the sentences of a file; overlapping spans are flattened."""
-    return flatten(read_records(path, KEYS), changes)
-
-
-def flatten(records: Iterable[tuple[str, dict[str, Any]]], changes: Changes) -> Iterator[Sentence]:
+def flatten(records: Iterable[Record], changes: Changes) -> Iterator[Sentence]:
     """Yield the sentences of documents, each with its place; overlapping spans are flattened."""
     for where, key, sentences, entities in _documents(records, changes):
         offset = 0
@@ -58,14 +52,14 @@ def flatten(records: Iterable[tuple[str, dict[str, Any]]], changes: Changes) -> 
             offset += len(tokens)
 
 
-def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
+def read_dygie_misread(records: Iterable[Record], changes: Changes) -> Iterator[Sentence]:
     """Yield sentences with the paper's labelling error: document offsets read as sentence offsets.
 
     Spans are written in file order, later ones over earlier ones, and cut at the sentence's end; so
     most sentences lose their entities and the words marked are not those annotated. The result is
     not valid IOB2. docs/reproduction.md has an example.
     """
-    for where, key, sentences, entities in _documents(read_records(path, KEYS), changes):
+    for where, key, sentences, entities in _documents(records, changes):
         offset = 0
         for tokens, spans in zip(sentences, entities, strict=True):
             tags = [OUTSIDE] * len(tokens)
@@ -83,14 +77,8 @@ def read_dygie_misread(path: Path, changes: Changes) -> Iterator[Sentence]:
 def _documents(
     records: Iterable[tuple[str, dict[str, Any]]], changes: Changes
 ) -> Iterator[tuple[str, str, list[list[str]], list[list[Span]]]]:
-    repeats = Repeats(changes)
-    for where, record in records:
-        key, sentences, spans = str(record["doc_key"]), record["sentences"], record["ner"]
-        if not changes.holds(key):
-            continue
-        _check(where, sentences, spans, changes)
-        if repeats.is_repeat(key, where, sentences, spans):
-            continue
+    blocks = _blocks(records, changes)
+    for key, where, sentences, spans in drop_repeated_blocks(blocks, changes, lambda block: block):
         changes.add_found(sum(map(len, spans)))
         yield (
             where,
@@ -98,6 +86,14 @@ def _documents(
             sentences,
             [[Span(a, b + 1, t) for a, b, t in row] for row in spans],
         )
+
+
+def _blocks(records: Iterable[Record], changes: Changes) -> Iterator[Block]:
+    for where, record in records:
+        block = Block(str(record["doc_key"]), where, record["sentences"], record["ner"])
+        if changes.holds(block.document):
+            _check(where, block.text, block.annotations, changes)
+            yield block
 
 
 def _check(where: str, sentences: Any, spans: Any, changes: Changes) -> None:

@@ -62,7 +62,7 @@ def read_label_studio(path: Path, changes: Changes) -> Iterator[Document]:
             raise InputError(
                 task.where,
                 f"{len(versions)} annotations that differ",
-                "one for each task",
+                "one per task",
                 "Mark one as ground truth, or cancel the others.",
             )
         annotations = _by_character(task.text, versions[0].annotations)
@@ -121,7 +121,7 @@ def _annotations(values: Sequence[Any], task: Task, changes: Changes) -> Iterato
         if not isinstance(named, list) or not named:
             raise InputError(where, "a span without a label", "a label", "Add it in Label Studio.")
         if isinstance(text, str) and "\\n" not in task.text:
-            text = text.replace("\\n", "\n")  # Label Studio shows a line end so
+            text = text.replace("\\n", "\n")  # as Label Studio writes a line end
         for label in named:
             span = {
                 "start": value.get("start"),
@@ -159,4 +159,5 @@ def _count_agreeing(text: str, annotations: Sequence[Annotation]) -> int:
     return sum(
         annotation.text.split() == text[max(annotation.start, 0) : max(annotation.end, 0)].split()
         for annotation in annotations
+        if annotation.text
     )

@@ -78,5 +78,6 @@ def _foreign(line: str, other: str, identity: str, changes: Changes) -> tuple[st
     if re.match(rf"{re.escape(identity)}\|\w+\|", line):
         remedy = "Give each further passage a block of its own, with a title line."
         return f"another passage, {changes.quoted(line)}", FORMS, remedy
-    remedy = "A blank line divides documents."
-    return f"a line of {changes.quoted(other)}", f"a line of {changes.named(identity)}", remedy
+    remedy = "Separate documents by a blank line."
+    expected = f"a line of {changes.named(f'document {identity}')}"
+    return f"a line of document {changes.quoted(other)}", expected, remedy

@@ -46,7 +46,10 @@ def read_parquet(path: Path, labels: Sequence[str], changes: Changes) -> Iterato
         with path.open("rb") as stream:
             head = stream.read(HEAD)
         if not head.startswith(b"PAR1"):
-            found, remedy = find_kind(head) or ("a file of another kind", "State its `format`.")
+            found, remedy = find_kind(head) or (
+                "a file of another kind" if head else "an empty file",
+                "State its `format`." if head else "Get it again.",
+            )
             raise InputError(path, found, "a parquet file", remedy)
         columns = pl.read_parquet_schema(path)
         known = [name for name in (*TOKEN_FIELDS, *TAG_FIELDS, *DOCUMENT_FIELDS) if name in columns]
@@ -58,7 +61,10 @@ def read_parquet(path: Path, labels: Sequence[str], changes: Changes) -> Iterato
         raise InputError(path, str(error.strerror), "a parquet file", "Check the path.") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise InputError(
-            path, f"no sound parquet ({reason_of(error)})", "a parquet file", "Get it again."
+            path,
+            f"something else, or broken ({reason_of(error)})",
+            "a parquet file",
+            "Get it again.",
         ) from None
     names = labels or _class_names(metadata, columns)
     for number, row in enumerate(table.iter_rows(named=True), 1):

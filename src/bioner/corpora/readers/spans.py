@@ -6,6 +6,7 @@ A file is JSON Lines or one array. `{"text", "spans" or "entities" or "label(s)"
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ from bioner.corpora.readers.dygie import flatten
 from bioner.corpora.readers.records import DOCUMENT_FIELDS
 from bioner.corpora.readers.sentence import Sentence
 from bioner.corpora.readers.standoff import Annotation, Document, paragraphs
+from bioner.corpora.repeats import Repeats, get_period
 from bioner.errors import InputError
 from bioner.io.files import read_json_values
 
 # Names in use; the first one present counts.
 TEXT_FIELDS = ("text", "data")
-SPAN_FIELDS = ("spans", "entities", "labels", "label", "annotations")
+SPAN_FIELDS = ("spans", "entities", "ents", "labels", "label", "annotations")
 START_FIELDS, END_FIELDS = ("start", "start_offset"), ("end", "end_offset")
 TYPE_FIELDS = ("label", "type", "entity_type")
 ID_FIELDS = (*DOCUMENT_FIELDS, "id")  # an id may be that of a part of the document
 LARGEST = 10**9
+Object = tuple[str, str, dict[str, Any]]  # a name for it, its place, and itself
 
 
 def read_spans(path: Path, changes: Changes) -> Iterator[Document]:
@@ -32,7 +35,7 @@ def read_spans(path: Path, changes: Changes) -> Iterator[Document]:
     Raises:
         InputError: An object without text or spans, or a broken span.
     """
-    for name, where, record in _objects(path):
+    for name, where, record in read_objects(path):
         identity = get_id(record) or name
         if record.get("answer", "accept") != "accept":
             if changes.holds(identity):
@@ -40,35 +43,37 @@ def read_spans(path: Path, changes: Changes) -> Iterator[Document]:
             continue
         text = next((record[key] for key in TEXT_FIELDS if isinstance(record.get(key), str)), None)
         if text is None:
-            found, expected = "an object without text", f"a {' or '.join(TEXT_FIELDS)}"
-            raise InputError(where, found, expected, "Mend it.")
+            expected = f"a string under {' or '.join(TEXT_FIELDS)}"
+            raise InputError(where, "an object without text", expected, "Add it.")
         document = Document(where, identity, paragraphs(text))
         for number, span in enumerate(_spans(record, where), 1):
             document.annotations.append(to_annotation(span, f"{where}, span {number}", changes))
         yield document
 
 
-def read_gliner(path: Path, changes: Changes) -> Iterator[Sentence]:
-    """Yield a sentence per object; overlapping spans are flattened."""
-    return flatten(
-        (
-            (
-                where,
-                {
-                    "doc_key": get_id(record) or name,
-                    "sentences": [record.get("tokenized_text")],
-                    "ner": [record.get("ner")],
-                },
-            )
-            for name, where, record in _objects(path)
-        ),
-        changes,
-    )
+def read_gliner(objects: Iterator[Object], changes: Changes) -> Iterator[Sentence]:
+    """Yield a sentence per object; overlapping spans are flattened.
+
+    Objects of one id in a row are a document, or several times the same.
+    """
+    repeats = Repeats(changes)
+    for identity, together in groupby(objects, key=lambda item: get_id(item[2]) or item[0]):
+        items = [
+            (where, item.get("tokenized_text"), item.get("ner")) for _, where, item in together
+        ]
+        size = get_period([tokens for _, tokens, _ in items])
+        for start in range(0, len(items), size):
+            places, texts, spans = zip(*items[start : start + size], strict=True)
+            if changes.holds(identity) and not repeats.is_repeat(identity, places[0], texts, spans):
+                # Each object by itself, since sentences of a document may be the same.
+                for where, tokens, ner in zip(places, texts, spans, strict=True):
+                    record = {"doc_key": identity, "sentences": [tokens], "ner": [ner]}
+                    yield from flatten([(where, record)], changes)
 
 
-def holds_tokens(path: Path) -> bool:
-    """Return whether a file's first object has tokens (GLiNER) in place of a text."""
-    _, _, first = next(_objects(path), ("", "", {}))
+def holds_tokens(objects: Iterator[Object]) -> bool:
+    """Return whether the first object has tokens (GLiNER) in place of a text."""
+    _, _, first = next(objects, ("", "", {}))
     return "tokenized_text" in first
 
 
@@ -112,7 +117,12 @@ def to_annotation(span: Any, where: str, changes: Changes) -> Annotation:
     return Annotation(where, start, end, type_, text if isinstance(text, str) else "")
 
 
-def _objects(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def read_objects(path: Path) -> Iterator[Object]:
+    """Yield the objects of a file.
+
+    Raises:
+        InputError: A value of another kind.
+    """
     for name, where, record in records_of(path):
         if isinstance(record, list) and list(map(type, record)) == [str, dict]:  # spaCy
             record = {"text": record[0]} | record[1]

@@ -160,4 +160,4 @@ def sentences_of(job: PlannedJob, size: Size) -> int:
     """Return the number of sentences of a job: of all splits, of dev, or of test."""
     if job.rule in ("fetch", "normalize"):
         return sum(size.sentences.values())
-    return size.sentences["dev" if job.part and not job.test else "test"]
+    return size.sentences["dev" if job.part else "test"]

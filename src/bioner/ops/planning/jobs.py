@@ -47,7 +47,7 @@ OUTPUTS = {
 class PlannedJob:
     """A rule and its wildcards: `seed` is -1 if there is none.
 
-    `part` is `dev/` for the dev set, `cross/{test}/` for the test set of another corpus `test`.
+    `part` is `dev/` for the dev set; `test` is another corpus whose test set is predicted.
     """
 
     rule: str
@@ -63,6 +63,11 @@ class PlannedJob:
     def corpus(self) -> str:
         """The corpus whose sentences the job works on."""
         return self.test or self.dataset
+
+    @property
+    def folder(self) -> str:
+        """The folder of a prediction below its decoding's, Snakemake's wildcard `part`."""
+        return layout.cross_part(self.test) if self.test else self.part
 
 
 def jobs_of(matrix: Matrix, corpora: Sequence[str]) -> list[PlannedJob]:
@@ -115,14 +120,14 @@ def jobs_of(matrix: Matrix, corpora: Sequence[str]) -> list[PlannedJob]:
 
 def outputs_of(job: PlannedJob) -> list[str]:
     """Return the paths of a job's outputs, under the output folder."""
-    wildcards = asdict(job)
+    wildcards = asdict(job) | {"part": job.folder}
     return [path.format(**wildcards) for path in OUTPUTS[job.rule]]
 
 
 def log_of(job: PlannedJob) -> str:
     """Return the path of a job's log, under the output folder."""
     seed = f"seed{job.seed}" if job.seed >= 0 else ""
-    tested = job.part + job.decoding or job.test
+    tested = job.folder + job.decoding if job.decoding else job.test
     names = (job.rule, job.dataset, job.model, job.trial, seed, tested)
     return f"logs/{'/'.join(filter(None, names))}.log"
 
@@ -157,19 +162,15 @@ def _pair_of(job: PlannedJob) -> tuple[str, str]:
 
 
 def _crossed(matrix: Matrix, pair: CrossPair) -> Iterator[PlannedJob]:
-    """Yield the jobs that compare a corpus's models on another test set with those of that one."""
+    """Yield the jobs of a corpus's models on another test set; those of that one are its own."""
     yield PlannedJob("cross", pair.train, test=pair.test)
     for rule in ("fetch", "normalize"):
         yield PlannedJob(rule, pair.test)
-    sides = {pair.train: layout.cross_part(pair.test)}
-    sides |= {pair.test: ""} if pair.test in matrix.settings.datasets else {}
-    for dataset, part in sides.items():
-        for model in matrix.cross_models:
-            for seed in matrix.seeds(model):
-                decoding = matrix.headline(model)
-                test = pair.test if part else ""
-                scored = PlannedJob("cross", dataset, model, seed, decoding, part, test=test)
-                yield from _predicted(matrix, scored)
+    for model in matrix.cross_models:
+        for seed in matrix.seeds(model):
+            decoding = matrix.headline(model)
+            scored = PlannedJob("cross", pair.train, model, seed, decoding, test=pair.test)
+            yield from _predicted(matrix, scored)
 
 
 def _predicted(matrix: Matrix, scored: PlannedJob) -> Iterator[PlannedJob]:

@@ -56,14 +56,14 @@ def _row(run: RunContext, jobs: Sequence[PlannedJob], seed: int) -> StatusRow:
     for job in jobs:
         if job.seed != seed:
             continue
-        stage, job_state = f"{job.rule} {job.part}".rstrip(" /"), state_of(run, job)
+        stage, job_state = f"{job.rule} {job.folder}".rstrip(" /"), state_of(run, job)
         if job.rule == "train":
             trainings = [job_state]
         if job.rule == "use_winner" and job_state.state != "done":
             trials = {job.trial: state_of(run, job) for job in jobs if job.rule == "trial"}
             trainings = list(trials.values())
             stage, job_state = "search", _search(trials)
-        if not job.part or job_state.state in ("running", "failed"):
+        if not job.folder or job_state.state in ("running", "failed"):
             steps.append((stage, job_state))
     # The inputs of scores may be gone: Snakemake remakes them only if something needs them.
     is_scored = all(job_state.state == "done" for stage, job_state in steps if stage == "score")

@@ -91,6 +91,12 @@ def test_passages_are_instances_and_offsets_those_of_the_document(tmp_path, form
     ]
 
 
+def test_a_collection_among_others_may_be_empty(tmp_path):
+    collections = [{"documents": []}, {"documents": [document(TITLE)]}]
+    path = write(tmp_path / "raw.json", json.dumps(collections))
+    assert [sentence.document for sentence in read(path, "bioc-json")] == ["7"]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_the_text_may_stand_in_sentences_and_annotations_anywhere(tmp_path, form):
     first = passage(0, "It helps.")
@@ -135,6 +141,14 @@ def test_sentences_that_an_annotation_spans_are_one_passage(tmp_path, form, span
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_sentences_may_follow_without_a_gap(tmp_path, form):
+    spanning = annotation(5, 6, "gout.I")
+    sentences = [passage(0, "Late gout."), passage(10, "It hurts.")]
+    path = collection(tmp_path, form, document(passage(0, None, spanning, sentences=sentences)))
+    assert len(read(path, form)) == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_an_annotation_in_passages_that_overlap_is_refused_or_listed(tmp_path, form):
     """Every passage begins at 0: whose text an annotation marks cannot be known."""
     first, second = passage(0, "Aspirin helps."), passage(0, "It cures.", annotation(0, 2, "It"))
@@ -155,7 +169,7 @@ def test_the_type_may_stand_in_another_infon(tmp_path, form):
     [first] = read(other, form, type_key="entity_type")
     assert words_and_tags(first) == "Aspirin/B-Drug and gout ."
     assert (
-        ": found no infon type; expected the annotation's type. State `type_key`: the infons here"
+        ": found no infon type; expected the annotation's type. Set `type_key`; the infons here"
         " are entity_type." in refusal(other, form)
     )
 

@@ -54,6 +54,17 @@ def test_pieces_that_only_white_space_separates_are_one_span(tmp_path, gap):
     assert {tag[2:] for tag in sentence.tags} == {"X"}
 
 
+def test_text_of_another_paragraph_does_not_separate_pieces(tmp_path):
+    text = "renal  failure\n\nand a second paragraph\n"
+    folder = brat(tmp_path, text, "T1\tX 0 5;7 14\trenal failure\n")
+    assert words_and_tags(read(folder, "brat")[0]) == "renal/B-X failure/I-X"
+
+
+def test_a_piece_inside_another_changes_nothing(tmp_path):
+    folder = brat(tmp_path, "renal failure now", "T1\tX 0 13;2 5\trenal failure\n")
+    assert words_and_tags(*read(folder, "brat")) == "renal/B-X failure/I-X now"
+
+
 def test_pieces_that_a_blank_line_separates_cross_passages(tmp_path):
     folder = brat(tmp_path, "renal\n\nfailure", "T1\tX 0 5;7 14\trenal failure\n")
     assert "the annotation 0 to 14 over 2 passages of 1" in refusal(folder, "brat")

@@ -135,8 +135,9 @@ def test_a_malformed_line_is_named_by_file_and_line(tmp_path, text, columns, lin
         (gzip.compress(b"a\tO\n"), ": found gzipped content"),
         ("<!DOCTYPE html>\n<html>\n", ": found an HTML page"),
         ('{"tokens":["a"],"tags":["O"]}\n', ":1: found 1 space-separated column"),
+        ("#FORMAT=WebAnno TSV 3.3\n\n\n#Text=a\n1-1\t0-1\ta\tX\t\n", ":1: found WebAnno's TSV"),
     ],
-    ids=["Latin-1", "UTF-16", "gzip without its name", "HTML", "JSON"],
+    ids=["Latin-1", "UTF-16", "gzip without its name", "HTML", "JSON", "WebAnno"],
 )
 def test_a_file_of_another_kind_is_named_by_file_and_line(tmp_path, content, found):
     assert refusal(tmp_path, content).startswith(f"{tmp_path / 'raw.tsv'}{found}")
@@ -237,8 +238,9 @@ def test_a_line_with_a_hash_at_the_start_of_a_sentence_is_a_comment(tmp_path, li
         ("# NN I-NP O\n1 CD I-NP O\n", ["#", "1"], ["O", "O"]),
         ("no O\n# doc_id\n1 O\n", ["no", "#", "1"], ["O", "doc_id", "O"]),
         ("#\tB-X\n", ["#"], ["B-X"]),
+        ("#3\tB_X\nso\tO\n", ["#3", "so"], ["B_X", "O"]),
     ],
-    ids=["tabs", "spaces", "hashtag", "4 columns", "inside a sentence", "no other line"],
+    ids=["tabs", "spaces", "hashtag", "4 columns", "inside a sentence", "no other line", "no tag"],
 )
 def test_a_token_with_a_hash_stays_in_a_row_of_the_columns_of_the_file(
     tmp_path, text, tokens, tags
@@ -272,6 +274,11 @@ def test_a_comment_may_name_the_document(tmp_path, comment):
 def test_a_comment_may_open_a_document_without_a_name(tmp_path):
     text = "# newdoc\n# text = a\na O\n\n# newdoc\nb O\n"
     assert documents_and_remarks(tmp_path, text)[0] == [1, 2]
+
+
+def test_a_comment_with_an_equals_sign_is_none_even_if_it_ends_like_a_tag(tmp_path):
+    (sentence,) = conll(tmp_path, "# text = B-cells\nB-cells NNS B-NP B-Cell\n")
+    assert (sentence.tokens, sentence.tags) == (["B-cells"], ["B-Cell"])
 
 
 def test_a_file_of_comments_alone_has_no_sentence(tmp_path):

@@ -53,7 +53,14 @@ MINIMAL = {
     **{"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"},
     "lead_time": 8.4,
 }
+HYPERTEXT = [
+    {"hypertextlabels": held["labels"], "start": held["start"], "end": held["end"]}
+    for held in VALUES
+]
 FORMS = {
+    "labels of hypertext": task(
+        {"id": 1, "result": [region(held, "hypertextlabels") for held in HYPERTEXT]}
+    ),
     "JSON": task(annotation(*VALUES)),
     "JSON-MIN": MINIMAL,
     "JSON-MIN with other names": {
@@ -93,6 +100,12 @@ def test_cancelled_annotations_do_not_count_and_tasks_without_one_are_left_out(t
     assert changes.remarks == {(logging.INFO, "", "tasks without an annotation, left out"): 2}
 
 
+def test_skipped_completions_of_old_exports_do_not_count(tmp_path):
+    made = [annotation(value(8, 13, "cures", "Act"), skipped=True), annotation(*VALUES)]
+    old = {"id": 7, "data": {"text": TEXT}, "completions": made}
+    assert tags(export(tmp_path, old)) == [("7", EXPECTED)]
+
+
 def test_a_task_in_which_nothing_is_annotated_has_no_entity(tmp_path):
     assert tags(export(tmp_path, task(annotation()))) == [("7", "Aspirin cures gout .")]
 
@@ -114,15 +127,16 @@ def test_of_annotators_who_differ_the_ground_truth_counts(tmp_path):
     "tasks",
     [
         [task(annotation(*VALUES), OTHER)],
+        [task(annotation(*VALUES), annotation(VALUES[0], value(14, 18, "gout", "Symptom")))],
         [task(*[made | {"ground_truth": True} for made in (OTHER, annotation(*VALUES))])],
         [MINIMAL, MINIMAL | {"label": VALUES[:1], "annotator": 2}],
     ],
-    ids=["JSON", "two ground truths", "JSON-MIN"],
+    ids=["JSON", "another type", "two ground truths", "JSON-MIN"],
 )
 def test_annotators_who_differ_are_refused(tmp_path, tasks):
     path = export(tmp_path, *tasks)
     assert refusal(path, "label-studio") == (
-        f"{path}: object 1: found 2 annotations that differ; expected one for each task."
+        f"{path}: object 1: found 2 annotations that differ; expected one per task."
         " Mark one as ground truth, or cancel the others."
     )
 
@@ -144,6 +158,13 @@ def test_offsets_count_utf_16_units(tmp_path):
 def test_offsets_that_only_agree_as_characters_count_characters(tmp_path):
     path = export(tmp_path, task(annotation(value(2, 9, "Aspirin", "Drug")), data={"text": EMOJI}))
     assert tags(path) == [("7", "\U0001f48a Aspirin/B-Drug cures gout .")]
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_spans_without_text_do_not_speak_for_either(tmp_path, text):
+    """In characters, 21 is behind the text: the empty text there does not make it agree."""
+    path = export(tmp_path, task(annotation(value(21, 22, text, "Stop")), data={"text": EMOJI}))
+    assert tags(path) == [("7", "\U0001f48a Aspirin cures gout ./B-Stop")]
 
 
 def test_offsets_outside_the_text_stay_outside(tmp_path):

@@ -118,10 +118,10 @@ def test_no_message_shows_text_that_it_may_not(tmp_path):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "a file of another kind"),
+        (b"", "an empty file"),
         (b'{"tokens": []}\n', "a file of another kind"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "a Git LFS pointer"),
-        (b"PAR1 \tB-Gene\n", "no sound parquet ("),
+        (b"PAR1 \tB-Gene\n", "something else, or broken ("),
         (b"PK\x03\x04", "a zip archive"),
     ],
 )
@@ -135,7 +135,7 @@ def test_a_file_of_another_kind_is_named(tmp_path, content, found):
 def test_a_file_that_was_cut_off_is_named(tmp_path):
     path = parquet(tmp_path / "a.parquet", tokens=[["a"]] * 99, tags=[["O"]] * 99)
     os.truncate(path, path.stat().st_size - 9)
-    assert refusal(path, "parquet").startswith(f"{path}: found no sound parquet (")
+    assert refusal(path, "parquet").startswith(f"{path}: found something else, or broken (")
     assert refusal(tmp_path / "b.parquet", "parquet").startswith(
         f"{tmp_path / 'b.parquet'}: found "
     )

@@ -98,10 +98,14 @@ def test_relations_are_passed_over(tmp_path, line):
     [
         (
             "8\t0\t7\tAspirin\tDrug",
-            "a line of '8'; expected a line of 7",
-            "A blank line divides documents.",
+            "a line of document '8'; expected a line of document 7",
+            "Separate documents by a blank line.",
         ),
-        ("8|a|Ill.", "a line of '8'; expected a line of 7", "A blank line divides documents."),
+        (
+            "8|a|Ill.",
+            "a line of document '8'; expected a line of document 7",
+            "Separate documents by a blank line.",
+        ),
         ("7|a|Again.", "'7|a|Again.'; expected one title, one abstract", "Mend the line."),
         ("7|t|Again.", "'7|t|Again.'; expected one title, one abstract", "Mend the line."),
         ("7|i|More.", "another passage, '7|i|More.'; expected one title, one abs", "Give each"),

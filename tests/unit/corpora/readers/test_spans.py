@@ -30,7 +30,9 @@ FORMS = {
         **{"_input_hash": 1, "tokens": [{"text": "Aspirin", "start": 0, "end": 7, "id": 0}]},
     },
     "an id of the part": {"id": 1, "text": TEXT, "spans": TYPED, "meta": {"pmid": "7"}},
+    "an id of its meta": {"id": 7, "text": TEXT, "spans": TYPED, "meta": {"id": 1}},
     "entities": {"doc_id": "7", "text": TEXT, "entities": TYPED},
+    "a document of spaCy": {"id": "7", "text": TEXT, "ents": OBJECTS, "tokens": [{"id": 0}]},
     "labels of the text too": {"pmid": 7, "text": TEXT, "entities": TYPED, "labels": ["good"]},
 }
 
@@ -44,6 +46,12 @@ def test_objects_are_documents(tmp_path, record):
     for content in (lines(record), json.dumps([record]), json.dumps([record], indent=2)):
         path = write(tmp_path / "raw.jsonl", content)
         assert [(s.document, words_and_tags(s)) for s in read(path, "spans")] == [("7", EXPECTED)]
+
+
+@pytest.mark.parametrize("record", [{"id": 0}, {"id": 5, "meta": {"doc_id": 0}}])
+def test_zero_is_an_id(tmp_path, record):
+    path = write(tmp_path / "raw.jsonl", lines({"text": TEXT, "label": SPANS} | record))
+    assert [s.document for s in read(path, "spans")] == ["0"]
 
 
 @pytest.mark.parametrize("pack", [lambda *all_: lines(*all_), lambda *all_: json.dumps(all_)])
@@ -81,7 +89,10 @@ def test_the_text_of_a_span_is_checked_if_it_is_there(tmp_path):
 
 
 BROKEN = {
-    "no text": ({"label": []}, ": found an object without text; expected a text or data"),
+    "no text": (
+        {"label": []},
+        ": found an object without text; expected a string under text or data",
+    ),
     "text that is none": ({"text": 7, "label": []}, ": found an object without text"),
     "no spans": ({"text": TEXT}, ": found no list of spans; expected a list under spans, ent"),
     "labels of the text": ({"text": TEXT, "label": ["good"]}, ": found no list of spans"),

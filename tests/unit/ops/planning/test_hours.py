@@ -74,7 +74,7 @@ def test_a_prediction_takes_its_start_and_its_sentences():
 def test_a_prediction_on_another_corpus_takes_the_sentences_of_that_one():
     # 2,000 of them: 60 + 2 x 20 s.
     sizes = SIZES | {"other": Size({"train": 9, "dev": 9, "test": 2000}, 26.0, "counted")}
-    job = PlannedJob("predict", "demo", "m", 42, "direct", "cross/other/", test="other")
+    job = PlannedJob("predict", "demo", "m", 42, "direct", test="other")
     assert hours(SMALL, job, sizes).most * 3600 == pytest.approx(100)
 
 

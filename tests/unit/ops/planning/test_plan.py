@@ -212,9 +212,10 @@ def test_a_model_that_is_added_predicts_the_other_corpus_and_is_compared():
     }
 
 
-def test_a_corpus_that_is_not_there_is_not_predicted():
-    jobs = jobs_of(matrix({}, cross=CROSS), ["demo"])
-    assert [job for job in jobs if job.test or job.dataset == "other"] == []
+@pytest.mark.parametrize(("there", "lacking"), [("demo", "other"), ("other", "demo")])
+def test_a_pair_of_which_one_corpus_is_not_there_is_not_predicted(there, lacking):
+    jobs = jobs_of(matrix({}, cross=CROSS), [there])
+    assert [job for job in jobs if job.test or job.dataset == lacking] == []
 
 
 def test_what_is_added_to_a_finished_run_is_to_come():
