@@ -1,5 +1,6 @@
 """Models of one corpus on another one's test set: scores of mapped types, and the drop."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -22,6 +23,8 @@ from bioner.scoring.score import overall_tallies
 from bioner.scoring.semeval import semeval_tallies
 from bioner.scoring.table import score_table
 from bioner.scoring.tally import Tally
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Runs = Sequence[Sequence[Prediction]]  # one per seed
@@ -84,10 +87,11 @@ def score_across(
         The table (columns DROP), and the documents left out, each with that of `train`.
 
     Raises:
-        InputError: A corpus lacks a type, or nothing is left of the test set.
+        InputError: The training corpus lacks a type, the test set lacks all of them, or nothing is
+            left of it.
     """
     gold, learnt = test.splits["test"], entity_types(train.splits["train"])
-    check_types(types, {train.name: learnt, test.name: entity_types(gold)})
+    types = find_shared_types(types, (train.name, learnt), (test.name, entity_types(gold)))
     left_out = find_shared_documents(gold, [*train.splits["train"], *train.splits["dev"]])
     if not (rest := without(left_out, gold, gold)):
         found = f"every test document of {test.name} in train or dev of {train.name}"
@@ -177,18 +181,36 @@ def without(documents: Collection[str], gold: Sequence[Instance], items: Sequenc
     return [item for item, instance in pairs if instance.doc not in documents]
 
 
-def check_types(types: Types, corpora: Mapping[str, Collection[str]]) -> None:
-    """Raise InputError if a mapped type has none of its names in a corpus, given by its types."""
-    for corpus, there in corpora.items():
-        for common, names in types.items():
-            wanted = dict.fromkeys((common, *names))
-            if not wanted.keys() & set(there):
-                raise InputError(
-                    f"cross: types.{common}",
-                    f"no {' or '.join(wanted)} in {corpus}",
-                    f"one of its types ({', '.join(there) or 'none'})",
-                    "Add the corpus's name for it, or leave the type out.",
-                )
+def find_shared_types(
+    types: Types, train: tuple[str, Collection[str]], test: tuple[str, Collection[str]]
+) -> Types:
+    """Return the mapped types that the test set has, and warn about the others.
+
+    Args:
+        types: The mapped types.
+        train: The training corpus's name and its types.
+        test: Those of the test set.
+
+    Raises:
+        InputError: The training corpus lacks a type, or the test set all of them.
+    """
+    unknown, absent = (
+        [name for name, names in types.items() if not {name, *names} & {*there}]
+        for _, there in (train, test)
+    )
+    nothing = absent if len(absent) == len(types) else []
+    for (corpus, there), fatal in ((train, unknown), (test, nothing)):
+        if fatal:
+            wanted = " or ".join(dict.fromkeys((fatal[0], *types[fatal[0]])))
+            raise InputError(
+                f"cross: types.{fatal[0]}",
+                f"no {wanted} in {corpus}",
+                f"one of its types ({', '.join(there) or 'none'})",
+                "Add the corpus's name for it, or leave the type out.",
+            )
+    for name in absent:
+        log.warning("cross: %s has no %s: the type is left out there", test[0], name)
+    return {name: names for name, names in types.items() if name not in absent}
 
 
 def read_drops(path: Path) -> pl.DataFrame:

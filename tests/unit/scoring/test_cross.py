@@ -10,8 +10,8 @@ from bioner.scoring.cross import (
     DROP,
     Corpus,
     CrossSystem,
-    check_types,
     drop_table,
+    find_shared_types,
     reduced,
     score_across,
     without,
@@ -171,11 +171,20 @@ def test_documents_of_train_and_dev_are_left_out_of_both_sides_and_named():
         score_across(own, other, systems, {"Disease": ["DPF"]}, 200)
 
 
-def test_a_type_that_a_corpus_does_not_have_is_named():
-    check_types(TYPES, {"BC5CDR": KNOWN, "BioRED": ["Chem", "DPF", "Gene"]})
+def test_a_type_that_the_training_corpus_does_not_have_is_named():
     with pytest.raises(InputError) as caught:
-        check_types(TYPES, {"BC5CDR": KNOWN, "BioRED": ["Chem", "Gene"]})
+        find_shared_types(TYPES, ("BC5CDR", ["Chem", "Gene"]), ("BioRED", KNOWN))
     assert str(caught.value) == (
-        "cross: types.Disease: found no Disease or DPF in BioRED; expected one of its types"
+        "cross: types.Disease: found no Disease or DPF in BC5CDR; expected one of its types"
         " (Chem, Gene). Add the corpus's name for it, or leave the type out."
     )
+
+
+def test_types_that_a_test_set_does_not_have_are_left_out_of_it(caplog):
+    shared = find_shared_types(TYPES, ("BC5CDR", KNOWN), ("NCBI-disease", ["DPF"]))
+    assert shared == {"Disease": TYPES["Disease"]}
+    (warning,) = caplog.messages
+    (other,) = TYPES.keys() - {"Disease"}
+    assert warning == f"cross: NCBI-disease has no {other}: the type is left out there"
+    with pytest.raises(InputError, match="in NCBI-disease; expected one of its types"):
+        find_shared_types(TYPES, ("BC5CDR", KNOWN), ("NCBI-disease", ["Gene"]))
