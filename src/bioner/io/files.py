@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, TextIO
 from bioner.errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # disk full, or quota used up
-SMALL = 4096  # bytes; a larger file is not empty, and not read to know it
 
 
 def full_disk(error: BaseException) -> int | None:
@@ -73,7 +72,7 @@ def files_of(path: Path) -> list[Path]:
     Hidden files and what hidden folders hold are left out.
 
     Raises:
-        InputError: A folder without files, or with an empty one, which is a document less.
+        InputError: A folder without files.
     """
     if not path.is_dir():
         return [path]
@@ -81,18 +80,7 @@ def files_of(path: Path) -> list[Path]:
     visible = [place for place in places if not any(part.startswith(".") for part in place.parts)]
     if not visible:
         raise InputError(path, "a folder without files", "at least one", "Check the path.")
-    files = [places[place] for place in sorted(visible, key=Path.as_posix)]
-    if blank := next(filter(_is_blank, files), None):
-        raise InputError(
-            blank, "an empty file", "a part of the split", "Get it again or remove it."
-        )
-    return files
-
-
-def _is_blank(path: Path) -> bool:
-    with suppress(OSError):  # whoever reads it says why
-        return path.stat().st_size < SMALL and not path.read_bytes().strip()
-    return False
+    return [places[place] for place in sorted(visible, key=Path.as_posix)]
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
