@@ -195,6 +195,11 @@ def cross(
         {name: [read_predictions(path, gold) for path in paths] for name, paths in side.items()}
         for side in sides
     )
+    if lone := at_home.keys() - elsewhere.keys():
+        found = "a system that --system does not name"
+        raise InputError(
+            f"--home {':'.join(min(lone))}", found, "one of its systems", "Add it there."
+        )
     systems = [CrossSystem(*name, runs, at_home.get(name, ())) for name, runs in elsewhere.items()]
     table, left_out = score_across(ours, theirs, systems, mapping, resamples, resampling_seed)
     write_table(out, table)

@@ -147,17 +147,6 @@ def test_a_folder_without_a_visible_file_is_refused(tmp_path, form):
     )
 
 
-@pytest.mark.parametrize("content", ["", "\n \n"], ids=["empty", "blank"])
-@pytest.mark.parametrize("form", FILES)
-def test_an_empty_file_of_a_folder_is_refused_since_a_document_is_missing(tmp_path, form, content):
-    write(tmp_path / "split" / "1.txt", FILES[form])
-    write(tmp_path / "split" / "2.txt", content)
-    assert refusal(tmp_path / "split", form) == (
-        f"{tmp_path / 'split' / '2.txt'}: found an empty file; expected a part of the split."
-        " Get it again or remove it."
-    )
-
-
 def test_one_document_in_two_files_is_noticed(tmp_path):
     for name in ("1.txt", "2.txt"):
         write(tmp_path / "split" / name, FILES["pubtator"])

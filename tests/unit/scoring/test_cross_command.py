@@ -62,3 +62,8 @@ def test_what_east_was_trained_on_is_left_out_and_all_splits_of_gold_are_compare
     # Aspirin is right, both gouts are missed: 1 of 3, of 1 predicted.
     assert (row["precision"], row["recall"]) == (100, 100 / 3)
     assert (row["gold_against_gold_texts"], row["gold_against_gold_f1"]) == (1, 100)
+
+    write_predictions(tmp_path / "home.jsonl", ELSEWHERE)
+    arguments += ["--home", f"n:direct={tmp_path / 'home.jsonl'}"]
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert "--home n:direct: found a system that --system does not name" in str(result.exception)
