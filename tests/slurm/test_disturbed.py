@@ -82,8 +82,13 @@ def test_snakemake_killed_and_started_again_ends_what_it_left_behind(run, undist
     job = running(run)["JobId"]
     kill(process)
     assert running(run)["JobId"] == job  # it goes on by itself
+    training = trainer(run)
+    training.suspend()  # or it may be done before the next run looks
     run.finish(run.start("--unlock"))
-    said = run.finish(run.start())
+    process = run.start()
+    until(lambda: "is an earlier run's" in run.said(), run.said)
+    training.resume()
+    said = run.finish(process)
     assert f"Slurm job {job} (RUNNING) is an earlier run's" in said
     same(run, undisturbed)
 
