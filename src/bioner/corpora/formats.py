@@ -83,7 +83,7 @@ def _bioc(read: Callable[[Path, Changes, str], Iterator[Document]]) -> Reader:
 
 
 def _block(document: Document) -> Block:
-    """Return what tells a document from others: its annotations without their places."""
+    """Return what of a document is compared: its text, and its annotations without their places."""
     marks = sorted((a.start, a.end, a.type, a.text) for a in document.annotations)
     return Block(document.id, document.where, document.passages, marks)
 

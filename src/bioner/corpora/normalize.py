@@ -217,7 +217,7 @@ def _warn_if_few_clusters(dataset: str, split: str, instances: Sequence[Instance
 
 
 def _refuse_bioes(sentences: Sequence[Sentence], scheme: str, changes: Changes) -> None:
-    """Raise InputError if tags are BIOES: in another scheme, repair would cut their entities."""
+    """Raise InputError if tags look like BIOES: otherwise entities would be cut short or lost."""
     tag = find_bioes((sentence.tags for sentence in sentences), scheme)
     if tag is None:
         return

@@ -60,7 +60,7 @@ class RawFile(Settings):
 
 
 class Splits(Settings):
-    """The file or folder that holds each split, or all of them."""
+    """The file or folder of each split, or a single one to be divided."""
 
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["train", "dev", "test"]}, {"required": ["all"]}]}
