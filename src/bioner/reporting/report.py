@@ -17,6 +17,7 @@ from bioner.reporting.confidences import read_confidences
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_disagreements
 from bioner.reporting.page import Content, PageFigure, page
+from bioner.reporting.prices import price_table
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
     alignment_table,
@@ -91,7 +92,7 @@ def report(
             [name for name in datasets if name in set(loaded.scores["dataset"])],
             tables["significance"],
             tables["table3_strict"],
-            tables["table4_inference_time"],
+            tables["price"],
         ),
         figures=_figures(loaded, tables, context, read_confidences(results, data, systems)),
         disagreements=examined,
@@ -154,6 +155,7 @@ def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> 
         "table3_strict": strict_table(results),
         "table4_inference_time": time_table(results),
         "table5_relaxed": relaxed_table(results),
+        "price": price_table(results),
         "alignment": alignment_table(results),
         "conventions": conventions_table(results),
         "subsets": subsets_table(results),

@@ -98,6 +98,7 @@ def test_of_passes_the_median_counts_and_of_sentences_those_of_all_passes(monkey
 
     row = time_batch(predictor, [instance(name, "a") for name in "xy"], 1, repeats=3)
     assert (row["seconds_per_sample"], row["seconds_median"]) == (2, 2)
+    assert (row["seconds_low"], row["seconds_high"]) == (1, 12)
     assert row["seconds_p95"] == pytest.approx(np.percentile([1, 1, 2, 2, 12, 12], 95))
 
 
