@@ -1,5 +1,8 @@
-"""Every published number as a row of one table, and known reasons for differences from ours."""
+"""Every published number as a row of one table, the settings that the paper states, and known
+reasons for differences from ours.
+"""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +24,10 @@ CELL: Schema = {
 # Half a unit of the last digit that a table prints.
 HALF_UNIT = {"I": 0.0, "II": 0.0, "III": 0.005, "IV": 0.00005, "V": 0.005}
 DIFFERENCES: Schema = dict.fromkeys(
-    ("difference", "tables", "datasets", "models", "splits", "lengths", "why", "source"), pl.String
+    ("difference", "tables", "datasets", "models", "splits", "lengths", "bars", "why", "source"),
+    pl.String,
 )
+SETTINGS: Schema = dict.fromkeys(("models", "key", "values"), pl.String)
 NOISE = 1e-9  # of sums of floats in another order
 
 
@@ -30,13 +35,15 @@ NOISE = 1e-9  # of sums of floats in another order
 class Difference:
     """A known reason why published numbers differ from ours.
 
-    `where` restricts it to cells with these values, by column; columns left out match all.
+    `where` restricts it to cells with these values, by column; columns left out match all. `bars`:
+    numbers that it concerns cannot be compared.
     """
 
     name: str
     why: str
     source: str
     where: dict[str, frozenset[str]]
+    bars: bool = False
 
     def concerns(self, cell: dict[str, Any]) -> bool:
         """Return whether this is about a row of `published`."""
@@ -83,9 +90,40 @@ def differences() -> list[Difference]:
             row["why"],
             row["source"],
             {cell: frozenset(row[name].split()) for name, cell in keys.items() if row[name]},
+            row["bars"] == "yes",
         )
         for row in table.iter_rows(named=True)
     ]
+
+
+def unstated_setting(model: str, settings: Mapping[str, Any]) -> str | None:
+    """Return the first setting of a training that contradicts the paper's text, or None.
+
+    Only what `settings` holds is checked (resources/paper/settings.csv).
+    """
+    for row in read_table(PAPER / "settings.csv", SETTINGS, ["models", "key"]).iter_rows(
+        named=True
+    ):
+        *path, last = row["key"].split(".")
+        found: Any = settings
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if model not in row["models"].split() or not isinstance(found, Mapping):
+            continue
+        stated = (row["values"] or "").split()
+        if last in found and not _states(stated, found[last]):
+            return (
+                f"{row['key']} {found[last]}, where the paper has {' or '.join(stated) or 'none'}"
+            )
+    return None
+
+
+def _states(stated: Sequence[str], value: object) -> bool:
+    if not stated:
+        return value is None
+    if isinstance(value, int | float):
+        return float(value) in map(float, stated)
+    return value in stated
 
 
 def contradictions(cells: pl.DataFrame) -> list[Difference]:

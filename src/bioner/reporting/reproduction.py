@@ -1,49 +1,54 @@
-"""Does it reproduce? Every published number against ours: pass, fail or not run, and why."""
+"""Does it reproduce? One verdict per published run, and every other number beside ours.
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from math import hypot, isfinite
+A published score is that of one run. The documents are the same, so only variation between runs
+stands between it and ours: a run lies within mean ± t·s·√(1 + 1/n) of n others, with Student's t
+for n - 1 degrees of freedom (Hahn and Meeker 1991, "Statistical intervals", chapter 4).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import sqrt
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import polars as pl
+from scipy.special import bdtrc, stdtr, stdtrit
 
 from bioner.io.tables import Schema
-from bioner.reporting.efficiency import NEAR_THE_PAPER, PAPER_HARDWARE
+from bioner.reporting.counterparts import Ours, PublishedNumber, corpus_of, ours_of
 from bioner.reporting.published import (
     CELL,
     HALF_UNIT,
     NOISE,
+    Difference,
     contradictions,
     differences,
     published,
+    unstated_setting,
 )
-from bioner.reporting.tables import (
-    AVERAGE,
-    BERT_FAMILY,
-    LIKE_THE_PAPER,
-    PAPER_CHEMPROT,
-    REPRODUCTION,
-)
+from bioner.reporting.tables import BERT_FAMILY, PAPER_CHEMPROT, REPRODUCTION
+from bioner.results.consistency import read_records
 from bioner.results.load import Results
-from bioner.scoring.paper import SCORER
+from bioner.scoring.multiplicity import holm
 
 # The paper's ChemProt is compared with its mislabelled reproduction, instances also with ChemProt.
 DATASETS = ("JNLPBA", "BioRED", PAPER_CHEMPROT, REPRODUCTION, "BC5CDR", "Reddit-Impacts")
-MODELS = (*BERT_FAMILY, "deberta-v3-large", "mistral-7b", "llama-8b")
-VERDICTS = ("pass", "fail", "not run")
-NORMAL = 1.96  # standard deviations of a 95 % interval
-# Standard deviation over seeds, in points: if some trainings fail, any number would pass.
-TOO_FAR = 5.0
+ENCODERS = (*BERT_FAMILY, "deberta-v3-large")
+MODELS = (*ENCODERS, "mistral-7b", "llama-8b")
+VERDICTS = ("reproduced", "not reproduced", "cannot tell", "not comparable", "not run", "listed")
+LEVEL = 0.05
+FEWEST_SEEDS, ADVISED_SEEDS = 3, 5
+WIDEST = 3.0  # points of F1: a wider range of a single run holds nearly every number
+WINDOW = 510  # words: more do not fit 512 subwords, two of which are [CLS] and [SEP]
 REPRODUCED: Schema = {
     **CELL,
     "ours": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "seed_std": pl.Float64,
     "seeds": pl.Int64,
-    "allowed_low": pl.Float64,
-    "allowed_high": pl.Float64,
+    "seed_std": pl.Float64,
+    "range_low": pl.Float64,
+    "range_high": pl.Float64,
+    "p": pl.Float64,
+    "p_holm": pl.Float64,
     "verdict": pl.String,
     "reason": pl.String,
     "known": pl.String,
@@ -52,227 +57,263 @@ REPRODUCED: Schema = {
     "decoding": pl.String,
 }
 
-PublishedNumber = dict[str, Any]
+Cell = tuple[str, str]  # dataset and model
 
 
-@dataclass(frozen=True, slots=True)
-class Ours:
-    """Our value for a published number; `reason` says why it cannot be judged."""
+def reproduction_table(
+    results: Results, settings: Mapping[Cell, Sequence[Mapping[str, Any]]] | None = None
+) -> pl.DataFrame:
+    """Judge the published runs (overall strict F1 of a corpus and a model), and list the rest.
 
-    ours: float | None = None
-    low: float | None = None
-    high: float | None = None
-    seed_std: float | None = None
-    seeds: int | None = None
-    compared_on: str | None = None
-    scorer: str | None = None
-    decoding: str | None = None
-    reason: str | None = None
+    Counts of Tables I and II are `reproduced` if equal, else `not reproduced`. A run is, in this
+    order:
 
+    - `not comparable`: a known difference bars it (resources/paper/differences.csv), our corpus has
+      other counts than the paper's, or the training had a setting that the paper does not state;
+    - `not run`: something of ours is missing;
+    - `not reproduced`: p after Holm over all runs with a p is at most 0.05;
+    - `cannot tell`: fewer than three seeds, a range wider than 3 F1, or a number outside its range
+      that Holm's correction lets pass;
+    - `reproduced`.
 
-def reproduction_table(results: Results) -> pl.DataFrame:
-    """Judge every number of Tables I to V.
+    All other numbers are `listed`: they are parts of these runs, not further evidence.
 
-    `low` and `high` are: our count; for scores, the mean 95 % interval over documents; for seconds,
-    the least and the greatest. `allowed_low` and `allowed_high` widen these by the spread over
-    seeds (`allowed`). A number that lies between them, to its last digit, has the verdict `pass`,
-    else `fail`, and `reason` says by how much. `not run`: there is nothing to compare with, and
-    `reason` says what is missing. `known` lists known differences, whatever the verdict
-    (resources/paper/differences.csv).
+    Args:
+        settings: Recorded settings of the trainings, by dataset and model (`read_settings`).
+
+    Returns:
+        A row of REPRODUCED per published number. `range_low` and `range_high` are the 95 %
+        prediction interval of a single run, unadjusted; `reason` explains the verdict, and `known`
+        names known differences.
     """
     cells = published()
     known = [*differences(), *contradictions(cells)]
-    find = {"I": _count, "II": _count, "III": _score, "IV": _seconds, "V": _score}
     rows = []
     for cell in cells.iter_rows(named=True):
-        found = find[cell["table"]](results, cell)
         names = [difference.name for difference in known if difference.concerns(cell)]
-        verdict = judge(cell["paper"], found, HALF_UNIT[cell["table"]])
-        rows.append(cell | verdict | {"known": "; ".join(names) or None})
+        row = _beside(cell, ours_of(results, cell))
+        rows.append(row | {"known": "; ".join(names) or None})
+    runs = [row for row in rows if is_run(row)]
+    for row in runs:
+        trained = (settings or {}).get((corpus_of(row["dataset"]), row["model"]), ())
+        if bars := list(_bars(row, results, rows, known, trained)):
+            row |= {"verdict": "not comparable", "reason": "; ".join(bars), "p": None}
+        elif row["reason"] is None and (missing := _uncounted(row, rows)):
+            row |= {"verdict": "not run", "reason": missing, "p": None}
+    judge([row for row in runs if row["verdict"] == "listed"])
     return pl.DataFrame(rows, schema=REPRODUCED)
 
 
-def allowed(
-    ours: float, low: float, high: float, seed_std: float | None, seeds: int
-) -> tuple[float, float]:
-    """Return the range of a single run of the same system.
+def is_run(row: Mapping[str, Any]) -> bool:
+    """Return whether a published number is a run's overall strict F1."""
+    return (row["table"], row["length"], row["measure"]) == ("III", "all", "f1")
 
-    It is the interval over documents, widened by the spread over seeds: a run differs from the mean
-    of n others by a standard deviation of sd·√(1 + 1/n). 1.96 of these and the distance from `ours`
-    to the interval's bound are independent, so they add in quadrature. One seed adds no spread.
+
+def single_run(mean: float, std: float, seeds: int, half_unit: float = 0.0) -> tuple[float, float]:
+    """Return the 95 % range of a single run, given the mean and deviation of several others.
+
+    Args:
+        std: Standard deviation over the others (n - 1).
+        seeds: How many there are, at least two.
+        half_unit: By how much the single run is rounded, at most.
     """
-    spread = 0.0 if seed_std is None else NORMAL * seed_std * (1 + 1 / seeds) ** 0.5
-    return ours - hypot(max(0.0, ours - low), spread), ours + hypot(max(0.0, high - ours), spread)
+    reach = float(stdtrit(seeds - 1, 1 - LEVEL / 2)) * std * sqrt(1 + 1 / seeds) + half_unit
+    return mean - reach, mean + reach
 
 
-def judge(paper: float, found: Ours, half_unit: float) -> PublishedNumber:
-    """Return the verdict on a published number rounded by at most `half_unit`, with its basis."""
-    row: PublishedNumber = asdict(found) | {"verdict": "not run"}
-    if found.reason is not None:
-        return row
-    if found.ours is None or found.low is None or found.high is None or not isfinite(found.ours):
-        return row | {"reason": "our value is not defined"}
-    low, high = allowed(found.ours, found.low, found.high, found.seed_std, found.seeds or 1)
-    if found.scorer is not None:
-        low, high = max(low, 0.0), min(high, 100.0)
-    row |= {"allowed_low": low, "allowed_high": high}
-    beyond = max(low - paper, paper - high) - half_unit
+def p_of_run(value: float, mean: float, std: float, seeds: int, half_unit: float = 0.0) -> float:
+    """Return the two-sided p-value of a single run under the distribution of `single_run`."""
+    beyond = abs(value - mean) - half_unit
     if beyond <= NOISE:
-        return row | {"verdict": "pass"}
-    side = "above" if paper > high else "below"
-    reason = f"the paper's is {beyond:.2g} {side} what ours allows"
-    if half_unit == 0:
-        reason = f"the paper's is {paper - found.ours:+.10g} from ours"
-    elif found.seed_std is None:
-        reason += "; one seed, so that no spread was added"
-    return row | {"verdict": "fail", "reason": reason}
+        return 1.0
+    scale = std * sqrt(1 + 1 / seeds)
+    return 2 * float(stdtr(seeds - 1, -beyond / scale)) if scale else 0.0
+
+
+def judge(runs: Sequence[PublishedNumber]) -> None:
+    """Set `p_holm`, `verdict` and `reason` of runs that can be judged, as one family of tests."""
+    tested = [row for row in runs if row["p"] is not None]
+    for row, p_holm in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row["p_holm"] = p_holm
+    for row in runs:
+        if row["p_holm"] is not None and row["p_holm"] <= LEVEL:
+            row |= {"verdict": "not reproduced", "reason": _outside(row)}
+        elif doubts := list(_doubts(row, len(tested))):
+            row |= {"verdict": "cannot tell", "reason": "; ".join(doubts)}
+        else:
+            row["verdict"] = "reproduced"
+
+
+def _doubts(row: PublishedNumber, tests: int) -> Iterator[str]:
+    """Say why a number that is not rejected may still not be ours."""
+    if row["p"] is not None and row["p"] <= LEVEL:
+        yield f"{_outside(row)}, but not after Holm's correction for {tests} runs"
+    if row["seeds"] < FEWEST_SEEDS:
+        number = {1: "one seed", 2: "two seeds"}[row["seeds"]]
+        yield f"{number}: at least {FEWEST_SEEDS} are needed, {ADVISED_SEEDS} advised"
+    if row["p"] is not None and (width := row["range_high"] - row["range_low"]) > WIDEST:
+        yield f"the range of a single run is {width:.1f} F1 wide, more than {WIDEST:g}"
+
+
+def _outside(row: PublishedNumber) -> str:
+    below = row["paper"] < row["ours"]
+    beyond = row["range_low"] - row["paper"] if below else row["paper"] - row["range_high"]
+    side = "below" if below else "above"
+    return f"the paper's is {beyond:.2f} {side} the range of a single run"
+
+
+def read_settings(folder: Path, scores: pl.DataFrame) -> dict[Cell, list[dict[str, Any]]]:
+    """Read the settings that the trainings of these scores were made with, where recorded."""
+    runs = scores.select("dataset", "model", "seed", "decoding").unique(maintain_order=True)
+    settings = {}
+    for (dataset, model), cell in runs.group_by("dataset", "model", maintain_order=True):
+        records = read_records(
+            folder / str(dataset) / str(model), cell.select("seed", "decoding").rows()
+        )
+        settings[str(dataset), str(model)] = [
+            record.settings for (_, decoding), record in records.items() if not decoding
+        ]
+    return settings
+
+
+def _bars(
+    run: PublishedNumber,
+    results: Results,
+    rows: Sequence[PublishedNumber],
+    known: Sequence[Difference],
+    trained: Sequence[Mapping[str, Any]],
+) -> Iterator[str]:
+    """Say why a published run is none of a system like ours."""
+    yield from (each.why for each in known if each.bars and each.concerns(run))
+    other = [
+        f"{row['ours']:,.0f} {row['split']} {row['measure']}, not {row['paper']:,.0f}"
+        for row in _counts_of(run, rows)
+        if row["verdict"] == "not reproduced"
+    ]
+    if other:
+        yield f"other data than the paper's: {', '.join(other)}"
+    longest = results.statistics.filter(
+        dataset=corpus_of(run["dataset"]),
+        split="test",
+        statistic="tokens_per_instance",
+        stratum="p100",
+    )["value"]
+    if run["model"] in ENCODERS and len(longest) and longest.item() > WINDOW:
+        yield (
+            "the paper cuts encoders' gold at 512 subwords, and a test instance has"
+            f" {longest.item():,.0f} words"
+        )
+    unstated = (unstated_setting(run["model"], each) for each in trained)
+    yield from dict.fromkeys(f"trained otherwise: {found}" for found in unstated if found)
+
+
+def _counts_of(run: PublishedNumber, rows: Sequence[PublishedNumber]) -> Iterator[PublishedNumber]:
+    """Yield the instances of every split and the test entities of a run's corpus."""
+    for row in rows:
+        counts = row["table"] in ("I", "II") and row["length"] in (None, "all")
+        if counts and row["dataset"] == run["dataset"]:
+            yield row
+
+
+def _uncounted(run: PublishedNumber, rows: Sequence[PublishedNumber]) -> str | None:
+    """Return why it is not known whether our corpus is the paper's; None if it is known."""
+    reasons = (row["reason"] for row in _counts_of(run, rows) if row["verdict"] == "not run")
+    return next(reasons, None)
+
+
+def _beside(cell: PublishedNumber, found: Ours) -> PublishedNumber:
+    """Put our value beside a published one: `listed`, `not run`, or the verdict on a count."""
+    row: PublishedNumber = dict.fromkeys(REPRODUCED) | cell
+    row |= {
+        "verdict": "not run" if found.reason else "listed",
+        "reason": found.reason,
+        "compared_on": found.compared_on,
+        "scorer": found.scorer,
+        "decoding": found.decoding,
+    }
+    if not found.values:
+        return row
+    mean, seeds = fmean(found.values), len(found.values)
+    row["ours"] = mean
+    if cell["table"] in ("I", "II"):
+        equal = mean == cell["paper"]
+        apart = None if equal else f"the paper's is {cell['paper'] - mean:+.10g} from ours"
+        return row | {"verdict": "reproduced" if equal else "not reproduced", "reason": apart}
+    row["seeds"] = seeds
+    if seeds > 1:
+        row["seed_std"] = stdev(found.values)
+        if found.scorer:  # what single timings of the same software scatter by is another matter
+            run = (mean, row["seed_std"], seeds, HALF_UNIT[cell["table"]])
+            row["range_low"], row["range_high"] = single_run(*run)
+            row["p"] = p_of_run(cell["paper"], *run) if is_run(cell) else None
+    return row
 
 
 def reproduction_summary(table: pl.DataFrame) -> str:
-    """Summarize verdicts by table and dataset, failures, and reasons for not run."""
-    lines = ["table  dataset          pass  fail  not run"]
-    counts = table.group_by("table", "dataset", maintain_order=True).agg(
-        (pl.col("verdict") == verdict).sum().alias(verdict) for verdict in VERDICTS
-    )
-    for name, dataset, passed, failed, not_run in counts.iter_rows():
-        lines.append(f"{name:<5}  {dataset:<15}  {passed:>4}  {failed:>4}  {not_run:>7}")
-    totals = ", ".join(f"{counts[verdict].sum()} {verdict}" for verdict in VERDICTS)
-    failures = table.filter(verdict="fail").to_dicts()
-    missing = table.filter(verdict="not run")["reason"].value_counts()
-    missing = missing.sort("count", "reason", descending=[True, False])
+    """Summarize the verdicts on runs and counts, with the number outside by chance beside them."""
+    counts = table.filter(pl.col("table").is_in(["I", "II"]))
+    runs = table.filter(table="III", length="all", measure="f1")
+    lines = ["Strict F1 overall, one published run per corpus and model:"]
+    shown = runs.filter(~pl.col("verdict").is_in(["not comparable", "not run"]))
+    for row in shown.iter_rows(named=True):
+        lines.append(_told(row))
+    lines += [f"{len(runs)} published runs: {_tally(runs)}", *_chance(shown)]
+    unequal = counts.filter(verdict="not reproduced").to_dicts()
+    lines += ["", f"{len(counts)} counts of Tables I and II: {_tally(counts)}"]
+    lines += [
+        f"  {row['table']} {row['dataset']} {row['split']} {row['length'] or ''} {row['measure']}:"
+        f" ours {row['ours']:,.0f}, paper {row['paper']:,.0f}; known: {row['known'] or 'nothing'}"
+        for row in unequal
+    ]
+    listed = table.filter(verdict="listed")
+    lines += ["", f"{len(listed)} other numbers are listed in the CSV, without a verdict."]
+    failed = [*unequal, *runs.filter(verdict="not reproduced").to_dicts()]
     chapters = {
-        "Failed:": [_failure(row) for row in failures],
-        "What is known (docs/reproduction.md):": [
+        "What is known of what is not reproduced (docs/reproduction.md):": [
             f"  {each.name}: {each.why}"
             for each in differences()
-            if any(map(each.concerns, failures))
+            if any(map(each.concerns, failed))
         ],
-        "Not run:": [f"  {count:>4}  {reason}" for reason, count in missing.iter_rows()],
+        "Not comparable:": _reasons(runs.filter(verdict="not comparable")),
+        "Not run:": _reasons(runs.filter(verdict="not run")),
     }
-    lines.append(f"{table.height} published numbers: {totals}")
     for heading, chapter in chapters.items():
         lines += ["", heading, *chapter] if chapter else []
     return "\n".join(lines)
 
 
-def _failure(row: PublishedNumber) -> str:
-    what = " ".join(
-        str(row[key])
-        for key in ("dataset", "model", "split", "length", "measure")
-        if row[key] is not None
-    )
-    digits = {"I": 0, "II": 0, "IV": 4}.get(row["table"], 2)
-    ours, low, high, paper = (
-        f"{row[key]:.{digits}f}" for key in ("ours", "allowed_low", "allowed_high", "paper")
-    )
-    between = "" if low == high else f" ({low} to {high})"
-    found = f"ours {ours}{between}, paper {paper}; {row['reason']}"
-    return f"  {row['table']} {what}: {found}; known: {row['known'] or 'nothing'}"
-
-
-def _corpus(dataset: str) -> str:
-    return REPRODUCTION if dataset == PAPER_CHEMPROT else dataset
-
-
-def _count(results: Results, cell: PublishedNumber) -> Ours:
-    """Find a count of Tables I and II.
-
-    ChemProt's sentences do not depend on how its labels are read; its entities do.
-    """
-    statistic = {"instances": "instances", "entities": "table2_entities"}[cell["measure"]]
-    corpora = [_corpus(cell["dataset"])] + ([cell["dataset"]] if statistic == "instances" else [])
-    where = {"split": cell["split"], "statistic": statistic, "stratum": cell["length"] or "all"}
-    for corpus in dict.fromkeys(corpora):
-        values = results.statistics.filter(dataset=corpus, **where)["value"].drop_nulls()
-        if len(values) == 1:
-            count = values.item()
-            return Ours(count, count, count, compared_on=corpus)
-    faults = (results.fault("statistics", corpus) for corpus in corpora)
-    return Ours(
-        reason=next(filter(None, faults), f"no {cell['measure']} in statistics of {corpora[0]}")
-    )
-
-
-def _score(results: Results, cell: PublishedNumber) -> Ours:
-    """Find a score of Tables III and V: by the paper's evaluator, decoded like the paper's."""
-    corpus, model, measure = _corpus(cell["dataset"]), cell["model"], cell["measure"]
-    rows = results.scores.filter(dataset=corpus, model=model)
-    if rows.is_empty():
-        return Ours(reason=results.fault("scores", corpus, model) or f"no scores on {corpus}")
-    decoding = next((name for name in LIKE_THE_PAPER if name in set(rows["decoding"])), None)
-    if decoding is None:
-        return Ours(
-            compared_on=corpus, reason="no scores of free decoding, in which the paper's LLMs wrote"
+def _told(row: Mapping[str, Any]) -> str:
+    spread = ""
+    if row["p"] is not None:
+        spread = (
+            f" ({row['range_low']:.2f} to {row['range_high']:.2f}), p {row['p']:.2g}, after Holm"
+            f" {row['p_holm']:.2g}"
         )
-    found = Ours(compared_on=corpus, scorer=SCORER, decoding=decoding)
-    scheme = {"III": "strict", "V": "relaxed"}[cell["table"]]
-    mine = rows.filter(
-        scorer=SCORER, scheme=scheme, stratum=cell["length"], label="all", decoding=decoding
-    ).select(value=measure, low=f"{measure}_ci_low", high=f"{measure}_ci_high")
-    if mine.is_empty():
-        return replace(found, reason="the scores have no row of the paper's evaluator")
-    values = mine["value"].drop_nulls().to_list()
-    if not values:
-        return replace(found, reason="our value is not defined: neither gold nor prediction")
-    found = _over_seeds(found, values)
-    if (found.seed_std or 0) > TOO_FAR:
-        reason = f"our seeds differ by more than {TOO_FAR:g} points (standard deviation): no test"
-        return replace(found, reason=reason)
-    near = mine.drop_nulls()
-    if near.is_empty():
-        return replace(found, reason="no interval in the scores")
-    below, above = fmean(near["value"] - near["low"]), fmean(near["high"] - near["value"])
-    middle = fmean(values)
-    return replace(found, low=middle - below, high=middle + above)
-
-
-def _seconds(results: Results, cell: PublishedNumber) -> Ours:
-    """Find seconds of Table IV: by the paper's protocol and on its kind of GPU."""
-    corpus, model = _corpus(cell["dataset"]), cell["model"]
-    members = BERT_FAMILY if model == AVERAGE else (model,)
-    faults = filter(None, (results.fault("timing", corpus, member) for member in members))
-    if fault := next(faults, None):
-        return Ours(reason=fault)
-    rows = results.timing.filter(pl.col("dataset") == corpus, pl.col("model").is_in(members))
-    if rows.is_empty():
-        return Ours(reason=f"no timing on {corpus}")
-    groups = rows.filter(NEAR_THE_PAPER).group_by(
-        "hardware", "protocol", "decoding", maintain_order=True
+    return (
+        f"  {row['dataset']} {row['model']}: {row['verdict']}; paper {row['paper']:.2f}, ours"
+        f" {row['ours']:.2f} over {row['seeds']} seeds{spread}"
+        f"{'; ' if row['reason'] else ''}{row['reason'] or ''}"
     )
-    timed = [
-        _timed(Ours(compared_on=corpus, decoding=str(decoding)), seconds, hardware, protocol)
-        for (hardware, protocol, decoding), group in groups
-        if (seconds := _by_seed(group, members))
-    ]
-    if not timed:
-        reason = "no timing like the paper's: encoders at batch 1, free generation at batch 16"
-        return Ours(compared_on=corpus, reason=reason)
-    return next((found for found in timed if found.reason is None), timed[0])
 
 
-def _timed(found: Ours, seconds: Sequence[float], hardware: object, protocol: object) -> Ours:
-    """Add seconds, one per seed, to `found`, and the reason if they are not comparable."""
-    reason = None
-    if protocol != "paper":
-        reason = f"other protocol: {protocol or 'unknown'}"
-    elif PAPER_HARDWARE not in str(hardware):
-        reason = f"other hardware: {hardware or 'unknown'}; the paper's was an H100"
-    elif len(seconds) < 2:
-        reason = "timed under one seed: there is no spread to judge by"
-    found = _over_seeds(found, seconds)
-    return replace(found, low=min(seconds), high=max(seconds), reason=reason)
+def _chance(runs: pl.DataFrame) -> Iterator[str]:
+    """Say how many of the judged runs lie outside their range, and how many would by chance."""
+    tested = runs.drop_nulls("p")
+    if len(tested):
+        outside = tested.filter(pl.col("p") <= LEVEL).height
+        by_chance = float(bdtrc(outside - 1, len(tested), LEVEL)) if outside else 1.0
+        yield (
+            f"Outside their own 95 % range: {outside} of {len(tested)} with several seeds;"
+            f" {LEVEL * len(tested):.1f} are expected by chance (so many or more: p"
+            f" {by_chance:.2g})"
+        )
 
 
-def _by_seed(rows: pl.DataFrame, members: Sequence[str]) -> list[float]:
-    """Mean seconds of the members, for each seed that all of them were timed with."""
-    each = rows.group_by("seed", "model").agg(pl.col("seconds_per_sample").mean())
-    whole = each.group_by("seed").agg(pl.col("seconds_per_sample").mean(), pl.len())
-    seconds: list[float] = (
-        whole.filter(len=len(members)).sort("seed")["seconds_per_sample"].drop_nulls().to_list()
-    )
-    return seconds
+def _tally(table: pl.DataFrame) -> str:
+    numbers = ((verdict, table.filter(verdict=verdict).height) for verdict in VERDICTS)
+    return ", ".join(f"{number} {verdict}" for verdict, number in numbers if number)
 
 
-def _over_seeds(found: Ours, values: Sequence[float]) -> Ours:
-    seed_std = stdev(values) if len(values) > 1 else None
-    return replace(found, ours=fmean(values), seeds=len(values), seed_std=seed_std)
+def _reasons(table: pl.DataFrame) -> list[str]:
+    reasons = table["reason"].value_counts().sort("count", "reason", descending=[True, False])
+    return [f"  {count:>4}  {reason}" for reason, count in reasons.iter_rows()]

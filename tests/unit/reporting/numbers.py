@@ -4,6 +4,7 @@ import polars as pl
 
 from bioner.corpora.statistics import STATISTICS
 from bioner.inference.timing import TIMING
+from bioner.reporting.published import published
 from bioner.results.cells import CELLS
 from bioner.results.load import SCHEMAS, Results
 from bioner.scoring.table import MEASURES, SCORE_SCHEMA
@@ -65,6 +66,21 @@ def timed(model="deberta-v3-large", seconds=(0.0477,), seed=1, **changes):
 def counted(dataset, statistic, stratum, value, split="test"):
     return pl.DataFrame(
         [(dataset, split, statistic, stratum, value)], schema=STATISTICS, orient="row"
+    )
+
+
+def counts_of(dataset: str, **ours: float) -> pl.DataFrame:
+    """Statistics with the paper's counts of a corpus; `ours` replaces instances of a split."""
+    rows = published().filter(pl.col("table").is_in(["I", "II"]), dataset=dataset)
+    return pl.concat(
+        counted(
+            dataset,
+            "instances" if row["table"] == "I" else "table2_entities",
+            row["length"] or "all",
+            ours.get(row["split"], row["paper"]) if row["table"] == "I" else row["paper"],
+            row["split"],
+        )
+        for row in rows.iter_rows(named=True)
     )
 
 

@@ -5,9 +5,11 @@ import math
 import polars as pl
 import pytest
 
-from bioner.reporting.published import contradictions, differences, published
-from bioner.reporting.reproduction import reproduction_table
+from bioner.reporting.published import contradictions, differences, published, unstated_setting
+from bioner.reporting.reproduction import MODELS, reproduction_table
 from bioner.reporting.tables import BERT_FAMILY, PAPER
+from bioner.settings.catalogue import load_models
+from bioner.settings.config import load_config
 from tests.unit.reporting.numbers import cell, loaded
 
 
@@ -66,6 +68,18 @@ def test_three_printed_f1_do_not_follow_from_their_precision_and_recall():
     table = reproduction_table(loaded())
     assert "90.95" in cell(table, **row, measure="f1")["known"]
     assert "90.95" not in cell(table, **row, measure="recall")["known"]
+
+
+def test_stated_settings_are_those_that_the_paper_s_models_ship_with():
+    """Every entry of the catalogue and every point of its search space is as the paper states."""
+    for name, entry in load_models(load_config({})).items():
+        if name in MODELS:
+            assert unstated_setting(name, entry.canonical()) is None
+            for key, values in entry.searched().items():
+                for value in values:
+                    train = entry.canonical()["train"] | {key: value}
+                    assert unstated_setting(name, {"train": train}) is None, (name, key, value)
+    assert unstated_setting("llama-8b", {"lora": {"r": 64}}) == "lora.r 64, where the paper has 128"
 
 
 def test_what_is_known_concerns_some_number_and_is_told_in_the_manual(repository):
