@@ -202,7 +202,7 @@ def _figures(
     families |= dict(results.timing.select("model", "family").iter_rows())
     return figures(
         tables["table3_strict"],
-        tables["table5_relaxed"],
+        tables["paper_scoring"],
         tables["table4_inference_time"],
         tables["significance"],
         results.curves,

@@ -54,7 +54,7 @@ def drawn(names: dict[str, str]) -> list[PageFigure]:
 def all_tables() -> list[pl.DataFrame]:
     return [
         made.strict(),
-        made.relaxed(),
+        made.paper_scoring(),
         made.time(),
         made.significance(),
         made.histories(),
@@ -107,7 +107,7 @@ def test_the_same_tables_give_the_same_bytes_in_another_process_whatever_is_set_
     )
     code = (
         "import json\nfrom bioner.reporting.figures import figures\nfrom tests.unit.reporting"
-        " import figure_tables as made\nt = (made.strict(), made.relaxed(), made.time(),"
+        " import figure_tables as made\nt = (made.strict(), made.paper_scoring(), made.time(),"
         " made.significance(), made.histories(), made.bins())\nprint(json.dumps([figure.svg for"
         " figure in figures(*t, {})]))\nimport sys; sys.exit('matplotlib.pyplot' in sys.modules)"
     )
@@ -230,10 +230,11 @@ def test_twenty_models_in_all_figures():
         table = table.filter(pl.col("dataset").is_in(["BC5CDR", "JNLPBA"]), model="llama-8b")
         return pl.concat(table.with_columns(model=pl.lit(name)) for name in names)
 
-    strict, history, time = (
-        of_all(table) for table in (made.strict(), made.histories(), made.time())
+    strict, paper, history, time = (
+        of_all(table)
+        for table in (made.strict(), made.paper_scoring(), made.histories(), made.time())
     )
-    parts = figures(strict, strict, time, pl.DataFrame(), history, pl.DataFrame(), {})
+    parts = figures(strict, paper, time, pl.DataFrame(), history, pl.DataFrame(), {})
     assert len(parts) == 4
     for figure in parts:
         texts = etree.fromstring(figure.svg).xpath("//*[local-name()='text']/text()")

@@ -17,7 +17,7 @@ from bioner.reporting.page import PageFigure
 
 def figures(
     strict: pl.DataFrame,
-    relaxed: pl.DataFrame,
+    paper_scoring: pl.DataFrame,
     time: pl.DataFrame,
     significance: pl.DataFrame,
     histories: pl.DataFrame,
@@ -31,13 +31,13 @@ def figures(
         bins: see `reliability`.
         families: the catalogue's, by model; others are guessed.
     """
-    known = families_of(strict, relaxed, time, significance, histories, bins)
+    known = families_of(strict, paper_scoring, time, significance, histories, bins)
     styles = assign_styles({model: families.get(model, family) for model, family in known.items()})
     drawn = (
         differences(significance, styles),
         by_length(strict, styles),
         speed_against_f1(strict, time, styles),
-        against_paper(strict, relaxed, styles),
+        against_paper(paper_scoring, styles),
         learning_curves(histories, styles),
         reliability(bins, styles),
     )

@@ -3,6 +3,7 @@
 import polars as pl
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from bioner.inference.timing import SPREAD
 from bioner.reporting.figures.panels import add_key, draw_scores, stack_datasets
 from bioner.reporting.figures.plot_data import (
     cleaned,
@@ -30,7 +31,8 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Styles) -
     scores = cleaned(
         strict, [*SYSTEM, "length"], ["f1", "f1_ci_low", "f1_ci_high"], [*SYSTEM, "f1"]
     ).filter(length="all")
-    times = cleaned(time, [*SYSTEM, *MEASURED, "protocol"], [SECONDS], [*SYSTEM, SECONDS])
+    texts = [*SYSTEM, *MEASURED, "protocol"]
+    times = cleaned(time, texts, [SECONDS, *SPREAD], [*SYSTEM, SECONDS])
     times = times.filter(pl.col(SECONDS) > 0).sort(
         pl.col("protocol").ne_missing("fair"), SECONDS, maintain_order=True
     )
@@ -43,15 +45,19 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Styles) -
         return None
     drawing, panels = stack_datasets(frame)
     add_key(drawing, frame, styles)
-    seconds = frame[SECONDS].to_list()
+    seconds = [value for row in frame.select(SECONDS, *SPREAD).rows() for value in row if value]
     low, high = min(seconds) / 1.6, max(seconds) * 1.6
     described = [
-        f"Strict F1 against seconds a sentence of {counted(frame['model'].n_unique(), 'model')}."
+        f"Strict F1 against seconds per sentence of {counted(frame['model'].n_unique(), 'model')}."
     ]
     mixed = []
     for dataset, axes, rows in panels:
         for (model, headline), points in rows.group_by("model", "headline", maintain_order=True):
-            draw_scores(axes, points, SECONDS, styles[model].look(6, hollow=not headline))
+            look = styles[model].look(6, hollow=not headline)
+            timed = points.drop_nulls(SPREAD)
+            if len(timed):
+                axes.hlines(timed["f1"], *timed[[*SPREAD]], look["color"], gid=f"{MARK}spread")
+            draw_scores(axes, points, SECONDS, look)
         if rows.select(MEASURED).n_unique() == 1:
             front = pareto(rows)
             axes.step(
@@ -67,7 +73,7 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Styles) -
         else:
             mixed.append(dataset)
             described.append(f"{dataset}: no front.")
-        axes.set(xscale="log", xlim=(low, high), xlabel="seconds a sentence", ylabel="strict F1")
+        axes.set(xscale="log", xlim=(low, high), xlabel="seconds per sentence", ylabel="strict F1")
         axes.xaxis.set_major_locator(LogLocator(subs=[1] if high > 100 * low else [1, 2, 5]))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -76,10 +82,11 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Styles) -
         for row in frame.select(MEASURED).unique(maintain_order=True).rows()
     ]
     caption = (
-        "Strict F1 overall with 95 % intervals against seconds a test sentence, at the batch"
-        " at which each system is fastest; better is up and to the left. Hollow: an LLM's"
-        " decodings beside the headline one. Line: the Pareto front, systems than which none"
-        f" is both faster and better. Timed on {listed(filter(None, machines))}."
+        "Strict F1 overall with 95 % intervals against seconds per test sentence, at the batch"
+        " size at which each system is fastest, with the range over repeated passes; better is up"
+        " and to the left. Hollow: an LLM's decodings beside the headline one. Line: the Pareto"
+        " front, systems than which none is both faster and better. Timed on"
+        f" {listed(filter(None, machines))}."
     )
     if mixed:
         caption += (
