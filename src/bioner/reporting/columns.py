@@ -193,9 +193,9 @@ OWN = {
             "the LLM's fastest pass over the encoder's slowest; empty if one was timed once"
         ),
         "ratio_best_high": "the LLM's slowest pass over the encoder's fastest",
-        "ratio_one": "the same with one sentence at a time; empty under the paper's protocol",
-        "ratio_one_low": "its range over passes, lower end",
-        "ratio_one_high": "upper end",
+        "ratio_batch_1": "the same with one sentence at a time; empty under the paper's protocol",
+        "ratio_batch_1_low": "its range over passes, lower end",
+        "ratio_batch_1_high": "upper end",
         "ratio_flops": "arithmetic per sentence over the encoder's, at the fastest batch sizes",
         "batch": "the LLM's fastest batch size",
         "baseline_batch": "the encoder's",

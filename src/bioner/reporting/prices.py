@@ -17,7 +17,15 @@ PRICE: Schema = {
     "compared": pl.Boolean,
     **{
         f"ratio_{name}": pl.Float64
-        for name in ("best", "best_low", "best_high", "one", "one_low", "one_high", "flops")
+        for name in (
+            "best",
+            "best_low",
+            "best_high",
+            "batch_1",
+            "batch_1_low",
+            "batch_1_high",
+            "flops",
+        )
     },
     "batch": pl.Int64,
     "baseline_batch": pl.Int64,
@@ -34,8 +42,8 @@ SECONDS = "seconds_per_sample"
 def price_table(results: Results) -> pl.DataFrame:
     """Divide the times of every LLM by those of every encoder that was timed alike.
 
-    `ratio_best` compares each system at its fastest batch size, `ratio_one` both at batch 1, and
-    `ratio_flops` the arithmetic at the fastest batch sizes. `_low` and `_high` divide the LLM's
+    `ratio_best` compares each system at its fastest batch size, `ratio_batch_1` both at batch 1,
+    and `ratio_flops` the arithmetic at the fastest batch sizes. `_low` and `_high` divide the LLM's
     least time by the encoder's greatest and the reverse, over all timed passes of all seeds; they
     are null if a side was timed once.
 
@@ -48,7 +56,7 @@ def price_table(results: Results) -> pl.DataFrame:
         [*CONDITIONS, "model", "decoding"], keep="first", maintain_order=True
     )
     alone = _paired(systems.filter(batch=1)).select(
-        *CONDITIONS, *PAIR[1:], pl.col("^ratio_time.*$").name.replace("ratio_time", "ratio_one")
+        *CONDITIONS, *PAIR[1:], pl.col("^ratio_time.*$").name.replace("ratio_time", "ratio_batch_1")
     )
     rows = (
         _paired(fastest)
@@ -143,8 +151,8 @@ def _fair(row: Mapping[str, Any]) -> str:
         f"takes {_times(row, 'best')} as long per sentence as {named(row, 'baseline_')}, each at"
         f" its best batch size ({batches})"
     ]
-    if row["ratio_one"] is not None:
-        costs.append(f"{_times(row, 'one')} with one sentence at a time")
+    if row["ratio_batch_1"] is not None:
+        costs.append(f"{_times(row, 'batch_1')} with one sentence at a time")
     if row["ratio_flops"] is not None:
         costs.append(f"needs {_times(row, 'flops')} the arithmetic")
     *first, last = costs

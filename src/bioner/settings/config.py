@@ -85,14 +85,14 @@ class Timing(Settings):
     repeats: Int = Field(
         3,
         ge=1,
-        description="Timed passes over the sample after a warm-up; the median is reported.",
+        description="Timed passes over the sample after a warm-up. The median is reported, and the"
+        " least and the greatest as its range; a single pass has none.",
     )
     seeds: Int = Field(
         1,
         ge=1,
-        description="How many of the run's seeds are timed, from the first on. One is enough to"
-        " compare systems; the paper's Table IV is judged (`bioner verify-reproduction`) by the"
-        " spread of several.",
+        description="How many of the run's seeds are timed, from the first on. One is enough: what"
+        " times scatter by is shown over `repeats`.",
     )
     protocols: Some[Literal["fair", "paper"]] = Field(
         ("fair",),

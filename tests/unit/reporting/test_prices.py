@@ -56,7 +56,7 @@ def test_the_pair_is_compared_at_best_batches_alone_and_in_arithmetic_with_range
     assert (row["batch"], row["baseline_batch"]) == (64, 256)
     for name, ratio, low, high in (
         ("best", 10, 0.0195 / 0.0025, 0.0225 / 0.0019),
-        ("one", 30, 0.5 / 0.025, 0.7 / 0.019),
+        ("batch_1", 30, 0.5 / 0.025, 0.7 / 0.019),
     ):
         assert row[f"ratio_{name}"] == pytest.approx(ratio)
         assert row[f"ratio_{name}_low"] == pytest.approx(low)
@@ -97,7 +97,7 @@ def test_the_paper_s_protocol_has_a_precision_for_each_family_and_hardware_must_
     chosen = {LLM: "free", DEBERTA: "direct"}
     made = results(llm, theirs, chosen=chosen)
     row = cell(price_table(made), compared=True)
-    assert (row["protocol"], row["ratio_best"], row["ratio_one"]) == ("paper", 40, None)
+    assert (row["protocol"], row["ratio_best"], row["ratio_batch_1"]) == ("paper", 40, None)
     assert write_price(row, price_table(made)) == (
         "By the paper's protocol the LLM takes 40.0 times as long as deberta-v3-large (H100, nf4"
         " against fp32)."

@@ -56,7 +56,8 @@ def speed_against_f1(strict: pl.DataFrame, time: pl.DataFrame, styles: Styles) -
             look = styles[model].look(6, hollow=not headline)
             timed = points.drop_nulls(SPREAD)
             if len(timed):
-                axes.hlines(timed["f1"], *timed[[*SPREAD]], look["color"], gid=f"{MARK}spread")
+                low_end, high_end = (timed[name] for name in SPREAD)
+                axes.hlines(timed["f1"], low_end, high_end, look["color"], gid=f"{MARK}spread")
             draw_scores(axes, points, SECONDS, look)
         if rows.select(MEASURED).n_unique() == 1:
             front = pareto(rows)
