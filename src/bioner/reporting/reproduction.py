@@ -184,7 +184,7 @@ def _bars(
     trained: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
     """Say why a published run is none of a system like ours."""
-    yield from (each.why for each in known if each.bars and each.concerns(run))
+    yield from (each.why.rstrip(".") for each in known if each.bars and each.concerns(run))
     other = [
         f"{row['ours']:,.0f} {row['split']} {row['measure']}, not {row['paper']:,.0f}"
         for row in _counts_of(run, rows)
@@ -283,15 +283,15 @@ def reproduction_summary(table: pl.DataFrame) -> str:
 
 
 def _told(row: Mapping[str, Any]) -> str:
-    spread = ""
+    seeds, spread = f"{row['seeds']} seed{'' if row['seeds'] == 1 else 's'}", ""
     if row["p"] is not None:
         spread = (
-            f" ({row['range_low']:.2f} to {row['range_high']:.2f}), p {row['p']:.2g}, after Holm"
-            f" {row['p_holm']:.2g}"
+            f", range {row['range_low']:.2f} to {row['range_high']:.2f}, p {row['p']:.2g}, after"
+            f" Holm {row['p_holm']:.2g}"
         )
     return (
         f"  {row['dataset']} {row['model']}: {row['verdict']}; paper {row['paper']:.2f}, ours"
-        f" {row['ours']:.2f} over {row['seeds']} seeds{spread}"
+        f" {row['ours']:.2f} ({seeds}){spread}"
         f"{'; ' if row['reason'] else ''}{row['reason'] or ''}"
     )
 

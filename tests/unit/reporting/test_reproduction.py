@@ -402,8 +402,8 @@ def test_the_summary_has_every_judged_run_and_how_many_would_be_outside_by_chanc
     table = table_of(scores, statistics)
     text = reproduction_summary(table)
     assert (
-        "  BC5CDR bert-large-cased: not reproduced; paper 87.05, ours 60.10 over 3 seeds (59.60 to"
-        " 60.60), p 1.8e-05, after Holm 3.7e-05; the paper's is 26.45 above" in text
+        "  BC5CDR bert-large-cased: not reproduced; paper 87.05, ours 60.10 (3 seeds), range 59.60"
+        " to 60.60, p 1.8e-05, after Holm 3.7e-05; the paper's is 26.45 above" in text
     )
     assert "  BC5CDR mistral-7b: cannot tell;" in text
     assert (
