@@ -23,13 +23,13 @@ from pathlib import Path
 
 import polars as pl
 
+from bioner.comparison.compare import COMPARISON
 from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
 from bioner.data.instances import Instance, Prediction, write_instances, write_predictions
 from bioner.data.tags import Span, spans, tags_from_spans
 from bioner.io.tables import write_table
 from bioner.realignment.realign import ALIGNMENT
-from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import score
 from bioner.settings.config import Configuration
 

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from nervaluate import Evaluator
 
+from bioner.comparison.compare import System, compare
 from bioner.corpora.normalize import normalize
 from bioner.data.instances import SPLITS, Instance, Prediction
 from bioner.data.raw_outputs import Generated
 from bioner.data.tags import tag_set
 from bioner.models.prompt import response_line
 from bioner.realignment.realign import realign_all
-from bioner.scoring.compare import System, compare
 from bioner.scoring.score import score
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.dataset_entry import DatasetEntry

@@ -5,16 +5,18 @@ activated environment, then read in the diff what users will see.
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from bioner.comparison.compare import System, compare
 from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
 from bioner.data.instances import Prediction, write_instances, write_predictions
-from bioner.data.raw_outputs import Generated
+from bioner.data.raw_outputs import Generated, RawOutput, Tagged, WordLogProbs
 from bioner.data.tags import spans, tag_set
 from bioner.inference.timing import TIMING
 from bioner.io.checksums import sha256_of
@@ -22,18 +24,21 @@ from bioner.io.tables import write_table
 from bioner.realignment.realign import ALIGNMENT, realign_all
 from bioner.reporting.report import report
 from bioner.results.load import ReportContext
-from bioner.scoring.compare import System, compare
+from bioner.scoring.calibration import calibrate
+from bioner.scoring.confidences import entity_confidences
 from bioner.scoring.score import ScoredRun, read_scores, score
-from bioner.scoring.selection import select
+from bioner.scoring.selection import SearchedCandidate, select
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import Prices, Scoring
 from bioner.settings.model_entry import ModelEntry
-from bioner.training.search import SEARCH
+from bioner.training.search import HYPERPARAMETERS, SEARCH
 from tests.conftest import instance
 
 FROZEN = Path(__file__).parent / "reports"
 Run = tuple[str, int, str]
 
+# Words of ten sentences that all systems tag right: with fewer entities nothing has an interval.
+MORE = [("cough", "B-Disease"), ("or", "O"), ("gout", "B-Disease"), ("chloroquine", "B-Chemical")]
 BC5CDR = {
     "train": [instance("t1", "aspirin/B-Chemical for/O gout/B-Disease")],
     "dev": [instance("v1", "gout/B-Disease or/O renal/B-Disease failure/I-Disease")],
@@ -47,6 +52,7 @@ BC5CDR = {
         ),
         instance("s4", "no/O pain/B-Disease"),
         instance("s5", "aspirin/B-Chemical helped/O"),
+        *(instance(f"m{n}", " ".join(map("/".join, MORE))) for n in range(10)),
     ],
 }
 JNLPBA = {
@@ -94,6 +100,7 @@ WRITTEN = [
     ),
     ("s4", "no:O pain:O"),
     ("s5", "aspirin:B-Chemical helped:O"),
+    *((f"m{n}", " ".join(map(":".join, MORE))) for n in range(10)),
 ]
 
 
@@ -129,18 +136,51 @@ def complete_tree(folder: Path) -> None:
     scored = [kept(folder, "JNLPBA", (ENCODER, 1, "direct"), right, gpus=[])]
     write_table(folder / "results" / "JNLPBA" / ENCODER / "scores.csv", pl.concat(scored))
     judge(results, runs)
-    searched = [
-        {
-            "trial": trial,
-            "winner": trial == "a",
-            "seconds": 1800.0,
-            "gpu_hours": 1.0,
-            "energy_kwh": 0.25,
-        }
-        for trial in "ab"
-    ]
-    write_table(results / LLM / "search.csv", pl.DataFrame(searched, schema=SEARCH))
+    search(results / LLM)
     time(results)
+    calibrated(results, runs)
+
+
+def calibrated(results: Path, runs: Mapping[Run, Sequence[Prediction]]) -> None:
+    """Calibrate the headline systems; the LLM as an earlier version has it, without dev."""
+    gold = BC5CDR["test"]
+    labels = [[[tag] for tag in tag_set(["Chemical", "Disease"])]]
+    for model in MODELS:
+        found = []
+        for (name, seed, decoding), predictions in runs.items():
+            if name != model or decoding == "free":
+                continue
+            outputs: list[RawOutput] = []
+            for each, predicted in zip(gold, predictions, strict=True):
+                sure = [0.95 - 0.1 * place for place in range(len(predicted.tags))]
+                log_probs: list[WordLogProbs] = [
+                    [(0, [math.log(p if [tag] == label else (1 - p) / 4) for label in labels[0]])]
+                    for tag, p in zip(predicted.tags, sure, strict=True)
+                ]
+                words = list(range(len(sure)))
+                outputs.append(
+                    Generated(each.id, "", 0, True, sure)
+                    if model == LLM
+                    else Tagged(each.id, words, predicted.tags, labels, log_probs)
+                )
+            test = entity_confidences(gold, outputs, predictions)
+            found.append(calibrate(ScoredRun("BC5CDR", model, seed, decoding), test, None, 200, 0))
+        write_table(results / model / "calibration.csv", pl.concat(each.row for each in found))
+        write_table(results / model / "reliability.csv", pl.concat(each.bins for each in found))
+
+
+def search(cell: Path) -> None:
+    """Write a search of two trials, the second of which took twice as long."""
+    values = {name: getattr(SETTINGS[LLM].train, name) for name in HYPERPARAMETERS}
+    trials = [
+        {"trial": "a", "winner": True, "dev_strict_f1": 80.0, "seconds": 1800.0, "gpu_hours": 0.5},
+        {"trial": "b", "winner": False, "dev_strict_f1": 70.0, "seconds": 3600.0, "gpu_hours": 1.0},
+    ]
+    rows = [values | {"energy_kwh": 0.25} | trial for trial in trials]
+    write_table(cell / "search.csv", pl.DataFrame(rows, schema=SEARCH))
+    (cell / "trials" / "a").mkdir(parents=True)
+    about = {"seed": 41, "trained_parameters": 1000, "gpus": ["H100"]}
+    (cell / "trials" / "a" / "run.json").write_text(json.dumps(about))
 
 
 def tagged(changes: Mapping[str, str]) -> list[Prediction]:
@@ -177,7 +217,6 @@ def kept(
         "energy_kwh": 0.5 if known["gpus"] else None,
         "peak_memory_gb": 3.0,
         "peak_gpu_memory_gb": 20.0 if known["gpus"] else None,
-        "trial": {"name": "a", "over": ["batch_size"]} if model == LLM else None,
     }
     trained = folder / "results" / dataset / model / f"seed{seed}"
     predicted = trained / decoding
@@ -197,15 +236,14 @@ def kept(
 
 
 def judge(results: Path, runs: Mapping[Run, Sequence[Prediction]]) -> None:
-    """Choose on dev (here, by test scores) and compare the headline systems."""
-    dev: dict[str, list[Path]] = {"encoder": [], "llm": []}
-    for model in MODELS:
+    """Choose on dev (encoders, here, by test scores) and compare the headline systems."""
+    dev = []
+    for model in (ENCODER, OTHER):
         path = results / model / "seed1" / "dev" / "scores.csv"
-        write_table(
-            path, read_scores(results / model / "scores.csv").filter(pl.col("decoding") != "free")
-        )
-        dev[FAMILY[model]].append(path)
-    write_table(results / "selection.csv", select(dev))
+        write_table(path, read_scores(results / model / "scores.csv"))
+        dev.append(path)
+    searched = {"llm": [SearchedCandidate(LLM, "constrained", 80.0, 2)]}
+    write_table(results / "selection.csv", select({"encoder": dev}, searched, "BC5CDR"))
     systems = [
         System(
             model,

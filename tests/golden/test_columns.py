@@ -1,7 +1,7 @@
 """reports/README.md explains every report and column, and nothing else."""
 
+from bioner.comparison.cross import DROP
 from bioner.reporting.columns import OWN, TITLES, meaning
-from bioner.scoring.cross import DROP
 from tests.golden.trees import built
 
 

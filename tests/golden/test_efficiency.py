@@ -311,46 +311,33 @@ def test_the_command_pays_the_prices_that_it_is_told(kept):
         assert row(pl.read_csv(kept / "reports" / "cost.csv"), stage="train")["money"] == money
 
 
-def test_a_search_costs_all_its_trials_and_its_winner_nothing_more(kept):
-    trained(kept, BERTS[0], trial={"name": "a", "over": ["batch_size"]})
-    trials = [
-        {
-            "trial": name,
-            "seconds": 1800.0,
-            "gpu_hours": 1.0,
-            "energy_kwh": 0.25,
-            "winner": name == "a",
-        }
-        for name in "abc"
+def searched(kept, *trials: dict) -> None:
+    """A cell's search.csv."""
+    rows = [
+        {"trial": f"t{number}", "winner": number == 0, "energy_kwh": 0.25} | trial
+        for number, trial in enumerate(trials)
     ]
-    write_table(
-        kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH)
-    )
-    table = costs(kept, gpu_hour=2.0)
-    search, train = row(table, stage="search"), row(table, stage="train")
-    assert (search["trials"], search["gpu_hours"], search["energy_kwh"], search["money"]) == (
-        3,
-        3,
-        0.75,
-        6,
-    )
-    assert (train["gpu_hours"], train["money"]) == (0, 0)
-    assert "best trial" in train["note"]
+    path = kept / "results" / "BC5CDR" / BERTS[0] / "search.csv"
+    write_table(path, pl.DataFrame(rows, schema=SEARCH))
 
 
-def test_other_seeds_of_a_searched_cell_cost_what_they_took_and_an_unknown_energy_is_no_sum(kept):
-    trained(kept, BERTS[0], trial={"name": "a", "over": ["batch_size"]})
+def test_a_search_is_a_cost_of_its_own_and_every_seed_costs_what_it_took(kept):
+    trained(kept, BERTS[0])
     trained(kept, BERTS[0], seed=2)
-    took = {"seconds": 1800.0, "gpu_hours": 1.0}
-    trials = [took | {"trial": "a", "energy_kwh": 0.25}, took | {"trial": "b", "energy_kwh": None}]
-    write_table(
-        kept / "results" / "BC5CDR" / BERTS[0] / "search.csv", pl.DataFrame(trials, schema=SEARCH)
-    )
+    searched(kept, *[{"seconds": 1800.0, "gpu_hours": 1.0}] * 3)
     table = cost_table(files_of(kept), Prices(gpu_hour=2.0))
-    assert table.select("seed", "stage", "gpu_hours", "money").drop_nulls("stage").rows() == [
-        *((1, "search", 2, 4), (1, "train", 0, 0), (2, "train", 1, 2)),
-    ]
-    assert row(table, stage="search")["energy_kwh"] is None
+    assert table.select("seed", "stage", "gpus", "gpu_hours", "money").drop_nulls(
+        "stage"
+    ).rows() == [(None, "search", 2, 3, 6), (1, "train", 2, 1, 2), (2, "train", 2, 1, 2)]
+    search = row(table, stage="search")
+    assert (search["trials"], search["energy_kwh"], search["seconds"]) == (3, 0.75, 5400)
+
+
+def test_the_energy_of_a_search_is_unknown_if_that_of_a_trial_is(kept):
+    trained(kept, BERTS[0])
+    took = {"seconds": 1800.0, "gpu_hours": 1.0}
+    searched(kept, took, took | {"energy_kwh": None})
+    assert row(costs(kept, gpu_hour=2.0), stage="search")["energy_kwh"] is None
 
 
 def test_of_a_machine_s_gpus_those_are_paid_that_a_training_was_given(kept):

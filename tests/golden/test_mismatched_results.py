@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bioner.cli import app
+from bioner.comparison.compare import COMPARISON
 from bioner.corpora.statistics import STATISTICS
 from bioner.data.instances import write_instances
 from bioner.errors import InputError
@@ -17,12 +18,12 @@ from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.report import report
 from bioner.results.cells import STATES
 from bioner.results.load import ReportContext, load_results
-from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import ScoredRun, score
 from bioner.scoring.selection import SELECTION
 from bioner.settings.catalogue import load_models, parse_entry
 from bioner.settings.config import Scoring, load_config, merged
 from bioner.settings.model_entry import ModelEntry
+from bioner.training.search import HYPERPARAMETERS, SEARCH
 from tests.golden.trees import BERTS, GOLD, WRONG, built, row
 
 MODEL = "bert-large-cased"
@@ -133,6 +134,55 @@ def test_what_a_search_chose_is_of_its_configuration(recorded):
     for seed in (1, 2):
         record(recorded, seed, settings=merged(TREE, {"train": {"batch_size": 32}}))
     assert "train.batch_size 32" in cell(recorded, models={MODEL: searching})[0]["reason"]
+
+
+def search(kept, chosen, seed):
+    """A search under this seed that chose a batch size."""
+    folder = kept / "results" / "BC5CDR" / MODEL
+    values = {name: getattr(ENTRY.train, name) for name in HYPERPARAMETERS}
+    row = values | {"trial": "t", "winner": True, "batch_size": chosen, "seconds": 1.0}
+    write_table(folder / "search.csv", pl.DataFrame([row | {"gpu_hours": 0.0}], schema=SEARCH))
+    (folder / "trials" / "t").mkdir(parents=True)
+    (folder / "trials" / "t" / "run.json").write_text(json.dumps({"seed": seed}))
+
+
+def test_a_seed_that_is_a_trial_of_its_search_is_refused(recorded):
+    """As versions before `search_seed` left it."""
+    record(recorded, 1, trial={"name": "batch16", "over": ["batch_size"]})
+    found, _ = cell(recorded)
+    assert found["state"] == "refused"
+    assert "seed 1: its search ran under this seed" in found["reason"]
+    assert "run the workflow again, which searches under `search_seed`" in found["reason"]
+    assert "seed 2" not in found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seed", "reason"),
+    [
+        (8, 41, None),
+        (8, 2, "seed 2: its search ran under this seed"),
+        (4, 41, "seed 1: trained with other values than its search chose (batch_size 8, not 4)"),
+    ],
+)
+def test_a_cell_belongs_to_its_search(recorded, chosen, seed, reason):
+    searching = parse_entry(ModelEntry, MODEL, TREE | SEARCH_SPACE)
+    for number in (1, 2):
+        record(recorded, number, settings=merged(TREE, {"train": {"batch_size": 8}}))
+    search(recorded, chosen, seed)
+    found, tables = cell(recorded, models={MODEL: searching})
+    assert (found["reason"] is None) == (reason is None)
+    assert reason is None or reason in found["reason"]
+    if reason is None:
+        assert tables["search"]["trials"].to_list() == [1]
+
+
+@pytest.mark.parametrize("models", [{}, {MODEL: ENTRY}], ids=["unknown entry", "no search"])
+def test_a_search_of_another_run_is_no_part_of_a_cell(recorded, models):
+    search(recorded, 4, 41)
+    found, tables = cell(recorded, models=models)
+    assert found["state"] == "done"
+    assert tables["search"].is_empty()
+    assert set(tables["table3_strict"].filter(model=MODEL)["trials"]) == {1}
 
 
 def test_a_branch_is_the_commit_it_stood_for_and_a_commit_is_itself(recorded):

@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 import polars as pl
 import pytest
 
+from bioner.comparison.agreement import compare_gold
 from bioner.corpora.changes import Changes
 from bioner.corpora.formats import READERS
 from bioner.corpora.normalize import normalize
@@ -23,7 +24,6 @@ from bioner.io.files import read_records
 from bioner.models.controls import predict_control
 from bioner.models.subword_windows import cut
 from bioner.ops.planning.sizes import KNOWN
-from bioner.scoring.agreement import compare_gold
 from bioner.scoring.score import score
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import Scoring

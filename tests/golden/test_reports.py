@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bioner.cli import app
+from bioner.comparison.compare import COMPARISON
 from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
 from bioner.data.instances import Prediction
@@ -18,12 +19,13 @@ from bioner.reporting.report import report
 from bioner.reporting.summary import summary
 from bioner.reporting.tables import alignment_table
 from bioner.results.load import ReportContext, load_results
-from bioner.scoring.compare import COMPARISON
 from bioner.scoring.score import ScoredRun, score
+from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import Scoring
 from bioner.settings.dataset_entry import Agreement
+from bioner.settings.model_entry import ModelEntry
 from tests.conftest import instance
-from tests.golden.trees import BERTS, GOLD, WRONG, built, row
+from tests.golden.trees import BERTS, GOLD, MANY, WRONG, built, for_many, row
 
 
 def test_counts_stand_beside_the_paper_s(kept):
@@ -90,20 +92,27 @@ def test_the_corpora_table_says_what_a_reader_of_scores_wants_to_know(kept):
         "entities_by_type": "Chemical 0.33, Disease 0.67",
         "seen_in_train_by_type": "Chemical 1.0, Disease 1.0",
         "annotator_agreement": "Disease 87.5 (Jaccard; Somebody 2016)",
+        "published": None,
+        "may_have_read": None,
     }
 
 
-def test_a_workflow_passes_the_agreement_of_annotators_in_a_variable(kept, monkeypatch):
+def test_a_workflow_passes_what_is_published_about_corpora_and_models_in_variables(
+    kept, monkeypatch
+):
     published = {"values": {"all": 0.9}, "measure": "kappa", "source": "Somebody 2016"}
-    described = {"format": "conll", "agreement": published}
+    described = {"format": "conll", "agreement": published, "published": 2018}
     described["splits"] = {split: f"/{split}.tsv" for split in ("train", "dev", "test")}
     monkeypatch.setenv("BIONER_DATASETS", json.dumps({"BC5CDR": described}))
     monkeypatch.setenv("BIONER_CLOSED", "")
+    encoder = {"family": "encoder", "source": {"hub": "a/b"}, "training_cutoff": "2018-10"}
+    monkeypatch.setenv("BIONER_MODELS", json.dumps({BERTS[0]: encoder}))
     folders = [text for name in ("results", "data") for text in (f"--{name}", str(kept / name))]
     options = ["--notices", "{}", "--out", str(kept / "reports")]
     assert CliRunner().invoke(app, ["report", *folders, *options]).exception is None
     table = pl.read_csv(kept / "reports" / "corpora.csv")
     assert table["annotator_agreement"].to_list() == ["all 0.9 (kappa; Somebody 2016)"]
+    assert table.select("published", "may_have_read").rows() == [(2018, f"{BERTS[0]} (2018-10)")]
 
 
 def test_what_older_statistics_lack_is_empty_in_the_corpora_table(kept):
@@ -140,6 +149,32 @@ def test_notes_on_corpora_stand_on_the_page(kept):
     assert "<strong>BC5CDR</strong>: Known by heart." in page
     assert "<strong>BC5CDR</strong>: gone" in page, "a corpus may be left out and have a notice"
     assert "Not in this report" not in page
+
+
+def test_the_page_and_the_log_warn_of_a_test_set_whose_mentions_all_occur_in_train(kept, caplog):
+    built(kept)  # its test split is its train
+    warning = (
+        "BC5CDR: every mention of its test set occurs in train with the same type: a dictionary of"
+        " train can find them, and scores do not show how systems do on entities that they have"
+        " not seen."
+    )
+    assert f"report: {warning}" in caplog.messages
+    page = (kept / "reports" / "report.html").read_text()
+    assert f"<strong>{warning.replace(':', '</strong>:', 1)}" in page
+
+
+def test_the_page_names_the_models_that_may_have_read_a_corpus(kept):
+    entries = {
+        name: {"family": "encoder", "source": {"hub": f"a/{name}"}, "training_cutoff": cutoff}
+        for name, cutoff in zip(BERTS, ("2014-12", "2015-01", None), strict=True)
+    }
+    models = {name: parse_entry(ModelEntry, name, entry) for name, entry in entries.items()}
+    published = {"BC5CDR": 2015, "JNLPBA": 2004}
+    built(kept, context=ReportContext(models=models, published=published))
+    assert (
+        "<strong>BC5CDR</strong>: published in 2015; models that may have read it, by the end of"
+        " their pretraining text: bert-large-cased (2015-01), biomedbert-large (unknown)."
+    ) in (kept / "reports" / "report.html").read_text()
 
 
 def test_scores_are_means_over_seeds_beside_the_paper_s(kept):
@@ -182,12 +217,12 @@ def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
     """The seeds' bounds are averaged; the deviation is between seeds."""
     seeds = [
         score(
-            GOLD,
-            found,
+            MANY,
+            for_many(WRONG),
             ScoredRun("BC5CDR", BERTS[0], seed, "direct"),
             options=Scoring(bootstrap=50),
         )
-        for seed, found in ((1, WRONG), (2, WRONG))
+        for seed in (1, 2)
     ]
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(seeds))
     strict = seeds[0].filter(scorer="semeval", scheme="strict", stratum="all", label="all")
@@ -201,17 +236,17 @@ def test_intervals_stand_beside_f1_and_deviations_over_seeds_apart(kept):
 
 
 def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
-    right = [Prediction(item.id, item.tags) for item in GOLD]
+    right = [Prediction(item.id, item.tags) for item in MANY]
     tables = [
         score(
-            GOLD,
+            MANY,
             found,
             ScoredRun("BC5CDR", BERTS[0], seed, "direct"),
             Scoring(bootstrap=50),
             GOLD[1:],
-            {"s1": [0]},
+            {f"s1.{n}": [0] for n in range(15)},
         )
-        for seed, found in ((1, WRONG), (2, right))
+        for seed, found in ((1, for_many(WRONG)), (2, right))
     ]
     write_table(kept / "results" / "BC5CDR" / BERTS[0] / "scores.csv", pl.concat(tables))
     reports = built(kept)
@@ -228,6 +263,16 @@ def test_bounds_recalls_and_new_sentences_are_means_over_seeds(kept):
     new = rows.filter(scorer="subset", stratum="new", scheme="strict")
     assert found["new_f1"] == pytest.approx(new["f1"].mean())
     assert found["new_f1_ci_low"] == pytest.approx(new["f1_ci_low"].mean())
+    assert new["f1_ci_low"].null_count() == 0
+
+
+def test_a_score_of_few_entities_has_the_reason_beside_it_and_no_interval(kept):
+    tables = built(kept)
+    found = row(tables["table3_strict"], model=BERTS[0], length="all")
+    assert (found["f1_ci_low"], found["no_interval"]) == (None, "3 gold entities")
+    found = row(tables["table3_strict"], model=BERTS[0], length="2")
+    assert found["no_interval"] == "1 gold entity"
+    assert row(tables["table5_relaxed"], model=BERTS[0])["no_interval"] == "3 gold entities"
 
 
 def test_what_the_paper_s_evaluator_divides_by_is_a_mean_too(kept):

@@ -6,7 +6,7 @@ import polars as pl
 
 from bioner.corpora.changes import Changes
 from bioner.corpora.statistics import corpus_statistics
-from bioner.data.instances import Prediction
+from bioner.data.instances import Instance, Prediction
 from bioner.io.tables import write_table
 from bioner.reporting.report import report
 from bioner.scoring.score import ScoredRun, score
@@ -17,6 +17,12 @@ GOLD = [
     instance("s2", "renal/B-Disease failure/I-Disease"),
 ]
 WRONG = [Prediction("s1", ["B-Disease", "O", "O"]), Prediction("s2", ["B-Disease", "I-Disease"])]
+# The same fifteen times: 45 entities, enough for an interval.
+MANY = [
+    Instance(f"{item.id}.{n}", f"{item.id}.{n}", item.tokens, item.tags)
+    for n in range(15)
+    for item in GOLD
+]
 BERTS = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
 
 
@@ -37,6 +43,11 @@ def bc5cdr(folder: Path) -> Path:
         corpus_statistics("BC5CDR", splits, counted, Changes()),
     )
     return folder
+
+
+def for_many(predictions: list[Prediction]) -> list[Prediction]:
+    """The predictions for GOLD as often as MANY has it."""
+    return [Prediction(f"{item.id}.{n}", item.tags) for n in range(15) for item in predictions]
 
 
 def built(kept: Path, **options) -> dict[str, pl.DataFrame]:

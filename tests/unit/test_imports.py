@@ -13,8 +13,8 @@ import pytest
 import bioner
 
 # Each room imports from those before it.
-ROOMS = ["errors", "settings", "io", "data", "realignment", "scoring", "corpora", "models"]
-ROOMS += ["inference", "training", "results", "reporting", "ops", "cli"]
+ROOMS = ["errors", "settings", "io", "data", "realignment", "scoring", "comparison"]
+ROOMS += ["corpora", "models", "inference", "training", "results", "reporting", "ops", "cli"]
 
 LIGHT = [
     "bioner.cli",

@@ -182,6 +182,18 @@ def files(tmp_path_factory):
         ),
         (["select-best", "--out", "s.csv"], ["no score file", "--encoder or --llm"]),
         (
+            ["select-best", "--searched-llm", "m:free=search.csv", "--out", "s.csv"],
+            ["without --dataset"],
+        ),
+        (
+            ["select-best", "--searched-llm", "m=a.csv", "--dataset", "d", "--out", "s.csv"],
+            ["--searched-llm", "MODEL:DECODING=FILE"],
+        ),
+        (
+            ["select-best", "--searched-llm", "m:free=a.csv", "--dataset", "d", "--out", "s.csv"],
+            ["a.csv: found an unreadable table", "the columns trial, winner"],
+        ),
+        (
             [
                 "select-best",
                 "--encoder",

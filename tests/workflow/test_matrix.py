@@ -15,21 +15,15 @@ CONTROLS = ["oracle", "all-o", "dictionary"]
 
 
 def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
-    # 5 datasets x (4 encoders + 2 LLMs) are searched for under the first of 3 seeds, encoders in 12
-    # trials, LLMs in 2 and trained under the two others. LLMs decode in two ways: 5 x (3 x (4 + 2 x
-    # 2) + 3) predictions on test. Those six are predicted with on dev too, by one decoding: their
-    # scores choose whom the main test compares.
+    # 5 datasets x (4 encoders + 2 LLMs) are searched for, encoders in 12 trials, LLMs in 2, and
+    # trained under each of 3 seeds. LLMs decode in two ways: 5 x (3 x (4 + 2 x 2) + 3) predictions
+    # on test. None on dev: the searches choose whom the main test compares.
     planned = jobs(dry_run(tmp_path))
     assert planned["fetch"] == planned["normalize"] == 5
     assert planned["trial"] == 5 * (4 * 12 + 2 * 2)
-    assert planned["search"] == planned["use_winner"] == planned["time"] == 5 * 6
-    assert planned["train"] == 2 * 5 * 6
-    assert (
-        planned["predict"]
-        == planned["realign"]
-        == planned["score"]
-        == 5 * (3 * (4 + 2 * 2) + 3 + 3 * 6)
-    )
+    assert planned["search"] == planned["time"] == 5 * 6
+    assert planned["train"] == 3 * 5 * 6
+    assert planned["predict"] == planned["realign"] == planned["score"] == 5 * (3 * (4 + 2 * 2) + 3)
     assert planned["merge_scores"] == 5 * 9
     assert planned["compare"] == planned["select_best"] == 5
     assert planned["report"] == 1
@@ -37,8 +31,27 @@ def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
 
 def test_every_seed_trains_again_and_controls_do_not(tmp_path):
     planned = jobs(dry_run(tmp_path, "--config", "seeds=[1,2,3]", "datasets=[BC5CDR]"))
-    assert planned["train"] == 2 * 6, "the first seed's is the best trial"
-    assert planned["predict"] == 3 * (4 + 2 * 2 + 6) + 3
+    assert planned["train"] == 3 * 6
+    assert planned["predict"] == 3 * (4 + 2 * 2) + 3
+
+
+def test_a_family_of_which_a_model_has_no_search_is_chosen_by_its_reported_runs(tmp_path):
+    """The other family's searches choose all the same."""
+    settings = "model_overrides={biomedbert-large: {search_space: null}}"
+    text = dry_run(
+        tmp_path,
+        "results/BC5CDR/selection.csv",
+        "--printshellcmds",
+        *("--config", "seeds=[1,2]", settings),
+    )
+    planned = jobs(text)
+    assert (planned["predict"], planned["trial"]) == (2 * 4, 3 * 12 + 2 * 2)
+    (command,) = re.findall(r"bioner select-best (.*?) --out", text)
+    options = command.split()
+    assert options.count("--encoder") == 2 * 4
+    assert options.count("--searched-llm") == 2
+    assert "mistral-7b:constrained=results/BC5CDR/mistral-7b/search.csv" in options
+    assert options[-2:] == ["--dataset", "BC5CDR"]
 
 
 def test_hyper_parameters_may_be_fixed(tmp_path):
@@ -46,7 +59,7 @@ def test_hyper_parameters_may_be_fixed(tmp_path):
         dry_run(tmp_path, "--config", "run_search=false", "seeds=[1,2]", "datasets=[BC5CDR]")
     )
     assert planned["train"] == 2 * 6
-    assert not {"trial", "search", "use_winner"} & planned.keys()
+    assert not {"trial", "search"} & planned.keys()
 
 
 def test_the_hyper_parameters_of_one_model_are_fixed_on_the_command_line(tmp_path):
@@ -133,7 +146,7 @@ def test_a_cell_is_built_alone(tmp_path, model):
     text = dry_run(tmp_path, f"results/BC5CDR/{model}/scores.csv")
     planned = jobs(text)
     decodings = 2 if model in LLMS else 1
-    assert planned.get("train", 0) == (0 if model in CONTROLS else 2)
+    assert planned.get("train", 0) == (0 if model in CONTROLS else 3)
     assert planned.get("trial", 0) == (0 if model in CONTROLS else 2 if model in LLMS else 12)
     assert planned["predict"] == planned["score"] == decodings * (1 if model in CONTROLS else 3)
     assert planned["fetch"] == planned["merge_scores"] == 1
@@ -213,14 +226,14 @@ def test_the_slurm_profile_works_as_typed(tmp_path):
     text = dry_run(
         tmp_path, "--profile", "slurm", "results/BC5CDR/mistral-7b/scores.csv", in_repository=True
     )
-    assert jobs(text)["trial"] == jobs(text)["train"] == 2
+    assert (jobs(text)["trial"], jobs(text)["train"]) == (2, 3)
 
 
 def test_the_slurm_profile_works_from_another_folder(tmp_path):
     text = dry_run(
         tmp_path, "--profile", str(REPOSITORY / "slurm"), "results/BC5CDR/mistral-7b/scores.csv"
     )
-    assert jobs(text)["trial"] == jobs(text)["train"] == 2
+    assert (jobs(text)["trial"], jobs(text)["train"]) == (2, 3)
 
 
 def test_a_folder_of_its_own_holds_everything_under_out(tmp_path):

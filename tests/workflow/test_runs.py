@@ -75,6 +75,7 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
         "paper_scoring.csv",
         "provenance.csv",
         "scores.csv",
+        "search.csv",
         "significance.csv",
         "subsets.csv",
         "table1_instances.csv",

@@ -3,14 +3,13 @@ and shrinks.
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
 
-from tests.workflow.snakemake import planned, run, snakemake
+from tests.workflow.snakemake import planned, run
 
 CELL = "results/tiny/bert-mini"
 RATES = [1.0e-3, 1.0e-2, 3.0e-3]
@@ -49,11 +48,7 @@ def with_rates(folder: Path, rates: list[float]) -> None:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
 
 
-def with_weights(cell: Path) -> list[str]:
-    return [path.parent.name for path in cell.glob("trials/*/model")]
-
-
-def test_three_trials_one_winner_and_its_values_under_the_other_seed(folder, cell):
+def test_three_trials_one_winner_and_its_values_under_every_seed(folder, cell):
     run(folder)
     table = pl.read_csv(cell / "search.csv")
     names = sorted(f"lr{rate!r}" for rate in RATES)
@@ -67,31 +62,34 @@ def test_three_trials_one_winner_and_its_values_under_the_other_seed(folder, cel
     assert expected[0] == pytest.approx(sum(scores) / 3)
     assert expected[2] == max(scores)
 
-    (best,) = with_weights(cell)
-    assert best == table["trial"][0], "losers lose their weights"
     for name in names:
-        assert pl.read_csv(cell / "trials" / name / "history.csv").height > 0, (
-            "and keep their history"
-        )
-    trial, first = (
-        part / "model" / "model.safetensors" for part in (cell / "trials" / best, cell / "seed1")
-    )
-    assert trial.samefile(first), "the winner is not trained again, and lies on the disk once"
+        left = {path.name for path in (cell / "trials" / name).iterdir()}
+        assert left == {"history.csv", "run.json"}, "a trial leaves no weights"
+        record = json.loads((cell / "trials" / name / "run.json").read_text())
+        assert (record["trial"]["name"], record["seed"]) == (name, 41)
 
     runs = [json.loads((cell / f"seed{seed}" / "run.json").read_text()) for seed in (1, 2)]
     assert [record["seed"] for record in runs] == [1, 2]
     assert {record["settings"]["train"]["learning_rate"] for record in runs} == {
         table["learning_rate"][0]
     }
-    assert (runs[0]["trial"]["name"], runs[1]["trial"]) == (best, None)
+    assert {record["winner"] for record in runs} == {table["trial"][0]}
+    assert {record["trial"] for record in runs} == {None}
+    card = (cell / "seed1" / "model" / "README.md").read_text()
+    assert "and the hyper-parameters among several trials" in card
+    weights = [(cell / f"seed{seed}/model/model.safetensors").read_bytes() for seed in (1, 2)]
+    assert weights[0] != weights[1]
     cost = pl.read_csv(folder / "reports" / "cost.csv")
     assert cost.filter(pl.col("stage") != "1000 sentences").select(
         "seed", "stage", "trials"
     ).rows() == [
-        (1, "search", 3),
+        (41, "search", 3),
         (1, "train", None),
         (2, "train", None),
     ]
+    strict = pl.read_csv(folder / "reports" / "table3_strict.csv")
+    assert set(strict["trials"]) == {3}
+    assert pl.read_csv(folder / "reports" / "search.csv")["trials"].to_list() == [3]
     assert cost.filter(stage="search")["seconds"].item() == pytest.approx(table["seconds"].sum())
     assert planned(folder) == {}, "a second call does nothing"
 
@@ -108,12 +106,11 @@ def test_a_grid_that_grows_tries_what_is_new_and_no_more(folder, cell, one_trial
     assert planned(folder, f"{CELL}/search.csv") == {"trial": 1, "search": 1}
     done = run(folder, *targets)
     assert (done["trial"], done["search"], done.get("report", 0)) == (1, 1, len(report))
-    assert not {"use_winner", "train"} & done.keys(), "the same winner: no seed is trained again"
+    assert "train" not in done, "the same winner: no seed is trained again"
     assert pl.read_csv(cell / "search.csv")["trial"].to_list() == ["lr0.01", "lr1e-09"]
     if report:
         cost = pl.read_csv(folder / "reports" / "cost.csv")
         assert cost["trials"].drop_nulls().to_list() == [2]
-    assert with_weights(cell) == ["lr0.01"]
     assert planned(folder, *targets) == {}
 
 
@@ -123,11 +120,8 @@ def test_a_grid_that_grows_by_a_better_trial_trains_every_seed_again(folder, cel
     done = run(folder, f"{CELL}/scores.csv")
     assert {
         name: done[name]
-        for name in ("trial", "search", "use_winner", "train", "predict", "score", "merge_scores")
-    } == {
-        **{"trial": 1, "search": 1, "use_winner": 1, "train": 1},
-        **{"predict": 2, "score": 2, "merge_scores": 1},
-    }
+        for name in ("trial", "search", "train", "predict", "score", "merge_scores")
+    } == {"trial": 1, "search": 1, "train": 2, "predict": 2, "score": 2, "merge_scores": 1}
     for seed in (1, 2):
         assert (
             json.loads((cell / f"seed{seed}" / "run.json").read_text())["settings"]["train"][
@@ -137,36 +131,19 @@ def test_a_grid_that_grows_by_a_better_trial_trains_every_seed_again(folder, cel
         )
 
 
-def test_what_is_deleted_is_made_again_without_training(folder, cell):
-    with_rates(folder, [1.0e-2, 1.0e-9])
-    run(folder, f"{CELL}/seed1/history.csv")
-    for name in ("history.csv", "run.json"):
-        (cell / "seed1" / name).unlink()
-    assert run(folder, f"{CELL}/seed1/history.csv") == {"use_winner": 1}
-    (cell / "search.csv").unlink()
-    assert run(folder, f"{CELL}/search.csv", f"{CELL}/seed1/history.csv") == {"search": 1}
-
-
-def test_a_grid_that_shrinks_to_a_beaten_trial_says_what_to_do(folder, cell):
+def test_a_grid_that_shrinks_to_a_beaten_trial_trains_every_seed_again(folder, cell):
     target = f"{CELL}/seed1/run.json"
     with_rates(folder, [1.0e-2, 1.0e-9])
     run(folder, target)
     with_rates(folder, [1.0e-9])
-    configured = ("--configfile", str(folder / "tiny.yaml"), "--cores", "2")
-    done = snakemake(folder, target, *configured)
-    assert done.returncode == 1
-    assert (
-        "no weights: a trial that is no longer searched over had beaten it"
-        in done.stdout + done.stderr
-    )
-    assert (
-        f"Remove this folder and {CELL}/winner.json, and run the same command again"
-        in done.stdout + done.stderr
-    )
-    shutil.rmtree(cell / "trials" / "lr1e-09")
-    (cell / "winner.json").unlink()
-    run(folder, target)
-    assert (cell / "seed1" / "model").is_dir()
+    assert run(folder, target) == {"search": 1, "train": 1}
+
+
+def test_what_a_search_is_made_of_may_be_deleted(folder, cell):
+    with_rates(folder, [1.0e-2])
+    run(folder, f"{CELL}/seed1/run.json")
+    (cell / "search.csv").unlink()
+    assert run(folder, f"{CELL}/search.csv", f"{CELL}/seed1/run.json") == {"search": 1}
 
 
 def test_hyper_parameters_can_be_fixed_for_the_run_or_for_a_model(folder, cell):

@@ -102,9 +102,6 @@ def alternatives(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-SEARCHED = [name for name in MODELS if MATRIX.is_searched(name)]
-
-
 wildcard_constraints:
     dataset=alternatives(DATASETS),
     model=alternatives(MODELS),

@@ -150,7 +150,7 @@ def get_trial_records(wildcards):
 
 def get_winner(wildcards):
     """Return the winner of the search that precedes a training, if there is one."""
-    if wildcards.model not in SEARCHED:
+    if not MATRIX.is_searched(wildcards.model):
         return []
     cell = {name: wildcards[name] for name in ("dataset", "model")}
     return checkpoints.search.get(**cell).output.winner
@@ -195,10 +195,26 @@ def get_headline_file(name, dataset, model, seed, part=""):
     return result(layout.run_path(name, dataset, model, seed, MATRIX.headline(model), part))
 
 
-def get_headline_predictions(dataset, model):
-    """Return the test predictions used for comparisons, one file per seed."""
+def get_compared_predictions(dataset):
+    """Return model, decoding and file of all test predictions that are compared."""
     return [
-        get_headline_file(layout.PREDICTIONS, dataset, model, seed) for seed in MATRIX.seeds(model)
+        (model, how, result(layout.run_path(layout.PREDICTIONS, dataset, model, seed, how)))
+        for model in MATRIX.compared
+        for how in MATRIX.decodings(model)
+        for seed in MATRIX.seeds(model)
+    ]
+
+
+def get_calibrated_files(dataset, model):
+    """Return what calibration reads: raw outputs and predictions on test and dev, of all seeds.
+
+    To predict dev is cheap, even for LLMs: constrained decoding takes seconds for 1,000 sentences.
+    """
+    return [
+        get_headline_file(name, dataset, model, seed, part)
+        for seed in MATRIX.seeds(model)
+        for part in ("", "dev/")
+        for name in (layout.RAW, layout.PREDICTIONS)
     ]
 
 
@@ -230,13 +246,17 @@ def get_comparisons():
     ]
 
 
-def get_dev_scores(dataset):
-    """Return the candidates that dev scores choose among, with their score files on dev."""
-    return [
-        (model, get_headline_file(layout.SCORES, dataset, model, seed, "dev/"))
-        for model in MATRIX.candidates
-        for seed in MATRIX.seeds(model)
-    ]
+def get_candidates(dataset):
+    """Yield option and file of what dev chooses by: searches of a family, or reported runs."""
+    for model in MATRIX.candidates:
+        family = MODELS[model].family
+        if MATRIX.is_chosen_by_search(family):
+            option = f"--searched-{family} {model}:{MATRIX.headline(model)}="
+            yield option, result(layout.cell_path(layout.SEARCH, dataset, model))
+        else:
+            for seed in MATRIX.seeds(model):
+                path = get_headline_file(layout.SCORES, dataset, model, seed, "dev/")
+                yield f"--{family} ", path
 
 
 def get_cross_pairs():

@@ -1,6 +1,6 @@
 rule select_best:
     input:
-        lambda wildcards: [path for _, path in get_dev_scores(wildcards.dataset)],
+        lambda wildcards: [path for _, path in get_candidates(wildcards.dataset)],
     output:
         result(layout.dataset_path(layout.SELECTION)),
     log:
@@ -8,12 +8,13 @@ rule select_best:
     localrule: True
     params:
         candidates=lambda wildcards: [
-            f"--{MODELS[model].family} {path}" for model, path in get_dev_scores(wildcards.dataset)
+            option + path for option, path in get_candidates(wildcards.dataset)
         ],
     message:
         "Choosing the best encoder and the best LLM on the dev set of {wildcards.dataset}"
     shell:
-        "bioner select-best {params.candidates} --out {output} 2>&1 | tee {log}"
+        "bioner select-best {params.candidates} --dataset {wildcards.dataset} --out {output}"
+        " 2>&1 | tee {log}"
 
 
 rule ensemble:
@@ -52,9 +53,7 @@ rule compare:
     input:
         gold=out("data/{dataset}/test.jsonl"),
         predictions=lambda wildcards: [
-            path
-            for model in MATRIX.compared
-            for path in get_headline_predictions(wildcards.dataset, model)
+            path for *_, path in get_compared_predictions(wildcards.dataset)
         ],
     output:
         result(layout.dataset_path(layout.COMPARISONS)),
@@ -62,9 +61,14 @@ rule compare:
         out("logs/compare/{dataset}.log"),
     params:
         systems=lambda wildcards: [
-            f"--system {model}:{MATRIX.headline(model)}={path}"
-            for model in MATRIX.compared
-            for path in get_headline_predictions(wildcards.dataset, model)
+            f"--system {model}:{decoding}={path}"
+            for model, decoding, path in get_compared_predictions(wildcards.dataset)
+        ],
+        deterministic=[f"--deterministic {model}" for model in MATRIX.deterministic],
+        members=[
+            f"--member {ensemble}={member}"
+            for ensemble in filter(MATRIX.is_ensemble, MATRIX.compared)
+            for member, _ in MATRIX.members(ensemble)
         ],
         cuts=[f"--length-cut {cut}" for cut in SETTINGS.scoring.length_cuts],
         resamples=SETTINGS.compare.resamples,
@@ -73,5 +77,5 @@ rule compare:
         "Comparing the systems of {wildcards.dataset}"
     shell:
         "bioner compare-all --gold {input.gold} {params.systems} --out {output}"
-        " --dataset {wildcards.dataset} {params.cuts} --resamples {params.resamples}"
+        " --dataset {wildcards.dataset} {params.deterministic} {params.members} {params.cuts} --resamples {params.resamples}"
         " --resampling-seed {params.seed} 2>&1 | tee {log}"

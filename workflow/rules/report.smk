@@ -8,9 +8,11 @@ REPORTS = [
     "alignment",
     "conventions",
     "subsets",
+    "calibration",
     "paper_scoring",
     "significance",
     "errors",
+    "search",
     "cost",
     "cells",
     "provenance",
@@ -34,9 +36,14 @@ rule report:
             model=filter(MATRIX.is_trained, SETTINGS.models),
         ),
         lambda wildcards: expand(
+            result(layout.cell_path(layout.CALIBRATION)),
+            dataset=get_available_datasets(),
+            model=filter(MATRIX.has_confidences, SETTINGS.models),
+        ),
+        lambda wildcards: expand(
             result(layout.cell_path(layout.SEARCH)),
             dataset=get_available_datasets(),
-            model=[name for name in SETTINGS.models if name in SEARCHED],
+            model=filter(MATRIX.is_searched, SETTINGS.models),
         ),
         lambda wildcards: get_comparisons(),
         lambda wildcards: [

@@ -21,7 +21,7 @@ rule trial:
         identity=get_training_identity,
         snapshot=get_snapshot_option,
         over=lambda wildcards: [f"--searched {name}" for name in MODELS[wildcards.model].searched()],
-        seed=SETTINGS.seeds[0],
+        seed=SETTINGS.search_seed,
     message:
         "Trying {wildcards.trial} for {wildcards.model} on {wildcards.dataset}"
     shell:
@@ -48,31 +48,3 @@ checkpoint search:
     shell:
         "bioner search {params.trials} --out {output.table} --winner {output.winner}"
         " 2>&1 | tee {log}"
-
-
-rule use_winner:
-    input:
-        get_winner,
-    output:
-        model=directory(result(layout.seed_path(layout.WEIGHTS))),
-        history=result(layout.seed_path(layout.HISTORY)),
-        run=result(layout.seed_path(layout.RECORD)),
-    log:
-        out("logs/use_winner/{dataset}/{model}/seed{seed}.log"),
-    wildcard_constraints:
-        model=alternatives(SEARCHED),
-        seed=str(SETTINGS.seeds[0]),
-    localrule: True
-    params:
-        trials=result(layout.cell_path("trials")),
-        out=subpath(output.run, parent=True),
-    message:
-        "Taking the best trial of {wildcards.model} on {wildcards.dataset}"
-        " for seed {wildcards.seed}"
-    shell:
-        "bioner use-winner --winner {input} --trials {params.trials} --out {params.out}"
-        " 2>&1 | tee {log}"
-
-
-# The winner was trained under the first seed already.
-ruleorder: use_winner > train

@@ -12,6 +12,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from bioner.cli import (
+    calibration,
     cluster,
     corpora,
     models,
@@ -34,7 +35,7 @@ COMMANDS = {}
 for command in (
     *(corpora.fetch, corpora.normalize, corpora.validate),
     models.download_model,
-    *(training.train, training.search, training.use_winner, training.merge),
+    *(training.train, training.search, training.merge),
     *(systems.predict, systems.time, systems.realign, systems.tag),
     *(
         scores.score,
@@ -45,6 +46,7 @@ for command in (
         scores.select_best,
         scores.ensemble,
     ),
+    calibration.calibrate,
     *(reports.report, reports.summary),
     planning.plan,
     reproduction.verify_reproduction,

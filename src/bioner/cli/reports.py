@@ -77,6 +77,7 @@ def report(
         name: parse_entry(DatasetEntry, name, tree) for name, tree in planned_datasets().items()
     }
     agreement = {name: found for name, entry in described.items() if (found := entry.agreement)}
+    years = {name: entry.published for name, entry in described.items() if entry.published}
     opened = {name for name, entry in catalogue.items() if entry.redistributable}
     opened |= set(settings.show_restricted_text)
 
@@ -86,7 +87,9 @@ def report(
 
     pairs = [named("--cross", text, "TRAIN=TEST", "BC5CDR=BioRED") for text in cross or []]
     about = ReportContext(
-        left, broken, models, paid, agreement, cross=pairs if cross or dataset else None
+        *(left, broken, models, paid, agreement),
+        cross=pairs if cross or dataset else None,
+        published=years,
     )
     report(results, data, out, dataset or [], model or [], told, about, may_show)
 

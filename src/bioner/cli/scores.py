@@ -19,6 +19,14 @@ MOST = 1_000_000  # resamples: all are in memory until the percentiles are compu
 Resamples = Annotated[
     int, typer.Option(min=1, max=MOST, help="Of the bootstrap and of approximate randomisation.")
 ]
+Deterministic = Annotated[
+    list[str] | None,
+    typer.Option(help="A model without randomness, which has one run; repeat per model."),
+]
+Members = Annotated[
+    list[str] | None,
+    typer.Option(help="ENSEMBLE=MODEL: a model whose weights an ensemble uses; repeat for each."),
+]
 ResamplingSeed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
 
 
@@ -105,12 +113,19 @@ def compare(
     versus_model: str | None = None,
     versus_decoding: str | None = None,
     length_cut: LengthCuts = None,
+    deterministic: Deterministic = None,
+    member: Members = None,
     resamples: Resamples = 10_000,
     resampling_seed: ResamplingSeed = 0,
 ) -> None:
-    """Strict F1 and recall of two systems, their differences, 95 % intervals and p-values."""
+    """Compare two systems: differences, intervals and p-values of F1 and recall.
+
+    Systems with the same --model and --versus-model share weights: name their seeds in the same
+    order.
+    """
     systems = [(model, decoding, pred), (versus_model, versus_decoding, versus)]
-    _compare(gold, systems, out, dataset, length_cut, resamples, resampling_seed)
+    how = deterministic or [], member or [], length_cut, resamples, resampling_seed
+    _compare(gold, systems, out, dataset, *how)
 
 
 def compare_all(
@@ -124,15 +139,21 @@ def compare_all(
     out: Out,
     dataset: str | None = None,
     length_cut: LengthCuts = None,
+    deterministic: Deterministic = None,
+    member: Members = None,
     resamples: Resamples = 10_000,
     resampling_seed: ResamplingSeed = 0,
 ) -> None:
-    """Every pair of several systems, as `compare` does one; resamples are drawn once for all."""
+    """Compare every pair of several systems, and adjust the p-values of exploration.
+
+    Decodings of one model share weights: name their seeds in the same order.
+    """
     systems = _systems("--system", system)
     if len(systems) < 2:
         raise InputError("--system", f"{len(systems)} system", "at least two", "Name another.")
     given = [(model, decoding, paths) for (model, decoding), paths in systems.items()]
-    _compare(gold, given, out, dataset, length_cut, resamples, resampling_seed)
+    how = deterministic or [], member or [], length_cut, resamples, resampling_seed
+    _compare(gold, given, out, dataset, *how)
 
 
 def cross(
@@ -168,12 +189,12 @@ def cross(
     The drop is the F1 of the same systems trained on the test corpus (--home) minus theirs.
     Test documents that train or dev of the training corpus has are left out.
     """
+    from bioner.comparison.cross import Corpus, CrossSystem, score_across
     from bioner.data.instances import SPLITS
     from bioner.io.checksums import sha256_of
     from bioner.io.files import write_json
     from bioner.io.tables import write_table
     from bioner.results.consistency import checksums_of
-    from bioner.scoring.cross import Corpus, CrossSystem, score_across
     from bioner.settings.config import Cross
     from bioner.settings.parse import parse
 
@@ -218,25 +239,62 @@ def cross(
 def select_best(
     out: Out,
     encoder: Annotated[
-        list[Path] | None, typer.Option(help="Dev scores of an encoder; again for each.")
+        list[Path] | None,
+        typer.Option(help="Dev scores of a reported run of an encoder; again for each."),
     ] = None,
     llm: Annotated[
-        list[Path] | None, typer.Option(help="Dev scores of an LLM; again for each.")
+        list[Path] | None,
+        typer.Option(help="Dev scores of a reported run of an LLM; again for each."),
+    ] = None,
+    searched_encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL:DECODING=search.csv, in place of --encoder; again for each."),
+    ] = None,
+    searched_llm: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL:DECODING=search.csv, in place of --llm; again for each."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="The corpus's name, which search.csv does not have.")
     ] = None,
 ) -> None:
-    """The best encoder and the best LLM by strict F1 on dev."""
+    """The best encoder and the best LLM by strict F1 on dev: of their searches, or else of their
+    reported runs.
+    """
     from bioner.io.tables import write_table
-    from bioner.scoring.selection import select
+    from bioner.scoring.selection import SearchedCandidate, select
+    from bioner.training.search import read_search
 
-    candidates = {family: paths for family, paths in (("encoder", encoder), ("llm", llm)) if paths}
-    if not candidates:
+    scored = {family: paths for family, paths in (("encoder", encoder), ("llm", llm)) if paths}
+    searches = {
+        family: _systems(f"--searched-{family}", given)
+        for family, given in (("encoder", searched_encoder), ("llm", searched_llm))
+        if given
+    }
+    if not scored and not searches:
         raise InputError(
-            "select-best", "no score file", "--encoder or --llm", "Name dev/scores.csv files."
+            "select-best",
+            "no score file",
+            "--encoder or --llm, or --searched-encoder or --searched-llm",
+            "Name dev/scores.csv or search.csv files.",
         )
-    files = [path for paths in candidates.values() for path in paths]
+    if searches and not dataset:
+        remedy = "Add it: search.csv does not say which corpus it is of."
+        raise InputError("select-best", "a search without --dataset", "the corpus's name", remedy)
+    files = [path for paths in scored.values() for path in paths]
+    files += [path for found in searches.values() for paths in found.values() for path in paths]
     keep_apart(out, *files)
     each_once("select-best", files)
-    write_table(out, select(candidates))
+    searched: dict[str, list[SearchedCandidate]] = {}
+    for family, found in searches.items():
+        for (model, decoding), paths in found.items():
+            if len(paths) > 1:
+                several = f"{len(paths)} searches of {model}"
+                raise InputError(f"--searched-{family}", several, "one", "Remove the others.")
+            table = read_search(paths[0])
+            candidate = SearchedCandidate(model, decoding, table["dev_strict_f1"][0], len(table))
+            searched.setdefault(family, []).append(candidate)
+    write_table(out, select(scored, searched, dataset))
 
 
 def ensemble(
@@ -310,21 +368,39 @@ def _compare(
     systems: Sequence[tuple[str | None, str | None, list[Path]]],
     out: Path,
     dataset: str | None,
+    deterministic: Sequence[str],
+    members: Sequence[str],
     length_cut: list[int] | None,
     resamples: int,
     resampling_seed: int,
 ) -> None:
+    from bioner.comparison.compare import System, compare
     from bioner.io.tables import write_table
-    from bioner.scoring.compare import System, compare
 
     keep_apart(out, gold, *(path for _, _, paths in systems for path in paths))
     for _, _, paths in systems:
         # A run twice would count as two seeds; both sides may share one.
         each_once("compare", paths)
+    parts = [named("--member", text, "ENSEMBLE=MODEL", "vote=bert-mini") for text in members]
+    known = {model for model, _, _ in systems}
+    given = [("--deterministic", name) for name in deterministic]
+    for option, name in given + [("--member", ensemble) for ensemble, _ in parts]:
+        if name not in known:
+            raise InputError(option, repr(name), "one of the systems", "Correct the name.")
     instances = read_instances(gold)
     read = [
-        System(model, decoding, [read_predictions(p, instances) for p in paths])
+        System(
+            model,
+            decoding,
+            [read_predictions(path, instances) for path in paths],
+            model in deterministic,
+            frozenset(member for ensemble, member in parts if ensemble == model),
+        )
         for model, decoding, paths in systems
     ]
+    for system in read:
+        if system.deterministic and len(system.runs) > 1:
+            found = f"{len(system.runs)} runs of {system.model}"
+            raise InputError("--deterministic", found, "one", "Name a single file for it.")
     cuts = sorted(set(length_cut or [1, 2]))
     write_table(out, compare(instances, read, cuts, resamples, resampling_seed, dataset))

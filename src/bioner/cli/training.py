@@ -1,4 +1,4 @@
-"""Commands of training: train, search, use-winner, merge."""
+"""Commands of training: train, search, merge."""
 
 import logging
 from pathlib import Path
@@ -29,10 +29,7 @@ def train(
     searched: Annotated[
         list[str] | None,
         typer.Option(
-            help=(
-                "A trial of a search over this setting; again for each. Weights stay with the best"
-                " so far."
-            )
+            help="A trial of a search over this setting; again for each. Its weights are not kept."
         ),
     ] = None,
     deterministic: Annotated[
@@ -55,8 +52,9 @@ def train(
     from bioner.training.search import read_winner
 
     settings = model_entry_of(model, config, entry)
-    if winner:
-        found = merged(settings.canonical(), {"train": read_winner(winner).train})
+    best = read_winner(winner) if winner else None
+    if best:
+        found = merged(settings.canonical(), {"train": best.train})
         settings = parse_entry(ModelEntry, model, found, str(winner))
     if snapshot:
         from bioner.models.snapshots import read_snapshot
@@ -91,6 +89,7 @@ def train(
         seed,
         data=known,
         searched=searched or (),
+        winner=best.trial if best else None,
     )
     from bioner.training.run import train  # now that the input is sound: it takes seconds to import
 
@@ -102,12 +101,10 @@ def search(
     out: Out,
     winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
 ) -> None:
-    """Rank the trials of a hyper-parameter search by dev; trials of it that are not named lose
-    their weights.
-    """
+    """Rank the trials of a hyper-parameter search by dev."""
     from bioner.io.files import write_json
     from bioner.io.tables import write_table
-    from bioner.training.search import rank, read_trial, retire, search_table, winner_of
+    from bioner.training.search import rank, read_trial, search_table, winner_of
 
     keep_apart(out)
     keep_apart(winner, out, option="--winner")
@@ -116,18 +113,6 @@ def search(
     table, best = search_table(ranked), winner_of(ranked)
     write_json(winner, best.model_dump())
     write_table(out, table)
-    retire(ranked)
-
-
-def use_winner(
-    winner: Annotated[Path, typer.Option(help="winner.json of the search.")],
-    trials: Annotated[Path, typer.Option(help="Folder of the trials.")],
-    out: Out,
-) -> None:
-    """The winning trial's model, history and run.json as those of the seed it was trained under."""
-    from bioner.training.search import use_winner
-
-    use_winner(winner, trials, out)
 
 
 def merge(

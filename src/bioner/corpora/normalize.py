@@ -25,7 +25,8 @@ from bioner.data.instances import SPLITS, Instance, entity_types, faults, write_
 from bioner.errors import InputError
 from bioner.io.tables import write_table
 from bioner.scoring.labels import RESERVED
-from bioner.scoring.resampling import FEW_CLUSTERS, clusters_of
+from bioner.scoring.limits import FEWEST_DOCUMENTS
+from bioner.scoring.resampling import clusters_of
 from bioner.settings.dataset_entry import DatasetEntry
 
 log = logging.getLogger(__name__)
@@ -209,9 +210,9 @@ def _log_changes(dataset: str, splits: Mapping[str, Sequence[Instance]], changes
 
 def _warn_if_few_clusters(dataset: str, split: str, instances: Sequence[Instance]) -> None:
     clusters = clusters_of(instances)
-    if clusters.count < FEW_CLUSTERS:
+    if clusters.count < FEWEST_DOCUMENTS:
         log.warning(
-            "normalize %s: %s: %d %s%s: too few to resample; intervals and p-values mean little",
+            "normalize %s: %s: %d %s%s: too few for intervals and tests",
             *(dataset, split, clusters.count, clusters.kind, "s" * (clusters.count > 1)),
         )
 

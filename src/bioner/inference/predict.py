@@ -201,9 +201,11 @@ def predict(
     size = entry.predict.batch_size
     meter = Meter(f"predict {name}", "sentences", len(gold))
     with _explain_out_of_memory(name, size):
-        predictor = load_predictor(
-            name, entry, weights, decoding, draft=draft, on_progress=meter.advance
-        )
+        if entry.family == "llm":
+            predictor = load_predictor(name, entry, weights, decoding, draft=draft)
+        else:
+            folder = _prepare(name, entry, weights, decoding)
+            predictor = _classifier(name, entry, folder, log_probs=True, on_progress=meter.advance)
         with meter:
             return predictor(gold, size)
 
@@ -217,9 +219,10 @@ def load_predictor(
     draft: Draft | None = None,
     seed: int = 0,
     variant: Literal["merged", "padded"] | None = None,
-    on_progress: Callable[[int], None] = ignore,
 ) -> Predictor:
     """Load torch and a trained model; return it as a function of instances and batch size.
+
+    An encoder's outputs have no log-probabilities, which only files need.
 
     Args:
         draft: for constrained decoding; None: the tag table saved with the model.
@@ -227,8 +230,15 @@ def load_predictor(
         variant: `merged`: an LLM's adapter and base as one model in the precision of training,
             which is faster and not quite the model that was trained. `padded`: an encoder in fp32
             and padded to its window, as the paper ran them.
-        on_progress: called with the number of sentences an encoder has tagged since the last call.
     """
+    folder = _prepare(name, entry, weights, decoding)
+    if entry.family == "llm":
+        return _llm(entry, folder, decoding, draft, seed, variant == "merged")
+    return _classifier(name, entry, folder, variant == "padded")
+
+
+def _prepare(name: str, entry: ModelEntry, weights: Path | None, decoding: str) -> Path:
+    """Load torch if a trained model can be run here, and return its folder."""
     if not entry.is_trained:
         raise InputError(
             name,
@@ -249,14 +259,18 @@ def load_predictor(
     import torch
 
     torch.set_num_threads(entry.resources.threads)
-    if entry.family == "llm":
-        return _llm(entry, weights, decoding, draft, seed, variant == "merged")
-    return _classifier(name, entry, weights, variant == "padded", on_progress)
+    return weights
 
 
 def _classifier(
-    name: str, entry: ModelEntry, weights: Path, padded: bool, on_progress: Callable[[int], None]
+    name: str,
+    entry: ModelEntry,
+    weights: Path,
+    padded: bool = False,
+    log_probs: bool = False,
+    on_progress: Callable[[int], None] = ignore,
 ) -> Predictor:
+    """Load an encoder or a decoder with a head; `on_progress` gets the sentences tagged since."""
     from bioner.models.encoder import tag
     from bioner.models.llm import load_trained, read_task
     from bioner.models.positions import check_window
@@ -287,7 +301,7 @@ def _classifier(
         )
 
     def classifier(instances: Sequence[Instance], batch_size: int) -> list[Tagged]:
-        return tag(model, tokenizer, instances, entry, batch_size, padded, on_progress)
+        return tag(model, tokenizer, instances, entry, batch_size, padded, log_probs, on_progress)
 
     return classifier
 

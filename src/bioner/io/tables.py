@@ -11,13 +11,16 @@ from bioner.io.files import atomic_path
 Schema = dict[str, type[pl.DataType]]
 
 
-def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.DataFrame:
+def read_table(
+    path: Path, schema: Schema, required: Sequence[str] = (), later: Sequence[str] = ()
+) -> pl.DataFrame:
     """Read a CSV file with exactly these columns; empty fields are null.
 
     Args:
         path: The file.
         schema: The columns and their types, in order.
         required: Columns that must have a value in every row.
+        later: Columns that files of earlier versions lack; they are null there.
 
     Raises:
         InputError: The file is missing, truncated or has other columns, or lacks a required value.
@@ -25,7 +28,10 @@ def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.D
     if path.is_dir():
         raise InputError(path, "a folder", "a CSV table", "Name the file in it.")
     try:
-        table = pl.read_csv(path, schema=schema, glob=False)
+        header = pl.read_csv(path, n_rows=0, glob=False).columns if later else []
+        absent = {name: schema[name] for name in later if name not in header}
+        there = {name: type_ for name, type_ in schema.items() if name not in absent}
+        table = pl.read_csv(path, schema=there, glob=False)
     except FileNotFoundError:
         raise InputError(
             path, "no such file", "a CSV table", "Run the stage that makes it."
@@ -44,6 +50,8 @@ def read_table(path: Path, schema: Schema, required: Sequence[str] = ()) -> pl.D
             "a whole one",
             "It was cut short: copy it again.",
         )
+    nothing = [pl.lit(None, type_).alias(name) for name, type_ in absent.items()]
+    table = table.with_columns(nothing).select(schema.keys())
     for name in required:
         if table[name].null_count():
             line = table[name].is_null().arg_true()[0] + 2

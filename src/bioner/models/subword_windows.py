@@ -24,6 +24,11 @@ class SubwordWindow:
     input_ids: list[int]
     words: list[int | None]
 
+    @property
+    def deciding(self) -> list[bool]:
+        """Which subwords decide their word's tag."""
+        return [word is not None for word in self.words]
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:

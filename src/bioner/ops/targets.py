@@ -13,7 +13,7 @@ from bioner.settings.matrix import Matrix
 
 FOLDERS = ("data", "results", "reports", "models", "logs")
 OF_DATASET = (layout.COMPARISONS, layout.SELECTION)
-OF_CELL = (layout.SCORES, layout.TIMING)
+OF_CELL = (layout.SCORES, layout.TIMING, layout.CALIBRATION, layout.RELIABILITY)
 OF_SEARCH = (layout.SEARCH, layout.WINNER)
 OF_TRIAL = (layout.HISTORY, layout.RECORD)
 OF_TRAINING = (layout.WEIGHTS, layout.HISTORY, layout.RECORD)

@@ -32,6 +32,10 @@ TITLES = {
         "Recall of mentions seen in train, unseen and repeated; F1 on new sentences, and on those"
         " that are not near-duplicates of train either"
     ),
+    "calibration": (
+        "Calibration of predicted entities: is an entity that a model is 90 % sure of right nine"
+        " times in ten? Before and after temperature scaling; see docs/scores.md"
+    ),
     "paper_scoring": (
         "Tables III and V by the paper's own evaluator and length windows: for comparison only"
     ),
@@ -45,6 +49,10 @@ TITLES = {
         " against gold F1 is how far their own annotations agree on texts that both have"
     ),
     "errors": "Errors by kind; gold entities by their own length, predictions by theirs",
+    "search": (
+        "Hyper-parameter searches at equal budgets: the strict F1 on dev that the best of fewer"
+        " trials would have had on average"
+    ),
     "cost": "Cost of searches, trainings, and 1,000 test sentences",
     "cells": "Cells of the matrix: what became of them",
     "provenance": (
@@ -62,6 +70,15 @@ COLUMNS = {
     ),
     "seed": "seed of the training",
     "seeds": "how many seeds the means are over",
+    "trials": (
+        "hyper-parameter settings tried on dev, the best of which was trained under every seed; 1"
+        " without a search, empty if nothing is trained"
+    ),
+    "chosen_by": (
+        "of the best encoder and the best LLM on dev: what chose it. `search`: the best trials,"
+        " whose weights are not reported. `reported runs`: the scored runs, so that their scores"
+        " are a little too high by the luck of this choice"
+    ),
     "headline": "whether this is the decoding that the model is compared by",
     "length": "entity length in tokens; `all`, or a bucket",
     "split": "train, dev or test",
@@ -76,6 +93,9 @@ COLUMNS = {
         "lower end of the 95 % bootstrap interval of F1 over test documents; mean over seeds"
     ),
     "f1_ci_high": "its upper end",
+    "no_interval": (
+        "why there is no interval: fewer than 30 gold entities, or 10 documents that hold one"
+    ),
     "f1_std": "standard deviation of F1 over seeds; empty for one seed",
     "f1_without_repair": "strict F1 where an entity must begin with B-, as strict IOB2 has it",
     **{f"paper_{name}": "the published value, percent" for name in ("precision", "recall", "f1")},
@@ -142,6 +162,11 @@ OWN = {
         "entities_by_type": "share of test entities by type",
         "seen_in_train_by_type": "mentions_seen_in_train by type",
         "annotator_agreement": "published agreement of annotators; not an upper bound on scores",
+        "published": "year its annotations were published",
+        "may_have_read": (
+            "models whose pretraining text ends in that year or later, or at an unknown time: they"
+            " may have read the corpus"
+        ),
         "annotations_lost": (
             "annotations of the raw files that are neither kept nor nested in a longer one"
             " (changes.csv)"
@@ -235,12 +260,49 @@ OWN = {
         "new_f1": "strict F1 on these sentences",
         "new_f1_ci_low": "lower end of its 95 % interval",
         "new_f1_ci_high": "upper end",
+        "new_no_interval": "why there is none",
         "entities_in_near_new_sentences": (
             "gold entities of new sentences that are not near-duplicates of train either"
         ),
         "near_new_f1": "strict F1 on these sentences",
         "near_new_f1_ci_low": "lower end of its 95 % interval",
         "near_new_f1_ci_high": "upper end",
+        "near_new_no_interval": "why there is none",
+    },
+    "calibration": {
+        "predicted_entities": "predicted entities of the test set; mean over seeds",
+        "correct": "of them, strictly correct",
+        "bins": "bins of the calibration error, each with equally many predicted entities",
+        "mean_confidence": (
+            "mean confidence of predicted entities, 0 to 1: the least probability of one of its"
+            " words' tags"
+        ),
+        "ece": (
+            "expected calibration error, 0 to 1: mean distance of confidence and share of right"
+            " entities over the bins; mean over seeds"
+        ),
+        "ece_ci_low": "lower end of its 95 % interval over test documents; mean over seeds",
+        "ece_ci_high": "its upper end",
+        "brier": (
+            "Brier score, 0 to 1: mean squared distance of confidence and outcome (1 if right);"
+            " mean over seeds"
+        ),
+        "brier_ci_low": "lower end of its 95 % interval over test documents; mean over seeds",
+        "brier_ci_high": "its upper end",
+        "aurc": "area under the risk-coverage curve, 0 to 1; less is better",
+        **{
+            f"risk_{coverage}": (
+                f"share of wrong ones among the {coverage} % most confident predicted entities"
+            )
+            for coverage in (50, 80, 90)
+        },
+        "temperature": (
+            "what logits are divided by, fitted on dev for each seed; above 1 a model was too sure"
+            " of itself; mean over seeds"
+        ),
+        "ece_scaled": "expected calibration error after temperature scaling",
+        "brier_scaled": "Brier score after temperature scaling",
+        "note": "why there is no interval or temperature",
     },
     "paper_scoring": {
         "use": "what these rows are for",
@@ -293,6 +355,7 @@ OWN = {
         "drop": "home_f1 minus f1: what another domain and another guideline cost, together",
         "drop_ci_low": "lower end of its 95 % interval (paired bootstrap by cluster)",
         "drop_ci_high": "upper end",
+        "untested": "why the drop has no p-value (docs/statistics.md)",
         "p": "of approximate randomisation (with several seeds at least the bootstrap's)",
         "cluster": "what was resampled: documents, or sentences if documents are unknown",
         "clusters": "how many there are",
@@ -316,6 +379,25 @@ OWN = {
         "predictions": "predicted entities of that length",
         "spurious": "of them, those that overlap no gold entity",
         "gold_entities": "gold entities of that length",
+    },
+    "search": {
+        "dev_f1": "strict F1 of the best trial on dev, percent",
+        "seconds": "wall time of all trials",
+        "gpu_hours": "of all trials",
+        "equal_trials": "smallest number of trials that a searched model of the corpus has",
+        "dev_f1_at_equal_trials": (
+            "expected strict F1 on dev of the best of so many trials: mean over all draws without"
+            " replacement (Dodge et al. 2019)"
+        ),
+        "budget": "smallest cost of a search of the corpus, all trials together",
+        "budget_unit": (
+            "GPU-hours; seconds if no trial had a GPU; empty, and no budget, if only some had"
+        ),
+        "trials_in_budget": "trials that it pays for, at the model's mean cost per trial",
+        "dev_f1_in_budget": (
+            "expected strict F1 on dev of the best of so many, linear between whole numbers; empty"
+            " if the budget pays for less than one trial"
+        ),
     },
     "cost": {
         "stage": "search (all trials), train, or 1000 sentences",

@@ -201,15 +201,16 @@ def _like_the_paper(rows: pl.DataFrame) -> pl.Expr:
 def cost_table(results: Results, prices: Prices) -> pl.DataFrame:
     """Build the cost table: searches (`search`), trainings (`train`), and `1000 sentences` of test.
 
-    A search is listed with the seed whose weights are those of its best trial. This training is one
-    of the trials and costs nothing more. 1,000 sentences take the fastest timed way of each
-    decoding, in the mean over the timed seeds (`seed` if there is only one).
+    `seed` of a search is the one that its trials ran under. 1,000 sentences take the fastest timed
+    way of each decoding, in the mean over the timed seeds (`seed` if there is only one).
 
     Args:
         prices: per hour. `money` is GPU-hours at `gpu_hour`, or hours
             of a machine without GPUs at `cpu_hour`; empty if the price is unknown.
     """
-    rows = [row for run in results.runs.iter_rows(named=True) for row in _trained(run)]
+    searches = results.trials.partition_by("dataset", "model", maintain_order=True)
+    rows = [_searched(trials) for trials in searches]
+    rows += [_trained(run) for run in results.runs.iter_rows(named=True)]
     rows += [_predicted(row) for row in _fastest(results.timing).iter_rows(named=True)]
     for row in rows:
         price, hours = prices.gpu_hour, row["gpu_hours"]
@@ -221,16 +222,24 @@ def cost_table(results: Results, prices: Prices) -> pl.DataFrame:
     return in_order(pl.concat([table, notes(results.cells)], how="diagonal_relaxed"), results.cells)
 
 
-def _trained(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of COST for a run: its search, if there was one, and its training."""
-    training = {name: value for name, value in run.items() if name in COST} | {"stage": "train"}
-    if run["trials"] is None:
-        return [training]
-    spent = ("seconds", "gpu_hours", "energy_kwh")
-    search = {name: run[f"search_{name}"] for name in spent} | {"stage": "search"}
-    note = "the best trial of its search, which has its cost"
-    nothing = dict.fromkeys(spent, 0.0) | {"trials": None, "note": note}
-    return [training | search, training | nothing]
+def _searched(trials: pl.DataFrame) -> dict[str, Any]:
+    """Row of COST for a search: the sum over its trials."""
+    winner, energy = trials.row(0, named=True), trials["energy_kwh"]
+    sums = trials.select(pl.col("seconds", "gpu_hours").sum(), pl.col("^peak_.*$").max())
+    found = sums.row(0, named=True)
+    return {
+        **{name: value for name, value in winner.items() if name in COST},
+        **found,
+        "stage": "search",
+        "gpus": round(found["gpu_hours"] * 3600 / found["seconds"]),  # of every trial
+        "energy_kwh": None if energy.null_count() else energy.sum(),
+        "trials": len(trials),
+    }
+
+
+def _trained(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Row of COST for a training."""
+    return {name: value for name, value in run.items() if name in COST} | {"stage": "train"}
 
 
 def _fastest(timing: pl.DataFrame) -> pl.DataFrame:

@@ -17,9 +17,13 @@ from markupsafe import Markup
 from bioner.reporting.browser import browser_data, embedded
 from bioner.reporting.columns import TITLES, meaning
 from bioner.reporting.error_analysis import ErrorReport
+from bioner.scoring.calibration import CALIBRATION
 
 TEMPLATES = Path(__file__).parent / "templates"
-FOUR_DIGITS = ("p", "p_holm", "gpu_hours", "search_gpu_hours", "energy_kwh")
+FOUR_DIGITS = (
+    *("p", "p_holm", "gpu_hours", "search_gpu_hours", "energy_kwh"),
+    *(name for name, kind in CALIBRATION.items() if kind == pl.Float64 and name != "temperature"),
+)
 PLAIN_INTEGERS = ("seed",)  # without a comma after the thousands
 
 

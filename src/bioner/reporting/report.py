@@ -11,13 +11,15 @@ from bioner.errors import InputError
 from bioner.io.files import atomic_text
 from bioner.io.run_record import provenance
 from bioner.io.tables import write_table
+from bioner.reporting.calibration import calibration_table
+from bioner.reporting.caveats import note_known_mentions, note_possible_readers
 from bioner.reporting.columns import readme
 from bioner.reporting.conclusions import write_conclusions
-from bioner.reporting.confidences import read_confidences
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_disagreements
 from bioner.reporting.page import Content, PageFigure, page
 from bioner.reporting.prices import price_table
+from bioner.reporting.searches import note_on_selection, searches_table
 from bioner.reporting.significance import significance_table
 from bioner.reporting.tables import (
     alignment_table,
@@ -79,8 +81,14 @@ def report(
     tables = _tables(loaded, context, examined)
     notes = [(corpus, note) for corpus, note in (notices or {}).items() if corpus in datasets]
     notes += context.left_out.items()
+    notes += note_possible_readers(tables["corpora"])
+    if luck := note_on_selection(loaded.selection):
+        notes.append(("chosen on dev", luck))
     for corpus, note in notes:
         log.info("report: %s: %s", corpus, note)
+    for corpus, note in note_known_mentions(tables["corpora"]):
+        log.warning("report: %s: %s", corpus, note)
+        notes.append((corpus, note))
     content = Content(
         tables=shown_on_page(tables),
         missing=_grouped(lacking),
@@ -94,7 +102,7 @@ def report(
             tables["table3_strict"],
             tables["price"],
         ),
-        figures=_figures(loaded, tables, context, read_confidences(results, data, systems)),
+        figures=_figures(loaded, tables, context),
         disagreements=examined,
     )
     for name, table in tables.items():
@@ -151,7 +159,7 @@ def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> 
     return {
         "table1_instances": instances_table(results),
         "table2_test_entities": entities_table(results),
-        "corpora": corpora_table(results, context.agreement),
+        "corpora": corpora_table(results, context),
         "table3_strict": strict_table(results),
         "table4_inference_time": time_table(results),
         "table5_relaxed": relaxed_table(results),
@@ -159,10 +167,12 @@ def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> 
         "alignment": alignment_table(results),
         "conventions": conventions_table(results),
         "subsets": subsets_table(results),
+        "calibration": calibration_table(results),
         "paper_scoring": paper_scoring_table(results),
         "significance": significance_table(results.comparisons, results.selection),
         **({"cross": results.cross} if context.cross or len(results.cross) else {}),
         "errors": examined.counts,
+        "search": searches_table(results.trials),
         "cost": cost_table(results, context.prices),
         "cells": results.cells,
         "provenance": results.provenance,
@@ -185,7 +195,7 @@ def shown_on_page(tables: Tables) -> Tables:
     shown = {
         name: table.select(pl.exclude(only_in_csv.get(name, "^$")))
         for name, table in tables.items()
-        if name not in ("scores", "cells")
+        if name not in ("scores", "cells") and (name != "search" or len(table))
     }
     if "cross" in shown:  # `all` repeats the row of a single type
         types = pl.col("label").n_unique().over("train", "test") - 1
@@ -193,9 +203,7 @@ def shown_on_page(tables: Tables) -> Tables:
     return shown
 
 
-def _figures(
-    results: Results, tables: Tables, context: ReportContext, bins: pl.DataFrame
-) -> Sequence[PageFigure]:
+def _figures(results: Results, tables: Tables, context: ReportContext) -> Sequence[PageFigure]:
     from bioner.reporting.figures import figures  # matplotlib takes a second to load
 
     families = {name: entry.family for name, entry in context.models.items()}
@@ -206,6 +214,6 @@ def _figures(
         tables["table4_inference_time"],
         tables["significance"],
         results.curves,
-        bins,
+        results.reliability,
         families,
     )

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 from scipy.special import bdtrc, stdtr, stdtrit
 
+from bioner.comparison.multiplicity import holm
 from bioner.io.tables import Schema
 from bioner.reporting.counterparts import Ours, PublishedNumber, corpus_of, ours_of
 from bioner.reporting.published import (
@@ -29,7 +30,6 @@ from bioner.reporting.published import (
 from bioner.reporting.tables import BERT_FAMILY, PAPER_CHEMPROT, REPRODUCTION
 from bioner.results.consistency import read_records
 from bioner.results.load import Results
-from bioner.scoring.multiplicity import holm
 
 # The paper's ChemProt is compared with its mislabelled reproduction, instances also with ChemProt.
 DATASETS = ("JNLPBA", "BioRED", PAPER_CHEMPROT, REPRODUCTION, "BC5CDR", "Reddit-Impacts")

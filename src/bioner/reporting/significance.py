@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
+from bioner.comparison.compare import COMPARISON
+from bioner.comparison.multiplicity import holds_in, holm
 from bioner.io.tables import Schema
 from bioner.reporting.tables import REPRODUCTION
-from bioner.scoring.compare import COMPARISON
-from bioner.scoring.multiplicity import holds_in, holm
 
 FEWEST = 30  # gold entities, and clusters with any, that a verdict needs
 LEVEL = 0.05

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from bioner.data.tags import OUTSIDE
+from bioner.reporting.caveats import find_possible_readers
 from bioner.results.cells import notes
-from bioner.results.load import Results
+from bioner.results.load import ReportContext, Results
 from bioner.scoring.table import MEASURES
 from bioner.settings.catalogue import HEADLINE
-from bioner.settings.dataset_entry import Agreement
 from bioner.settings.repository import REPOSITORY
 
 PAPER = REPOSITORY / "resources" / "paper"
@@ -19,6 +19,7 @@ CELL = ["dataset", "model", "decoding"]
 LIKE_THE_PAPER = ("direct", "free-paper", "free")
 ENDS = ("", "_ci_low", "_ci_high")  # of the columns of a score and of its interval
 F1 = [f"f1{end}" for end in ENDS]
+NO_INTERVAL = pl.col("no_interval").first()
 GOLD_ENTITIES = pl.col("possible").first().alias("gold_entities")  # the same for all seeds
 # The paper's ChemProt data were mislabelled (docs/reproduction.md). Its rows are shown with both
 # corpora; scores are only compared on the reproduction of these data.
@@ -51,16 +52,15 @@ def entities_table(results: Results) -> pl.DataFrame:
     )
 
 
-def corpora_table(
-    results: Results, agreement: Mapping[str, Agreement] | None = None
-) -> pl.DataFrame:
+def corpora_table(results: Results, context: ReportContext) -> pl.DataFrame:
     """Describe each test set: size, lengths, density, ambiguity, and what it shares with train.
 
     Statistics that a stats.csv of an older version lacks are null, and so are documents if no two
     instances share one.
 
     Args:
-        agreement: Published agreement of annotators, by corpus.
+        results: The cells whose models may have read a corpus, and statistics.
+        context: Published agreement of annotators and year by corpus, and models' entries.
     """
     entities, tokens, instances, documents = (
         _value(name, "all") for name in ("entities", "tokens", "instances", "documents")
@@ -99,13 +99,26 @@ def corpora_table(
     )
     whole = ["documents", "entities", "p95_tokens", "longest", "instances_in_train"]
     whole += ["near_duplicates_in_train", "annotations_lost"]
-    published = {name: str(found) for name, found in (agreement or {}).items()}
+    scored = set(results.scores.select("dataset", "model").iter_rows())
+    readers = {
+        name: find_possible_readers(
+            year,
+            {model: entry for model, entry in context.models.items() if (name, model) in scored},
+        )
+        for name, year in context.published.items()
+    }
+    agreement = {name: str(found) for name, found in context.agreement.items()}
     return table.with_columns(
         pl.col(whole).cast(pl.Int64),
-        pl.col("dataset")
-        .replace_strict(published, default=None, return_dtype=pl.String)
-        .alias("annotator_agreement"),
+        annotator_agreement=_stated(agreement, pl.String),
+        published=_stated(context.published, pl.Int64),
+        may_have_read=_stated(readers, pl.String),
     )
+
+
+def _stated(values: Mapping[str, object], kind: type[pl.DataType]) -> pl.Expr:
+    """A value of each dataset, null if there is none."""
+    return pl.col("dataset").replace_strict(values, default=None, return_dtype=kind)
 
 
 def _value(statistic: str, stratum: str) -> pl.Expr:
@@ -156,6 +169,7 @@ def strict_table(results: Results) -> pl.DataFrame:
         .rename({"stratum": "length"})
     )
     paper = paper_table("table3_strict")
+    ours = _with_trials(ours, results)
     table = _beside(ours, paper, ["dataset", "model", "length"], pl.col("length") == "all")
     return _with_missing(table, results, paper)
 
@@ -164,7 +178,8 @@ def relaxed_table(results: Results) -> pl.DataFrame:
     """Build Table V: relaxed scores (SemEval partial), mean over seeds."""
     rows = results.scores.filter(scorer="semeval", scheme="relaxed", label="all", stratum="all")
     paper = paper_table("table5_relaxed")
-    table = _beside(_means(rows).drop("stratum"), paper, ["dataset", "model"], pl.lit(True))
+    ours = _with_trials(_means(rows).drop("stratum"), results)
+    table = _beside(ours, paper, ["dataset", "model"], pl.lit(True))
     return _with_missing(table, results, paper)
 
 
@@ -249,8 +264,12 @@ def subsets_table(results: Results) -> pl.DataFrame:
         entities = pl.col("possible").filter(chosen).first()
         columns.append(entities.alias(f"entities_in_{name}_sentences"))
         columns += [pl.col(of).filter(chosen).mean().alias(f"{name}_{of}") for of in F1]
+        limit = pl.col("no_interval").filter(chosen).first()
+        columns.append(limit.alias(f"{name}_no_interval"))
     subsets = parts.agg(*columns)
-    return overall.agg(pl.col(F1).mean()).join(subsets, on=CELL, how="left", maintain_order="left")
+    return overall.agg(pl.col(F1).mean(), NO_INTERVAL).join(
+        subsets, on=CELL, how="left", maintain_order="left"
+    )
 
 
 def alignment_table(results: Results) -> pl.DataFrame:
@@ -270,11 +289,29 @@ def _means(rows: pl.DataFrame, size: pl.Expr = GOLD_ENTITIES) -> pl.DataFrame:
         pl.len().alias("seeds"),
         size,
         *(pl.col(name).mean() for name in (*MEASURES, "f1_ci_low", "f1_ci_high")),
+        NO_INTERVAL,
         pl.col("f1").std().alias("f1_std"),
     )
     rank = _rank_among(HEADLINE, other=-1)
     headline = rank == rank.max().over("dataset", "model")
     return means.select(*CELL, headline.alias("headline"), pl.exclude(*CELL))
+
+
+def _with_trials(means: pl.DataFrame, results: Results) -> pl.DataFrame:
+    """Add the number of trials of each model's search, and what chose the best of a family."""
+    model = ["dataset", "model"]
+    searched = results.trials.group_by(model).agg(pl.len().cast(pl.Int64).alias("trials"))
+    trained = results.runs.select(model).unique().join(searched, on=model, how="left")
+    best = results.selection.filter("chosen").select(*CELL, "chosen_by")
+    both = means.join(
+        trained.with_columns(pl.col("trials").fill_null(1)),
+        on=model,
+        how="left",
+        maintain_order="left",
+    ).join(best, on=CELL, how="left", maintain_order="left")
+    place = means.columns.index("seeds") + 1
+    before, after = means.columns[:place], means.columns[place:]
+    return both.select(*before, "trials", "chosen_by", *after)
 
 
 def _rank_among(decodings: Sequence[str], other: int | None) -> pl.Expr:

@@ -10,6 +10,7 @@ from bioner.io.checksums import sha256_of
 from bioner.io.records import RunRecord, read_record
 from bioner.results import layout
 from bioner.settings.model_entry import COMMIT, ModelEntry
+from bioner.training.search import HYPERPARAMETERS
 
 ROUNDING = 1e-6  # points of F1 by which sums in another order may differ
 SHOWN = 12  # digits of a checksum
@@ -43,7 +44,11 @@ def read_records(cell: Path, runs: Sequence[Run]) -> RunRecords:
 
 
 def find_mismatches(
-    cell: Path, records: RunRecords, data: Mapping[str, str], entry: ModelEntry | None
+    cell: Path,
+    records: RunRecords,
+    data: Mapping[str, str],
+    entry: ModelEntry | None,
+    winner: Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
     """Say why the runs of a cell do not belong to this data, this configuration or one another.
 
@@ -53,6 +58,7 @@ def find_mismatches(
         records: As `read_records` returns them.
         data: Checksums of the corpus as it is now, by split.
         entry: The model's complete catalogue entry, if known.
+        winner: The best trial of the cell's search (a row of TRIALS in results.runs), if any.
     """
     first: tuple[int, dict[str, Any]] | None = None
     for (seed, decoding), record in records.items():
@@ -65,6 +71,11 @@ def find_mismatches(
             continue
         if record.seed not in (None, seed):
             yield f"seed {seed}: its run.json is of seed {record.seed}"
+        if record.trial or (winner and winner["seed"] == seed):
+            yield (
+                f"seed {seed}: its search ran under this seed, so its scores carry the luck of the"
+                " best trial; run the workflow again, which searches under `search_seed`"
+            )
         for split, found in (("train", record.data.train), ("dev", record.data.dev)):
             yield from _other_data(f"seed {seed}: trained on", split, found, data)
         if not record.settings:
@@ -72,6 +83,8 @@ def find_mismatches(
         settings = comparable(record)
         if entry and (found := _apart(settings, entry)):
             yield f"seed {seed}: trained by another configuration ({found})"
+        if winner and (found := unlike_winner(record, winner)):
+            yield f"seed {seed}: trained with other values than its search chose ({found})"
         if first and (found := difference(settings, first[1])):
             yield f"seed {seed}: trained otherwise than seed {first[0]} ({found})"
         first = first or (seed, settings)
@@ -100,7 +113,7 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
     scored = totals.with_columns(
         scored_f1=pl.when(entities > 0).then(200 * pl.col("correct") / entities)
     )
-    compared = comparisons.filter(measure="f1", stratum="all").with_row_index()
+    compared = comparisons.filter(measure="f1", stratum="all", label="all").with_row_index()
     sides = pl.concat(
         compared.select(
             "index",
@@ -139,6 +152,14 @@ def difference(one: object, other: object, path: str = "") -> str | None:
                 return found
         return None
     return None if one == other else f"{path} {one}, not {other}"
+
+
+def unlike_winner(record: RunRecord, winner: Mapping[str, Any]) -> str | None:
+    """Return the first hyper-parameter of a training unlike that of a search's best trial."""
+    if record.entry is None:
+        return None
+    values = {name: getattr(record.entry.train, name) for name in HYPERPARAMETERS}
+    return difference(values, {name: winner[name] for name in HYPERPARAMETERS})
 
 
 def _apart(found: Mapping[str, Any], entry: ModelEntry) -> str | None:

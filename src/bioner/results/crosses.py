@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 from pydantic import ValidationError
 
+from bioner.comparison.cross import DROP, read_drops
 from bioner.errors import InputError
 from bioner.io.checksums import sha256_of
 from bioner.io.files import parse_json, read_text
 from bioner.io.records import Record
 from bioner.results import layout
 from bioner.results.consistency import checksums_of, find_mismatches, read_records
-from bioner.scoring.cross import DROP, read_drops
 
 AGAIN = "Remake it by `bioner cross`."
 

@@ -1,6 +1,7 @@
 """Paths of a result tree, relative to `results/`; names left out are Snakemake's wildcards.
 
 {dataset}/{model}/scores.csv, search.csv, timing.csv       a cell: all seeds and decodings
+{dataset}/{model}/calibration.csv, reliability.csv         a cell: all seeds, headline decoding
 {dataset}/{model}/trials/{trial}/history.csv, run.json     a trial of its hyper-parameter search
 {dataset}/{model}/seed{seed}/model, history.csv, run.json  a training
 {dataset}/{model}/seed{seed}/{decoding}/predictions.jsonl  a run on test; the same below dev/ for
@@ -16,6 +17,8 @@ PREDICTIONS = "predictions.jsonl"
 ALIGNMENT = "alignment.csv"
 SCORES = "scores.csv"
 TIMING = "timing.csv"
+CALIBRATION = "calibration.csv"
+RELIABILITY = "reliability.csv"
 SEARCH = "search.csv"
 WINNER = "winner.json"
 COMPARISONS = "comparisons.csv"

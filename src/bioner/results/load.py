@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
+from bioner.comparison.compare import COMPARISON, read_comparisons
+from bioner.comparison.cross import DROP
 from bioner.corpora.statistics import STATISTICS, read_statistics
 from bioner.errors import InputError
 from bioner.inference.timing import TIMING, read_timing
@@ -23,9 +25,13 @@ from bioner.results.consistency import (
 )
 from bioner.results.crosses import find_pairs, read_cross
 from bioner.results.provenance import PROVENANCE, read_provenance
-from bioner.results.runs import CURVES, RUNS, read_runs
-from bioner.scoring.compare import COMPARISON, read_comparisons
-from bioner.scoring.cross import DROP
+from bioner.results.runs import CURVES, RUNS, TRIALS, read_runs, read_trials
+from bioner.scoring.calibration import (
+    BINNED,
+    CALIBRATION,
+    read_calibration,
+    read_reliability,
+)
 from bioner.scoring.score import concat_scores, read_scores
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
@@ -51,8 +57,11 @@ SCHEMAS = {
     "scores": SCORE_SCHEMA,
     "statistics": STATISTICS,
     "timing": TIMING,
+    "calibration": CALIBRATION,
+    "reliability": BINNED,
     "runs": RUNS,
     "curves": CURVES,
+    "trials": TRIALS,
     "comparisons": COMPARISON,
     "selection": SELECTION,
     "alignments": ALIGNED,
@@ -72,8 +81,11 @@ class Results:
     scores: pl.DataFrame
     statistics: pl.DataFrame
     timing: pl.DataFrame
+    calibration: pl.DataFrame
+    reliability: pl.DataFrame
     runs: pl.DataFrame
     curves: pl.DataFrame
+    trials: pl.DataFrame
     comparisons: pl.DataFrame
     selection: pl.DataFrame
     alignments: pl.DataFrame
@@ -95,9 +107,9 @@ class ReportContext:
     """What a report needs to know besides its files.
 
     `left_out` has reasons by corpus, `failed` logs by job, `models` catalogue entries, `agreement`
-    what is published by corpus. Without the entry of a model, a cell of another configuration is
-    only found if its seeds differ. `cross` has the pairs of corpora trained on and tested on; None
-    stands for those that are there.
+    what is published by corpus, `published` the year of each corpus. Without the entry of a model,
+    a cell of another configuration is only found if its seeds differ. `cross` has the pairs of
+    corpora trained on and tested on; None stands for those that are there.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +118,7 @@ class ReportContext:
     prices: Prices = field(default_factory=Prices)
     agreement: Mapping[str, Agreement] = field(default_factory=dict)
     cross: Sequence[tuple[str, str]] | None = None
+    published: Mapping[str, int] = field(default_factory=dict)
 
 
 Tables = dict[str, pl.DataFrame]
@@ -159,6 +172,12 @@ def load_results(
             if cell.state in SOUND:
                 sound.append(model)
                 add("timing", folder / layout.TIMING, read_timing, [model], model)
+                calibrated = partial(_calibration, tables["scores"])
+                add("calibration", folder / layout.CALIBRATION, calibrated, [model], model)
+                if ("calibration", dataset, model) not in unread:
+                    add(
+                        "reliability", folder / layout.RELIABILITY, read_reliability, [model], model
+                    )
         add("statistics", data / dataset / "stats.csv", read_statistics, sound)
         folder, scores = results / dataset, pl.concat(found["scores"]).filter(dataset=dataset)
         compared = partial(_comparisons, scores)
@@ -192,7 +211,10 @@ def _cell(
         scores = _scores_of(dataset, model, path)
         runs = scores.select("seed", "decoding").unique().sort(pl.all()).rows()
         records = read_records(folder, runs)
-        if reasons := list(find_mismatches(folder, records, checksums, context.models.get(model))):
+        entry = context.models.get(model)
+        trials = read_trials(folder, dataset, model, records, entry)
+        winner = next(trials.iter_rows(named=True), None)
+        if reasons := list(find_mismatches(folder, records, checksums, entry, winner)):
             return CellOutcome(dataset, model, "refused", "; ".join(reasons)), {}
         trained, curves = read_runs(folder, dataset, model, records)
         provenance = read_provenance(folder, dataset, model, records)
@@ -205,6 +227,7 @@ def _cell(
         "scores": scores,
         "runs": trained,
         "curves": curves,
+        "trials": trials,
         "alignments": alignments,
         "provenance": provenance,
     }
@@ -219,6 +242,28 @@ def _comparisons(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
             found,
             "comparisons of what is scored now",
             "Compare again with `bioner compare-all`.",
+        )
+    return table
+
+
+def _calibration(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Read the calibration of a cell, which must be of the scored predictions."""
+    table = read_calibration(path)
+    strict = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all").select(
+        "seed", "decoding", scored="correct", scored_of="actual"
+    )
+    counted = table.filter(pl.col("correct").is_not_null())
+    both = counted.join(strict, on=["seed", "decoding"], how="left", nulls_equal=True)
+    same = (pl.col("correct") == pl.col("scored")) & (
+        pl.col("predicted_entities") == pl.col("scored_of")
+    )
+    for row in both.filter(same.fill_null(False).not_()).iter_rows(named=True):
+        raise InputError(
+            path,
+            f"{row['correct']} of {row['predicted_entities']} predicted entities right, seed"
+            f" {row['seed']}",
+            "what is scored now",
+            "Calibrate again with `bioner calibrate`.",
         )
     return table
 

@@ -1,4 +1,4 @@
-"""Costs and learning curves of trainings: run.json, search.csv and history.csv of each seed."""
+"""Costs and learning curves of trainings, and the trials of their search."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any
 import polars as pl
 
 from bioner.errors import InputError
-from bioner.io.records import RunRecord
-from bioner.io.tables import Schema, read_table
+from bioner.io.records import RunRecord, read_record
+from bioner.io.tables import Schema
 from bioner.results import layout
-from bioner.results.consistency import RunRecords
-from bioner.training.search import SEARCH, gpu_hours
+from bioner.results.consistency import RunRecords, unlike_winner
+from bioner.settings.model_entry import ModelEntry
+from bioner.training.search import SEARCH, gpu_hours, read_search
 
 RUNS: Schema = {
     "dataset": pl.String,
@@ -22,13 +23,17 @@ RUNS: Schema = {
     "gpus": pl.Int64,
     "gpu_hours": pl.Float64,
     "energy_kwh": pl.Float64,
-    "trials": pl.Int64,
-    "search_seconds": pl.Float64,
-    "search_gpu_hours": pl.Float64,
-    "search_energy_kwh": pl.Float64,
     "peak_memory_gb": pl.Float64,
     "peak_gpu_memory_gb": pl.Float64,
     "hardware": pl.String,
+}
+TRIALS: Schema = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "seed": pl.Int64,
+    "trained_parameters": pl.Int64,
+    "hardware": pl.String,
+    **SEARCH,
 }
 CURVES: Schema = {
     "dataset": pl.String,
@@ -53,26 +58,47 @@ def read_runs(
     return pl.concat(rows), pl.concat(curves)
 
 
+def read_trials(
+    cell: Path, dataset: str, model: str, records: RunRecords, entry: ModelEntry | None
+) -> pl.DataFrame:
+    """Return the trials of a cell's search (TRIALS), the winner first; none without a search.
+
+    Seed, parameters and hardware are those of the winner; null if its run.json is gone. A search of
+    another run is left out: one that the model's entry does not have, or, if the entry is unknown,
+    one that chose other values than the cell was trained with.
+    """
+    path, none = cell / layout.SEARCH, pl.DataFrame(schema=TRIALS)
+    if not path.is_file() or (entry and not entry.searched()):
+        return none
+    trials = read_search(path)
+    best = trials.row(0, named=True)
+    trainings = [record for (_, decoding), record in records.items() if not decoding]
+    if entry is None and any(unlike_winner(record, best) for record in trainings):
+        return none
+    winner = cell / "trials" / Path(best["trial"]).name / layout.RECORD
+    record = read_record(winner) if winner.is_file() else RunRecord()
+    about = {
+        "dataset": dataset,
+        "model": model,
+        "seed": record.seed,
+        "trained_parameters": record.trained_parameters,
+        "hardware": _hardware(record),
+    }
+    columns = [pl.lit(value).cast(TRIALS[name]).alias(name) for name, value in about.items()]
+    return trials.with_columns(*columns).select(list(TRIALS))
+
+
+def _hardware(record: RunRecord) -> str | None:
+    return ", ".join(record.gpus_of("train")) or record.cpu
+
+
 def _run(path: Path, record: RunRecord, whose: Mapping[str, Any]) -> pl.DataFrame:
-    search = path.parents[1] / layout.SEARCH
-    took: dict[str, Any] = {}
-    # The first seed's training is the best trial of a search; the others took their time, too.
-    if record.trial is not None and search.is_file():
-        trials = read_table(search, SEARCH, ["trial"])
-        energy = trials["energy_kwh"]
-        took = {
-            "trials": len(trials),
-            "search_seconds": trials["seconds"].sum(),
-            "search_gpu_hours": trials["gpu_hours"].sum(),
-            "search_energy_kwh": None if energy.null_count() else energy.sum(),
-        }
     if record.wall_seconds is None or record.seed is None:
         found, remedy = "a record without seed or wall_seconds", "Train the cell again."
         raise InputError(path, found, "what `bioner train` wrote", remedy)
     gpus = record.gpus_of("train")
     row = {
         **whose,
-        **took,
         "seed": record.seed,
         "trained_parameters": record.trained_parameters,
         "seconds": record.wall_seconds,
@@ -81,7 +107,7 @@ def _run(path: Path, record: RunRecord, whose: Mapping[str, Any]) -> pl.DataFram
         "energy_kwh": record.energy_kwh,
         "peak_memory_gb": record.peak_memory_gb,
         "peak_gpu_memory_gb": record.peak_gpu_memory_gb if gpus else None,
-        "hardware": ", ".join(gpus) or record.cpu,
+        "hardware": _hardware(record),
     }
     return pl.DataFrame([row], schema=RUNS)
 

@@ -1,6 +1,7 @@
 """F1 as other papers compute it: for comparison with published numbers, not to report ours."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bioner.data.tags import OUTSIDE, Span
 from bioner.scoring.pairs import Pair, text_of
@@ -53,9 +54,10 @@ def convention_tallies(
         [_texts(pair, side) for pair in pairs] for side in ("gold", "predicted")
     )
     both = [gold & predicted for gold, predicted in zip(gold_texts, predicted_texts, strict=True)]
-    yield matched(
+    sets = matched(
         "string-set", "strict", *(counted(t, len) for t in (both, gold_texts, predicted_texts))
     )
+    yield replace(sets, gold=possible)
 
     met = counted(pairs, lambda pair: _met(pair.gold, pair.predicted))
     meeting = counted(pairs, lambda pair: _met(pair.predicted, pair.gold))
@@ -71,7 +73,7 @@ def convention_tallies(
         hits = [spans & set(pair.gold) for pair, spans in zip(pairs, kept, strict=True)]
         yield matched("strict-iob2", "strict", counted(hits, len), possible, counted(kept, len))
 
-    yield matched(
+    tokens = matched(
         *("token", "strict"),
         counted(
             pairs,
@@ -82,6 +84,7 @@ def convention_tallies(
         counted(pairs, lambda pair: sum(tag != OUTSIDE for tag in pair.instance.tags)),
         counted(pairs, lambda pair: sum(tag != OUTSIDE for tag in pair.tags)),
     )
+    yield replace(tokens, gold=possible)
 
     ends = counted(
         pairs,

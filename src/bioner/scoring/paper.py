@@ -6,6 +6,7 @@ score: see docs/reproduction.md.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from bioner.data.tags import Span
 from bioner.scoring.labels import PAPER_CUTS, bucket_names, bucket_of
 from bioner.scoring.pairs import Pair
-from bioner.scoring.tally import COUNTS, Array, Tally, credited
+from bioner.scoring.tally import COUNTS, Array, Tally, by_length, credited
 
 SCORER = "paper"
 
@@ -63,6 +64,9 @@ def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
     by_window = [_by_window(pair) for pair in pairs]
     for name in bucket_names(PAPER_CUTS):
         matches[name] = np.array([windows[name] for windows in by_window])
+    lengths = [(number, span.length) for number, pair in enumerate(pairs) for span in pair.gold]
+    by_bucket = by_length(lengths, PAPER_CUTS, len(pairs))
+    gold = dict(zip(matches, [by_bucket.sum(0), *by_bucket], strict=True))
     for scheme in ("strict", "relaxed"):
         for stratum, found in matches.items():
             correct, other_type, overlapping, missed, spurious = found.T
@@ -73,7 +77,8 @@ def paper_tallies(pairs: Sequence[Pair]) -> Iterator[Tally]:
                 else (correct + other_type, none, overlapping)
             )
             counts = dict(zip(COUNTS, (*met, missed, spurious), strict=True))
-            yield credited(SCORER, scheme, stratum, "all", counts, credit=0.5)
+            tally = credited(SCORER, scheme, stratum, "all", counts, credit=0.5)
+            yield replace(tally, gold=gold[stratum])
 
 
 def _by_window(pair: Pair) -> dict[str, Array]:

@@ -11,9 +11,6 @@ from bioner.scoring.tally import Array
 
 CELLS_AT_ONCE = 2_000_000  # of a matrix resamples x clusters: 16 MB
 PERCENTILES = (2.5, 97.5)
-# Below this, intervals and p-values say little: n clusters make the bootstrap's variance too small
-# by a factor of (n - 1) / n, and swaps of n documents give no p-value under 2 / 2^n.
-FEW_CLUSTERS = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ from bioner.errors import InputError
 from bioner.io.tables import read_table
 from bioner.scoring.conventions import Orphans, convention_tallies
 from bioner.scoring.labels import RESERVED
+from bioner.scoring.limits import NEEDED, drop_intervals
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.paper import paper_tallies
 from bioner.scoring.resampling import clusters_of
 from bioner.scoring.semeval import semeval_tallies
 from bioner.scoring.subsets import subset_tallies
-from bioner.scoring.table import SCORE_SCHEMA, score_table
+from bioner.scoring.table import BOUNDS, SCORE_SCHEMA, score_table
 from bioner.scoring.tally import ScoreRow, Tally
 from bioner.settings.config import Scoring
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 RUN = ["dataset", "model", "seed", "decoding"]
 WITHOUT_INTERVALS = Scoring(bootstrap=0)
 ROW = ["scorer", "scheme", "stratum", "label"]
+OVERALL = {"scorer": "semeval", "scheme": "strict", "stratum": "all", "label": "all"}
 
 
 class ScoredRun(NamedTuple):
@@ -66,11 +68,11 @@ def score(
         *paper_tallies(pairs),
         *convention_tallies(pairs, overall["relaxed"], orphans),
     ]
-    clusters = clusters_of(gold)
-    if options.bootstrap and clusters.count == 1:
-        log.warning("score: one %s alone: no interval can be had by resampling", clusters.kind)
     resampling = options.bootstrap, options.bootstrap_seed
-    table = score_table(rows, clusters, *resampling, run._asdict())
+    table = score_table(rows, clusters_of(gold), *resampling, run._asdict())
+    (limit,) = table.filter(**OVERALL)["no_interval"]
+    if options.bootstrap and limit:
+        log.warning("score: no interval: %s (needed: %s)", limit, NEEDED)
     return table if options.per_type else table.filter(pl.col("label").is_in(RESERVED))
 
 
@@ -92,8 +94,14 @@ def overall_tallies(rows: Iterable[ScoreRow]) -> dict[str, Tally]:
 
 
 def read_scores(path: Path) -> pl.DataFrame:
-    """Read and check a score file."""
-    return read_table(path, SCORE_SCHEMA, ROW)
+    """Read and check a score file.
+
+    Intervals of few gold entities are dropped from a file of an earlier version, which does not say
+    how many documents hold one.
+    """
+    table = read_table(path, SCORE_SCHEMA, ROW, later=["no_interval"])
+    counts_entities = (pl.col("scorer") != "string-set") & pl.col("f1").is_not_null()
+    return drop_intervals(table, pl.when(counts_entities).then("possible"), BOUNDS)
 
 
 def concat_scores(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from bioner.io.tables import Schema
+from bioner.scoring.limits import limit_of
 from bioner.scoring.resampling import Clusters, bootstrap_weights, interval
 from bioner.scoring.tally import Array, Macro, ScoreRow, Tally, divided, prf
 
@@ -31,6 +32,7 @@ SCORE_SCHEMA: Schema = {
     "recall": pl.Float64,
     "f1": pl.Float64,
     **dict.fromkeys(BOUNDS, pl.Float64),
+    "no_interval": pl.String,
 }
 
 
@@ -44,7 +46,8 @@ def score_table(
     """Build the score table, with 95 % intervals of each ratio if there are `bootstrap` resamples.
 
     Undefined values are null: all ratios without gold and predictions, recall without gold in a row
-    that only has a recall, intervals of such rows, and intervals of a single cluster.
+    that only has a recall, and intervals of such rows. A row of too few gold entities or documents
+    has no interval either; `no_interval` names the limit (see `limits`).
 
     Args:
         rows: The rows; the parts of a `Macro` are among them.
@@ -54,19 +57,39 @@ def score_table(
     table = np.stack([np.stack(tally.arrays(), axis=-1) for tally in tallies], axis=1)
     by_cluster = clusters.sums(table).reshape(clusters.count, -1)  # clusters x (tallies x 4)
     values = _measures(by_cluster.sum(0), rows)
+    limits = _limits(rows, clusters)
     bounds = np.full((2, *values.shape), np.nan)
-    if bootstrap and clusters.count > 1:
+    if bootstrap and not all(limits):
         drawn = [
             _measures(weights @ by_cluster, rows)
             for _, weights in bootstrap_weights(clusters.count, bootstrap, seed)
         ]
-        bounds = np.where(np.isnan(values[2]), np.nan, interval(np.concatenate(drawn)))
+        without = np.isnan(values[2]) | [limit is not None for limit in limits]
+        bounds = np.where(without, np.nan, interval(np.concatenate(drawn)))
     records = []
-    for number, row in enumerate(rows):
+    for number, (row, limit) in enumerate(zip(rows, limits, strict=True)):
         ratios = dict(zip(MEASURES, values[:, number], strict=True))
         ends = dict(zip(BOUNDS, bounds[..., number].T.ravel(), strict=True))
-        records.append({**whose, **_counts(row), **ratios, **ends})
+        limit = None if np.isnan(values[2, number]) else limit  # nothing to bound
+        records.append({**whose, **_counts(row), **ratios, **ends, "no_interval": limit})
     return pl.DataFrame(records, schema=SCORE_SCHEMA).fill_nan(None)
+
+
+def _limits(rows: Sequence[ScoreRow], clusters: Clusters) -> list[str | None]:
+    """Return the limit that each row falls below; of a mean over types, that of its rarest type."""
+    tallies = [row for row in rows if isinstance(row, Tally)]
+    by_cluster = clusters.sums(np.stack([tally.entities for tally in tallies], axis=-1))
+    sizes = zip(by_cluster.sum(0), (by_cluster > 0).sum(0), strict=True)
+    size_of = dict(zip(map(id, tallies), sizes, strict=True))
+    limits = []
+    for row in rows:
+        parts = row.parts if isinstance(row, Macro) else (row,)
+        found = (
+            limit_of(round(entities), int(documents), clusters.kind)
+            for entities, documents in sorted(size_of[id(part)] for part in parts)
+        )
+        limits.append(next(filter(None, found), None))
+    return limits
 
 
 def _counts(row: ScoreRow) -> dict[str, object]:

@@ -21,6 +21,7 @@ class Tally:
     predictions earn (the numerator of precision): the same array if a rule matches one to one.
     `possible` counts gold entities and `actual` predictions; NaN in `actual` and in
     `precision_credit` if the row only has a recall. `counts` are those of COUNTS that the rule has.
+    `gold` counts gold entities if `possible` counts anything else.
     """
 
     scorer: str
@@ -32,6 +33,12 @@ class Tally:
     precision_credit: Array
     actual: Array
     counts: Mapping[str, Array] = field(default_factory=dict)
+    gold: Array | None = None
+
+    @property
+    def entities(self) -> Array:
+        """Gold entities per instance."""
+        return self.possible if self.gold is None else self.gold
 
     def arrays(self) -> tuple[Array, Array, Array, Array]:
         """Return the arguments of `prf`, one value per instance."""

@@ -25,7 +25,7 @@ BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles th
 # Keys of a corpus that change no entity.
 DESCRIPTION = {
     *("description", "license", "notice", "obtain", "redistributable", "agreement"),
-    *("mirror_folder", "documents", "entities", "max_lost"),
+    *("mirror_folder", "documents", "entities", "max_lost", "published"),
 }
 
 Entry = TypeVar("Entry")
@@ -208,13 +208,15 @@ def _originals(
 def _changed_model(known: ModelEntry, changes: dict[str, Any]) -> dict[str, Any]:
     """Lay changes over a model.
 
-    Weights from elsewhere are not sought at the commit of the model that they replace.
+    Weights from elsewhere are not sought at the commit of the model that they replace, and have
+    another training cut-off.
     """
     entry = merged(known.canonical(), changes)
     entry.pop("like", None)
     hub, source = known.source.hub, entry["source"]
     if hub and isinstance(source, dict) and source.get("hub") != hub:
         entry["source"] = source | {"revision": changes["source"].get("revision", "main")}
+        entry["training_cutoff"] = changes.get("training_cutoff")
     return entry
 
 

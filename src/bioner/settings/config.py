@@ -180,9 +180,14 @@ class Configuration(Settings):
     )
     seeds: Some[Annotated[Int, Field(ge=0, le=2**32 - 1)]] = Field(
         (42, 43, 44),
-        description="One training run per seed; a search is made under the first, and its winner"
-        " trained again under the others. Controls have no randomness and run once, under the"
-        " first seed.",
+        description="One training run per seed. Controls have no randomness and run once, under"
+        " the first seed.",
+    )
+    search_seed: Annotated[Int, Field(ge=0, le=2**32 - 1)] = Field(
+        41,
+        description="Seed of the trials of a search; its winner is trained under each of `seeds`."
+        " It is none of them: a trial was chosen for its score on dev, and would bring the luck of"
+        " that choice into the reported scores.",
     )
     run_search: Bool = Field(
         True,
@@ -264,6 +269,15 @@ class Configuration(Settings):
         " (docs/scores.md). Nothing more is trained. One mapping, or a list of them.",
         exclude_if=lambda cross: not cross,  # configurations without it stay as they were
     )
+
+    @model_validator(mode="after")
+    def _check_search_seed(self) -> Self:
+        if self.run_search and self.search_seed in self.seeds:
+            key = "search_seed" if "search_seed" in self.model_fields_set else "seeds"
+            found = f"{self.search_seed} in both `seeds` and `search_seed`"
+            remedy = "Change one of them, or set `run_search: false`."
+            raise setting_error(key, found, "a search under a seed that is not reported", remedy)
+        return self
 
 
 def merged(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:

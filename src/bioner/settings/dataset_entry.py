@@ -184,7 +184,7 @@ class DatasetEntry(Settings):
         " sentences come from, relative to the repository; it holds for files with the stated"
         " checksums.",
     )
-    # Both are left out of an entry without them, and only check or describe.
+    # These are left out of an entry without them, and only check or describe.
     entities: EntityCounts | None = Field(
         None,
         exclude_if=_is_none,
@@ -197,6 +197,14 @@ class DatasetEntry(Settings):
         exclude_if=_is_none,
         description="Published agreement between the corpus's annotators; reports show it. It is"
         " not an upper bound on scores.",
+    )
+    published: Int | None = Field(
+        None,
+        ge=1900,
+        le=2100,
+        exclude_if=_is_none,
+        description="Year its annotations were first published. Reports name the models whose"
+        " pretraining text may hold them; null: not published, or not known.",
     )
     license: str = Field("", description="Licence and terms of use as stated at the source.")
     redistributable: Bool = Field(

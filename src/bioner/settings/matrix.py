@@ -39,7 +39,7 @@ class Matrix:
 
     @property
     def first_seed(self) -> int:
-        """The seed of searches, and of models without randomness."""
+        """The seed of models without randomness."""
         return self.settings.seeds[0]
 
     @property
@@ -54,6 +54,11 @@ class Matrix:
             for name in self.settings.models
             if self.models[name].control not in ("oracle", "all-o")
         ]
+
+    @property
+    def deterministic(self) -> list[str]:
+        """The compared systems whose predictions another training would not change."""
+        return [name for name in self.compared if self.models[name].family == "control"]
 
     @property
     def has_comparisons(self) -> bool:
@@ -82,7 +87,7 @@ class Matrix:
 
     @property
     def candidates(self) -> list[str]:
-        """The models among which dev scores choose the best encoder and the best LLM.
+        """The models among which dev chooses the best encoder and the best LLM.
 
         An LLM with a head is neither: it is compared with both.
         """
@@ -90,8 +95,17 @@ class Matrix:
 
     @property
     def has_selection(self) -> bool:
-        """Whether the run has both families, so that dev scores choose the best of each."""
+        """Whether the run has both families, so that dev chooses the best of each."""
         return {self.models[name].family for name in self.candidates} == set(BEST.values())
+
+    def is_chosen_by_search(self, family: str) -> bool:
+        """Whether searches choose the best of a family: each of its candidates has one.
+
+        Otherwise the reported runs choose, by their scores on dev.
+        """
+        return all(
+            self.is_searched(name) for name in self.candidates if self.models[name].family == family
+        )
 
     def is_trained(self, model: str) -> bool:
         """Return whether a model has weights: controls and ensembles have none."""
@@ -119,6 +133,10 @@ class Matrix:
     def headline(self, model: str) -> str:
         """Return the decoding a model is compared by: `constrained` if run, as it loses nothing."""
         return max(self.decodings(model), key=HEADLINE.index)
+
+    def has_confidences(self, model: str) -> bool:
+        """Return whether a model is compared by outputs that say how sure it is of each tag."""
+        return self.is_trained(model) and not self.headline(model).startswith("free")
 
     def draft(self, model: str) -> str | None:
         """Return the model that an LLM's constrained decoding drafts from, if any."""

@@ -21,7 +21,10 @@ SHORT = {
     "warmup_ratio": "warmup",
 }
 COMMIT = re.compile(r"[0-9a-f]{40}")
-NOT_OF_ONE_TRAINING = ("predict", "search_space", "members", "combine", "cost_estimates", "card")
+NOT_OF_ONE_TRAINING = (
+    *("predict", "search_space", "members", "combine", "cost_estimates", "card"),
+    "training_cutoff",
+)
 TRAINED = ("encoder", "llm", "llm-head")  # families with weights
 CLASSIFIER = {"verbalizer": "names", "train.loss": "response", "train.monitor_sentences": None}
 # Settings that a family cannot change.
@@ -311,11 +314,6 @@ class Card(Settings):
     license: str = Field(description="Licence by the hub's name, such as `apache-2.0`.")
     gated: Bool = Field(description="Whether the hub asks for an account that accepted its terms.")
     parameters: Int = Field(ge=1, description="Number of parameters, rounded.")
-    training_cutoff: str | None = Field(
-        None,
-        pattern=r"^\d{4}-\d{2}$",
-        description="Month its training text ends; null: not stated.",
-    )
 
 
 class ModelEntry(Settings):
@@ -406,6 +404,14 @@ class ModelEntry(Settings):
         exclude_if=lambda card: card is None,
         description="What the model's card on the hub states, for readers of the catalogue only.",
     )
+    training_cutoff: str | None = Field(
+        None,
+        pattern=r"^\d{4}-(0[1-9]|1[0-2])$",
+        exclude_if=lambda month: month is None,
+        description="Month its pretraining text ends, as published, or the latest that it can be"
+        " (the month of the model's paper); null: not known. Reports say which corpora it may have"
+        " read. Nothing is trained or predicted again when it changes.",
+    )
 
     @property
     def is_trained(self) -> bool:
@@ -458,6 +464,15 @@ class ModelEntry(Settings):
             "train": {"precision": self.train.precision},
             "resources": {key: tree["resources"][key] for key in ("predict_gpus", "threads")},
         }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cutoff_of_the_card(cls, tree: Any) -> Any:
+        """Take `training_cutoff` from `card`, where records of earlier versions have it."""
+        match tree:
+            case {"card": {"training_cutoff": cutoff, **card}}:
+                return tree | {"training_cutoff": cutoff, "card": card}
+        return tree
 
     @model_validator(mode="after")
     def _fits_its_family(self) -> Self:

@@ -16,8 +16,9 @@ class TrainingJob:
     """What to train: a catalogue entry on data, under a seed, in one of `processes` processes.
 
     `data` has the corpus's name, if known, and the SHA-256 of both files. A job with `searched` is
-    a trial of a search over these settings. `base_weights` has the SHA-256 of each file of weights
-    that lies in a local folder, once the main process has read them.
+    a trial of a search over these settings; `winner` is the trial whose values the settings have.
+    `base_weights` has the SHA-256 of each file of weights that lies in a local folder, once the
+    main process has read them.
     """
 
     name: str
@@ -28,6 +29,7 @@ class TrainingJob:
     processes: int = 1
     data: Mapping[str, str | None] = field(default_factory=dict)
     searched: Sequence[str] = ()
+    winner: str | None = None
     base_weights: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

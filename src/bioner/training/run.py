@@ -34,7 +34,6 @@ from bioner.training.llm import train_llm
 from bioner.training.model_card import write_card
 from bioner.training.progress import HISTORY
 from bioner.training.scratch import make_pretrained
-from bioner.training.search import drop_losers
 from bioner.training.trainer import ResumableTrainer
 from bioner.training.workspace import CLAIM, WORKSPACE, workspace_of
 
@@ -50,6 +49,7 @@ Trained = tuple[ResumableTrainer, dict[str, Any]]
 def train(job: TrainingJob, out: Path) -> None:
     """Train one model and write `out/model/`, `out/history.csv` and, last, `out/run.json`.
 
+    A trial of a search leaves no `out/model/`: its weights are never predicted with.
     An interrupted training resumes from its last checkpoint. Runs in every process that accelerate
     or torchrun started; the main one writes.
 
@@ -165,6 +165,7 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         "trial": (
             {"name": out.resolve().name, "over": sorted(job.searched)} if job.searched else None
         ),
+        "winner": job.winner,
         "seed": job.seed,
         "data": dict(job.data),
         "processes": job.processes,
@@ -186,16 +187,14 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         "energy_kwh": progress.energy(),
         **provenance(),
     }
-    if kept is None:
-        shutil.rmtree(out / "model", ignore_errors=True)  # of an earlier trial of this name
+    if job.searched:  # of a trial only the record counts
+        shutil.rmtree(out / "model", ignore_errors=True)  # of earlier versions
     else:
         write_card(model, record, job.entry)
         with atomic_path(out / "model") as path:
             model.replace(path)
     write_table(out / "history.csv", pl.DataFrame(progress.rows, schema=HISTORY))
     write_json(out / "run.json", record)
-    if job.searched:
-        drop_losers(out)
 
 
 def sample(instances: Sequence[Instance], size: int | None, seed: int) -> list[Instance]:

@@ -1,10 +1,6 @@
-"""Hyper-parameter search on dev: rank trials, use the winner's weights, remove the losers'."""
+"""Hyper-parameter search on dev: rank trials, and say which values won."""
 
-import contextlib
 import json
-import logging
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb
@@ -15,12 +11,10 @@ import polars as pl
 from pydantic import ValidationError
 
 from bioner.errors import InputError
-from bioner.io.files import atomic_path, parse_json, read_text
+from bioner.io.files import parse_json, read_text
 from bioner.io.records import KeptWeights, Record, RunRecord, TrialRecord, read_record
-from bioner.io.tables import Schema
+from bioner.io.tables import Schema, read_table
 from bioner.settings.model_entry import ModelEntry, Train
-
-log = logging.getLogger(__name__)
 
 HYPERPARAMETERS: Schema = {
     "learning_rate": pl.Float64,
@@ -72,11 +66,6 @@ class Trial:
     @property
     def name(self) -> str:
         return self.folder.name
-
-    @property
-    def weights(self) -> Path:
-        """The folder of the weights, which exists as long as no other trial is better."""
-        return self.folder / "model"
 
     @property
     def merit(self) -> tuple[bool, float, bool, float, str]:
@@ -179,6 +168,15 @@ def search_table(ranked: Sequence[Trial]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SEARCH)
 
 
+def read_search(path: Path) -> pl.DataFrame:
+    """Read `search.csv`; raise InputError if it is something else or has not one winner, first."""
+    table = read_table(path, SEARCH, ["trial", "winner"])
+    if table["winner"].to_list() != [number == 0 for number in range(len(table))] or not len(table):
+        found, expected = "not one winner, first", "what `bioner search` wrote"
+        raise InputError(path, found, expected, "Remake it with `bioner search`.")
+    return table
+
+
 def expected_best(scores: Sequence[float]) -> list[float]:
     """Return the mean of the best of n scores drawn without replacement, for n from 1 to all.
 
@@ -212,63 +210,6 @@ def read_winner(path: Path) -> Winner:
     return winner
 
 
-def drop_losers(latest: Path) -> None:
-    """Remove the weights of every finished trial of a search except the best.
-
-    Every trial calls this when it ends, so that one model per search is on disk, not twelve. Trials
-    with other settings, which wait to be trained again, do not count and lose nothing. Those
-    without weights were beaten or retired and do not count either.
-
-    Args:
-        latest: Folder of the trial that has just finished.
-    """
-    comparable = [trial for trial in _beside(read_trial(latest)) if trial.weights.is_dir()]
-    for loser in sorted(comparable, key=lambda trial: trial.merit)[1:]:
-        shutil.rmtree(loser.weights, ignore_errors=True)
-
-
-def retire(trials: Sequence[Trial]) -> None:
-    """Remove the weights of trials of the same search that are no longer searched over."""
-    named = {trial.folder for trial in trials}
-    for trial in _beside(trials[0]):
-        if trial.folder not in named and trial.weights.is_dir():
-            log.info("search: %s is searched over no longer; its weights go", trial.name)
-            shutil.rmtree(trial.weights, ignore_errors=True)
-
-
-def _beside(trial: Trial) -> list[Trial]:
-    """Return the finished trials of a trial's search, itself included."""
-    found = []
-    for path in sorted(trial.folder.parent.glob("*/run.json")):
-        with contextlib.suppress(InputError):
-            found.append(read_trial(path.parent))
-    return [other for other in found if other.common == trial.common]
-
-
-def use_winner(winner: Path, trials: Path, out: Path) -> None:
-    """Make the winning trial the first seed's training; hard links save a copy of the weights."""
-    trial = read_trial(trials / read_winner(winner).trial)
-    if not trial.weights.is_dir():
-        raise InputError(
-            trials / trial.name,
-            "no weights: a trial that is no longer searched over had beaten it",
-            "the winner's weights",
-            f"Remove this folder and {winner}, and run the same command again.",
-        )
-    with atomic_path(out / "model") as path:
-        shutil.copytree(trial.weights, path, copy_function=_link)
-    for name in ("history.csv", "run.json"):
-        with atomic_path(out / name) as path:
-            shutil.copyfile(trial.folder / name, path)
-
-
 def gpu_hours(record: RunRecord) -> float:
     """Return the wall time of a training times its GPUs."""
     return (record.wall_seconds or 0.0) / 3600 * len(record.gpus_of("train"))
-
-
-def _link(source: Any, target: Any) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(source, target)

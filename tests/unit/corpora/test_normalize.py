@@ -14,7 +14,7 @@ from bioner.corpora.normalize import normalize
 from bioner.corpora.readers.conll import LONE
 from bioner.data.instances import read_instances
 from bioner.errors import InputError
-from bioner.scoring.resampling import FEW_CLUSTERS
+from bioner.scoring.limits import FEWEST_DOCUMENTS
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.dataset_entry import DatasetEntry
 
@@ -235,7 +235,7 @@ def test_the_scheme_of_a_corpus_is_found_out_over_all_its_files(tmp_path, train,
 def test_either_split_that_is_scored_may_be_too_small(tmp_path, caplog, split):
     others = {"dev": "c O\n\n" * 50, "test": "c O\n\n" * 50} | {split: "c O\n\nd O\n"}
     normalize("toy", entry(), raw_folder(tmp_path, **others), tmp_path / "out")
-    assert f"normalize toy: {split}: 2 sentences: too few to resample" in caplog.text
+    assert f"normalize toy: {split}: 2 sentences: too few for" in caplog.text
     assert caplog.text.count("too few") == 1
 
 
@@ -243,18 +243,16 @@ def test_either_split_that_is_scored_may_be_too_small(tmp_path, caplog, split):
     ("documents", "warning"),
     [
         (1, "1 document: too few"),
-        (FEW_CLUSTERS - 1, f"{FEW_CLUSTERS - 1} documents: too few"),
-        (FEW_CLUSTERS, ""),
+        (FEWEST_DOCUMENTS - 1, f"{FEWEST_DOCUMENTS - 1} documents: too few"),
+        (FEWEST_DOCUMENTS, ""),
     ],
 )
-def test_a_split_with_too_few_documents_to_resample_says_so(tmp_path, caplog, documents, warning):
+def test_a_split_with_too_few_documents_for_intervals_says_so(tmp_path, caplog, documents, warning):
     many = "".join(f"-DOCSTART- ({n})\n\na O\n\nb O\n\n" for n in range(documents))
     raw = raw_folder(tmp_path, train="-DOCSTART- (1)\na B-A\n", dev="c O\n\n" * 50, test=many)
     normalize("toy", entry(), raw, tmp_path / "out")
     assert [record.getMessage() for record in caplog.records if "too few" in record.message] == (
-        [f"normalize toy: test: {warning} to resample; intervals and p-values mean little"]
-        if warning
-        else []
+        [f"normalize toy: test: {warning} for intervals and tests"] if warning else []
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from bioner.models import IGNORED
-from bioner.models.encoder import batches
+from bioner.models.encoder import batches, word_log_probs
 from bioner.models.pretrained import load_tokenizer
 from bioner.models.subword_windows import cut, gathered, labelled
 from bioner.realignment.realign import realign
@@ -297,6 +298,15 @@ def test_all_subwords_vote_or_the_first_decides(poor_tokenizer, deciding, expect
     # An I- that follows nothing is repaired, and counted.
     assert prediction.tags == ["B-Disease", "O"]
     assert alignment.orphan_tags == (expected == "I-Disease")
+
+
+def test_a_word_s_log_probabilities_are_of_the_mean_logits_of_its_pieces():
+    logits = np.array([[2.0, 0.0], [0.0, 1.0], [1.0, 3.0]])
+    pieces, whole, none = word_log_probs([0, 0, 1], logits, 3)
+    # (1, 0.5) and (1, 3); log(1 + e^-0.5) is 0.474, log(1 + e^-2) 0.127.
+    assert pieces == [(0, [-0.474, -0.974])]
+    assert whole == [(0, [-2.127, -0.127])]
+    assert none == []  # a word without a piece
 
 
 @given(

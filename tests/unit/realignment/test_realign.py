@@ -352,7 +352,12 @@ def test_any_lines_give_valid_tags_of_the_gold_length(pairs):
 
 
 def test_raw_outputs_come_back_as_written(tmp_path):
-    outputs = [written("Oral:O"), Tagged("s2", [0, 1], ["O", "B-Disease"])]
+    alternatives = [[["O"], ["B-Disease"], ["I-Disease"]], [["B-Disease"], ["I-Disease"]]]
+    log_probs = [[(0, [-0.1, -2.5, -4.0])], [(0, [-0.7, -0.7, -5]), (1, [-0.693, -0.693])]]
+    outputs = [
+        written("Oral:O"),
+        Tagged("s2", [0, 1], ["O", "B-Disease"], alternatives, log_probs),
+    ]
     gold = [GOLD, instance("s2", "no/O gout/O")]
     write_raw(tmp_path / "raw.jsonl.gz", outputs)
     assert list(read_raw(tmp_path / "raw.jsonl.gz", gold)) == outputs
@@ -376,6 +381,19 @@ def test_raw_outputs_come_back_as_written(tmp_path):
             "other confidence or margin; expected 7 numbers",
         ),
         ([Generated("s1", "", 1, True, confidence=[1.5] * 7)], "other confidence or margin"),
+        *(
+            ([Tagged("s1", [0], ["O"], alternatives, log_probs)], "other alternatives or log_probs")
+            for alternatives, log_probs in (
+                (None, [[]] * 7),
+                ([], None),
+                ([[["O"], ["B-X"]]], [[]] * 6),
+                ([[["O"], ["B-X"]]], [[(0, [-0.1])]] * 7),
+                ([[["O"], ["B-X"]]], [[(1, [-0.1, -2.4])]] * 7),
+                ([[["O"], ["B-X"]]], [[(0, [0.1, -2.4])]] * 7),
+                ([[["O"], ["B-X"]]], [[(0, [float("nan"), -2.4])]] * 7),
+                ([[["O"], [1]]], [[]] * 7),
+            )
+        ),
     ],
 )
 def test_raw_outputs_of_another_gold_file_are_refused(tmp_path, outputs, named):

@@ -1,5 +1,7 @@
 """Tables of a run of real size, made up around the paper's numbers: what figures are drawn of."""
 
+from itertools import product
+
 import numpy as np
 import polars as pl
 
@@ -161,12 +163,14 @@ def histories() -> pl.DataFrame:
 
 
 def bins() -> pl.DataFrame:
-    """Confidences of both LLMs, right as often as they say."""
+    """Confidences of encoders and LLMs under two seeds, right as often as they say."""
     draw = np.random.default_rng(0)
     tables = []
-    for dataset in DATASETS:
-        for model in LLMS:
-            confidence = draw.random(500)
-            table = reliability_bins(confidence, draw.random(500) < confidence)
-            tables.append(table.with_columns(dataset=pl.lit(dataset), model=pl.lit(model)))
+    for dataset, model, seed in product(DATASETS, (*ENCODERS, *LLMS), (42, 43)):
+        confidence = draw.random(500)
+        table = reliability_bins(confidence, draw.random(500) < confidence)
+        decoding = "constrained" if model in LLMS else "direct"
+        run = {"dataset": dataset, "model": model, "decoding": decoding}
+        whose = [pl.lit(value).alias(name) for name, value in run.items()]
+        tables.append(table.select(*whose, pl.lit(seed).alias("seed"), *table.columns))
     return pl.concat(tables)

@@ -4,8 +4,6 @@ import polars as pl
 import pytest
 
 from bioner.data.instances import Prediction, write_instances, write_predictions
-from bioner.data.raw_outputs import Generated, write_raw
-from bioner.reporting.confidences import read_confidences
 from bioner.reporting.disagreements import ReportedSystem
 from bioner.reporting.error_analysis import (
     NOT_SCORED,
@@ -105,27 +103,6 @@ def test_what_is_missing_or_broken_is_told_and_the_rest_is_read(kept):
     assert found.systems == [MODELS[0]]
     assert examined.counts.filter(length="all")["missed"].to_list() == [1]
     assert found.sentences[0][2][3] == 1, "train holds gout"
-
-
-def test_confidences_of_forced_decoding_are_held_against_gold(kept):
-    """Two of three tokens are tagged, one of them correctly; only constrained decoding counts."""
-    tagged = [Prediction("s1", ["B-Disease", "B-Chemical", "O"])]
-    for model, decoding in (("llm", "constrained"), ("llm", "free"), ("encoder", "constrained")):
-        folder = kept / "results" / "toy" / model / "seed42" / decoding
-        write_predictions(folder / "predictions.jsonl", tagged)
-        sure = [0.95, 0.65, 0.15] if model == "llm" else None
-        write_raw(folder / "raw.jsonl.gz", [Generated("s1", "gout:B-Disease", 3, True, sure)])
-    ran = [
-        ReportedSystem("llm", "free", 42),
-        ReportedSystem("llm", "constrained", 42),
-        ReportedSystem("encoder", "constrained", 42),
-        *MODELS,
-    ]
-    bins = read_confidences(kept / "results", kept / "data", {"toy": ran})
-    assert bins.rows() == [
-        ("toy", "llm", 0.6, 0.7, 0.65, 0.0, 1),
-        ("toy", "llm", 0.9, 1.0, 0.95, 1.0, 1),
-    ]
 
 
 def test_without_gold_there_is_nothing_to_disagree_with(kept):

@@ -174,6 +174,19 @@ def test_an_unknown_interval_is_not_drawn_and_an_unknown_f1_not_at_all():
     )
 
 
+def test_a_length_of_too_few_entities_is_hollow_and_says_so():
+    rows = [made.score("BC5CDR", "m", "direct", length, 50.0) for length in ("1", "2", "3+")]
+    rows[2] |= {"f1_ci_low": None, "f1_ci_high": None, "no_interval": "5 gold entities"}
+    figure = by_length(
+        pl.DataFrame(rows, infer_schema_length=None), assign_styles({"m": "encoder"})
+    )
+    assert marks(figure) == Counter(point=3, interval=2, line=1)
+    assert words(figure).count("no interval") == 1
+    points = etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[local-name()='use']")
+    is_hollow = {float(point.get("x")): "fill-opacity: 0" in point.get("style") for point in points}
+    assert [is_hollow[x] for x in sorted(is_hollow)] == [False, False, True]
+
+
 def test_the_front_is_what_nobody_beats_in_both():
     # (2, 70) is beaten by (1, 70), (4, 75) by (3, 80), and (3, 79) by (3, 80).
     systems = [(4.0, 75.0), (3.0, 80.0), (1.0, 70.0), (2.0, 70.0), (3.0, 79.0), (9.0, 81.0)]
@@ -367,22 +380,26 @@ def test_reliability_has_a_diagonal_and_the_error_beside_it():
         {
             "dataset": "BC5CDR",
             "model": "llama-8b",
-            "bin_low": [0.8, 0.9],
-            "bin_high": [0.9, 1.0],
-            "confidence": [0.85, 0.95],
-            "accuracy": [0.75, 0.9],
-            "count": [5, 15],
+            "decoding": "constrained",
+            "seed": [1, 1, 2, 2],
+            "bin": [0, 1, 0, 1],
+            "confidence": [0.84, 0.95, 0.86, 0.95],
+            "accuracy": [0.84, 0.91, 0.66, 0.89],
+            "count": [4, 10, 4, 10],
         }
     )
     figure = reliability(bins, LOOKS)
-    # 5/20 of 0.1 and 15/20 of 0.05.
-    assert "ECE 0.062, n = 20" in words(figure) or "ECE 0.063, n = 20" in words(figure)
+    # Of one seed 10/14 of 0.04, of the other 4/14 of 0.2 and 10/14 of 0.06: 0.0286 and 0.1.
+    assert "ECE 0.064" in words(figure)
     assert marks(figure) == Counter(diagonal=1, line=1, point=2)
     styles = [
         use.get("style")
         for use in etree.fromstring(figure.svg).xpath("//*[@data-mark='point']//*[@href]")
     ]
-    assert ["fill-opacity: 0" in style for style in styles] == [False, True]  # five tokens are few
+    assert ["fill-opacity: 0" in style for style in styles] == [
+        False,
+        True,
+    ]  # eight entities are few
     assert marks(reliability(made.bins(), LOOKS))["diagonal"] == 5
     few, many = reversed(places(figure))  # 0.85 → 0.75 and 0.95 → 0.9, of a square
     assert (many[1] - few[1]) / (many[0] - few[0]) == pytest.approx(1.5, abs=0.01)

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
+from bioner.comparison.compare import COMPARISON
 from bioner.reporting.significance import significance_table
-from bioner.scoring.compare import COMPARISON
 from bioner.scoring.selection import SELECTION
 from tests.unit.scoring.chosen import chosen_everywhere
 

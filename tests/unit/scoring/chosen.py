@@ -8,7 +8,7 @@ from bioner.scoring.selection import SELECTION
 def chosen_everywhere(*datasets: str) -> pl.DataFrame:
     """Everywhere the encoder `enc` and the LLM `llm` are the best; `other` is a second encoder."""
     rows = [
-        (dataset, family, model, decoding, 1, f1, best)
+        (dataset, family, model, decoding, "search", 12, None, f1, best)
         for dataset in datasets
         for family, model, decoding, f1, best in (
             ("encoder", "enc", "direct", 80.0, True),

@@ -10,7 +10,7 @@ import pytest
 from bioner.data.instances import Instance, Prediction
 from bioner.data.tags import repair
 from bioner.scoring.resampling import clusters_of, interval
-from bioner.scoring.score import score
+from bioner.scoring.score import OVERALL, read_scores, score
 from bioner.scoring.table import MEASURES, score_table
 from bioner.scoring.tally import matched
 from bioner.settings.config import Scoring
@@ -41,14 +41,9 @@ def bounds(table: pl.DataFrame, **where) -> tuple[float | None, float | None]:
 
 def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
     """The long way: draw documents, put their sentences together, score that corpus; every ratio of
-    rows with an F1.
+    rows with an F1 that no limit forbids.
     """
     resamples, (gold, predictions) = 30, corpus(12)
-    # A type that is in one document alone is in few of the drawn corpora: its row, and the mean
-    # over types, know that.
-    gold[0] = Instance("s0", "d00", gold[0].tokens, ["B-R", "O", "B-R", *gold[0].tags[3:]])
-    gold[0] = Instance("s0", "d00", gold[0].tokens, repair(gold[0].tags).tags)
-    predictions[0] = Prediction("s0", repair(["B-R", "O", "O", *predictions[0].tags[3:]]).tags)
     table = score(gold, predictions, options=Scoring(bootstrap=resamples, bootstrap_seed=5))
     drawn = np.random.default_rng([5, 1]).integers(12, size=(resamples, 12))
     values = defaultdict(list)
@@ -63,8 +58,8 @@ def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
                 values[row["scorer"], row["scheme"], row["stratum"], row["label"], measure].append(
                     row[measure]
                 )
-    compared = 0
-    for row in table.filter(pl.col("f1").is_not_null()).iter_rows(named=True):
+    compared, bounded = 0, pl.col("f1").is_not_null() & pl.col("no_interval").is_null()
+    for row in table.filter(bounded).iter_rows(named=True):
         for measure in MEASURES:
             drawn_values = values[
                 row["scorer"], row["scheme"], row["stratum"], row["label"], measure
@@ -75,7 +70,7 @@ def test_intervals_are_those_of_scoring_the_drawn_documents_anew():
             found = row[f"{measure}_ci_low"], row[f"{measure}_ci_high"]
             assert found == (pytest.approx(expected[0]), pytest.approx(expected[1])), (measure, row)
             compared += 1
-    assert compared == 40 * 3
+    assert compared == 32 * 3
 
 
 def test_the_same_seed_gives_the_same_bounds_and_another_gives_others():
@@ -92,13 +87,59 @@ def test_without_resamples_there_are_no_bounds():
     assert all(table[f"{measure}_ci_low"].null_count() == len(table) for measure in MEASURES)
 
 
-def test_a_single_document_has_scores_and_no_bounds(caplog):
-    table = score(*corpus(1), options=Scoring(bootstrap=100))
-    assert (
-        table.filter(scorer="semeval", scheme="strict", stratum="all", label="all")["f1"].item() > 0
-    )
+def test_nine_documents_have_scores_and_no_bounds(caplog):
+    table = score(*corpus(9, sentences=10), options=Scoring(bootstrap=100))
+    overall = table.filter(**OVERALL).row(0, named=True)
+    assert overall["f1"] > 0
+    assert (overall["f1_ci_low"], overall["no_interval"]) == (None, "9 documents")
     assert set(table["f1_ci_low"]) == {None}
-    assert "one document alone" in caplog.text
+    assert "score: no interval: 9 documents (needed: 30 gold entities, in 10" in caplog.text
+
+
+def test_documents_count_that_hold_a_gold_entity_of_the_row():
+    # 36 entities of type R in twelve documents, and forty of type S in eight of them.
+    gold = [
+        Instance(
+            *(f"s{n}", f"d{n % 12}", ["a", "b"]),
+            ["B-R" if n < 36 else "O", "B-S" if n % 12 < 8 else "O"],
+        )
+        for n in range(60)
+    ]
+    predictions = [Prediction(item.id, item.tags) for item in gold]
+    table = score(gold, predictions, options=Scoring(bootstrap=100)).filter(scheme="strict")
+    limits = dict(table.filter(scorer="semeval", stratum="all")["label", "no_interval"].iter_rows())
+    assert limits == {"all": None, "R": None, "S": "8 documents", "macro": "8 documents"}
+    assert bounds(table, label="macro") == (None, None)
+
+
+def test_twenty_nine_gold_entities_have_no_bounds_by_any_scorer():
+    # Both halves of each are predicted: the paper's evaluator divides by 58.
+    tokens, tags = list("abcdef"), ["B-R", *["I-R"] * 5]
+    gold = [Instance(f"s{n}", f"d{n // 2}", tokens, tags) for n in range(29)]
+    twice = ["B-R", "I-R", "I-R", "B-R", "I-R", "I-R"]
+    table = score(gold, [Prediction(item.id, twice) for item in gold], options=Scoring(bootstrap=9))
+    (possible,) = table.filter(scorer="paper", scheme="relaxed", stratum="all")["possible"]
+    assert possible == 58
+    scored = table.filter(pl.col("f1").is_not_null())
+    assert set(scored["no_interval"]) == {"29 gold entities"}
+    assert set(scored["f1_ci_high"]) == {None}
+
+
+def test_rows_without_gold_and_predictions_name_no_limit():
+    undefined = score(*corpus(2), options=Scoring(bootstrap=9)).filter(pl.col("f1").is_null())
+    assert set(undefined["no_interval"]) == {None}
+
+
+def test_an_older_score_file_is_read_without_intervals_of_few_entities(tmp_path):
+    table = score(*corpus(12), options=Scoring(bootstrap=9))
+    table.drop("no_interval").write_csv(tmp_path / "scores.csv")
+    read = read_scores(tmp_path / "scores.csv")
+    assert read.columns == table.columns
+    few = read.filter(stratum="2")
+    assert set(few["no_interval"]) == {"under 30 gold entities"}
+    assert set(few["f1_ci_low"]) == {None}
+    where = {"scorer": "semeval", "stratum": "all", "scheme": "strict", "label": "all"}
+    assert bounds(read, **where) == bounds(table, **where) != (None, None)
 
 
 def test_equal_documents_leave_no_doubt():

@@ -6,7 +6,7 @@ import pytest
 from bioner.errors import InputError
 from bioner.io.tables import write_table
 from bioner.scoring.score import ScoredRun, score
-from bioner.scoring.selection import chosen_of, read_selection, select
+from bioner.scoring.selection import SearchedCandidate, chosen_of, read_selection, select
 from tests.conftest import instance
 from tests.unit.scoring.chosen import chosen_everywhere
 from tests.unit.scoring.predicted import predicted
@@ -72,6 +72,28 @@ def test_one_of_each_family_is_chosen_and_equals_go_by_name(dev):
         ("encoder", "a", "direct"),
         ("llm", "m", "constrained"),
     ]
+
+
+def test_searches_choose_a_family_of_which_every_model_has_one_and_reported_runs_the_other(dev):
+    encoders = [
+        SearchedCandidate("b", "direct", 70.0, 12),
+        SearchedCandidate("a", "direct", 70.0, 4),
+        SearchedCandidate("diverged", "direct", None, 2),
+    ]
+    table = select({"llm": [dev("m", HALF)]}, {"encoder": encoders}, "demo")
+    assert table.select("dataset", "model", "chosen_by", "trials", "seeds", "chosen").rows() == [
+        ("demo", "a", "search", 4, None, True),
+        ("demo", "b", "search", 12, None, False),
+        ("demo", "diverged", "search", 2, None, False),
+        ("demo", "m", "reported runs", None, 1, True),
+    ]
+    assert table["dev_f1"].to_list() == [70, 70, 0, pytest.approx(200 / 3)]
+
+
+def test_the_best_of_several_trials_is_not_held_against_reported_runs(dev):
+    searched = {"encoder": [SearchedCandidate("b", "direct", 70.0, 12)]}
+    with pytest.raises(InputError, match="searches and dev scores of the family encoder"):
+        select({"encoder": [dev("a", HALF)]}, searched, "demo")
 
 
 def test_scores_of_several_datasets_cannot_be_chosen_from(dev):

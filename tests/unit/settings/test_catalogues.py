@@ -61,6 +61,7 @@ def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
         ("llama-8b", {"resources": {"threads": 5}}, ["training", "prediction"]),
         ("llama-8b", {"resources": {"runtime": 5, "mem_mb": 5}}, []),
         ("llama-8b", {"search_space": {"learning_rate": [0.5]}}, []),
+        ("llama-8b", {"training_cutoff": "2024-01"}, []),
     ],
 )
 def test_what_a_changed_setting_runs_again(model, changes, again):
@@ -98,6 +99,37 @@ def test_a_model_from_elsewhere_is_not_sought_at_the_commit_of_the_one_it_replac
     found = {name: models[name].source.revision for name in source}
     assert found == {"other": "main", "same": shipped.revision, "pinned": "v2"}
     assert shipped.revision != "main"
+
+
+def test_a_model_from_elsewhere_does_not_have_the_training_cutoff_of_the_one_it_replaces():
+    shipped = load_models(load_config({}))["llama-8b"]
+    settings = {
+        "other": {"like": "llama-8b", "source": {"hub": "a/b"}},
+        "same": {"like": "llama-8b", "train": {"epochs": 1}},
+        "known": {"like": "llama-8b", "source": {"hub": "a/b"}, "training_cutoff": "2025-01"},
+    }
+    models = load_models(load_config({"model_overrides": settings}))
+    found = {name: models[name].training_cutoff for name in settings}
+    assert found == {"other": None, "same": shipped.training_cutoff, "known": "2025-01"}
+    assert shipped.training_cutoff == "2023-12"
+
+
+def test_a_record_of_an_earlier_version_has_the_training_cutoff_in_its_card():
+    card = {"architecture": "bert", "license": "mit", "gated": False, "parameters": 9}
+    tree = {"family": "encoder", "source": {"hub": "a/b"}}
+    old = ModelEntry.model_validate(tree | {"card": card | {"training_cutoff": "2024-08"}})
+    assert old == ModelEntry.model_validate(tree | {"card": card, "training_cutoff": "2024-08"})
+
+
+def test_nothing_is_read_or_counted_otherwise_because_a_year_is_known():
+    shipped = load_datasets(load_config({}))["JNLPBA"]
+    changes = {"dataset_overrides": {"JNLPBA": {"published": 1999}}}
+    changed = load_datasets(load_config(changes))["JNLPBA"]
+    assert (changed.published, changed.entities) == (1999, shipped.entities)
+
+
+def test_every_corpus_that_ships_states_its_year():
+    assert all(entry.published for entry in load_datasets(load_config({})).values())
 
 
 def test_a_source_that_is_no_mapping_is_bad_input():

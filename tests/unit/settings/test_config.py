@@ -286,6 +286,24 @@ def test_words_for_yes_no_and_nothing_are_those_of_json_and_python(written):
             load_config({"offline": written})
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("out: x\nsearch_seed: 42\n", "2: search_seed: found 42 in both `seeds` and"),
+        ("out: x\nseeds: [7, 41]\n", "2: seeds: found 41 in both `seeds` and `search_seed`"),
+    ],
+)
+def test_the_seed_of_a_search_is_not_reported(overlay, text, said):
+    path, load = overlay
+    with pytest.raises(InputError) as caught:
+        load(text)
+    assert str(caught.value).startswith(f"{path}:{said}")
+
+
+def test_without_a_search_any_seed_may_be_reported():
+    assert load_config({"seeds": [41], "run_search": False}).search_seed == 41
+
+
 ONE_PAIR = "cross: {train: BC5CDR, test: BioRED, types: {Disease: [DPF]}}\n"
 
 

@@ -51,8 +51,8 @@ def test_costs_are_those_of_the_paper_s_models_by_the_parameters(name):
     assert costs.download_gb == pytest.approx(entry.card.parameters * in_bytes / 1e9, rel=0.02)
 
 
-def test_nothing_is_trained_or_predicted_again_for_a_card():
-    changes = {"gemma-3-1b": {"card": {"training_cutoff": "2024-09"}}, "qwen3-8b": {"card": None}}
+def test_nothing_is_trained_or_predicted_again_for_a_card_or_a_cutoff():
+    changes = {"gemma-3-1b": {"training_cutoff": "2024-09"}, "qwen3-8b": {"card": None}}
     tree = {"catalogues": {"models": ["config/models.yaml", FILE]}, "model_overrides": changes}
     for name, entry in load_models(load_config(tree)).items():
         assert (entry != MODELS[name]) == (name in changes)

@@ -336,7 +336,7 @@ def test_a_trial_that_diverges_is_a_result_without_weights(
     )
     trial = read_trial(tmp_path / "lr1")
     assert set(trial.record.kept.model_dump().values()) == {None}
-    assert not trial.weights.exists()
+    assert not (trial.folder / "model").exists()
     assert sorted(path.name for path in (tmp_path / "lr1").iterdir()) == ["history.csv", "run.json"]
 
 

@@ -1,4 +1,4 @@
-"""Trials ranked, expected bests, and which weights stay on the disk."""
+"""Trials ranked, and expected bests."""
 
 import itertools
 import json
@@ -6,22 +6,24 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bioner.errors import InputError
 from bioner.io.records import RunRecord
+from bioner.io.tables import write_table
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.model_entry import ModelEntry
 from bioner.training.search import (
+    SEARCH,
     Trial,
-    drop_losers,
     expected_best,
     rank,
+    read_search,
     read_trial,
     read_winner,
-    retire,
     search_table,
     winner_of,
 )
@@ -58,13 +60,9 @@ def trial(name: str, *scores, folder: Path = Path("/trials"), **changes) -> Tria
 
 def written(folder: Path, made: Trial) -> Trial:
     path = folder / made.name
-    (path / "model").mkdir(parents=True)
+    path.mkdir(parents=True)
     (path / "run.json").write_text(made.record.model_dump_json())
     return replace(made, folder=path)
-
-
-def with_weights(folder: Path) -> set[str]:
-    return {path.parent.name for path in folder.glob("*/model")}
 
 
 def test_every_combination_is_a_trial_with_a_readable_name():
@@ -185,32 +183,6 @@ def test_the_winner_says_which_values_it_won_with():
     assert (winner.trial, winner.seed, winner.train) == ("b", 42, {"learning_rate": 2e-5})
 
 
-@given(order=st.permutations([("a", 10.0), ("b", 30.0), ("c", 20.0), ("d", 30.0)]))
-def test_in_whatever_order_trials_end_one_keeps_its_weights(tmp_path_factory, order):
-    folder = tmp_path_factory.mktemp("trials")
-    for name, f1 in order:
-        written(folder, trial(name, f1))
-        drop_losers(folder / name)
-        best = min(
-            (done for done in order[: order.index((name, f1)) + 1]),
-            key=lambda done: (-done[1], done[0]),
-        )
-        assert with_weights(folder) == {best[0]}
-
-
-def test_trials_that_wait_to_be_trained_again_have_no_say(tmp_path):
-    """The settings have changed: what was best before is not what it will be."""
-    written(
-        tmp_path,
-        trial("old", 90.0, settings=settings_of({"max_length": 99})),
-    )
-    written(tmp_path, trial("new", 10.0))
-    (tmp_path / "something").mkdir()
-    (tmp_path / "something" / "run.json").write_text("{}")
-    drop_losers(tmp_path / "new")
-    assert with_weights(tmp_path) == {"old", "new"}
-
-
 @pytest.mark.parametrize("content", ["{}", "[]", "no", '{"trial": null}'])
 def test_what_is_no_trial_is_told(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
@@ -255,16 +227,21 @@ def test_a_record_with_something_amiss_is_told(tmp_path, changes):
         read_trial(tmp_path / "a")
 
 
-def test_a_copied_trial_is_none_and_takes_nobody_s_weights(tmp_path):
+def test_a_copied_trial_is_none(tmp_path):
     written(tmp_path, trial("best", 90.0))
     shutil.copytree(tmp_path / "best", tmp_path / "best.bak")
-    written(tmp_path, trial("worse", 10.0))
-    drop_losers(tmp_path / "worse")
-    assert with_weights(tmp_path) == {"best", "best.bak"}
     with pytest.raises(
         InputError, match=r"the trial 'best'; expected one named as its folder, 'best.bak'"
     ):
         read_trial(tmp_path / "best.bak")
+
+
+@pytest.mark.parametrize("winners", [[], [False, True], [True, True]])
+def test_a_table_of_trials_has_one_winner_first(tmp_path, winners):
+    rows = [{"trial": f"t{number}", "winner": winner} for number, winner in enumerate(winners)]
+    write_table(tmp_path / "search.csv", pl.DataFrame(rows, schema=SEARCH))
+    with pytest.raises(InputError, match=r"search.csv: found not one winner, first"):
+        read_search(tmp_path / "search.csv")
 
 
 def diverged(name: str) -> Trial:
@@ -295,16 +272,6 @@ def test_what_is_no_winner_is_told(tmp_path, winner):
     (tmp_path / "winner.json").write_text(winner)
     with pytest.raises(InputError, match=r"no winner"):
         read_winner(tmp_path / "winner.json")
-
-
-def test_a_retired_trial_has_no_say_any_more(tmp_path):
-    written(tmp_path, trial("retired", 90.0))
-    worse = written(tmp_path, trial("worse", 10.0))
-    written(tmp_path, trial("of-another-search", 10.0, seed=43))
-    retire([worse])
-    assert with_weights(tmp_path) == {"worse", "of-another-search"}
-    drop_losers(tmp_path / "worse")
-    assert with_weights(tmp_path) == {"worse", "of-another-search"}
 
 
 def test_a_trial_over_what_is_no_hyper_parameter_is_none(tmp_path):

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -68,6 +69,15 @@ def test_an_encoder_s_raw_output_tags_every_subword_of_every_sentence(
         assert isinstance(output, Tagged)
         assert set(output.words) == set(range(len(instance.tokens)))
         assert set(output.tags) <= set(tag_set(entity_types(sentences)))
+        assert {tag for (tag,) in output.alternatives[0]} == set(tag_set(entity_types(sentences)))
+        for word, ((number, values),) in enumerate(output.log_probs):
+            assert number == 0
+            assert np.exp(values).sum() == pytest.approx(1, abs=2e-3)
+            tags = {
+                tag for tag, place in zip(output.tags, output.words, strict=True) if place == word
+            }
+            if len(tags) == 1:  # the pieces agree
+                assert output.alternatives[0][np.argmax(values)] == [*tags]
 
 
 def test_batches_do_not_change_an_encoder_s_tags(tiny_encoder, sentences, trained_encoder):

@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.instances import Instance
-from bioner.data.raw_outputs import Generated
+from bioner.data.raw_outputs import Generated, WordLogProbs, rounded_log_probs
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.errors import InputError
 from bioner.inference.decoding.draft_length import DraftLength, overhead_of
@@ -192,8 +192,9 @@ def decision(logits: Mapping[int, float]) -> Decision:
     """Decide for the id with the largest logit, the first of equal ones."""
     second, best = sorted(logits.values())[-2:]
     chosen = next(id_ for id_, logit in logits.items() if logit == best)
-    total = math.fsum(math.exp(logit - best) for logit in logits.values())
-    return Decision(chosen, -math.log(total), best - second)
+    log_total = math.log(math.fsum(math.exp(logit - best) for logit in logits.values()))
+    log_probs = [logit - best - log_total for logit in logits.values()]
+    return Decision(chosen, -log_total, best - second, log_probs)
 
 
 def shared(prompts: Sequence[list[int]]) -> list[int]:
@@ -217,4 +218,18 @@ def finished(sentence: SentenceState) -> Generated:
     ids = sum(len(word.lines[tag]) for word, tag in zip(sentence.words, tags, strict=True))
     confidence = [round(value, 4) for value in sentence.confidence]
     margin = [round(value, 4) if value < math.inf else None for value in sentence.margin]
-    return Generated(instance.id, text, ids, True, confidence, margin)
+    return Generated(instance.id, text, ids, True, confidence, margin, *kept_log_probs(sentence))
+
+
+def kept_log_probs(
+    sentence: SentenceState,
+) -> tuple[list[list[list[str]]], list[WordLogProbs]]:
+    """Return the alternatives and log-probabilities of a sentence's decisions, as they are kept."""
+    numbers: dict[tuple[tuple[str, ...], ...], int] = {}
+    words: list[WordLogProbs] = []
+    for decisions in sentence.decisions:
+        words.append([])
+        for branch, decision in decisions:
+            number = numbers.setdefault(tuple(branch.choices.values()), len(numbers))
+            words[-1].append((number, rounded_log_probs(decision.log_probs)))
+    return [[list(tags) for tags in alternatives] for alternatives in numbers], words

@@ -51,11 +51,15 @@ class Check:
 
 @dataclass(slots=True)
 class Decision:
-    """The model's choice at a branch, its log probability among the choices, and its margin."""
+    """The model's choice at a branch, its log-probability among the choices, and its margin.
+
+    `log_probs` has the log-probabilities of all choices, in their order.
+    """
 
     id: int
     logp: float
     gap: float
+    log_probs: list[float]
 
 
 @dataclass(slots=True)
@@ -70,10 +74,12 @@ class SentenceState:
     tags: list[str] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)
     margin: list[float] = field(default_factory=list)
+    decisions: list[list[tuple[Branch, Decision]]] = field(default_factory=list)
     depth: int = 0  # settled ids of the next word's line
     among: tuple[str, ...] = ()  # tags that these leave for the next word; empty: all allowed ones
     logp: float = 0.0
     gap: float = math.inf
+    decided: list[tuple[Branch, Decision]] = field(default_factory=list)  # of the next word
     undecodable: bool = False
     # By word: the tag drafted before it, and the model's answer, given on a wrong draft.
     hints: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -87,7 +93,8 @@ class SentenceState:
         self.tags.append(tag)
         self.confidence.append(math.exp(self.logp))
         self.margin.append(self.gap)
-        self.depth, self.among, self.logp, self.gap = 0, (), 0.0, math.inf
+        self.decisions.append(self.decided)
+        self.depth, self.among, self.logp, self.gap, self.decided = 0, (), 0.0, math.inf, []
 
     def guess(self, position: int, before: str, among: Sequence[str]) -> str:
         """Guess the tag of a word that follows the tag `before`; `among` are those allowed."""
@@ -177,6 +184,7 @@ class Block:
             self._close_up_to(check.word)
             sentence.logp += answer.logp
             sentence.gap = min(sentence.gap, answer.gap)
+            sentence.decided.append((check.branch, answer))
             counts.near_ties += answer.gap < MARGIN
             if answer.id != check.drafted:
                 counts.drafts += check.word - self._start + 1

@@ -11,7 +11,7 @@ from bioner.ops.planning.sizes import TOKENS, Size
 from bioner.settings.config import Configuration, Prices
 
 STAGES = {
-    "search": ("trial", "search", "use_winner"),
+    "search": ("trial", "search"),
     "train": ("train",),
     "predict": ("predict",),
     "time": ("time",),

@@ -18,6 +18,7 @@ CPU_SECONDS = {
     "realign": 0.03,
     "ensemble": 0.03,
     "score": 0.3,
+    "calibrate": 0.3,
     "compare": 0.4,
     "cross": 0.4,
 }

@@ -10,7 +10,6 @@ from bioner.reporting.columns import TITLES
 from bioner.results import layout
 from bioner.settings.matrix import CrossPair, Matrix
 
-TRAINING = (layout.WEIGHTS, layout.HISTORY, layout.RECORD)
 INSTANCES = ("train.jsonl", "dev.jsonl", "test.jsonl", "stats.csv", "changes.csv")
 
 # `cross` is only there if it is configured, together with the jobs that it is made from.
@@ -28,13 +27,18 @@ OUTPUTS = {
     "download_model": ["models/{model}.json"],
     "trial": [f"results/{layout.trial_path(name)}" for name in (layout.HISTORY, layout.RECORD)],
     "search": [f"results/{layout.cell_path(name)}" for name in (layout.WINNER, layout.SEARCH)],
-    "use_winner": [f"results/{layout.seed_path(name)}" for name in TRAINING],
-    "train": [f"results/{layout.seed_path(name)}" for name in TRAINING],
+    "train": [
+        f"results/{layout.seed_path(name)}"
+        for name in (layout.WEIGHTS, layout.HISTORY, layout.RECORD)
+    ],
     "predict": _run_paths(layout.RAW, layout.RECORD),
     "time": [f"results/{layout.cell_path(layout.TIMING)}"],
     "realign": _run_paths(layout.PREDICTIONS, layout.ALIGNMENT),
     "ensemble": _run_paths(layout.PREDICTIONS),
     "score": _run_paths(layout.SCORES),
+    "calibrate": [
+        f"results/{layout.cell_path(name)}" for name in (layout.CALIBRATION, layout.RELIABILITY)
+    ],
     "merge_scores": [f"results/{layout.cell_path(layout.SCORES)}"],
     "select_best": [f"results/{layout.dataset_path(layout.SELECTION)}"],
     "compare": [f"results/{layout.dataset_path(layout.COMPARISONS)}"],
@@ -91,16 +95,22 @@ def jobs_of(matrix: Matrix, corpora: Sequence[str]) -> list[PlannedJob]:
             jobs.append(PlannedJob("merge_scores", dataset, model))
             if matrix.is_trained(model):
                 jobs.append(PlannedJob("time", dataset, model))
+            if matrix.has_confidences(model):
+                jobs.append(PlannedJob("calibrate", dataset, model))
             for seed in matrix.seeds(model):
                 scored = [
                     PlannedJob("score", dataset, model, seed, decoding)
                     for decoding in matrix.decodings(model)
                 ]
-                if chooses and model in matrix.candidates:
+                if chooses and _is_scored_on_dev(matrix, model):
                     decoding = matrix.headline(model)
                     scored.append(PlannedJob("score", dataset, model, seed, decoding, "dev/"))
                 for job in scored:
                     jobs += [job, *_predicted(matrix, job)]
+                if matrix.has_confidences(model):  # dev, for the temperature
+                    decoding = matrix.headline(model)
+                    on_dev = PlannedJob("score", dataset, model, seed, decoding, "dev/")
+                    jobs += _predicted(matrix, on_dev)
     for pair in matrix.cross_pairs:
         if {pair.train, pair.test} <= set(corpora):
             jobs += _crossed(matrix, pair)
@@ -144,6 +154,8 @@ def to_come(jobs: Sequence[PlannedJob], there: Callable[[str], bool]) -> list[Pl
     missing = {job for job in jobs if not all(map(there, outputs_of(job)))}
     scores = {job for job in jobs if job.rule == "score"}
     scored = set(map(_seed_of, scores)) - set(map(_seed_of, scores & missing))
+    uncalibrated = {(job.dataset, job.model) for job in missing if job.rule == "calibrate"}
+    scored = {seed for seed in scored if seed[:2] not in uncalibrated}
     without_drop = {_pair_of(job) for job in missing if job.rule == "cross"}
     coming = {
         job for job in missing if _seed_of(job) not in scored or _pair_of(job) in without_drop
@@ -151,6 +163,12 @@ def to_come(jobs: Sequence[PlannedJob], there: Callable[[str], bool]) -> list[Pl
     pairs = {_pair_of(job) for job in coming if job.test}
     coming |= {job for job in jobs if job.rule == "cross" and _pair_of(job) in pairs}
     return [job for job in jobs if job in coming or (coming and job.rule == "report")]
+
+
+def _is_scored_on_dev(matrix: Matrix, model: str) -> bool:
+    """Whether the dev scores of a model's reported runs choose the best of its family."""
+    is_candidate = model in matrix.candidates
+    return is_candidate and not matrix.is_chosen_by_search(matrix.models[model].family)
 
 
 def _seed_of(job: PlannedJob) -> tuple[str, str, int]:
@@ -199,6 +217,4 @@ def _trained(matrix: Matrix, scored: PlannedJob) -> Iterator[PlannedJob]:
         for trial in matrix.models[scored.model].trials():
             yield replace(training, rule="trial", seed=-1, trial=trial)
         yield replace(training, rule="search", seed=-1)
-        if scored.seed == matrix.first_seed:  # the winner was trained under it
-            training = replace(training, rule="use_winner")
     yield training

@@ -20,9 +20,9 @@ SCORES_MB = 0.02  # a file of scores
 KINDS = {
     "data": ("fetch", "normalize"),
     "weights": (),
-    "training": ("download_model", "trial", "search", "use_winner", "train"),
+    "training": ("download_model", "trial", "search", "train"),
     "predictions": ("predict", "realign", "ensemble"),
-    "scores": ("time", "score", "merge_scores", "select_best", "compare", "cross"),
+    "scores": ("time", "score", "calibrate", "merge_scores", "select_best", "compare", "cross"),
     "reports": ("report",),
     "logs": (),
     "hub cache": (),
@@ -68,11 +68,11 @@ def space_of(
     models = 0.0
     running = []
     for job in jobs:
-        if job.rule in ("train", "use_winner"):
+        if job.rule == "train":
             models += stated(job.model, "model_gb")
         if job.rule in ("train", "trial"):
             held = CHECKPOINTS * stated(job.model, "checkpoint_gb")
-            if job.rule == "trial":  # its weights are deleted, or moved by use_winner
+            if job.rule == "trial":  # its weights are deleted when it ends
                 held += stated(job.model, "model_gb")
             running.append((held, gpus_of(matrix, job)))
     downloads = [stated(model, "download_gb") for model in _downloaded(matrix, jobs).values()]
@@ -92,7 +92,7 @@ def files_of(matrix: Matrix, jobs: Collection[PlannedJob]) -> dict[str, int]:
         files["Snakemake's records"] += count
         if job.rule == "fetch":  # the folder holds the raw files
             files["data"] += len(matrix.datasets[job.dataset].files) - 1
-        elif job.rule in ("train", "use_winner"):  # the folder holds the weights
+        elif job.rule == "train":  # the folder holds the weights
             files["training"] -= 1
             files["weights"] += WEIGHTS_FILES
     files["hub cache"] = HUB_FILES * len(_downloaded(matrix, jobs))

@@ -1,7 +1,7 @@
 """The status of each corpus and model of a run: one row per seed, and the time left."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +37,9 @@ def _cell(run: RunContext, jobs: Sequence[PlannedJob]) -> CellStatus:
         left_out = JobState("left out", note=why)
         return CellStatus(dataset, model, (StatusRow(dataset, model, None, "", left_out),))
     rows = [_row(run, jobs, seed) for seed in run.matrix.seeds(model)]
-    if all(row.state == "done" for row in rows):
+    if not all(row.state == "done" for row in rows):
+        rows = [*_search_row(run, jobs), *rows]
+    else:
         for job in jobs:
             # A cell is done when its scores are merged: timing that has not begun is ignored.
             ends = {"merge_scores": ("done",), "time": ("done", "waiting")}.get(job.rule)
@@ -59,10 +61,6 @@ def _row(run: RunContext, jobs: Sequence[PlannedJob], seed: int) -> StatusRow:
         stage, job_state = f"{job.rule} {job.folder}".rstrip(" /"), state_of(run, job)
         if job.rule == "train":
             trainings = [job_state]
-        if job.rule == "use_winner" and job_state.state != "done":
-            trials = {job.trial: state_of(run, job) for job in jobs if job.rule == "trial"}
-            trainings = list(trials.values())
-            stage, job_state = "search", _search(trials)
         if not job.folder or job_state.state in ("running", "failed"):
             steps.append((stage, job_state))
     # The inputs of scores may be gone: Snakemake remakes them only if something needs them.
@@ -81,6 +79,17 @@ def _row(run: RunContext, jobs: Sequence[PlannedJob], seed: int) -> StatusRow:
     not_begun = [one for one in trainings if one.state not in ("done", "running")] if ahead else []
     dataset, model = jobs[0].dataset, jobs[0].model
     return StatusRow(dataset, model, seed, stage, job_state, len(not_begun), job_state.left)
+
+
+def _search_row(run: RunContext, jobs: Sequence[PlannedJob]) -> Iterator[StatusRow]:
+    """Yield a row for the search that the seeds of a cell wait for, if there is one."""
+    searches = [job for job in jobs if job.rule == "search"]
+    if any(state_of(run, job).state != "done" for job in searches):
+        trials = {job.trial: state_of(run, job) for job in jobs if job.rule == "trial"}
+        found = _search(trials)
+        not_begun = sum(one.state not in ("done", "running") for one in trials.values())
+        dataset, model = jobs[0].dataset, jobs[0].model
+        yield StatusRow(dataset, model, None, "search", found, not_begun, found.left)
 
 
 def _search(trials: Mapping[str, JobState]) -> JobState:

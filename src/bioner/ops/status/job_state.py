@@ -20,7 +20,7 @@ GOES_ON = "the same command goes on from there."
 def state_of(run: RunContext, job: PlannedJob) -> JobState:
     """Return the state of a job."""
     paths = [run.out / path for path in outputs_of(job)]
-    if job.rule in ("trial", "use_winner", "train"):
+    if job.rule in ("trial", "train"):
         return _training(run, job, paths[0].parent)
     if job.rule == "predict":
         return _prediction(run, job, paths[0])

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from bioner.reporting.figures.panels import add_key, draw_scores, stack_datasets, wrapped
 from bioner.reporting.figures.plot_data import cleaned, counted, in_one_decoding
 from bioner.reporting.figures.styles import Styles
-from bioner.reporting.figures.svg import finished, settings
+from bioner.reporting.figures.svg import MARK, finished, settings
 from bioner.reporting.page import PageFigure
+from bioner.scoring.limits import NEEDED
 
 SPREAD = 0.8  # of the room between two buckets
 REACH = 0.25  # of the range of the others: how far beyond it controls may lie
@@ -16,9 +17,11 @@ REACH = 0.25  # of the range of the others: how far beyond it controls may lie
 @settings()
 def by_length(strict: pl.DataFrame, styles: Styles) -> PageFigure | None:
     """Draw strict F1 of every model per length bucket (Table III), a panel per dataset."""
-    texts = ["dataset", "model", "decoding", "length"]
+    keys = ["dataset", "model", "decoding", "length"]
     numbers = ["f1", "f1_ci_low", "f1_ci_high", "gold_entities"]
-    frame = cleaned(strict, texts, numbers, [*texts, "f1"]).filter(pl.col("length") != "all")
+    frame = cleaned(strict, [*keys, "no_interval"], numbers, [*keys, "f1"]).filter(
+        pl.col("length") != "all"
+    )
     controls = [name for name, style in styles.items() if style.family == "control"]
     frame = in_one_decoding(frame).with_columns(control=pl.col("model").is_in(controls))
     trivial = pl.col("f1").is_in([0.0]).all() | pl.col("f1").is_in([100.0]).all()
@@ -39,7 +42,8 @@ def by_length(strict: pl.DataFrame, styles: Styles) -> PageFigure | None:
         described.append(f"{dataset}, best by length: {named}.")
     caption = (
         "Strict F1 by entity length in tokens, mean over seeds, with 95 % intervals over the"
-        " test set. Below each length the number of gold entities. LLMs in their headline"
+        " test set. Below each length the number of gold entities. Hollow, and “no interval”: too"
+        f" few of them, or of documents that hold one (needed: {NEEDED}). LLMs in their headline"
         " decoding: constrained if they were run with it. Every panel has its own scale."
         " Controls that are 0 or 100 everywhere are left out; those far from all others are"
         " named below the panel."
@@ -55,15 +59,25 @@ def _draw(axes: Axes, rows: pl.DataFrame, styles: Styles) -> None:
     for number, model in enumerate(models):
         shift = (number - (len(models) - 1) / 2) * gap
         scores = shown.filter(model=model).with_columns(pl.col("place") + shift)
-        look = styles[model].look(5.5 if len(models) <= 10 else 4.0, line=0.7)
-        draw_scores(axes, scores, "place", look)
+        size = 5.5 if len(models) <= 10 else 4.0
+        few = scores["no_interval"].is_not_null()
+        look = styles[model].look(size, line=0.7)
+        draw_scores(axes, scores, "place", look | {"markevery": [*~few]})
+        hollow = styles[model].look(size, hollow=True) | {"markevery": [*few]}
+        axes.plot(scores["place"], scores["f1"], **hollow, gid=f"{MARK}point", clip_on=False)
     lengths = shown.group_by("place", maintain_order=True).agg(
-        pl.first("length"), pl.max("gold_entities")
+        pl.first("length"), pl.max("gold_entities"), pl.first("no_interval")
     )
     prefix = "n = " if len(lengths) <= 5 else ""
     labels = [
-        length if entities is None else f"{length}\n{prefix}{entities:,.0f}"
-        for _, length, entities in lengths.rows()
+        "\n".join(
+            [
+                length,
+                *([f"{prefix}{entities:,.0f}"] if entities is not None else []),
+                *(["no interval"] if limit else []),
+            ]
+        )
+        for _, length, entities, limit in lengths.rows()
     ]
     axes.set_xticks(lengths["place"], labels)
     axes.grid(visible=False, axis="x")

@@ -1,57 +1,73 @@
-"""Reliability of confidences: is a tag that the model is 90 % sure of right nine times in ten?"""
+"""Reliability of confidences: is an entity that a model is 90 % sure of right nine times in ten?"""
 
 import polars as pl
 
-from bioner.reporting.figures.panels import stack_datasets, wrapped
+from bioner.reporting.figures.panels import stack, wrapped
 from bioner.reporting.figures.plot_data import cleaned
 from bioner.reporting.figures.styles import Styles
 from bioner.reporting.figures.svg import INK, MARK, finished, settings
 from bioner.reporting.page import PageFigure
-from bioner.scoring.reliability import calibration_error
 
 SQUARE = 170
-FEWEST = 10  # tokens that a filled marker stands for
+CURVE = 28  # units that the two lines of a curve take in the legend
+FEWEST = 10  # entities that a filled marker stands for
 
 
 @settings()
 def reliability(bins: pl.DataFrame, styles: Styles) -> PageFigure | None:
-    """Draw the share of right tags by confidence and the calibration error, a panel per dataset.
+    """Draw the share of right entities by confidence and the calibration error, a panel per
+    dataset.
 
     Args:
-        bins: rows of `reliability_bins` by dataset and model.
+        bins: rows of `reliability_bins` by dataset, model, decoding and seed. A point is the mean
+            over seeds, and so is the error.
     """
-    texts, numbers = ["dataset", "model"], ["confidence", "accuracy", "count"]
-    frame = cleaned(bins, texts, numbers, [*texts, *numbers]).filter(pl.col("count") > 0)
+    texts, numbers = ["dataset", "model", "seed"], ["bin", "confidence", "accuracy", "count"]
+    frame = cleaned(bins, texts, numbers, ["dataset", "model", *numbers])
+    frame = frame.filter(pl.col("count") > 0)
     if frame.is_empty():
         return None
-    drawing, panels = stack_datasets(frame, SQUARE)
+    distance = (pl.col("accuracy") - pl.col("confidence")).abs()
+    of_seeds = frame.group_by("dataset", "model", "seed").agg(error=_weighted(distance))
+    means = of_seeds.group_by("dataset", "model").agg(pl.col("error").mean())
+    errors = {(dataset, model): float(error) for dataset, model, error in means.iter_rows()}
+    points = frame.group_by("dataset", "model", "bin", maintain_order=True).agg(
+        _weighted(pl.col("confidence")), _weighted(pl.col("accuracy")), pl.col("count").sum()
+    )
+    heights = {
+        dataset: max(SQUARE, CURVE * rows["model"].n_unique())
+        for (dataset,), rows in frame.group_by("dataset", maintain_order=True)
+    }
+    drawing, panels = stack(heights)
     described = []
-    for dataset, axes, rows in panels:
+    for dataset, axes in zip(heights, panels, strict=True):
         axes.axline((0, 0), slope=1, color=INK, alpha=0.5, linewidth=1, gid=f"{MARK}diagonal")
         curves = []
-        for (model,), bins in rows.group_by("model", maintain_order=True):
-            error, tokens = calibration_error(bins), int(bins["count"].sum())
-            few = bins["count"] < FEWEST
-            points = bins["confidence"], bins["accuracy"]
+        for (model,), rows in points.filter(dataset=dataset).group_by("model", maintain_order=True):
+            rows = rows.sort("bin")
+            error = errors[dataset, str(model)]
+            few = rows["count"] < FEWEST
+            places = rows["confidence"], rows["accuracy"]
             curves += axes.plot(
-                *points,
+                *places,
                 **styles[model].look(5, line=1.2),
                 markevery=[*~few],
-                label=f"{wrapped(model, 24)}\nECE {error:.3f}, n = {tokens:,}",
+                label=f"{wrapped(model, 24)}\nECE {error:.3f}",
                 gid=f"{MARK}point",
                 clip_on=False,
             )
             look = styles[model].look(5, hollow=True)
-            axes.plot(*points, **look, markevery=[*few], gid=f"{MARK}point", clip_on=False)
+            axes.plot(*places, **look, markevery=[*few], gid=f"{MARK}point", clip_on=False)
+            entities = int(rows["count"].sum())
             described.append(
-                f"{dataset}, {model}: expected calibration error {error:.3f} over {tokens:,}"
-                " tokens."
+                f"{dataset}, {model}: expected calibration error {error:.3f} over {entities:,}"
+                " predicted entities."
             )
         axes.legend(handles=curves, loc="upper left", bbox_to_anchor=(1, 1))
         ticks = [0, 0.25, 0.5, 0.75, 1]
         axes.set(
             xlabel="confidence",
-            ylabel="share of right tags",
+            ylabel="share of right entities",
             xticks=ticks,
             yticks=ticks,
             xlim=(0, 1),
@@ -60,11 +76,17 @@ def reliability(bins: pl.DataFrame, styles: Styles) -> PageFigure | None:
             anchor="NW",
         )
     caption = (
-        "Confidence of constrained decoding against the share of right tags, for tokens tagged"
-        f" as entity, in ten bins of equal width (hollow: fewer than {FEWEST} tokens). Below"
-        " the diagonal a model is too sure of itself. ECE: expected calibration error, the"
-        " mean distance from the diagonal weighted by tokens."
+        "Confidence of predicted entities (the least probability of one of its words' tags) against"
+        " the share of them that are strictly correct, in ten bins of equally many entities"
+        f" (hollow: fewer than {FEWEST}), before temperature scaling. Below the diagonal a model is"
+        " too sure of itself. ECE: expected calibration error, the mean distance from the diagonal"
+        " weighted by entities, mean over seeds. Free decoding has no confidences."
     )
     return finished(
         drawing, "reliability", "Reliability of confidences", caption, " ".join(described)
     )
+
+
+def _weighted(values: pl.Expr) -> pl.Expr:
+    """The mean of values, weighted by the bins' counts."""
+    return (values * pl.col("count")).sum() / pl.col("count").sum()

@@ -16,11 +16,15 @@ MARGIN = 1e-4
 
 @dataclass
 class Slow:
-    """Tags of a sentence, their probabilities among the allowed tags, and their margins."""
+    """Tags of a sentence, their probabilities among the allowed tags, and their margins.
+
+    `decisions` has, for each word, the log-probabilities at each branch by the tags they lead to.
+    """
 
     tags: list[str] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
     margins: list[float] = field(default_factory=list)
+    decisions: list[list[dict[tuple[str, ...], float]]] = field(default_factory=list)
 
 
 @torch.inference_mode()
@@ -48,6 +52,7 @@ def slowly(
             if not (legal and tag.startswith("I-") and tag[2:] != before[2:])
         }
         written: list[int] = []
+        found.decisions.append([])
         probability, margin = 1.0, float("inf")
         while written not in lines.values():
             depth = len(written)
@@ -60,6 +65,12 @@ def slowly(
                 best = int(logits.argmax())
                 probability *= float(logits.softmax(0)[best])
                 margin = min(margin, float(logits.topk(2).values.diff().abs()))
+                open_tags = [
+                    tuple(tag for tag in lines if lines[tag][: depth + 1] == [*written, id_])
+                    for id_ in allowed
+                ]
+                log_probs = logits.log_softmax(0).tolist()
+                found.decisions[-1].append(dict(zip(open_tags, log_probs, strict=True)))
             written.append(allowed[best])
         found.tags.append(next(tag for tag, line in lines.items() if line == written))
         found.probabilities.append(probability)

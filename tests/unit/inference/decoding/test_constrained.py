@@ -203,6 +203,27 @@ def test_confidence_is_the_probability_among_the_tags_allowed(spoken, texts, leg
             assert output.margin == pytest.approx(reference.margins, abs=2e-4)
 
 
+@pytest.mark.parametrize("legal", [False, True])
+def test_log_probabilities_of_all_alternatives_are_kept_at_every_branch(spoken, texts, legal):
+    tokenizer, model = spoken
+    slow = [slowly(model, tokenizer, text, TYPES, legal) for text in texts]
+    for window, name in ((1, "gold"), (None, "random")):
+        options = Predict(draft_length=window, legal_transitions=legal)
+        decoder = ConstrainedDecoder(model, tokenizer, TYPES, drafts(texts)[name], options)
+        for output, reference in zip(decoder(texts, 3), slow, strict=True):
+            decided = [
+                [
+                    dict(zip(map(tuple, output.alternatives[number]), values, strict=True))
+                    for number, values in decisions
+                ]
+                for decisions in output.log_probs
+            ]
+            assert decided == [
+                [pytest.approx(branch, abs=1e-3) for branch in decisions]
+                for decisions in reference.decisions
+            ]
+
+
 def test_a_prompt_that_is_shared_as_a_whole_is_still_read_to_its_end(model, tokenizer, texts, slow):
     for text, reference in zip(texts, slow, strict=True):
         twice = ConstrainedDecoder(model, tokenizer, TYPES, all_outside())(
@@ -262,6 +283,7 @@ def test_without_types_there_is_nothing_to_ask(model, tokenizer, texts):
     assert decoder.counts.passes == 0
     assert outputs[0].confidence == [1.0] * len(texts[0].tokens)
     assert outputs[0].margin == [None] * len(texts[0].tokens)
+    assert outputs[0].log_probs == [[] for _ in texts[0].tokens]
 
 
 def test_no_sentence_is_no_answer(model, tokenizer):

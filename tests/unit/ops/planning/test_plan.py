@@ -41,17 +41,12 @@ def test_gpu_hours_are_summed_over_gpus_and_jobs():
 
 
 def test_every_seed_and_trial_is_counted():
-    # Two trials of 1,100 s. The first seed adopts the winner, the other two are trained; all three
-    # predict, one is timed.
+    # Two trials of 1,100 s. All three seeds are trained with the winner's values and predict, one
+    # is timed.
     found = plan(matrix({"small": SEARCHED}, timing=TIMING, seeds=[1, 2, 3]), SIZES, nothing)
-    assert found.gpu_hours.expected * 3600 == pytest.approx(2 * 1100 + 2 * 1100 + 3 * 70 + 66)
+    assert found.gpu_hours.expected * 3600 == pytest.approx(2 * 1100 + 3 * 1100 + 3 * 70 + 66)
     rules = jobs_by_rule(found.table)
-    assert (rules["trial"], rules["use_winner"], rules["train"], rules["predict"]) == (
-        2,
-        1,
-        2,
-        3 + 1,
-    )
+    assert (rules["trial"], rules["train"], rules["predict"]) == (2, 3, 3 + 1)
 
 
 def test_no_wall_time_beats_the_gpus_the_jobs_or_the_longest_chain():

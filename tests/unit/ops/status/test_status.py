@@ -383,14 +383,15 @@ def test_a_search_is_as_far_as_its_trials(overlay, out):
             84.2,
         )
         assert row.job_state.note == f"{trials[1]} 3/20"
-    # One took 100 s, two take 300 + 2400 s each: 5500 / 3 s in the mean, as the other seed will.
+    # One took 100 s, two take 300 + 2400 s each: 5500 / 3 s in the mean, as each seed will.
     sentences(out, "A", 50)
     with FileLock(under_way(folder / trials[1])), FileLock(under_way(folder / trials[2])):
-        first, second = cell(run, "A", "bert").rows
-        assert (first.left, second.left) == (
-            pytest.approx(4800, abs=10),
-            pytest.approx(5500 / 3, abs=1),
-        )
+        search, *seeds = cell(run, "A", "bert").rows
+        assert search.left == pytest.approx(4800, abs=10)
+        assert [(row.seed, row.stage, row.state) for row in seeds] == [
+            (seed, "train", "waiting") for seed in (42, 43)
+        ]
+        assert [row.left for row in seeds] == [pytest.approx(5500 / 3, abs=1)] * 2
     for name in trials[1:]:
         trained(folder / name, 79.0)
         (folder / name / ".training.lock").unlink(missing_ok=True)
@@ -400,6 +401,14 @@ def test_a_search_is_as_far_as_its_trials(overlay, out):
         "3/3 trials",
         81.0,
     )
+    for name in ("search.csv", "winner.json"):
+        (out / "results" / "A" / "bert" / name).touch()
+    trained(out / "results" / "A" / "bert" / "seed42", 80.0)
+    rows = cell(run, "A", "bert").rows
+    assert [(row.seed, row.stage, row.state) for row in rows] == [
+        (42, "predict", "waiting"),
+        (43, "train", "waiting"),
+    ], "a search that is done has no row"
 
 
 def test_what_waits_takes_what_the_same_model_took_a_sentence(overlay, out):

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from bioner.comparison.compare import System, compare, read_comparisons
 from bioner.data.instances import Instance, Prediction
 from bioner.data.tags import repair
 from bioner.errors import InputError
 from bioner.io.tables import write_table
-from bioner.scoring.compare import System, compare, read_comparisons
 from bioner.scoring.score import score
 from tests.unit.scoring.random_cases import TAGS
 

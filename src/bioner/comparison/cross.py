@@ -10,13 +10,14 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 
+from bioner.comparison.agreement import GoldAgreement, compare_gold
+from bioner.comparison.compare import System, compare
 from bioner.data.instances import Instance, Prediction, entity_types
 from bioner.data.near_duplicates import find_shared_documents
 from bioner.data.tags import OUTSIDE, spans, split_tag
 from bioner.errors import InputError
 from bioner.io.tables import Schema, read_table
-from bioner.scoring.agreement import GoldAgreement, compare_gold
-from bioner.scoring.compare import System, compare
+from bioner.scoring.limits import drop_intervals
 from bioner.scoring.pairs import pair_up
 from bioner.scoring.resampling import clusters_of
 from bioner.scoring.score import overall_tallies
@@ -39,12 +40,15 @@ DROP: Schema = {
     "home_seeds": pl.Int64,
     **{f"home_{name}": pl.Float64 for name in MEASURED},
     **dict.fromkeys(("drop", "drop_ci_low", "drop_ci_high", "p"), pl.Float64),
+    "no_interval": pl.String,
+    "untested": pl.String,
     "gold_against_gold_f1": pl.Float64,
     "gold_against_gold_texts": pl.Int64,
     "left_out": pl.Int64,
     "cluster": pl.String,
     "clusters": pl.Int64,
 }
+RESAMPLED = [name for name in DROP if "_ci_" in name or name == "p"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ def drop_table(
     """Score every system on the mapped types together and each alone (columns DROP, from `label`).
 
     All counts are those of all seeds together, so that `drop` is `home_f1` less `f1`. Its interval
-    and p-value are those of `compare`.
+    and p-value are those of `compare`. `no_interval` names the limit of a label that is too rare
+    for either (see `limits`).
 
     Args:
         gold: The test set, without what the training corpus shares with it.
@@ -157,7 +162,7 @@ def drop_table(
     order = [system.model for system in systems]
     rows.sort(key=lambda row: order.index(str(row["model"])))
     clusters = clusters_of(gold)
-    return pl.DataFrame(rows, schema=DROP).with_columns(
+    return _within_limits(pl.DataFrame(rows, schema=DROP)).with_columns(
         cluster=pl.lit(clusters.kind), clusters=pl.lit(clusters.count, pl.Int64)
     )
 
@@ -215,10 +220,14 @@ def find_shared_types(
 
 def read_drops(path: Path) -> pl.DataFrame:
     """Read and check a table of drops."""
-    table = read_table(path, DROP, KEY)
+    table = _within_limits(read_table(path, DROP, KEY, later=["no_interval", "untested"]))
     if table.select(KEY).is_duplicated().any():
         raise InputError(path, "a row twice", "each once", "Remake it by `bioner cross`.")
     return table
+
+
+def _within_limits(table: pl.DataFrame) -> pl.DataFrame:
+    return drop_intervals(table, pl.col("gold_entities"), RESAMPLED)
 
 
 def _own_names(types: Types) -> dict[str, str]:
@@ -235,7 +244,8 @@ def _scores(gold: Sequence[Instance], runs: Runs, resampling: tuple[int, int]) -
     by_run = [overall_tallies(semeval_tallies(pair_up(gold, run), [])) for run in runs]
     rows = [_mean([tallies[scheme] for tallies in by_run]) for scheme in ("strict", "relaxed")]
     strict, relaxed = score_table(rows, clusters_of(gold), *resampling, {}).iter_rows(named=True)
-    return {name: strict.get(name) for name in MEASURED} | {"relaxed_f1": relaxed["f1"]}
+    names = (*MEASURED, "no_interval")
+    return {name: strict.get(name) for name in names} | {"relaxed_f1": relaxed["f1"]}
 
 
 def _mean(tallies: Sequence[Tally]) -> Tally:
@@ -258,8 +268,10 @@ def _at_home(
 ) -> dict[str, object]:
     """Return the scores of the system trained at home, and its lead."""
     scores = {f"home_{name}": score for name, score in _scores(gold, home, resampling).items()}
-    sides = [System(system.model, system.decoding, runs) for runs in (home, elsewhere)]
+    # Two names: these are two trainings, which share no weights.
+    sides = [System("home", None, home), System("elsewhere", None, elsewhere)]
     lead = compare(gold, sides, (), *resampling).row(0, named=True)  # strict F1, all lengths
     bounds = {f"drop_{name}": lead[name] for name in ("ci_low", "ci_high")}
     scores["home_seeds"] = len(home)
-    return scores | {"drop": lead["difference"], **bounds, "p": lead["p"]}
+    tested = {name: lead[name] for name in ("p", "untested")}
+    return scores | {"drop": lead["difference"], **bounds, **tested}

@@ -1,21 +1,23 @@
 """Models of one corpus on another one's test set: mapped types, and the drop, by hand."""
 
+import polars as pl
 import pytest
 
-from bioner.data.instances import Instance
-from bioner.errors import InputError
-from bioner.scoring.agreement import compare_gold
-from bioner.scoring.compare import System, compare
-from bioner.scoring.cross import (
+from bioner.comparison.agreement import compare_gold
+from bioner.comparison.compare import System, compare
+from bioner.comparison.cross import (
     DROP,
     Corpus,
     CrossSystem,
     drop_table,
     find_shared_types,
+    read_drops,
     reduced,
     score_across,
     without,
 )
+from bioner.data.instances import Instance
+from bioner.errors import InputError
 from tests.conftest import instance
 from tests.unit.scoring.predicted import predicted
 
@@ -104,23 +106,52 @@ def test_the_interval_of_a_drop_is_that_of_the_comparison_under_the_same_seed():
 
 def test_documents_are_resampled_and_sentences_if_there_are_none():
     # In every document and sentence all is found at home, nothing elsewhere: whatever is drawn.
-    gold = [Instance(f"s{n}", f"d{n // 2}", ["gout"], ["B-DPF"]) for n in range(1, 5)]
-    home = predicted(*["B-DPF"] * 4)
-    row = drops(gold, [predicted(*["O"] * 4)], [home])["all"]
-    assert (row["cluster"], row["clusters"]) == ("document", 3)
-    assert (row["drop"], row["drop_ci_low"], row["drop_ci_high"]) == (100, 100, 100)
+    gold = [Instance(f"s{n}", f"d{n // 2}", ["gout"], ["B-DPF"]) for n in range(1, 31)]
+    home = predicted(*["B-DPF"] * 30)
+    row = drops(gold, [predicted(*["O"] * 30)], [home])["all"]
+    assert (row["cluster"], row["clusters"]) == ("document", 16)
+    assert row["drop"] == 100
     loose = [instance(each.id, "gout/B-DPF") for each in gold]
-    row = drops(loose, [predicted(*["O"] * 4)], [home])["all"]
-    assert (row["cluster"], row["clusters"]) == ("sentence", 4)
-    one = [Instance(each.id, "d", each.tokens, each.tags) for each in gold]
-    row = drops(one, [predicted(*["O"] * 4)], [home])["all"]
-    assert (row["drop"], row["drop_ci_low"], row["p"]) == (100, None, None)
+    row = drops(loose, [predicted(*["O"] * 30)], [home])["all"]
+    assert (row["cluster"], row["clusters"]) == ("sentence", 30)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "documents", "limit"),
+    [(30, 10, None), (29, 29, "29 gold entities"), (30, 9, "9 documents")],
+)
+def test_a_drop_of_too_few_entities_or_documents_has_neither_interval_nor_p(
+    sentences, documents, limit
+):
+    gold = [
+        Instance(f"s{n}", f"d{n % documents}", ["gout", "and"], ["B-DPF", "O"])
+        for n in range(1, sentences + 1)
+    ]
+    gold.append(Instance(f"s{sentences + 1}", "d0", ["and", "and"], ["O", "O"]))
+    home = predicted(*["B-DPF O"] * sentences, "O O")
+    row = drops(gold, [predicted(*["O O"] * sentences, "O O")], [home])["all"]
+    assert (row["drop"], row["no_interval"]) == (100, limit)
+    bounds = {name: row[name] for name in row if "_ci_" in name}
+    assert set(bounds.values()) == ({None} if limit else {0, 100})
+    assert (row["p"] is None, row["untested"]) == (bool(limit), limit)
+
+
+def test_an_older_table_of_drops_is_read_without_intervals_of_few_entities(tmp_path):
+    table = pl.DataFrame(list(drops().values()), schema=DROP).with_columns(
+        *(pl.lit("x").alias(name) for name in ("train", "test")),
+        pl.Series("gold_entities", [30, 29, 29]),
+        drop_ci_low=pl.lit(1.0),
+    )
+    table.drop("no_interval", "untested").write_csv(tmp_path / "drop.csv")
+    read = read_drops(tmp_path / "drop.csv")
+    assert read.columns == list(DROP)
+    few = "under 30 gold entities"
+    assert read.select("drop_ci_low", "no_interval").rows() == [(1, None), (None, few), (None, few)]
 
 
 def test_without_a_model_at_home_there_is_no_drop():
     row = drops(home=())["all"]
-    assert row["f1"] == 50
-    assert row["f1_ci_low"] is not None
+    assert (row["f1"], row["no_interval"]) == (50, "4 gold entities")
     assert {row[name] for name in DROP if name.startswith(("home_", "drop"))} == {None}
     assert row["p"] is None
 

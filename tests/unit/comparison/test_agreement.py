@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bioner.scoring.agreement import GoldAgreement, compare_gold
+from bioner.comparison.agreement import GoldAgreement, compare_gold
 from tests.conftest import instance
 
 FILLER = " ".join(f"word{number}" for number in range(20))  # 110 letters and digits

@@ -1,0 +1,1 @@
+"""Whether systems differ: counts per document, sources of variance, tests and families of tests."""

@@ -1,0 +1,279 @@
+"""Compare every pair of systems on a test set: differences, intervals, p-values, exploration."""
+
+import itertools
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from bioner.comparison.components import Covers, difference_of, scores_of
+from bioner.comparison.counts import SystemCounts, Unit, count_run, units_of
+from bioner.comparison.estimates import LEVEL, Estimates, estimate, quantile
+from bioner.comparison.measures import Scores, measures_of
+from bioner.comparison.multiplicity import step_down
+from bioner.comparison.replicates import NullReplicates, document_replicates
+from bioner.data.instances import Instance, Prediction
+from bioner.errors import InputError
+from bioner.io.tables import Schema, read_table
+from bioner.scoring.limits import limit_of
+from bioner.scoring.resampling import clusters_of
+from bioner.scoring.tally import Array
+
+log = logging.getLogger(__name__)
+
+COMPARISON: Schema = {
+    "dataset": pl.String,
+    "model": pl.String,
+    "decoding": pl.String,
+    "seeds": pl.Int64,
+    "baseline_model": pl.String,
+    "baseline_decoding": pl.String,
+    "baseline_seeds": pl.Int64,
+    "measure": pl.String,
+    "stratum": pl.String,
+    "label": pl.String,
+    "gold_entities": pl.Int64,
+    "cluster": pl.String,
+    "clusters": pl.Int64,
+    "clusters_with_gold": pl.Int64,
+    "score": pl.Float64,
+    "baseline_score": pl.Float64,
+    "difference": pl.Float64,
+    "deterministic": pl.Boolean,
+    "covers": pl.String,
+    "standard_error": pl.Float64,
+    "df": pl.Float64,
+    "variance_documents": pl.Float64,
+    "variance_seeds": pl.Float64,
+    "df_seeds": pl.Float64,
+    "variance_interaction": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "p": pl.Float64,
+    "smallest_p": pl.Float64,
+    "untested": pl.String,
+    "family": pl.String,
+    "tests": pl.Int64,
+    "p_max_t": pl.Float64,
+    "critical": pl.Float64,
+    "critical_90": pl.Float64,
+}
+ADJUSTED: Schema = {
+    "row": pl.UInt32,
+    **{n: COMPARISON[n] for n in ("family", "tests", "p_max_t", "critical", "critical_90")},
+}
+PAIR = ("model", "decoding", "baseline_model", "baseline_decoding")
+ROW = ("measure", "stratum", "label")
+ESTIMATES = ("standard_error", "df", "ci_low", "ci_high", "p", "smallest_p", "untested")
+FEWEST_SEEDS = 3  # per side, for exploration
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Predictions of a model under one decoding; the other attributes as in `SystemCounts`.
+
+    Systems that share weights have runs of the same seeds in the same order.
+    """
+
+    model: str | None
+    decoding: str | None
+    runs: Sequence[Sequence[Prediction]]
+    deterministic: bool = False
+    members: frozenset[str] = frozenset()
+
+
+def compare(
+    gold: Sequence[Instance],
+    systems: Sequence[System],
+    cuts: Sequence[int] = (1, 2),
+    resamples: int = 10_000,
+    seed: int = 0,
+    dataset: str | None = None,
+) -> pl.DataFrame:
+    """Compare every pair of systems on a test set, as `compare_counts` does.
+
+    Args:
+        gold: The test set.
+        systems: Their predictions.
+        cuts: Upper ends of the length buckets but the last.
+        resamples: See `compare_counts`.
+        seed: See `compare_counts`.
+        dataset: Its name, for the table.
+    """
+    clusters = clusters_of(gold)
+    counted = [
+        SystemCounts(
+            system.model,
+            system.decoding,
+            np.array([count_run(gold, run, clusters, cuts) for run in system.runs]),
+            system.deterministic,
+            system.members,
+        )
+        for system in systems
+    ]
+    table = compare_counts(counted, units_of(gold, cuts), clusters.kind, resamples, seed)
+    return table.with_columns(pl.lit(dataset, pl.String).alias("dataset"))
+
+
+def compare_counts(
+    systems: Sequence[SystemCounts],
+    units: Sequence[Unit],
+    kind: str = "document",
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Compare every pair of systems in every measure (docs/statistics.md).
+
+    Args:
+        systems: Their counts on the same documents.
+        units: What the counts are of, in order.
+        kind: What is resampled: `document` or `sentence`.
+        resamples: Replicates of the bootstrap, of max-T and of approximate randomisation.
+        seed: Of their random numbers.
+
+    Returns:
+        A row per pair, measure, stratum and entity type (columns COMPARISON). Undefined values are
+        null.
+
+    Raises:
+        InputError: Systems that share weights have different numbers of runs.
+    """
+    scores = Scores(units, measures_of(units))
+    found = [scores_of(system, scores) for system in systems]
+    drawn = document_replicates(systems, scores, resamples, seed)
+    active = [scores.active(system.runs.sum(0)) for system in systems]
+    possible = systems[0].runs[0, :, :, 1]  # documents x units
+    sizes = scores.sizes(possible.sum(0)).round().astype(int).tolist()
+    with_gold = scores.sizes((possible > 0).sum(0)).tolist()
+    limits = [limit_of(*size, kind) for size in zip(sizes, with_gold, strict=True)]
+    about = {
+        "measure": [measure.name for measure in scores.measures],
+        "stratum": [measure.stratum for measure in scores.measures],
+        "label": [measure.unit.label for measure in scores.measures],
+        "gold_entities": sizes,
+        "clusters_with_gold": with_gold,
+    }
+    null = NullReplicates(systems, resamples, seed)
+    table: dict[str, list[object]] = defaultdict(list)
+    families: dict[str, list[Explored]] = defaultdict(list)
+    for one, other in itertools.combinations(range(len(systems)), 2):
+        pair, sides = (systems[one], systems[other]), (found[one], found[other])
+        _check_seeds(*pair)
+        difference = difference_of(pair, sides, active[one] | active[other])
+        apart = drawn[one] - drawn[other]
+        tested = estimate(pair, difference, apart, scores, limits, resamples, seed)
+        columns = {
+            **_names(*pair),
+            **about,
+            "cluster": kind,
+            "clusters": len(possible),
+            "score": sides[0].pooled,
+            "baseline_score": sides[1].pooled,
+            "difference": difference.value,
+            "covers": str(tested.covers),
+            "variance_documents": difference.documents,
+            "variance_seeds": difference.seeds,
+            "df_seeds": difference.df_seeds,
+            "variance_interaction": difference.interaction,
+            **{name: getattr(tested, name) for name in ESTIMATES},
+        }
+        if explored := _explored(pair, tested):
+            replicates = null.of((one, other), difference, sides, apart, explored)
+            for place, each in zip(explored, replicates, strict=True):
+                row = len(table["measure"]) + place
+                test = Explored(
+                    row, abs(difference.t[place]), tested.df[place], tested.p[place], each
+                )
+                families[scores.measures[place].family].append(test)
+        for name, column in columns.items():
+            values = column.tolist() if isinstance(column, np.ndarray) else column
+            table[name] += values if isinstance(values, list) else [values] * len(limits)
+    if len(possible) == 1:
+        log.warning("compare: a single %s: no interval and no test are possible", kind)
+    adjusted = [row for name, tests in families.items() for row in _adjusted(name, tests)]
+    types = {name: COMPARISON[name] for name in table}
+    return (
+        pl.DataFrame(table, schema=types)
+        .with_row_index("row")
+        .fill_nan(None)
+        .join(pl.DataFrame(adjusted, schema=ADJUSTED), on="row", how="left")
+        .with_columns(dataset=pl.lit(None, pl.String))
+        .select(pl.col(name).cast(kind) for name, kind in COMPARISON.items())
+    )
+
+
+class Explored(NamedTuple):
+    """A test of an exploratory family: its row, |t|, df, p, and |t| under the null hypothesis."""
+
+    row: int
+    t: float
+    df: float
+    p: float
+    replicates: Array
+
+
+def read_comparisons(path: Path) -> pl.DataFrame:
+    """Read and check a comparison file."""
+    required = [*PAIR, *ROW, "gold_entities", "clusters_with_gold"]
+    table = read_table(path, COMPARISON, required)
+    remedy = "Remake it with `bioner compare-all`."
+    if table.select("dataset", *PAIR, *ROW).is_duplicated().any():
+        raise InputError(path, "a comparison twice", "each once", remedy)
+    without = pl.any_horizontal(pl.col("difference", "ci_low", "ci_high").is_null())
+    wrong = (pl.col("p").is_not_null() & without) | (pl.col("p") < 0) | pl.col("p").is_nan()
+    if len(table.filter(wrong)):
+        raise InputError(path, "a p-value without its interval", "both or neither", remedy)
+    return table
+
+
+def _check_seeds(one: SystemCounts, other: SystemCounts) -> None:
+    if one.shares_weights(other) and len(one.runs) != len(other.runs):
+        names = " and ".join(f"{side.model} ({side.decoding})" for side in (one, other))
+        raise InputError(
+            "compare",
+            f"{len(one.runs)} and {len(other.runs)} runs of {names}, which share weights",
+            "runs of the same seeds, in the same order",
+            "Give both the predictions of every seed.",
+        )
+
+
+def _names(one: SystemCounts, other: SystemCounts) -> dict[str, object]:
+    names: dict[str, object] = {"deterministic": one.deterministic or other.deterministic}
+    for side, system in (("", one), ("baseline_", other)):
+        names[f"{side}model"], names[f"{side}decoding"] = system.model, system.decoding
+        names[f"{side}seeds"] = len(system.runs)
+    return names
+
+
+def _explored(pair: tuple[SystemCounts, SystemCounts], tested: Estimates) -> list[int]:
+    """Return the measures in which a pair is part of an exploratory family."""
+    enough = tested.covers == Covers.WEIGHTS or all(len(s.runs) >= FEWEST_SEEDS for s in pair)
+    if not enough or any(system.deterministic for system in pair):
+        return []
+    return np.flatnonzero(~np.isnan(tested.p) & tested.agrees).tolist()
+
+
+def _adjusted(family: str, tests: Sequence[Explored]) -> list[dict[str, object]]:
+    """Return the columns ADJUSTED of the rows of a family.
+
+    Neither is more lenient than the test alone.
+    """
+    observed = np.array([test.t for test in tests])
+    found = step_down(observed, np.stack([test.replicates for test in tests]), LEVEL)
+    alone = quantile(LEVEL, np.array([test.df for test in tests]))
+    return [
+        {
+            "row": test.row,
+            "family": family,
+            "tests": len(tests),
+            "p_max_t": max(p, test.p),
+            "critical": critical,
+            "critical_90": found.critical_90,
+        }
+        for test, p, critical in zip(tests, found.p, np.maximum(found.critical, alone), strict=True)
+    ]

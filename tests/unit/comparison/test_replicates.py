@@ -1,0 +1,69 @@
+"""Replicates of "no two systems differ"."""
+
+import numpy as np
+import pytest
+
+from bioner.comparison.components import difference_of, scores_of
+from bioner.comparison.measures import Scores, measures_of
+from bioner.comparison.replicates import NullReplicates, document_replicates
+from tests.unit.comparison.made_up import UNITS, system
+
+RESAMPLES = 20_000
+GOLD = np.full(60, 10)
+
+
+def null(shifts: tuple[list[int], list[int]], members=frozenset()) -> tuple[np.ndarray, tuple]:
+    """|t| of recall in the replicates of two systems; variance of documents, and of each side's
+    seeds.
+    """
+    draw = np.random.default_rng(0)
+    found = [
+        np.clip(np.array(shift)[:, None] + draw.binomial(GOLD, 0.5), 0, GOLD) for shift in shifts
+    ]
+    systems = system("a", found[0], GOLD), system("b", found[1], GOLD, members=members)
+    scores = Scores(UNITS, measures_of(UNITS)[1:])
+    sides = tuple(scores_of(each, scores) for each in systems)
+    difference = difference_of(systems, sides, np.ones((60, 1), dtype=bool))
+    drawn = document_replicates(systems, scores, RESAMPLES, 0)
+    replicates = NullReplicates(systems, RESAMPLES, 0)
+    t = replicates.of((0, 1), difference, sides, drawn[0] - drawn[1], [0])[0]
+    seeds = [side.by_run[:, 0].var(ddof=1) / len(side.by_run) for side in sides]
+    return t, (float(difference.documents[0]), seeds)
+
+
+@pytest.mark.parametrize(
+    "shifts",
+    [
+        ([0, 0, 0], [0, 0, 0]),  # documents matter most
+        ([-2, 0, 2], [-2, 0, 2]),  # seeds matter most
+        ([-1, 0, 1], [0, 0, 0]),
+        ([0, 1], [-1, 1]),
+    ],
+)
+def test_of_one_pair_they_are_a_difference_over_its_redrawn_standard_error(shifts):
+    t, (documents, seeds) = null(shifts)
+    draw = np.random.default_rng(1)
+    spread = documents + sum(
+        side * draw.chisquare(len(shift) - 1, RESAMPLES) / (len(shift) - 1)
+        for side, shift in zip(seeds, shifts, strict=True)
+    )
+    expected = np.abs(draw.standard_normal(RESAMPLES)) * np.sqrt((documents + sum(seeds)) / spread)
+    for share in (0.5, 0.9, 0.95):
+        assert np.quantile(t, share) == pytest.approx(np.quantile(expected, share), rel=0.07)
+
+
+def test_systems_that_share_weights_share_their_seeds():
+    """Seeds on which both do equally well or badly do not scatter their difference."""
+    alone, _ = null(([-3, 0, 3], [-3, 0, 3]))
+    shared, _ = null(([-3, 0, 3], [-3, 0, 3]), members=frozenset({"a"}))
+    assert np.quantile(shared, 0.95) < 2.2 < 2.5 < np.quantile(alone, 0.95)
+
+
+def test_resampled_documents_have_the_variance_of_the_jackknife():
+    draw = np.random.default_rng(1)
+    found = system("a", draw.binomial(GOLD, 0.5), GOLD)
+    scores = Scores(UNITS, measures_of(UNITS))
+    drawn = document_replicates([found], scores, RESAMPLES, 0)[0]
+    without = scores_of(found, scores).without
+    jackknife = 59 / 60 * ((without - without.mean(0)) ** 2).sum(0)
+    assert drawn.var(0) * 60 / 59 == pytest.approx(jackknife, rel=0.05)

@@ -1,0 +1,50 @@
+"""What the page says about known mentions, and about models that may have read a corpus."""
+
+import polars as pl
+import pytest
+
+from bioner.reporting.caveats import find_possible_readers, note_known_mentions
+from bioner.settings.catalogue import load_models
+from bioner.settings.config import load_config
+
+MODELS = load_models(load_config({}))
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (1.0, "every mention of its test set occurs in train"),
+        (0.9999, "99.9 % of the mentions of its test set occur in train"),
+        (0.95, "95 % of the mentions of its test set occur in train"),
+        (0.9499, None),
+        (None, None),
+    ],
+)
+def test_mentions_that_nearly_all_occur_in_train_are_warned_of(share, said):
+    corpora = pl.DataFrame(
+        {"dataset": ["x"], "mentions_seen_in_train": [share]},
+        schema={"dataset": pl.String, "mentions_seen_in_train": pl.Float64},
+    )
+    notes = [note for _, note in note_known_mentions(corpora)]
+    assert [note.startswith(said) for note in notes] == ([True] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("year", "readers"),
+    [
+        (2004, "biomedbert-large (2021-12), llama-8b (2023-12), mistral-7b (unknown)"),
+        (2021, "biomedbert-large (2021-12), llama-8b (2023-12), mistral-7b (unknown)"),
+        (2022, "llama-8b (2023-12), mistral-7b (unknown)"),
+        (2024, "mistral-7b (unknown)"),
+    ],
+)
+def test_models_whose_text_ends_in_the_year_of_a_corpus_or_later_may_have_read_it(year, readers):
+    names = ("oracle", "bert-mini", "biomedbert-large", "llama-8b", "mistral-7b", "best-union")
+    assert find_possible_readers(year, {name: MODELS[name] for name in names}) == readers
+
+
+def test_a_model_from_random_weights_has_read_nothing():
+    assert (
+        find_possible_readers(2004, {name: MODELS[name] for name in ("bert-mini", "oracle")})
+        is None
+    )
