@@ -324,6 +324,7 @@ def test_comparisons_with_a_refused_system_are_left_out(recorded):
         "baseline_decoding": "direct",
         "measure": "f1",
         "stratum": "all",
+        "label": "all",
     }
     found = {"difference": 3.0, "ci_low": 1.0, "ci_high": 5.0, "p": 0.01}
     found |= {"gold_entities": 40, "clusters": 40, "clusters_with_gold": 40}
@@ -360,6 +361,7 @@ def test_comparisons_of_other_predictions_than_were_scored_are_left_out(kept, si
     sound |= {
         "measure": "f1",
         "stratum": "all",
+        "label": "all",
         "difference": 0.0,
         "ci_low": -1.0,
         "ci_high": 1.0,

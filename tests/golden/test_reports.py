@@ -379,7 +379,9 @@ def test_comparisons_of_the_report_s_models_are_judged(kept):
         "baseline_decoding": "direct",
         "measure": "f1",
     }
-    found = {"stratum": "all", "difference": 3.0, "ci_low": 1.0, "ci_high": 5.0}
+    found = {"stratum": "all", "label": "all", "family": "f1", "difference": 3.0, "tests": 2}
+    found |= {"standard_error": 1.0, "df": 20.0, "critical": 2.5, "critical_90": 2.2}
+    found |= {"ci_low": 1.0, "ci_high": 5.0, "p_max_t": 0.02}
     sizes = {"gold_entities": 40, "clusters": 40, "clusters_with_gold": 40}
     pairs = [
         {"baseline_model": other, "p": p}
@@ -391,7 +393,7 @@ def test_comparisons_of_the_report_s_models_are_judged(kept):
         pl.DataFrame([whose | found | sizes | pair for pair in pairs], schema=COMPARISON),
     )
     significance = built(kept)["significance"]
-    assert significance["p_holm"].to_list() == [0.02, 0.04]
+    assert significance["baseline_model"].to_list() == [*BERTS[1:]]
     assert significance["verdict"].to_list() == ["higher", "higher"]
 
 

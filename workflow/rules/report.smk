@@ -11,6 +11,7 @@ REPORTS = [
     "calibration",
     "paper_scoring",
     "significance",
+    "stability",
     "errors",
     "search",
     "cost",
@@ -85,10 +86,11 @@ rule report:
             {name: note for name, note in ABSENT.items() if name not in get_available_corpora()}
         ),
         prices=lambda wildcards: to_json(SETTINGS.prices.canonical()),
+        margins=lambda wildcards: to_json(SETTINGS.compare.margins),
     message:
         "Reporting"
     shell:
         "bioner report --results {params.results} --data {params.data} --out {params.out}"
         " {params.datasets} {params.models} --notices {params.notices:q}"
         " --left-out {params.left_out:q}"
-        " --prices {params.prices:q} 2>&1 | tee {log}"
+        " --prices {params.prices:q} --margins {params.margins:q} 2>&1 | tee {log}"

@@ -36,6 +36,12 @@ def report(
             help="gpu_hour, cpu_hour and currency as JSON, for those of the configuration."
         ),
     ] = None,
+    margins: Annotated[
+        str | None,
+        typer.Option(
+            help="Differences too small to matter as JSON, for those of the configuration."
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Tables I to V beside the paper's, costs, one page; from kept files alone.
@@ -46,7 +52,7 @@ def report(
     from bioner.reporting.report import report
     from bioner.results.load import ReportContext
     from bioner.settings.catalogue import load_datasets, load_models, parse_entry
-    from bioner.settings.config import Prices
+    from bioner.settings.config import Compare, Prices
     from bioner.settings.dataset_entry import DatasetEntry
     from bioner.settings.model_entry import ModelEntry
     from bioner.settings.parse import parse
@@ -66,6 +72,9 @@ def report(
     paid = settings.prices
     if prices is not None:
         paid = parse(Prices, json_object("--prices", prices), ["--prices"])
+    compared = settings.compare
+    if margins is not None:
+        compared = parse(Compare, {"margins": json_object("--margins", margins)}, ["--margins"])
     if config:
         models = load_models(settings, files)
     else:
@@ -87,7 +96,7 @@ def report(
 
     pairs = [named("--cross", text, "TRAIN=TEST", "BC5CDR=BioRED") for text in cross or []]
     about = ReportContext(
-        *(left, broken, models, paid, agreement),
+        *(left, broken, models, paid, compared.margins, agreement),
         cross=pairs if cross or dataset else None,
         published=years,
     )

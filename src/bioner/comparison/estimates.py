@@ -127,7 +127,7 @@ def bounds_at(
 
 
 def two_sided_p(
-    difference: Array, ci_low: Array, ci_high: Array, df: Array, value: float = 0.0
+    difference: Array, ci_low: Array, ci_high: Array, df: Array, value: Array | float = 0.0
 ) -> Array:
     """Return the largest level at which the interval of `bounds_at` excludes a value."""
     side = np.where(difference > value, difference - ci_low, ci_high - difference)

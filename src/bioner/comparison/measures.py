@@ -10,13 +10,9 @@ from bioner.scoring.tally import Array, prf
 
 
 class Measure(NamedTuple):
-    """F1 or recall of one unit, or the difference between two (`minus`).
-
-    `family` names the measures whose tests are adjusted together.
-    """
+    """F1 or recall of one unit, or the difference between two (`minus`)."""
 
     name: str
-    family: str
     ratio: int  # of `prf`: 1 is recall, 2 is F1
     unit: Unit
     minus: Unit | None = None
@@ -24,6 +20,17 @@ class Measure(NamedTuple):
     @property
     def stratum(self) -> str:
         return f"{self.unit.stratum} - {self.minus.stratum}" if self.minus else self.unit.stratum
+
+    @property
+    def family(self) -> str:
+        return family_of(self.name, self.stratum, self.unit.label)
+
+
+def family_of(measure: str, stratum: str, label: str) -> str:
+    """Name the measures whose tests are adjusted together with those of this one."""
+    if label != "all":
+        return f"{measure} by type"
+    return measure if stratum == "all" else f"{measure} by length"
 
 
 def measures_of(units: Sequence[Unit]) -> list[Measure]:
@@ -36,13 +43,12 @@ def measures_of(units: Sequence[Unit]) -> list[Measure]:
     contrast = [(lengths[-1], lengths[0])] if len(lengths) > 1 else []
     found = []
     for name, ratio in (("f1", 2), ("recall", 1)):
-        found.append(Measure(name, name, ratio, Unit()))
-        by_length = [(unit, None) for unit in lengths] + contrast
-        found += [Measure(name, f"{name} by length", ratio, *each) for each in by_length]
+        by_length = [(Unit(), None), *((unit, None) for unit in lengths), *contrast]
+        found += [Measure(name, ratio, *each) for each in by_length]
     types = [unit for unit in units if unit.label != "all"]
-    found += [Measure("f1", "f1 by type", 2, unit) for unit in types]
+    found += [Measure("f1", 2, unit) for unit in types]
     others = [unit for unit in units if unit.scheme != "strict"]
-    return found + [Measure(f"{u.scheme}_f1", f"{u.scheme}_f1", 2, u) for u in others]
+    return found + [Measure(f"{u.scheme}_f1", 2, u) for u in others]
 
 
 class Scores:

@@ -18,6 +18,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def holm_levels(p_values: Sequence[float], level: float) -> list[float]:
+    """Return the error level at which Holm's method tests each p-value, in their order.
+
+    The first of m ordered p-values is tested at level / m, the next at level / (m - 1), …; all that
+    follow the first one not rejected share its level.
+    """
+    levels = [level] * len(p_values)
+    step, rejected = level, True
+    for rank, position in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if rejected:
+            step = level / (len(p_values) - rank)
+            rejected = p_values[position] <= step
+        levels[position] = step
+    return levels
+
+
 def holds_in(differences: Sequence[float], p_values: Sequence[float], level: float) -> int:
     """Return a lower bound of the number of datasets with a positive difference.
 

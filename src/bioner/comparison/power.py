@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import chdtri, nctdtrinc, ndtri
+import polars as pl
+from scipy.special import chdtri, nctdtrinc, ndtr, ndtri
 
 from bioner.comparison.components import degrees_of_freedom
 from bioner.comparison.estimates import quantile
@@ -11,6 +12,7 @@ from bioner.scoring.tally import Array, divided
 
 POWER = 0.8
 RANGE = 0.8  # of the interval for the variance between seeds
+CHANCES = (np.arange(50) + 0.5) / 50  # equally likely
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,21 @@ class Precision:
         """Return the margin within which equal systems are found equivalent with 80 % power.
 
         Two one-sided tests reject if the interval of twice the level is inside the margin
-        (Schuirmann 1987). The standard error is taken as known: the margin is approximate.
+        (Schuirmann 1987). Their power is averaged over the standard errors that may be found.
 
         Args:
             level: Of each one-sided test, after adjustment.
         """
-        reach = quantile(2 * np.asarray(level), self.df) + quantile(1 - POWER, self.df)
-        margin: Array = self.standard_error * reach
+        df = np.where(np.isnan(self.df), 1e6, np.minimum(self.df, 1e6))  # normal from there on
+        reach = np.sqrt(chdtri(df[..., None], CHANCES) / df[..., None])
+        reach = reach * quantile(2 * np.asarray(level), df)[..., None]
+        low, high = np.quantile(reach, [POWER, (1 + POWER) / 2], axis=-1)  # less power, and more
+        high += 2
+        for _ in range(20):
+            middle = (low + high) / 2
+            power = (2 * ndtr(np.maximum(middle[..., None] - reach, 0.0)) - 1).mean(-1)
+            low, high = np.where(power < POWER, (middle, high), (low, middle))
+        margin: Array = self.standard_error * high
         return margin
 
     def at_ends(self) -> tuple["Precision", "Precision"]:
@@ -76,3 +86,18 @@ class Precision:
             replace(self, seeds=np.where(known, self.seeds, self.seeds * factor))
             for factor in (lower, upper)
         )
+
+
+def precision_of(comparisons: pl.DataFrame) -> Precision:
+    """Return the precision of every row of a comparison table."""
+    names = ("variance_documents", "df_documents", "variance_seeds", "df_seeds")
+    documents, df_documents, seeds, df_seeds = (
+        comparisons[name].cast(pl.Float64).to_numpy() for name in names
+    )
+    resampled = comparisons["df"].is_null().to_numpy()
+    return Precision(
+        documents,
+        np.where(resampled, np.nan, df_documents),
+        np.where(resampled, 0.0, seeds),
+        np.where(resampled, np.nan, df_seeds),
+    )

@@ -40,7 +40,12 @@ TITLES = {
         "Tables III and V by the paper's own evaluator and length windows: for comparison only"
     ),
     "significance": (
-        "Differences between systems in strict F1 and recall, with 95 % intervals and p-values"
+        "Differences between systems, with adjusted p-values, intervals of the same level, and what"
+        " could have been shown. The page has the claims and strict F1 overall; other measures,"
+        " lengths and entity types are in the CSV"
+    ),
+    "stability": (
+        "The best LLM against the best encoder by other rules of scoring: do sign and verdict stay?"
     ),
     "cross": (
         "Drop (domain and guideline): models trained on one corpus, tested on another. The drop is"
@@ -126,6 +131,24 @@ CONVENTIONS = {
     "token": "F1 of tokens' tags",
     "token_accuracy": "percent of gold entity tokens with their tag",
     "strict_macro": "mean of strict F1 over entity types",
+}
+COMPARED = {
+    "baseline_model": "the other system",
+    "baseline_decoding": "its decoding",
+    "seeds": "seeds of the system",
+    "baseline_seeds": "seeds of the other",
+    "measure": "f1 or recall (strict), or F1 by another rule of scoring",
+    "score": "of the system, percent; counts of all seeds together",
+    "baseline_score": "of the other",
+    "difference": "score less the other's",
+    "p": "of the difference, unadjusted; empty where it was not tested",
+    "adjustment": "how p is adjusted: Holm or max-T",
+    "tests": "tests adjusted together",
+    "p_adjusted": "p adjusted over these tests",
+    "level": "error level of the interval: that of the test in its family; 0.05 without a test",
+    "low": "lower end of the interval of this level",
+    "high": "its upper end",
+    "verdict": "higher, lower, equivalent, inconclusive or not tested, and what limits it",
 }
 OWN = {
     "table2_test_entities": {
@@ -310,28 +333,44 @@ OWN = {
             "what the paper's evaluator divides recall by, which depends on the predictions"
         ),
     },
-    "significance": {
-        "family": "primary, length claim, exploratory: tests adjusted together (docs/scores.md)",
-        "baseline_model": "the other system",
-        "baseline_decoding": "its decoding",
-        "baseline_seeds": "its seeds",
-        "measure": "f1 or recall",
-        "score": "of the system, percent",
-        "baseline_score": "of the other",
-        "difference": "score less the other's",
-        "ci_low": "lower end of its 95 % interval (paired bootstrap by cluster)",
-        "ci_high": "upper end",
-        "p": "of approximate randomisation (with several seeds at least the bootstrap's)",
-        "p_holm": "adjusted by Holm over the tests of the family",
-        "verdict": "higher, lower, not shown, too few",
+    "significance": COMPARED
+    | {
+        "family": "primary, length claim, exploratory or controls (docs/statistics.md)",
+        "stratum": "entity length in tokens; `3+ - 1` is how much better on long than on short",
+        "label": "`all`, or an entity type",
+        "margin": "difference that is too small to matter, in points; empty where none is set",
+        "equivalence_level": "error level of each of the two one-sided tests of equivalence",
+        "equivalence_low": "lower end of the interval that must lie inside the margin",
+        "equivalence_high": "its upper end",
+        "smallest_difference": (
+            "true difference that this test finds with 80 % power, at its level"
+        ),
+        "smallest_margin": "margin within which equal systems are found equivalent, 80 % power",
+        **{
+            f"{name}_{end}": f"{which} end for seeds that may scatter {how} (80 % interval)"
+            for name in ("smallest_difference", "smallest_margin")
+            for end, which, how in (("low", "its lower", "less"), ("high", "its upper", "more"))
+        },
         "n_higher": "datasets in which the claim holds, at least (partial conjunction)",
         "n_lower": "the same for its opposite",
-        "tests": "tests adjusted together",
-        "too_few": "fewer than 30 gold entities, or clusters that hold one",
+        "covers": "what interval and test cover; `documents`: these weights only",
+        "standard_error": "of the difference, in points",
+        "df": "degrees of freedom of Student's t; empty for tests by resampling",
+        "variance_documents": "of the difference, from documents",
+        "df_documents": "its degrees of freedom",
+        "variance_seeds": "of the difference, from seeds",
+        "df_seeds": "its degrees of freedom",
+        "variance_interaction": "part of variance_seeds that variance_documents holds already",
         "cluster": "what was drawn: documents, or sentences",
         "clusters": "how many there are",
         "clusters_with_gold": "how many hold a gold entity of the stratum",
         "gold_entities": "gold entities of the stratum",
+    },
+    "stability": COMPARED
+    | {
+        "measure": "F1 by another rule of scoring (docs/scores.md), judged as strict F1 is",
+        "same_sign": "whether the difference has the sign of that in strict F1",
+        "same_verdict": "whether the verdict is that by strict F1, without its qualifiers",
     },
     "cross": {
         "train": "corpus that the models were trained on",

@@ -1,123 +1,224 @@
 """The answer in words, one corpus at a time: only what tests and intervals support."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from bioner.reporting.prices import write_price
+from bioner.comparison.verdicts import word_of
+from bioner.reporting.prices import named, write_price
+from bioner.reporting.significance import OVERALL
 from bioner.reporting.tables import REPRODUCTION
+from bioner.scoring.selection import REPORTED_RUNS
 
 ComparisonRow = Mapping[str, Any]
-ALL = "All corpora"
+ALL, POPULATION = "All corpora", "What verdicts are about"
+NAMED = 3  # learned models below a control
+ONE_SEED = ("one seed", "of these weights")
+IS = {
+    "higher": "is above",
+    "lower": "is below",
+    "equivalent": "is equivalent to",
+    "inconclusive": "cannot be distinguished from",
+    "not tested": "was not tested against",
+}
+LENGTH = {
+    "higher": "longer entities favour the LLM",
+    "lower": "longer entities favour the encoder",
+    "equivalent": "entity length makes no difference that matters",
+    "inconclusive": "no evidence that entity length matters",
+    "not tested": "whether entity length matters was not tested",
+}
 
 
 def write_conclusions(
-    datasets: Sequence[str], significance: pl.DataFrame, strict: pl.DataFrame, prices: pl.DataFrame
+    datasets: Sequence[str], tables: Mapping[str, pl.DataFrame], controls: Collection[str]
 ) -> list[tuple[str, list[str]]]:
     """Answer the question for each corpus, and first for all together if there are several.
 
-    A difference is claimed only if its adjusted p-value is at most 0.05 and its 95 % interval
-    excludes 0. Anything else is reported as not shown, with the interval. If a side has one seed,
-    variation between trainings is not covered, and the answer is about these weights.
+    A difference is claimed only if its test in its family is significant. Everything else is said
+    to be equivalent, inconclusive or not tested, with the interval of the same level.
 
     Args:
-        significance: The primary family (the best LLM against the best encoder, both chosen on dev)
-            and the length claim.
-        strict: Table III.
-        prices: The table `price`.
+        tables: Of the report: `significance`, `stability`, `table3_strict` and `price`.
+        controls: Names of models that learn nothing.
 
     Returns:
-        Sentences of plain text, the verdict first, each list with the corpus it is about.
+        Sentences of plain text, the verdict first, each list with the corpus it is about; last, the
+        population that verdicts are about.
     """
-    primary = significance.filter(family="primary", stratum="all", measure="f1")
-    claims = significance.filter(family="length claim", measure="f1")
-    answers = [(name, list(_of(name, primary, claims, strict, prices))) for name in datasets]
-    overall = list(_overall(primary))
-    return [(ALL, overall), *answers] if overall else answers
+    primary = tables["significance"].filter(OVERALL, family="primary", measure="f1")
+    answers = [(name, list(_of(name, tables, controls))) for name in datasets]
+    if overall := list(_overall(primary)):
+        answers.insert(0, (ALL, overall))
+    if len(primary):
+        answers.append((POPULATION, [_population(primary)]))
+    return answers
 
 
 def _of(
-    dataset: str,
-    primary: pl.DataFrame,
-    claims: pl.DataFrame,
-    strict: pl.DataFrame,
-    prices: pl.DataFrame,
+    dataset: str, tables: Mapping[str, pl.DataFrame], controls: Collection[str]
 ) -> Iterator[str]:
-    row = next(primary.filter(dataset=dataset).iter_rows(named=True), None)
     if dataset == REPRODUCTION:
         yield (
             "No answer: this is the paper's mislabelled reading of ChemProt, here to be compared"
             " with its rows."
         )
-    elif row is None:
-        yield from _without(dataset, strict)
-    else:
-        yield _verdict(row)
-        yield from map(_length, claims.filter(dataset=dataset).iter_rows(named=True))
-        yield write_price(row, prices)
+        return
+    strict = tables["table3_strict"].filter("headline", dataset=dataset, length="all")
+    rows = tables["significance"].filter(dataset=dataset)
+    overall = rows.filter(OVERALL, measure="f1")
+    yield from _controls(overall, strict, controls)
+    row = next(overall.filter(family="primary").iter_rows(named=True), None)
+    if row is None:
+        yield from _without(strict)
+        return
+    yield _verdict(row)
+    yield from _could_have_shown(row)
+    yield from _length(rows.filter(family="length claim"))
+    yield from _decodings(row, overall.filter(family="exploratory"))
+    yield from _other_rules(tables["stability"].filter(dataset=dataset))
+    yield write_price(row, tables["price"])
+    if row["chosen_by"] == REPORTED_RUNS:
+        yield (
+            "In this run the reported seeds chose the pair themselves, so their scores are a little"
+            " too high."
+        )
+
+
+def _controls(
+    overall: pl.DataFrame, strict: pl.DataFrame, controls: Collection[str]
+) -> Iterator[str]:
+    """Name the learned models, in their headline decoding, that a control is above."""
+    compared = set(strict.select("model", "decoding").iter_rows())
+    below: dict[str, list[tuple[float, str]]] = {}
+    for row in overall.iter_rows(named=True):
+        control, learned = ("", "baseline_") if row["model"] in controls else ("baseline_", "")
+        f1, theirs = row[f"{control}score"], row[f"{learned}score"]
+        system = row[f"{learned}model"], row[f"{learned}decoding"]
+        if row[f"{control}model"] not in controls or system[0] in controls:
+            continue
+        if system in compared and None not in (f1, theirs) and f1 > theirs:
+            test = {"inconclusive": "not significant", "not tested": "not tested"}
+            how = test.get(word_of(row["verdict"]), "significant")
+            about = f"{row[f'{control}model']} ({f1:.2f} strict F1)"
+            below.setdefault(about, []).append(
+                (theirs, f"{named(row, learned)} ({theirs:.2f}, {how})")
+            )
+    for control, systems in below.items():
+        names = [name for _, name in sorted(systems)]
+        more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+        yield f"The control {control} is above {_joined([*names[:NAMED], *more])}."
 
 
 def _verdict(row: ComparisonRow) -> str:
-    llm, encoder = _named(row, ""), _named(row, "baseline_")
-    if row["verdict"] == "too few":
-        return (
-            f"Too little text for an answer: {row['gold_entities']:,} gold entities in"
-            f" {row['clusters_with_gold']:,} {row['cluster']}s; the best LLM, {llm}, has"
-            f" {_f1(row['score'])} strict F1, the best encoder, {encoder},"
-            f" {_f1(row['baseline_score'])}."
-        )
-    apart, side = abs(row["difference"]), "above" if row["difference"] >= 0 else "below"
-    what = (
-        f"the best LLM, {llm}, has {_f1(row['score'])} strict F1, {apart:.2f} {side} the"
-        f" best encoder, {encoder}, with {_f1(row['baseline_score'])} (difference"
-        f" {_signed(row['difference'])}, 95 % interval {_signed(row['ci_low'])} to"
-        f" {_signed(row['ci_high'])}, {_p(row['p_holm'])} after Holm)."
-    )
     lead = {
         "higher": "Yes, the LLM surpasses the encoder",
         "lower": "No, the encoder surpasses the LLM",
-        "not shown": "Not shown either way",
-    }.get(row["verdict"], "Not tested")
-    if not _of_one_seed(row):
-        return f"{lead}: {what}"
-    if row["verdict"] in ("higher", "lower"):
-        lead = f"Of these very weights: {lead[:1].lower()}{lead[1:]}"
-    return f"{lead}: {what} One seed a side tells nothing of other trainings."
-
-
-def _of_one_seed(row: ComparisonRow) -> bool:
-    """Whether a side has no second seed to show the variation between trainings."""
-    return min(row["seeds"] or 1, row["baseline_seeds"] or 1) < 2
-
-
-def _length(row: ComparisonRow) -> str:
-    last, first = row["stratum"].split(" - ")
-    gain = (
-        f"{_signed(row['difference'])} F1, 95 % interval {_signed(row['ci_low'])} to"
-        f" {_signed(row['ci_high'])}"
-        if row["ci_low"] is not None
-        else "no interval"
+        "equivalent": f"Neither: the two are equivalent within {row['margin'] or 0:g} F1",
+        "inconclusive": "Inconclusive",
+        "not tested": "Not tested",
+    }[word_of(row["verdict"])]
+    limits = (row["verdict"] or "").partition(" (")[2].removesuffix(")")
+    limits = limits.replace("below the margin", f"by less than {row['margin'] or 0:g} F1")
+    return (
+        f"{lead}{f' ({limits})' if limits else ''}: the best LLM, {named(row, '')}, has"
+        f" {_f1(row['score'])} strict F1, the best encoder, {named(row, 'baseline_')},"
+        f" {_f1(row['baseline_score'])} (difference {_numbers(row)})."
     )
-    gain += "" if row["p_holm"] is None else f", {_p(row['p_holm'])} after Holm"
-    lead = (
-        f"The LLM's lead for entities of {last} tokens less that for those of {first} token is"
-        f" {gain}"
+
+
+def _could_have_shown(row: ComparisonRow) -> Iterator[str]:
+    if word_of(row["verdict"]) == "inconclusive" and row["smallest_difference"] is not None:
+        found = _reach(row, "smallest_difference", ", depending on how far seeds truly scatter")
+        yield (
+            f"With 80 % power this test finds a difference of {found}, and shows equality within"
+            f" {_reach(row, 'smallest_margin')}."
+        )
+
+
+def _reach(row: ComparisonRow, name: str, why: str = "") -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    within = "" if None in (low, high) else f" ({low:.2f} to {high:.2f}{why})"
+    return f"{row[name]:.2f} F1{within}"
+
+
+def _length(claims: pl.DataFrame) -> Iterator[str]:
+    """Give one answer for F1 and recall together."""
+    rows = claims.sort("measure").to_dicts()
+    if not rows:
+        return
+    said = {row["measure"]: LENGTH[word_of(row["verdict"])] for row in rows}
+    if len(set(said.values())) == 1:
+        lead = said[rows[0]["measure"]]
+    else:
+        lead = "; ".join(f"by {_measure(name)}, {text}" for name, text in said.items())
+    last, first = rows[0]["stratum"].split(" - ")
+    numbers = "; ".join(_numbers(row) for row in rows)
+    yield (
+        f"{lead[:1].upper()}{lead[1:]} (the LLM's lead for entities of {last} tokens minus that for"
+        f" those of {first}: {numbers})."
     )
-    return {
-        "higher": f"Longer entities favour the LLM. {lead}.",
-        "lower": f"Longer entities favour the encoder. {lead}.",
-        "too few": f"Too few long entities to tell whether length matters. {lead}.",
-    }.get(row["verdict"], f"That length matters is not shown. {lead}.")
 
 
-def _without(dataset: str, strict: pl.DataFrame) -> Iterator[str]:
+def _decodings(row: ComparisonRow, explored: pl.DataFrame) -> Iterator[str]:
+    """Compare the LLM's decodings, and its free decoding with the encoder, if they were run."""
+    if row["decoding"] == "free":
+        return
+    model, free = row["model"], {"model": row["model"], "decoding": "free"}
+    pairs = explored.filter(model=model, baseline_model=model).to_dicts()
+    both = {row["decoding"], "free"}
+    for pair in pairs:
+        if {pair["decoding"], pair["baseline_decoding"]} == both:
+            pair = _turned(pair) if pair["decoding"] == "free" else pair
+            name = f"{row['decoding'][:1].upper()}{row['decoding'][1:]} decoding"
+            how = IS[word_of(pair["verdict"])]
+            yield f"{name} {how} free decoding of the same LLM: {_numbers(pair)}."
+    encoder = {name: row[name] for name in ("baseline_model", "baseline_decoding")}
+    for pair in explored.filter(**free, **encoder).iter_rows(named=True):
+        how = IS[word_of(pair["verdict"])]
+        yield f"In free decoding the LLM {how} the encoder: {_numbers(pair)}."
+
+
+def _turned(row: dict[str, Any]) -> dict[str, Any]:
+    swapped = {"higher": "lower", "lower": "higher"}
+    word, space, limits = (row["verdict"] or "").partition(" (")
+    return row | {
+        "verdict": swapped.get(word, word) + space + limits,
+        **{
+            name: None if row[other] is None else -row[other]
+            for name, other in (
+                ("difference", "difference"),
+                *(("low", "high"), ("high", "low")),
+                *(("equivalence_low", "equivalence_high"), ("equivalence_high", "equivalence_low")),
+            )
+        },
+    }
+
+
+def _other_rules(stability: pl.DataFrame) -> Iterator[str]:
+    """Give the verdict by relaxed F1, and say whether sign and verdict survive every other rule."""
+    tested = ~pl.col("verdict").str.starts_with("not tested")
+    others = stability.filter(tested, pl.col("same_sign").is_not_null())
+    if others.is_empty():
+        return
+    sign, verdict = (
+        f"all {len(others)}" if same == len(others) else f"{same} of {len(others)}"
+        for same in others.select(pl.col("same_sign", "same_verdict").sum()).row(0)
+    )
+    survives = (
+        f"the sign is the same under {sign} other rules of scoring, the verdict under {verdict}"
+    )
+    for row in others.filter(measure="relaxed_f1").iter_rows(named=True):
+        how = IS[word_of(row["verdict"])]
+        survives = f"by relaxed F1 the LLM {how} the encoder: {_numbers(row)}; {survives}"
+    yield f"{survives[:1].upper()}{survives[1:]}."
+
+
+def _without(strict: pl.DataFrame) -> Iterator[str]:
     """Say that there is no answer without an LLM and encoder chosen on dev, and the best score."""
     yield "No answer: this run did not compare an LLM and an encoder here, both chosen on dev."
-    rows = strict.filter(
-        pl.col("dataset") == dataset, pl.col("length") == "all", pl.col("headline")
-    )
-    scored = rows.filter(pl.col("f1").is_not_null(), pl.col("model") != "oracle").sort(
+    scored = strict.filter(pl.col("f1").is_not_null(), pl.col("model") != "oracle").sort(
         "f1", descending=True
     )
     for best in scored.head(1).iter_rows(named=True):
@@ -131,49 +232,87 @@ def _without(dataset: str, strict: pl.DataFrame) -> Iterator[str]:
 
 def _overall(primary: pl.DataFrame) -> Iterator[str]:
     """Say how many corpora show a difference (partial conjunction), if several were tested."""
-    tested = primary.filter(pl.col("tests").is_not_null())
+    tested = primary.filter(pl.col("p_adjusted").is_not_null()).to_dicts()
     if len(tested) < 2:
         return
-    row = tested.row(0, named=True)
-    higher, lower, unclear = (
-        tested.filter(verdict=verdict)["dataset"].to_list()
-        for verdict in ("higher", "lower", "not shown")
-    )
-    rest = f"; neither is shown in {_listed(unclear)}" if unclear else ""
-    yield (
-        f"Of {row['tests']} corpora with enough entities the LLM surpasses the encoder in "
-        f"{_listed(higher)}, the encoder the LLM in {_listed(lower)}{rest}."
+    found = {
+        word: [row["dataset"] for row in tested if word_of(row["verdict"]) == word] for word in IS
+    }
+    rest = "".join(
+        f"; {word} in {_listed(found[word])}"
+        for word in ("equivalent", "inconclusive")
+        if found[word]
     )
     yield (
-        f"With 95 % confidence the LLM is ahead in at least {row['n_higher']} of them, the"
-        f" encoder in at least {row['n_lower']}."
+        f"Of {len(tested)} corpora tested, the LLM surpasses the encoder in"
+        f" {_listed(found['higher'])}, the encoder the LLM in {_listed(found['lower'])}"
+        f"{rest}."
     )
-    alone = [other["dataset"] for other in tested.iter_rows(named=True) if _of_one_seed(other)]
-    if alone:
-        which = "all of them" if len(alone) == len(tested) else ", ".join(alone)
-        yield (
-            f"What is said of {which} is of these very weights: one seed a side tells nothing"
-            " of other trainings."
+    yield (
+        f"With 95 % confidence the LLM is ahead in at least {tested[0]['n_higher']} of them, the"
+        f" encoder in at least {tested[0]['n_lower']}."
+    )
+
+
+def _population(primary: pl.DataFrame) -> str:
+    about = (
+        "New documents of the same corpus and new seeds at the same hyper-parameters and training"
+        " set; not new training sets, not new searches"
+    )
+    single = [
+        row["dataset"]
+        for row in primary.iter_rows(named=True)
+        if any(limit in (row["verdict"] or "") for limit in ONE_SEED)
+    ]
+    if len(single) == len(primary):
+        return (
+            "New documents of the same corpus and these weights: with one seed, nothing is known of"
+            " other trainings."
         )
+    return (
+        f"{about}. With one seed ({', '.join(single)}): these weights." if single else f"{about}."
+    )
 
 
-def _named(row: ComparisonRow, side: str) -> str:
-    decoding = row[f"{side}decoding"]
-    return f"{row[f'{side}model']}" + ("" if decoding == "direct" else f" ({decoding})")
+def _numbers(row: ComparisonRow) -> str:
+    """Return a difference with the interval of its test and the adjusted p-value."""
+    parts = []
+    low, high, level = row["low"], row["high"], row["level"]
+    if word_of(row["verdict"]) == "equivalent" and row.get("equivalence_low") is not None:
+        low, high = row["equivalence_low"], row["equivalence_high"]
+        level = 2 * row["equivalence_level"]
+    if None in (low, high):
+        parts.append("no interval")
+    else:
+        parts.append(f"{_confidence(level)} % interval {_signed(low)} to {_signed(high)}")
+    if row["p_adjusted"] is not None:
+        parts.append(f"adjusted {_p(row['p_adjusted'])}")
+    return f"{_signed(row['difference'])} {_measure(row['measure'])}, {', '.join(parts)}"
+
+
+def _measure(name: str) -> str:
+    return "recall" if name == "recall" else "F1"
+
+
+def _confidence(level: float) -> str:
+    return f"{100 - float(f'{100 * level:.2g}'):g}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _listed(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names)})" if names else "none"
 
 
-def _p(value: float | None) -> str:
-    if value is None:
-        return "no p"
+def _p(value: float) -> str:
     return "p < 0.0001" if value < 0.0001 else f"p = {value:.4f}"
 
 
 def _signed(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:+.2f}".replace("-", "−")
+    return "unknown" if value is None else f"{value:+z.2f}".replace("-", "−")
 
 
 def _f1(value: float | None) -> str:

@@ -21,7 +21,7 @@ from bioner.scoring.calibration import CALIBRATION
 
 TEMPLATES = Path(__file__).parent / "templates"
 FOUR_DIGITS = (
-    *("p", "p_holm", "gpu_hours", "search_gpu_hours", "energy_kwh"),
+    *("p", "p_adjusted", "level", "gpu_hours", "search_gpu_hours", "energy_kwh"),
     *(name for name, kind in CALIBRATION.items() if kind == pl.Float64 and name != "temperature"),
 )
 PLAIN_INTEGERS = ("seed",)  # without a comma after the thousands

@@ -2,7 +2,7 @@
 
 import datetime
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -20,8 +20,9 @@ from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_
 from bioner.reporting.page import Content, PageFigure, page
 from bioner.reporting.prices import price_table
 from bioner.reporting.searches import note_on_selection, searches_table
-from bioner.reporting.significance import significance_table
+from bioner.reporting.significance import CLAIMS, OVERALL, significance_table, stability_table
 from bioner.reporting.tables import (
+    CONTROLS,
     alignment_table,
     conventions_table,
     corpora_table,
@@ -98,9 +99,8 @@ def report(
         made=datetime.datetime.now(datetime.UTC),
         answers=write_conclusions(
             [name for name in datasets if name in set(loaded.scores["dataset"])],
-            tables["significance"],
-            tables["table3_strict"],
-            tables["price"],
+            tables,
+            _controls(context),
         ),
         figures=_figures(loaded, tables, context),
         disagreements=examined,
@@ -156,6 +156,7 @@ def _tell(folder: Path, results: Results, lacking: pl.DataFrame) -> None:
 
 
 def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> Tables:
+    compared = results.comparisons, results.selection, context.margins
     return {
         "table1_instances": instances_table(results),
         "table2_test_entities": entities_table(results),
@@ -169,7 +170,8 @@ def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> 
         "subsets": subsets_table(results),
         "calibration": calibration_table(results),
         "paper_scoring": paper_scoring_table(results),
-        "significance": significance_table(results.comparisons, results.selection),
+        "significance": significance_table(*compared),
+        "stability": stability_table(*compared),
         **({"cross": results.cross} if context.cross or len(results.cross) else {}),
         "errors": examined.counts,
         "search": searches_table(results.trials),
@@ -180,6 +182,12 @@ def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> 
     }
 
 
+def _controls(context: ReportContext) -> Collection[str]:
+    """Return the names of the controls, by the catalogue if it is known."""
+    known = [name for name, entry in context.models.items() if entry.family == "control"]
+    return known or CONTROLS
+
+
 def _grouped(lacking: pl.DataFrame) -> pl.DataFrame:
     """Join the cells of one dataset that have the same reason."""
     together = lacking.group_by("dataset", "state", "reason", "log", maintain_order=True)
@@ -188,7 +196,9 @@ def _grouped(lacking: pl.DataFrame) -> pl.DataFrame:
 
 def shown_on_page(tables: Tables) -> Tables:
     """Return the tables of the page, without what only the CSVs have: cells, single scores, …"""
+    how_judged = "equivalence_level|standard_error|df.*|variance_.*|cluster.*|gold_entities"
     only_in_csv = {
+        "significance": f"^({how_judged})$",
         "conventions": "^.*_(low|high)$",
         "cross": "^(home_)?(precision|recall|f1_ci_low|f1_ci_high|relaxed_f1|seeds)$|^clusters$",
     }
@@ -197,6 +207,10 @@ def shown_on_page(tables: Tables) -> Tables:
         for name, table in tables.items()
         if name not in ("scores", "cells") and (name != "search" or len(table))
     }
+    if "significance" in shown:
+        claims = pl.col("family").is_in(CLAIMS)
+        rest = OVERALL & (pl.col("measure") == "f1")
+        shown["significance"] = shown["significance"].filter(claims | rest)
     if "cross" in shown:  # `all` repeats the row of a single type
         types = pl.col("label").n_unique().over("train", "test") - 1
         shown["cross"] = shown["cross"].filter((types > 1) | (pl.col("label") != "all"))

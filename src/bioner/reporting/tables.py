@@ -25,6 +25,7 @@ GOLD_ENTITIES = pl.col("possible").first().alias("gold_entities")  # the same fo
 # corpora; scores are only compared on the reproduction of these data.
 PAPER_CHEMPROT, REPRODUCTION = "ChemProt", "ChemProt-paper"
 BERT_FAMILY = ("bert-large-uncased", "bert-large-cased", "biomedbert-large")
+CONTROLS = ("oracle", "all-o", "dictionary")  # their names in the catalogue that ships
 AVERAGE = "bert-family-average"  # a row of Table IV
 
 

@@ -35,7 +35,7 @@ from bioner.scoring.calibration import (
 from bioner.scoring.score import concat_scores, read_scores
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
-from bioner.settings.config import Prices
+from bioner.settings.config import MARGINS, Margins, Prices
 from bioner.settings.dataset_entry import Agreement
 from bioner.settings.model_entry import ModelEntry
 
@@ -108,14 +108,16 @@ class ReportContext:
 
     `left_out` has reasons by corpus, `failed` logs by job, `models` catalogue entries, `agreement`
     what is published by corpus, `published` the year of each corpus. Without the entry of a model,
-    a cell of another configuration is only found if its seeds differ. `cross` has the pairs of
-    corpora trained on and tested on; None stands for those that are there.
+    a cell of another configuration is only found if its seeds differ. `margins` are differences
+    too small to matter, by measure. `cross` has the pairs of corpora trained on and tested on; None
+    stands for those that are there.
     """
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     prices: Prices = field(default_factory=Prices)
+    margins: Margins = field(default_factory=lambda: dict(MARGINS))
     agreement: Mapping[str, Agreement] = field(default_factory=dict)
     cross: Sequence[tuple[str, str]] | None = None
     published: Mapping[str, int] = field(default_factory=dict)

@@ -59,6 +59,28 @@ class Scoring(Settings):
     bootstrap_seed: Int = Field(0, ge=0, description="Seed of these resamples.")
 
 
+Measures = Literal[
+    "f1",
+    "f1 by length",
+    "f1 by type",
+    "recall",
+    "recall by length",
+    "relaxed_f1",
+    "string_set_f1",
+    "any_overlap_f1",
+    "one_character_f1",
+    "token_f1",
+    "right_boundary_f1",
+    "overlap_f1",
+]
+Margins = Mapping[Measures, float | None]
+MARGINS: Margins = {"f1": 1.0}
+
+
+def _with_default_margins(value: Any) -> Any:
+    return {**MARGINS, **value} if isinstance(value, Mapping) else value
+
+
 class Compare(Settings):
     """Paired tests between the systems of a dataset."""
 
@@ -69,6 +91,14 @@ class Compare(Settings):
         description="Resamples of the bootstrap and of approximate randomisation.",
     )
     seed: Int = Field(0, ge=0, description="Seed of the resampling.")
+    margins: Annotated[
+        dict[Measures, Annotated[Float, Field(gt=0)] | None], BeforeValidator(_with_default_margins)
+    ] = Field(
+        dict(MARGINS),
+        description="Differences in points that are too small to matter, by measure: within them"
+        " systems may be found equivalent (docs/statistics.md). `f1` is strict F1 overall; null"
+        " leaves a margin out. A change here reruns the report only.",
+    )
 
 
 class Timing(Settings):

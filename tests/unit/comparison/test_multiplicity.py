@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bioner.comparison.multiplicity import holds_in, holm, step_down
+from bioner.comparison.multiplicity import holds_in, holm, holm_levels, step_down
 
 
 def test_holm_by_hand():
@@ -43,6 +43,13 @@ def test_a_claim_and_its_opposite_may_both_hold_somewhere():
         == holds_in([-d for d in differences], p_values, 0.05)
         == 1
     )
+
+
+def test_levels_of_holm_s_steps_by_hand():
+    assert holm_levels([0.02, 0.2, 0.01], 0.05) == pytest.approx([0.025, 0.05, 0.05 / 3])
+    # The second of three is not rejected; the third has its level.
+    assert holm_levels([0.04, 0.001, 0.03], 0.05) == pytest.approx([0.025, 0.05 / 3, 0.025])
+    assert holm_levels([], 0.05) == []
 
 
 def correlated(tests: int, replicates: int, seed: int) -> np.ndarray:

@@ -1,52 +1,40 @@
-"""Families of tests, their adjustment and verdicts, for chosen and other pairs."""
+"""Families of tests, for chosen and other pairs, and whether verdicts survive other rules."""
 
 import polars as pl
 import pytest
 
-from bioner.comparison.compare import COMPARISON
-from bioner.reporting.significance import significance_table
-from bioner.scoring.selection import SELECTION
+from bioner.comparison.counts import Unit
+from bioner.comparison.measures import measures_of
+from bioner.reporting.significance import OTHER_MEASURES, significance_table, stability_table
+from bioner.scoring.selection import REPORTED_RUNS, SEARCH, SELECTION
+from bioner.settings.config import MARGINS
+from tests.unit.comparison.compared import compared, explored, table, untested
 from tests.unit.scoring.chosen import chosen_everywhere
 
 
-def comparison(
-    dataset="d1", pair=("enc", "llm"), stratum="all", measure="f1", difference=-2.0, p=0.01, **more
-) -> dict:
-    """The encoder is first, as in a configuration: -2 is two points in favour of the LLM."""
-    sides = zip(("model", "baseline_model"), ("decoding", "baseline_decoding"), pair, strict=True)
-    row: dict = {"dataset": dataset, "measure": measure, "stratum": stratum, "gold_entities": 100}
-    for side, decoding, model in sides:
-        row |= {side: model, decoding: "constrained" if model == "llm" else "direct"}
-    row |= {
-        "clusters": 90,
-        "clusters_with_gold": 80,
-        "score": 80.0,
-        "baseline_score": 80.0 - difference,
-    }
-    return (
-        row
-        | {"difference": difference, "ci_low": difference - 1, "ci_high": difference + 1, "p": p}
-        | more
-    )
+def comparison(dataset="d1", pair=("enc", "llm"), make=compared, **more) -> dict:
+    """A row in which the encoder is first: -2 is two points in favour of the LLM."""
+    row: dict = {"dataset": dataset}
+    for side, model in zip(("", "baseline_"), pair, strict=True):
+        decoding = "constrained" if model == "llm" else "direct"
+        row |= {f"{side}model": model, f"{side}decoding": decoding}
+    return make(**(row | more))
 
 
-def judged(*rows: dict, datasets=("d1",)) -> pl.DataFrame:
-    return significance_table(
-        pl.DataFrame(list(rows), schema=COMPARISON), chosen_everywhere(*datasets)
-    )
+def judged(*rows: dict, datasets=("d1",), margins=MARGINS) -> pl.DataFrame:
+    return significance_table(table(*rows), chosen_everywhere(*datasets), margins)
 
 
-def test_of_the_chosen_pair_the_llm_stands_first():
-    (row,) = judged(comparison(seeds=3, baseline_seeds=1)).iter_rows(named=True)
-    assert (row["family"], row["model"], row["baseline_model"]) == ("primary", "llm", "enc")
-    assert (row["decoding"], row["seeds"], row["baseline_seeds"]) == ("constrained", 1, 3)
-    assert (
-        row["score"],
-        row["baseline_score"],
-        row["difference"],
-        row["ci_low"],
-        row["ci_high"],
-    ) == (82, 80, 2, 1, 3)
+def test_of_every_pair_with_an_llm_it_stands_first():
+    seeds = {"seeds": 3, "baseline_seeds": 2}
+    found = judged(comparison(**seeds), comparison(pair=("other", "llm"), **seeds))
+    for row, (family, encoder) in zip(
+        found.iter_rows(named=True), [("primary", "enc"), ("exploratory", "other")], strict=True
+    ):
+        assert (row["family"], row["model"], row["baseline_model"]) == (family, "llm", encoder)
+        assert (row["decoding"], row["seeds"], row["baseline_seeds"]) == ("constrained", 2, 3)
+        assert (row["score"], row["baseline_score"], row["difference"]) == (82, 80, 2)
+        assert 0 < row["low"] < 2 < row["high"]
 
 
 @pytest.mark.parametrize(
@@ -55,69 +43,69 @@ def test_of_the_chosen_pair_the_llm_stands_first():
         (comparison(), "primary"),
         (comparison(stratum="3+"), "primary"),
         (comparison(stratum="1"), "exploratory"),
+        (comparison(label="Chemical"), "exploratory"),
         (comparison(measure="recall"), "exploratory"),
+        (comparison(measure="relaxed_f1"), "exploratory"),
         (comparison(stratum="3+ - 1"), "length claim"),
         (comparison(stratum="3+ - 1", measure="recall"), "length claim"),
         (comparison(pair=("other", "llm")), "exploratory"),
         (comparison(baseline_decoding="free"), "exploratory"),  # not how the LLM was chosen on dev
         (comparison(pair=("enc", "other")), "exploratory"),
+        (comparison(pair=("dictionary", "llm"), deterministic=True), "controls"),
         (comparison(dataset="d9"), "exploratory"),
         (comparison(dataset="ChemProt-paper"), "exploratory"),
         (comparison(stratum="6+"), "primary"),
         (comparison(stratum="6+ - 1-2"), "length claim"),
     ],
 )
-def test_the_primary_family_is_one_test_a_dataset_and_stratum(row, family):
+def test_the_primary_family_is_one_test_per_dataset_and_stratum(row, family):
     assert judged(row, datasets=("d1", "ChemProt-paper"))["family"].item() == family
 
 
 def test_the_primary_family_is_adjusted_over_the_datasets_of_a_stratum():
     datasets = ("d1", "d2", "d3")
     rows = [comparison(name, p=p) for name, p in zip(datasets, (0.01, 0.03, 0.04), strict=True)]
-    table = judged(*rows, comparison("d1", stratum="3+", p=0.02), datasets=datasets)
-    overall, long = table.filter(stratum="all"), table.filter(stratum="3+")
+    found = judged(*rows, comparison("d1", stratum="3+", p=0.02), datasets=datasets)
+    overall, long = found.filter(stratum="all"), found.filter(stratum="3+")
     # Times 3, 2, 1, never falling; the other stratum is a family of its own.
-    assert overall["p_holm"].to_list() == [pytest.approx(p) for p in (0.03, 0.06, 0.06)]
-    assert overall["verdict"].to_list() == ["higher", "not shown", "not shown"]
+    assert overall["p_adjusted"].to_list() == pytest.approx([0.03, 0.06, 0.06])
+    assert overall["verdict"].to_list() == ["higher", "inconclusive", "inconclusive"]
     assert (overall["tests"].to_list(), long["tests"].to_list()) == ([3] * 3, [1])
-    assert long["p_holm"].item() == 0.02
+    assert long["p_adjusted"].item() == 0.02
+
+
+def test_a_primary_test_leaves_its_exploratory_verdict_aside():
+    """Max-T over all pairs does not find it; Holm over one dataset does."""
+    row = comparison(make=explored, p=0.04, critical=4.0)
+    found = judged(row)
+    assert (found["adjustment"].item(), found["verdict"].item()) == ("Holm", "higher")
+    other = judged(row | {"model": "other"})
+    assert (other["adjustment"].item(), other["verdict"].item()) == ("max-T", "inconclusive")
+
+
+def test_controls_are_adjusted_over_a_dataset_and_measure():
+    pairs = [("dictionary", "llm"), ("dictionary", "enc")]
+    rows = [comparison(pair=pair, deterministic=True, p=0.03) for pair in pairs]
+    rows += [rows[0] | {"measure": "recall"}, rows[0] | {"stratum": "1"}]
+    rows += [rows[0] | {"stratum": "2"}, rows[0] | {"dataset": "d2"}]
+    found = judged(*rows)
+    assert found["tests"].to_list() == [2, 2, 1, 2, 2, 1]
+    assert found["n_higher"].null_count() == 6
 
 
 def test_in_how_many_datasets_the_claim_holds_stands_in_its_rows():
-    datasets = ("d1", "d2", "d3")
+    datasets = ("d1", "d2", "d3", "d4")
     rows = [
         comparison("d1", p=0.001),
         comparison("d2", p=0.001, difference=2.0),
         comparison("d3", p=0.8),
+        comparison("d4", make=untested, reason="5 gold entities"),
     ]
-    table = judged(*rows, datasets=datasets)
-    assert set(table.select("n_higher", "n_lower").rows()) == {(1, 1)}
-    assert table["verdict"].to_list() == ["higher", "lower", "not shown"]
-
-
-def test_exploration_is_adjusted_over_all_of_a_dataset():
-    rows = [
-        comparison(pair=("enc", "other"), p=0.01),
-        comparison(pair=("enc", "other"), stratum="1", p=0.02),
+    found = judged(*rows, datasets=datasets)
+    assert set(found.select("n_higher", "n_lower").rows()) == {(1, 1)}
+    assert found["verdict"].to_list() == [
+        *("higher", "lower", "inconclusive", "not tested (5 gold entities)")
     ]
-    more = comparison("d2", pair=("enc", "other"), p=0.04)
-    table = judged(*rows, comparison(measure="recall", p=0.03), more, datasets=("d1", "d2"))
-    # Times 3, 2, 1, never falling; the other dataset is a family of its own.
-    assert table.sort("dataset", "p")["p_holm"].to_list() == [
-        pytest.approx(p) for p in (0.03, 0.04, 0.04, 0.04)
-    ]
-    assert table.sort("dataset", "p")["tests"].to_list() == [3, 3, 3, 1]
-    assert table["n_higher"].null_count() == 4
-
-
-@pytest.mark.parametrize("few", ["gold_entities", "clusters_with_gold"])
-def test_a_stratum_with_fewer_than_30_gets_no_verdict_and_costs_the_others_nothing(few):
-    rows = [comparison("d1", p=0.03), comparison("d2", p=0.001, **{few: 29})]
-    table = judged(*rows, datasets=("d1", "d2"))
-    assert table["too_few"].to_list() == [False, True]
-    assert table["verdict"].to_list() == ["higher", "too few"]
-    assert table["p_holm"].to_list() == [0.03, None]
-    assert judged(comparison(**{few: 30}))["too_few"].item() is False
 
 
 def test_the_two_measures_of_the_length_claim_are_adjusted_apart():
@@ -125,41 +113,76 @@ def test_the_two_measures_of_the_length_claim_are_adjusted_apart():
         comparison(stratum="3+ - 1", measure=measure, p=p)
         for measure, p in (("f1", 0.03), ("recall", 0.04))
     ]
-    table = judged(*rows)
-    assert (table["p_holm"].to_list(), table["tests"].to_list()) == ([0.03, 0.04], [1, 1])
+    found = judged(*rows)
+    assert (found["p_adjusted"].to_list(), found["tests"].to_list()) == ([0.03, 0.04], [1, 1])
 
 
-def test_an_adjusted_p_of_the_level_is_enough():
-    assert judged(comparison(p=0.05))["verdict"].item() == "higher"
-    assert judged(comparison(p=0.05, difference=2.0))["verdict"].item() == "lower"
-    assert judged(comparison(p=0.0501))["verdict"].item() == "not shown"
+def test_margins_are_of_a_measure_and_by_default_of_strict_f1_overall():
+    rows = [comparison(), comparison(stratum="3+"), comparison(label="Gene")]
+    rows += [comparison(measure="recall")]
+    key = ("measure", "stratum", "label")
+    found = {row[:3]: row[3] for row in judged(*rows).select(*key, "margin").rows()}
+    assert {key: margin for key, margin in found.items() if margin} == {("f1", "all", "all"): 1}
+    own = judged(*rows, margins={"f1": None, "recall": 2.0, "f1 by length": 3.0})
+    found = {row[:3]: row[3] for row in own.select(*key, "margin").rows()}
+    assert {key: margin for key, margin in found.items() if margin} == {
+        ("f1", "3+", "all"): 3,
+        ("recall", "all", "all"): 2,
+    }
 
 
-def test_a_verdict_needs_an_interval_without_zero_too():
-    assert judged(comparison(p=0.001, ci_low=-4.0, ci_high=0.1))["verdict"].item() == "not shown"
-    assert judged(comparison(p=0.001, ci_low=-4.0, ci_high=0.0))["verdict"].item() == "not shown"
-    assert (
-        judged(comparison(p=0.001, difference=2.0, ci_low=-0.1, ci_high=4.0))["verdict"].item()
-        == "not shown"
-    )
-    assert (
-        judged(comparison(p=0.001, difference=2.0, ci_low=0.1, ci_high=4.0))["verdict"].item()
-        == "lower"
-    )
+def test_what_chose_the_pair_stands_in_its_rows():
+    rows = table(comparison(), comparison(pair=("other", "llm")))
+    found = significance_table(rows, chosen_everywhere("d1"), MARGINS)
+    assert found["chosen_by"].to_list() == [SEARCH, None]
+    for family, chosen_by in (("encoder", REPORTED_RUNS), ("llm", SEARCH)):  # one LLM: no choice
+        by_runs = pl.when(family=family).then(pl.lit(REPORTED_RUNS)).otherwise("chosen_by")
+        luck = chosen_everywhere("d1").with_columns(chosen_by=by_runs)
+        assert significance_table(rows, luck, MARGINS)["chosen_by"].to_list() == [chosen_by, None]
 
 
-def test_the_claims_stand_before_the_exploration():
-    rows = [comparison(stratum=stratum) for stratum in ("1", "3+ - 1", "all")]
-    assert judged(*rows)["family"].to_list() == ["primary", "length claim", "exploratory"]
-
-
-def test_without_a_test_there_is_no_verdict():
-    (row,) = judged(comparison(p=None, ci_low=None, ci_high=None)).iter_rows(named=True)
-    assert (row["p_holm"], row["verdict"]) == (None, None)
+def test_the_claims_stand_before_exploration_and_controls():
+    rows = [comparison(pair=("dictionary", "enc"), deterministic=True)]
+    rows += [comparison(stratum=stratum) for stratum in ("1", "3+ - 1", "all")]
+    assert judged(*rows)["family"].to_list() == [
+        *("primary", "length claim", "exploratory", "controls")
+    ]
 
 
 def test_without_a_selection_everything_is_exploration():
-    table = significance_table(
-        pl.DataFrame([comparison()], schema=COMPARISON), pl.DataFrame(schema=SELECTION)
-    )
-    assert table["family"].to_list() == ["exploratory"]
+    found = significance_table(table(comparison()), pl.DataFrame(schema=SELECTION), MARGINS)
+    assert found["family"].to_list() == ["exploratory"]
+    nothing = table(comparison()).clear()
+    assert significance_table(nothing, chosen_everywhere("d1"), MARGINS).is_empty()
+
+
+def test_the_other_rules_are_every_f1_that_systems_are_compared_by():
+    names = [name.removesuffix("_f1") for name in OTHER_MEASURES]
+    measures = {measure.name for measure in measures_of([Unit(), *map(Unit, names)])}
+    assert measures - {"f1", "recall"} == set(OTHER_MEASURES)
+    assert len(OTHER_MEASURES) == 7
+
+
+def test_sign_and_verdict_under_other_rules_are_compared_with_strict_f1():
+    rows = [comparison(p=0.001), comparison(measure="relaxed_f1", p=0.001, difference=-3.0)]
+    rows += [
+        comparison(measure="token_f1", p=0.2),
+        comparison(measure="overlap_f1", difference=1.5),
+        comparison(measure="overlap_f1", stratum="1"),
+        comparison(measure="recall"),
+        comparison(pair=("other", "llm")),
+        comparison("ChemProt-paper"),
+    ]
+    found = stability_table(table(*rows), chosen_everywhere("d1", "ChemProt-paper"), MARGINS)
+    assert found.select("measure", "verdict", "same_sign", "same_verdict").rows() == [
+        ("f1", "higher", None, None),
+        ("relaxed_f1", "higher", True, True),
+        ("token_f1", "inconclusive", True, False),
+        ("overlap_f1", "lower", False, False),
+    ]
+
+
+def test_another_rule_is_adjusted_over_datasets_as_strict_f1_is():
+    rows = [comparison(name, p=0.03, measure="token_f1") for name in ("d1", "d2")]
+    found = stability_table(table(*rows), chosen_everywhere("d1", "d2"), MARGINS)
+    assert found["p_adjusted"].to_list() == [0.06, 0.06]

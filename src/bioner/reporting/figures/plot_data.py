@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
+from bioner.reporting.tables import CONTROLS
 from bioner.settings.catalogue import HEADLINE
-
-CONTROLS = ("oracle", "all-o", "dictionary")  # their names in the catalogue that ships
 
 
 def cleaned(
