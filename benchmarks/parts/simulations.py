@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 from scipy.special import stdtr
 
-from bioner.comparison import replicates
-from bioner.comparison.compare import compare_counts
+from bioner.comparison import compare, replicates
+from bioner.comparison.components import degrees_of_freedom
 from bioner.comparison.counts import SystemCounts
 from bioner.comparison.estimates import LEVEL, bounds_at
 from bioner.comparison.measures import Scores, measures_of
@@ -69,8 +69,8 @@ class Study:
         counted: dict[str, list[float]] = defaultdict(list)
         for number in range(repetitions):
             systems, drawn = self.world.draw(draw)
-            table = compare_counts(systems, UNITS, "document", RESAMPLES, number % DRAWS)
-            table = table.filter(measure="f1")
+            table = compare.compare_counts(systems, UNITS, "document", RESAMPLES, number % DRAWS)
+            table = table.filter(measure="f1", stratum="all")
             if len(systems) > 2:
                 found = _family(table, np.array([player.f1 for player in self.world.players]))
             else:
@@ -111,11 +111,11 @@ def _pair(row: Mapping[str, float], world: World, drawn: Array) -> dict[str, flo
 
 def _corrected_p(row: Mapping[str, float]) -> float:
     """Return p as if noise of seed x document were subtracted from the variance between seeds."""
-    documents, seeds = row["variance_documents"], row["variance_seeds"]
-    per_df = (documents + seeds) ** 2 / row["df"] - seeds**2 / row["df_seeds"]
-    corrected = max(seeds - row["variance_interaction"], 0.0)
-    df = (documents + corrected) ** 2 / (per_df + corrected**2 / row["df_seeds"])
-    return float(2 * stdtr(df, -abs(row["difference"]) / np.sqrt(documents + corrected)))
+    documents = row["variance_documents"]
+    seeds = max(row["variance_seeds"] - row["variance_interaction"], 0.0)
+    known = (documents, row["clusters"] - 1, seeds, row["df_seeds"])
+    df = degrees_of_freedom(*map(np.asarray, known))
+    return float(2 * stdtr(df, -abs(row["difference"]) / np.sqrt(documents + seeds)))
 
 
 def _family(table: pl.DataFrame, true: Array) -> dict[str, float]:
@@ -175,9 +175,10 @@ def _swaps(documents: int, resamples: int, seed: int) -> list[Array]:
     return list(swaps(documents, resamples, seed))
 
 
-def draw_documents_once() -> None:
-    """Let all repetitions share their resampled documents, which do not depend on the counts."""
+def prepare() -> None:
+    """Save time: repetitions share their resampled documents, and F1 alone is compared."""
     replicates.bootstrap_weights = _weights
+    compare.measures_of = lambda units: measures_of(units)[:1]
 
 
 def alike(seeds: int, deviations: Sequence[float], apart: float = 0.0, **about) -> World:
@@ -281,7 +282,7 @@ def main() -> None:
     if options.list:
         print(*chosen, sep="\n")
         return
-    draw_documents_once()
+    prepare()
     record = {}
     for name, study in chosen.items():
         figures = study.run(200 if options.quick else options.repetitions, options.seed)
