@@ -18,6 +18,7 @@ from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.report import report
 from bioner.results.cells import STATES
 from bioner.results.load import ReportContext, load_results
+from bioner.scoring.calibration import CALIBRATION
 from bioner.scoring.score import ScoredRun, score
 from bioner.scoring.selection import SELECTION
 from bioner.settings.catalogue import load_models, parse_entry
@@ -78,6 +79,22 @@ def cell(kept, model=MODEL, **told):
 def files_of(kept):
     """What reports are made of."""
     return load_results(kept / "results", kept / "data", ["BC5CDR"], BERTS, ReportContext())
+
+
+def test_a_calibration_of_other_predictions_is_left_out(kept):
+    right = pl.read_csv(kept / "results" / "BC5CDR" / MODEL / "scores.csv").filter(
+        scorer="semeval", scheme="strict", stratum="all", label="all", seed=1
+    )
+    counts = right.row(0, named=True)
+    cell = kept / "results" / "BC5CDR" / MODEL
+    run = {"dataset": "BC5CDR", "model": MODEL, "seed": 1, "decoding": "direct"}
+    for correct in (counts["correct"], counts["correct"] + 1):
+        told = {"predicted_entities": counts["actual"], "correct": correct}
+        write_table(cell / "calibration.csv", pl.DataFrame([run | told], schema=CALIBRATION))
+        found = files_of(kept)
+        fault = found.fault("calibration", "BC5CDR", MODEL)
+        assert (fault is None) == (len(found.calibration) == 1) == (correct == counts["correct"])
+    assert "Calibrate again" in fault
 
 
 def test_sound_cells_are_done(recorded):

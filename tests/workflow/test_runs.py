@@ -67,6 +67,7 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
     first = {path.name: path.read_bytes() for path in reports}
     assert set(first) == {
         "alignment.csv",
+        "calibration.csv",
         "cells.csv",
         "conventions.csv",
         "corpora.csv",
@@ -135,6 +136,8 @@ def test_learned_models_go_through_every_stage(folder, corpus, models):
     assert (
         list(compared.select("family", "model", "baseline_model", "decoding").iter_rows()) == both
     )
+    calibrated = pl.read_csv(folder / "reports" / "calibration.csv")
+    assert calibrated["model"].to_list() == models
     timed = pl.read_csv(folder / "reports" / "table4_inference_time.csv")
     assert set(timed["model"]) == set(models)
     assert (timed["seconds_per_sample"] > 0).all()

@@ -12,10 +12,13 @@ def calibration_table(results: Results) -> pl.DataFrame:
 
     Every seed has its own temperature.
     """
+    several = pl.col("note").n_unique() > 1
+    named = pl.when(several).then(pl.format("seed {}: {}", "seed", "note")).otherwise("note")
     table = results.calibration.group_by("dataset", "model", "decoding", maintain_order=True).agg(
         pl.len().alias("seeds"),
-        pl.col(list(MEASURES)).mean(),
-        pl.col("note").drop_nulls().unique(maintain_order=True).str.join("; "),
+        # Without a value under every seed there is no mean.
+        pl.when(~pl.col(list(MEASURES)).is_null().any()).then(pl.col(list(MEASURES)).mean()),
+        named.drop_nulls().unique(maintain_order=True).str.join("; ").alias("note"),
     )
     counts = pl.col("predicted_entities", "correct", "bins").round().cast(pl.Int64)
     note = pl.when(pl.col("note") != "").then("note")
