@@ -19,7 +19,9 @@ def reports(tmp_path_factory):
 def test_every_table_is_frozen(reports):
     frozen = {path.name for path in FROZEN.glob("*.csv")}
     assert frozen == {path.name for path in reports.glob("*.csv")}
-    assert all((FROZEN / name).read_text().count("\n") > 1 for name in frozen), (
+    # The mean over corpora needs larger ones (tests/unit/comparison/test_corpora_mean_command.py).
+    filled = frozen - {"corpora_mean.csv"}
+    assert all((FROZEN / name).read_text().count("\n") > 1 for name in filled), (
         "a table without a row checks nothing"
     )
 

@@ -236,10 +236,12 @@ def get_draft_predictions(dataset, model, seed=MATRIX.first_seed, part=""):
 
 
 def get_comparisons():
-    """Return the inputs of `significance.csv`: comparisons, and selections on dev."""
+    """Return the comparisons of systems: by corpus, their mean, and selections on dev."""
+    averaged = MATRIX.averaged(get_available_datasets())
+    means = [result(layout.CORPORA_MEAN)] if averaged else []
     names = [layout.COMPARISONS] if MATRIX.has_comparisons else []
     names += [layout.SELECTION] if MATRIX.has_selection else []
-    return [
+    return means + [
         result(layout.dataset_path(name, dataset))
         for dataset in get_available_datasets()
         for name in names

@@ -49,6 +49,13 @@ rule ensemble:
         " --out {output} 2>&1 | tee {log}"
 
 
+MEMBERS = [
+    f"--member {ensemble}={member}"
+    for ensemble in filter(MATRIX.is_ensemble, MATRIX.compared)
+    for member, _ in MATRIX.members(ensemble)
+]
+
+
 rule compare:
     input:
         gold=out("data/{dataset}/test.jsonl"),
@@ -65,11 +72,7 @@ rule compare:
             for model, decoding, path in get_compared_predictions(wildcards.dataset)
         ],
         deterministic=[f"--deterministic {model}" for model in MATRIX.deterministic],
-        members=[
-            f"--member {ensemble}={member}"
-            for ensemble in filter(MATRIX.is_ensemble, MATRIX.compared)
-            for member, _ in MATRIX.members(ensemble)
-        ],
+        members=MEMBERS,
         cuts=[f"--length-cut {cut}" for cut in SETTINGS.scoring.length_cuts],
         resamples=SETTINGS.compare.resamples,
         seed=SETTINGS.compare.seed,
@@ -79,3 +82,47 @@ rule compare:
         "bioner compare-all --gold {input.gold} {params.systems} --out {output}"
         " --dataset {wildcards.dataset} {params.deterministic} {params.members} {params.cuts} --resamples {params.resamples}"
         " --resampling-seed {params.seed} 2>&1 | tee {log}"
+
+
+rule compare_corpora:
+    input:
+        gold=lambda wildcards: expand(
+            out("data/{dataset}/test.jsonl"), dataset=MATRIX.averaged(get_available_datasets())
+        ),
+        predictions=lambda wildcards: [
+            result(layout.run_path(layout.PREDICTIONS, dataset, model, seed, how))
+            for dataset in MATRIX.averaged(get_available_datasets())
+            for model, how in MATRIX.trained_systems
+            for seed in SETTINGS.seeds
+        ],
+        selection=lambda wildcards: (
+            expand(
+                result(layout.dataset_path(layout.SELECTION)),
+                dataset=MATRIX.averaged(get_available_datasets()),
+            )
+            if MATRIX.has_selection
+            else []
+        ),
+    output:
+        result(layout.CORPORA_MEAN),
+    log:
+        out("logs/compare_corpora.log"),
+    params:
+        # Functions, since Snakemake takes {words} in text for wildcards.
+        results=lambda wildcards: out("results"),
+        data=lambda wildcards: out("data"),
+        datasets=lambda wildcards: [
+            f"--dataset {name}" for name in MATRIX.averaged(get_available_datasets())
+        ],
+        systems=[f"--system {model}:{how}" for model, how in MATRIX.trained_systems],
+        seeds=[f"--seed {seed}" for seed in SETTINGS.seeds],
+        best="--best" if MATRIX.has_selection else "",
+        members=MEMBERS,
+        resamples=SETTINGS.compare.resamples,
+        seed=SETTINGS.compare.seed,
+    message:
+        "Averaging the differences between systems over the corpora"
+    shell:
+        "bioner compare-corpora --results {params.results} --data {params.data} {params.datasets}"
+        " {params.systems} {params.seeds} {params.best} {params.members} --out {output}"
+        " --resamples {params.resamples} --resampling-seed {params.seed} 2>&1 | tee {log}"

@@ -11,6 +11,7 @@ REPORTS = [
     "calibration",
     "paper_scoring",
     "significance",
+    "corpora_mean",
     "stability",
     "errors",
     "search",

@@ -14,6 +14,7 @@ from typer.exceptions import Abort, TyperException
 from bioner.cli import (
     calibration,
     cluster,
+    comparison,
     corpora,
     models,
     planning,
@@ -47,6 +48,7 @@ for command in (
         scores.ensemble,
     ),
     calibration.calibrate,
+    *(comparison.compare_corpora, comparison.power),
     *(reports.report, reports.summary),
     planning.plan,
     reproduction.verify_reproduction,

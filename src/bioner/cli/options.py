@@ -91,9 +91,9 @@ def each_once(option: str, files: Sequence[Path]) -> None:
         known.add(path.resolve())
 
 
-def named(option: str, text: str, form: str, example: str) -> tuple[str, str]:
+def named(option: str, text: str, form: str, example: str, between: str = "=") -> tuple[str, str]:
     """Return the two sides of `NAME=VALUE`; raise InputError if one is empty."""
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
+    name, sign, value = text.partition(between)
+    if not (name and sign and value):
         raise InputError(option, repr(text), form, f"For example {option} {example}.")
     return name, value

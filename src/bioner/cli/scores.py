@@ -351,15 +351,8 @@ def _systems(option: str, texts: Sequence[str]) -> dict[tuple[str, str], list[Pa
     systems: dict[tuple[str, str], list[Path]] = {}
     for text in texts:
         name, path = _named(option, text)
-        model, colon, decoding = name.partition(":")
-        if not (model and colon and decoding):
-            raise InputError(
-                option,
-                repr(text),
-                "MODEL:DECODING=FILE",
-                "For example bert-mini:direct=predictions.jsonl.",
-            )
-        systems.setdefault((model, decoding), []).append(path)
+        system = named(option, name, "MODEL:DECODING=FILE", "bert-mini:direct=p.jsonl", ":")
+        systems.setdefault(system, []).append(path)
     return systems
 
 

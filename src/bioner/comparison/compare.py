@@ -164,7 +164,7 @@ def compare_counts(
     families: dict[str, list[Explored]] = defaultdict(list)
     for one, other in itertools.combinations(range(len(systems)), 2):
         pair, sides = (systems[one], systems[other]), (found[one], found[other])
-        _check_seeds(*pair)
+        check_seeds(*pair)
         difference = difference_of(pair, sides, active[one] | active[other])
         apart = drawn[one] - drawn[other]
         tested = estimate(pair, difference, apart, scores, limits, resamples, seed)
@@ -197,13 +197,13 @@ def compare_counts(
             table[name] += values if isinstance(values, list) else [values] * len(limits)
     if len(possible) == 1:
         log.warning("compare: a single %s: no interval and no test are possible", kind)
-    adjusted = [row for name, tests in families.items() for row in _adjusted(name, tests)]
+    rows = [row for name, tests in families.items() for row in adjusted(name, tests)]
     types = {name: COMPARISON[name] for name in table}
     return (
         pl.DataFrame(table, schema=types)
         .with_row_index("row")
         .fill_nan(None)
-        .join(pl.DataFrame(adjusted, schema=ADJUSTED), on="row", how="left")
+        .join(pl.DataFrame(rows, schema=ADJUSTED), on="row", how="left")
         .with_columns(dataset=pl.lit(None, pl.String))
         .select(pl.col(name).cast(kind) for name, kind in COMPARISON.items())
     )
@@ -233,7 +233,7 @@ def read_comparisons(path: Path) -> pl.DataFrame:
     return table
 
 
-def _check_seeds(one: SystemCounts, other: SystemCounts) -> None:
+def check_seeds(one: SystemCounts, other: SystemCounts) -> None:
     if one.shares_weights(other) and len(one.runs) != len(other.runs):
         names = " and ".join(f"{side.model} ({side.decoding})" for side in (one, other))
         raise InputError(
@@ -260,7 +260,7 @@ def _explored(pair: tuple[SystemCounts, SystemCounts], tested: Estimates) -> lis
     return np.flatnonzero(~np.isnan(tested.p) & tested.agrees).tolist()
 
 
-def _adjusted(family: str, tests: Sequence[Explored]) -> list[dict[str, object]]:
+def adjusted(family: str, tests: Sequence[Explored]) -> list[dict[str, object]]:
     """Return the columns ADJUSTED of the rows of a family.
 
     Neither is more lenient than the test alone.

@@ -140,18 +140,41 @@ def difference_of(
             if not system.deterministic and len(system.runs) > 1
         ]
     seeds = np.array([runs.var(0, ddof=1) / len(runs) for runs, _ in sides])
+    seeds = seeds.reshape(-1, len(mine.pooled))
     df = np.array([len(runs) - 1 for runs, _ in sides])
-    total = seeds.sum(0) if sides else np.zeros_like(mine.pooled)
-    parts = np.sum([_per_df(s, d) for s, d in zip(seeds, df, strict=True)], axis=0)
     return Difference(
         covers=Covers.PAIRED if paired else Covers.SEPARATE if sides else Covers.WEIGHTS,
         value=without_noise(mine.pooled - theirs.pooled),
         documents=jackknife(mine.without - theirs.without),
         df_documents=active.sum(0) - 1.0,
-        seeds=total,
-        df_seeds=divided(total**2, parts, np.nan),
-        interaction=sum((_interaction(each) for _, each in sides), np.zeros_like(total)),
+        seeds=seeds.sum(0),
+        df_seeds=satterthwaite(seeds, df[:, None]),
+        interaction=sum((_interaction(each) for _, each in sides), np.zeros_like(mine.pooled)),
     )
+
+
+def satterthwaite(variances: Array, df: Array) -> Array:
+    """Return the degrees of freedom of a sum of variances (Satterthwaite 1946).
+
+    Args:
+        variances: Along the first axis.
+        df: Of each.
+
+    Returns:
+        NaN if there is no variance.
+    """
+    return divided(variances.sum(0) ** 2, _per_df(variances, df).sum(0), np.nan)
+
+
+def leave_one_out(without: Array) -> Array:
+    """Return what each document adds to a statistic: the squares add up to its variance.
+
+    Args:
+        without: The statistic without each document, documents x anything.
+    """
+    count = len(without)
+    parts: Array = np.sqrt((count - 1) / count) * (without - without.mean(0))
+    return parts
 
 
 def jackknife(without: Array) -> Array:
@@ -160,8 +183,7 @@ def jackknife(without: Array) -> Array:
     Args:
         without: Documents x anything.
     """
-    count = len(without)
-    variance = (count - 1) / count * ((without - without.mean(0)) ** 2).sum(0)
+    variance = (leave_one_out(without) ** 2).sum(0)
     return np.where(variance < NOISE**2, 0.0, variance)
 
 

@@ -56,6 +56,7 @@ def units_of(gold: Sequence[Instance], cuts: Sequence[int]) -> list[Unit]:
     return [Unit(), *strata, *types, Unit("relaxed"), *map(Unit, CONVENTIONS.values())]
 
 
+OVERALL = (Unit(), Unit("relaxed"))
 # The other conventions under which systems are compared, by scorer and scheme.
 CONVENTIONS = {
     ("string-set", "strict"): "string_set",
@@ -88,6 +89,13 @@ def count_run(
         *(np.stack(tally.arrays(), axis=-1) for tally in tallies),
     ]
     return clusters.sums(np.stack(by_instance, axis=1))
+
+
+def count_overall(gold: Sequence[Instance], run: Sequence[Prediction], clusters: Clusters) -> Array:
+    """Count one run by the units OVERALL alone, documents x units x 4."""
+    pairs = pair_up(gold, run)
+    relaxed = np.stack(_relaxed(pairs).arrays(), axis=-1)
+    return clusters.sums(np.stack([next(_strict(pairs, (), ())), relaxed], axis=1))
 
 
 def _strict(pairs: Sequence[Pair], cuts: Sequence[int], types: Sequence[str]) -> Iterator[Array]:

@@ -14,6 +14,7 @@ from bioner.scoring.resampling import interval
 from bioner.scoring.tally import Array, divided
 
 LEVEL = 0.05
+DISAGREE = "bootstrap and jackknife disagree"
 AGREEMENT = 0.1  # by which the bootstrap's variance may differ from the jackknife's
 
 
@@ -69,7 +70,8 @@ def estimate(
         seed: Of its random numbers.
     """
     untested = list(limits)
-    agrees = _variances_agree(found.documents, drawn, pair).tolist()
+    documents = pair[0].runs.shape[1]
+    agrees = variances_agree(found.documents, bootstrap_variance(drawn, documents)).tolist()
     single = [len(system.runs) == 1 for system in pair]
     if any(one and not system.deterministic for one, system in zip(single, pair, strict=True)):
         low, high = interval(drawn)
@@ -88,7 +90,7 @@ def estimate(
         half = stdtrit(df, 1 - LEVEL / 2) * error
         low, high, smallest = found.value - half, found.value + half, np.zeros_like(p)
         for place, (agree, defined) in enumerate(zip(agrees, np.isfinite(found.t), strict=True)):
-            fault = None if agree else "bootstrap and jackknife disagree"
+            fault = None if agree else DISAGREE
             untested[place] = untested[place] or (fault if defined else "no variance")
     none = np.array([reason is not None for reason in untested])
     no_interval = np.array([reason not in (None, "one seed") for reason in untested])
@@ -97,14 +99,20 @@ def estimate(
     return Estimates(covers, error, df, low, high, p, smallest, untested, agrees)
 
 
-def _variances_agree(
-    jackknife: Array, drawn: Array, pair: tuple[SystemCounts, SystemCounts]
-) -> Array:
-    """Return whether resampled documents have the variance that leaving out each one gives."""
-    documents = pair[0].runs.shape[1]
-    bootstrap = drawn.var(0, ddof=1) * divided(documents, documents - 1, np.nan)
-    ratio = divided(bootstrap, jackknife, 1.0)
-    agree: Array = np.abs(ratio - 1) <= AGREEMENT
+def bootstrap_variance(drawn: Array, documents: int) -> Array:
+    """Return the variance that drawing other documents gives.
+
+    Args:
+        drawn: Values on resampled documents, resamples first.
+        documents: How many there are: drawing n of n makes the variance too small by (n - 1) / n.
+    """
+    variance: Array = drawn.var(0, ddof=1)
+    return variance * (documents / (documents - 1) if documents > 1 else np.nan)
+
+
+def variances_agree(jackknife: Array, bootstrap: Array) -> Array:
+    """Return whether both variances from documents are the same within AGREEMENT."""
+    agree: Array = np.abs(divided(bootstrap, jackknife, 1.0) - 1) <= AGREEMENT
     return agree
 
 

@@ -85,28 +85,45 @@ class NullReplicates:
             drawn: Their difference on resampled documents, resamples x measures.
             measures: The measures to return.
         """
-        one, other = places
-        documents, seeds = found.documents[measures, None], found.seeds[measures, None]
         change = drawn.T[measures] - found.value[measures, None]
         count = len(sides[0].without)
         change *= np.sqrt(count / (count - 1))  # drawing n of n makes the variance too small
-        spread = documents * _chi_square(self._documents, found.df_documents[measures, None])
-        if found.covers == Covers.PAIRED:
-            change += np.sqrt(seeds) * self._deviation[one]
-            spread += seeds * self._scale[one]
-        elif found.covers == Covers.SEPARATE:
-            for place, sign, side in ((one, 1, sides[0]), (other, -1, sides[1])):
-                variance = side.by_run[:, measures].var(0, ddof=1)[:, None] / len(side.by_run)
-                change += sign * np.sqrt(variance) * self._deviation[place]
-                spread += variance * self._scale[place]
+        documents, df = found.documents[measures, None], found.df_documents[measures, None]
+        deviation, seeds = self.seeds(places, found, sides, measures)
+        change += deviation
+        spread = documents * chi_square(self._documents, df) + seeds
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.where(change == 0, 0.0, np.abs(change) / np.sqrt(spread))
         # A measure may be undefined on the drawn documents.
         drawn_t: Array = np.where(np.isnan(t), np.inf, t)
         return drawn_t
 
+    def seeds(
+        self,
+        places: tuple[int, int],
+        found: Difference,
+        sides: tuple[SystemScores, SystemScores],
+        measures: Sequence[int],
+    ) -> tuple[Array, Array]:
+        """Draw what the seeds add to a difference, and to its variance; arguments as for `of`.
 
-def _chi_square(normal: Array, df: Array) -> Array:
+        Returns:
+            Two arrays, measures x replicates; two zeros if the seeds have no variance.
+        """
+        one, other = places
+        if found.covers == Covers.PAIRED:
+            variance = found.seeds[measures, None]
+            return np.sqrt(variance) * self._deviation[one], variance * self._scale[one]
+        deviation, spread = np.zeros((2, 1, 1))
+        if found.covers == Covers.SEPARATE:
+            for place, sign, side in ((one, 1, sides[0]), (other, -1, sides[1])):
+                variance = side.by_run[:, measures].var(0, ddof=1)[:, None] / len(side.by_run)
+                deviation = deviation + sign * np.sqrt(variance) * self._deviation[place]
+                spread = spread + variance * self._scale[place]
+        return deviation, spread
+
+
+def chi_square(normal: Array, df: Array) -> Array:
     """Turn standard normal numbers into chi-square numbers over df (Wilson and Hilferty 1931)."""
     ratio: Array = np.maximum(1 - 2 / (9 * df) + normal * np.sqrt(2 / (9 * df)), 0.0) ** 3
     return ratio

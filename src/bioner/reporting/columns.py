@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from bioner.reporting.corpora_mean import MEANS
+
 TITLES = {
     "table1_instances": "Table I. Instances per split",
     "table2_test_entities": (
@@ -46,6 +48,10 @@ TITLES = {
     ),
     "stability": (
         "The best LLM against the best encoder by other rules of scoring: do sign and verdict stay?"
+    ),
+    "corpora_mean": (
+        "Mean differences over the corpora of this run, which are fixed: nothing is said about"
+        " other corpora"
     ),
     "cross": (
         "Drop (domain and guideline): models trained on one corpus, tested on another. The drop is"
@@ -487,6 +493,21 @@ OWN = {
         },
         **{f"{name}_ci_high": "upper end" for name in ("precision", "recall", "f1")},
     },
+}
+OWN["corpora_mean"] = {
+    name: text for name, text in OWN["significance"].items() if name in MEANS
+} | {
+    "family": "primary: the best LLM and encoder of each corpus; exploratory: every pair",
+    "measure": "f1 or relaxed_f1",
+    "corpora": "how many",
+    "names": "which",
+    "left_out": "corpora too small for a test, and why",
+    "documents": "documents of these corpora; one that several share counts once",
+    "shared_documents": "documents that several share",
+    "score": "mean of the system over the corpora, percent",
+    "baseline_score": "of the other",
+    "seeds": "fewest seeds on any corpus",
+    "baseline_seeds": "of the other",
 }
 LEAD = """\
 # Reports

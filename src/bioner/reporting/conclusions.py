@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from bioner.comparison.verdicts import word_of
+from bioner.reporting.corpora_mean import mean_sentence
 from bioner.reporting.prices import named, write_price
 from bioner.reporting.significance import OVERALL
 from bioner.reporting.tables import REPRODUCTION
@@ -40,7 +41,8 @@ def write_conclusions(
     to be equivalent, inconclusive or not tested, with the interval of the same level.
 
     Args:
-        tables: Of the report: `significance`, `stability`, `table3_strict` and `price`.
+        tables: Of the report: `significance`, `stability`, `corpora_mean`, `table3_strict` and
+            `price`.
         controls: Names of models that learn nothing.
 
     Returns:
@@ -49,7 +51,10 @@ def write_conclusions(
     """
     primary = tables["significance"].filter(OVERALL, family="primary", measure="f1")
     answers = [(name, list(_of(name, tables, controls))) for name in datasets]
-    if overall := list(_overall(primary)):
+    overall = list(_overall(primary))
+    if "corpora_mean" in tables and (mean := mean_sentence(tables["corpora_mean"])):
+        overall.append(mean)
+    if overall:
         answers.insert(0, (ALL, overall))
     if len(primary):
         answers.append((POPULATION, [_population(primary)]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bioner.comparison.corpora_mean import PRIMARY
 from bioner.errors import InputError
 from bioner.io.files import atomic_text
 from bioner.io.run_record import provenance
@@ -15,6 +16,7 @@ from bioner.reporting.calibration import calibration_table
 from bioner.reporting.caveats import note_known_mentions, note_possible_readers
 from bioner.reporting.columns import readme
 from bioner.reporting.conclusions import write_conclusions
+from bioner.reporting.corpora_mean import corpora_mean_table
 from bioner.reporting.efficiency import cost_table, time_table
 from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_disagreements
 from bioner.reporting.page import Content, PageFigure, page
@@ -171,6 +173,7 @@ def _tables(results: Results, context: ReportContext, examined: ErrorReport) -> 
         "calibration": calibration_table(results),
         "paper_scoring": paper_scoring_table(results),
         "significance": significance_table(*compared),
+        "corpora_mean": corpora_mean_table(results.corpora_mean, context.margins),
         "stability": stability_table(*compared),
         **({"cross": results.cross} if context.cross or len(results.cross) else {}),
         "errors": examined.counts,
@@ -199,18 +202,23 @@ def shown_on_page(tables: Tables) -> Tables:
     how_judged = "equivalence_level|standard_error|df.*|variance_.*|cluster.*|gold_entities"
     only_in_csv = {
         "significance": f"^({how_judged})$",
+        "corpora_mean": f"^({how_judged})$",
         "conventions": "^.*_(low|high)$",
         "cross": "^(home_)?(precision|recall|f1_ci_low|f1_ci_high|relaxed_f1|seeds)$|^clusters$",
     }
     shown = {
         name: table.select(pl.exclude(only_in_csv.get(name, "^$")))
         for name, table in tables.items()
-        if name not in ("scores", "cells") and (name != "search" or len(table))
+        if name not in ("scores", "cells")
+        and (name not in ("search", "corpora_mean") or len(table))
     }
     if "significance" in shown:
         claims = pl.col("family").is_in(CLAIMS)
         rest = OVERALL & (pl.col("measure") == "f1")
         shown["significance"] = shown["significance"].filter(claims | rest)
+    if "corpora_mean" in shown:
+        claims = (pl.col("family") == PRIMARY) | (pl.col("measure") == "f1")
+        shown["corpora_mean"] = shown["corpora_mean"].filter(claims)
     if "cross" in shown:  # `all` repeats the row of a single type
         types = pl.col("label").n_unique().over("train", "test") - 1
         shown["cross"] = shown["cross"].filter((types > 1) | (pl.col("label") != "all"))

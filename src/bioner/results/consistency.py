@@ -9,6 +9,7 @@ import polars as pl
 from bioner.io.checksums import sha256_of
 from bioner.io.records import RunRecord, read_record
 from bioner.results import layout
+from bioner.settings.catalogue import BEST, REPRODUCTION
 from bioner.settings.model_entry import COMMIT, ModelEntry
 from bioner.training.search import HYPERPARAMETERS
 
@@ -105,14 +106,6 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
     Outdated is a system whose strict F1 (of the counts of all seeds together) or number of seeds
     differs from its scores.
     """
-    counts = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
-    totals = counts.group_by("model", "decoding").agg(
-        pl.len().alias("scored_seeds"), pl.col("correct", "possible", "actual").sum()
-    )
-    entities = pl.col("possible") + pl.col("actual")
-    scored = totals.with_columns(
-        scored_f1=pl.when(entities > 0).then(200 * pl.col("correct") / entities)
-    )
     compared = comparisons.filter(measure="f1", stratum="all", label="all").with_row_index()
     sides = pl.concat(
         compared.select(
@@ -125,7 +118,7 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
         for side in ("", "baseline_")
     )
     both = sides.sort("index", maintain_order=True).join(
-        scored, on=["model", "decoding"], maintain_order="left"
+        _scored(scores), on=["model", "decoding"], maintain_order="left"
     )
     for row in both.iter_rows(named=True):
         whose, seeds, now = f"{row['model']} {row['decoding']}", row["seeds"], row["scored_seeds"]
@@ -135,6 +128,48 @@ def find_outdated(comparisons: pl.DataFrame, scores: pl.DataFrame) -> str | None
         if None not in (f1, now) and abs(f1 - now) > ROUNDING:
             return f"{whose} compared with {f1:.2f} F1 and scored with {now:.2f}"
     return None
+
+
+def find_outdated_mean(
+    means: pl.DataFrame, scores: pl.DataFrame, selection: pl.DataFrame
+) -> str | None:
+    """Return what is outdated in mean differences over corpora, or None.
+
+    Outdated are other corpora than those scored, and a system whose mean strict F1 or least number
+    of seeds differs from its scores. The best of a family are those that are chosen now.
+    """
+    known = {row[:3]: row[3:] for row in _scored(scores).iter_rows()}
+    best = selection.filter("chosen").select("dataset", "family", "model", "decoding")
+    chosen = {(dataset, family): system for dataset, family, *system in best.iter_rows()}
+    scored = set(scores["dataset"]) - {REPRODUCTION}
+    for row in means.filter(measure="f1").iter_rows(named=True):
+        names = row["names"].split(", ")
+        left_out = (row["left_out"] or "").split(", ")
+        covered = {*names, *(text.split(" (")[0] for text in left_out)} - {""}
+        if covered != scored:
+            return f"a mean over {row['names']}, not {', '.join(sorted(scored))}"
+        for side in ("", "baseline_"):
+            name, decoding = row[f"{side}model"], row[f"{side}decoding"]
+            systems = [chosen.get((each, BEST.get(name, "")), (name, decoding)) for each in names]
+            found = [known.get((each, *s)) for each, s in zip(names, systems, strict=True)]
+            now = [each for each in found if each]
+            if len(now) < len(names) or row[f"{side}seeds"] != min(seeds for seeds, _ in now):
+                return f"{name} averaged over other runs than are scored"
+            f1 = sum(f1 or 0.0 for _, f1 in now) / len(names)
+            if abs(f1 - (row[f"{side}score"] or 0.0)) > ROUNDING:
+                return f"{name} averaged with {row[f'{side}score']:.2f} F1 and scored with {f1:.2f}"
+    return None
+
+
+def _scored(scores: pl.DataFrame) -> pl.DataFrame:
+    """Return seeds and strict F1, of the counts of all seeds together, of each system."""
+    counts = scores.filter(scorer="semeval", scheme="strict", stratum="all", label="all")
+    totals = counts.group_by("dataset", "model", "decoding").agg(
+        pl.len().alias("scored_seeds"), pl.col("correct", "possible", "actual").sum()
+    )
+    entities = pl.col("possible") + pl.col("actual")
+    f1 = pl.when(entities > 0).then(200 * pl.col("correct") / entities)
+    return totals.select("dataset", "model", "decoding", "scored_seeds", scored_f1=f1)
 
 
 def comparable(record: RunRecord) -> dict[str, Any]:

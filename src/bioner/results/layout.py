@@ -7,6 +7,7 @@
 {dataset}/{model}/seed{seed}/{decoding}/predictions.jsonl  a run on test; the same below dev/ for
 the dev set, and below cross/{test}/ for the test set of another corpus
 {dataset}/cross/{test}/drop.csv, run.json                  models of a corpus on that test set
+corpora_mean.csv                                           mean differences over the corpora
 """
 
 WEIGHTS = "model"  # the folder of a trained model
@@ -24,6 +25,7 @@ WINNER = "winner.json"
 COMPARISONS = "comparisons.csv"
 SELECTION = "selection.csv"
 DROP = "drop.csv"
+CORPORA_MEAN = "corpora_mean.csv"
 
 
 def dataset_path(name: str, dataset: str = "{dataset}") -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from bioner.comparison.compare import COMPARISON, read_comparisons
+from bioner.comparison.corpora_mean import CORPORA_MEAN, read_corpora_mean
 from bioner.comparison.cross import DROP
 from bioner.corpora.statistics import STATISTICS, read_statistics
 from bioner.errors import InputError
@@ -21,6 +22,7 @@ from bioner.results.consistency import (
     checksums_of,
     find_mismatches,
     find_outdated,
+    find_outdated_mean,
     read_records,
 )
 from bioner.results.crosses import find_pairs, read_cross
@@ -35,6 +37,7 @@ from bioner.scoring.calibration import (
 from bioner.scoring.score import concat_scores, read_scores
 from bioner.scoring.selection import SELECTION, read_selection
 from bioner.scoring.table import SCORE_SCHEMA
+from bioner.settings.catalogue import BEST, REPRODUCTION
 from bioner.settings.config import MARGINS, Margins, Prices
 from bioner.settings.dataset_entry import Agreement
 from bioner.settings.model_entry import ModelEntry
@@ -63,6 +66,7 @@ SCHEMAS = {
     "curves": CURVES,
     "trials": TRIALS,
     "comparisons": COMPARISON,
+    "corpora_mean": CORPORA_MEAN,
     "selection": SELECTION,
     "alignments": ALIGNED,
     "provenance": PROVENANCE,
@@ -87,6 +91,7 @@ class Results:
     curves: pl.DataFrame
     trials: pl.DataFrame
     comparisons: pl.DataFrame
+    corpora_mean: pl.DataFrame
     selection: pl.DataFrame
     alignments: pl.DataFrame
     provenance: pl.DataFrame
@@ -185,7 +190,13 @@ def load_results(
         compared = partial(_comparisons, scores)
         add("comparisons", folder / layout.COMPARISONS, compared, sound)
         add("selection", folder / layout.SELECTION, read_selection, sound)
-    scores = pl.concat(found["scores"])
+    scores, selection = pl.concat(found["scores"]), pl.concat(found["selection"])
+    path = results / layout.CORPORA_MEAN
+    if path.is_file() and len({*scores["dataset"]} - {REPRODUCTION}) > 1:
+        try:
+            found["corpora_mean"].append(_corpora_mean(path, scores, selection, models))
+        except InputError as error:
+            unread["corpora_mean", "", ""] = str(error)
     for train, test in find_pairs(results, datasets) if context.cross is None else context.cross:
         if {train, test} & set(context.left_out):
             continue
@@ -267,6 +278,21 @@ def _calibration(scores: pl.DataFrame, path: Path) -> pl.DataFrame:
             "what is scored now",
             "Calibrate again with `bioner calibrate`.",
         )
+    return table
+
+
+def _corpora_mean(
+    path: Path, scores: pl.DataFrame, selection: pl.DataFrame, models: Sequence[str]
+) -> pl.DataFrame:
+    """Read the mean differences between these models, which must be of the scored predictions."""
+    datasets = set(scores["dataset"]) - {REPRODUCTION}
+    chosen = selection.filter("chosen", pl.col("dataset").is_in(datasets))
+    known = [*models, *(BEST if len(chosen) == len(BEST) * len(datasets) else ())]
+    sides = (pl.col(f"{side}model").is_in(known) for side in ("", "baseline_"))
+    table = read_corpora_mean(path).filter(*sides)
+    if found := find_outdated_mean(table, scores, selection):
+        remedy = "Average again with `bioner compare-corpora`."
+        raise InputError(path, found, "means of what is scored now", remedy)
     return table
 
 

@@ -20,6 +20,7 @@ from bioner.settings.yaml_files import place_of, read_yaml
 LEXICAL = ("table", "dictionary", "all-o")  # drafts that need no other model
 # A model is compared by the last of these that it was run with.
 HEADLINE = ("direct", "free-paper", "free", "constrained")
+REPRODUCTION = "ChemProt-paper"  # the paper's mislabelled data: no part of what is claimed
 BEST = {"best-encoder": "encoder", "best-llm": "llm"}  # members of ensembles that dev scores choose
 
 # Keys of a corpus that change no entity.

@@ -9,6 +9,7 @@ from bioner.settings.catalogue import (
     BEST,
     HEADLINE,
     LEXICAL,
+    REPRODUCTION,
     find,
     load_datasets,
     load_models,
@@ -59,6 +60,25 @@ class Matrix:
     def deterministic(self) -> list[str]:
         """The compared systems whose predictions another training would not change."""
         return [name for name in self.compared if self.models[name].family == "control"]
+
+    @property
+    def trained_systems(self) -> list[tuple[str, str]]:
+        """The compared systems, model and decoding, that another training would change."""
+        return [
+            (name, decoding)
+            for name in self.compared
+            if name not in self.deterministic
+            for decoding in self.decodings(name)
+        ]
+
+    def averaged(self, datasets: Sequence[str]) -> list[str]:
+        """Return the corpora, of these, over which differences between systems are averaged.
+
+        There are none unless two corpora and two systems are left. The reproduction of the paper's
+        mislabelled data is not one of them.
+        """
+        found = [name for name in datasets if name != REPRODUCTION]
+        return found if min(len(found), len(self.trained_systems)) > 1 else []
 
     @property
     def has_comparisons(self) -> bool:

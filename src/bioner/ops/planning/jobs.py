@@ -42,6 +42,7 @@ OUTPUTS = {
     "merge_scores": [f"results/{layout.cell_path(layout.SCORES)}"],
     "select_best": [f"results/{layout.dataset_path(layout.SELECTION)}"],
     "compare": [f"results/{layout.dataset_path(layout.COMPARISONS)}"],
+    "compare_corpora": [f"results/{layout.CORPORA_MEAN}"],
     "cross": [f"results/{layout.cross_path(name)}" for name in (layout.DROP, layout.RECORD)],
     "report": ["reports/report.html", "reports/README.md", *TABLES],
 }
@@ -85,6 +86,8 @@ def jobs_of(matrix: Matrix, corpora: Sequence[str]) -> list[PlannedJob]:
     chooses = matrix.has_selection or any(map(matrix.chooses_members, named))
     jobs = [PlannedJob("report")]
     jobs += [PlannedJob("download_model", model=model) for model in matrix.downloaded()]
+    if matrix.averaged(datasets):
+        jobs.append(PlannedJob("compare_corpora"))
     for dataset in datasets:
         jobs += [PlannedJob("fetch", dataset), PlannedJob("normalize", dataset)]
         if chooses:
