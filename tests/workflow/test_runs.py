@@ -78,6 +78,7 @@ def test_the_controls_make_a_report_and_the_same_bytes_twice(folder):
         "scores.csv",
         "search.csv",
         "significance.csv",
+        "stability.csv",
         "subsets.csv",
         "table1_instances.csv",
         "table2_test_entities.csv",
@@ -130,7 +131,7 @@ def test_learned_models_go_through_every_stage(folder, corpus, models):
     strict = pl.read_csv(folder / "reports" / "table3_strict.csv").filter(length="all")
     assert strict["model"].to_list() == models
     compared = pl.read_csv(folder / "reports" / "significance.csv").filter(
-        stratum="all", measure="f1"
+        stratum="all", measure="f1", label="all"
     )
     both = [("primary", "llama-mini", "bert-mini", "constrained")] if len(models) > 1 else []
     assert (

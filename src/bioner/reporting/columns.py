@@ -141,14 +141,11 @@ CONVENTIONS = {
 COMPARED = {
     "baseline_model": "the other system",
     "baseline_decoding": "its decoding",
-    "seeds": "seeds of the system",
-    "baseline_seeds": "seeds of the other",
     "measure": "f1 or recall (strict), or F1 by another rule of scoring",
     "score": "of the system, percent; counts of all seeds together",
     "baseline_score": "of the other",
     "difference": "score less the other's",
     "p": "of the difference, unadjusted; empty where it was not tested",
-    "adjustment": "how p is adjusted: Holm or max-T",
     "tests": "tests adjusted together",
     "p_adjusted": "p adjusted over these tests",
     "level": "error level of the interval: that of the test in its family; 0.05 without a test",
@@ -342,6 +339,9 @@ OWN = {
     "significance": COMPARED
     | {
         "family": "primary, length claim, exploratory or controls (docs/statistics.md)",
+        "seeds": "seeds of the system",
+        "baseline_seeds": "seeds of the other",
+        "adjustment": "how p is adjusted: Holm or max-T",
         "stratum": "entity length in tokens; `3+ - 1` is how much better on long than on short",
         "label": "`all`, or an entity type",
         "margin": "difference that is too small to matter, in points; empty where none is set",

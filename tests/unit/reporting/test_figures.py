@@ -12,7 +12,7 @@ from lxml import etree
 
 from bioner.reporting.figures import figures
 from bioner.reporting.figures.curves import learning_curves
-from bioner.reporting.figures.forest import differences
+from bioner.reporting.figures.forest import all_pairs, differences
 from bioner.reporting.figures.lengths import by_length
 from bioner.reporting.figures.paper import against_paper
 from bioner.reporting.figures.plot_data import families_of
@@ -20,6 +20,7 @@ from bioner.reporting.figures.reliability import reliability
 from bioner.reporting.figures.speed import pareto, speed_against_f1
 from bioner.reporting.figures.styles import assign_styles
 from bioner.reporting.page import PageFigure
+from tests.unit.comparison.compared import explored, untested
 from tests.unit.reporting import figure_tables as made
 from tests.unit.reporting.test_significance import comparison, judged
 
@@ -77,10 +78,10 @@ def lines(figure: PageFigure | None, kind: str) -> list[list[tuple[float, float]
     ]
 
 
-def test_a_run_of_all_has_all_six_and_each_is_small():
+def test_a_run_of_all_has_all_seven_and_each_is_small():
     names = [figure.name for figure in PAGE]
     assert names == [
-        *("differences", "f1-by-length", "speed-against-f1"),
+        *("differences", "all-pairs", "f1-by-length", "speed-against-f1"),
         *("against-paper", "learning-curves", "reliability"),
     ]
     assert all(len(figure.svg.encode()) < 150_000 for figure in PAGE)
@@ -254,34 +255,32 @@ def test_times_of_two_machines_make_no_front():
     assert "Timed on a GPU in bf16 and another in bf16." in figure.caption
 
 
-def test_all_claims_are_in_the_forest_and_as_much_exploration_as_can_be_read():
+def test_all_claims_are_in_the_forest_and_exploration_if_it_can_be_read():
     figure = differences(made.significance(), LOOKS)
-    # Two primary and two length claims a dataset; of 40 pairs overall 20, the first four of each
-    # dataset.
-    assert marks(figure) == Counter(point=40, interval=40, zero=40)
-    assert (
-        "Of 40 exploratory comparisons of an LLM with an encoder overall, 20 are here."
-        in figure.caption
+    # Two primary and two length claims per dataset; the 40 other pairs are a matrix.
+    assert marks(figure) == Counter(point=20, interval=20, zero=20)
+    assert "80 other comparisons: in significance.csv." in figure.caption  # 40 of recall
+    few = made.significance().filter(pl.col("dataset").is_in(made.DATASETS[:2]))
+    assert marks(differences(few, LOOKS))["point"] == 8 + 16
+    assert all_pairs(few, LOOKS) is None
+
+
+def test_more_pairs_than_can_be_read_with_intervals_are_all_in_a_matrix():
+    table = made.significance().with_columns(
+        verdict=pl.when(baseline_model="bert-large-cased", dataset="BC5CDR")
+        .then(pl.lit("not tested (8 documents)"))
+        .otherwise("verdict")
     )
+    figure = all_pairs(table, LOOKS)
+    assert marks(figure) == Counter(point=40)
+    assert words(figure).count("−3.0") == 40
+    assert {*made.DATASETS} <= {word.replace("- ", "-") for word in words(figure)} | {
+        "Reddit-Impacts"
+    }
     assert (
-        "Another 60 exploratory comparisons of any kind" in figure.caption
-    )  # the other 20, and 40 of recall
-    shown = [word for word in words(figure) if word.startswith("BC5CDR: ")]
-    assert shown[4:] == [
-        "BC5CDR: mistral-7b − bert-large-uncased",
-        "BC5CDR: llama-8b − bert-large-uncased",
-        "BC5CDR: mistral-7b − bert-large-cased",
-        "BC5CDR: llama-8b − bert-large-cased",
-    ]
-
-
-def test_the_llm_stands_first_and_what_was_in_the_encoders_favour_stays_so():
-    row = made.difference("exploratory", "BC5CDR", "bert-large-cased", "llama-8b", 3.0)
-    row |= {"decoding": "direct", "baseline_decoding": "constrained"}
-    figure = differences(pl.DataFrame([row]), LOOKS)
-    assert "BC5CDR: llama-8b − bert-large-cased" in words(figure)
-    assert "−3.0 (−5.0 to −1.0)" in words(figure)
-    assert "llama-8b (constrained) − bert-large-cased −3.0 (−5.0 to −1.0), lower" in figure.alt
+        "BC5CDR: llama-8b (constrained) − bert-large-cased −3.0 (−5.0 to −1.0), not tested (8"
+        in (figure.alt)
+    )
 
 
 def test_points_stand_where_their_differences_are():
@@ -305,15 +304,17 @@ def test_exploration_is_of_the_decoding_that_an_llm_is_compared_by():
     figure = differences(pl.DataFrame(rows), LOOKS)
     assert marks(figure)["point"] == 1
     assert "llama-8b (constrained) − bert-large-cased +1.0" in figure.alt
-    assert "Another 2 exploratory comparisons" in figure.caption
+    assert "2 other comparisons: in significance.csv." in figure.caption
 
 
 @pytest.mark.parametrize(
     ("verdict", "hollow", "colour"),
     [
         ("higher", False, "#cc3d0a"),
-        ("lower", False, "#1f6fc4"),
-        ("not shown", True, "#808080"),
+        ("lower (below the margin; two seeds)", False, "#1f6fc4"),
+        ("equivalent", False, "#808080"),
+        ("inconclusive (one seed)", True, "#808080"),
+        ("not tested (two seeds)", False, "#808080"),
         (None, False, "#808080"),
     ],
 )
@@ -329,7 +330,7 @@ def test_verdicts_are_seen_in_the_marks(verdict, hollow, colour):
 
 def test_a_difference_without_an_interval_is_a_point():
     row = made.difference(
-        "primary", "BC5CDR", "llama-8b", "bert-large-cased", 1.0, ci_low=None, verdict="too few"
+        "primary", "BC5CDR", "llama-8b", "bert-large-cased", 1.0, low=None, verdict="not tested"
     )
     figure = differences(pl.DataFrame([row]), LOOKS)
     assert marks(figure) == Counter(point=1, zero=1)
@@ -443,17 +444,18 @@ def test_what_lies_off_is_numbered_and_named_the_furthest_first():
 def test_the_forest_is_of_what_significance_says():
     table = judged(
         comparison(difference=-3.0),
-        comparison(stratum="3+", gold_entities=20),
+        comparison(stratum="3+", make=untested, reason="20 gold entities"),
         comparison(stratum="3+ - 1", p=0.5),
-        comparison(pair=("other", "llm"), difference=2.5),
+        comparison(pair=("other", "llm"), difference=2.5, make=explored),
+        comparison(pair=("other", "llm"), difference=2.5, label="Chemical", make=explored),
     )
     figure = differences(table, assign_styles({"enc": "encoder", "other": "encoder", "llm": "llm"}))
     assert (
         figure.alt
-        == "Best LLM against best encoder: strict F1 overall: d1: llm (constrained) − enc +3.0 (2.0"
-        " to 4.0), higher. Best LLM against best encoder: strict F1, length 3+: d1: llm"
-        " (constrained) − enc +2.0 (1.0 to 3.0), too few. Length claim: strict F1, lengths 3+"
-        " minus 1: d1: llm (constrained) − enc +2.0 (1.0 to 3.0), not shown. Exploratory: LLM"
-        " against encoder, strict F1 overall: d1: llm (constrained) − other −2.5 (−3.5 to −1.5),"
-        " lower."
+        == "Best LLM against best encoder: strict F1 overall: d1: llm (constrained) − enc +3.0 (0.8"
+        " to 5.2), higher. Best LLM against best encoder: strict F1, length 3+: d1: llm"
+        " (constrained) − enc +2.0, not tested (20 gold entities). Length claim: strict F1, lengths"
+        " 3+ minus 1: d1: llm (constrained) − enc +2.0 (−4.1 to 8.1), inconclusive. Exploratory:"
+        " LLM against encoder, strict F1 overall: d1: llm (constrained) − other −2.5 (−5.0 to"
+        " −0.0), lower."
     )

@@ -187,14 +187,14 @@ def test_a_screen_reader_is_told_what_it_is_and_shows():
 
 def test_names_are_text_whatever_they_hold():
     parts = drawn(HOSTILE)
-    assert len(parts) == 6
+    assert len(parts) == 7
     for figure, sound in zip(parts, PAGE, strict=True):
         root = etree.fromstring(figure.svg)
         assert tags_of(root) == tags_of(etree.fromstring(sound.svg))
         assert not root.xpath("//comment()")
     page = html.document_fromstring(as_page(parts))
     assert not page.xpath("//script")
-    assert len(page.xpath("//svg")) == 6
+    assert len(page.xpath("//svg")) == 7
 
 
 def test_names_stand_there_as_they_are():
@@ -263,7 +263,7 @@ def test_a_long_name_is_whole_in_several_lines_within_the_figure():
 def test_the_first_number_of_an_axis_is_whole(low):
     """It is centred on its tick, which may be at the very edge of a panel without other labels."""
     row = made.significance().filter(family="primary").head(1)
-    bounds = {"difference": low / 2, "ci_low": pl.lit(low), "ci_high": pl.lit(9.4)}
+    bounds = {"difference": low / 2, "low": pl.lit(low), "high": pl.lit(9.4)}
     sections = [("primary", "all"), ("primary", "3+"), ("length claim", "3+ - 1")]
     table = pl.concat(
         row.with_columns(family=pl.lit(family), stratum=pl.lit(stratum), **bounds)

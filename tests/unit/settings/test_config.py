@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
+from bioner.comparison.counts import CONVENTIONS, Unit
+from bioner.comparison.measures import measures_of
 from bioner.errors import InputError
 from bioner.settings.catalogue import parse_entry
-from bioner.settings.config import load_config, merged
+from bioner.settings.config import MARGINS, Measures, load_config, merged
 from bioner.settings.matrix import load_matrix
 from bioner.settings.model_entry import ModelEntry
 from bioner.settings.repository import DEFAULT_CONFIG
@@ -363,3 +366,20 @@ def test_pairs_are_predicted_by_what_is_compared_but_ensembles(overlay):
     assert demo.corpora == [*demo.settings.datasets, "demo"]
     alone = load_matrix(load("models: [oracle]\n" + ONE_PAIR), [path])
     assert (alone.cross_pairs, alone.corpora) == ([], list(alone.settings.datasets))
+
+
+def test_margins_are_named_by_the_families_of_measures_that_systems_are_compared_in():
+    schemes = [Unit(scheme) for scheme in ("relaxed", *CONVENTIONS.values())]
+    units = [Unit(), Unit(stratum="1"), Unit(stratum="2+"), Unit(label="Gene"), *schemes]
+    assert {measure.family for measure in measures_of(units)} == set(get_args(Measures))
+
+
+def test_other_margins_leave_the_default_one_unless_it_is_null():
+    def margins(given):
+        return load_config({"compare": {"margins": given}}).compare.margins
+
+    assert margins({"recall": 2.0}) == {**MARGINS, "recall": 2.0}
+    assert margins({"f1": None}) == {"f1": None}
+    for wrong, named in (({"f1": 0}, "margins"), ({"recal": 1.0}, "'recal'")):
+        with pytest.raises(InputError, match=named):
+            margins(wrong)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from bioner.reporting.figures.curves import learning_curves
-from bioner.reporting.figures.forest import differences
+from bioner.reporting.figures.forest import all_pairs, differences
 from bioner.reporting.figures.lengths import by_length
 from bioner.reporting.figures.paper import against_paper
 from bioner.reporting.figures.plot_data import families_of
@@ -35,6 +35,7 @@ def figures(
     styles = assign_styles({model: families.get(model, family) for model, family in known.items()})
     drawn = (
         differences(significance, styles),
+        all_pairs(significance, styles),
         by_length(strict, styles),
         speed_against_f1(strict, time, styles),
         against_paper(paper_scoring, styles),

@@ -7,13 +7,15 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from bioner.comparison.verdicts import word_of
 from bioner.reporting.figures.panels import LINE, stack, wrapped
 from bioner.reporting.figures.plot_data import cleaned, counted, in_one_decoding
 from bioner.reporting.figures.styles import SeriesStyle, Styles
 from bioner.reporting.figures.svg import INK, MARK, finished, settings
 from bioner.reporting.page import PageFigure
 
-READABLE = 20  # exploratory comparisons
+READABLE = 20  # exploratory comparisons with their intervals; more of them are a matrix
+COLUMNS = 4  # of the matrix, side by side
 FAMILIES = {
     "primary": "Best LLM against best encoder: ",
     "length claim": "Length claim: ",
@@ -23,37 +25,30 @@ FAMILIES = {
 VERDICTS = {
     "higher": SeriesStyle("llm", "#cc3d0a", "D", "-"),
     "lower": SeriesStyle("encoder", "#1f6fc4", "o", "-"),
-    "not shown": SeriesStyle("", "#808080", "o", "-"),
+    "equivalent": SeriesStyle("", "#808080", "s", "-"),
+    "inconclusive": SeriesStyle("", "#808080", "o", "-"),
 }
 NO_VERDICT = SeriesStyle("", "#808080", "x", "-")
+MARKS = (
+    "Orange diamond: the LLM is higher; blue disc: the encoder is; grey square: equivalent; hollow:"
+    " inconclusive; cross: not tested."
+)
+TEXTS = (
+    *("family", "dataset", "model", "decoding", "baseline_model", "baseline_decoding"),
+    *("measure", "stratum", "label", "verdict"),
+)
 
 
 @settings()
 def differences(significance: pl.DataFrame, styles: Styles) -> PageFigure | None:
-    """Draw differences LLM minus encoder with 95 % intervals, a row each (significance.csv).
+    """Draw differences LLM minus encoder with the intervals of their tests, a row each.
 
-    Shown are the primary family, the length claim and the first exploratory comparisons per
-    dataset, whatever their results, of an LLM in its headline decoding with an encoder by strict F1
-    overall.
+    Shown are the primary family, the length claim and, if they are few enough to be read, all
+    exploratory comparisons of an LLM in its headline decoding with an encoder by strict F1 overall.
     """
-    frame = cleaned(
-        significance,
-        [
-            "family",
-            "dataset",
-            "model",
-            "decoding",
-            "baseline_model",
-            "baseline_decoding",
-            "measure",
-            "stratum",
-            "verdict",
-        ],
-        ["difference", "ci_low", "ci_high"],
-        ["family", "dataset", "difference"],
-    )
+    frame = _cleaned(significance)
     explored = _explored(frame, styles)
-    few = _first_of_each(explored)
+    few = explored if len(explored) <= READABLE else explored.clear()
     shown = pl.concat([frame.filter(family="primary"), frame.filter(family="length claim"), few])
     if shown.is_empty():
         return None
@@ -74,52 +69,103 @@ def differences(significance: pl.DataFrame, styles: Styles) -> PageFigure | None
     panels[0].xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     panels[-1].set_xlabel("← encoder higher · difference in points · LLM higher →", loc="left")
     caption = (
-        "LLM minus encoder in points of strict F1 or recall with 95 % intervals; right of 0 the LLM"
-        " is higher. Filled: higher or lower once p-values are adjusted (Holm, within the family);"
-        " hollow: not shown; cross: no verdict (too few entities). LLMs decode as they are"
-        " compared: constrained where they were run with it."
+        "LLM minus encoder in points of strict F1 or recall; right of 0 the LLM is higher."
+        f" {MARKS} Intervals have the level at which a difference is tested in its family (`level`"
+        " in significance.csv: 95 % for one test, more for many), so that they exclude 0 exactly if"
+        " the verdict is higher or lower; without a test, 95 %. LLMs decode as they are compared:"
+        " constrained where they were run with it."
     )
-    if len(few):
-        caption += (
-            f" Of {len(explored)} exploratory comparisons of an LLM with an encoder overall,"
-            f" {len(few)} are here."
-        )
-    if others := len(frame.filter(family="exploratory")) - len(few):
-        caption += (
-            f" Another {counted(others, 'exploratory comparison')} of any kind: in significance.csv"
-            " alone."
-        )
+    if others := len(frame) - len(shown):
+        caption += f" {counted(others, 'other comparison')}: in significance.csv."
     alt = " ".join(_describe(title, rows) for title, rows in sections.items())
     return finished(drawing, "differences", "Differences with intervals", caption, alt)
 
 
-def _explored(frame: pl.DataFrame, styles: Styles) -> pl.DataFrame:
-    """Select exploratory comparisons of LLMs with encoders by strict F1 overall, the LLM first."""
-    family = {name: style.family for name, style in styles.items()}
-    sides = [
-        pl.col(name).replace_strict(family, default=None, return_dtype=pl.String)
-        for name in ("model", "baseline_model")
-    ]
-    rows = frame.filter(family="exploratory", measure="f1", stratum="all")
-    ours = rows.filter(sides[0] == "llm", sides[1] == "encoder")
-    theirs = rows.filter(sides[0] == "encoder", sides[1] == "llm").with_columns(
-        model="baseline_model",
-        decoding="baseline_decoding",
-        baseline_model="model",
-        baseline_decoding="decoding",
-        verdict=pl.col("verdict").replace({"higher": "lower", "lower": "higher"}),
-        difference=-pl.col("difference"),
-        ci_low=-pl.col("ci_high"),
-        ci_high=-pl.col("ci_low"),
+@settings()
+def all_pairs(significance: pl.DataFrame, styles: Styles) -> PageFigure | None:
+    """Draw all exploratory differences LLM minus encoder by strict F1 overall as a matrix.
+
+    None if they are few enough to stand in `differences`, with their intervals.
+    """
+    rows = _explored(_cleaned(significance), styles)
+    if len(rows) <= READABLE:
+        return None
+    datasets = rows["dataset"].unique(maintain_order=True).to_list()
+    blocks = -(-len(datasets) // COLUMNS)
+    columns = -(-len(datasets) // blocks)
+    parts = [datasets[place : place + columns] for place in range(0, len(datasets), columns)]
+    names = {
+        pair: wrapped(" − ".join(pair), 25)
+        for pair in rows.select("model", "baseline_model").unique(maintain_order=True).rows()
+    }
+    heads = {dataset: wrapped(dataset, 8) for dataset in datasets}
+    top = max(head.count("\n") + 1 for head in heads.values())
+    lines = top + sum(name.count("\n") + 1.4 for name in names.values())
+    drawing, panels = stack({", ".join(part): LINE * lines for part in parts}, characters=52)
+    for axes, part in zip(panels, parts, strict=True):
+        axes.set(xlim=(0, 1), ylim=(lines, 0))
+        axes.set_axis_off()
+        _draw_matrix(axes, rows, names, {dataset: heads[dataset] for dataset in part}, top + 0.4)
+    caption = (
+        f"LLM minus encoder in points of strict F1: all {len(rows)} exploratory comparisons of an"
+        f" LLM with an encoder overall. {MARKS} Verdicts are adjusted over all pairs of a corpus"
+        " (max-T); the intervals are in significance.csv. An empty place is the pair of the primary"
+        " family, or one that was not compared."
     )
-    return in_one_decoding(pl.concat([ours, theirs]))
+    return finished(
+        drawing, "all-pairs", "All LLMs against all encoders", caption, _describe("All", rows)
+    )
 
 
-def _first_of_each(rows: pl.DataFrame) -> pl.DataFrame:
-    """Choose as many rows as can be read, evenly over datasets and regardless of results."""
-    numbered = rows.with_row_index("row")
-    few = numbered.sort(pl.int_range(pl.len()).over("dataset"), "row").head(READABLE)
-    return few.sort(pl.min("row").over("dataset"), "row").drop("row")
+def _draw_matrix(
+    axes: Axes,
+    rows: pl.DataFrame,
+    names: Mapping[tuple[str, str], str],
+    heads: Mapping[str, str],
+    line: float,
+) -> None:
+    """Draw a column per dataset and a row per pair: the mark of the verdict and the difference.
+
+    `names` are of pairs and `heads` of datasets, wrapped; the first pair is at `line`.
+    """
+    x = {dataset: 0.45 + 0.55 * place / len(heads) for place, dataset in enumerate(heads)}
+    for dataset, head in heads.items():
+        axes.text(x[dataset], 0, head, va="top")
+    for (model, baseline), name in names.items():
+        height = name.count("\n") + 1
+        axes.text(0, line, name, va="top")
+        for row in rows.filter(model=model, baseline_model=baseline).iter_rows(named=True):
+            if row["dataset"] in x:
+                place, middle = x[row["dataset"]], line + height / 2
+                style, hollow = _style(row["verdict"])
+                look = style.look(6, hollow=hollow)
+                axes.plot(place + 0.015, middle, **look, gid=f"{MARK}point", clip_on=False)
+                axes.text(place + 0.04, middle, _signed(row["difference"]), va="center")
+        line += height + 0.4
+
+
+def _style(verdict: str | None) -> tuple[SeriesStyle, bool]:
+    """Return how a verdict is drawn, and whether hollow."""
+    word = word_of(verdict)
+    return VERDICTS.get(word, NO_VERDICT), word == "inconclusive"
+
+
+def _cleaned(significance: pl.DataFrame) -> pl.DataFrame:
+    """Select the rows of all entity types with the columns that are drawn."""
+    needed = ["family", "dataset", "difference"]
+    frame = cleaned(significance, TEXTS, ["difference", "low", "high"], needed)
+    return frame.filter(pl.col("label").fill_null("all") == "all")
+
+
+def _explored(frame: pl.DataFrame, styles: Styles) -> pl.DataFrame:
+    """Select exploratory comparisons of LLMs with encoders by strict F1 overall."""
+    family = {name: style.family for name, style in styles.items()}
+    llm, encoder = (
+        pl.col(name).replace_strict(family, default=None, return_dtype=pl.String) == wanted
+        for name, wanted in (("model", "llm"), ("baseline_model", "encoder"))
+    )
+    rows = frame.filter(llm, encoder, family="exploratory", measure="f1", stratum="all")
+    return in_one_decoding(rows)
 
 
 def _with_lines(rows: pl.DataFrame) -> pl.DataFrame:
@@ -132,11 +178,9 @@ def _with_lines(rows: pl.DataFrame) -> pl.DataFrame:
 def _draw(axes: Axes, rows: pl.DataFrame) -> None:
     """Draw the name of every row and, below it, the interval with its numbers on the right."""
     for (verdict,), part in rows.group_by("verdict", maintain_order=True):
-        style = VERDICTS.get(verdict, NO_VERDICT)
-        axes.hlines(
-            part["line"], part["ci_low"], part["ci_high"], style.colour, gid=f"{MARK}interval"
-        )
-        look = style.look(6, hollow=verdict == "not shown")
+        style, hollow = _style(verdict)
+        axes.hlines(part["line"], part["low"], part["high"], style.colour, gid=f"{MARK}interval")
+        look = style.look(6, hollow=hollow)
         axes.plot(part["difference"], part["line"], **look, gid=f"{MARK}point", clip_on=False)
     lines = rows["line"]
     axes.vlines([0] * len(rows), lines - 0.35, lines + 0.35, INK, alpha=0.7, gid=f"{MARK}zero")
@@ -171,15 +215,19 @@ def _named(row: Mapping[str, Any], decoding: str | None) -> str:
 
 
 def _numbers(row: Mapping[str, Any]) -> str:
-    text = f"{row['difference']:+.1f}"
-    if None not in (row["ci_low"], row["ci_high"]):
-        text += f" ({row['ci_low']:.1f} to {row['ci_high']:.1f})"
+    text = _signed(row["difference"])
+    if None not in (row["low"], row["high"]):
+        text += f" ({row['low']:.1f} to {row['high']:.1f})"
     return text.replace("-", "−")
+
+
+def _signed(difference: float) -> str:
+    return f"{difference:+z.1f}".replace("-", "−")
 
 
 def _describe(title: str, rows: pl.DataFrame) -> str:
     described = [
-        f"{_named(row, row['decoding'])} {_numbers(row)}, {row['verdict'] or 'no verdict'}"
+        f"{_named(row, row['decoding'])} {_numbers(row)}, {row['verdict'] or 'not tested'}"
         for row in rows.iter_rows(named=True)
     ]
     return f"{title}: {'; '.join(described)}."
