@@ -130,7 +130,7 @@ def test_without_an_llm_nobody_is_chosen(tmp_path):
             tmp_path, "--config", "datasets=[BC5CDR]", "models=[bert-large-cased,biomedbert-large]"
         )
     )
-    assert (planned["compare"], planned["predict"]) == (1, 2 * 3)
+    assert (planned["compare"], planned["predict"]) == (1, 2 * 3 * 2), "test and dev"
     assert "select_best" not in planned
 
 
@@ -261,7 +261,7 @@ def test_an_llm_with_a_head_is_compared_and_is_the_best_of_no_family(tmp_path):
     assert "results/BC5CDR/mistral-7b-head/seed42/direct/predictions.jsonl" in with_head
     planned = jobs(with_head)
     assert planned["train"] == planned["time"] == planned["merge_scores"] == 3
-    assert planned["predict"] == 3 + 2, "on dev those two that stand for encoders and LLMs"
+    assert planned["predict"] == 3 * 2, "on test and dev"
     assert planned["compare"] == planned["select_best"] == 1
     no_llm = jobs(
         dry_run(tmp_path, "--config", *options, "models=[bert-large-cased,mistral-7b-head]")

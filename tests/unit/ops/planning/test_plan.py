@@ -41,12 +41,12 @@ def test_gpu_hours_are_summed_over_gpus_and_jobs():
 
 
 def test_every_seed_and_trial_is_counted():
-    # Two trials of 1,100 s. All three seeds are trained with the winner's values and predict, one
-    # is timed.
+    # Two trials of 1,100 s. All three seeds are trained with the winner's values and predict
+    # test and dev, one is timed.
     found = plan(matrix({"small": SEARCHED}, timing=TIMING, seeds=[1, 2, 3]), SIZES, nothing)
-    assert found.gpu_hours.expected * 3600 == pytest.approx(2 * 1100 + 3 * 1100 + 3 * 70 + 66)
+    assert found.gpu_hours.expected * 3600 == pytest.approx(2 * 1100 + 3 * 1100 + 6 * 70 + 66)
     rules = jobs_by_rule(found.table)
-    assert (rules["trial"], rules["train"], rules["predict"]) == (2, 3, 3 + 1)
+    assert (rules["trial"], rules["train"], rules["predict"]) == (2, 3, 6 + 1)
 
 
 def test_no_wall_time_beats_the_gpus_the_jobs_or_the_longest_chain():
@@ -100,16 +100,16 @@ def test_models_that_share_their_weights_are_fetched_once():
 
 
 def test_files_are_counted_by_kind():
-    # Predictions: raw output, record, tags, alignment of the dictionary and the encoder on test;
-    # none on dev without an LLM. Scores: two of cells, two gathered, timing, comparisons. Logs: one
-    # a job. Data: three raw files, record, and five.
+    # Predictions: raw output, record, tags, alignment of the dictionary and the encoder on test,
+    # and of the encoder on dev. Scores: two of cells, two gathered, timing, comparisons, calibration
+    # and its bins. Logs: one a job. Data: three raw files, record, and five.
     found = plan(matrix({"small": SMALL}), SIZES, nothing)
     expected = {
         "data": 3 + 1 + 5,
         "weights": WEIGHTS_FILES,
         "training": 1 + 2,
-        "predictions": 2 * 4,
-        "scores": 6,
+        "predictions": 3 * 4,
+        "scores": 8,
     }
     assert {kind: found.files[kind] for kind in expected} == expected
     assert found.files["logs"] == sum(jobs_by_rule(found.table).values())
@@ -122,7 +122,7 @@ def test_models_without_costs_are_named_and_the_rest_is_counted():
     }
     found = plan(matrix(entries, timing=TIMING), SIZES, nothing)
     assert found.not_stated == found.space.unknown == ("unknown",)
-    assert found.gpu_hours.expected * 3600 == pytest.approx(1100 + 70 + 66)
+    assert found.gpu_hours.expected * 3600 == pytest.approx(1100 + 2 * 70 + 66)
     silent = found.table.filter(model="unknown", rule="train").row(0, named=True)
     assert (silent["jobs"], silent["not_stated"], silent["gpu_hours_expected"], silent["gpus"]) == (
         1,
@@ -171,6 +171,16 @@ def test_weights_that_were_given_up_are_not_trained_again_for_scores_that_are_th
     assert "fetch" not in again
 
 
+def test_what_is_not_calibrated_yet_needs_its_predictions():
+    cell = "results/demo/small"
+    gone = {f"{cell}/calibration.csv"}
+    assert rules_to_come(gone) == {"calibrate", "report"}
+    dev = {f"{cell}/seed42/direct/dev/{name}" for name in ("raw.jsonl.gz", "predictions.jsonl")}
+    assert rules_to_come(gone | dev) == {"predict", "realign", "calibrate", "report"}
+    weights = {f"{cell}/seed42/model"}
+    assert rules_to_come(gone | dev | weights) >= {"train", "predict"}
+
+
 CROSS = {"train": "demo", "test": ["other"], "types": {"Disease": ["DPF"]}}
 
 
@@ -217,7 +227,7 @@ def test_what_is_added_to_a_finished_run_is_to_come():
     there = {path for job in jobs_of(matrix({}), ["demo"]) for path in outputs_of(job)}
     assert "reports/report.html" in there
     found = plan(matrix({"small": SMALL}, timing=TIMING), SIZES, there.__contains__)
-    assert found.gpu_hours.expected * 3600 == pytest.approx(1100 + 70 + 66)
+    assert found.gpu_hours.expected * 3600 == pytest.approx(1100 + 2 * 70 + 66)
     rules = jobs_by_rule(found.table)
     assert (rules["train"], rules["score"], rules["report"]) == (1, 1, 1)
     assert "normalize" not in rules
