@@ -115,7 +115,7 @@ def power(
         float,
         typer.Option(min=1, help="With --disagreement: by how much documents raise the variance."),
     ] = 1.0,
-    level: Annotated[float, typer.Option(min=1e-9, max=0.5, help="Of the test.")] = 0.05,
+    level: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Of the test.")] = 0.05,
     tests: Annotated[
         int, typer.Option(min=1, help="Tests of the family; they share the level (Bonferroni).")
     ] = 1,
