@@ -1,0 +1,51 @@
+"""What a comparison could have shown, beside scipy's noncentral t and a simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bioner.comparison.power import Precision
+
+PRECISION = Precision(
+    documents=np.array([0.3, 0.3, 0.3, 0.3]),
+    df_documents=np.array([403.0, 20, 403, np.nan]),
+    seeds=np.array([0.0, 0, 0.6, 0]),
+    df_seeds=np.array([np.nan, np.nan, 2, np.nan]),
+)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.001])
+def test_the_smallest_difference_is_found_with_80_percent_power(level):
+    found, error, df = (
+        PRECISION.smallest_difference(level),
+        PRECISION.standard_error,
+        np.nan_to_num(PRECISION.df, nan=1e9),
+    )
+    for difference, se, each in zip(found, error, df, strict=True):
+        critical = stats.t.ppf(1 - level / 2, each)
+        if each > 1e6:  # a test by resampling: normal
+            assert stats.norm.sf(critical - difference / se) == pytest.approx(0.8, abs=1e-3)
+        else:
+            power = stats.nct.sf(critical, each, difference / se)
+            assert power == pytest.approx(0.8, abs=1e-3)
+
+
+def test_at_the_smallest_margin_equal_systems_are_equivalent_in_80_percent():
+    """Of simulated t: the margin is approximate, since the standard error is taken as known."""
+    draw = np.random.default_rng(0)
+    margin, error, df = (
+        each[1]
+        for each in (PRECISION.smallest_margin(0.05), PRECISION.standard_error, PRECISION.df)
+    )
+    difference = draw.normal(0, error, 20_000)
+    spread = error * np.sqrt(draw.chisquare(df, 20_000) / df)
+    inside = np.abs(difference) + stats.t.ppf(0.95, df) * spread < margin
+    assert inside.mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_more_scatter_between_seeds_makes_both_larger():
+    low, high = PRECISION.at_ends()
+    for name in ("smallest_difference", "smallest_margin"):
+        least, found, most = (getattr(each, name)(0.05) for each in (low, PRECISION, high))
+        assert least[2] < found[2] < most[2]
+        assert least[[0, 1, 3]] == pytest.approx(most[[0, 1, 3]])  # no seeds: nothing to vary
