@@ -48,7 +48,7 @@ def test_temperature_divides_the_logits_of_every_decision():
 def test_the_probability_is_that_of_the_tag_that_the_pieces_voted_for():
     rows = [[0.5, 0.4, 0.05, 0.05], [1.0, 1e-9, 1e-9, 1e-9]]
     # Two of three pieces say B-D, though their mean likes O more.
-    output = tagged(["B-D", "B-D", "O", "O"], rows, [0, 0, 0, 1])
+    output = tagged(["O", "B-D", "B-D", "O"], rows, [0, 0, 0, 1])
     gold = [instance("s1", "gout/B-D ./O")]
     found = entity_confidences(gold, [output], [Prediction("s1", ["B-D", "O"])])
     assert found.confidence() == pytest.approx([0.4])

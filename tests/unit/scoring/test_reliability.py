@@ -132,3 +132,12 @@ def test_intervals_are_wider_where_documents_differ():
         for how in ((cluster, clusters), (np.arange(600), alone))
     )
     assert high - low > 2 * (narrow_high - narrow_low)
+
+
+def test_documents_that_are_all_alike_leave_the_score_no_room():
+    """However large each is: a resample divides by the entities that it has drawn."""
+    cluster = np.repeat(np.arange(12), np.arange(1, 13))
+    confidence, right = np.full(78, 0.8), np.ones(78, dtype=bool)
+    clusters = Clusters(np.arange(12), 12, "document")
+    found = calibration_interval(confidence, right, cluster, clusters, resamples=100, seed=0)
+    assert found.brier == pytest.approx((0.04, 0.04))

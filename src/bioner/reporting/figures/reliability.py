@@ -2,14 +2,13 @@
 
 import polars as pl
 
-from bioner.reporting.figures.panels import stack, wrapped
+from bioner.reporting.figures.panels import stack_datasets, wrapped
 from bioner.reporting.figures.plot_data import cleaned
 from bioner.reporting.figures.styles import Styles
 from bioner.reporting.figures.svg import INK, MARK, finished, settings
 from bioner.reporting.page import PageFigure
 
 SQUARE = 170
-CURVE = 28  # units that the two lines of a curve take in the legend
 FEWEST = 10  # entities that a filled marker stands for
 
 
@@ -34,16 +33,12 @@ def reliability(bins: pl.DataFrame, styles: Styles) -> PageFigure | None:
     points = frame.group_by("dataset", "model", "bin", maintain_order=True).agg(
         _weighted(pl.col("confidence")), _weighted(pl.col("accuracy")), pl.col("count").sum()
     )
-    heights = {
-        dataset: max(SQUARE, CURVE * rows["model"].n_unique())
-        for (dataset,), rows in frame.group_by("dataset", maintain_order=True)
-    }
-    drawing, panels = stack(heights)
+    drawing, panels = stack_datasets(points, SQUARE)
     described = []
-    for dataset, axes in zip(heights, panels, strict=True):
+    for dataset, axes, of_dataset in panels:
         axes.axline((0, 0), slope=1, color=INK, alpha=0.5, linewidth=1, gid=f"{MARK}diagonal")
         curves = []
-        for (model,), rows in points.filter(dataset=dataset).group_by("model", maintain_order=True):
+        for (model,), rows in of_dataset.group_by("model", maintain_order=True):
             rows = rows.sort("bin")
             error = errors[dataset, str(model)]
             few = rows["count"] < FEWEST
