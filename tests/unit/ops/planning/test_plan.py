@@ -101,8 +101,8 @@ def test_models_that_share_their_weights_are_fetched_once():
 
 def test_files_are_counted_by_kind():
     # Predictions: raw output, record, tags, alignment of the dictionary and the encoder on test,
-    # and of the encoder on dev. Scores: two of cells, two gathered, timing, comparisons, calibration
-    # and its bins. Logs: one a job. Data: three raw files, record, and five.
+    # and of the encoder on dev. Scores: two of cells, two gathered, timing, comparisons,
+    # calibration and its bins. Logs: one a job. Data: three raw files, record, and five.
     found = plan(matrix({"small": SMALL}), SIZES, nothing)
     expected = {
         "data": 3 + 1 + 5,
