@@ -178,7 +178,7 @@ def test_a_question_that_is_broken_off_writes_nothing(tmp_path, ending):
 
 
 GOLD = [
-    instance(str(number), "gout/B-D and/O chronic/B-D renal/I-D failure/I-D") for number in range(9)
+    instance(str(number), "gout/B-D and/O chronic/B-D renal/I-D failure/I-D") for number in range(45)
 ]
 
 
@@ -249,8 +249,8 @@ def test_options_of_comparing_do_what_they_say(systems):
 
 
 def test_members_of_an_ensemble_are_combined_as_asked_for(systems):
-    """Each finds `gout` everywhere; of the nine long mentions the first finds six, the second the
-    three others.
+    """Each finds `gout` everywhere; of the 45 long mentions the first finds 30, the second the
+    15 others.
     """
     files = (
         "--gold",
@@ -264,7 +264,7 @@ def test_members_of_an_ensemble_are_combined_as_asked_for(systems):
     for combine in ("union", "intersection"):
         out = made(systems / "both.jsonl", "ensemble", *files, "--combine", combine)
         counts[combine] = sum(one.tags.count("B-D") for one in read_predictions(out, GOLD))
-    assert counts == {"union": 18, "intersection": 9}
+    assert counts == {"union": 90, "intersection": 45}
 
 
 def test_answers_are_realigned_by_the_method_asked_for_and_keep_types_of_gold_or_training(tmp_path):

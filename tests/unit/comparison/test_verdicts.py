@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import nct, t
+from scipy.stats import chi2, nct, t
 
 from bioner.comparison.verdicts import judge, word_of
 from tests.unit.comparison.compared import compared, explored, table, untested
@@ -175,7 +175,8 @@ def test_the_smallest_difference_is_that_of_the_noncentral_t_at_the_level_of_the
     found = judged(
         *(compared(-1.0, p, df=5.5, **seeds, df_seeds=4.0, standard_error=0.5) for p in (0.2, 0.4))
     ).row(0, named=True)
-    df = 0.25**2 / (0.09**2 / 99 + 0.16**2 / 4)
+    between = 0.16 * 4 / chi2(4).median()
+    df = (0.09 + between) ** 2 / (0.09**2 / 99 + between**2 / 4)
     shift = found["smallest_difference"] / 0.5
     assert nct(df, shift).sf(t(df).isf(found["level"] / 2)) == pytest.approx(0.8, abs=1e-3)
     low, high = found["smallest_difference_low"], found["smallest_difference_high"]
