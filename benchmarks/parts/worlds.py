@@ -14,6 +14,8 @@ EASY = 0.6  # share of entities that every system finds
 SETTLED = 0.5  # share of the others on which all runs of a system agree
 WRONG = 0.5  # share of those not found that are predicted with wrong boundaries
 SPURIOUS = 0.1  # predictions per entity without any overlap
+BY_DOCUMENT = 0.08  # deviation between documents of the share of harder ones a system finds
+BY_RUN = 0.05  # and between runs on one document
 BROKEN = 0.04  # share of a run's harder hits that another decoding of its weights loses
 
 
@@ -44,13 +46,11 @@ class World:
         players: The systems.
         documents: How many the test set has.
         shared: Whether the second system is another decoding of the first one's weights.
-        alike: Whether documents are equally hard for all systems but for chance.
     """
 
     players: Sequence[Player]
     documents: int = 404
     shared: bool = False
-    alike: bool = False
 
     def draw(self, draw: np.random.Generator) -> tuple[list[SystemCounts], Array]:
         """Draw documents, seeds and predictions.
@@ -86,8 +86,8 @@ class World:
         """Draw what runs find and predict of the harder entities, both runs x documents."""
         settled = draw.binomial(hard, SETTLED)
         shape = (len(deviations), len(hard))
-        by_document = draw.normal(0, 0 if self.alike else 0.08, len(hard))
-        by_run = draw.normal(0, 0 if self.alike else 0.05, shape)
+        by_document = draw.normal(0, BY_DOCUMENT, len(hard))
+        by_run = draw.normal(0, BY_RUN, shape)
         by_run += (_share_found(f1 + deviations) - _share_found(f1))[:, None] / (1 - SETTLED)
         mean = _share_found(f1) + by_document
         found = draw.binomial(settled, np.clip(mean, 0, 1))

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from scipy.special import stdtrit
 
 from bioner.comparison.compare import System, compare, read_comparisons
 from bioner.comparison.estimates import two_sided_p
@@ -387,9 +388,21 @@ class TestFamilies:
         assert True in significant
         assert significant == (t > explored["critical"]).to_list()
 
-    def test_it_is_never_below_p(self, table):
+    def test_neither_is_more_lenient_than_the_test_alone(self, table):
         explored = table.filter(pl.col("family").is_not_null())
         assert (explored["p_max_t"] >= explored["p"]).all()
+        assert (explored["critical"] >= stdtrit(explored["df"].to_numpy(), 0.975) - 1e-9).all()
+
+    def test_controls_are_in_none_if_all_have_one_run_either(self):
+        gold, (one, other, third) = random_corpus(40, seed=1)
+        systems = [
+            System("a", "direct", [one]),
+            System("b", "direct", [other]),
+            System("control", None, [third], deterministic=True),
+        ]
+        table = compare(gold, systems, resamples=2000).filter(measure="f1", stratum="all")
+        table = table.filter(label="all").select("baseline_model", "family", "tests")
+        assert table.rows() == [("b", "f1", 1), ("control", None, None), ("control", None, None)]
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_gives_others():

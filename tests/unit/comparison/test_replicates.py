@@ -59,6 +59,13 @@ def test_systems_that_share_weights_share_their_seeds():
     assert np.quantile(shared, 0.95) < 2.2 < 2.5 < np.quantile(alone, 0.95)
 
 
+def test_the_variance_of_paired_seeds_is_drawn_anew():
+    shared, _ = null(([-3, 0, 3], [0, 0, 0]), members=frozenset({"a"}))
+    alone, _ = null(([-3, 0, 3], [0, 0, 0]))  # the other side's seeds hardly scatter
+    for share in (0.5, 0.9, 0.95):
+        assert np.quantile(shared, share) == pytest.approx(np.quantile(alone, share), rel=0.1)
+
+
 def test_resampled_documents_have_the_variance_of_the_jackknife():
     draw = np.random.default_rng(1)
     found = system("a", draw.binomial(GOLD, 0.5), GOLD)
