@@ -7,10 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import nct, t
 
-<<<<<<< HEAD
 from bioner.comparison.components import degrees_of_freedom
-=======
->>>>>>> 2cb91c1e614ee380dfb05535e73ed75085f68b01
 from bioner.comparison.verdicts import judge, word_of
 from tests.unit.comparison.compared import compared, explored, table, untested
 
@@ -179,11 +176,7 @@ def test_the_smallest_difference_is_that_of_the_noncentral_t_at_the_level_of_the
     found = judged(
         *(compared(-1.0, p, df=5.5, **seeds, df_seeds=4.0, standard_error=0.5) for p in (0.2, 0.4))
     ).row(0, named=True)
-<<<<<<< HEAD
     df = degrees_of_freedom(*map(np.array, (0.09, 99.0, 0.16, 4.0)))
-=======
-    df = 0.25**2 / (0.09**2 / 99 + 0.16**2 / 4)
->>>>>>> 2cb91c1e614ee380dfb05535e73ed75085f68b01
     shift = found["smallest_difference"] / 0.5
     assert nct(df, shift).sf(t(df).isf(found["level"] / 2)) == pytest.approx(0.8, abs=1e-3)
     low, high = found["smallest_difference_low"], found["smallest_difference_high"]
@@ -202,10 +195,7 @@ def test_identical_systems_are_equivalent_within_any_margin():
     same = compared(0.0, 1.0, df=float("inf"), ci_low=0.0, ci_high=0.0)
     found = judged(same, margin=0.1).row(0, named=True)
     assert (found["verdict"], found["low"], found["high"]) == ("equivalent", 0, 0)
-<<<<<<< HEAD
 
 
 def test_without_a_margin_equality_is_judged_as_the_first_of_its_family():
     assert judged(*[compared()] * 4)["equivalence_level"].to_list() == [0.0125] * 4
-=======
->>>>>>> 2cb91c1e614ee380dfb05535e73ed75085f68b01
