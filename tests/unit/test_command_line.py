@@ -177,9 +177,8 @@ def test_a_question_that_is_broken_off_writes_nothing(tmp_path, ending):
     assert list(tmp_path.iterdir()) == []
 
 
-GOLD = [
-    instance(str(number), "gout/B-D and/O chronic/B-D renal/I-D failure/I-D") for number in range(45)
-]
+TEXT = "gout/B-D and/O chronic/B-D renal/I-D failure/I-D"
+GOLD = [instance(str(number), TEXT) for number in range(45)]
 
 
 def made(out: Path, *arguments: object) -> Path:
