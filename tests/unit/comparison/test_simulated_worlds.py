@@ -31,7 +31,13 @@ def prepared(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "repetitions"),
-    [*QUICK, *(pytest.param(name, 1_000, marks=pytest.mark.slow) for name in STUDIES)],
+    [
+        *QUICK,
+        *(
+            pytest.param(name, 100 if "family" in name else 300, marks=pytest.mark.slow)
+            for name in STUDIES
+        ),
+    ],
 )
 def test_tests_keep_their_bounds_in_a_simulated_world(name, repetitions):
     """Within three binomial errors."""
