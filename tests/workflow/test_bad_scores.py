@@ -174,7 +174,7 @@ def files(tmp_path_factory):
         ([*COMPARE, "--pred", "p.jsonl", "--out", "c.csv"], ["p.jsonl twice"]),
         (
             ["compare-all", "--gold", "test.jsonl", "--system", "a=p.jsonl", "--out", "c.csv"],
-            ["'a=p.jsonl'", "MODEL:"],
+            ["'a'", "MODEL:"],
         ),
         (
             ["compare-all", "--gold", "test.jsonl", "--system", "a:b=p.jsonl", "--out", "c.csv"],

@@ -17,13 +17,15 @@ CONTROLS = ["oracle", "all-o", "dictionary"]
 def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
     # 5 datasets x (4 encoders + 2 LLMs) are searched for, encoders in 12 trials, LLMs in 2, and
     # trained under each of 3 seeds. LLMs decode in two ways: 5 x (3 x (4 + 2 x 2) + 3) predictions
-    # on test. None on dev: the searches choose whom the main test compares.
+    # on test, and 5 x 3 x 6 on dev, for calibration in the decoding that is compared.
     planned = jobs(dry_run(tmp_path))
     assert planned["fetch"] == planned["normalize"] == 5
     assert planned["trial"] == 5 * (4 * 12 + 2 * 2)
     assert planned["search"] == planned["time"] == 5 * 6
     assert planned["train"] == 3 * 5 * 6
-    assert planned["predict"] == planned["realign"] == planned["score"] == 5 * (3 * (4 + 2 * 2) + 3)
+    assert planned["score"] == 5 * (3 * (4 + 2 * 2) + 3)
+    assert planned["predict"] == planned["realign"] == planned["score"] + 5 * 3 * 6
+    assert planned["calibrate"] == 5 * 6
     assert planned["merge_scores"] == 5 * 9
     assert planned["compare"] == planned["select_best"] == 5
     assert planned["report"] == 1
@@ -32,7 +34,7 @@ def test_the_default_is_the_paper_s_matrix_with_three_controls(tmp_path):
 def test_every_seed_trains_again_and_controls_do_not(tmp_path):
     planned = jobs(dry_run(tmp_path, "--config", "seeds=[1,2,3]", "datasets=[BC5CDR]"))
     assert planned["train"] == 3 * 6
-    assert planned["predict"] == 3 * (4 + 2 * 2) + 3
+    assert planned["predict"] == 3 * (4 + 2 * 2) + 3 + 3 * 6
 
 
 def test_a_family_of_which_a_model_has_no_search_is_chosen_by_its_reported_runs(tmp_path):
