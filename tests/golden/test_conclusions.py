@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from bioner.reporting.conclusions import ALL, POPULATION, write_conclusions
+from bioner.reporting.corpora_mean import MEANS
 from bioner.reporting.prices import PRICE
 from bioner.reporting.significance import SIGNIFICANCE, STABILITY
 from bioner.scoring.selection import REPORTED_RUNS
@@ -44,13 +45,14 @@ LENGTH = PRIMARY | {"family": "length claim", "stratum": "3+ - 1", "difference":
 LENGTH |= {"low": 1.0, "high": 7.0, "p_adjusted": 0.01}
 
 
-def said(*rows, datasets=("BC5CDR",), strict=(), prices=(), stability=(), controls=()):
+def said(*rows, datasets=("BC5CDR",), strict=(), prices=(), stability=(), means=(), controls=()):
     """The answers of these rows of significance.csv, by corpus."""
     tables = {
         "significance": pl.DataFrame(rows, schema=SIGNIFICANCE),
         "stability": pl.DataFrame(stability, schema=STABILITY),
         "table3_strict": pl.DataFrame(strict, schema=STRICT),
         "price": pl.DataFrame(prices, schema=PRICE),
+        "corpora_mean": pl.DataFrame(means, schema=MEANS),
     }
     found = write_conclusions(datasets, tables, controls)
     return {about: " ".join(sentences) for about, sentences in found}
@@ -311,3 +313,34 @@ def test_all_corpora_together_are_told_by_how_many_the_claim_holds_in_at_least()
     )
     assert "the LLM is ahead in at least 1 of them, the encoder in at least 0" in text
     assert ALL not in said(PRIMARY), "one corpus speaks for itself"
+
+
+MEAN = {"family": "primary", "measure": "f1", "corpora": 2, "difference": 0.3, "low": -0.6}
+MEAN |= {"high": 1.2, "level": 0.05, "margin": 1.0, "p_adjusted": 0.4}
+MEAN |= {"equivalence_level": 0.05, "equivalence_low": -0.4, "equivalence_high": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "lead", "numbers"),
+    [
+        (
+            "inconclusive",
+            " the best LLM cannot be distinguished from",
+            "95 % interval −0.60 to +1.20",
+        ),
+        ("equivalent", " the best LLM is equivalent to", "90 % interval −0.40 to +0.90"),
+        (
+            "inconclusive (one seed)",
+            " (one seed) the best LLM cannot be distinguished from",
+            "95 % interval −0.60 to +1.20",
+        ),
+    ],
+)
+def test_the_mean_over_the_corpora_has_the_words_of_a_single_corpus(verdict, lead, numbers):
+    exploratory = MEAN | {"family": "exploratory", "difference": 9.0}
+    relaxed = MEAN | {"measure": "relaxed_f1", "difference": 8.0}
+    text = said(PRIMARY, means=[MEAN | {"verdict": verdict}, exploratory, relaxed])[ALL]
+    assert text == (
+        f"On average over 2 corpora{lead} the best encoder: +0.30 F1, {numbers}, adjusted p ="
+        " 0.4000. Nothing is said about other corpora."
+    )

@@ -39,7 +39,7 @@ def compare_corpora(
     Reads the predictions of every system and seed on every corpus. The best of a family are those
     of DATASET/selection.csv.
     """
-    from bioner.comparison.corpora_mean import Corpus, compare_corpora, number_documents
+    from bioner.comparison.corpora_mean import CountedCorpus, compare_corpora, number_documents
     from bioner.comparison.counts import SystemCounts, count_overall
     from bioner.io.tables import write_table
     from bioner.results import layout
@@ -68,7 +68,7 @@ def compare_corpora(
             )
         selection = results / layout.dataset_path(layout.SELECTION, name)
         chosen = _chosen(selection, counted) if best else {}
-        corpora.append(Corpus(name, documents, clusters.kind, counted, chosen))
+        corpora.append(CountedCorpus(name, documents, clusters.kind, counted, chosen))
     write_table(out, compare_corpora(corpora, resamples, resampling_seed))
 
 

@@ -16,6 +16,7 @@ from bioner.comparison.compare import (
     ADJUSTED,
     COMPARISON,
     FEWEST_SEEDS,
+    PAIR,
     Explored,
     adjusted,
     check_seeds,
@@ -50,28 +51,20 @@ from bioner.settings.catalogue import BEST
 
 log = logging.getLogger(__name__)
 
-SIDES = ("model", "decoding", "baseline_model", "baseline_decoding")
 SCORED = ("seeds", "baseline_seeds", "score", "baseline_score", "difference", "covers")
 VARIANCE = ("standard_error", "df", "variance_documents", "df_documents", "variance_seeds")
 TEST = (
-    "df_seeds",
-    "ci_low",
-    "ci_high",
-    "p",
-    "untested",
-    "tests",
-    "p_max_t",
-    "critical",
-    "critical_90",
+    *("df_seeds", "ci_low", "ci_high", "p"),
+    *("untested", "tests", "p_max_t", "critical", "critical_90"),
 )
 CORPORA_MEAN: Schema = {
-    **{name: COMPARISON[name] for name in ("family", *SIDES, "measure")},
+    **{name: COMPARISON[name] for name in ("family", *PAIR, "measure")},
     "corpora": pl.Int64,
     "names": pl.String,
     "left_out": pl.String,
     "documents": pl.Int64,
     "shared_documents": pl.Int64,
-    **{name: COMPARISON[name] for name in (*SCORED, *VARIANCE, *TEST, "critical_90")},
+    **{name: COMPARISON[name] for name in (*SCORED, *VARIANCE, *TEST)},
 }
 MeanSystem = tuple[tuple[str, str | None], Sequence[SystemCounts]]  # its name, and counts by corpus
 PRIMARY = "primary"  # the family of the best LLM against the best encoder
@@ -81,7 +74,7 @@ AT_ONCE = 500  # replicates
 
 
 @dataclass(frozen=True, slots=True)
-class Corpus:
+class CountedCorpus:
     """A test set, and the counts of trained systems on it.
 
     Attributes:
@@ -128,7 +121,7 @@ def number_documents(golds: Mapping[str, Sequence[Instance]]) -> dict[str, Array
 
 
 def compare_corpora(
-    corpora: Sequence[Corpus], resamples: int = 10_000, seed: int = 0
+    corpora: Sequence[CountedCorpus], resamples: int = 10_000, seed: int = 0
 ) -> pl.DataFrame:
     """Compare every pair of systems by the mean of their differences over the corpora.
 
@@ -197,7 +190,7 @@ def compare_corpora(
 def read_corpora_mean(path: Path) -> pl.DataFrame:
     """Read and check a table of mean differences."""
     table = read_table(path, CORPORA_MEAN, ["model", "baseline_model", "measure", "names"])
-    if table.select(*SIDES, "measure").is_duplicated().any():
+    if table.select(*PAIR, "measure").is_duplicated().any():
         remedy = "Remake it by `bioner compare-corpora`."
         raise InputError(path, "a comparison twice", "each once", remedy)
     return table
@@ -216,7 +209,7 @@ class _Study:
 
     def __init__(
         self,
-        corpora: Sequence[Corpus],
+        corpora: Sequence[CountedCorpus],
         systems: Sequence[MeanSystem],
         resamples: int,
         seed: int,
@@ -292,7 +285,7 @@ class _Study:
         return np.where(change == 0, 0.0, divided(np.abs(change), np.sqrt(spread), np.inf))
 
 
-def _systems(corpora: Sequence[Corpus]) -> list[MeanSystem]:
+def _systems(corpora: Sequence[CountedCorpus]) -> list[MeanSystem]:
     """Return the systems that all corpora have, with their counts on each.
 
     The best LLM and the best encoder, which may be other systems on each, come first.

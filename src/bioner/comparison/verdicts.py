@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 
 from bioner.comparison.components import Covers
-from bioner.comparison.estimates import LEVEL, bounds_at, quantile, tail, two_sided_p
+from bioner.comparison.estimates import DISAGREE, LEVEL, bounds_at, quantile, tail, two_sided_p
 from bioner.comparison.multiplicity import holm, holm_levels
 from bioner.comparison.power import precision_of
 from bioner.io.tables import Schema
 from bioner.scoring.tally import Array
 
-ADJUSTED: Schema = {
+ADJUSTMENT: Schema = {
     "adjustment": pl.String,
     "tests": pl.Int64,
     "p_adjusted": pl.Float64,
@@ -23,11 +23,11 @@ ADJUSTED: Schema = {
     "equivalence_low": pl.Float64,
     "equivalence_high": pl.Float64,
 }
-POWER = {"smallest_difference": "level", "smallest_margin": "equivalence_level"}
+LEVEL_OF = {"smallest_difference": "level", "smallest_margin": "equivalence_level"}
 JUDGED: Schema = {
-    **ADJUSTED,
+    **ADJUSTMENT,
     "verdict": pl.String,
-    **{f"{name}{end}": pl.Float64 for name in POWER for end in ("", "_low", "_high")},
+    **{f"{name}{end}": pl.Float64 for name in LEVEL_OF for end in ("", "_low", "_high")},
 }
 NUMBERS = (
     *("difference", "ci_low", "ci_high", "p", "smallest_p", "df", "standard_error"),
@@ -59,7 +59,9 @@ def judge(rows: pl.DataFrame) -> pl.DataFrame:
     """
     rows = rows.with_columns(untested=_untested()).with_row_index("row")
     tested = pl.col("untested").is_null()
-    parts = [rows.clear().with_columns(pl.lit(None, kind).alias(n) for n, kind in ADJUSTED.items())]
+    parts = [
+        rows.clear().with_columns(pl.lit(None, kind).alias(n) for n, kind in ADJUSTMENT.items())
+    ]
     for (family, has_test), part in rows.group_by("holm", tested, maintain_order=True):
         numbers = {name: part[name].cast(pl.Float64).to_numpy() for name in NUMBERS}
         if not has_test:
@@ -73,10 +75,10 @@ def judge(rows: pl.DataFrame) -> pl.DataFrame:
             reason = f"{len(part)} tests: no adjusted p can reach {LEVEL}"
             part = part.with_columns(untested=pl.lit(reason))
         columns = pl.DataFrame(added, nan_to_null=True)
-        new = [name for name in ADJUSTED if name not in columns.columns]
-        columns = columns.with_columns(pl.lit(None, ADJUSTED[name]).alias(name) for name in new)
+        new = [name for name in ADJUSTMENT if name not in columns.columns]
+        columns = columns.with_columns(pl.lit(None, ADJUSTMENT[name]).alias(name) for name in new)
         parts.append(
-            part.with_columns(columns.select(pl.col(n).cast(k) for n, k in ADJUSTED.items()))
+            part.with_columns(columns.select(pl.col(n).cast(k) for n, k in ADJUSTMENT.items()))
         )
     table = pl.concat(parts).sort("row").drop("row")
     significant = (pl.col("p_adjusted") <= LEVEL) & ((pl.col("low") > 0) | (pl.col("high") < 0))
@@ -104,7 +106,7 @@ def _untested() -> pl.Expr:
     """Say why a row has no test in its family; null if it has one."""
     left_out = pl.col("holm").is_null() & pl.col("family").is_null()
     two = pl.lit("two seeds")
-    why = pl.when(_has_two_seeds()).then(two).otherwise(pl.lit("bootstrap and jackknife disagree"))
+    why = pl.when(_has_two_seeds()).then(two).otherwise(pl.lit(DISAGREE))
     return pl.col("untested").fill_null(pl.when(left_out).then(why))
 
 
@@ -214,7 +216,7 @@ def _power(table: pl.DataFrame) -> list[pl.Series]:
         precision = precision_of(part)
         if end:
             precision = precision.at_ends()[end == "_high"]
-        for name, level in POWER.items():
+        for name, level in LEVEL_OF.items():
             values = np.full(len(table), np.nan)
             values[places.to_numpy()] = getattr(precision, name)(part[level].to_numpy())
             found.append(pl.Series(f"{name}{end}", values, pl.Float64, nan_to_null=True))

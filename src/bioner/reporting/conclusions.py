@@ -6,9 +6,8 @@ from typing import Any
 import polars as pl
 
 from bioner.comparison.verdicts import word_of
-from bioner.reporting.corpora_mean import mean_sentence
-from bioner.reporting.prices import named, write_price
-from bioner.reporting.significance import OVERALL
+from bioner.reporting.prices import system_name, write_price
+from bioner.reporting.significance import IS_OVERALL
 from bioner.reporting.tables import REPRODUCTION
 from bioner.scoring.selection import REPORTED_RUNS
 
@@ -49,12 +48,9 @@ def write_conclusions(
         Sentences of plain text, the verdict first, each list with the corpus it is about; last, the
         population that verdicts are about.
     """
-    primary = tables["significance"].filter(OVERALL, family="primary", measure="f1")
+    primary = tables["significance"].filter(IS_OVERALL, family="primary", measure="f1")
     answers = [(name, list(_of(name, tables, controls))) for name in datasets]
-    overall = list(_overall(primary))
-    if "corpora_mean" in tables and (mean := mean_sentence(tables["corpora_mean"])):
-        overall.append(mean)
-    if overall:
+    if overall := [*_overall(primary), *_mean(tables["corpora_mean"])]:
         answers.insert(0, (ALL, overall))
     if len(primary):
         answers.append((POPULATION, [_population(primary)]))
@@ -72,7 +68,7 @@ def _of(
         return
     strict = tables["table3_strict"].filter("headline", dataset=dataset, length="all")
     rows = tables["significance"].filter(dataset=dataset)
-    overall = rows.filter(OVERALL, measure="f1")
+    overall = rows.filter(IS_OVERALL, measure="f1")
     yield from _controls(overall, strict, controls)
     row = next(overall.filter(family="primary").iter_rows(named=True), None)
     if row is None:
@@ -108,7 +104,7 @@ def _controls(
             how = test.get(word_of(row["verdict"]), "significant")
             about = f"{row[f'{control}model']} ({f1:.2f} strict F1)"
             below.setdefault(about, []).append(
-                (theirs, f"{named(row, learned)} ({theirs:.2f}, {how})")
+                (theirs, f"{system_name(row, learned)} ({theirs:.2f}, {how})")
             )
     for control, systems in below.items():
         names = [name for _, name in sorted(systems)]
@@ -124,13 +120,18 @@ def _verdict(row: ComparisonRow) -> str:
         "inconclusive": "Inconclusive",
         "not tested": "Not tested",
     }[word_of(row["verdict"])]
-    limits = (row["verdict"] or "").partition(" (")[2].removesuffix(")")
-    limits = limits.replace("below the margin", f"by less than {row['margin'] or 0:g} F1")
+    limits = _limits(row)
     return (
-        f"{lead}{f' ({limits})' if limits else ''}: the best LLM, {named(row, '')}, has"
-        f" {_f1(row['score'])} strict F1, the best encoder, {named(row, 'baseline_')},"
+        f"{lead}{f' ({limits})' if limits else ''}: the best LLM, {system_name(row, '')}, has"
+        f" {_f1(row['score'])} strict F1, the best encoder, {system_name(row, 'baseline_')},"
         f" {_f1(row['baseline_score'])} (difference {_numbers(row)})."
     )
+
+
+def _limits(row: ComparisonRow) -> str:
+    """Return what limits a verdict, in its parentheses."""
+    limits = (row["verdict"] or "").partition(" (")[2].removesuffix(")")
+    return limits.replace("below the margin", f"by less than {row['margin'] or 0:g} F1")
 
 
 def _could_have_shown(row: ComparisonRow) -> Iterator[str]:
@@ -257,6 +258,17 @@ def _overall(primary: pl.DataFrame) -> Iterator[str]:
         f"With 95 % confidence the LLM is ahead in at least {tested[0]['n_higher']} of them, the"
         f" encoder in at least {tested[0]['n_lower']}."
     )
+
+
+def _mean(means: pl.DataFrame) -> Iterator[str]:
+    """Give the mean difference of the best LLM from the best encoder, if it is known."""
+    for row in means.filter(family="primary", measure="f1").iter_rows(named=True):
+        limits = _limits(row)
+        yield (
+            f"On average over {row['corpora']} corpora{f' ({limits})' if limits else ''} the best"
+            f" LLM {IS[word_of(row['verdict'])]} the best encoder: {_numbers(row)}. Nothing is said"
+            " about other corpora."
+        )
 
 
 def _population(primary: pl.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""The mean difference over the corpora of a run: its verdicts, and what the page says of it."""
+"""The mean difference over the corpora of a run, with its verdicts."""
 
 import polars as pl
 
@@ -41,22 +41,3 @@ def corpora_mean_table(means: pl.DataFrame, margins: Margins) -> pl.DataFrame:
     exploratory = pl.when(primary).then("family").otherwise(pl.lit("exploratory"))
     judged = judge(rows).with_columns(family=exploratory)
     return judged.select(pl.col(name).cast(kind) for name, kind in MEANS.items())
-
-
-def mean_sentence(table: pl.DataFrame) -> str | None:
-    """Say how far the best LLM is from the best encoder in strict F1 on average, if it is known.
-
-    Args:
-        table: Columns MEANS.
-    """
-    for row in table.filter(family=PRIMARY, measure="f1").iter_rows(named=True):
-        side = "above" if row["difference"] >= 0 else "below"
-        text = (
-            f"Over the {row['corpora']} corpora the best LLM is on average"
-            f" {abs(row['difference']):.2f} F1 {side} the best encoder"
-        )
-        if row["low"] is not None:
-            low, high = (f"{row[end]:+.2f}".replace("-", "−") for end in ("low", "high"))
-            text += f", 95 % interval {low} to {high}"
-        return f"{text}: {row['verdict']}. Nothing is said about other corpora."
-    return None

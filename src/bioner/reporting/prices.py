@@ -7,9 +7,9 @@ import polars as pl
 
 from bioner.io.tables import Schema
 from bioner.reporting.efficiency import CONDITIONS, over_seeds
+from bioner.reporting.significance import PAIR, chosen_pairs
 from bioner.results.load import Results
 
-PAIR = ("dataset", "model", "decoding", "baseline_model", "baseline_decoding")
 PRICE: Schema = {
     "dataset": pl.String,
     "protocol": pl.String,
@@ -63,7 +63,7 @@ def price_table(results: Results) -> pl.DataFrame:
         .rename(lambda name: name.replace("ratio_time", "ratio_best"))
         .join(alone, on=[*CONDITIONS, *PAIR[1:]], how="left", maintain_order="left")
     )
-    chosen = _chosen(results.selection)
+    chosen = chosen_pairs(results.selection).select(*PAIR, compared=pl.lit(True))
     table = pl.concat(
         [
             rows.join(chosen, on=PAIR, how="left", maintain_order="left"),
@@ -95,23 +95,12 @@ def _paired(systems: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _chosen(selection: pl.DataFrame) -> pl.DataFrame:
-    """The LLM and the encoder of each dataset that were chosen on dev: PAIR, `compared`."""
-    system = pl.col("dataset", "model", "decoding")
-    llms, encoders = (
-        selection.filter(pl.col("chosen"), family=family).select(system)
-        for family in ("llm", "encoder")
-    )
-    encoders = encoders.rename({name: f"baseline_{name}" for name in ("model", "decoding")})
-    return llms.join(encoders, on="dataset").with_columns(compared=pl.lit(True))
-
-
 def _unpriced(pairs: pl.DataFrame, systems: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Say why these pairs have no ratio."""
     for pair in pairs.iter_rows(named=True):
         conditions = {}
         for side in ("", "baseline_"):
-            name = named(pair, side)
+            name = system_name(pair, side)
             timed = systems.filter(
                 dataset=pair["dataset"],
                 model=pair[f"{side}model"],
@@ -148,8 +137,8 @@ def write_price(row: Mapping[str, Any], prices: pl.DataFrame) -> str:
 def _fair(row: Mapping[str, Any]) -> str:
     batches = f"{row['batch']:,} and {row['baseline_batch']:,}"
     costs = [
-        f"takes {_times(row, 'best')} as long per sentence as {named(row, 'baseline_')}, each at"
-        f" its best batch size ({batches})"
+        f"takes {_times(row, 'best')} as long per sentence as {system_name(row, 'baseline_')}, each"
+        f" at its best batch size ({batches})"
     ]
     if row["ratio_batch_1"] is not None:
         costs.append(f"{_times(row, 'batch_1')} with one sentence at a time")
@@ -163,13 +152,13 @@ def _fair(row: Mapping[str, Any]) -> str:
 
 def _paper(row: Mapping[str, Any]) -> str:
     how = f"{row['hardware']}, {row['precision']} against {row['baseline_precision']}"
-    encoder = named(row, "baseline_")
+    encoder = system_name(row, "baseline_")
     return (
         f"By the paper's protocol the LLM takes {_times(row, 'best')} as long as {encoder} ({how})."
     )
 
 
-def named(row: Mapping[str, Any], side: str) -> str:
+def system_name(row: Mapping[str, Any], side: str) -> str:
     """Return the model of a side (`` or `baseline_`), with its decoding if it has several."""
     decoding = row[f"{side}decoding"]
     return f"{row[f'{side}model']}" + ("" if decoding == "direct" else f" ({decoding})")

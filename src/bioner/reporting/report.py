@@ -22,7 +22,7 @@ from bioner.reporting.error_analysis import ErrorReport, headline_systems, read_
 from bioner.reporting.page import Content, PageFigure, page
 from bioner.reporting.prices import price_table
 from bioner.reporting.searches import note_on_selection, searches_table
-from bioner.reporting.significance import CLAIMS, OVERALL, significance_table, stability_table
+from bioner.reporting.significance import CLAIMS, IS_OVERALL, significance_table, stability_table
 from bioner.reporting.tables import (
     CONTROLS,
     alignment_table,
@@ -214,7 +214,7 @@ def shown_on_page(tables: Tables) -> Tables:
     }
     if "significance" in shown:
         claims = pl.col("family").is_in(CLAIMS)
-        rest = OVERALL & (pl.col("measure") == "f1")
+        rest = IS_OVERALL & (pl.col("measure") == "f1")
         shown["significance"] = shown["significance"].filter(claims | rest)
     if "corpora_mean" in shown:
         claims = (pl.col("family") == PRIMARY) | (pl.col("measure") == "f1")

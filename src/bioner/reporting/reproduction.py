@@ -100,7 +100,7 @@ def reproduction_table(
             row |= {"verdict": "not comparable", "reason": "; ".join(bars), "p": None}
         elif row["reason"] is None and (missing := _uncounted(row, rows)):
             row |= {"verdict": "not run", "reason": missing, "p": None}
-    judge([row for row in runs if row["verdict"] == "listed"])
+    judge_runs([row for row in runs if row["verdict"] == "listed"])
     return pl.DataFrame(rows, schema=REPRODUCED)
 
 
@@ -130,7 +130,7 @@ def p_of_run(value: float, mean: float, std: float, seeds: int, half_unit: float
     return 2 * float(stdtr(seeds - 1, -beyond / scale)) if scale else 0.0
 
 
-def judge(runs: Sequence[PublishedNumber]) -> None:
+def judge_runs(runs: Sequence[PublishedNumber]) -> None:
     """Set `p_holm`, `verdict` and `reason` of runs that can be judged, as one family of tests."""
     tested = [row for row in runs if row["p"] is not None]
     for row, p_holm in zip(tested, holm([row["p"] for row in tested]), strict=True):

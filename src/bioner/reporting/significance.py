@@ -3,6 +3,8 @@
 import polars as pl
 
 from bioner.comparison.compare import COMPARISON
+from bioner.comparison.compare import PAIR as SYSTEMS
+from bioner.comparison.compare import ROW as MEASURE
 from bioner.comparison.counts import CONVENTIONS
 from bioner.comparison.estimates import LEVEL
 from bioner.comparison.measures import family_of
@@ -15,8 +17,7 @@ from bioner.settings.config import Margins
 
 FAMILIES = ("primary", "length claim", "exploratory", "controls")
 CLAIMS = FAMILIES[:2]
-PAIR = ("dataset", "model", "decoding", "baseline_model", "baseline_decoding")
-MEASURE = ("measure", "stratum", "label")
+PAIR = ("dataset", *SYSTEMS)
 FOUND = ("score", "baseline_score", "difference")
 HOW = (
     *("seeds", "baseline_seeds", "covers", "standard_error", "df", "variance_documents"),
@@ -40,7 +41,7 @@ STABILITY: Schema = {
     "same_verdict": pl.Boolean,
 }
 OTHER_MEASURES = ("relaxed_f1", *(f"{name}_f1" for name in CONVENTIONS.values()))
-OVERALL = (pl.col("stratum") == "all") & (pl.col("label") == "all")
+IS_OVERALL = (pl.col("stratum") == "all") & (pl.col("label") == "all")
 
 
 def significance_table(
@@ -63,7 +64,9 @@ def significance_table(
         selection: Columns SELECTION.
         margins: By exploratory family, the difference that is too small to matter, in points.
     """
-    rows = _turned(comparisons).join(_chosen(selection), on=PAIR, how="left", maintain_order="left")
+    rows = _turned(comparisons).join(
+        chosen_pairs(selection), on=PAIR, how="left", maintain_order="left"
+    )
     chosen = pl.col("chosen_by").is_not_null() & (pl.col("dataset") != REPRODUCTION)
     whole, stratum = pl.col("label") == "all", pl.col("stratum")
     contrast = stratum.str.contains(" - ", literal=True)
@@ -116,8 +119,8 @@ def stability_table(
     """
     measures = ("f1", *OTHER_MEASURES)
     rows = (
-        _turned(comparisons.filter(OVERALL, pl.col("measure").is_in(measures)))
-        .join(_chosen(selection), on=PAIR, maintain_order="left")
+        _turned(comparisons.filter(IS_OVERALL, pl.col("measure").is_in(measures)))
+        .join(chosen_pairs(selection), on=PAIR, maintain_order="left")
         .filter(pl.col("dataset") != REPRODUCTION)
         .with_columns(_margin(pl.lit("f1"), margins), holm="measure")
     )
@@ -154,7 +157,7 @@ def _negative(name: str) -> pl.Expr:
     return pl.when(pl.col(name) != 0).then(-pl.col(name)).otherwise(name)
 
 
-def _chosen(selection: pl.DataFrame) -> pl.DataFrame:
+def chosen_pairs(selection: pl.DataFrame) -> pl.DataFrame:
     """Return the pair of each dataset that dev scores chose, and what chose it.
 
     It is `reported runs` if they chose one of several candidates on either side.

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from bioner.comparison.compare import compare_counts
-from bioner.comparison.corpora_mean import Corpus, compare_corpora, number_documents
+from bioner.comparison.corpora_mean import CountedCorpus, compare_corpora, number_documents
 from bioner.comparison.counts import OVERALL, SystemCounts
 from bioner.data.instances import Instance
 
@@ -29,14 +29,14 @@ def counted(draw, gold, skill, seeds, deviation=0.0, decoding=DIRECT, model="m")
     return SystemCounts(model, decoding, np.array(runs, float))
 
 
-def corpus(name, draw, skills, documents=40, start=0, seeds=3, deviation=1.0) -> Corpus:
+def corpus(name, draw, skills, documents=40, start=0, seeds=3, deviation=1.0) -> CountedCorpus:
     """A corpus with systems a, b, … of these skills."""
     gold = draw.poisson(8, documents) + 1
     systems = {
         (model, DIRECT): counted(draw, gold, skill, seeds, deviation, model=model)
         for model, skill in zip("abcdef", skills, strict=False)
     }
-    return Corpus(name, np.arange(start, start + documents), "document", systems, {})
+    return CountedCorpus(name, np.arange(start, start + documents), "document", systems, {})
 
 
 def row(table: pl.DataFrame, **where) -> dict:
@@ -51,7 +51,7 @@ def added_up(variances) -> tuple[float, float]:
 
 
 @pytest.fixture(scope="module")
-def two() -> list[Corpus]:
+def two() -> list[CountedCorpus]:
     draw = np.random.default_rng(1)
     return [
         corpus("east", draw, (0.8, 0.7)),
@@ -99,8 +99,8 @@ def test_the_mean_of_separate_corpora_is_made_of_what_each_gives(two):
 def test_what_shared_documents_add_to_two_corpora_is_added_up_before_it_is_squared(two):
     """The same corpus twice: no more documents than once, but twice the trainings."""
     east, _ = two
-    again = Corpus("again", east.documents, east.kind, east.systems, {})
-    apart = Corpus("again", east.documents + 40, east.kind, east.systems, {})
+    again = CountedCorpus("again", east.documents, east.kind, east.systems, {})
+    apart = CountedCorpus("again", east.documents + 40, east.kind, east.systems, {})
     once = row(compare_counts(list(east.systems.values()), OVERALL), stratum="all")
     shared, separate = (row(compare_corpora([east, each])) for each in (again, apart))
     assert (shared["documents"], shared["shared_documents"]) == (40, 40)
@@ -123,7 +123,7 @@ def test_equal_systems_are_seldom_told_apart_on_corpora_that_share_all_documents
                 (model, DIRECT): counted(draw, gold, skill, 3, model=model)
                 for model, skill in skills.items()
             }
-            corpora.append(Corpus(name, np.arange(40), "document", systems, {}))
+            corpora.append(CountedCorpus(name, np.arange(40), "document", systems, {}))
         p_values += compare_corpora(corpora, resamples=500).filter(measure="f1")["p"].to_list()
     tested = [p for p in p_values if p is not None]
     assert len(tested) > 100
@@ -137,7 +137,7 @@ def test_the_best_of_each_corpus_are_compared_first_whoever_they_are():
     for place, (best, other) in enumerate((("a", "b"), ("b", "c"))):
         made = corpus(f"c{place}", draw, (0.8, 0.7, 0.6), start=40 * place)
         chosen = {"llm": (best, DIRECT), "encoder": (other, DIRECT)}
-        corpora.append(Corpus(made.name, made.documents, made.kind, made.systems, chosen))
+        corpora.append(CountedCorpus(made.name, made.documents, made.kind, made.systems, chosen))
     table = compare_corpora(corpora)
     first = row(table, family="primary")
     assert table["model"][0] == first["model"] == "best-llm"
@@ -171,7 +171,7 @@ def test_a_positive_difference_favours_what_decodes():
         gold = made.systems["a", DIRECT].runs[0, :, 0, 1].astype(int)
         llm = counted(draw, gold, 0.9, 3, decoding="free", model="llm")
         systems = {**made.systems, ("llm", "free"): llm}
-        corpora.append(Corpus(made.name, made.documents, made.kind, systems, {}))
+        corpora.append(CountedCorpus(made.name, made.documents, made.kind, systems, {}))
     found = row(compare_corpora(corpora))
     assert (found["model"], found["baseline_model"]) == ("llm", "a")
     assert found["difference"] > 0
@@ -201,7 +201,9 @@ def test_few_seeds_have_the_words_and_families_of_a_single_corpus(seeds, covers,
             (model, DIRECT): counted(draw, gold, 0.7, count, 1.0, model=model)
             for model, count in zip("ab", seeds, strict=True)
         }
-        corpora.append(Corpus(f"c{place}", np.arange(40) + 40 * place, "document", systems, {}))
+        corpora.append(
+            CountedCorpus(f"c{place}", np.arange(40) + 40 * place, "document", systems, {})
+        )
     found = row(compare_corpora(corpora))
     assert (found["covers"], found["untested"], found["family"]) == (covers, untested, family)
     assert (found["p"] is None) == (untested is not None)
@@ -219,7 +221,9 @@ def test_systems_that_share_weights_are_paired_by_seed_on_every_corpus():
         runs[:, 0, :, 3] += 5  # always the same five predictions more
         constrained = SystemCounts("llm", "constrained", runs)
         systems = {("llm", each.decoding): each for each in (free, constrained)}
-        corpora.append(Corpus(f"c{place}", np.arange(40) + 40 * place, "document", systems, {}))
+        corpora.append(
+            CountedCorpus(f"c{place}", np.arange(40) + 40 * place, "document", systems, {})
+        )
     found = row(compare_corpora(corpora))
     assert found["covers"] == "documents and paired seeds"
     assert found["variance_seeds"] < 0.1

@@ -9,7 +9,7 @@ from bioner.cli import app
 from bioner.data.instances import Instance, Prediction, write_instances, write_predictions
 from bioner.errors import InputError
 from bioner.io.tables import write_table
-from bioner.reporting.corpora_mean import corpora_mean_table, mean_sentence
+from bioner.reporting.corpora_mean import corpora_mean_table
 from bioner.results.load import ReportContext, load_results
 from bioner.scoring.score import ScoredRun, score
 from bioner.scoring.selection import SELECTION
@@ -105,17 +105,6 @@ def test_the_mean_of_a_results_folder_is_that_of_its_scores_and_is_reported(tree
     assert (len(means), fault) == (8, None)
     judged = corpora_mean_table(means, {"f1": 1.0})
     assert judged["verdict"].unique().to_list() == ["higher"]
-    text = mean_sentence(judged)
-    assert text.startswith(
-        f"Over the 2 corpora the best LLM is on average {lead:.2f} F1 above the best encoder,"
-        " 95 % interval +"
-    )
-    assert text.endswith(": higher. Nothing is said about other corpora.")
-
-
-def test_there_is_no_sentence_without_the_best_of_both_families(tree):
-    compared(tree)
-    assert mean_sentence(corpora_mean_table(loaded(tree)[0], {})) is None
 
 
 def test_means_of_what_is_no_longer_scored_are_left_out_of_a_report(tree):

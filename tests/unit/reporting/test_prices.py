@@ -6,7 +6,8 @@ import pytest
 from bioner.inference.timing import SPREAD, TIMING, read_timing
 from bioner.io.tables import write_table
 from bioner.reporting.efficiency import time_table
-from bioner.reporting.prices import PAIR, price_table, write_price
+from bioner.reporting.prices import price_table, write_price
+from bioner.reporting.significance import PAIR
 from bioner.results.cells import CELLS
 from bioner.scoring.selection import SELECTION
 from tests.unit.reporting.numbers import cell, loaded

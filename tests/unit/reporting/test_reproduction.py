@@ -13,7 +13,7 @@ from bioner.reporting.reproduction import (
     LEVEL,
     VERDICTS,
     is_run,
-    judge,
+    judge_runs,
     p_of_run,
     reproduction_summary,
     reproduction_table,
@@ -83,7 +83,7 @@ def test_equal_seeds_allow_their_own_number_alone():
 
 
 def run(values, paper=85.0):
-    """A row that `judge` can judge."""
+    """A row that `judge_runs` can judge."""
     mean, std, seeds = sum(values) / len(values), stdev(values), len(values)
     low, high = single_run(mean, std, seeds, 0.005)
     p = p_of_run(paper, mean, std, seeds, 0.005)
@@ -92,7 +92,7 @@ def run(values, paper=85.0):
 
 
 def judged(*runs):
-    judge(runs)
+    judge_runs(runs)
     return [row["verdict"] for row in runs]
 
 
