@@ -2,7 +2,7 @@
 there.
 
 Worlds (parts/worlds.py) are compared by `compare_counts`, the product's own. Give names of studies
-to run those alone, with * for any text; --list names them. A figure outside its bound is marked.
+to run only those, with * for any text; --list names them. A figure outside its bound is marked.
 The last line is JSON, a record per study, in percent.
 """
 
@@ -24,7 +24,7 @@ from bioner.comparison.components import degrees_of_freedom
 from bioner.comparison.counts import SystemCounts
 from bioner.comparison.estimates import LEVEL, bounds_at
 from bioner.comparison.measures import measures_of
-from bioner.scoring.resampling import bootstrap_weights, drawn_runs, swaps
+from bioner.scoring.resampling import bootstrap_weights, swaps
 from bioner.scoring.tally import Array
 
 if __package__ == "parts":
@@ -49,7 +49,7 @@ class Study:
         corrected: The same, seed x document noise subtracted from the variance between seeds.
         covered: The true difference is in the 95 % interval.
         equivalent: The 90 % interval is within one point of 0.
-        old: p at most 0.05 by the method before this one (if asked for).
+        old: p at most 0.05 by the previous method (if asked for).
         untested: There is no p.
 
     A world of more systems counts:
@@ -150,7 +150,10 @@ def old_p(systems: Sequence[SystemCounts], seed: int) -> float:
     weights = np.concatenate([part for _, part in _weights(documents, RESAMPLES, seed)])
     resampled = []
     for number, system in enumerate(systems):
-        shares = drawn_runs(len(system.runs), RESAMPLES, seed, [number])
+        runs = len(system.runs)
+        drawn = max(1, runs - 1)  # one less than there are, for the variance of the mean
+        draw = np.random.default_rng([seed, 3, number])
+        shares = draw.multinomial(drawn, np.full(runs, 1 / runs), size=RESAMPLES) / drawn
         by_run = np.stack([weights @ run[:, 0] for run in system.runs])
         resampled.append(_f1(np.einsum("nr,rnc->nc", shares, by_run)))
     change = resampled[0] - resampled[1]
@@ -173,7 +176,7 @@ def _swaps(documents: int, resamples: int, seed: int) -> list[Array]:
 
 
 def prepare() -> None:
-    """Save time: repetitions share their resampled documents, and F1 alone is compared."""
+    """Save time: repetitions share their resampled documents, and only F1 is compared."""
     replicates.bootstrap_weights = _weights
     compare.measures_of = lambda units: measures_of(units)[:1]
 

@@ -62,17 +62,6 @@ def swaps(clusters: int, resamples: int, seed: int) -> Iterator[Array]:
         yield drawn.astype(float)
 
 
-def drawn_runs(runs: int, resamples: int, seed: int, system: Sequence[int]) -> Array:
-    """Draw the share of each of a system's training runs in each resample, resamples x runs.
-
-    One less is drawn than there are: so the variance of the mean is right in expectation, while
-    drawing all of so few would make it too small by (runs - 1) / runs (Rao and Wu 1988).
-    """
-    draw = np.random.default_rng([seed, 3, *system])
-    drawn = max(1, runs - 1)
-    return draw.multinomial(drawn, np.full(runs, 1 / runs), size=resamples) / drawn
-
-
 def interval(values: Array) -> Array:
     """Compute 95 % percentile intervals over the first axis, without undefined values (NaN).
 
