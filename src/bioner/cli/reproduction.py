@@ -19,7 +19,7 @@ def verify_reproduction(
         bool, typer.Option("--strict", help="Exit with 1 if anything is not reproduced.")
     ] = False,
 ) -> None:
-    """A verdict on every run that the paper published, from kept files alone."""
+    """Judge whether our runs reproduce those that the paper published; reads kept files only."""
     from bioner.io.tables import check_table, write_table
     from bioner.reporting.reproduction import (
         DATASETS,

@@ -92,7 +92,7 @@ def count_run(
 
 
 def count_overall(gold: Sequence[Instance], run: Sequence[Prediction], clusters: Clusters) -> Array:
-    """Count one run by the units OVERALL alone, documents x units x 4."""
+    """Count one run by the units OVERALL only, documents x units x 4."""
     pairs = pair_up(gold, run)
     relaxed = np.stack(_relaxed(pairs).arrays(), axis=-1)
     return clusters.sums(np.stack([next(_strict(pairs, (), ())), relaxed], axis=1))

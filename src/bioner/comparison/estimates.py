@@ -1,4 +1,4 @@
-"""Intervals and tests of a difference: by Student's t, or by resampling where seeds are single."""
+"""Intervals and tests of a difference: by Student's t, or by resampling single runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,9 +56,9 @@ def estimate(
 ) -> Estimates:
     """Test a difference, if it can be tested, and give its interval.
 
-    Two single runs are compared by approximate randomisation and the bootstrap's percentiles, which
-    speak of these weights. Of one learned run against several there is an interval of these weights
-    and no test. All others are tested by Student's t.
+    Two single runs are compared by approximate randomisation and the bootstrap's percentiles, both
+    about these weights. One trained run against several has an interval about these weights and no
+    test. All others are tested by Student's t.
 
     Args:
         pair: The systems.
@@ -126,7 +126,7 @@ def bounds_at(
     """Return the bounds of the two-sided interval of an error level other than 5 %.
 
     Each side of the 95 % interval is stretched by the ratio of the quantiles of Student's t, or of
-    the normal distribution where `df` is NaN.
+    the normal distribution if `df` is NaN.
     """
     stretch = quantile(level, df) / quantile(LEVEL, df)
     return difference - stretch * (difference - ci_low), difference + stretch * (

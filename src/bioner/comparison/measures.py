@@ -78,7 +78,7 @@ class Scores:
     def active(self, counts: Array) -> Array:
         """Return which documents count in each measure, documents x measures.
 
-        They hold gold or a prediction; gold alone for a recall.
+        They hold gold or a prediction; for recall, gold.
         """
         gold, predicted = counts[..., 1] > 0, counts[..., 3] > 0
         counting = np.stack([gold, gold, gold | predicted])

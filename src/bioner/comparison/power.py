@@ -190,7 +190,7 @@ def pilot_of(row: Mapping[str, Any]) -> tuple[Disagreement, SeedVariance | None]
         row: Of strict F1 overall.
 
     Returns:
-        The disagreement, and the variance of seeds; None if it cannot be told.
+        The disagreement, and the variance of seeds; None if the row does not say.
 
     Raises:
         InputError: The comparison has no standard error.

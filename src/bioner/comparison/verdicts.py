@@ -115,7 +115,7 @@ def _has_two_seeds() -> pl.Expr:
 
 
 def _is_of_weights() -> pl.Expr:
-    """Whether a side has a single training: two controls have none."""
+    """Whether each side has a single run, and not both are controls."""
     learned = ~pl.col("deterministic").fill_null(False) | pl.col("df").is_null()
     return (pl.col("covers") == Covers.WEIGHTS) & learned
 
@@ -208,7 +208,7 @@ def _verdict() -> pl.Expr:
 
 
 def _power(table: pl.DataFrame) -> list[pl.Series]:
-    """Return what the tests could have found, with a range where seeds vary."""
+    """Return what the tests could have found, with a range if seeds vary."""
     tested = pl.col("untested").is_null()
     found = []
     for end, rows in (("", tested), ("_low", VARIES & tested), ("_high", VARIES & tested)):

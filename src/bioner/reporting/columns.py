@@ -86,7 +86,7 @@ COLUMNS = {
         " without a search, empty if nothing is trained"
     ),
     "chosen_by": (
-        "of the best encoder and the best LLM on dev: what chose it. `search`: the best trials,"
+        "what chose the best encoder and the best LLM on dev. `search`: the best trials,"
         " whose weights are not reported. `reported runs`: the scored runs, so that their scores"
         " are a little too high by the luck of this choice"
     ),
@@ -144,8 +144,8 @@ COMPARED = {
     "measure": "f1 or recall (strict), or F1 by another rule of scoring",
     "score": "of the system, percent; counts of all seeds together",
     "baseline_score": "of the other",
-    "difference": "score less the other's",
-    "p": "of the difference, unadjusted; empty where it was not tested",
+    "difference": "score minus the other's",
+    "p": "of the difference, unadjusted; empty if it was not tested",
     "tests": "tests adjusted together",
     "p_adjusted": "p adjusted over these tests",
     "level": "error level of the interval: that of the test in its family; 0.05 without a test",
@@ -204,8 +204,8 @@ OWN = {
         "seconds_per_sample": (
             "seconds per sentence, from tokens to tags on gold tokens; median of the repeats"
         ),
-        "seconds_low": "the least of all timed passes, of all seeds; empty after a single pass",
-        "seconds_high": "the greatest",
+        "seconds_low": "shortest of all timed passes of all seeds; empty after a single pass",
+        "seconds_high": "longest",
         "paper_seconds_per_sample": "the published value",
         "difference": "ours less the paper's, in the row that runs as the paper's did, on an H100",
         "precision": "number format of weights and passes",
@@ -344,7 +344,7 @@ OWN = {
         "adjustment": "how p is adjusted: Holm or max-T",
         "stratum": "entity length in tokens; `3+ - 1` is how much better on long than on short",
         "label": "`all`, or an entity type",
-        "margin": "difference that is too small to matter, in points; empty where none is set",
+        "margin": "difference that is too small to matter, in points; empty if none is set",
         "equivalence_level": "error level of each of the two one-sided tests of equivalence",
         "equivalence_low": "lower end of the interval that must lie inside the margin",
         "equivalence_high": "its upper end",

@@ -163,7 +163,7 @@ def _outside(row: PublishedNumber) -> str:
 
 
 def read_settings(folder: Path, scores: pl.DataFrame) -> dict[Cell, list[dict[str, Any]]]:
-    """Read the settings that the trainings of these scores were made with, where recorded."""
+    """Read the settings that the trainings of these scores were made with, if recorded."""
     runs = scores.select("dataset", "model", "seed", "decoding").unique(maintain_order=True)
     settings = {}
     for (dataset, model), cell in runs.group_by("dataset", "model", maintain_order=True):
@@ -183,7 +183,7 @@ def _bars(
     known: Sequence[Difference],
     trained: Sequence[Mapping[str, Any]],
 ) -> Iterator[str]:
-    """Say why a published run is none of a system like ours."""
+    """Say why a published run cannot be compared with ours."""
     yield from (each.why.rstrip(".") for each in known if each.bars and each.concerns(run))
     other = [
         f"{row['ours']:,.0f} {row['split']} {row['measure']}, not {row['paper']:,.0f}"
@@ -256,7 +256,7 @@ def reproduction_summary(table: pl.DataFrame) -> str:
     lines = ["Strict F1 overall, one published run per corpus and model:"]
     shown = runs.filter(~pl.col("verdict").is_in(["not comparable", "not run"]))
     for row in shown.iter_rows(named=True):
-        lines.append(_told(row))
+        lines.append(_line(row))
     lines += [f"{len(runs)} published runs: {_tally(runs)}", *_chance(shown)]
     unequal = counts.filter(verdict="not reproduced").to_dicts()
     lines += ["", f"{len(counts)} counts of Tables I and II: {_tally(counts)}"]
@@ -282,7 +282,7 @@ def reproduction_summary(table: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, Any]) -> str:
     seeds, spread = f"{row['seeds']} seed{'' if row['seeds'] == 1 else 's'}", ""
     if row["p"] is not None:
         spread = (

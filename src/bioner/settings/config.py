@@ -121,8 +121,8 @@ class Timing(Settings):
     seeds: Int = Field(
         1,
         ge=1,
-        description="How many of the run's seeds are timed, from the first on. One is enough: what"
-        " times scatter by is shown over `repeats`.",
+        description="How many of the run's seeds are timed, from the first on. One is enough:"
+        " `repeats` shows how far times scatter.",
     )
     protocols: Some[Literal["fair", "paper"]] = Field(
         ("fair",),
@@ -216,8 +216,8 @@ class Configuration(Settings):
     search_seed: Annotated[Int, Field(ge=0, le=2**32 - 1)] = Field(
         41,
         description="Seed of the trials of a search; its winner is trained under each of `seeds`."
-        " It is none of them: a trial was chosen for its score on dev, and would bring the luck of"
-        " that choice into the reported scores.",
+        " It must not be one of them: the winner was chosen for its score on dev, and would bring"
+        " the luck of that choice into the reported scores.",
     )
     run_search: Bool = Field(
         True,
