@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bioner.cli.options import Gold, Out, each_once, keep_apart, named
-from bioner.cli.scores import MOST
+from bioner.cli.options import MOST, Gold, Out, each_once, keep_apart, named
 from bioner.errors import InputError
 
 

@@ -1,20 +1,180 @@
-"""Commands of comparisons over corpora and before training: compare-corpora, power."""
+"""Commands of comparisons: compare, compare-all, cross, compare-corpora."""
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 
-from bioner.cli.options import Out, each_once, keep_apart, named
-from bioner.cli.scores import Members, Resamples, ResamplingSeed
+from bioner.cli.options import (
+    MOST,
+    Gold,
+    LengthCuts,
+    Out,
+    each_once,
+    files_by_system,
+    json_object,
+    keep_apart,
+    named,
+)
 from bioner.data.instances import read_instances, read_predictions
 from bioner.errors import InputError
 from bioner.scoring.resampling import clusters_of
 
-if TYPE_CHECKING:
-    from bioner.comparison.power import Disagreement
+log = logging.getLogger(__name__)
+
+Resamples = Annotated[
+    int, typer.Option(min=1, max=MOST, help="Of the bootstrap and of approximate randomisation.")
+]
+Deterministic = Annotated[
+    list[str] | None,
+    typer.Option(help="A model without randomness, which has one run; repeat per model."),
+]
+Members = Annotated[
+    list[str] | None,
+    typer.Option(help="ENSEMBLE=MODEL: a model whose weights an ensemble uses; repeat for each."),
+]
+ResamplingSeed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
+
+
+def compare(
+    gold: Gold,
+    pred: Annotated[
+        list[Path], typer.Option(help="Predictions of one system; again for each seed.")
+    ],
+    versus: Annotated[
+        list[Path], typer.Option(help="Predictions of the other; again for each seed.")
+    ],
+    out: Out,
+    dataset: str | None = None,
+    model: str | None = None,
+    decoding: str | None = None,
+    versus_model: str | None = None,
+    versus_decoding: str | None = None,
+    length_cut: LengthCuts = None,
+    deterministic: Deterministic = None,
+    member: Members = None,
+    resamples: Resamples = 10_000,
+    resampling_seed: ResamplingSeed = 0,
+) -> None:
+    """Compare two systems: differences, intervals and p-values of F1 and recall.
+
+    Systems with the same --model and --versus-model share weights: name their seeds in the same
+    order.
+    """
+    systems = [(model, decoding, pred), (versus_model, versus_decoding, versus)]
+    how = deterministic or [], _members(member), length_cut, resamples, resampling_seed
+    _compare(gold, systems, out, dataset, *how)
+
+
+def compare_all(
+    gold: Gold,
+    system: Annotated[
+        list[str],
+        typer.Option(
+            help="MODEL:DECODING=predictions; again for each system and each of its seeds."
+        ),
+    ],
+    out: Out,
+    dataset: str | None = None,
+    length_cut: LengthCuts = None,
+    deterministic: Deterministic = None,
+    member: Members = None,
+    resamples: Resamples = 10_000,
+    resampling_seed: ResamplingSeed = 0,
+) -> None:
+    """Compare every pair of several systems, and adjust the p-values of exploration.
+
+    Decodings of one model share weights: name their seeds in the same order.
+    """
+    systems = files_by_system("--system", system)
+    if len(systems) < 2:
+        raise InputError("--system", f"{len(systems)} system", "at least two", "Name another.")
+    given = [(model, decoding, paths) for (model, decoding), paths in systems.items()]
+    how = deterministic or [], _members(member), length_cut, resamples, resampling_seed
+    _compare(gold, given, out, dataset, *how)
+
+
+def cross(
+    train: Annotated[str, typer.Argument(help="The corpus the systems were trained on.")],
+    test: Annotated[str, typer.Argument(help="The corpus whose test set they predicted.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder that holds {train}/ and {test}/ (train.jsonl, …).")
+    ],
+    types: Annotated[
+        str, typer.Option(help='Types to score, as JSON: {"common name": ["name in a corpus", …]}.')
+    ],
+    system: Annotated[
+        list[str],
+        typer.Option(
+            help="MODEL:DECODING=FILE, predictions on that test set; repeat per system and seed."
+        ),
+    ],
+    out: Out,
+    home: Annotated[
+        list[str] | None, typer.Option(help="The same for systems trained on the test corpus.")
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write, as JSON, what was compared and which documents were left out."
+        ),
+    ] = None,
+    resamples: Resamples = 10_000,
+    resampling_seed: ResamplingSeed = 0,
+) -> None:
+    """Score systems trained on one corpus on the test set of another, and the drop from home.
+
+    The drop is the F1 of the same systems trained on the test corpus (--home) minus theirs.
+    Test documents that train or dev of the training corpus has are left out.
+    """
+    from bioner.comparison.cross import Corpus, CrossSystem, score_across
+    from bioner.data.instances import SPLITS
+    from bioner.io.checksums import sha256_of
+    from bioner.io.files import write_json
+    from bioner.io.tables import write_table
+    from bioner.results.consistency import checksums_of
+    from bioner.settings.config import Cross
+    from bioner.settings.parse import parse
+
+    sides = [files_by_system(*given) for given in (("--system", system), ("--home", home or []))]
+    files = [path for side in sides for paths in side.values() for path in paths]
+    folders = [data / train, data / test]
+    keep_apart(out, *files, *folders)
+    if record:
+        keep_apart(record, *files, *folders, out, option="--record")
+    each_once("cross", files)
+    tree = {"train": train, "test": [test], "types": json_object("--types", types)}
+    mapping = parse(Cross, tree, ["--types"]).types
+    ours, theirs = (
+        Corpus(name, {split: read_instances(data / name / f"{split}.jsonl") for split in SPLITS})
+        for name in (train, test)
+    )
+    gold = theirs.splits["test"]
+    elsewhere, at_home = (
+        {name: [read_predictions(path, gold) for path in paths] for name, paths in side.items()}
+        for side in sides
+    )
+    if lone := at_home.keys() - elsewhere.keys():
+        found = "a system that --system does not name"
+        raise InputError(
+            f"--home {':'.join(min(lone))}", found, "one of its systems", "Add it there."
+        )
+    systems = [CrossSystem(*name, runs, at_home.get(name, ())) for name, runs in elsewhere.items()]
+    table, left_out = score_across(ours, theirs, systems, mapping, resamples, resampling_seed)
+    write_table(out, table)
+    if record:
+        made = {
+            "data": {name: checksums_of(data / name) for name in (train, test)},
+            "predictions": sorted(map(sha256_of, files)),
+            "left_out": left_out,
+        }
+        write_json(record, made)
+    log.info(
+        "cross: left out %d documents of %s's test set that are in %s", len(left_out), test, train
+    )
 
 
 def compare_corpora(
@@ -50,7 +210,7 @@ def compare_corpora(
     if len(dataset) < 2:
         raise InputError("--dataset", "one corpus", "at least two", "Name another.")
     systems = [named("--system", text, "MODEL:DECODING", "bert:direct", ":") for text in system]
-    parts = [named("--member", text, "ENSEMBLE=MODEL", "vote=bert-mini") for text in member or []]
+    parts = _members(member)
     keep_apart(out, *(data / name for name in dataset), *(results / name for name in dataset))
     golds = {name: read_instances(data / name / "test.jsonl") for name in dataset}
     corpora = []
@@ -62,9 +222,8 @@ def compare_corpora(
                 for each in seed
             ]
             runs = [count_overall(gold, read_predictions(path, gold), clusters) for path in folders]
-            members = frozenset(part for ensemble, part in parts if ensemble == model)
             counted[model, decoding] = SystemCounts(
-                model, decoding, np.array(runs), members=members
+                model, decoding, np.array(runs), members=parts.get(model, frozenset())
             )
         selection = results / layout.dataset_path(layout.SELECTION, name)
         chosen = _chosen(selection, counted) if best else {}
@@ -72,158 +231,55 @@ def compare_corpora(
     write_table(out, compare_corpora(corpora, resamples, resampling_seed))
 
 
-def power(
-    documents: Annotated[int, typer.Option(min=2, help="Documents of the test set.")],
-    seeds: Annotated[int, typer.Option(min=1, help="Of each of the two systems.")],
-    seed_deviation: Annotated[
-        list[float] | None,
-        typer.Option(
-            min=0,
-            help="Standard deviation of F1 over seeds, in points; again for each to try. By default"
-            " the pilot's.",
-        ),
-    ] = None,
-    paired_seeds: Annotated[
-        bool,
-        typer.Option(
-            "--paired-seeds",
-            help="The two share weights: --seed-deviation is that of their difference.",
-        ),
-    ] = False,
-    gold: Annotated[Path | None, typer.Option(help="Instances that a pair predicted.")] = None,
-    pred: Annotated[
-        list[Path] | None, typer.Option(help="Predictions of one; again for each seed.")
-    ] = None,
-    versus: Annotated[
-        list[Path] | None, typer.Option(help="Predictions of the other; again for each seed.")
-    ] = None,
-    comparison: Annotated[
-        Path | None, typer.Option(help="A pilot: what `bioner compare` wrote.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="One system of the pilot.")] = None,
-    decoding: Annotated[str | None, typer.Option(help="Its decoding.")] = None,
-    baseline_model: Annotated[str | None, typer.Option(help="The other system.")] = None,
-    baseline_decoding: Annotated[str | None, typer.Option(help="Its decoding.")] = None,
-    disagreement: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="From, to: percent of entities that only one of the two gets right."),
-    ] = None,
-    entities: Annotated[
-        int | None, typer.Option(min=1, help="With --disagreement: entities of the test set.")
-    ] = None,
-    design_effect: Annotated[
-        float,
-        typer.Option(min=1, help="With --disagreement: by how much documents raise the variance."),
-    ] = 1.0,
-    level: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Of the test.")] = 0.05,
-    tests: Annotated[
-        int, typer.Option(min=1, help="Tests of the family; they share the level (Bonferroni).")
-    ] = 1,
-    out: Annotated[Path | None, typer.Option(help="Also write the table (.csv).")] = None,
+def _members(texts: Sequence[str] | None) -> dict[str, frozenset[str]]:
+    """Return the models whose weights each ensemble uses."""
+    parts = [named("--member", text, "ENSEMBLE=MODEL", "vote=bert-mini") for text in texts or []]
+    return {
+        ensemble: frozenset(model for name, model in parts if name == ensemble)
+        for ensemble, _ in parts
+    }
+
+
+def _compare(
+    gold: Path,
+    systems: Sequence[tuple[str | None, str | None, list[Path]]],
+    out: Path,
+    dataset: str | None,
+    deterministic: Sequence[str],
+    members: Mapping[str, frozenset[str]],
+    length_cut: list[int] | None,
+    resamples: int,
+    resampling_seed: int,
 ) -> None:
-    """What a comparison could show, before training.
+    from bioner.comparison.compare import System, compare
+    from bioner.io.tables import write_table
 
-    The smallest difference in F1 that 80 % of studies would detect, and the smallest margin within
-    which 80 % would find equal systems equivalent. How much the systems disagree comes from
-    predictions of a similar pair (--gold), a pilot (--comparison) or a range (--disagreement).
-    """
-    from bioner.comparison.power import (
-        SeedVariance,
-        disagreement_of_share,
-        pilot_of,
-        power_table,
-    )
-    from bioner.io.tables import as_markdown, check_table, write_table
-
-    if out is not None:
-        check_table(out)
-        keep_apart(out, gold, comparison, *(pred or []), *(versus or []))
-    if sum(source is not None for source in (gold, comparison, disagreement)) != 1:
-        expected = "one of --gold, --comparison and --disagreement"
-        remedy = "Say how much the systems disagree."
-        raise InputError("power", "no or several sources", expected, remedy)
-    estimated = None
-    if gold:
-        disagreements = [_disagreement(gold, pred or [], versus or [])]
-    elif comparison:
-        sides = ((model, decoding), (baseline_model, baseline_decoding))
-        pilot, estimated = pilot_of(_pilot(comparison, sides))
-        disagreements = [pilot]
-    else:
-        range_ = disagreement or (0.0, 0.0)
-        if not 0 < range_[0] <= range_[1] <= 100:
-            found = " ".join(f"{end:g}" for end in range_)
-            remedy = "For example --disagreement 5 10."
-            raise InputError("--disagreement", found, "0 < from <= to <= 100", remedy)
-        if entities is None:
-            raise InputError("--entities", "none", "one with --disagreement", "Say how many.")
-        disagreements = [
-            disagreement_of_share(percent, entities, documents, design_effect)
-            for percent in dict.fromkeys(range_)
-        ]
-    if seed_deviation:
-        side_count = 1 if paired_seeds else 2
-        variances = [SeedVariance(each, side_count) for each in dict.fromkeys(seed_deviation)]
-    elif seeds == 1:
-        variances = [SeedVariance(0.0, 0)]
-    elif estimated and not paired_seeds:
-        variances = [estimated]
-    else:
-        expected = "one, unless a pilot has as many seeds, two or more, of both systems"
-        raise InputError("--seed-deviation", "none", expected, "State it, in points of F1.")
-    if seeds == 1 and (seed_deviation or paired_seeds):
-        remedy = "Leave out what is said of the deviation over seeds."
-        raise InputError("--seeds", "1", "several", remedy)
-    table = power_table(documents, seeds, disagreements, variances, level / tests)
-    if out is not None:
-        write_table(out, table)
-    shown = [column.name for column in table if column.null_count() < len(table)]
-    each = f" in each of {tests} tests" if tests > 1 else ""
-    notes = [f"Points of F1, at 80 % power and an error level of {level / tests:.2g}{each}."]
-    if seeds == 1:
-        notes.append("With one seed per system, they are about these weights, not about training.")
-    text = as_markdown(table.select(name for name in shown if name != "level"))
-    typer.echo("\n".join([text, "", *notes]))
-
-
-def _disagreement(gold: Path, pred: Sequence[Path], versus: Sequence[Path]) -> "Disagreement":
-    """Return the disagreement of a pair that predicted a test set."""
-    from bioner.comparison.counts import count_overall
-    from bioner.comparison.power import disagreement_of_runs
-
-    if not (pred and versus):
-        remedy = "Name predictions of both."
-        raise InputError("power", "one system", "--pred and --versus with --gold", remedy)
+    keep_apart(out, gold, *(path for _, _, paths in systems for path in paths))
+    for _, _, paths in systems:
+        # A run twice would count as two seeds; both sides may share one.
+        each_once("compare", paths)
+    known = {model for model, _, _ in systems}
+    given = [("--deterministic", name) for name in deterministic]
+    for option, name in given + [("--member", ensemble) for ensemble in members]:
+        if name not in known:
+            raise InputError(option, repr(name), "one of the systems", "Correct the name.")
     instances = read_instances(gold)
-    clusters, counts = clusters_of(instances), []
-    for paths in (pred, versus):
-        each_once("power", paths)
-        runs = [read_predictions(path, instances) for path in paths]
-        counts.append(np.array([count_overall(instances, run, clusters) for run in runs]))
-    return disagreement_of_runs(*counts)
-
-
-def _pilot(path: Path, sides: Sequence[tuple[str | None, str | None]]) -> dict[str, Any]:
-    """Return the row of strict F1 overall of a pair, given by models and decodings."""
-    import polars as pl
-
-    from bioner.comparison.compare import read_comparisons
-
-    rows = read_comparisons(path).filter(measure="f1", stratum="all", label="all")
-    either = pl.lit(False)
-    for prefixes in (("", "baseline_"), ("baseline_", "")):
-        wanted = {
-            f"{prefix}{column}": value
-            for prefix, side in zip(prefixes, sides, strict=True)
-            for column, value in zip(("model", "decoding"), side, strict=True)
-            if value is not None
-        }
-        either |= pl.all_horizontal(pl.lit(True), *(pl.col(n) == v for n, v in wanted.items()))
-    found = rows.filter(either)
-    if len(found) != 1:
-        remedy = "Name the pair by --model, --baseline-model and their decodings."
-        raise InputError(path, f"{len(found)} comparisons of this pair", "one", remedy)
-    return found.row(0, named=True)
+    read = [
+        System(
+            model,
+            decoding,
+            [read_predictions(path, instances) for path in paths],
+            model in deterministic,
+            members.get(model or "", frozenset()),
+        )
+        for model, decoding, paths in systems
+    ]
+    for system in read:
+        if system.deterministic and len(system.runs) > 1:
+            found = f"{len(system.runs)} runs of {system.model}"
+            raise InputError("--deterministic", found, "one", "Name a single file for it.")
+    cuts = sorted(set(length_cut or [1, 2]))
+    write_table(out, compare(instances, read, cuts, resamples, resampling_seed, dataset))
 
 
 def _chosen(path: Path, systems: Collection[tuple[str, str]]) -> dict[str, tuple[str, str]]:

@@ -11,6 +11,7 @@ import typer
 from bioner.errors import InputError
 from bioner.io.files import parse_json
 
+MOST = 1_000_000  # resamples: all are in memory until the percentiles are computed
 Config = Annotated[
     list[Path] | None,
     typer.Option("--config", help="Overlay of config/config.yaml; may be repeated."),
@@ -97,3 +98,19 @@ def named(option: str, text: str, form: str, example: str, between: str = "=") -
     if not (name and sign and value):
         raise InputError(option, repr(text), form, f"For example {option} {example}.")
     return name, value
+
+
+def named_file(option: str, text: str) -> tuple[str, Path]:
+    """Return the two sides of `NAME=FILE`."""
+    name, path = named(option, text, "NAME=FILE", "bert-mini=predictions.jsonl")
+    return name, Path(path)
+
+
+def files_by_system(option: str, texts: Sequence[str]) -> dict[tuple[str, str], list[Path]]:
+    """Return the files of each system, by model and decoding, from `MODEL:DECODING=FILE`."""
+    systems: dict[tuple[str, str], list[Path]] = {}
+    for text in texts:
+        name, path = named_file(option, text)
+        system = named(option, name, "MODEL:DECODING=FILE", "bert-mini:direct=p.jsonl", ":")
+        systems.setdefault(system, []).append(path)
+    return systems

@@ -85,7 +85,7 @@ def test_equal_systems_are_equivalent_within_the_smallest_margin_in_80_percent_o
     assert np.mean(inside) == pytest.approx(0.8, abs=3 * np.sqrt(0.16 / 400))
 
 
-def test_the_smallest_difference_is_that_of_the_noncentral_t():
+def test_a_share_of_entities_and_a_stated_deviation_make_the_variance():
     disagreement = disagreement_of_share(8.0, 8000, 400, design_effect=2.0)
     assert disagreement.variance == pytest.approx(100**2 * 0.08 * 2 / 8000)
     row = row_of(power_table(400, 3, [disagreement], [SeedVariance(0.5, 2)], 0.05 / 14))
