@@ -238,7 +238,7 @@ def test_options_of_comparing_do_what_they_say(systems):
         )
         return made(systems / "compared.csv", "compare", *files, *options).read_bytes()
 
-    settings = [(20, 1, 1), (20, 1, 3), (20, 2, 1), (40, 1, 1)]
+    settings = [(100, 1, 1), (100, 1, 3), (100, 2, 1), (200, 1, 1)]
     found = [
         compared("--resamples", resamples, "--resampling-seed", seed, "--length-cut", cut)
         for resamples, seed, cut in (*settings, settings[0])

@@ -9,7 +9,6 @@ import numpy as np
 import typer
 
 from bioner.cli.options import (
-    MOST,
     Gold,
     LengthCuts,
     Out,
@@ -25,8 +24,15 @@ from bioner.scoring.resampling import clusters_of
 
 log = logging.getLogger(__name__)
 
+FEWEST, MOST_OF_PAIRS = 100, 100_000  # with 100,000, all pairs of 14 systems take 2 GB
 Resamples = Annotated[
-    int, typer.Option(min=1, max=MOST, help="Of the bootstrap and of approximate randomisation.")
+    int,
+    typer.Option(
+        min=FEWEST,
+        max=MOST_OF_PAIRS,
+        help="Of the bootstrap, of max-T and of approximate randomisation. With fewer than 2,000"
+        " the bootstrap's variance is so uncertain that many tests are left out.",
+    ),
 ]
 Deterministic = Annotated[
     list[str] | None,

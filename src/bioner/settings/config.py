@@ -87,8 +87,9 @@ class Compare(Settings):
     resamples: Int = Field(
         10_000,
         ge=100,
-        le=1_000_000,
-        description="Resamples of the bootstrap and of approximate randomisation.",
+        le=100_000,
+        description="Resamples of the bootstrap, of max-T and of approximate randomisation. With"
+        " fewer than 2,000 the bootstrap's variance is so uncertain that many tests are left out.",
     )
     seed: Int = Field(0, ge=0, description="Seed of the resampling.")
     margins: Annotated[

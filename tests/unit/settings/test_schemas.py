@@ -57,6 +57,7 @@ BAD = {
         *({"out": ""}, {"out": "~x"}, {"out": "a b"}, {"offline": 3}, {"run_search": 1}),
         *({"timing": {"repeats": 0}}, {"timing": {"repeats": True}}, {"timing": None}),
         *({"scoring": {"length_cuts": [0]}}, {"compare": {"resamples": 3}}),
+        {"compare": {"resamples": 100_001}},
         *({"prices": {"gpu_hour": -1}}, {"catalogues": {"x": []}}, {"realign": {"method": "x"}}),
         {"model_overrides": {"a": 1}},
     ],
