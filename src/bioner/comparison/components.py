@@ -111,10 +111,13 @@ def degrees_of_freedom(
         df_documents: Its degrees of freedom.
         seeds: Variance from seeds.
         df_seeds: Its degrees of freedom; NaN without variance between seeds.
+
+    Returns:
+        Those of documents if there is no variance at all.
     """
     seeds = np.where(seeds == 0, 0.0, seeds * df_seeds / chdtri(df_seeds, 0.5))
     parts = documents**2 / df_documents + _per_df(seeds, df_seeds)
-    return divided((documents + seeds) ** 2, parts, np.inf)
+    return np.where(parts == 0, df_documents, divided((documents + seeds) ** 2, parts, np.nan))
 
 
 def difference_of(

@@ -10,7 +10,7 @@ from bioner.comparison.estimates import DISAGREE, LEVEL, bounds_at, quantile, ta
 from bioner.comparison.multiplicity import holm, holm_levels
 from bioner.comparison.power import precision_of
 from bioner.io.tables import Schema
-from bioner.scoring.tally import Array
+from bioner.scoring.tally import Array, divided
 
 ADJUSTMENT: Schema = {
     "adjustment": pl.String,
@@ -152,7 +152,8 @@ def _by_max_t(numbers: Numbers) -> Columns:
     # No more lenient than the test of a row without the others.
     critical_90 = np.maximum(numbers["critical_90"], quantile(2 * LEVEL, df))
     # Where resampling gave p, it may be smaller than the interval says.
-    normal = np.where(np.isnan(df), 2 * tail(np.abs(difference) / error, df), 0.0)
+    t = np.where(difference == 0, 0.0, divided(np.abs(difference), error, np.inf))
+    normal = np.where(np.isnan(df), 2 * tail(t, df), 0.0)
     return {
         "adjustment": ["max-T"] * len(df),
         "tests": numbers["tests"],

@@ -41,6 +41,15 @@ def test_all_after_the_first_that_is_not_significant_have_its_level():
     assert found["verdict"].to_list() == ["lower", "inconclusive", "inconclusive"]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("df", [None, 20.0])
+def test_equal_predictions_are_equivalent_with_a_p_of_1(df):
+    nothing = {"standard_error": 0.0, "p_max_t": 1.0}
+    found = judged(explored(0.0, 1.0, df=df, **nothing), holm=None, margin=1.0).row(0, named=True)
+    assert word_of(found["verdict"]) == "equivalent"
+    assert (found["p_adjusted"], found["low"], found["high"]) == (1, 0, 0)
+
+
 P_VALUES = st.floats(1e-6, 0.99).filter(lambda p: abs(p - 0.05) > 1e-6)
 DIFFERENCES = st.floats(0.01, 30).flatmap(lambda size: st.sampled_from([size, -size]))
 
