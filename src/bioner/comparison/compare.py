@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from bioner.comparison.components import Covers, difference_of, scores_of
+from bioner.comparison.components import Covers, Difference, SystemScores, difference_of, scores_of
 from bioner.comparison.counts import SystemCounts, Unit, count_run, units_of
 from bioner.comparison.estimates import LEVEL, Estimates, estimate, quantile
-from bioner.comparison.measures import Scores, measures_of
+from bioner.comparison.measures import Measure, Scores, measures_of
 from bioner.comparison.multiplicity import step_down
 from bioner.comparison.replicates import NullReplicates, document_replicates
 from bioner.data.instances import Instance, Prediction
@@ -161,13 +161,14 @@ def compare_counts(
     }
     null = NullReplicates(systems, resamples, seed)
     table: dict[str, list[object]] = defaultdict(list)
-    families: dict[str, list[Explored]] = defaultdict(list)
+    explored: dict[str, list[_Exploration]] = defaultdict(list)
     for one, other in itertools.combinations(range(len(systems)), 2):
         pair, sides = (systems[one], systems[other]), (found[one], found[other])
         check_seeds(*pair)
         difference = difference_of(pair, sides, active[one] | active[other])
-        apart = drawn[one] - drawn[other]
-        tested = estimate(pair, difference, apart, scores, limits, resamples, seed)
+        tested = estimate(
+            pair, difference, drawn[one] - drawn[other], scores, limits, resamples, seed
+        )
         columns = {
             **_names(*pair),
             **about,
@@ -184,20 +185,18 @@ def compare_counts(
             "variance_interaction": difference.interaction,
             **{name: getattr(tested, name) for name in ESTIMATES},
         }
-        if explored := _explored(pair, tested):
-            replicates = null.of((one, other), difference, sides, apart, explored)
-            for place, each in zip(explored, replicates, strict=True):
-                row = len(table["measure"]) + place
-                test = Explored(
-                    row, abs(difference.t[place]), tested.df[place], tested.p[place], each
-                )
-                families[scores.measures[place].family].append(test)
+        for name, places in _explored(pair, tested, scores.measures).items():
+            row = len(table["measure"])
+            explored[name].append(_Exploration((one, other), difference, tested, places, row))
         for name, column in columns.items():
             values = column.tolist() if isinstance(column, np.ndarray) else column
             table[name] += values if isinstance(values, list) else [values] * len(limits)
     if len(possible) == 1:
         log.warning("compare: a single %s: no interval and no test are possible", kind)
-    rows = [row for name, tests in families.items() for row in adjusted(name, tests)]
+    rows = []
+    for name, tests in explored.items():  # one after another: their replicates fill the memory
+        family = [test for each in tests for test in each.tests(null, found, drawn)]
+        rows += adjusted(name, family)
     types = {name: COMPARISON[name] for name in table}
     return (
         pl.DataFrame(table, schema=types)
@@ -217,6 +216,36 @@ class Explored(NamedTuple):
     df: float
     p: float
     replicates: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Exploration:
+    """The tests of a pair of systems, given by their places, in a family.
+
+    Attributes:
+        pair: The places.
+        difference: Between the two.
+        tested: Its tests.
+        measures: Those of the family.
+        row: Of the pair's first measure in the table.
+    """
+
+    pair: tuple[int, int]
+    difference: Difference
+    tested: Estimates
+    measures: Sequence[int]
+    row: int
+
+    def tests(
+        self, null: NullReplicates, scores: Sequence[SystemScores], drawn: Array
+    ) -> Iterator[Explored]:
+        """Yield the tests with their replicates; the systems' scores, and those redrawn."""
+        one, other = self.pair
+        sides, apart = (scores[one], scores[other]), drawn[one] - drawn[other]
+        replicates = null.of(self.pair, self.difference, sides, apart, self.measures)
+        for place, each in zip(self.measures, replicates, strict=True):
+            t, df, p = abs(self.difference.t[place]), self.tested.df[place], self.tested.p[place]
+            yield Explored(self.row + place, t, df, p, each)
 
 
 def read_comparisons(path: Path) -> pl.DataFrame:
@@ -252,12 +281,17 @@ def _names(one: SystemCounts, other: SystemCounts) -> dict[str, object]:
     return names
 
 
-def _explored(pair: tuple[SystemCounts, SystemCounts], tested: Estimates) -> list[int]:
-    """Return the measures in which a pair is part of an exploratory family."""
+def _explored(
+    pair: tuple[SystemCounts, SystemCounts], tested: Estimates, measures: Sequence[Measure]
+) -> dict[str, list[int]]:
+    """Return the measures in which a pair is part of an exploratory family, by family."""
     enough = tested.covers == Covers.WEIGHTS or all(len(s.runs) >= FEWEST_SEEDS for s in pair)
     if not enough or any(system.deterministic for system in pair):
-        return []
-    return np.flatnonzero(~np.isnan(tested.p) & tested.agrees).tolist()
+        return {}
+    found: dict[str, list[int]] = defaultdict(list)
+    for place in np.flatnonzero(~np.isnan(tested.p) & tested.agrees).tolist():
+        found[measures[place].family].append(place)
+    return found
 
 
 def adjusted(family: str, tests: Sequence[Explored]) -> list[dict[str, object]]:

@@ -61,7 +61,8 @@ class NullReplicates:
     def __init__(self, systems: Sequence[SystemCounts], resamples: int, seed: int) -> None:
         self._deviation = np.empty((len(systems), resamples))
         self._scale = np.ones((len(systems), resamples))
-        for number, (system, key) in enumerate(zip(systems, _keys(systems), strict=True)):
+        self._keys = list(_keys(systems))
+        for number, (system, key) in enumerate(zip(systems, self._keys, strict=True)):
             draw = np.random.default_rng([seed, 3, *key])
             self._deviation[number] = draw.standard_normal(resamples)
             if (df := len(system.runs) - 1) > 0:
@@ -113,7 +114,10 @@ class NullReplicates:
         one, other = places
         if found.covers == Covers.PAIRED:
             variance = found.seeds[measures, None]
-            return np.sqrt(variance) * self._deviation[one], variance * self._scale[one]
+            # Whichever of the two is first, it is the same one's deviation.
+            _, place, sign = min((self._keys[one], one, 1), (self._keys[other], other, -1))
+            deviation = sign * np.sqrt(variance) * self._deviation[place]
+            return deviation, variance * self._scale[place]
         deviation, spread = np.zeros((2, 1, 1))
         if found.covers == Covers.SEPARATE:
             for place, sign, side in ((one, 1, sides[0]), (other, -1, sides[1])):

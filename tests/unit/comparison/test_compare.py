@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from scipy.special import stdtrit
 
-from bioner.comparison.compare import System, compare, read_comparisons
+from bioner.comparison.compare import PAIR, System, compare, read_comparisons
 from bioner.comparison.estimates import two_sided_p
 from bioner.data.instances import Instance, Prediction
 from bioner.data.tags import repair
@@ -169,6 +169,37 @@ def test_nor_do_those_of_systems_with_several_runs_and_a_newcomer_first():
     alone = compare(gold, [a, b], resamples=200)
     among = compare(gold, [newcomer, a, b], resamples=200).filter(model="a")
     assert_frame_equal(alone.drop(FAMILY), among.drop(FAMILY), check_exact=True)
+
+
+def test_exploration_is_the_same_in_whatever_order_systems_are_named():
+    gold, _ = random_corpus(30, seed=4)
+    systems = [
+        System(model, decoding, [damaged(gold, 0.2, 10 * place + seed) for seed in range(3)])
+        for place, (model, decoding) in enumerate(
+            [("a", "direct"), ("b", "free"), ("b", "constrained"), ("c", "direct")]
+        )
+    ]
+
+    def adjusted(systems) -> dict:
+        table = compare(gold, systems, resamples=500).filter(measure="f1", stratum="all")
+        return {
+            (frozenset([row[0:2], row[2:4]]), row[4]): [row[5], row[6], pytest.approx(row[7])]
+            for row in table.select(*PAIR, "label", "family", "p_max_t", "critical").rows()
+        }
+
+    there, back = adjusted(systems), adjusted(systems[::-1])
+    for key, (family, p, critical) in there.items():
+        assert [family, p] == back[key][:2]
+        assert critical.expected == back[key][2]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("runs", [1, 3])
+def test_systems_with_the_same_predictions_do_not_differ(runs):
+    gold = corpus(60, 3)
+    row = compared(gold, *[[predicted(gold, 40)] * runs] * 2, resamples=2000)
+    assert (row["difference"], row["p"], row["p_max_t"], row["untested"]) == (0, 1, 1, None)
+    assert row["df"] == (None if runs == 1 else 19)
 
 
 def test_resamples_drawn_in_several_parts_are_those_drawn_at_once(monkeypatch):
