@@ -79,6 +79,17 @@ def test_a_test_is_significant_if_and_only_if_it_exceeds_its_critical_value(seed
     assert ((found.p <= 0.05) == (observed > found.critical)).all()
 
 
+def test_critical_values_of_steps_by_hand():
+    """Of 39 replicates a test exceeds all but one to be significant at 2 / 40, all but three at
+    4 / 40. The second test does not, so the third has its critical value, not one of its own.
+    """
+    replicates = np.arange(1.0, 40.0) * [[3], [2], [1]]
+    found = step_down(np.array([120.0, 60.0, 50.0]), replicates)
+    assert found.critical.tolist() == [3 * 38, 2 * 38, 2 * 38]
+    assert found.critical_90 == 3 * 36
+    assert (found.p <= 0.05).tolist() == [True, False, False]
+
+
 def test_with_one_test_max_t_changes_nothing():
     replicates = correlated(1, 99, 0)
     assert step_down(np.array([1.5]), replicates).p == [((replicates >= 1.5).sum() + 1) / 100]

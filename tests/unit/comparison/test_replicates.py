@@ -66,6 +66,39 @@ def test_the_variance_of_paired_seeds_is_drawn_anew():
         assert np.quantile(shared, share) == pytest.approx(np.quantile(alone, share), rel=0.1)
 
 
+def test_the_seeds_of_a_system_deviate_alike_in_all_its_pairs():
+    """What they add to a - b and to b - c adds up to what they add to a - c."""
+    draw = np.random.default_rng(2)
+    systems = [system(name, draw.binomial(GOLD, 0.5, (3, 60)), GOLD) for name in "abc"]
+    scores = Scores(UNITS, measures_of(UNITS)[1:])
+    found = [scores_of(each, scores) for each in systems]
+    null = NullReplicates(systems, 100, 0)
+
+    def added(one: int, other: int) -> np.ndarray:
+        pair, sides = (systems[one], systems[other]), (found[one], found[other])
+        difference = difference_of(pair, sides, np.ones((60, 1), dtype=bool))
+        return null.seeds((one, other), difference, sides, [0])[0]
+
+    assert np.std(added(0, 2)) > 0
+    assert added(0, 1) + added(1, 2) == pytest.approx(added(0, 2))
+
+
+def test_replicates_of_few_documents_are_as_wide_as_the_jackknife_says():
+    """Drawing 6 of 6 documents has 5/6 of the variance."""
+    gold = np.full(6, 10)
+    systems = system("a", [3, 5, 7, 4, 6, 8], gold), system("b", [5] * 6, gold)
+    scores = Scores(UNITS, measures_of(UNITS)[1:])
+    sides = tuple(scores_of(each, scores) for each in systems)
+    difference = difference_of(systems, sides, np.ones((6, 1), dtype=bool))
+    drawn = document_replicates(systems, scores, RESAMPLES, 0)
+    null = NullReplicates(systems, RESAMPLES, 0)
+    t = null.of((0, 1), difference, sides, drawn[0] - drawn[1], [0])[0]
+    draw = np.random.default_rng(1)
+    expected = np.abs(draw.standard_t(5, RESAMPLES))
+    for share in (0.5, 0.8):
+        assert np.quantile(t, share) == pytest.approx(np.quantile(expected, share), rel=0.04)
+
+
 def test_resampled_documents_have_the_variance_of_the_jackknife():
     draw = np.random.default_rng(1)
     found = system("a", draw.binomial(GOLD, 0.5), GOLD)
