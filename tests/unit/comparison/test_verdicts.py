@@ -109,6 +109,7 @@ def test_a_critical_value_without_degrees_of_freedom_decides_over_p_of_resamplin
     [
         (compared(difference=0.5), None, "higher"),
         (compared(difference=0.5), 1.0, "higher (below the margin)"),
+        (compared(difference=1.0), 1.0, "higher"),
         (compared(difference=1.5), 1.0, "higher"),
         (compared(seeds=2), None, "lower (two seeds)"),
         (compared(baseline_seeds=2, difference=0.5), 1.0, "higher (below the margin; two seeds)"),
@@ -174,10 +175,18 @@ def test_exploratory_equivalence_has_the_90_percent_interval_of_all_tests():
     assert alone["equivalence_low"] == pytest.approx(0.1 - half), "no more lenient than alone"
 
 
+def test_an_interval_that_reaches_the_margin_is_not_inside():
+    reaching = explored(0.0, 0.9, critical_90=2.5, standard_error=0.4)  # from -1 to 1
+    assert verdict(reaching, holm=None, margin=1.0) == "inconclusive"
+    assert verdict(reaching, holm=None, margin=1.01) == "equivalent"
+
+
 def test_a_family_whose_p_cannot_be_small_enough_is_not_tested():
     many = [compared(df=None, p=0.0005, smallest_p=0.001)] * 51
     assert set(judged(*many)["verdict"]) == {"not tested (51 tests: no adjusted p can reach 0.05)"}
     assert set(judged(*many[1:])["verdict"]) == {"lower (of these weights)"}
+    with_seeds = judged(*many, compared(p=1e-5))  # whose p has no least value
+    assert with_seeds["verdict"].to_list()[-1] == "lower"
 
 
 def test_the_smallest_difference_is_that_of_the_noncentral_t_at_the_level_of_the_test():
