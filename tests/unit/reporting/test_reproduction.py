@@ -98,6 +98,8 @@ def judged(*runs):
 
 def test_a_run_within_a_narrow_range_is_reproduced():
     assert judged(run((84.9, 85.0, 85.2))) == ["reproduced"]
+    three_wide = run((84.9, 85.0, 85.2)) | {"range_low": 83.5, "range_high": 86.5}
+    assert judged(three_wide, three_wide | {"range_low": 83.49}) == ["reproduced", "cannot tell"]
 
 
 def test_a_run_far_off_is_not_reproduced_even_if_its_range_is_wide_or_its_seeds_are_two():

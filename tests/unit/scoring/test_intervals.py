@@ -97,18 +97,19 @@ def test_nine_documents_have_scores_and_no_bounds(caplog):
 
 
 def test_documents_count_that_hold_a_gold_entity_of_the_row():
-    # 36 entities of type R in twelve documents, and forty of type S in eight of them.
+    # 36 entities of type R in twelve documents, forty of type S in eight of them, and one T.
     gold = [
         Instance(
-            *(f"s{n}", f"d{n % 12}", ["a", "b"]),
-            ["B-R" if n < 36 else "O", "B-S" if n % 12 < 8 else "O"],
+            *(f"s{n}", f"d{n % 12}", ["a", "b", "c"]),
+            ["B-R" if n < 36 else "O", "B-S" if n % 12 < 8 else "O", "O" if n else "B-T"],
         )
         for n in range(60)
     ]
     predictions = [Prediction(item.id, item.tags) for item in gold]
     table = score(gold, predictions, options=Scoring(bootstrap=100)).filter(scheme="strict")
     limits = dict(table.filter(scorer="semeval", stratum="all")["label", "no_interval"].iter_rows())
-    assert limits == {"all": None, "R": None, "S": "8 documents", "macro": "8 documents"}
+    few = dict.fromkeys(("T", "macro"), "1 gold entity")  # the mean has the limit of the rarest
+    assert limits == {"all": None, "R": None, "S": "8 documents", **few}
     assert bounds(table, label="macro") == (None, None)
 
 
