@@ -110,6 +110,23 @@ def test_what_shared_documents_add_to_two_corpora_is_added_up_before_it_is_squar
         assert each["variance_seeds"] == pytest.approx(once["variance_seeds"] / 2)
 
 
+def test_what_sentences_of_one_document_add_is_added_up_before_it_is_squared(two):
+    """Another corpus says that each two of east's forty texts are of one document."""
+    east, west = two
+    numbers = np.arange(40) // 2
+    found = row(compare_corpora([Corpus("east", numbers, "sentence", east.systems, {}), west]))
+    added = 0.0
+    for sign, system in zip((1, -1), east.systems.values(), strict=True):
+        credit, possible, _, actual = system.runs.sum(0)[:, 0].T
+        entities = possible + actual
+        without = 200 * (credit.sum() - credit) / (entities.sum() - entities)
+        added += sign * np.sqrt(39 / 40) * (without - without.mean())
+    alone = row(compare_counts(list(west.systems.values()), OVERALL), stratum="all")
+    variance = (added.reshape(20, 2).sum(1) ** 2).sum() + alone["variance_documents"]
+    assert found["variance_documents"] == pytest.approx(variance / 4)
+    assert (found["documents"], found["shared_documents"]) == (80, 20)
+
+
 def test_equal_systems_are_seldom_told_apart_on_corpora_that_share_all_documents():
     draw = np.random.default_rng(2)
     p_values = []
@@ -163,6 +180,14 @@ def test_max_t_of_a_single_pair_is_its_own_test(two):
         assert found["p_max_t"] == pytest.approx(found["p"], abs=0.015)
 
 
+def test_the_largest_of_a_single_t_is_student_s_where_seeds_matter_most():
+    draw = np.random.default_rng(8)
+    corpora = [corpus(f"c{n}", draw, (0.7, 0.7), 40, 40 * n, 5, 20.0) for n in range(2)]
+    found = row(compare_corpora(corpora))
+    assert found["variance_seeds"] > 5 * found["variance_documents"]
+    assert found["critical_90"] == pytest.approx(stats.t.ppf(0.95, found["df_seeds"]), rel=0.05)
+
+
 def test_a_positive_difference_favours_what_decodes():
     draw = np.random.default_rng(4)
     corpora = []
@@ -182,6 +207,9 @@ def test_a_corpus_too_small_for_a_test_is_no_part_of_the_mean(two):
     found = row(compare_corpora([*two, small], resamples=200))
     assert (found["names"], found["left_out"]) == ("east, west", "small (9 documents)")
     assert len(compare_corpora([two[0], small], resamples=200)) == 0
+    gold = np.array([9] * 9 + [0] * 3)
+    systems = {("a", DIRECT): counted(np.random.default_rng(5), gold, 0.8, 3)}
+    assert Corpus("few", np.arange(12), "document", systems, {}).limit == "9 documents"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bioner.comparison.power import Precision
+from bioner.comparison.power import Precision, pilot_of
+from tests.unit.comparison.compared import compared
 
 PRECISION = Precision(
     documents=np.array([0.3, 0.3, 0.3, 0.3]),
@@ -48,3 +49,11 @@ def test_more_scatter_between_seeds_makes_both_larger():
         least, found, most = (getattr(each, name)(0.05) for each in (low, PRECISION, high))
         assert least[2] < found[2] < most[2]
         assert least[[0, 1, 3]] == pytest.approx(most[[0, 1, 3]])  # no seeds: nothing to vary
+
+
+def test_a_pilot_against_a_control_says_how_far_the_seeds_of_its_other_side_scatter():
+    """The variance of a mean of three is a third of that of one: √(3 · 0.12)."""
+    about = {"deterministic": True, "variance_seeds": 0.12, "df_seeds": 2.0}
+    for seeds, baseline_seeds in ((1, 3), (3, 1)):
+        _, found = pilot_of(compared(seeds=seeds, baseline_seeds=baseline_seeds, **about))
+        assert (found.deviation, found.sides, found.df) == (pytest.approx(0.6), 1, 2)
