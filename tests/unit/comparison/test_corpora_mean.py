@@ -114,7 +114,7 @@ def test_what_sentences_of_one_document_add_is_added_up_before_it_is_squared(two
     """Another corpus says that each two of east's forty texts are of one document."""
     east, west = two
     numbers = np.arange(40) // 2
-    found = row(compare_corpora([Corpus("east", numbers, "sentence", east.systems, {}), west]))
+    found = row(compare_corpora([CountedCorpus("east", numbers, "sentence", east.systems, {}), west]))
     added = 0.0
     for sign, system in zip((1, -1), east.systems.values(), strict=True):
         credit, possible, _, actual = system.runs.sum(0)[:, 0].T
@@ -209,7 +209,7 @@ def test_a_corpus_too_small_for_a_test_is_no_part_of_the_mean(two):
     assert len(compare_corpora([two[0], small], resamples=200)) == 0
     gold = np.array([9] * 9 + [0] * 3)
     systems = {("a", DIRECT): counted(np.random.default_rng(5), gold, 0.8, 3)}
-    assert Corpus("few", np.arange(12), "document", systems, {}).limit == "9 documents"
+    assert CountedCorpus("few", np.arange(12), "document", systems, {}).limit == "9 documents"
 
 
 @pytest.mark.parametrize(
