@@ -210,9 +210,15 @@ def compare_corpora(
     from bioner.io.tables import write_table
     from bioner.results import layout
 
-    for option, values in (("--dataset", dataset), ("--system", system), ("--seed", seed)):
-        if len(set(values)) < len(values):
-            raise InputError(option, "one twice", "each once", "Remove one of the two.")
+    given: list[tuple[str, Sequence[object]]] = [
+        ("--dataset", dataset),
+        ("--system", system),
+        ("--seed", seed),
+    ]
+    for option, values in given:
+        for value in values:
+            if values.count(value) > 1:
+                raise InputError(option, f"{value} twice", "each once", "Remove one of the two.")
     if len(dataset) < 2:
         raise InputError("--dataset", "one corpus", "at least two", "Name another.")
     systems = [named("--system", text, "MODEL:DECODING", "bert:direct", ":") for text in system]

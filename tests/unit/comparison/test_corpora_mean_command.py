@@ -137,7 +137,7 @@ def test_means_of_what_is_no_longer_scored_are_left_out_of_a_report(tree):
     ("changes", "said"),
     [
         ({"datasets": ["east"]}, "--dataset: found one corpus; expected at least two"),
-        ({"datasets": ["east", "east"]}, "--dataset: found one twice"),
+        ({"datasets": ["east", "east"]}, "--dataset: found east twice"),
         ({"systems": ["llm"]}, "MODEL:DECODING"),
         ({"systems": ["llm:free", "bert:direct"]}, "other:direct chosen"),
         ({"systems": [*SYSTEMS, "gone:direct"]}, "no such file"),
