@@ -114,7 +114,9 @@ def test_what_sentences_of_one_document_add_is_added_up_before_it_is_squared(two
     """Another corpus says that each two of east's forty texts are of one document."""
     east, west = two
     numbers = np.arange(40) // 2
-    found = row(compare_corpora([CountedCorpus("east", numbers, "sentence", east.systems, {}), west]))
+    found = row(
+        compare_corpora([CountedCorpus("east", numbers, "sentence", east.systems, {}), west])
+    )
     added = 0.0
     for sign, system in zip((1, -1), east.systems.values(), strict=True):
         credit, possible, _, actual = system.runs.sum(0)[:, 0].T
