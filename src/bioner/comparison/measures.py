@@ -59,6 +59,8 @@ class Scores:
         self.measures = measures
         self._units = [place[measure.unit] for measure in measures]
         self._minus = [place.get(measure.minus, -1) for measure in measures]  # type: ignore[arg-type]
+        # Other schemes may count tokens or sets of texts; entities are those of the strict one.
+        self._entities = [place[measure.unit._replace(scheme="strict")] for measure in measures]
         self._ratios = [measure.ratio for measure in measures]
         self._contrasts = np.array([measure.minus is not None for measure in measures])
 
@@ -88,11 +90,12 @@ class Scores:
         return both
 
     def sizes(self, gold: Array) -> Array:
-        """Return the size of each measure; of a contrast the smaller of its two strata.
+        """Return the size of each measure in entities, whatever its scheme counts; of a contrast
+        the smaller of its two strata.
 
         Args:
             gold: A number per unit.
         """
-        sizes, others = gold[self._units], gold[self._minus]
+        sizes, others = gold[self._entities], gold[self._minus]
         smaller: Array = np.where(self._contrasts, np.minimum(sizes, others), sizes)
         return smaller

@@ -119,6 +119,19 @@ def test_a_contrast_is_as_large_as_the_smaller_of_its_strata():
     assert (row["gold_entities"], row["clusters_with_gold"]) == (2, 1)
 
 
+def test_entities_are_counted_whatever_a_convention_counts():
+    # Entities of two tokens, then the same text twice in a sentence.
+    long = [Instance(f"s{n}", f"d{n}", ["a", "b", "c"], ["B-D", "I-D", "O"]) for n in range(15)]
+    found = rows(long, [predicted(long, 15)], [predicted(long, 5)], resamples=50)
+    measures = ("f1", "token_f1", "string_set_f1", "relaxed_f1")
+    assert {found[name, "all"]["gold_entities"] for name in measures} == {15}
+    assert {found[name, "all"]["untested"] for name in measures} == {"15 gold entities"}
+    twice = corpus(20, 2)
+    found = rows(twice, [predicted(twice, 20)], [predicted(twice, 5)], resamples=50)
+    assert {found[name, "all"]["gold_entities"] for name in measures} == {40}
+    assert {found[name, "all"]["untested"] for name in measures} == {None}
+
+
 @pytest.mark.parametrize("runs", [1, 2])
 def test_a_system_does_not_differ_from_itself(runs):
     gold, systems = random_corpus(40, seed=1)
