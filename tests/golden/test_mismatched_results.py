@@ -295,7 +295,7 @@ def test_tables_of_another_dataset_are_left_out_and_named(kept, name, schema):
     values = {column: "x" if kind == pl.String else 1 for column, kind in schema.items()} | {
         "dataset": "JNLPBA"
     }
-    values |= {"chosen": True} if name == "selection" else {}
+    values |= {"chosen": True} if name == "selection" else {"difference": 0}
     write_table(path, pl.DataFrame([values], schema=schema))
     assert built(kept)["significance"].is_empty()
     page = (kept / "reports" / "report.html").read_text()
@@ -388,7 +388,9 @@ def test_comparisons_of_other_predictions_than_were_scored_are_left_out(kept, si
     path = kept / "results" / "BC5CDR" / "comparisons.csv"
     write_table(path, pl.DataFrame([sound], schema=COMPARISON))
     assert len(built(kept)["significance"]) == 1
-    write_table(path, pl.DataFrame([sound | {side: value}], schema=COMPARISON))
+    other = sound | {side: value}
+    other["difference"] = other["score"] - other["baseline_score"]
+    write_table(path, pl.DataFrame([other], schema=COMPARISON))
     assert built(kept)["significance"].is_empty()
     assert told in (kept / "reports" / "report.html").read_text()
 

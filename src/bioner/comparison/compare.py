@@ -11,7 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from bioner.comparison.components import Covers, Difference, SystemScores, difference_of, scores_of
+from bioner.comparison.components import (
+    NOISE,
+    Covers,
+    Difference,
+    SystemScores,
+    difference_of,
+    scores_of,
+)
 from bioner.comparison.counts import SystemCounts, Unit, count_run, units_of
 from bioner.comparison.estimates import LEVEL, Estimates, estimate, quantile
 from bioner.comparison.measures import Measure, Scores, measures_of
@@ -255,11 +262,39 @@ def read_comparisons(path: Path) -> pl.DataFrame:
     remedy = "Remake it with `bioner compare-all`."
     if table.select("dataset", *PAIR, *ROW).is_duplicated().any():
         raise InputError(path, "a comparison twice", "each once", remedy)
-    without = pl.any_horizontal(pl.col("difference", "ci_low", "ci_high").is_null())
-    wrong = (pl.col("p").is_not_null() & without) | (pl.col("p") < 0) | pl.col("p").is_nan()
-    if len(table.filter(wrong)):
-        raise InputError(path, "a p-value without its interval", "both or neither", remedy)
+    check_estimates(path, table, pl.col("family").is_not_null(), remedy)
     return table
+
+
+def check_estimates(path: Path, table: pl.DataFrame, explored: pl.Expr, remedy: str) -> None:
+    """Raise InputError if the numbers of a table of comparisons cannot belong together.
+
+    Args:
+        path: Its file.
+        table: With the columns of estimates, and of adjustment by max-T.
+        explored: Which rows are part of an exploratory family.
+        remedy: What to do.
+    """
+    floats = pl.col(name for name, kind in table.schema.items() if kind == pl.Float64)
+    shares = pl.col(name for name in ("p", "smallest_p", "p_max_t") if name in table.columns)
+    interval = pl.col("difference", "ci_low", "ci_high")
+    adjustment = pl.any_horizontal(pl.col(ADJUSTED.keys() - {"row", "family"}).is_null())
+    apart = pl.col("score") - pl.col("baseline_score") - pl.col("difference")
+    wrong = {
+        "a number that is not finite": pl.any_horizontal(~floats.is_finite()),
+        "a p-value outside 0 to 1": pl.any_horizontal(~shares.is_between(0, 1)),
+        "a p-value without its interval": pl.col("p").is_not_null()
+        & pl.any_horizontal(interval.is_null()),
+        "a difference that is not that of its scores": apart.abs() > NOISE,
+        "bounds in the wrong order": pl.col("ci_low") > pl.col("ci_high"),
+        "no positive degrees of freedom": pl.col("p").is_not_null() & (pl.col("df") <= 0),
+        "a standard error below 0": pl.col("standard_error") < 0,
+        "a test of a family without its adjustment": explored & adjustment,
+    }
+    for found, rows in wrong.items():
+        if (places := table.select(rows.fill_null(False)).to_series().arg_true()).len():
+            where = f"{path}:{places[0] + 2}"
+            raise InputError(where, found, "what was written when systems were compared", remedy)
 
 
 def check_seeds(one: SystemCounts, other: SystemCounts) -> None:

@@ -19,6 +19,7 @@ from bioner.comparison.compare import (
     PAIR,
     Explored,
     adjusted,
+    check_estimates,
     check_seeds,
 )
 from bioner.comparison.components import (
@@ -189,10 +190,13 @@ def compare_corpora(
 
 def read_corpora_mean(path: Path) -> pl.DataFrame:
     """Read and check a table of mean differences."""
-    table = read_table(path, CORPORA_MEAN, ["model", "baseline_model", "measure", "names"])
+    required = ["model", "baseline_model", "measure", "corpora", "names", "seeds", "baseline_seeds"]
+    table = read_table(path, CORPORA_MEAN, [*required, "difference", "covers"])
+    remedy = "Remake it by `bioner compare-corpora`."
     if table.select(*PAIR, "measure").is_duplicated().any():
-        remedy = "Remake it by `bioner compare-corpora`."
         raise InputError(path, "a comparison twice", "each once", remedy)
+    explored = pl.col("family").is_not_null() & (pl.col("family") != PRIMARY)
+    check_estimates(path, table, explored, remedy)
     return table
 
 

@@ -155,9 +155,9 @@ def find_outdated_mean(
             now = [each for each in found if each]
             if len(now) < len(names) or row[f"{side}seeds"] != min(seeds for seeds, _ in now):
                 return f"{name} averaged over other runs than are scored"
-            f1 = sum(f1 or 0.0 for _, f1 in now) / len(names)
-            if abs(f1 - (row[f"{side}score"] or 0.0)) > ROUNDING:
-                return f"{name} averaged with {row[f'{side}score']:.2f} F1 and scored with {f1:.2f}"
+            f1, averaged = sum(f1 or 0.0 for _, f1 in now) / len(names), row[f"{side}score"] or 0.0
+            if abs(f1 - averaged) > ROUNDING:
+                return f"{name} averaged with {averaged:.2f} F1 and scored with {f1:.2f}"
     return None
 
 

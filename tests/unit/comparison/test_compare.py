@@ -494,3 +494,33 @@ def test_what_was_compared_can_be_read_again_and_a_comparison_twice_cannot(tmp_p
     write_table(path, table.with_columns(ci_low=None))
     with pytest.raises(InputError, match="a p-value without its interval"):
         read_comparisons(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"p": 1.5}, "a p-value outside 0 to 1"),
+        ({"p_max_t": -0.1}, "a p-value outside 0 to 1"),
+        ({"score": float("nan")}, "a number that is not finite"),
+        ({"difference": 12.0}, "a difference that is not that of its scores"),
+        ({"ci_low": 99.0}, "bounds in the wrong order"),
+        ({"df": 0.0}, "no positive degrees of freedom"),
+        ({"standard_error": -1.0}, "a standard error below 0"),
+        ({"critical": None}, "a test of a family without its adjustment"),
+    ],
+)
+def test_a_table_changed_by_hand_is_refused_with_its_line(tmp_path, changed, named):
+    gold, _ = random_corpus(30, seed=2)
+    systems = [
+        System(name, "direct", [damaged(gold, share, seed) for seed in range(3)])
+        for name, share in (("a", 0.1), ("b", 0.3))
+    ]
+    table = compare(gold, systems, resamples=2000, dataset="D").with_row_index("row")
+    place = table.filter(pl.col("family").is_not_null())["row"][1]
+    edited = [
+        pl.when(pl.col("row") == place).then(pl.lit(value)).otherwise(name).alias(name)
+        for name, value in changed.items()
+    ]
+    write_table(tmp_path / "c.csv", table.with_columns(edited).drop("row"))
+    with pytest.raises(InputError, match=f"c.csv:{place + 2}: found {named}"):
+        read_comparisons(tmp_path / "c.csv")

@@ -134,6 +134,28 @@ def test_means_of_what_is_no_longer_scored_are_left_out_of_a_report(tree):
 
 
 @pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"p": 2.0}, "a p-value outside 0 to 1"),
+        ({"difference": 50.0}, "a difference that is not that of its scores"),
+        ({"score": None}, "best-llm averaged with 0.00 F1 and scored with"),
+        ({"corpora": None}, "no corpora"),
+    ],
+)
+def test_a_table_changed_by_hand_is_left_out_of_a_report(tree, changed, said):
+    table = compared(tree, "--best")
+    first = pl.int_range(pl.len()) == 0
+    edited = [
+        pl.when(first).then(pl.lit(value)).otherwise(name).alias(name)
+        for name, value in changed.items()
+    ]
+    write_table(tree / "results" / "corpora_mean.csv", table.with_columns(edited))
+    means, fault = loaded(tree)
+    assert means.is_empty()
+    assert said in fault
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"datasets": ["east"]}, "--dataset: found one corpus; expected at least two"),
