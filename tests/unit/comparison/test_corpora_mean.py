@@ -9,6 +9,8 @@ from bioner.comparison.compare import compare_counts
 from bioner.comparison.corpora_mean import CountedCorpus, compare_corpora, number_documents
 from bioner.comparison.counts import OVERALL, SystemCounts
 from bioner.data.instances import Instance
+from bioner.reporting.corpora_mean import corpora_mean_table
+from bioner.settings.config import MARGINS
 
 DIRECT = "direct"
 
@@ -172,6 +174,9 @@ def test_the_best_of_each_corpus_are_compared_first_whoever_they_are():
     ]
     assert first["difference"] == pytest.approx(np.mean([each["difference"] for each in singles]))
     assert (first["tests"], first["p_max_t"]) == (None, None)
+    # A single test of each measure.
+    judged = corpora_mean_table(table, MARGINS).filter(family="primary")
+    assert judged.select("measure", "tests").rows() == [("f1", 1), ("relaxed_f1", 1)]
     # The three pairs of a, b and c are a family of their own.
     assert set(table.filter(measure="f1", family="f1")["tests"]) == {3}
 

@@ -6,7 +6,7 @@ import pytest
 from bioner.comparison.components import difference_of, scores_of
 from bioner.comparison.measures import Scores, measures_of
 from bioner.comparison.replicates import NullReplicates, document_replicates
-from tests.unit.comparison.made_up import UNITS, system
+from tests.unit.comparison.made_up import UNITS, row_of, system
 
 RESAMPLES = 20_000
 GOLD = np.full(60, 10)
@@ -107,3 +107,10 @@ def test_resampled_documents_have_the_variance_of_the_jackknife():
     without = scores_of(found, scores).without
     jackknife = 59 / 60 * ((without - without.mean(0)) ** 2).sum(0)
     assert drawn.var(0) * 60 / 59 == pytest.approx(jackknife, rel=0.05)
+
+
+@pytest.mark.parametrize(("documents", "smallest"), [(12, 2 / 2**12), (60, 1 / 4_001)])
+def test_the_smallest_p_is_that_of_all_documents_swapped_or_of_the_resamples(documents, smallest):
+    gold, draw = np.full(documents, 10), np.random.default_rng(0)
+    pair = [system(name, draw.binomial(gold, 0.5), gold) for name in "ab"]
+    assert row_of(*pair)["smallest_p"] == pytest.approx(smallest)
