@@ -95,6 +95,9 @@ def test_a_calibration_of_other_predictions_is_left_out(kept):
         fault = found.fault("calibration", "BC5CDR", MODEL)
         assert (fault is None) == (len(found.calibration) == 1) == (correct == counts["correct"])
     assert "Calibrate again" in fault
+    other = run | told | {"correct": counts["correct"], "decoding": "free"}  # which is not scored
+    write_table(cell / "calibration.csv", pl.DataFrame([other], schema=CALIBRATION))
+    assert "Calibrate again" in files_of(kept).fault("calibration", "BC5CDR", MODEL)
 
 
 def test_sound_cells_are_done(recorded):

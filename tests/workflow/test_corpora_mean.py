@@ -1,10 +1,12 @@
 """The mean difference over two corpora, from raw files to the report: ensembles of controls."""
 
+import re
+
 import polars as pl
 import pytest
 import yaml
 
-from tests.workflow.snakemake import planned, run
+from tests.workflow.snakemake import dry_run, jobs, run
 
 
 def text_of(corpus: str) -> str:
@@ -50,12 +52,23 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_mean_is_planned_once_for_all_corpora_and_not_for_one(folder):
-    target = "results/corpora_mean.csv"
-    assert planned(folder, target)["compare_corpora"] == 1
+def test_the_mean_is_planned_once_for_all_corpora_with_the_best_of_each_and_not_for_one(folder):
     settings = yaml.safe_load((folder / "tiny.yaml").read_text())
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(settings | {"datasets": ["east"]}))
-    assert "compare_corpora" not in planned(folder)
+
+    def plan(*targets, **changes):
+        (folder / "tiny.yaml").write_text(yaml.safe_dump(settings | changes))
+        configured = ("--configfile", str(folder / "tiny.yaml"))
+        return dry_run(folder, *targets, "--printshellcmds", *configured)
+
+    models = [*settings["models"], "bert-mini", "llama-mini"]
+    text = plan("results/corpora_mean.csv", "results/east/comparisons.csv", models=models)
+    assert (jobs(text)["compare_corpora"], jobs(text)["select_best"]) == (1, 2)
+    (command,) = re.findall(r"bioner compare-all .*", text)
+    assert "--deterministic dictionary" in command
+
+    text = plan(datasets=["east"], compare={"resamples": 2000, "margins": {"f1": 0.5}})
+    assert "compare_corpora" not in jobs(text)
+    assert re.search(r"bioner report .*--margins '\{\"f1\":\s*0.5\}'", text)
 
 
 @pytest.mark.slow
