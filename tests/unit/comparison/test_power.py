@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bioner.comparison.components import degrees_of_freedom, satterthwaite
 from bioner.comparison.power import Precision, pilot_of
 from tests.unit.comparison.compared import compared
 
@@ -41,6 +42,26 @@ def test_at_the_smallest_margin_equal_systems_are_equivalent_in_80_percent():
     spread = error * np.sqrt(draw.chisquare(df, 20_000) / df)
     inside = np.abs(difference) + stats.t.ppf(0.95, df) * spread < margin
     assert inside.mean() == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize(("seeds", "least", "most"), [(2, 52, 75), (3, 71, 80), (5, 78, 80)])
+@pytest.mark.parametrize("deviation", [0.25, 0.5, 1, 2])
+def test_studies_that_estimate_their_degrees_of_freedom_find_it_as_often_as_is_documented(
+    seeds, least, most, deviation
+):
+    draw, studies = np.random.default_rng(0), 20_000
+    documents, df_documents = np.array([0.25]), np.array([199.0])
+    variance, df_seeds = np.array([2 * deviation**2 / seeds]), np.array([2.0 * (seeds - 1)])
+    planned = Precision(documents, df_documents, variance, df_seeds).smallest_difference(0.05)
+    runs = draw.normal(0, deviation, (2, studies, seeds))
+    difference = draw.normal(planned, 0.5, studies) + np.subtract(*runs.mean(2))
+    found = documents * draw.chisquare(df_documents, studies) / df_documents
+    sides = runs.var(2, ddof=1) / seeds
+    df = satterthwaite(sides, np.full((2, 1), seeds - 1.0))
+    t = np.abs(difference) / np.sqrt(found + sides.sum(0))
+    critical = stats.t.ppf(0.975, degrees_of_freedom(found, df_documents, sides.sum(0), df))
+    power = 100 * (t > critical).mean()
+    assert least - 1 < power < most + 1
 
 
 def test_more_scatter_between_seeds_makes_both_larger():
