@@ -223,6 +223,9 @@ def compare_corpora(
         raise InputError("--dataset", "one corpus", "at least two", "Name another.")
     systems = [named("--system", text, "MODEL:DECODING", "bert:direct", ":") for text in system]
     parts = _members(member)
+    for ensemble in parts:
+        if ensemble not in {model for model, _ in systems}:
+            raise InputError("--member", repr(ensemble), "one of the systems", "Correct the name.")
     keep_apart(out, *(data / name for name in dataset), *(results / name for name in dataset))
     golds = {name: read_instances(data / name / "test.jsonl") for name in dataset}
     corpora = []

@@ -23,6 +23,7 @@ def power(
         list[float] | None,
         typer.Option(
             min=0,
+            max=100,
             help="Standard deviation of F1 over seeds, in points; again for each to try. By default"
             " the pilot's.",
         ),
@@ -56,9 +57,13 @@ def power(
         int | None, typer.Option(min=1, help="With --disagreement: entities of the test set.")
     ] = None,
     design_effect: Annotated[
-        float,
-        typer.Option(min=1, help="With --disagreement: by how much documents raise the variance."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="With --disagreement: by how much documents raise the variance. By default 1.",
+        ),
+    ] = None,
     level: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Of the test.")] = 0.05,
     tests: Annotated[
         int, typer.Option(min=1, help="Tests of the family; they share the level (Bonferroni).")
@@ -81,6 +86,19 @@ def power(
         expected = "one of --gold, --comparison and --disagreement"
         remedy = "Say how much the systems disagree."
         raise InputError("power", "no or several sources", expected, remedy)
+    for option, source, belongs, given in (
+        ("--pred", "--gold", gold, pred),
+        ("--versus", "--gold", gold, versus),
+        ("--model", "--comparison", comparison, model),
+        ("--decoding", "--comparison", comparison, decoding),
+        ("--baseline-model", "--comparison", comparison, baseline_model),
+        ("--baseline-decoding", "--comparison", comparison, baseline_decoding),
+        ("--entities", "--disagreement", disagreement, entities),
+        ("--design-effect", "--disagreement", disagreement, design_effect),
+    ):
+        if given and belongs is None:
+            remedy = "Leave it out: it would have no effect."
+            raise InputError(option, f"no {source}", f"{source} with {option}", remedy)
     estimated = None
     if gold:
         disagreements = [_disagreement(gold, pred or [], versus or [])]
@@ -89,7 +107,7 @@ def power(
         pilot, estimated = pilot_of(_pilot(comparison, sides))
         disagreements = [pilot]
     else:
-        disagreements = _guesses(disagreement or (0.0, 0.0), entities, documents, design_effect)
+        disagreements = _guesses(disagreement or (0.0, 0.0), entities, documents, design_effect or 1.0)
     if seeds == 1 and (seed_deviation or paired_seeds):
         remedy = "Leave out what is said of the deviation over seeds."
         raise InputError("--seeds", "1", "several", remedy)

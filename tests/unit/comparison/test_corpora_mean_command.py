@@ -133,6 +133,11 @@ def test_means_of_what_is_no_longer_scored_are_left_out_of_a_report(tree):
     assert "a mean over east, west, not east, north, west" in fault
 
 
+def test_members_of_an_unknown_ensemble_are_refused(tree):
+    with pytest.raises(InputError, match="--member: found 'vota'; expected one of the systems"):
+        compared(tree, "--member=vota=bert")
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -183,6 +183,18 @@ def test_one_seed_per_system_is_about_these_weights():
             ["--comparison", "pilot.csv", "--model", "c", "--baseline-model", "a"],
             "as many seeds, two or more, of both systems",
         ),
+        (
+            ["--comparison", "pilot.csv", "--pred", "a.jsonl"],
+            "--pred: found no --gold; expected --gold with --pred",
+        ),
+        (
+            ["--disagreement", "4", "8", "--entities", "9", "--baseline-model", "a"],
+            "--baseline-model: found no --comparison",
+        ),
+        (
+            ["--comparison", "pilot.csv", "--design-effect", "1"],
+            "--design-effect: found no --disagreement",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(files, monkeypatch, arguments, said):
