@@ -172,7 +172,7 @@ def test_a_seed_that_is_a_trial_of_its_search_is_refused(recorded):
     found, _ = cell(recorded)
     assert found["state"] == "refused"
     assert "seed 1: its search ran under this seed" in found["reason"]
-    assert "run the workflow again, which searches under `search_seed`" in found["reason"]
+    assert "search again, under `search_seed`: `snakemake --forcerun trial`" in found["reason"]
     assert "seed 2" not in found["reason"]
 
 

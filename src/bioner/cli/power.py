@@ -107,7 +107,9 @@ def power(
         pilot, estimated = pilot_of(_pilot(comparison, sides))
         disagreements = [pilot]
     else:
-        disagreements = _guesses(disagreement or (0.0, 0.0), entities, documents, design_effect or 1.0)
+        disagreements = _guesses(
+            disagreement or (0.0, 0.0), entities, documents, design_effect or 1.0
+        )
     if seeds == 1 and (seed_deviation or paired_seeds):
         remedy = "Leave out what is said of the deviation over seeds."
         raise InputError("--seeds", "1", "several", remedy)

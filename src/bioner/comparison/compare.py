@@ -257,6 +257,12 @@ class _Exploration:
 
 def read_comparisons(path: Path) -> pl.DataFrame:
     """Read and check a comparison file."""
+    if path.is_file():
+        with path.open(errors="replace") as stream:
+            header = stream.readline().strip().split(",")
+        if {"difference", "p"} <= {*header} and "covers" not in header:
+            remedy = "Compare again: `snakemake --forcerun compare`."
+            raise InputError(path, "a table of an earlier version", "the column covers", remedy)
     required = [*PAIR, *ROW, "gold_entities", "clusters_with_gold"]
     table = read_table(path, COMPARISON, required)
     remedy = "Remake it with `bioner compare-all`."

@@ -42,7 +42,7 @@ TITLES = {
         "Tables III and V by the paper's own evaluator and length windows: for comparison only"
     ),
     "significance": (
-        "Differences between systems, with adjusted p-values, intervals of the same level, and what"
+        "Differences between systems: adjusted p-values, intervals of the same level, and what"
         " could have been shown. The page has the claims and strict F1 overall; other measures,"
         " lengths and entity types are in the CSV"
     ),
@@ -376,7 +376,7 @@ OWN = {
     | {
         "measure": "F1 by another rule of scoring (docs/scores.md), judged as strict F1 is",
         "same_sign": "whether the difference has the sign of that in strict F1",
-        "same_verdict": "whether the verdict is that by strict F1, without its qualifiers",
+        "same_verdict": "whether the verdict, less qualifiers, is that by strict F1; empty if untested",
     },
     "cross": {
         "train": "corpus that the models were trained on",

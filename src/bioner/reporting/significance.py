@@ -129,10 +129,14 @@ def stability_table(
     )
     strict = judged.filter(measure="f1").select("dataset", "word", "sign")
     both = judged.join(strict, on="dataset", how="left", suffix="_strict", maintain_order="left")
-    is_strict = pl.col("measure") == "f1"
+    is_other = pl.col("measure") != "f1"
+    tested = (pl.col("word") != "not tested") | (pl.col("word_strict") != "not tested")
     return both.with_columns(
-        pl.when(~is_strict).then(pl.col(name) == pl.col(f"{name}_strict")).alias(f"same_{column}")
-        for name, column in (("sign", "sign"), ("word", "verdict"))
+        pl.when(is_other & known).then(pl.col(name) == pl.col(f"{name}_strict")).alias(same)
+        for name, known, same in (
+            ("sign", pl.lit(True), "same_sign"),
+            ("word", tested, "same_verdict"),
+        )
     ).select(pl.col(name).cast(kind) for name, kind in STABILITY.items())
 
 

@@ -75,7 +75,7 @@ def find_mismatches(
         if record.trial or (winner and winner["seed"] == seed):
             yield (
                 f"seed {seed}: its search ran under this seed, so its scores carry the luck of the"
-                " best trial; run the workflow again, which searches under `search_seed`"
+                " best trial; search again, under `search_seed`: `snakemake --forcerun trial`"
             )
         for split, found in (("train", record.data.train), ("dev", record.data.dev)):
             yield from _other_data(f"seed {seed}: trained on", split, found, data)

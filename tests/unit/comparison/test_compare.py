@@ -488,6 +488,9 @@ def test_what_was_compared_can_be_read_again_and_a_comparison_twice_cannot(tmp_p
     path = tmp_path / "comparisons.csv"
     write_table(path, table)
     assert_frame_equal(read_comparisons(path), table)
+    write_table(path, table.drop("covers"))
+    with pytest.raises(InputError, match=r"earlier version.*--forcerun compare"):
+        read_comparisons(path)
     write_table(path, pl.concat([table, table.head(1)]))
     with pytest.raises(InputError, match="a comparison twice"):
         read_comparisons(path)

@@ -182,6 +182,13 @@ def test_sign_and_verdict_under_other_rules_are_compared_with_strict_f1():
     ]
 
 
+def test_two_rules_without_a_test_do_not_have_the_same_verdict():
+    rows = [comparison(measure=name, untested="9 documents") for name in ("f1", "relaxed_f1")]
+    found = stability_table(table(*rows), chosen_everywhere("d1"), MARGINS)
+    assert found["same_sign"].to_list() == [None, True]
+    assert found["same_verdict"].to_list() == [None, None]
+
+
 def test_another_rule_is_adjusted_over_datasets_as_strict_f1_is():
     rows = [comparison(name, p=0.03, measure="token_f1") for name in ("d1", "d2")]
     found = stability_table(table(*rows), chosen_everywhere("d1", "d2"), MARGINS)
