@@ -156,3 +156,12 @@ def test_scipy_s_bootstrap_gives_the_same_standard_error_within_5_percent(draw):
         *((gold, one, other), difference), paired=True, vectorized=True, rng=0, method="basic"
     )
     assert row["standard_error"] == pytest.approx(drawn.standard_error, rel=0.05)
+
+
+def test_one_run_against_several_has_no_interval_on_too_few_documents(draw):
+    for documents, untested in ((8, "8 documents"), (10, "one seed")):
+        gold = np.full(documents, 10)
+        one, three = (draw.binomial(gold, 0.5, (runs, documents)) for runs in (1, 3))
+        row = row_of(system("a", one, gold), system("b", three, gold), resamples=200)
+        assert (row["untested"], row["p"]) == (untested, None)
+        assert (row["ci_low"] is None) == (documents < 10)
