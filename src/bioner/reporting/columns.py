@@ -376,7 +376,7 @@ OWN = {
     | {
         "measure": "F1 by another rule of scoring (docs/scores.md), judged as strict F1 is",
         "same_sign": "whether the difference has the sign of that in strict F1",
-        "same_verdict": "whether the verdict is that by strict F1, qualifiers aside; empty if untested",
+        "same_verdict": "whether the verdict is the same, less qualifiers; empty if both untested",
     },
     "cross": {
         "train": "corpus that the models were trained on",
