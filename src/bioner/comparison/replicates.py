@@ -20,9 +20,10 @@ def document_replicates(
     Returns:
         Systems x resamples x measures, of the counts of all runs together.
     """
-    means = np.stack([system.runs.mean(0) for system in systems])
-    count, documents, units, _ = means.shape
-    flat = means.swapaxes(0, 1).reshape(documents, -1)
+    # Of whole and half credits sums are exact, in whatever order threads add; means are not.
+    counts = np.stack([system.runs.sum(0) for system in systems])
+    count, documents, units, _ = counts.shape
+    flat = counts.swapaxes(0, 1).reshape(documents, -1)
     parts = []
     for _, weights in bootstrap_weights(documents, resamples, seed):
         totals = (weights @ flat).reshape(len(weights), count, units, 4)

@@ -6,6 +6,7 @@ import pytest
 from bioner.comparison.components import difference_of, scores_of
 from bioner.comparison.measures import Scores, measures_of
 from bioner.comparison.replicates import NullReplicates, document_replicates
+from bioner.scoring.resampling import bootstrap_weights
 from tests.unit.comparison.made_up import UNITS, row_of, system
 
 RESAMPLES = 20_000
@@ -29,6 +30,16 @@ def null(shifts: tuple[list[int], list[int]], members=frozenset()) -> tuple[np.n
     t = replicates.of((0, 1), difference, sides, drawn[0] - drawn[1], [0])[0]
     seeds = [side.by_run[:, 0].var(ddof=1) / len(side.by_run) for side in sides]
     return t, (float(difference.documents[0]), seeds)
+
+
+def test_scores_of_drawn_documents_are_exact_so_that_no_number_of_threads_changes_them():
+    draw = np.random.default_rng(0)
+    one = system("a", draw.binomial(np.full((3, 400), 10), 0.5), np.full(400, 10))
+    scores = Scores(UNITS, measures_of(UNITS))
+    drawn = document_replicates([one], scores, 50, 0)[0]
+    weights = np.concatenate([part for _, part in bootstrap_weights(400, 50, 0)])
+    totals = np.tensordot(weights.astype(int), one.runs.sum(0).astype(int), 1)
+    assert np.array_equal(drawn, scores.of(totals.astype(float)))
 
 
 @pytest.mark.parametrize(
