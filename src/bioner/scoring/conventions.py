@@ -118,10 +118,13 @@ def _within_a_character(pair: Pair) -> int:
     Tokens do not keep white space: a space is assumed between two tokens that meet in letters or
     digits.
     """
-    starts, ends = _places(pair.instance.tokens)
     exact = set(pair.gold) & set(pair.predicted)
     left = [span for span in pair.gold if span not in exact]
-    for span in pair.predicted:
+    others = [span for span in pair.predicted if span not in exact]
+    if not left or not others:
+        return len(exact)
+    starts, ends = _places(pair.instance.tokens)
+    for span in others:
         near = [
             entity
             for entity in left
@@ -129,7 +132,7 @@ def _within_a_character(pair: Pair) -> int:
             and abs(starts[entity.start] - starts[span.start]) <= 1
             and abs(ends[entity.end - 1] - ends[span.end - 1]) <= 1
         ]
-        if span not in exact and near:
+        if near:
             left.remove(near[0])
     return len(pair.gold) - len(left)
 
