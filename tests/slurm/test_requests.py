@@ -29,7 +29,9 @@ def test_realigning_and_scoring_a_prediction_is_one_job(undisturbed):
     assert rules.count("rule_train") == 1
     assert "rule_realign" not in rules
     assert rules.count("rule_scores_realign_score") == 2
-    assert len(rules) == 8  # normalize, train, two predictions, two scorings, time, compare
+    # normalize, train, two predictions, two scorings, time, compare, and for calibration the
+    # prediction of dev, its realignment and the job itself
+    assert len(rules) == 11
 
 
 def test_small_jobs_ask_for_little_and_no_gpu(undisturbed):
