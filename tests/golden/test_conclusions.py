@@ -212,6 +212,10 @@ def test_the_population_is_told_once():
     assert list(found) == [ALL, "BC5CDR", "JNLPBA", POPULATION]
     assert found[POPULATION].startswith("New documents of the same corpus and new seeds")
     assert POPULATION not in said()
+    untested = PRIMARY | {"family": "exploratory", "p_adjusted": None, "verdict": "not tested"}
+    assert POPULATION not in said(untested)
+    without_llm = said(PRIMARY | {"family": "exploratory"}, untested)
+    assert without_llm[POPULATION] == found[POPULATION], "without an LLM there are verdicts too"
 
 
 @pytest.mark.parametrize("verdict", ["lower (of these weights)", "inconclusive (one seed)"])

@@ -14,7 +14,7 @@ from bioner.scoring.selection import REPORTED_RUNS
 ComparisonRow = Mapping[str, Any]
 ALL, POPULATION = "All corpora", "What verdicts are about"
 NAMED = 3  # learned models below a control
-ONE_SEED = ("one seed", "of these weights")
+ONE_SEED = ["one seed", "of these weights"]
 IS = {
     "higher": "is above",
     "lower": "is below",
@@ -48,12 +48,14 @@ def write_conclusions(
         Sentences of plain text, the verdict first, each list with the corpus it is about; last, the
         population that verdicts are about.
     """
-    primary = tables["significance"].filter(IS_OVERALL, family="primary", measure="f1")
+    overall_f1 = tables["significance"].filter(IS_OVERALL, measure="f1")
+    primary = overall_f1.filter(family="primary")
     answers = [(name, list(_of(name, tables, controls))) for name in datasets]
     if overall := [*_overall(primary), *_mean(tables["corpora_mean"])]:
         answers.insert(0, (ALL, overall))
-    if len(primary):
-        answers.append((POPULATION, [_population(primary)]))
+    judged = primary if len(primary) else overall_f1.filter(pl.col("p_adjusted").is_not_null())
+    if len(judged):
+        answers.append((POPULATION, [_population(judged)]))
     return answers
 
 
@@ -271,17 +273,15 @@ def _mean(means: pl.DataFrame) -> Iterator[str]:
         )
 
 
-def _population(primary: pl.DataFrame) -> str:
+def _population(judged: pl.DataFrame) -> str:
     about = (
         "New documents of the same corpus and new seeds at the same hyper-parameters and training"
         " set; not new training sets, not new searches"
     )
-    single = [
-        row["dataset"]
-        for row in primary.iter_rows(named=True)
-        if any(limit in (row["verdict"] or "") for limit in ONE_SEED)
-    ]
-    if len(single) == len(primary):
+    limited = pl.col("verdict").fill_null("").str.contains_any(ONE_SEED).all()
+    datasets = judged.group_by("dataset", maintain_order=True).agg(limited=limited)
+    single = datasets.filter("limited")["dataset"].to_list()
+    if len(single) == len(datasets):
         return (
             "New documents of the same corpus and these weights: with one seed, nothing is known of"
             " other trainings."
