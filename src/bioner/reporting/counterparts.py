@@ -61,7 +61,7 @@ def _count(results: Results, cell: PublishedNumber) -> Ours:
 
 
 def _score(results: Results, cell: PublishedNumber) -> Ours:
-    """Find a score of Tables III and V: by the paper's evaluator, decoded like the paper's."""
+    """Find our score for Table III or V, by the paper's evaluator and its way of decoding."""
     corpus, model, measure = corpus_of(cell["dataset"]), cell["model"], cell["measure"]
     rows = results.scores.filter(dataset=corpus, model=model)
     if rows.is_empty():

@@ -1,4 +1,4 @@
-"""Searches at equal budgets by mental arithmetic, and who is named as having chosen."""
+"""Searches at equal budgets, with numbers worked out by hand, and the note on who chose."""
 
 import polars as pl
 import pytest
