@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -13,7 +14,6 @@ SECONDS = 60  # for the processes to find each other and add up
 BACKSTOP = 5  # more seconds, after which a process that does not even time out is killed
 START = 180  # seconds before that for loading torch
 SIZE = 2**20  # of the tensor
-HOST = "127.0.0.1"  # where the processes meet
 REMEDIES = {
     "nccl": (
         "`NCCL_DEBUG=INFO NCCL_DEBUG_FILE=nccl.%p bioner doctor` writes why into files nccl.*;"
@@ -49,15 +49,19 @@ def check_allreduce() -> Iterator[Finding]:
 
 def all_reduce(backend: str, processes: int) -> None:
     """Add up a tensor in so many processes; raise the error of the first that fails."""
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]  # it is documented
     from torch.multiprocessing.spawn import spawn
 
-    meeting = TCPStore(HOST, 0, is_master=True, wait_for_workers=False)  # at any free port
-    spawn(take_part, (backend, processes, meeting.port), processes)
+    with tempfile.TemporaryDirectory() as folder:
+        # A file: a server for them would be a thread, and no process is forked safely beside one.
+        spawn(take_part, (backend, processes, f"file://{folder}/meeting"), processes)
 
 
-def take_part(rank: int, backend: str, processes: int, port: int) -> None:
-    """Run one process of an all-reduce; raise RuntimeError if the sum is wrong."""
+def take_part(rank: int, backend: str, processes: int, meeting: str) -> None:
+    """Run one process of an all-reduce; raise RuntimeError if the sum is wrong.
+
+    Args:
+        meeting: where the processes find each other, as torch.distributed names it.
+    """
     import torch
     from torch import distributed
 
@@ -68,7 +72,7 @@ def take_part(rank: int, backend: str, processes: int, port: int) -> None:
         torch.cuda.set_device(device)
     distributed.init_process_group(
         backend,
-        store=distributed.TCPStore(HOST, port),  # type: ignore[attr-defined]
+        init_method=meeting,
         world_size=processes,
         rank=rank,
         timeout=timedelta(seconds=SECONDS),
