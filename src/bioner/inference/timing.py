@@ -271,7 +271,9 @@ def _uncounted(ops: Any) -> dict[Any, Callable[..., int]]:
         ops.aten._scaled_dot_product_flash_attention_for_cpu: attention
     }
     if "bitsandbytes" in sys.modules:
-        known[ops.bitsandbytes.gemv_4bit] = product
+        # All products of a 4-bit layer. What runs inside them, dequantisation and a product on some
+        # devices, is not dispatched, so nothing counts twice.
+        known[ops.bitsandbytes.gemm_4bit] = known[ops.bitsandbytes.gemv_4bit] = product
     return known
 
 

@@ -209,6 +209,61 @@ def test_arithmetic_is_that_of_the_model_s_matrices(encoder):
     )
 
 
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("rows", [1, 7])
+def test_a_four_bit_layer_and_its_adapter_count_by_their_shapes(rows, grad):
+    import torch
+    from bitsandbytes.nn import Linear4bit
+    from peft import LoraConfig, get_peft_model
+
+    wide, narrow, rank = 128, 64, 4
+    layer = Linear4bit(narrow, wide, bias=False, quant_type="nf4", compress_statistics=True)
+    layer.to("cpu").support_avx512bf16_for_cpu = False
+    model = get_peft_model(
+        torch.nn.Sequential(layer), LoraConfig(r=rank, target_modules=["0"])
+    ).eval()
+
+    def predictor(part, batch):
+        with torch.set_grad_enabled(grad):
+            model(torch.ones(2, rows, narrow))
+        return []
+
+    weights = wide * narrow + rank * (wide + narrow)
+    assert gflop_per_sample(predictor, [instance("x", "a")], 1) == pytest.approx(
+        2 * (2 * rows) * weights / 1e9
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (3, 5, 64)])
+def test_operations_that_are_for_gpus_alone_count_without_one(shape):
+    """Called for shapes only (`meta`), with all overloads of both 4-bit products."""
+    import bitsandbytes  # noqa: F401, registers its operations
+    import torch
+
+    def meta(*sizes, dtype=torch.float32):
+        return torch.empty(sizes, dtype=dtype, device="meta")
+
+    hidden = meta(*shape, dtype=torch.bfloat16)
+    packed, absmax = meta(128 * 64 // 2, 1, dtype=torch.uint8), meta(128 * 64 // 64)
+    ops, rows = torch.ops.bitsandbytes, hidden.numel() // 64
+    calls = [
+        lambda: ops.gemm_4bit(hidden, packed, [128, 64], absmax, 64, "nf4"),
+        lambda: ops.gemv_4bit(hidden, packed, [128, 64], absmax, meta(16), 64),
+        lambda: ops.gemv_4bit.out(
+            hidden,
+            packed,
+            [128, 64],
+            absmax,
+            meta(16),
+            64,
+            out=meta(*shape[:-1], 128, dtype=torch.bfloat16),
+        ),
+    ]
+    for call in calls:
+        counted = gflop_per_sample(lambda part, batch, call=call: call(), [instance("x", "a")], 1)
+        assert counted == pytest.approx(2 * rows * 128 * 64 / 1e9)
+
+
 def test_padding_is_counted_and_changes_no_tag(encoder):
     whose = (encoder.name, encoder.entry, encoder.weights, "direct")
     plain, padded = (load_predictor(*whose, variant=variant) for variant in (None, "padded"))
