@@ -30,6 +30,7 @@ from typing import Any
 import torch
 from parts import tokenizers
 from parts.corruption import corrupted
+from parts.kernels import kernels_per_pass
 from parts.references import by_generate, one_by_one
 from parts.sentences import corpus, evenly, seconds
 from transformers import (
@@ -382,7 +383,7 @@ def main() -> None:
         figures = side_by_side(test, entity_types(train), options.quick) | realignment(folder)
         if not options.quick and name == "JNLPBA":
             figures |= trained(400, options.plot)
-    print(json.dumps(figures | {"corpus": name}))
+    print(json.dumps(figures | kernels_per_pass() | {"corpus": name}))
 
 
 if __name__ == "__main__":
