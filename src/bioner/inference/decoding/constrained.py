@@ -84,7 +84,7 @@ class ConstrainedDecoder:
             "draft_length": self._draft_length or "chosen",
             "legal_transitions": self._legal,
             "pass_overhead_ids": round(self._overhead, 1),
-            "cached": self._rows is CachedBatch,
+            "cached": issubclass(self._rows, CachedBatch),
         }
 
     @property

@@ -4,8 +4,9 @@ import logging
 import math
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import (
     CacheLayerMixin,
@@ -19,11 +20,75 @@ from bioner.models.output_layer import Layer, output_layer
 log = logging.getLogger(__name__)
 
 Wanted = Sequence[tuple[int, int]]  # row, and after which id of its block
+Ints = npt.NDArray[np.int64]
 
 HOLES = 0.25  # share of unused columns at which the cache is packed
+GROWTH = 1.5  # columns allocated per column needed, when the cache is full
+ALIGNED = 16  # columns; attention kernels copy masks whose rows begin elsewhere
 PROBE = 48  # ids of the trial run
 # All that was read, the end of it, or what another layer has.
 KEPT = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
+    """A DynamicLayer with room: new keys and values are written behind the old ones.
+
+    DynamicLayer copies the whole cache in every pass. Here `keys` and `values` are the first
+    columns of buffers, which are replaced only when they are full. A layer that shares another
+    layer's stays uninitialized.
+    """
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        super().lazy_initialization(key_states, value_states)
+        self._buffers = [key_states[:, :, :0], value_states[:, :, :0]]
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        end = start + key_states.shape[2]
+        if end > self._buffers[0].shape[2]:
+            room = end if not start else int(GROWTH * end)  # a prefix is repeated before it grows
+            self._buffers = [
+                _enlarged(buffer, states, start, room)
+                for buffer, states in zip(self._buffers, (key_states, value_states), strict=True)
+            ]
+        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, start:end] = states
+        self._show(end)
+        return self.keys, self.values
+
+    def pack(self, order: torch.Tensor) -> None:
+        """Keep these columns of each row, [rows, columns]."""
+        if not self.is_initialized:
+            return
+        for buffer in self._buffers:
+            packed = torch.take_along_dim(buffer, order[:, None, :, None], 2)
+            buffer[:, :, : order.shape[1]] = packed
+        self._show(order.shape[1])
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        if self.is_initialized:
+            self._buffers = [buffer.repeat_interleave(repeats, 0) for buffer in self._buffers]
+            self._show(self.get_seq_length())
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        if self.is_initialized:
+            self._buffers = [buffer[indices] for buffer in self._buffers]
+            self._show(self.get_seq_length())
+
+    def _show(self, columns: int) -> None:
+        self.keys, self.values = (buffer.narrow(2, 0, columns) for buffer in self._buffers)
+
+
+def _enlarged(buffer: torch.Tensor, states: torch.Tensor, columns: int, room: int) -> torch.Tensor:
+    """Return a buffer for `room` columns of such states, with the first `columns` of the old."""
+    rows, heads, _, size = states.shape
+    larger = states.new_empty((rows, heads, room, size))
+    larger[:, :, :columns] = buffer[:, :, :columns]
+    return larger
 
 
 class CachedBatch:
@@ -39,22 +104,25 @@ class CachedBatch:
     def __init__(
         self, model: PreTrainedModel, pad: int, rows: int, prefix: Sequence[int] = ()
     ) -> None:
-        self._model, self._pad, self._prefix = model, pad, len(prefix)
+        self._model, self._device, self._pad = model, model.device, pad
+        self._prefix = len(prefix)
         windows = (getattr(layer, "sliding_window", math.inf) for layer in _layers(model))
         self._window = min(windows, default=math.inf)
         self._cache = DynamicCache()  # without the configuration: whole, also of sliding windows
-        self._mask = torch.ones(rows, len(prefix), dtype=torch.bool)
-        self._length = torch.full((rows,), len(prefix))
+        self._cache.layer_class_to_replicate = GrowingLayer
+        # On the CPU; each pass copies what it needs to the device.
+        self._mask = np.ones((rows, len(prefix)), dtype=bool)
+        self._length = np.full(rows, len(prefix))
         self._width = 0
         if prefix:
-            ids = torch.tensor([list(prefix)])
             options = {"past_key_values": self._cache, "use_cache": True}
-            _logits(model, ids, torch.ones_like(ids), [(0, 0)], [pad], **options)
+            ids, *places = _on(self._device, np.array([prefix]), *_places([(0, 0)], [pad]))
+            _logits(model, ids, None, *places, **options)
             self._cache.batch_repeat_interleave(rows)
 
     def start(self, row: int, ids: Sequence[int]) -> list[int]:
         """Begin a sentence in a row; return the ids after the prefix, which have yet to be read."""
-        self._mask[row] &= self._mask[row].cumsum(0) <= self._prefix
+        self._mask[row] &= self._mask[row].cumsum() <= self._prefix
         self._length[row] = self._prefix
         return list(ids[self._prefix :])
 
@@ -69,21 +137,31 @@ class CachedBatch:
         ids, mask = _padded(blocks, self._pad)
         self._width = ids.shape[1]
         self._tidy()
-        # What follows a row's ids may see itself, and no id sees it: attention to nothing is NaN.
-        self._mask = torch.cat([self._mask, torch.ones_like(mask)], 1)
         positions = self._length[:, None] + mask.cumsum(1) - 1
         # A row that reads nothing may have no position left.
         positions[[not block for block in blocks]] = 0
+        # What follows a row's ids may see itself, and no id sees it: attention to nothing is NaN.
+        self._mask = np.concatenate([self._mask, np.ones(ids.shape, dtype=bool)], 1)
+        read, at, seen, *places = _on(
+            self._device, ids, positions, self._seen(), *_places(wanted, of)
+        )
         return _logits(
             self._model,
-            ids,
-            self._mask,
-            wanted,
-            of,
-            position_ids=positions.to(self._model.device),
+            read,
+            self._attention_mask(seen),
+            *places,
+            position_ids=at,
             past_key_values=self._cache,
             use_cache=True,
         )
+
+    def _seen(self) -> Ints:
+        """Return the mask, [rows, columns], as it is copied to the device."""
+        return self._mask.astype(np.int64)
+
+    def _attention_mask(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return the mask as the model takes it."""
+        return seen
 
     def keep(self, row: int, count: int) -> None:
         """Keep the first `count` ids of the block that was just read in this row."""
@@ -92,9 +170,9 @@ class CachedBatch:
 
     def select(self, rows: Sequence[int]) -> None:
         """Drop all rows but these."""
-        chosen = torch.tensor(rows)
+        chosen = np.array(rows)
         self._mask, self._length = self._mask[chosen], self._length[chosen]
-        self._cache.batch_select_indices(chosen.to(self._model.device))
+        self._cache.batch_select_indices(*_on(self._device, chosen))
 
     def _tidy(self) -> None:
         """Cut off trailing columns that no row uses; pack the rows if too many columns are holes.
@@ -104,7 +182,7 @@ class CachedBatch:
         width = self._mask.shape[1]
         if not width:
             return
-        used = int(self._mask.any(0).nonzero().max()) + 1 if self._mask.any() else 0
+        used = int(np.flatnonzero(self._mask.any(0)).max(initial=-1)) + 1
         counts = self._mask.sum(1)
         fullest = int(counts.max())
         if used < width:
@@ -114,14 +192,36 @@ class CachedBatch:
         if within and used - fullest <= HOLES * used:
             return
         # To the right, so that each row ends where its next block begins.
-        order = torch.argsort(self._mask, dim=1, stable=True)[:, used - fullest :]
+        order = np.argsort(self._mask, axis=1, kind="stable")[:, used - fullest :]
+        (index,) = _on(self._device, order)
         for layer in self._cache.layers:
-            if not layer.is_initialized:
-                continue  # it shares another layer's keys and values
-            index = order.to(layer.keys.device)[:, None, :, None]
-            layer.keys = torch.take_along_dim(layer.keys, index, 2)
-            layer.values = torch.take_along_dim(layer.values, index, 2)
-        self._mask = torch.arange(fullest) >= fullest - counts[:, None]
+            layer.pack(index)
+        self._mask = np.arange(fullest) >= fullest - counts[:, None]
+
+
+class AdditiveMaskBatch(CachedBatch):
+    """A CachedBatch that hands the model the additive mask its attention works with.
+
+    From a mask over columns, transformers makes one over ids and columns, and PyTorch's attention
+    an additive one, aligned for its kernels, in every layer anew. Here it is made once per pass.
+    Not for sliding windows, which transformers' own masks are needed for.
+    """
+
+    def _seen(self) -> Ints:
+        """Return the first place of the block that sees each column; none sees holes."""
+        seen = np.where(self._mask, 0, self._width)
+        seen[:, -self._width :] = np.arange(self._width)
+        return seen
+
+    def _attention_mask(self, seen: torch.Tensor) -> torch.Tensor:
+        rows, columns = seen.shape
+        room = -(-columns // ALIGNED) * ALIGNED
+        mask = torch.zeros(
+            (rows, 1, self._width, room), dtype=self._model.dtype, device=self._device
+        )
+        mask = mask[..., :columns]
+        places = seen[0, -self._width :, None]
+        return mask.masked_fill_(seen[:, None, None] > places, -math.inf)
 
 
 class RecomputedBatch:
@@ -147,7 +247,8 @@ class RecomputedBatch:
         self._blocks = blocks
         texts = [[*before, *block] for before, block in zip(self._ids, blocks, strict=True)]
         places = [(row, len(self._ids[row]) + place) for row, place in wanted]
-        return _logits(self._model, *_padded(texts, self._pad), places, of, use_cache=False)
+        arrays = (*_padded(texts, self._pad), *_places(places, of))
+        return _logits(self._model, *_on(self._model.device, *arrays), use_cache=False)
 
     def keep(self, row: int, count: int) -> None:
         self._ids[row] += self._blocks[row][:count]
@@ -159,32 +260,45 @@ class RecomputedBatch:
 Batch = CachedBatch | RecomputedBatch
 
 
-def _padded(blocks: Sequence[Sequence[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(blocks: Sequence[Sequence[int]], pad: int) -> tuple[Ints, Ints]:
     """Return blocks of ids as rows of one width, and the mask of the places that hold ids.
 
     The first place of an empty block is unmasked too: attention to nothing would be NaN.
     """
-    rows = [torch.tensor(block, dtype=torch.long) for block in blocks]
-    ids = pad_sequence(rows, batch_first=True, padding_value=pad)
-    lengths = torch.tensor([max(len(block), 1) for block in blocks])
-    return ids, torch.arange(ids.shape[1]) < lengths[:, None]
+    ids = np.full((len(blocks), max(map(len, blocks))), pad)
+    mask = np.zeros_like(ids)
+    for row, block in enumerate(blocks):
+        ids[row, : len(block)] = block
+        mask[row, : max(len(block), 1)] = 1
+    return ids, mask
+
+
+def _places(wanted: Wanted, of: Sequence[int]) -> tuple[Ints, Ints, Ints]:
+    """Return the wanted rows, the places in them, and the wanted ids."""
+    rows, places = np.array(wanted).T
+    return rows, places, np.array(of)
+
+
+def _on(device: torch.device, *arrays: Ints) -> list[torch.Tensor]:
+    """Return the arrays as tensors on the device, copied there all at once."""
+    flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays])).to(device)
+    parts = flat.split([array.size for array in arrays])
+    return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
 
 def _logits(
     model: PreTrainedModel,
     ids: torch.Tensor,
-    mask: torch.Tensor,
-    wanted: Wanted,
-    of: Sequence[int],
+    mask: torch.Tensor | None,
+    rows: torch.Tensor,
+    places: torch.Tensor,
+    columns: torch.Tensor,
     **kwargs: object,
 ) -> torch.Tensor:
-    """Run a forward pass with the output layer only at the wanted places, for the wanted ids.
+    """Run a forward pass with the output layer only at the places in the rows, for the columns.
 
     The output layer is a third of a small model.
     """
-    device = model.device
-    rows, places = (torch.tensor(indices, device=device) for indices in zip(*wanted, strict=True))
-    columns = torch.tensor(of, device=device)
 
     def narrow(hidden: torch.Tensor, layer: Layer, plain: torch.nn.Linear | None) -> torch.Tensor:
         chosen = hidden[rows, places][None]
@@ -195,7 +309,7 @@ def _logits(
         )
 
     with output_layer(model, narrow):
-        output = model(input_ids=ids.to(device), attention_mask=mask.to(device).long(), **kwargs)
+        output = model(input_ids=ids, attention_mask=mask, **kwargs)
     logits: torch.Tensor = output.logits[0].float()
     return logits
 
@@ -207,21 +321,17 @@ def _layers(model: PreTrainedModel) -> list[CacheLayerMixin]:
 
 
 def batch_class(model: PreTrainedModel) -> type[Batch]:
-    """Return CachedBatch if a trial shows that this model's cache can be rolled back."""
+    """Return how to keep what this model reads: the fastest way that a trial shows to be right."""
     config = model.config.get_text_config()
     window = any(
         getattr(config, name, None)
         for name in ("window_size", "attention_window", "attention_types")
     )
+    kinds = {type(layer) for layer in _layers(model)}
     # Neither states, which cannot be taken back, nor windows that are not of transformers' masks.
-    plain = not window and all(type(layer) in KEPT for layer in _layers(model))
-    try:
-        if plain and _supports_rollback(model):
-            return CachedBatch
-    except torch.OutOfMemoryError:
-        raise
-    except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError):
-        pass  # it takes no positions, or has a cache of its own kind
+    if not window and kinds <= set(KEPT) and _is_right(model, CachedBatch):
+        whole = DynamicSlidingWindowLayer not in kinds
+        return AdditiveMaskBatch if whole and _is_right(model, AdditiveMaskBatch) else CachedBatch
     log.info(
         "predict: what this model has read cannot be taken back; every pass reads from the start,"
         " which is slow"
@@ -230,7 +340,7 @@ def batch_class(model: PreTrainedModel) -> type[Batch]:
 
 
 @torch.inference_mode()
-def _supports_rollback(model: PreTrainedModel) -> bool:
+def _is_right(model: PreTrainedModel, kind: type[CachedBatch]) -> bool:
     """Try whether ids that were read, masked and read again leave no trace in the logits."""
     ids = [5 + place % 7 for place in range(PROBE)]
     of = range(min(64, model.config.get_text_config().vocab_size))
@@ -249,9 +359,14 @@ def _supports_rollback(model: PreTrainedModel) -> bool:
         rows.keep(1, len(other) + wrong)
         return rows.read([ids[half:], ids[half + wrong :]], places, of)
 
-    again = logits(RecomputedBatch, 0)
-    scale = (again - again.mean(1, keepdim=True)).norm().clamp(min=1e-6)
-    rounding = float((logits(CachedBatch, 0) - again).norm() / scale)
-    error = float((logits(CachedBatch, 20) - again).norm() / scale)
+    try:
+        again = logits(RecomputedBatch, 0)
+        scale = (again - again.mean(1, keepdim=True)).norm().clamp(min=1e-6)
+        rounding = float((logits(kind, 0) - again).norm() / scale)
+        error = float((logits(kind, 20) - again).norm() / scale)
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError):
+        return False  # it takes no positions or no such mask, or has a cache of its own kind
     # In half precision the cache alone changes rounding; holes must not add to that.
     return rounding < 0.2 and error < max(2 * rounding, 1e-3)
