@@ -3,11 +3,14 @@
 from functools import lru_cache
 
 import numpy as np
-import torch
-from torch.utils.benchmark import Timer
 from transformers import PreTrainedModel
 
 CPU_OVERHEAD = 96.0  # ids, for small models on two cores (benchmarks/decoding.py)
+# Estimates for data-centre GPUs; nothing has been measured on one.
+LAYER_SECONDS = 4.2e-4  # 42 kernels (benchmarks/parts/kernels.py) of 10 microseconds
+FLOPS = 5e14  # per second: half an H100's peak in bf16
+# Ids: what fits into the time of reading the weights; enough for whole sentences.
+GPU_OVERHEADS = (300.0, 4096.0)
 DRAFT_LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512)
 
 
@@ -71,20 +74,13 @@ def expected_cost(window: int, length: int, ids: float, overhead: float, right: 
 def overhead_of(model: PreTrainedModel) -> float:
     """Return the cost of a pass besides its ids, in ids.
 
-    Measured on a GPU; fixed on the CPU, so that runs are equal.
+    A constant on the CPU. On a GPU it is the time to launch the kernels of all layers over the
+    arithmetic of one id (two FLOPs per parameter), within bounds. It is computed, not measured: the
+    words drafted per pass decide its shape, and shapes decide how bf16 rounds, so a timing would
+    make predictions differ between runs.
     """
     if model.device.type != "cuda":
         return CPU_OVERHEAD
-    few, many = (_seconds(model, ids) for ids in (8, 520))
-    each = max(many - few, 1e-9) / 512
-    return max(few / each - 8, 0.0)
-
-
-@torch.inference_mode()
-def _seconds(model: PreTrainedModel, ids: int) -> float:
-    """Return the seconds of a pass over that many ids: the fastest of three."""
-    # Short rows: some models have positions for 512.
-    batch = torch.full((ids // 8, 8), 5, device=model.device)
-    call = "model(input_ids=batch, use_cache=False, logits_to_keep=1)"
-    timer = Timer(call, globals={"model": model, "batch": batch})
-    return min(timer.timeit(1).median for _ in range(3))
+    launching = model.config.get_text_config().num_hidden_layers * LAYER_SECONDS
+    lowest, highest = GPU_OVERHEADS
+    return min(max(launching * FLOPS / (2 * model.num_parameters()), lowest), highest)

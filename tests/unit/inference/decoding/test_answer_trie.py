@@ -1,11 +1,19 @@
 """Lines of a word: every tag's, where they branch, and which tags may follow which."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 from bioner.data.tags import tag_set
-from bioner.inference.decoding.draft_length import DRAFT_LENGTHS, DraftLength, expected_cost
+from bioner.inference.decoding.draft_length import (
+    CPU_OVERHEAD,
+    DRAFT_LENGTHS,
+    GPU_OVERHEADS,
+    DraftLength,
+    expected_cost,
+    overhead_of,
+)
 from bioner.models.answer_trie import AnswerTrie, TokenAnswers
 from tests.unit.inference.decoding.conftest import TYPES
 
@@ -63,3 +71,22 @@ def test_windows_grow_with_what_a_pass_costs_and_with_how_good_drafts_are():
     assert chosen(0, 1, 0.95) == 1
     assert chosen(1e6, 1, 0.95) in DRAFT_LENGTHS[-8:]
     assert DraftLength(5, 100.0, 27, 7.0).words(3) == 5
+
+
+def test_the_cost_of_a_pass_on_a_gpu_follows_from_the_shape_of_the_model():
+    def overhead(layers, parameters, device="cuda"):
+        config = SimpleNamespace(num_hidden_layers=layers)
+        config.get_text_config = lambda: config
+        return overhead_of(
+            SimpleNamespace(
+                device=SimpleNamespace(type=device),
+                config=config,
+                num_parameters=lambda: parameters,
+            )
+        )
+
+    assert overhead(32, 7.2e9, "cpu") == CPU_OVERHEAD
+    # 32 x 0.42 ms of launches, in which 500 TFLOP/s do 14.4 GFLOP 467 times
+    assert overhead(32, 7.2e9) == pytest.approx(467, abs=1)
+    assert overhead(30, 135e6) == GPU_OVERHEADS[1]
+    assert overhead(80, 70e9) == GPU_OVERHEADS[0]
