@@ -17,6 +17,7 @@ from bioner.errors import InputError, reason_of
 from bioner.io.records import Record
 from bioner.models import TASK_FILE
 from bioner.models.decoder_head import DecoderWithHead
+from bioner.models.fused_norms import fuse_norms
 from bioner.models.model_files import weight_checksums
 from bioner.models.pretrained import (
     load_causal_lm,
@@ -188,6 +189,8 @@ def load_trained(
         model = _attached(model, folder)
         if merged:
             model = model.merge_and_unload().to(precision_of(entry))
+    if merged:
+        fuse_norms(model)
     return model.eval(), tokenizer, task
 
 

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 CPU_OVERHEAD = 96.0  # ids, for small models on two cores (benchmarks/decoding.py)
 # Estimates for data-centre GPUs; nothing has been measured on one.
-LAYER_SECONDS = 4.2e-4  # 42 kernels (benchmarks/parts/kernels.py) of 10 microseconds
+LAYER_SECONDS = 4.2e-4  # 30 kernels (benchmarks/parts/kernels.py) of 14 microseconds
 FLOPS = 5e14  # per second: half an H100's peak in bf16
 # Ids: what fits into the time of reading the weights; enough for whole sentences.
 GPU_OVERHEADS = (300.0, 4096.0)
@@ -81,6 +81,7 @@ def overhead_of(model: PreTrainedModel) -> float:
     """
     if model.device.type != "cuda":
         return CPU_OVERHEAD
-    launching = model.config.get_text_config().num_hidden_layers * LAYER_SECONDS
+    layers: int = model.config.get_text_config().num_hidden_layers
+    seconds_per_id = 2 * int(model.num_parameters()) / FLOPS
     lowest, highest = GPU_OVERHEADS
-    return min(max(launching * FLOPS / (2 * model.num_parameters()), lowest), highest)
+    return min(max(layers * LAYER_SECONDS / seconds_per_id, lowest), highest)
