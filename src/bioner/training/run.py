@@ -19,6 +19,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from bioner.data.instances import Instance, unseen_types
 from bioner.errors import InputError
 from bioner.io.files import atomic_path, write_json
+from bioner.io.ranks import ending_together
 from bioner.io.records import KeptWeights
 from bioner.io.run_record import moment, provenance
 from bioner.io.signals import signals_handled
@@ -73,6 +74,7 @@ def train(job: TrainingJob, out: Path) -> None:
         )
     interrupts = Interrupts(job.name)
     with (
+        ending_together(processes.num_processes),
         (
             workspace_of(job, out) if processes.is_main_process else nullcontext(out / WORKSPACE)
         ) as workspace,
