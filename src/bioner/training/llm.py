@@ -87,6 +87,7 @@ def train_llm(
         interrupts=interrupts,
         keep=settings.keep_checkpoint,
         may_diverge=bool(job.searched),
+        micro_batches=job.micro_batches() if settings.micro_batch_size == "auto" else (),
         model=model,
         args=training_arguments(job, checkpoints, EVAL_BATCH),
         data_collator=collate,

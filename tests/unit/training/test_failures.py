@@ -5,6 +5,7 @@ processes, as on several GPUs.
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ import pytest
 
 from bioner.data.instances import write_instances
 from bioner.io.heartbeat import exclusive_lock
-from bioner.training.workspace import LOCK
+from bioner.training.launch import ENVIRONMENT, launch_command
+from bioner.training.workspace import LOCK, MICRO_BATCH, WORKSPACE
 from tests import forked
 from tests.unit.training.helpers import with_settings
 
@@ -63,6 +65,7 @@ def fails(self, *args):
 
 Shards.make = fails
 """
+OUT_OF_MEMORY = 'torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")'
 Start = Callable[..., tuple[list[int], str]]
 
 
@@ -106,6 +109,23 @@ def training(tiny_encoder, sentences, tmp_path) -> list[str]:
     return ["train", "tiny", *given, "--out", str(tmp_path / "run")]
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_out_of_memory_on_one_rank_ends_all_and_the_next_start_has_half(
+    start, training, tmp_path, rank
+):
+    codes, said = start(FAILS.format(rank=rank, error=OUT_OF_MEMORY), *training)
+    assert (codes[rank], codes[1 - rank]) == (2, 1), said
+    assert "did not end" not in said
+    assert said.count("out of memory with 4 sentences per forward pass") == 1
+    assert "Start again: it goes on with 2 and the same batch." in said
+    assert "Traceback" not in said
+    assert (tmp_path / "run" / WORKSPACE / MICRO_BATCH).read_text() == "2"
+    codes, said = start(SOUND, *training)
+    assert codes == [0, 0], said
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (run["processes"], run["micro_batch_size"], run["accumulation"]) == (2, 2, 2)
+
+
 def test_another_error_on_one_rank_ends_all_and_the_next_start_is_as_before(
     start, training, tmp_path
 ):
@@ -147,3 +167,29 @@ def test_a_prediction_that_fails_on_one_rank_ends_on_all(
     assert codes == [1, 2], said
     assert said.count("shard: Input/output error") == 1
     assert "did not end" not in said
+
+
+@pytest.mark.slow
+def test_the_launcher_ends_with_its_ranks_and_not_at_the_end_of_their_time_for_a_checkpoint(
+    training, tmp_path
+):
+    fault = FAILS.format(rank=1, error=OUT_OF_MEMORY)
+    (tmp_path / "faulty_bioner.py").write_text(f"{fault}\n{COMMAND.replace('[4:]', '[1:]')}")
+    command = [
+        part if part != "bioner" else "faulty_bioner" for part in launch_command(2, training)
+    ]
+    environment = os.environ | ENVIRONMENT | {"ACCELERATE_USE_CPU": "true"}
+    environment["PYTHONPATH"] = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    launched = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment | {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "600"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert launched.returncode == 1
+    assert launched.stderr.count("bioner: tiny: found a device out of memory with 4") == 1
+    assert "did not end" not in launched.stdout
+    assert (tmp_path / "run" / WORKSPACE / MICRO_BATCH).read_text() == "2"
