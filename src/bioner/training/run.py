@@ -187,6 +187,7 @@ def _publish(job: TrainingJob, trained: Trained, model: Path, out: Path) -> None
         "processes": job.processes,
         "micro_batch_size": trainer.args.per_device_train_batch_size,
         "accumulation": trainer.args.gradient_accumulation_steps,
+        "optimizer": str(trainer.args.optim),
         "train_instances": len(job.train),
         "dev_instances": len(job.dev),
         "trained_parameters": trained_parameters(trainer.model),

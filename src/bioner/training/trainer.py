@@ -70,6 +70,7 @@ def training_arguments(
             "Correct it.",
         )
     micro, accumulation = job.batches()
+    optimizer = train.optimizer
     on_gpu = torch.cuda.is_available() and entry.resources.gpus > 0
     if (
         on_gpu
@@ -82,6 +83,8 @@ def training_arguments(
             "a GPU from Ampere on",
             "Set train.precision to fp32.",
         )
+    if on_gpu and optimizer == "adamw_torch":
+        optimizer = "adamw_torch_fused"  # the CPU keeps the bytes of its results
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=train.epochs,
@@ -92,7 +95,7 @@ def training_arguments(
         weight_decay=train.weight_decay,
         warmup_steps=train.warmup_ratio,
         lr_scheduler_type="linear",
-        optim=train.optimizer,
+        optim=optimizer,
         bf16=train.precision == "bf16",
         activation_checkpointing=train.activation_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False}
