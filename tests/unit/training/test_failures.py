@@ -44,10 +44,10 @@ FAILS = """
 import os, torch
 from bioner.training.trainer import ResumableTrainer
 
-faulty, step = {rank}, ResumableTrainer.training_step
+faulty, step = int("{failing}"), ResumableTrainer.training_step
 
 def fails(self, *args, **kwargs):
-    if self.state.global_step == 1 and os.environ["RANK"] == "{rank}":
+    if self.state.global_step == 1 and os.environ["RANK"] in "{failing}":
         raise {error}
     return step(self, *args, **kwargs)
 
@@ -113,7 +113,7 @@ def training(tiny_encoder, sentences, tmp_path) -> list[str]:
 def test_out_of_memory_on_one_rank_ends_all_and_the_next_start_has_half(
     start, training, tmp_path, rank
 ):
-    codes, said = start(FAILS.format(rank=rank, error=OUT_OF_MEMORY), *training)
+    codes, said = start(FAILS.format(failing=rank, error=OUT_OF_MEMORY), *training)
     assert (codes[rank], codes[1 - rank]) == (2, 1), said
     assert "did not end" not in said
     assert said.count("out of memory with 4 sentences per forward pass") == 1
@@ -130,7 +130,7 @@ def test_another_error_on_one_rank_ends_all_and_the_next_start_is_as_before(
     start, training, tmp_path
 ):
     error = 'OSError(5, "Input/output error", "corpus")'
-    codes, said = start(FAILS.format(rank=1, error=error), *training)
+    codes, said = start(FAILS.format(failing=1, error=error), *training)
     assert codes == [1, 2], said
     assert "did not end" not in said
     assert said.count("corpus: Input/output error") == 1
@@ -139,6 +139,12 @@ def test_another_error_on_one_rank_ends_all_and_the_next_start_is_as_before(
     assert codes == [0, 0], said
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (run["micro_batch_size"], run["accumulation"]) == (4, 1)
+
+
+def test_of_two_that_fail_at_once_only_one_is_heard(start, training):
+    codes, said = start(FAILS.format(failing="01", error='ValueError("a bug")'), *training)
+    assert sorted(codes) == [1, 1], said
+    assert said.count("ValueError: a bug") == 1, said
 
 
 def test_a_training_that_may_not_begin_ends_on_all_ranks(start, training, tmp_path):
@@ -173,7 +179,7 @@ def test_a_prediction_that_fails_on_one_rank_ends_on_all(
 def test_the_launcher_ends_with_its_ranks_and_not_at_the_end_of_their_time_for_a_checkpoint(
     training, tmp_path
 ):
-    fault = FAILS.format(rank=1, error=OUT_OF_MEMORY)
+    fault = FAILS.format(failing=1, error=OUT_OF_MEMORY)
     (tmp_path / "faulty_bioner.py").write_text(f"{fault}\n{COMMAND.replace('[4:]', '[1:]')}")
     command = [
         part if part != "bioner" else "faulty_bioner" for part in launch_command(2, training)
