@@ -61,12 +61,14 @@ def _plain(node: Any, definitions: Mapping[str, Any] | None = None) -> Any:
     if len(either) == 2 and either[1] == {"type": "null"}:
         inner = _plain(either[0], definitions)
         node = inner | node | {"type": [inner["type"], "null"]}
+        either = []
     if patterns := node.get("patternProperties"):
         [(pattern, of_all)] = patterns.items()
         node = node | {"propertyNames": {"pattern": pattern}, "additionalProperties": of_all}
-    left_out = {"patternProperties", "$defs", "$ref", "anyOf"} | (
+    left_out = {"patternProperties", "$defs", "$ref"} | (
         {"title"} if isinstance(node.get("title"), str) else set()
     )
+    left_out |= set() if either else {"anyOf"}
     return {
         key: value if key == "default" else _plain(value, definitions)
         for key, value in node.items()
@@ -118,6 +120,8 @@ def _kind(sub: Mapping[str, Any]) -> str:
         return " \\| ".join("null" if value is None else f"`{value}`" for value in sub["enum"])
     if "const" in sub:
         return f"`{sub['const']}`"
+    if "anyOf" in sub:
+        return " or ".join(map(_kind, sub["anyOf"]))
     kinds = sub.get("type", "")
     kinds = kinds if isinstance(kinds, list) else [kinds]
     return " or ".join(

@@ -113,3 +113,9 @@ def test_a_process_can_be_kept_to_one_gpu():
         f"{changed(TrainingArguments, '_n_gpu')} is gone; a process would be spread over every"
         " visible GPU"
     )
+
+
+def test_the_sentences_per_pass_can_be_set_before_training():
+    assert "self._train_batch_size = self.args.train_batch_size" in inspect.getsource(Trainer), (
+        f"{changed(Trainer, '_train_batch_size')} is set otherwise; `auto` would have no effect"
+    )

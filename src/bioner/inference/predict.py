@@ -19,6 +19,7 @@ from bioner.inference.decoding.drafts import Draft, draft_of, saved_table
 from bioner.inference.decoding.shards import Shards, shards_folder
 from bioner.io.checksums import listing, sha256_of
 from bioner.io.progress_bars import Meter, ignore
+from bioner.io.ranks import ending_together
 from bioner.io.run_record import write_record
 from bioner.io.signals import raise_on_signal
 from bioner.models import TASK_FILE
@@ -128,6 +129,7 @@ def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> Non
     work = Shards(shards_folder(out), identity, gold, SHARD[decoding])
     process, processes, wait = _processes(entry)
     with (
+        ending_together(processes),
         raise_on_signal(f"predict {name}") as raise_if_signalled,
         work.owned() if process == 0 else nullcontext(),
     ):

@@ -124,11 +124,11 @@ class Train(Settings):
         le=1_000_000,
         description="Sentences per optimiser step over all processes and accumulation steps.",
     )
-    micro_batch_size: Int | None = Field(
+    micro_batch_size: Annotated[Int, Field(ge=1)] | Literal["auto", None] = Field(
         None,
-        ge=1,
         description="Sentences per forward pass on one device; null is batch_size divided by the"
-        " processes.",
+        " processes; `auto` halves that until it fits in the GPU's memory. The batch stays the"
+        " same.",
     )
     warmup_ratio: Float = Field(
         0.1, ge=0, lt=1, description="Share of the steps with rising learning rate."

@@ -33,6 +33,7 @@ EXPECTED = {
     "model_type": "a mapping of keys",
     "model_attributes_type": "a mapping of keys",
 }
+BRANCH = "constrained-int"  # pydantic's step to the number in "a number or a word"
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
@@ -72,7 +73,8 @@ def _input_error(
     files: Sequence[Path | str],
     above: Sequence[str],
 ) -> InputError:
-    kind, ctx, inside = details["type"], details.get("ctx", {}), list(details["loc"])
+    kind, ctx = details["type"], details.get("ctx", {})
+    inside = [step for step in details["loc"] if step != BRANCH]
     if is_key := inside[-1:] == ["[key]"]:  # a key, and not its value, is at fault
         inside.pop()
     if kind == "setting":

@@ -111,6 +111,7 @@ def train_classifier(
         keep=settings.keep_checkpoint,
         head_learning_rate=settings.head_learning_rate,
         may_diverge=bool(job.searched),
+        micro_batches=job.micro_batches() if settings.micro_batch_size == "auto" else (),
         model=model,
         args=training_arguments(job, checkpoints, EVAL_BATCH[entry.family]),
         data_collator=DataCollatorForTokenClassification(tokenizer),

@@ -60,11 +60,14 @@ class TrainingJob:
     def batches(self) -> tuple[int, int]:
         """Return sentences per forward pass and passes per optimiser step, in each process.
 
+        With `auto` it is one pass, until a GPU's memory has been tried.
+
         Raises:
             InputError: If the batch cannot be divided that way.
         """
         train = self.entry.train
-        micro = train.micro_batch_size or max(1, train.batch_size // self.processes)
+        given, share = train.micro_batch_size, max(1, train.batch_size // self.processes)
+        micro = given if isinstance(given, int) else share
         accumulation, rest = divmod(train.batch_size, micro * self.processes)
         if rest or not accumulation:
             raise InputError(
@@ -76,12 +79,21 @@ class TrainingJob:
             )
         return micro, accumulation
 
-    def halved(self) -> "TrainingJob | None":
-        """Return the job with half the sentences per forward pass, None if they are odd."""
-        micro, _ = self.batches()
-        if micro % 2:
-            return None
-        return replace(self, entry=self.entry.changed(train={"micro_batch_size": micro // 2}))
+    def micro_batches(self) -> list[int]:
+        """Return `batches()[0]`, and what to try after it if memory is short, down to 1.
+
+        Each is half of the one before or, if that does not divide the batch, the next that does.
+        """
+        micro, accumulation = self.batches()
+        sizes = [micro]
+        while (last := sizes[-1]) > 1:
+            smaller = range(last // 2, 0, -1)
+            sizes.append(next(size for size in smaller if micro * accumulation % size == 0))
+        return sizes
+
+    def with_micro_batch(self, size: int) -> "TrainingJob":
+        """Return the job with so many sentences per forward pass, and the same batch."""
+        return replace(self, entry=self.entry.changed(train={"micro_batch_size": size}))
 
     def identity(self) -> dict[str, Any]:
         """Return all that a checkpoint of this job depends on."""

@@ -34,12 +34,13 @@ from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.loss import check_loss, summed_loss
 from bioner.training.progress import Progress
-from bioner.training.samplers import pad_to_full_batches
 from bioner.training.trainer import ResumableTrainer, training_arguments, weights_format
 
 log = logging.getLogger(__name__)
 
-EVAL_BATCH = 4  # examples per pass for the loss on dev
+# Ids per pass for the loss on dev, padding among them, or four of the longest examples if these are
+# more: what a pass of training with gradients has room for.
+DEV_IDS = 8192
 DECODE_BATCH = 32  # sentences of dev decoded at once, while memory allows
 
 
@@ -87,8 +88,9 @@ def train_llm(
         interrupts=interrupts,
         keep=settings.keep_checkpoint,
         may_diverge=bool(job.searched),
+        micro_batches=job.micro_batches() if settings.micro_batch_size == "auto" else (),
         model=model,
-        args=training_arguments(job, checkpoints, EVAL_BATCH),
+        args=training_arguments(job, checkpoints),
         data_collator=collate,
         train_dataset=train_examples,
         eval_dataset=dev_examples,
@@ -242,12 +244,11 @@ class LineTrainer(ResumableTrainer):
     """
 
     def __init__(self, *, dev: DevScorer, plain: bool, **kwargs: Any) -> None:
-        kwargs["eval_dataset"] = pad_to_full_batches(
-            kwargs["eval_dataset"], EVAL_BATCH, kwargs["args"].world_size
-        )
         super().__init__(**kwargs)
         self.dev, self.plain = dev, plain
-        self.dev_loss = torch.zeros(2)  # the sum, and the number of ids in it
+        self.dev_examples = sorted(self.eval_dataset, key=lambda item: -len(item["input_ids"]))
+        longest = max((len(item["input_ids"]) for item in self.dev_examples), default=0)
+        self.dev_ids = max(DEV_IDS, 4 * longest)
         # For any architecture: count the step's labels, each predicted from the ids before it.
         self.model_accepts_loss_kwargs = self._loss_shifts_labels = True
 
@@ -261,8 +262,6 @@ class LineTrainer(ResumableTrainer):
         """Return the mean over all labels of the optimiser step, however it is split."""
         inner = self.accelerator.unwrap_model(model)
         total, labels = summed_loss(model, inner, inputs, plain=self.plain)
-        if not model.training:
-            self.dev_loss = self.dev_loss.to(total.device) + torch.stack([total.detach(), labels])
         count = labels if num_items_in_batch is None else num_items_in_batch
         loss = total / torch.as_tensor(count, device=total.device).clamp(min=1)
         if num_items_in_batch is not None:
@@ -271,11 +270,33 @@ class LineTrainer(ResumableTrainer):
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Return the loss on dev, a mean over all its labels, and F1 as on test."""
-        self.dev_loss = torch.zeros_like(self.dev_loss)
-        output: EvalLoopOutput = super().evaluation_loop(*args, **kwargs)
-        total, count = reduce(self.dev_loss, "sum").tolist()
-        output.metrics["eval_loss"] = total / max(count, 1)
         model = self.accelerator.unwrap_model(self.model).eval()
+        metrics = {"eval_loss": self._dev_loss(model)}
         found = self.dev.scores(model, self.progress.best_monitored())
-        output.metrics.update({f"eval_{name}": value for name, value in found.items()})
-        return output
+        metrics |= {f"eval_{name}": value for name, value in found.items()}
+        return EvalLoopOutput(None, None, metrics, num_samples=len(self.dev_examples))
+
+    @torch.no_grad()
+    def _dev_loss(self, model: PreTrainedModel) -> float:
+        """Return the mean loss on dev; every process has a part of it, the longest examples first.
+
+        Out of memory, passes have half as many ids from then on.
+        """
+        mine = self.dev_examples[self.args.process_index :: self.args.world_size]
+        sums, done = torch.zeros(2, device=self.args.device), 0  # of the loss, and of its labels
+        while done < len(mine):
+            rows = max(1, self.dev_ids // len(mine[done]["input_ids"]))
+            try:
+                batch = self.data_collator(mine[done : done + rows]).to(self.args.device)
+                sums += torch.stack(summed_loss(model, model, batch, plain=self.plain))
+                done += rows
+            except torch.OutOfMemoryError:
+                if rows == 1:
+                    raise
+                self.dev_ids //= 2
+                said = "train %s: out of memory on dev; %d ids per pass"
+                log.warning(said, self.progress.name, self.dev_ids)
+                torch.cuda.empty_cache()
+            self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+        total, count = reduce(sums, "sum").tolist()
+        return float(total / max(count, 1))

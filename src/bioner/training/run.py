@@ -14,11 +14,12 @@ import polars as pl
 import torch
 import transformers
 from accelerate import PartialState
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache
 
 from bioner.data.instances import Instance, unseen_types
 from bioner.errors import InputError
 from bioner.io.files import atomic_path, write_json
+from bioner.io.ranks import ending_together
 from bioner.io.records import KeptWeights
 from bioner.io.run_record import moment, provenance
 from bioner.io.signals import signals_handled
@@ -34,8 +35,15 @@ from bioner.training.llm import train_llm
 from bioner.training.model_card import write_card
 from bioner.training.progress import HISTORY
 from bioner.training.scratch import make_pretrained
-from bioner.training.trainer import ResumableTrainer
-from bioner.training.workspace import CLAIM, WORKSPACE, workspace_of
+from bioner.training.trainer import OutOfMemory, ResumableTrainer, is_out_of_memory
+from bioner.training.workspace import (
+    CLAIM,
+    OUT_OF_MEMORY,
+    WORKSPACE,
+    read_micro_batch,
+    workspace_of,
+    write_micro_batch,
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +81,7 @@ def train(job: TrainingJob, out: Path) -> None:
         )
     interrupts = Interrupts(job.name)
     with (
+        ending_together(processes.num_processes),
         (
             workspace_of(job, out) if processes.is_main_process else nullcontext(out / WORKSPACE)
         ) as workspace,
@@ -92,10 +101,10 @@ def train(job: TrainingJob, out: Path) -> None:
             transformers.set_seed(job.seed)  # for the new head, whether or not a source was made
             return family(job, source, workspace / "checkpoints", model, interrupts)
 
-        trained, ran = _within_memory(run, job, workspace / "out-of-memory")
+        trained = _within_memory(run, job, workspace)
         processes.wait_for_everyone()
         if processes.is_main_process:
-            _publish(job, ran, trained, model, out)
+            _publish(job, trained, model, out)
 
 
 def _source(job: TrainingJob, workspace: Path, processes: PartialState) -> str | Path:
@@ -119,47 +128,54 @@ def _source(job: TrainingJob, workspace: Path, processes: PartialState) -> str |
 
 
 def _within_memory(
-    run: Callable[[TrainingJob], Trained], job: TrainingJob, note: Path
-) -> tuple[Trained, TrainingJob]:
+    run: Callable[[TrainingJob], Trained], job: TrainingJob, workspace: Path
+) -> Trained:
     """Run the job; if out of memory, again with half the sentences per pass and the same batch.
 
-    `note` records that for later sessions. Several processes cannot agree to try again, and end.
+    The workspace remembers that for later sessions. Several processes cannot try again, because
+    the others wait in the middle of a step: they end, and the next session has the smaller passes.
 
     Raises:
-        InputError: If there is not enough memory for that either.
+        InputError: If there is no memory for one sentence, for these in several processes, or for
+            the model.
     """
-    smaller = job.halved() if job.processes == 1 else None
-    ways = [job] if smaller is None else [smaller] if note.exists() else [job, smaller]
-    for number, way in enumerate(ways, 1):
+    while True:
+        settled = read_micro_batch(workspace)
+        way = job if settled is None else job.with_micro_batch(settled)
         try:
-            return run(way), way
+            return run(way)
+        except OutOfMemory as error:
+            tried = error.micro_batch
         except RuntimeError as error:
-            if not should_reduce_batch_size(error):
+            if not is_out_of_memory(error):
                 raise
+            raise InputError(
+                job.name,
+                "no memory for the model itself",
+                "a device that holds it",
+                "Take a larger one, or set quantization or lora.",
+            ) from None
         # Outside `except`: the error keeps this try's tensors alive.
         clear_device_cache(garbage_collection=True)
-        if number < len(ways):
-            log.warning(
-                "train %s: out of memory; half as many sentences a forward pass, the batch as"
-                " it is",
-                job.name,
-            )
-            note.touch()
-    tried = ", nor for ".join(str(way.batches()[0]) for way in ways)
-    raise InputError(
-        job.name,
-        f"no memory for {tried} sentences a forward pass",
-        "a part of the batch that fits",
-        "Lower train.micro_batch_size or max_length, or set train.activation_checkpointing.",
-    )
+        said = f"out of memory with {tried} sentences per forward pass"
+        smaller = job.with_micro_batch(tried).micro_batches()[1:]
+        if not smaller:
+            (workspace / OUT_OF_MEMORY).unlink(missing_ok=True)
+            remedy = "Lower max_length, or set train.activation_checkpointing."
+            raise InputError(job.name, f"a device {said}", "room for one", remedy)
+        write_micro_batch(workspace, smaller[0])
+        (workspace / OUT_OF_MEMORY).touch()
+        if job.processes > 1:
+            remedy = f"Start again: it goes on with {smaller[0]} and the same batch."
+            raise InputError(job.name, f"a device {said}", "room for them", remedy)
+        log.warning("train %s: %s; %d from now on, and the same batch", job.name, said, smaller[0])
 
 
-def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, out: Path) -> None:
-    """Write the outputs of a job; `ran` is the job with the forward passes that fit in memory."""
+def _publish(job: TrainingJob, trained: Trained, model: Path, out: Path) -> None:
+    """Write the outputs of a job."""
     trainer, facts = trained
     progress, kept = trainer.progress, trainer.kept
     memory, gpu_memory = progress.peak_memory()
-    micro, accumulation = ran.batches()
     record = {
         "model": job.name,
         "trial": (
@@ -169,8 +185,9 @@ def _publish(job: TrainingJob, ran: TrainingJob, trained: Trained, model: Path, 
         "seed": job.seed,
         "data": dict(job.data),
         "processes": job.processes,
-        "micro_batch_size": micro,
-        "accumulation": accumulation,
+        "micro_batch_size": trainer.args.per_device_train_batch_size,
+        "accumulation": trainer.args.gradient_accumulation_steps,
+        "optimizer": str(trainer.args.optim),
         "train_instances": len(job.train),
         "dev_instances": len(job.dev),
         "trained_parameters": trained_parameters(trainer.model),

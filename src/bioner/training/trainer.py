@@ -6,10 +6,13 @@ Every private interface of transformers that is overridden or set is in this mod
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from accelerate.utils import gather_object
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 from transformers.training_args import OptimizerNames
@@ -28,11 +31,31 @@ from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Diverged, Progress, Row, best_of, step_to_keep
 from bioner.training.samplers import EpochSampler, Order, pad_to_full_batches, random_steps
+from bioner.training.workspace import write_micro_batch
 
 log = logging.getLogger(__name__)
 
 
-def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> TrainingArguments:
+class OutOfMemory(Exception):
+    """A forward or backward pass with `micro_batch` sentences did not fit in memory."""
+
+    def __init__(self, micro_batch: int) -> None:
+        self.micro_batch = micro_batch
+        super().__init__(micro_batch)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Return whether an error of torch says that memory is short, by whichever library's words."""
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or should_reduce_batch_size(error)
+        or any(words in str(error) for words in ("CUDA error: out of memory", "_ALLOC_FAILED"))
+    )
+
+
+def training_arguments(
+    job: TrainingJob, folder: Path, eval_batch_size: int = 1
+) -> TrainingArguments:
     """Return the Trainer's arguments for a job, with its checkpoints in `folder`.
 
     Raises:
@@ -47,6 +70,7 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
             "Correct it.",
         )
     micro, accumulation = job.batches()
+    optimizer = train.optimizer
     on_gpu = torch.cuda.is_available() and entry.resources.gpus > 0
     if (
         on_gpu
@@ -59,6 +83,8 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
             "a GPU from Ampere on",
             "Set train.precision to fp32.",
         )
+    if on_gpu and optimizer == "adamw_torch":
+        optimizer = "adamw_torch_fused"  # the CPU keeps the bytes of its results
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=train.epochs,
@@ -69,7 +95,7 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
         weight_decay=train.weight_decay,
         warmup_steps=train.warmup_ratio,
         lr_scheduler_type="linear",
-        optim=train.optimizer,
+        optim=optimizer,
         bf16=train.precision == "bf16",
         activation_checkpointing=train.activation_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False}
@@ -103,6 +129,11 @@ def training_arguments(job: TrainingJob, folder: Path, eval_batch_size: int) -> 
     return arguments
 
 
+def has_own_memory(device: torch.device) -> bool:
+    """Return whether a device has memory of a known size, which a pass can be tried against."""
+    return device.type == "cuda"
+
+
 def weights_format(entry: ModelEntry) -> torch.dtype:
     """Return the number format of an LLM's weights in training.
 
@@ -117,6 +148,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
     """A Trainer with complete, sealed checkpoints: resumed, it ends as if never interrupted.
 
     `kept` is the row of the history whose weights the model holds after `fit`, None if it diverged.
+    Of `micro_batches`, sentences per forward pass, most first, a GPU takes the most that fit.
     """
 
     kept: Row | None = None
@@ -131,18 +163,20 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         keep: Literal["best", "last"] = "best",
         head_learning_rate: float | None = None,
         may_diverge: bool = False,
+        micro_batches: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
+        self.micro_batches = micro_batches
         self.checkpoints, self.progress, self.keep = checkpoints, progress, keep
         self.head_learning_rate, self.may_diverge, self.order = (
             head_learning_rate,
             may_diverge,
             order,
         )
-        examples, args = kwargs["train_dataset"], kwargs["args"]
-        self.lengths = [len(example["input_ids"]) for example in examples]
+        self.examples, args = kwargs["train_dataset"], kwargs["args"]
+        self.lengths = [len(example["input_ids"]) for example in self.examples]
         kwargs["train_dataset"] = pad_to_full_batches(
-            examples, args.per_device_train_batch_size, args.world_size
+            self.examples, args.per_device_train_batch_size, args.world_size
         )
         super().__init__(**kwargs, callbacks=[progress, interrupts])
         self.remove_callback(PrinterCallback)  # Progress logs instead
@@ -152,6 +186,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
 
         Raises:
             Diverged: If the loss becomes NaN or infinite, unless it may.
+            OutOfMemory: If a pass does not fit in memory.
         """
         if self.is_world_process_zero():
             remove_broken(self.checkpoints)
@@ -171,19 +206,68 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
                 last.name.removeprefix("checkpoint-"),
             )
         self.progress.keep_time(self.checkpoints / HEARTBEAT_FILE)
+        full = False
         try:
             if not self.progress.is_over():
+                self._choose_micro_batch()
                 self.train(resume_from_checkpoint=str(last) if last else None)
         except Diverged as error:
             if not self.may_diverge:
                 raise
             log.warning("train %s: diverged: %s", self.progress.name, error)
             return
+        except RuntimeError as error:
+            if not (full := is_out_of_memory(error)):
+                raise
         finally:
             self.progress.close()
+        if full:  # outside `except`, so that the passes' tensors can go
+            raise OutOfMemory(self.args.per_device_train_batch_size)
         rows = self.progress.rows
         self.kept = best_of(rows) if self.keep == "best" else rows[-1]
         self._load_from_checkpoint(str(folder_of(self.checkpoints, self.kept["step"])), self.model)
+
+    def _choose_micro_batch(self) -> None:
+        """Take the largest of `micro_batches` that fits on every GPU, and note it for resuming.
+
+        On the CPU it is the first: no limit is known, and the result must not depend on one.
+        """
+        if len(self.micro_batches) < 2 or not has_own_memory(self.args.device):
+            return
+        fitting = next(filter(self._fits, self.micro_batches), self.micro_batches[-1])
+        micro, args = min(gather_object([fitting])), self.args
+        args.gradient_accumulation_steps *= args.per_device_train_batch_size // micro
+        args.per_device_train_batch_size = micro
+        self._train_batch_size = args.train_batch_size
+        self.train_dataset = pad_to_full_batches(self.examples, micro, args.world_size)
+        if self.is_world_process_zero():
+            log.info("train %s: %d sentences per forward pass fit", self.progress.name, micro)
+            write_micro_batch(self.checkpoints.parent, micro)
+        self.accelerator.wait_for_everyone()
+
+    def _fits(self, micro: int) -> bool:
+        """Whether memory holds the longest examples' pass, and what training adds to it."""
+        longest = sorted(self.examples, key=lambda example: -len(example["input_ids"]))[:micro]
+        trained = [values for values in self.model.parameters() if values.requires_grad]
+        # AdamW's two moments and, of several processes, the gradients that they exchange.
+        copies = 2 if self.args.world_size == 1 else 3
+        if self.args.activation_checkpointing:
+            self.model.activation_checkpointing_enable(self.args.activation_checkpointing_kwargs)
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        full = False
+        try:
+            held = [torch.empty_like(values) for values in trained for _ in range(copies)]
+            for values in trained:
+                values.grad = torch.zeros_like(values)
+            with torch.random.fork_rng(devices), self.accelerator.autocast():
+                super().training_step(self.model, self.data_collator(longest), torch.tensor(micro))
+            del held
+        except RuntimeError as error:
+            if not (full := is_out_of_memory(error)):
+                raise
+        self.model.zero_grad(set_to_none=True)
+        clear_device_cache(garbage_collection=True)
+        return not full
 
     def _lacks(self, checkpoint: Path) -> Path | None:
         """Return the best checkpoint up to this one if it is needed at the end and gone."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bioner.errors import InputError
-from bioner.io.files import write_json
+from bioner.io.files import atomic_path, write_json
 from bioner.io.heartbeat import exclusive_lock
 from bioner.training.job import TrainingJob
 
@@ -19,6 +19,8 @@ WORKSPACE = ".training"
 LOCK = f"{WORKSPACE}.lock"
 ASIDE = ".training.before"  # another job's checkpoints, until this one has some of its own
 CLAIM = "job.json"  # in the workspace: whose it is, and since when
+MICRO_BATCH = "micro-batch"  # in the workspace: sentences per forward pass, found to fit or halved
+OUT_OF_MEMORY = "out-of-memory"  # in the workspace: MICRO_BATCH was halved, and is worth keeping
 OUTPUTS = {"model": "a folder", "history.csv": "a file", "run.json": "a file"}
 
 
@@ -56,6 +58,18 @@ def workspace_of(job: TrainingJob, out: Path) -> Iterator[Path]:
                 out.rmdir()
 
 
+def read_micro_batch(workspace: Path) -> int | None:
+    """Return the sentences per forward pass that an earlier try or session settled on."""
+    path = workspace / MICRO_BATCH
+    return int(path.read_text()) if path.exists() else None
+
+
+def write_micro_batch(workspace: Path, size: int) -> None:
+    """Write the sentences per forward pass for later tries and sessions."""
+    with atomic_path(workspace / MICRO_BATCH) as path:
+        path.write_text(str(size))
+
+
 def _claim(job: TrainingJob, out: Path) -> None:
     """Make the workspace this job's; set another job's checkpoints aside."""
     workspace, aside = out / WORKSPACE, out / ASIDE
@@ -82,7 +96,7 @@ def _leave(out: Path, done: bool) -> None:
     """Remove what is no longer needed."""
     workspace, aside = out / WORKSPACE, out / ASIDE
     cut_short = not done and _has_checkpoints(workspace)
-    if not cut_short:
+    if done or not (cut_short or (workspace / OUT_OF_MEMORY).exists()):
         shutil.rmtree(workspace, ignore_errors=True)
     if done or cut_short:
         shutil.rmtree(aside, ignore_errors=True)

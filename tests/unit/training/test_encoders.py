@@ -5,6 +5,8 @@ is left.
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -19,6 +21,7 @@ from bioner.inference.predict import predict
 from bioner.models.encoder import tag
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
+from bioner.training import trainer
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Progress, best_of, is_stale
 from bioner.training.run import train
@@ -384,6 +387,24 @@ def test_bf16_is_refused_on_a_gpu_without_it(tiny_encoder, sentences, tmp_path, 
     job = job_of(tiny_encoder, sentences, resources={"gpus": 1}, train={"precision": "bf16"})
     with pytest.raises(InputError, match=r"bf16 on a Tesla V100.*fp32"):
         training_arguments(job, tmp_path, 64)
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "asked", "used"),
+    [
+        (True, "adamw_torch", "adamw_torch_fused"),
+        (False, "adamw_torch", "adamw_torch"),
+        (True, "paged_adamw_8bit", "paged_adamw_8bit"),
+    ],
+)
+def test_an_optimiser_is_fused_on_a_gpu(
+    tiny_encoder, sentences, tmp_path, monkeypatch, on_gpu, asked, used
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: on_gpu)
+    monkeypatch.setattr(trainer, "TrainingArguments", partial(SimpleNamespace, n_gpu=1))
+    monkeypatch.setattr(trainer.Trainer, "get_optimizer_cls_and_kwargs", lambda arguments: None)
+    job = job_of(tiny_encoder, sentences, resources={"gpus": 1}, train={"optimizer": asked})
+    assert training_arguments(job, tmp_path, 64).optim == used
 
 
 def test_deterministic_kernels_are_asked_for(tiny_encoder, sentences, tmp_path, monkeypatch):

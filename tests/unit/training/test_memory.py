@@ -1,4 +1,6 @@
-"""Out of memory: once more with half as many sentences a forward pass, and the batch as it is."""
+"""Out of memory: again with half as many sentences per forward pass, and the same batch. `auto`
+finds the most that fit before training.
+"""
 
 import json
 from dataclasses import replace
@@ -6,13 +8,15 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
+from transformers import BertModel
 
 from bioner.errors import InputError
 from bioner.training.job import TrainingJob
-from bioner.training.run import _within_memory, train
+from bioner.training.run import train
 from bioner.training.search import rank, read_trial
-from bioner.training.trainer import ResumableTrainer
-from tests.unit.training.helpers import DATA, Crash, job_of
+from bioner.training.trainer import ResumableTrainer, is_out_of_memory
+from bioner.training.workspace import WORKSPACE
+from tests.unit.training.helpers import DATA, Crash, at_step, crash, job_of, results
 
 
 def out_of_memory_above(monkeypatch, most: int) -> list[int]:
@@ -40,25 +44,22 @@ def test_out_of_memory_halves_the_forward_pass_and_keeps_the_batch(
         "as many optimiser steps"
     )
     assert (sizes[0], max(sizes[1:])) == (4, 2)
-    assert "out of memory; half as many sentences a forward pass, the batch as it is" in caplog.text
+    assert "out of memory with 4 sentences per forward pass; 2 from now on" in caplog.text
 
 
-def test_a_second_time_out_of_memory_is_the_end(tiny_encoder, sentences, tmp_path, monkeypatch):
-    out_of_memory_above(monkeypatch, 1)
-    with pytest.raises(
-        InputError, match=r"no memory for 4, nor for 2 sentences a forward pass.*micro_batch_size"
-    ):
-        train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 4}), tmp_path)
+def test_passes_are_halved_until_they_fit(tiny_encoder, sentences, tmp_path, monkeypatch):
+    sizes = out_of_memory_above(monkeypatch, 1)
+    train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 12}), tmp_path)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["micro_batch_size"], run["accumulation"]) == (1, 12)
+    assert list(dict.fromkeys(sizes)) == [12, 6, 3, 1]
 
 
-def test_several_processes_do_not_try_again_out_of_memory(tiny_encoder, sentences, tmp_path):
-    def full(_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-
-    job = replace(job_of(tiny_encoder, sentences, train={"batch_size": 8}), processes=2)
-    with pytest.raises(InputError, match="no memory for 4 sentences a forward pass"):
-        _within_memory(full, job, tmp_path / "note")
-    assert not (tmp_path / "note").exists()
+def test_no_room_for_one_sentence_is_the_end(tiny_encoder, sentences, tmp_path, monkeypatch):
+    out_of_memory_above(monkeypatch, 0)
+    with pytest.raises(InputError, match="out of memory with 1 sentences per forward pass"):
+        train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 2}), tmp_path)
+    assert not (tmp_path / WORKSPACE).exists(), "more memory is used where there is some"
 
 
 def test_a_trial_that_ran_out_of_memory_is_still_one_of_its_search(
@@ -98,21 +99,102 @@ def test_a_resumed_training_remembers_that_memory_was_short(
     assert json.loads((tmp_path / "run.json").read_text())["micro_batch_size"] == 2
 
 
-def test_memory_that_is_shorter_still_in_a_later_session_is_told(tiny_encoder, sentences, tmp_path):
-    def full(_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-
-    (tmp_path / "note").touch()
-    with pytest.raises(InputError, match="no memory for 4 sentences a forward pass"):
-        _within_memory(
-            full, job_of(tiny_encoder, sentences, train={"batch_size": 8}), tmp_path / "note"
-        )
+@pytest.fixture
+def on_a_device(monkeypatch) -> None:
+    """The CPU counts as a device whose memory can be tried."""
+    monkeypatch.setattr("bioner.training.trainer.has_own_memory", lambda _: True)
 
 
-def test_half_a_sentence_is_no_forward_pass(tiny_encoder, sentences, tmp_path, monkeypatch):
-    out_of_memory_above(monkeypatch, 0)
-    with pytest.raises(InputError, match="no memory for 1 sentences a forward pass"):
-        train(job_of(tiny_encoder, sentences, train={"batch_size": 1}), tmp_path)
+def out_of_memory_in_the_model_above(monkeypatch, most: int) -> list[int]:
+    """The model itself fails on more than `most` rows."""
+    rows, forward = [], BertModel.forward
+
+    def limited(self, input_ids=None, **kwargs):
+        if self.training:
+            rows.append(len(input_ids))
+            if rows[-1] > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return forward(self, input_ids, **kwargs)
+
+    monkeypatch.setattr(BertModel, "forward", limited)
+    return rows
+
+
+AUTO = {"batch_size": 8, "micro_batch_size": "auto", "epochs": 2, "learning_rate": 1e-2}
+
+
+def test_auto_takes_the_most_that_fits_and_trains_as_if_it_had_been_asked_for(
+    tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
+):
+    many = sentences * 4
+    train(job_of(tiny_encoder, many, train=AUTO | {"micro_batch_size": 2}), tmp_path / "asked")
+    rows = out_of_memory_in_the_model_above(monkeypatch, 3)
+    train(job_of(tiny_encoder, many, train=AUTO), tmp_path / "found")
+    assert rows[:3] == [8, 4, 2]
+    assert max(rows[3:]) == 2, "nothing runs out of memory in training"
+    runs = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("asked", "found")]
+    assert [(run["micro_batch_size"], run["accumulation"]) for run in runs] == [(2, 4)] * 2
+    assert runs[1]["settings"]["train"]["micro_batch_size"] == "auto"
+    assert results(tmp_path / "asked") == results(tmp_path / "found"), "dropout draws the same"
+
+
+def test_auto_on_the_cpu_is_the_whole_batch(tiny_encoder, sentences, tmp_path, monkeypatch):
+    rows = out_of_memory_in_the_model_above(monkeypatch, 99)
+    train(job_of(tiny_encoder, sentences * 4, train=AUTO | {"epochs": 1}), tmp_path)
+    assert rows == [8, 4]
+    assert json.loads((tmp_path / "run.json").read_text())["micro_batch_size"] == 8
+
+
+def test_a_resumed_training_does_not_look_again_for_what_fits(
+    tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
+):
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        out_of_memory_in_the_model_above(patch, 4)
+        at_step(patch, 5, crash)
+        train(job_of(tiny_encoder, sentences * 4, train=AUTO), tmp_path)
+    rows = out_of_memory_in_the_model_above(monkeypatch, 99)
+    train(job_of(tiny_encoder, sentences * 4, train=AUTO), tmp_path)
+    assert max(rows) == 4
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["sessions"], run["micro_batch_size"]) == (2, 4)
+
+
+def test_out_of_memory_goes_on_from_what_auto_found(
+    tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
+):
+    out_of_memory_in_the_model_above(monkeypatch, 4)
+    sizes = out_of_memory_above(monkeypatch, 2)  # training takes more than the trial did
+    train(job_of(tiny_encoder, sentences * 4, train=AUTO), tmp_path)
+    assert list(dict.fromkeys(sizes)) == [4, 2]
+    assert json.loads((tmp_path / "run.json").read_text())["micro_batch_size"] == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "processes", "sizes"),
+    [
+        ({"batch_size": 32, "micro_batch_size": "auto"}, 2, [16, 8, 4, 2, 1]),
+        ({"batch_size": 24}, 1, [24, 12, 6, 3, 1]),
+        ({"batch_size": 30, "micro_batch_size": 5}, 2, [5, 1]),
+        ({"batch_size": 30, "micro_batch_size": "auto"}, 2, [15, 5, 1]),
+    ],
+)
+def test_what_is_tried_divides_the_batch(tiny_encoder, sentences, settings, processes, sizes):
+    job = replace(job_of(tiny_encoder, sentences, train=settings), processes=processes)
+    assert job.micro_batches() == sizes
+    assert {job.with_micro_batch(size).batches()[0] for size in sizes} == set(sizes)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+    ],
+)
+def test_libraries_say_out_of_memory_in_words_of_their_own(error, expected):
+    assert is_out_of_memory(error) == expected
 
 
 def test_another_error_is_not_taken_for_one_of_memory(

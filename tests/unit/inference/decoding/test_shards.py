@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -334,6 +335,7 @@ def test_two_processes_make_what_one_makes(trained, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, ThreadPoolExecutor(2) as pool:
         patch.setenv("WORLD_SIZE", "2")
         patch.setattr("accelerate.PartialState", State)
+        patch.setattr("bioner.inference.predict.ending_together", lambda _: nullcontext())
         patch.setattr(ConstrainedDecoder, "__call__", noted)
         list(pool.map(process, range(2)))
     assert made == {0: [0, 2, 4], 1: [1, 3]}
