@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from bioner.errors import InputError
+from bioner.models.gpu_leases import lease_gpus
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,12 @@ def count_devices() -> int:
 
 
 def require_devices(name: str, gpus: int) -> None:
-    """Fail before anything is loaded if a model needs GPUs that are not there."""
+    """Reserve a model's GPUs; fail before anything is loaded if they are not there.
+
+    Raises:
+        InputError: They are not there, or in use by other jobs.
+    """
+    lease_gpus(name, gpus)
     found = count_devices() if gpus else 0
     if found < gpus:
         raise InputError(
