@@ -91,21 +91,25 @@ def test_four_jobs_have_four_gpus_and_the_fifth_waits_for_one_that_is_killed(
     assert len(gpu_leases.held) == 1, "the same process has it already"
 
 
-def test_processes_of_a_job_hold_its_gpus_when_the_one_that_started_them_is_killed(machine):
-    job = machine(LAUNCH, gpus=2)
-    said, pid = job.stdout.readline().split()
+@pytest.mark.parametrize("first", [0, 1], ids=["launcher", "rank"])
+def test_gpus_are_free_when_the_last_process_of_a_job_is_killed(machine, first):
+    launcher = machine(LAUNCH, gpus=2)
+    said, pid = launcher.stdout.readline().split()
     assert said == "holds"
-    rank = psutil.Process(int(pid))
+    processes = [psutil.Process(launcher.pid), psutil.Process(int(pid))]
     try:
-        job.kill()
-        job.wait()
+        end(processes[first])
         with pytest.raises(InputError, match="found 2 of 4"):
             lease_gpus("big", 3)
     finally:
-        rank.kill()
-    wait_for(lambda: not rank.is_running() or rank.status() == psutil.STATUS_ZOMBIE)
+        end(processes[1 - first])
     lease_gpus("big", 3)
     assert os.environ[VISIBLE] == "0,1,2"
+
+
+def end(process):
+    process.kill()
+    wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_jobs_that_take_too_few_leave_them_to_others(machine):
