@@ -155,8 +155,8 @@ def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> Non
 def shard_size(decoding: str, batch_size: int) -> int:
     """Return the sentences per shard.
 
-    Free decoding has whole batches, so it starts over with another `batch_size` above 32, but not
-    with one below. `free-paper` keeps 32: what it draws depends on the number of the shard.
+    A shard of `free` holds at least a whole batch, so a job resumes with another `batch_size` only
+    up to 32. One of `free-paper` always holds 32: what is drawn depends on the shard's number.
     """
     return max(SHARD[decoding], batch_size) if decoding == "free" else SHARD[decoding]
 

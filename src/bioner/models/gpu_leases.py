@@ -57,24 +57,24 @@ def visible_cards() -> list[Card]:
     cards = [_card(number) for number in range(gpus_here())]
     if not cards or VISIBLE not in os.environ:
         return cards
-    numbered = {card.entry: card for card in cards}
+    known = {card.entry: card for card in cards}
     chosen = []
     for entry in map(str.strip, os.environ[VISIBLE].split(",")):
         if entry.startswith("GPU-"):  # a name may be cut short
-            numbered[entry] = next(
+            known[entry] = next(
                 (card._replace(entry=entry) for card in cards if card.lock.startswith(entry)),
                 Card(entry, entry),
             )
         elif entry.startswith("MIG-"):
-            numbered[entry] = Card(entry, entry.replace("/", "-"))
-        if entry not in numbered:
+            known[entry] = Card(entry, entry.replace("/", "-"))
+        if entry not in known:
             break
-        chosen.append(numbered[entry])
+        chosen.append(known[entry])
     return chosen
 
 
 def _card(number: int) -> Card:
-    """Return a GPU by the driver's number, under its unique name if the driver tells it."""
+    """Return the GPU of this number; its lock has the driver's unique name for it, if known."""
     with suppress(Exception):
         import pynvml
 
