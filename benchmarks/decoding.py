@@ -53,6 +53,7 @@ from bioner.data.raw_outputs import Generated
 from bioner.data.tags import spans, tag_set
 from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.decoding.drafts import Draft, all_outside, draft_of, predicted, tag_table
+from bioner.models.devices import device_of
 from bioner.models.llm import load_trained
 from bioner.realignment.realign import realign_all
 from bioner.settings.catalogue import load_models
@@ -84,7 +85,7 @@ def small_model(vocabulary: int) -> PreTrainedModel:
 def large_model(vocabulary: int) -> PreTrainedModel:
     """Mistral-7B's shape, random weights, bf16 on the first GPU."""
     torch.manual_seed(0)
-    with torch.device("cuda"):
+    with device_of(gpus=1):
         torch.set_default_dtype(torch.bfloat16)
         model = MistralForCausalLM(
             MistralConfig(vocab_size=vocabulary, sliding_draft_length=None)

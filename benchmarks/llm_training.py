@@ -44,6 +44,7 @@ from bioner.data.instances import Instance, entity_types, read_instances, write_
 from bioner.data.tags import tag_set
 from bioner.models import IGNORED
 from bioner.models.answer_trie import AnswerTrie
+from bioner.models.devices import device_of
 from bioner.models.llm_examples import Examples, Features, Loss
 from bioner.settings.catalogue import load_models, parse_entry
 from bioner.settings.config import load_config, merged
@@ -224,7 +225,7 @@ def on_gpu(
     torch.set_default_dtype(torch.bfloat16)
     config = kind(**(TINY if rehearse else WIDE), vocab_size=vocabulary)
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
-    with torch.device("cpu" if rehearse else "cuda"):
+    with device_of(gpus=0 if rehearse else 1):
         model = AutoModelForCausalLM.from_config(config)
     parameters = sum(values.numel() for values in model.parameters())
     model.save_pretrained(source)

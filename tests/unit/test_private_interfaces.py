@@ -4,6 +4,7 @@ took.
 
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from snakemake.persistence import PersistenceBase
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import Workflow
 from transformers import Trainer, TrainingArguments
+
+from bioner.ops.snakemake_internals import limit_resource
 
 CALLED = [
     (PersistenceBase, "params", ["self", "path"], "recorded parameters are read with it"),
@@ -29,6 +32,12 @@ CALLED = [
         "needrun_jobs",
         ["self", "exclude_finished"],
         "jobs left in Slurm's queue are compared with these",
+    ),
+    (
+        Workflow,
+        "register_resource",
+        ["self", "name", "value"],
+        "jobs on one machine are limited to its GPUs with it",
     ),
     (
         slurm_plugin,
@@ -119,3 +128,12 @@ def test_the_sentences_per_pass_can_be_set_before_training():
     assert "self._train_batch_size = self.args.train_batch_size" in inspect.getsource(Trainer), (
         f"{changed(Trainer, '_train_batch_size')} is set otherwise; `auto` would have no effect"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "here", "limit"), [({}, 2, 2), ({"gpus": 1}, 2, 1), ({}, 0, None)]
+)
+def test_snakemake_starts_no_more_jobs_than_there_are_gpus(given, here, limit):
+    workflow = SimpleNamespace(global_resources=given, register_resource=given.__setitem__)
+    limit_resource(workflow, "gpus", here)
+    assert given.get("gpus") == limit

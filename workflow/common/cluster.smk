@@ -1,6 +1,8 @@
 """Resources of jobs, on a cluster and on one machine."""
 
+from bioner.models.gpu_leases import visible_cards
 from bioner.ops.slurm.site import grown, request, site_of
+from bioner.ops.snakemake_internals import limit_resource
 
 
 def get_resource(name):
@@ -18,6 +20,9 @@ try:
     )
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+if not SITE and workflow.is_main_process:
+    limit_resource(workflow, "gpus", len(visible_cards()))
 
 
 def get_resources(gpus, most=None):

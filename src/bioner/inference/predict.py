@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 Predictor = Callable[[Sequence[Instance], int], Sequence[RawOutput]]
 
-# Sentences per shard: what a killed job loses at most. Constrained decoding refills its rows within
-# a shard.
+# Sentences per shard, at least: what a killed job loses at most. Constrained decoding refills its
+# rows within a shard.
 SHARD = {"constrained": 256, "free": 32, "free-paper": 32}
 PROCESS_TIMEOUT = timedelta(days=7)  # no process gives up on the others while these decode
 
@@ -126,7 +126,7 @@ def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> Non
             package: version(package) for package in ("bioner-bench", "torch", "transformers")
         },
     }
-    work = Shards(shards_folder(out), identity, gold, SHARD[decoding])
+    work = Shards(shards_folder(out), identity, gold, shard_size(decoding, size))
     process, processes, wait = _processes(entry)
     with (
         ending_together(processes),
@@ -152,6 +152,15 @@ def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> Non
             made |= decoder.settings | took | {"processes": processes}
             made["wall_seconds"] = round(time.perf_counter() - start, 3)
             write_record(record, made, entry)
+
+
+def shard_size(decoding: str, batch_size: int) -> int:
+    """Return the sentences per shard.
+
+    A shard of `free` holds at least a whole batch, so a job resumes with another `batch_size` only
+    up to 32. One of `free-paper` always holds 32: what is drawn depends on the shard's number.
+    """
+    return max(SHARD[decoding], batch_size) if decoding == "free" else SHARD[decoding]
 
 
 def _check_decoding(name: str, entry: ModelEntry, decoding: str, draft: Path | None) -> None:

@@ -16,6 +16,7 @@ from bioner.inference.predict import Predictor, load_predictor
 from bioner.io.files import parse_json
 from bioner.io.records import read_record
 from bioner.models import TASK_FILE
+from bioner.models.gpu_leases import lease_gpus
 from bioner.realignment.realign import realign
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.model_entry import ModelEntry
@@ -152,7 +153,9 @@ def entry_of(folder: Path) -> ModelEntry:
         window = min(WINDOW, positions_of(config) or WINDOW)
         described = {"source": {"hub": str(folder)}, "max_length": max(window, 16)}
         entry = parse_entry(ModelEntry, "model", {"family": "encoder", **described})
-    gpus = min(1, entry.resources.predict_gpus, torch.cuda.device_count())
+    gpus = min(1, entry.resources.predict_gpus)
+    lease_gpus(folder.name, gpus)
+    gpus = min(gpus, torch.cuda.device_count())
     return entry.changed(resources={"predict_gpus": gpus})
 
 

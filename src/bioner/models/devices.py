@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from bioner.errors import InputError
+from bioner.models.gpu_leases import lease_gpus
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,12 @@ def count_devices() -> int:
 
 
 def require_devices(name: str, gpus: int) -> None:
-    """Fail before anything is loaded if a model needs GPUs that are not there."""
+    """Reserve a model's GPUs; fail before anything is loaded if they are not there.
+
+    Raises:
+        InputError: They are not there, or in use by other jobs.
+    """
+    lease_gpus(name, gpus)
     found = count_devices() if gpus else 0
     if found < gpus:
         raise InputError(
@@ -30,9 +36,18 @@ def require_devices(name: str, gpus: int) -> None:
 
 
 def device_of(gpus: int) -> "torch.device":
-    """Return this process's GPU if the entry asks for GPUs and there are any, else the CPU."""
+    """Return this process's GPU if the entry asks for GPUs and there are any, else the CPU.
+
+    Whatever computes on a GPU asks here, so this is where cuDNN's attention is switched off.
+    """
     import torch
 
+    # torch >= 2.11 with cuDNN 9.20 prefers it on Hopper. Reported: NaN gradients with a mask and a
+    # length of 64 modulo 128 (pytorch#196678); NaN in rows that attend to nothing, which left
+    # padding makes (unsloth#9848, transformers#47651): an emulated model then answers `!!!!` to all
+    # prompts of a batch but the longest; tens to hundreds of milliseconds per new shape
+    # (FunASR#3704), and nearly every pass of constrained decoding has one.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     if gpus and torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device("cpu")

@@ -120,6 +120,17 @@ def check_padding(name: str, model: PreTrainedModel, ids: Sequence[int], pad: in
         )
 
 
+def check_logits(tokenizer: PreTrainedTokenizerBase, finite: bool) -> None:
+    """Raise InputError, naming the model's folder, unless all its logits were finite."""
+    if not finite:
+        raise InputError(
+            tokenizer.name_or_path,
+            "logits that are NaN or infinite",
+            "finite numbers",
+            "Train again with a lower learning rate, or check the weights.",
+        )
+
+
 def check_ids(model: PreTrainedModel, ids: Iterable[int]) -> None:
     """Raise InputError if an id that occurs in the data has no row in a model's embeddings."""
     rows, highest = model.get_input_embeddings().weight.shape[0], max(ids, default=0)

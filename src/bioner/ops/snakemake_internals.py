@@ -39,6 +39,15 @@ def record_in_jobs(workflow: Any) -> None:
     PersistenceBase.finished = finished_and_recorded
 
 
+def limit_resource(workflow: Any, name: str, available: int) -> None:
+    """Let jobs that run at the same time use no more of a resource than is available.
+
+    `--resources` overrides it; nothing is limited if nothing is available.
+    """
+    if available and name not in workflow.global_resources:
+        workflow.register_resource(name, available)
+
+
 def check_targets(check: Callable[[str], None]) -> None:
     """Have the files that a command line asks for checked before a rule is sought for them.
 

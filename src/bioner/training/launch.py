@@ -52,8 +52,8 @@ def processes_for(name: str, gpus: int) -> int:
     Raises:
         InputError: If GPUs are missing outside Slurm.
     """
-    given = count_devices() if gpus else 0
-    if "SLURM_JOB_ID" in os.environ and 0 < given < gpus:
+    given = count_devices() if gpus and "SLURM_JOB_ID" in os.environ else 0
+    if 0 < given < gpus:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             log.warning(
                 "train %s: Slurm gave %d of %d GPUs; the batch stays as it is, in more parts",

@@ -19,6 +19,7 @@ from transformers.training_args import OptimizerNames
 
 from bioner.errors import InputError, reason_of
 from bioner.io.heartbeat import HEARTBEAT_FILE
+from bioner.models.devices import device_of
 from bioner.settings.model_entry import ModelEntry
 from bioner.training.checkpoints import (
     folder_of,
@@ -71,7 +72,7 @@ def training_arguments(
         )
     micro, accumulation = job.batches()
     optimizer = train.optimizer
-    on_gpu = torch.cuda.is_available() and entry.resources.gpus > 0
+    on_gpu = device_of(entry.resources.gpus).type == "cuda"
     if (
         on_gpu
         and train.precision == "bf16"

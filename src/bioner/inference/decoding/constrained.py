@@ -18,7 +18,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated, WordLogProbs, rounded_log_probs
 from bioner.data.tags import OUTSIDE, tag_set
-from bioner.errors import InputError
 from bioner.inference.decoding.draft_length import DraftLength, overhead_of
 from bioner.inference.decoding.drafts import Draft
 from bioner.inference.decoding.kv_cache import Batch, CachedBatch, batch_class
@@ -34,7 +33,7 @@ from bioner.inference.decoding.sentence import Block, Counts, Decision, Sentence
 from bioner.models.answer_trie import AnswerTrie
 from bioner.models.positions import readable_ids
 from bioner.models.prompt import response_line
-from bioner.models.requirements import check_ids
+from bioner.models.requirements import check_ids, check_logits
 from bioner.models.verbalizer import Verbalizer
 from bioner.settings.model_entry import Predict
 
@@ -175,13 +174,7 @@ class ConstrainedDecoder:
         ids = sorted({id_ for check in checks for id_ in check.branch.choices})
         column = {id_: number for number, id_ in enumerate(ids)}
         logits = rows.read([block.ids[: block.width] for block in blocks], places, ids)
-        if not logits.isfinite().all():
-            raise InputError(
-                self._tokenizer.name_or_path,
-                "logits that are no numbers",
-                "numbers",
-                "Train again with a lower learning rate, or check the weights.",
-            )
+        check_logits(self._tokenizer, bool(logits.isfinite().all()))
         return [
             decision({id_: row[column[id_]] for id_ in check.branch.choices})
             for check, row in zip(checks, logits.tolist(), strict=True)

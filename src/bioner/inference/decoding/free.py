@@ -1,11 +1,18 @@
 """Free decoding: the model writes what it likes, as the paper's did; realignment comes later."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated
@@ -17,7 +24,7 @@ from bioner.inference.decoding.requests import (
     split_readable,
 )
 from bioner.models.positions import readable_ids
-from bioner.models.requirements import check_ids
+from bioner.models.requirements import check_ids, check_logits
 from bioner.models.verbalizer import Verbalizer
 
 
@@ -25,6 +32,10 @@ class FreeDecoder:
     """A model that writes an answer through `generate`, until it ends or reaches its token budget.
 
     Answers name tags as the data does, however the model spells them.
+
+    Greedy answers do not depend on the batch: rows are padded on the left and positions skip the
+    padding. (On a GPU sums may be rounded differently in another batch, and near ties fall another
+    way.)
 
     Args:
         tokens_per_word: new tokens per word of an instance, at most.
@@ -86,6 +97,9 @@ class FreeDecoder:
         """Return what the model writes for every instance, in order.
 
         Tokens are drawn by the seed and `part`, the number of a shard.
+
+        Raises:
+            InputError: A logit is NaN or infinite; the answer would be the first id, repeated.
         """
         torch.manual_seed(self._seed * 1_000_003 + part)
         requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
@@ -125,13 +139,42 @@ class FreeDecoder:
             {"input_ids": prompts}, padding_side="left", return_tensors="pt"
         ).to(self._model.device)
         self._settings.max_new_tokens = budget
+        finite = FiniteLogits(self._tokenizer, draws=bool(self._settings.do_sample))
         # `generate` fills in from the model's own settings what a configuration leaves open.
         self._model.generation_config = self._own if self._inherit else GenerationConfig()
         try:
-            output = self._model.generate(**batch, generation_config=self._settings)
+            output = self._model.generate(
+                **batch,
+                generation_config=self._settings,
+                logits_processor=LogitsProcessorList([finite]),
+            )
         finally:
             self._model.generation_config = self._own
             if isinstance(self._model, PeftModel):  # it hands its own settings to its base
                 self._model.get_base_model().generation_config = self._own
+        finite.check()
         rows: list[list[int]] = output[:, batch["input_ids"].shape[1] :].tolist()
         return rows
+
+
+class FiniteLogits(LogitsProcessor):  # type: ignore[misc]
+    """Sums each row's largest logit over all steps, so that NaN and infinity stay in the sum.
+
+    Args:
+        draws: tokens are drawn: look in every step, since drawing from NaN is an assertion on a GPU
+            that ends the process. Otherwise the device is not asked before `check`.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, draws: bool) -> None:
+        self._tokenizer, self._draws = tokenizer, draws
+        self._sum: torch.Tensor | float = 0.0
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self._sum = self._sum + scores.amax(-1).sum()
+        if self._draws:
+            self.check()
+        return scores
+
+    def check(self) -> None:
+        """Raise InputError if a logit so far was NaN or infinite."""
+        check_logits(self._tokenizer, math.isfinite(float(self._sum)))

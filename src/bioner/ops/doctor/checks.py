@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from bioner.models.gpu_leases import gpus_here
 from bioner.ops.doctor.access import check_access
 from bioner.ops.doctor.allreduce import check_allreduce
 from bioner.ops.doctor.cache import Source, check_snapshot, fault_of, sources
 from bioner.ops.doctor.cluster import check_slurm
-from bioner.ops.doctor.hardware import check_driver, check_gpus, gpus_here
+from bioner.ops.doctor.hardware import check_driver, check_gpus
 from bioner.ops.doctor.locks import check_locks, check_rename
 from bioner.ops.doctor.nf4 import check_nf4
 from bioner.ops.doctor.report import Check, Finding, skip

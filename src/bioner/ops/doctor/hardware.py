@@ -2,26 +2,14 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
 
 from bioner.errors import reason_of
 from bioner.models.devices import count_devices
+from bioner.models.gpu_leases import VISIBLE, gpus_here
 from bioner.ops.doctor.report import Finding, fail, ok, skip
 
-DEVICES = Path("/dev")
 HIDDEN = ("", "-1", "NoDevFiles")  # of CUDA_VISIBLE_DEVICES: no GPU is to be used
 BF16 = (8, 0)  # compute capability of the first GPUs that calculate in bf16 (Ampere)
-
-
-def gpus_here() -> int:
-    """Count the GPUs that the driver shows to this process, or else the device files."""
-    with suppress(Exception):  # no pynvml, no driver, or a broken one
-        import pynvml
-
-        pynvml.nvmlInit()
-        return int(pynvml.nvmlDeviceGetCount())
-    return len(list(DEVICES.glob("nvidia[0-9]*")))
 
 
 def check_driver(asked: int | None) -> Iterator[Finding]:
@@ -38,7 +26,7 @@ def check_driver(asked: int | None) -> Iterator[Finding]:
         )
         yield fail("driver", found, "`make env ENV=gpu` installs the CUDA build.")
         return
-    if asked or os.environ.get("CUDA_VISIBLE_DEVICES") not in HIDDEN:
+    if asked or os.environ.get(VISIBLE) not in HIDDEN:
         try:
             torch.cuda.init()
         except Exception as error:  # torch says whether the driver is missing, broken or too old

@@ -405,5 +405,5 @@ def test_a_model_that_gives_no_numbers_says_so(tokenizer, texts):
         model.lm_head.weight[line_ids(tokenizer, "gout", "B-Disease")] = float(
             "nan"
         )  # one tag's, not all
-    with pytest.raises(InputError, match="no numbers"):
+    with pytest.raises(InputError, match="NaN or infinite"):
         ConstrainedDecoder(model, tokenizer, TYPES, all_outside())(texts, 2)

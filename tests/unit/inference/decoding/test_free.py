@@ -1,10 +1,15 @@
 """Free decoding: greedy, or with the model's settings and a seed; never over its token budget."""
 
 import pytest
+import torch
 
+from bioner.errors import InputError
 from bioner.inference.decoding.free import FreeDecoder
+from bioner.inference.decoding.requests import make_requests
 from bioner.models.verbalizer import Verbalizer
 from tests.unit.inference.decoding.conftest import TYPES, random_llama
+from tests.unit.inference.decoding.test_positions import learned
+from tests.unit.inference.decoding.test_windows import SHORT, windowed
 
 
 @pytest.fixture
@@ -94,3 +99,55 @@ def test_answers_hold_tags_by_their_names(model, tokenizer, texts, monkeypatch, 
     monkeypatch.setattr(decoder, "_generate", lambda prompts, budget: [ids for _ in prompts])
     expected = "gout:B-Disease\n1:4:O\n" + (":B-Chemical\n" if style == "letters" else ":A\n")
     assert decoder(texts[:1], 1)[0].text == expected
+
+
+def masked_rows_as_cudnn_has_them(monkeypatch):
+    """Attention whose rows that attend to nothing are NaN: those of padding on the left."""
+    attention = torch.nn.functional.scaled_dot_product_attention
+
+    def with_nan(query, key, value, attn_mask=None, **options):
+        out = attention(query, key, value, attn_mask=attn_mask, **options)
+        if attn_mask is None:
+            return out
+        sees = attn_mask if attn_mask.dtype == torch.bool else attn_mask > -1e30
+        return out.masked_fill(~sees.any(-1, keepdim=True), float("nan"))
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", with_nan)
+
+
+@pytest.mark.parametrize("inherit", [False, True])
+def test_a_model_whose_padding_is_nan_is_refused(
+    inherit, model, sampling, tokenizer, texts, monkeypatch
+):
+    masked_rows_as_cudnn_has_them(monkeypatch)
+    decoder = FreeDecoder(sampling if inherit else model, tokenizer, TYPES, 5, inherit=inherit)
+    assert all(output.text for output in decoder(texts, 1)), "without padding nothing is masked"
+    with pytest.raises(InputError, match="NaN or infinite"):
+        decoder(texts, 3)
+
+
+def logits_of_left_padded_rows(model, tokenizer, prompts):
+    """The logits behind each prompt of a batch, as `generate` reads it."""
+    batch = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt")
+    output = model.generate(
+        **batch, max_new_tokens=1, output_logits=True, return_dict_in_generate=True
+    )
+    return output.logits[0]
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral with a window", "gpt2"])
+def test_left_padded_batches_say_what_single_sentences_do(name, tokenizer, texts):
+    model = {
+        "llama": lambda: random_llama(len(tokenizer)),
+        "mistral with a window": lambda: windowed("MistralConfig", len(tokenizer), SHORT),
+        "gpt2": lambda: learned("GPT2Config", len(tokenizer), 1024),
+    }[name]()
+    prompts = [request.prompt for request in make_requests(tokenizer, texts, TYPES)]
+    assert len({len(prompt) for prompt in prompts}) > 3
+    together = logits_of_left_padded_rows(model, tokenizer, prompts)
+    alone = torch.cat([logits_of_left_padded_rows(model, tokenizer, [row]) for row in prompts])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
+    decoder = FreeDecoder(model, tokenizer, TYPES, 6)
+    answers = decoder(texts, 1)
+    for batch_size in (2, 3, len(texts)):
+        assert decoder(texts, batch_size) == answers

@@ -293,6 +293,26 @@ def test_a_job_that_is_cut_short_goes_on_and_ends_with_the_same_bytes(
     assert (record["decoding"], record["sentences"], record["processes"]) == (decoding, 24, 1)
 
 
+@pytest.mark.parametrize(
+    ("decoding", "shards"), [("free", [60, 60]), ("free-paper", [32, 32, 32, 24])]
+)
+def test_free_decoding_takes_the_batch_its_entry_asks_for(
+    trained, tmp_path, monkeypatch, decoding, shards
+):
+    folder, entry, gold = trained
+    seen = []
+
+    def noted(self, instances, batch_size, part=0):
+        seen.append(len(instances))
+        return [Generated(item.id, "", 0, True) for item in instances]
+
+    monkeypatch.setattr(FreeDecoder, "__call__", noted)
+    entry = entry.changed(predict={"batch_size": 60})
+    job = PredictionJob("tiny-llama", entry, gold[:120], [], folder / "model", decoding, seed=42)
+    predict_to(job, tmp_path / "raw.jsonl")
+    assert seen == shards
+
+
 def test_two_processes_make_what_one_makes(trained, tmp_path, monkeypatch):
     """Two threads and a barrier stand in for processes, which the slow tests start."""
     barrier, loading, own, made = (

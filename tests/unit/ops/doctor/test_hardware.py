@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from bioner.models import gpu_leases
 from bioner.ops.doctor import hardware
 
 H100 = SimpleNamespace(name="NVIDIA H100 80GB HBM3", total_memory=80 * 2**30, major=9, minor=0)
@@ -19,7 +20,7 @@ def machine(monkeypatch, tmp_path):
     `broken` is what torch says when it cannot use the driver.
     """
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(hardware, "DEVICES", tmp_path)
+    monkeypatch.setattr(gpu_leases, "DEVICES", tmp_path)
 
     def start(broken):
         if broken:
@@ -104,7 +105,7 @@ def test_gpus_that_were_hidden_do_not(machine, monkeypatch):
 
 def test_without_pynvml_the_gpus_are_counted_by_their_device_files(machine):
     machine(cards=[H100, H100], nvml=False)
-    assert hardware.gpus_here() == 2
+    assert gpu_leases.gpus_here() == 2
 
 
 def test_pynvml_without_a_driver_is_no_driver(machine):
@@ -114,14 +115,14 @@ def test_pynvml_without_a_driver_is_no_driver(machine):
 
 def test_a_driver_that_is_broken_hides_no_gpus(machine):
     machine(here=1, error="NVMLError_LibRmVersionMismatch", broken="CUDA driver error")
-    assert hardware.gpus_here() == 1
+    assert gpu_leases.gpus_here() == 1
     assert driver_line().startswith("FAIL driver     torch for CUDA 13.0: CUDA driver error.")
 
 
 def test_a_job_s_gpus_are_those_the_driver_shows_and_not_all_device_files(machine):
     machine(cards=[H100])
-    (hardware.DEVICES / "nvidia7").touch()
-    assert hardware.gpus_here() == 1
+    (gpu_leases.DEVICES / "nvidia7").touch()
+    assert gpu_leases.gpus_here() == 1
 
 
 def test_each_gpu_is_told_with_its_memory(machine):
