@@ -1,6 +1,7 @@
 """Fine-tuning an LLM to write a token:TAG line per token, with or without QLoRA (paper, II.C.1)."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -274,7 +275,9 @@ class LineTrainer(ResumableTrainer):
         self.dev_loss = torch.zeros_like(self.dev_loss)
         output: EvalLoopOutput = super().evaluation_loop(*args, **kwargs)
         total, count = reduce(self.dev_loss, "sum").tolist()
-        output.metrics["eval_loss"] = total / max(count, 1)
+        output.metrics["eval_loss"] = loss = total / max(count, 1)
+        if not math.isfinite(loss):  # Progress ends training; there is nothing to decode
+            return output
         model = self.accelerator.unwrap_model(self.model).eval()
         found = self.dev.scores(model, self.progress.best_monitored())
         output.metrics.update({f"eval_{name}": value for name, value in found.items()})

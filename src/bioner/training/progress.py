@@ -175,9 +175,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Add the loss of a forward pass without waiting for its device."""
         self.loss = self.loss.to(loss.device) + loss.detach()
 
-    def check_loss(self, step: int) -> None:
-        """Raise Diverged if the loss is NaN or infinite."""
-        if not math.isfinite(loss := self.loss.item()):
+    def check_loss(self, step: int, loss: float | None = None) -> None:
+        """Raise Diverged if the loss, of this process unless given, is NaN or infinite."""
+        loss = self.loss.item() if loss is None else loss
+        if not math.isfinite(loss):
             raise Diverged(self.name, f"a loss of {loss} at or before step {step}")
 
     def on_train_begin(

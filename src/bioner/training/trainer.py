@@ -144,7 +144,9 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         kwargs["train_dataset"] = pad_to_full_batches(
             examples, args.per_device_train_batch_size, args.world_size
         )
-        super().__init__(**kwargs, callbacks=[progress, interrupts])
+        interrupts.progress = progress
+        # Interrupts first: all processes leave together before Progress sees a NaN in one.
+        super().__init__(**kwargs, callbacks=[interrupts, progress])
         self.remove_callback(PrinterCallback)  # Progress logs instead
 
     def fit(self) -> None:

@@ -21,7 +21,7 @@ from bioner.errors import InputError, Interrupted
 from bioner.training import checkpoints
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
-from bioner.training.progress import Progress, best_of, step_to_keep
+from bioner.training.progress import Diverged, Progress, best_of, step_to_keep
 from bioner.training.run import _source, train
 from bioner.training.workspace import ASIDE, CLAIM, WORKSPACE, workspace_of
 from tests.unit.training.helpers import (
@@ -494,6 +494,14 @@ def test_a_signal_to_any_process_lets_all_of_them_leave(monkeypatch):
     monkeypatch.setattr(
         "bioner.training.interrupts.PartialState", lambda: SimpleNamespace(num_processes=2)
     )
+    sent = []
+
+    def reduced(mine, others):
+        sent.append(mine)
+        return mine + torch.tensor(others)
+
+    interrupts = Interrupts("tiny")
+    interrupts.progress = Progress("tiny")
     for mine, others, expected in (
         (None, 0, None),
         (None, 1, signal.SIGTERM),
@@ -501,11 +509,19 @@ def test_a_signal_to_any_process_lets_all_of_them_leave(monkeypatch):
         (signal.SIGUSR1, 1, signal.SIGUSR1),
     ):
         monkeypatch.setattr(
-            "bioner.training.interrupts.reduce", lambda came, how, others=others: came + others
+            "bioner.training.interrupts.reduce",
+            lambda mine, how, others=others: reduced(mine, [others, 0.5]),
         )
-        interrupts = Interrupts("tiny")
         interrupts.came = mine
-        assert interrupts.anywhere(torch.device("cpu")) == expected
+        assert interrupts.anywhere(torch.device("cpu"), 3) == expected
+    for loss in (float("nan"), float("inf")):
+        monkeypatch.setattr(
+            "bioner.training.interrupts.reduce",
+            lambda mine, how, loss=loss: reduced(mine, [0, loss]),
+        )
+        with pytest.raises(Diverged, match=f"a loss of {loss} at or before step 3"):
+            interrupts.anywhere(torch.device("cpu"), 3)
+    assert len(sent) == 6, "one reduction for both"
 
 
 @pytest.mark.slow
