@@ -17,6 +17,7 @@ class Interrupts(TrainerCallback):  # type: ignore[misc]
     """After a signal, save a checkpoint at the next step (or at the end of an epoch) and leave.
 
     The signals are SIGTERM (preemption, scancel) and SIGUSR1 (Slurm's warning of the time limit).
+    While dev is evaluated, the epoch's checkpoint is already written: then leave at once.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -51,11 +52,17 @@ class Interrupts(TrainerCallback):  # type: ignore[misc]
         if came and state.epoch != int(state.epoch) and state.global_step < state.max_steps:
             control.should_save = True
 
-    def on_save(
+    def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Leave, now that the checkpoint is sealed."""
+        """Leave the evaluation of dev, each process by itself."""
+        if self.came:
+            kept = " while dev is evaluated. A checkpoint is written, dev is scored on resuming"
+            raise Interrupted(self.name, self.came, kept)
+
+    def leave(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        """Leave if a signal came, now that the checkpoint is sealed, unless training is over."""
         number = self.anywhere(args.device, state.global_step)
-        if number and not control.should_training_stop:
+        if number and (self.progress.unscored or not control.should_training_stop):
             at = f" at step {state.global_step} of {state.max_steps}. A checkpoint is written"
             raise Interrupted(self.name, number, at)

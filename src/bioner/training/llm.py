@@ -279,6 +279,7 @@ class LineTrainer(ResumableTrainer):
         if not math.isfinite(loss):  # Progress ends training; there is nothing to decode
             return output
         model = self.accelerator.unwrap_model(self.model).eval()
-        found = self.dev.scores(model, self.progress.best_monitored())
+        with self.watched(model):
+            found = self.dev.scores(model, self.progress.best_monitored())
         output.metrics.update({f"eval_{name}": value for name, value in found.items()})
         return output

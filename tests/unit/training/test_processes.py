@@ -244,6 +244,25 @@ def poisoned(self, loss):
     add_loss(self, loss * float("nan") if first and len(seen) > 2 else loss)
 progress.Progress.add_loss = poisoned
 """
+# The first process ends both, once the other has decoded its part of dev and waits for the rest.
+SIGNAL_ON_DEV = """
+import os, signal, time
+from pathlib import Path
+from bioner.training import llm
+scores, pid = llm.DevScorer.scores, Path("pid")
+def signalled(*args):
+    if os.environ["RANK"] == "1":
+        pid.with_suffix(".half").write_text(str(os.getpid()))
+        pid.with_suffix(".half").rename(pid)
+    else:
+        while not pid.exists():
+            time.sleep(0.01)
+        time.sleep(0.5)
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    return scores(*args)
+llm.DevScorer.scores = signalled
+"""
 MAIN = """
 import sys
 from bioner.cli import main
@@ -275,6 +294,27 @@ def test_a_loss_that_is_nan_in_one_process_ends_both_after_the_same_step(
     assert codes == ([0, 0] if searched else [2, 2]), said
     assert said.count("found a loss of nan at or before step 3; expected a finite loss") == 2
     assert (tmp_path / "lr1" / "run.json").exists() == searched
+
+
+def test_two_processes_leave_the_evaluation_of_dev_on_a_signal_and_evaluate_it_on_resuming(
+    tiny_llm, sentences, tmp_path
+):
+    for split in ("train", "dev"):
+        write_instances(tmp_path / f"{split}.jsonl", sentences)
+    lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj"]}
+    entry = json.dumps(with_settings(tiny_llm, lora=lora, train={"epochs": 1}).canonical())
+    arguments = ["train", "tiny", "--entry", entry, "--data", str(tmp_path), "--out"]
+    arguments.append(str(tmp_path / "run"))
+    for program, code in ((patched(SIGNAL_ON_DEV), 128 + signal.SIGTERM), (["bioner"], 0)):
+        training = Processes(tmp_path, 2, arguments, program)
+        try:
+            assert training.wait(60) == [code, code], training.said.read_text()
+        finally:
+            training.end()
+    said = training.said.read_text()
+    assert said.count("A checkpoint is written, dev is scored on resuming") == 2
+    assert "Traceback" not in said
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["sessions"] == 2
 
 
 @pytest.fixture
