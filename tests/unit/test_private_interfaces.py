@@ -65,6 +65,12 @@ CALLED = [
     ),
     (
         Trainer,
+        "_load_rng_state",
+        ["self", "checkpoint"],
+        "the random state is put back after an evaluation by it",
+    ),
+    (
+        Trainer,
         "_load_from_checkpoint",
         ["self", "resume_from_checkpoint", "model"],
         "the best weights are taken by it",

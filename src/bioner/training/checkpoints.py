@@ -29,20 +29,23 @@ def write_manifest(checkpoint: Path, record: dict[str, Any]) -> None:
         for path in sorted(checkpoint.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
-    content = {"files": files, "record": record}
-    with atomic_path(checkpoint / MANIFEST) as path:
-        path.write_text(json.dumps(content | {"seal": _digest(content)}), encoding="utf-8")
+    _seal(checkpoint, {"files": files, "record": record})
 
 
 def read_manifest(checkpoint: Path) -> dict[str, Any]:
     """Return the record that a checkpoint was sealed with."""
-    return dict(json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["record"])
+    return dict(_content(checkpoint)["record"])
+
+
+def replace_record(checkpoint: Path, record: dict[str, Any]) -> None:
+    """Replace the record of a sealed checkpoint; its files are not read again."""
+    _seal(checkpoint, {"files": _content(checkpoint)["files"], "record": record})
 
 
 def fault_of(checkpoint: Path) -> str | None:
     """Return what is wrong with a folder, or None if it is sealed and unchanged since."""
     try:
-        content = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+        content = _content(checkpoint)
         if content["seal"] != _digest(content):
             return f"{MANIFEST} is not as it was written"
         files = content["files"]
@@ -71,6 +74,15 @@ def newest(checkpoints: Path) -> Path | None:
     """Return the last checkpoint, if there is one."""
     found = sort_checkpoints(str(checkpoints))
     return Path(found[-1]) if found else None
+
+
+def _content(checkpoint: Path) -> dict[str, Any]:
+    return dict(json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8")))
+
+
+def _seal(checkpoint: Path, content: dict[str, Any]) -> None:
+    with atomic_path(checkpoint / MANIFEST) as path:
+        path.write_text(json.dumps(content | {"seal": _digest(content)}), encoding="utf-8")
 
 
 def _digest(content: dict[str, Any]) -> str:

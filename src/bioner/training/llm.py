@@ -1,6 +1,7 @@
 """Fine-tuning an LLM to write a token:TAG line per token, with or without QLoRA (paper, II.C.1)."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -272,8 +273,10 @@ class LineTrainer(ResumableTrainer):
         """Return the loss on dev, a mean over all its labels, and F1 as on test."""
         model = self.accelerator.unwrap_model(self.model).eval()
         metrics = {"eval_loss": self._dev_loss(model)}
-        found = self.dev.scores(model, self.progress.best_monitored())
-        metrics |= {f"eval_{name}": value for name, value in found.items()}
+        if math.isfinite(metrics["eval_loss"]):  # else Progress ends training
+            with self.watched(model):
+                found = self.dev.scores(model, self.progress.best_monitored())
+            metrics |= {f"eval_{name}": value for name, value in found.items()}
         return EvalLoopOutput(None, None, metrics, num_samples=len(self.dev_examples))
 
     @torch.no_grad()

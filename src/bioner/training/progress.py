@@ -92,6 +92,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.sessions = 1
         self.loss = torch.tensor(0.0)
         self.losses = 0  # optimiser steps that `loss` is the sum of
+        self.unscored = False  # whether an epoch has ended whose row is still missing
         self._before = 0.0  # seconds of earlier sessions
         self._energy_before: float | None = 0.0
         self._training = 0.0  # seconds of this epoch without dev evaluation
@@ -109,6 +110,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             "sessions": self.sessions,
             "loss": self._mean_loss().item(),
             "losses": self.losses,
+            "unscored": self.unscored,
             "seconds": self.seconds(),
             "training": self._training + now - self._epoch_start,
             "energy_kwh": self.energy(),
@@ -122,6 +124,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             record["sessions"] + 1,
         )
         self.loss, self.losses = torch.tensor(record["loss"]), record["losses"]
+        self.unscored = record.get("unscored", False)  # earlier versions scored before saving
         self._before, self._training, self._energy_before = (
             record["seconds"],
             record["training"],
@@ -175,9 +178,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         """Add the loss of a forward pass without waiting for its device."""
         self.loss = self.loss.to(loss.device) + loss.detach()
 
-    def check_loss(self, step: int) -> None:
-        """Raise Diverged if the loss is NaN or infinite."""
-        if not math.isfinite(loss := self.loss.item()):
+    def check_loss(self, step: int, loss: float | None = None) -> None:
+        """Raise Diverged if the loss, of this process unless given, is NaN or infinite."""
+        loss = self.loss.item() if loss is None else loss
+        if not math.isfinite(loss):
             raise Diverged(self.name, f"a loss of {loss} at or before step {step}")
 
     def on_train_begin(
@@ -220,7 +224,9 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Stop the epoch's clock before dev is evaluated."""
         self.check_loss(state.global_step)
-        self._training += time.monotonic() - self._epoch_start
+        now = time.monotonic()
+        self._training, self._epoch_start = self._training + now - self._epoch_start, now
+        self.unscored = True
 
     def on_evaluate(
         self,
@@ -249,6 +255,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             "peak_gpu_memory_gb": gpu_memory,
         }
         self.rows.append(row)
+        self.unscored = False
         self.loss, self.losses, self._training = torch.zeros_like(self.loss), 0, 0.0
         self._epoch_start = time.monotonic()
         if not math.isfinite(row["dev_loss"]):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from accelerate.utils import gather_object
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from torch.utils.hooks import RemovableHandle
 from transformers import PrinterCallback, Trainer, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 from transformers.training_args import OptimizerNames
@@ -26,6 +27,7 @@ from bioner.training.checkpoints import (
     newest,
     read_manifest,
     remove_broken,
+    replace_record,
     write_manifest,
 )
 from bioner.training.interrupts import Interrupts
@@ -103,7 +105,7 @@ def training_arguments(
         if train.activation_checkpointing
         else None,
         ddp_find_unused_parameters=False if job.processes > 1 else None,
-        eval_strategy="epoch",
+        eval_strategy="no",  # ResumableTrainer evaluates once the checkpoint is written
         save_strategy="epoch",
         logging_strategy="no",
         # The filter would hide a NaN, which Progress looks for.
@@ -179,7 +181,9 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         kwargs["train_dataset"] = pad_to_full_batches(
             self.examples, args.per_device_train_batch_size, args.world_size
         )
-        super().__init__(**kwargs, callbacks=[progress, interrupts])
+        self.interrupts, interrupts.progress = interrupts, progress
+        # Interrupts first: all processes leave together before Progress sees a NaN in one.
+        super().__init__(**kwargs, callbacks=[interrupts, progress])
         self.remove_callback(PrinterCallback)  # Progress logs instead
 
     def fit(self) -> None:
@@ -211,6 +215,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         try:
             if not self.progress.is_over():
                 self._choose_micro_batch()
+                self.args.eval_on_start = self.progress.unscored
                 self.train(resume_from_checkpoint=str(last) if last else None)
         except Diverged as error:
             if not self.may_diverge:
@@ -313,6 +318,8 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         return self.sampler
 
     def _run_epoch(self, *args: Any, epoch: int, **kwargs: Any) -> None:
+        if self.control.should_training_stop:  # after dev was evaluated on resuming
+            return
         # accelerate's wrappers lose the epoch if several processes resume inside one.
         self.sampler.set_epoch(epoch)
         super()._run_epoch(*args, epoch=epoch, **kwargs)
@@ -320,10 +327,11 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         self.progress.check_loss(self.state.global_step)
         record = self.progress.record()
+        checkpoint = folder_of(self.checkpoints, self.state.global_step)
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # each process has written its random state
         if self.is_world_process_zero():
-            write_manifest(folder_of(self.checkpoints, self.state.global_step), record)
+            write_manifest(checkpoint, record)
             rows = record["rows"] if self.keep == "best" else []
             second = step_to_keep(rows, self.state.global_step)
             best = None if second is None else str(folder_of(self.checkpoints, second))
@@ -331,3 +339,34 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
                 str(self.checkpoints), save_total_limit=2, best_model_checkpoint=best
             )
         self.accelerator.wait_for_everyone()
+        self.interrupts.leave(self.args, self.state, self.control)
+        if self.progress.unscored:
+            self.evaluate()
+            self._load_rng_state(str(checkpoint))  # evaluation draws numbers; resuming does not
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate dev, and complete the checkpoint of this epoch with its scores.
+
+        Raises:
+            Interrupted: On a signal; a training that resumes from the checkpoint evaluates first.
+        """
+        try:
+            metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        except RuntimeError:
+            # A process that waits for one that has left gets an error, not the signal of both.
+            self.interrupts.on_prediction_step(self.args, self.state, self.control)
+            raise
+        record = self.progress.record()
+        if self.is_world_process_zero():
+            replace_record(folder_of(self.checkpoints, self.state.global_step), record)
+        self.accelerator.wait_for_everyone()
+        self.interrupts.leave(self.args, self.state, self.control)
+        return metrics
+
+    def watched(self, model: torch.nn.Module) -> RemovableHandle:
+        """Leave on a signal before each pass of a model, and write heartbeats, until removed."""
+
+        def look(*_: Any) -> None:
+            self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+
+        return model.register_forward_pre_hook(look)

@@ -30,8 +30,26 @@ from bioner.training.llm import DevScorer, LineTrainer
 from bioner.training.loss import summed_loss
 from bioner.training.progress import Progress
 from bioner.training.run import train
+from bioner.training.search import read_trial
 from tests.conftest import instance
 from tests.unit.training.helpers import job_of, recipe, results, stand_in
+
+
+def test_a_trial_whose_last_step_makes_the_weights_nan_has_diverged(
+    tiny_llm, sentences, tmp_path, monkeypatch
+):
+    """The losses before it are finite; there is nothing to decode dev with."""
+    end = Progress.on_epoch_end
+
+    def poisoned(self, *args, model, **kwargs):
+        end(self, *args, **kwargs)
+        for weights in model.parameters():
+            weights.data.fill_(float("nan"))
+
+    monkeypatch.setattr(Progress, "on_epoch_end", poisoned)
+    job = job_of(tiny_llm, sentences, train={"epochs": 1})
+    train(replace(job, searched=["learning_rate"]), tmp_path / "lr1")
+    assert set(read_trial(tmp_path / "lr1").record.kept.model_dump().values()) == {None}
 
 
 class Reference(LineTrainer):

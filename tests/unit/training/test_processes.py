@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,9 @@ class Processes:
     itself).
     """
 
-    def __init__(self, folder: Path, number: int, arguments: list[str]) -> None:
+    def __init__(
+        self, folder: Path, number: int, arguments: list[str], program: Sequence[str] = ("bioner",)
+    ) -> None:
         self.said = folder / "said"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -48,13 +50,13 @@ class Processes:
         }
         ranks = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
         self.ranks = [
-            forked.start(["bioner", *arguments], folder, self.said, environment)
+            forked.start([*program, *arguments], folder, self.said, environment)
             for environment in (ranks if number > 1 else [alone])
         ]
 
-    def wait(self) -> list[int]:
+    def wait(self, seconds: float | None = None) -> list[int]:
         """Wait for their ends; return their exit statuses."""
-        return [rank.wait() for rank in self.ranks]
+        return [rank.wait(seconds) for rank in self.ranks]
 
     def send_signal(self, number: int) -> None:
         """Send a signal to all, as the launcher hands it on."""
@@ -228,6 +230,91 @@ def test_when_one_process_dies_the_other_stops_and_the_same_command_goes_on(
     assert again.wait() == [0], again.said.read_text()
     assert json.loads((out / "run.json").read_text())["sessions"] == 2
     assert pl.read_csv(out / "history.csv")["epoch"].to_list() == [1, 2, 3, 4, 5, 6]
+
+
+# The losses of the first process are NaN from its third pass on. It looks at them all the time; the
+# other one, never.
+NAN_IN_ONE = """
+import os
+from bioner.training import progress
+first, seen, add_loss = os.environ["RANK"] == "0", [], progress.Progress.add_loss
+progress.SILENCE = -1 if first else 1e9
+def poisoned(self, loss):
+    seen.append(loss)
+    add_loss(self, loss * float("nan") if first and len(seen) > 2 else loss)
+progress.Progress.add_loss = poisoned
+"""
+# The first process ends both, once the other has decoded its part of dev and waits for the rest.
+SIGNAL_ON_DEV = """
+import os, signal, time
+from pathlib import Path
+from bioner.training import llm
+scores, pid = llm.DevScorer.scores, Path("pid")
+def signalled(*args):
+    if os.environ["RANK"] == "1":
+        pid.with_suffix(".half").write_text(str(os.getpid()))
+        pid.with_suffix(".half").rename(pid)
+    else:
+        while not pid.exists():
+            time.sleep(0.01)
+        time.sleep(0.5)
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    return scores(*args)
+llm.DevScorer.scores = signalled
+"""
+MAIN = """
+import sys
+from bioner.cli import main
+sys.argv = ["bioner", *sys.argv[4:]]
+main()
+"""
+
+
+def patched(code: str) -> list[str]:
+    """`bioner` after some other code; the last argument has it forked with torch."""
+    return ["python", "-c", code + MAIN, "--weights"]
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_a_loss_that_is_nan_in_one_process_ends_both_after_the_same_step(
+    tiny_encoder, sentences, tmp_path, searched
+):
+    for split in ("train", "dev"):
+        write_instances(tmp_path / f"{split}.jsonl", sentences)
+    entry = json.dumps(tiny_encoder.changed(train={"epochs": 4}).canonical())
+    arguments = ["train", "tiny", "--entry", entry, "--data", str(tmp_path)]
+    arguments += ["--out", str(tmp_path / "lr1"), *["--searched", "learning_rate"][: 2 * searched]]
+    training = Processes(tmp_path, 2, arguments, patched(NAN_IN_ONE))
+    try:
+        codes = training.wait(60)
+    finally:
+        training.end()
+    said = training.said.read_text()
+    assert codes == ([0, 0] if searched else [2, 2]), said
+    assert said.count("found a loss of nan at or before step 3; expected a finite loss") == 2
+    assert (tmp_path / "lr1" / "run.json").exists() == searched
+
+
+def test_two_processes_leave_the_evaluation_of_dev_on_a_signal_and_evaluate_it_on_resuming(
+    tiny_llm, sentences, tmp_path
+):
+    for split in ("train", "dev"):
+        write_instances(tmp_path / f"{split}.jsonl", sentences)
+    lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj"]}
+    entry = json.dumps(with_settings(tiny_llm, lora=lora, train={"epochs": 1}).canonical())
+    arguments = ["train", "tiny", "--entry", entry, "--data", str(tmp_path), "--out"]
+    arguments.append(str(tmp_path / "run"))
+    for program, code in ((patched(SIGNAL_ON_DEV), 128 + signal.SIGTERM), (["bioner"], 0)):
+        training = Processes(tmp_path, 2, arguments, program)
+        try:
+            assert training.wait(60) == [code, code], training.said.read_text()
+        finally:
+            training.end()
+    said = training.said.read_text()
+    assert said.count("A checkpoint is written, dev is scored on resuming") == 2
+    assert "Traceback" not in said
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["sessions"] == 2
 
 
 @pytest.fixture

@@ -19,10 +19,13 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from bioner.errors import InputError, Interrupted
 from bioner.training import checkpoints
+from bioner.training.classifier import ClassifierDevScorer
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
-from bioner.training.progress import Progress, best_of, step_to_keep
+from bioner.training.llm import DevScorer
+from bioner.training.progress import Diverged, Progress, best_of, step_to_keep
 from bioner.training.run import _source, train
+from bioner.training.trainer import ResumableTrainer
 from bioner.training.workspace import ASIDE, CLAIM, WORKSPACE, workspace_of
 from tests.unit.training.helpers import (
     Crash,
@@ -70,6 +73,7 @@ def test_a_training_that_died_goes_on_from_its_last_epoch(
         (signal.SIGUSR1, 8),
         (signal.SIGTERM, 12),
         (signal.SIGUSR1, 23),
+        (signal.SIGTERM, 24),
         slow(signal.SIGUSR1, 1),
         slow(signal.SIGTERM, 8),
         slow(signal.SIGUSR1, 12),
@@ -91,9 +95,102 @@ def test_a_signal_writes_a_checkpoint_first(job, undisturbed, tmp_path, monkeypa
 
 
 def test_a_signal_at_the_very_end_is_too_late(job, undisturbed, tmp_path, monkeypatch):
-    at_step(monkeypatch, 24, lambda: signal.raise_signal(signal.SIGTERM))
+    in_evaluation(monkeypatch, 4, lambda: signal.raise_signal(signal.SIGTERM), after=True)
     train(job, tmp_path)
     assert results(tmp_path) == results(undisturbed)
+
+
+def in_evaluation(monkeypatch, number, action, scorer=ClassifierDevScorer, *, after=False) -> None:
+    """Do something in the evaluation of this number, before dev is scored or after."""
+    count, scores = [0], scorer.scores
+
+    def counted(*args):
+        count[0] += 1
+        here = count[0] == number
+        if here and not after:
+            action()
+        found = scores(*args)
+        if here and after:
+            action()
+        return found
+
+    monkeypatch.setattr(scorer, "scores", counted)
+
+
+def at_pass_on_dev(monkeypatch, number, action) -> None:
+    """Do something in the pass of this number that evaluates dev, one per epoch here."""
+    count, step = [0], ResumableTrainer.prediction_step
+
+    def counted(*args, **kwargs):
+        count[0] += 1
+        if count[0] == number:
+            action()
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(ResumableTrainer, "prediction_step", counted)
+
+
+@pytest.mark.parametrize("epoch", [1, 3, slow(2), 4])
+@pytest.mark.parametrize("kind", ["signal", "death"])
+def test_a_training_that_ends_while_dev_is_evaluated_evaluates_first_when_it_resumes(
+    job, undisturbed, tmp_path, monkeypatch, kind, epoch
+):
+    ends, action = {
+        "signal": (Interrupted, lambda: signal.raise_signal(signal.SIGTERM)),
+        "death": (Crash, crash),
+    }[kind]
+    with monkeypatch.context() as patch, pytest.raises(ends) as error:
+        at_pass_on_dev(patch, epoch, action)
+        train(job, tmp_path)
+    if kind == "signal":
+        assert "A checkpoint is written, dev is scored on resuming" in str(error.value)
+    newest = checkpoints.newest(tmp_path / WORKSPACE / "checkpoints")
+    record = checkpoints.read_manifest(newest)
+    assert (newest.name, record["unscored"]) == (f"checkpoint-{6 * epoch}", True)
+    assert len(record["rows"]) == epoch - 1
+    trained = []
+    at_step(monkeypatch, 1, lambda: trained.append("a step"))
+    train(job, tmp_path)
+    assert results(tmp_path) == results(undisturbed)
+    assert bool(trained) == (epoch < 4), "no epoch is trained twice"
+
+
+def test_dev_that_ends_training_early_does_so_on_resuming_too(job, tmp_path, monkeypatch):
+    quick = replace(job, entry=job.entry.changed(train={"epochs": 30, "patience": 1}))
+    train(quick, tmp_path / "undisturbed")
+    epochs = len(results(tmp_path / "undisturbed")[1])
+    assert epochs < 30
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        at_pass_on_dev(patch, epochs, crash)
+        train(quick, tmp_path / "run")
+    at_step(monkeypatch, 1, lambda: pytest.fail("a step more was trained"))
+    train(quick, tmp_path / "run")
+    assert results(tmp_path / "run") == results(tmp_path / "undisturbed")
+
+
+def test_a_signal_ends_the_decoding_of_dev_and_it_is_decoded_on_resuming(
+    tiny_llm, sentences, tmp_path, monkeypatch
+):
+    lora = {"r": 4, "alpha": 8, "dropout": 0.1, "target_modules": ["q_proj", "v_proj"]}
+    entry = with_settings(tiny_llm, lora=lora, train={"epochs": 3, "monitor_sentences": 2})
+    llm = TrainingJob("tiny-llama", entry, sentences, sentences, 7)
+    train(llm, tmp_path / "undisturbed")
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="dev is scored on"):
+        in_evaluation(patch, 2, lambda: signal.raise_signal(signal.SIGTERM), DevScorer)
+        train(llm, tmp_path / "run")
+    train(llm, tmp_path / "run")
+    file = "adapter_model.safetensors"
+    assert results(tmp_path / "run", file) == results(tmp_path / "undisturbed", file)
+
+
+def test_a_checkpoint_of_an_earlier_version_has_its_scores(left, job, undisturbed):
+    """It has no word on it, and was written after dev had been evaluated."""
+    newest = checkpoints.newest(left / WORKSPACE / "checkpoints")
+    record = checkpoints.read_manifest(newest)
+    assert record.pop("unscored") is False
+    checkpoints.replace_record(newest, record)
+    train(job, left)
+    assert results(left) == results(undisturbed)
 
 
 def test_many_interruptions_are_as_good_as_none(job, undisturbed, tmp_path, monkeypatch):
@@ -494,6 +591,14 @@ def test_a_signal_to_any_process_lets_all_of_them_leave(monkeypatch):
     monkeypatch.setattr(
         "bioner.training.interrupts.PartialState", lambda: SimpleNamespace(num_processes=2)
     )
+    sent = []
+
+    def reduced(mine, others):
+        sent.append(mine)
+        return mine + torch.tensor(others)
+
+    interrupts = Interrupts("tiny")
+    interrupts.progress = Progress("tiny")
     for mine, others, expected in (
         (None, 0, None),
         (None, 1, signal.SIGTERM),
@@ -501,11 +606,19 @@ def test_a_signal_to_any_process_lets_all_of_them_leave(monkeypatch):
         (signal.SIGUSR1, 1, signal.SIGUSR1),
     ):
         monkeypatch.setattr(
-            "bioner.training.interrupts.reduce", lambda came, how, others=others: came + others
+            "bioner.training.interrupts.reduce",
+            lambda mine, how, others=others: reduced(mine, [others, 0.5]),
         )
-        interrupts = Interrupts("tiny")
         interrupts.came = mine
-        assert interrupts.anywhere(torch.device("cpu")) == expected
+        assert interrupts.anywhere(torch.device("cpu"), 3) == expected
+    for loss in (float("nan"), float("inf")):
+        monkeypatch.setattr(
+            "bioner.training.interrupts.reduce",
+            lambda mine, how, loss=loss: reduced(mine, [0, loss]),
+        )
+        with pytest.raises(Diverged, match=f"a loss of {loss} at or before step 3"):
+            interrupts.anywhere(torch.device("cpu"), 3)
+    assert len(sent) == 6, "one reduction for both"
 
 
 @pytest.mark.slow

@@ -77,7 +77,8 @@ def test_an_encoder_s_raw_output_tags_every_subword_of_every_sentence(
                 tag for tag, place in zip(output.tags, output.words, strict=True) if place == word
             }
             if len(tags) == 1:  # the pieces agree
-                assert output.alternatives[0][np.argmax(values)] == [*tags]
+                chosen = output.alternatives[0].index([*tags])
+                assert values[chosen] == max(values), "rounded, others may equal it"
 
 
 def test_batches_do_not_change_an_encoder_s_tags(tiny_encoder, sentences, trained_encoder):
