@@ -123,7 +123,7 @@ def merge(
     ] = None,
     sentences: Annotated[int, typer.Option(min=1, help="How many of them, evenly drawn.")] = 100,
 ) -> None:
-    """An adapter and its base as one bf16 model, and how it agrees with the unmerged one."""
+    """An adapter and its base as one model, and how its predictions differ from theirs."""
     from bioner.data.instances import read_instances
     from bioner.inference.merging import merge as merged_model
     from bioner.inference.tagging import entry_of as entry_of_folder
@@ -137,12 +137,13 @@ def merge(
     count = min(sentences, len(instances))
     sample = [instances[number * len(instances) // count] for number in range(count)]
     agreement = merged_model(model, entry_of_folder(model), out, sample)
-    if agreement.answer is not None and agreement.tags is not None:
+    if agreement:
         log.info(
-            "merge: the same piece as unmerged at %.2f %% of %d places, of those that decide on"
-            " tags at %.2f %% of %d",
-            100 * agreement.answer,
-            agreement.answer_pieces,
-            100 * agreement.tags,
-            agreement.tag_pieces,
+            "merge: %d of %d predicted entities differ from the unmerged model's, strict F1 by"
+            " %+.2f",
+            agreement.differing,
+            agreement.entities,
+            agreement.difference,
         )
+        if agreement.fault:
+            log.warning("merge: %s", agreement.fault)
