@@ -41,6 +41,10 @@ SHARD = {"constrained": 256, "free": 32, "free-paper": 32}
 PROCESS_TIMEOUT = timedelta(days=7)  # no process gives up on the others while these decode
 
 
+class NoMemoryLeft(InputError):
+    """A model, or a batch of it, does not fit on the GPU."""
+
+
 @dataclass(frozen=True, slots=True)
 class PredictionJob:
     """What to predict with, and for which instances.
@@ -93,11 +97,10 @@ def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> Non
         return
     constrained = decoding == "constrained"
     source = draft_of(entry.predict.draft, train, gold, draft) if constrained else None
-    decoder = cast(
-        "ConstrainedDecoder | FreeDecoder",
-        load_predictor(name, entry, weights, decoding, draft=source, seed=seed),
-    )
     size = entry.predict.batch_size
+    with _explain_out_of_memory(name, size):
+        predictor = load_predictor(name, entry, weights, decoding, draft=source, seed=seed)
+    decoder = cast("ConstrainedDecoder | FreeDecoder", predictor)
 
     def decode(
         instances: Sequence[Instance], number: int
@@ -354,11 +357,12 @@ def _explain_out_of_memory(name: str, sentences: int) -> Iterator[None]:
     except RuntimeError as error:  # by its name: importing torch takes seconds
         if type(error).__name__ != "OutOfMemoryError":
             raise
-        raise InputError(
+        raise NoMemoryLeft(
             name,
             f"no memory left on the GPU for {sentences} sentences at once",
             "room for them",
-            "Lower predict.batch_size, and start it again.",
+            "Lower predict.batch_size (or set predict.weights to as-trained, for an adapter on"
+            " 4-bit weights) and start it again.",
         ) from None
 
 

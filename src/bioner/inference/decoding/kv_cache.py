@@ -253,5 +253,5 @@ def _supports_rollback(model: PreTrainedModel) -> bool:
     scale = (again - again.mean(1, keepdim=True)).norm().clamp(min=1e-6)
     rounding = float((logits(CachedBatch, 0) - again).norm() / scale)
     error = float((logits(CachedBatch, 20) - again).norm() / scale)
-    # In half precision the cache alone changes rounding; holes must not add to that.
-    return rounding < 0.2 and error < max(2 * rounding, 1e-3)
+    # In half precision cache and holes change rounding; a trace of what was read is far larger.
+    return rounding < 0.2 and error < max(2 * rounding, 1e-3, 2 * torch.finfo(model.dtype).eps)
