@@ -100,6 +100,10 @@ def search(
     trials: Annotated[list[Path], typer.Argument(help="Folders of finished trials.")],
     out: Out,
     winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
+    as_trained: Annotated[
+        bool,
+        typer.Option("--as-trained", help="By dev scores of weights that are not merged."),
+    ] = False,
 ) -> None:
     """Rank the trials of a hyper-parameter search by dev."""
     from bioner.io.files import write_json
@@ -109,7 +113,7 @@ def search(
     keep_apart(out)
     keep_apart(winner, out, option="--winner")
     each_once("search", trials)
-    ranked = rank([read_trial(folder) for folder in trials])
+    ranked = rank([read_trial(folder) for folder in trials], as_trained)
     table, best = search_table(ranked), winner_of(ranked)
     write_json(winner, best.model_dump())
     write_table(out, table)
