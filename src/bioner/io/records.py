@@ -32,11 +32,19 @@ class KeptWeights(Record):
     dev_relaxed_f1: Amount | None = None
 
 
-class ScoresAsTrained(Record):
-    """Dev scores of weights as trained, if merged ones predict and have their own."""
+class AsTrained(Record):
+    """Dev scores of the weights as trained, and how the merged ones, which predict, differ on dev.
+
+    The latter is a `comparison.predictions.PredictionAgreement`.
+    """
 
     dev_strict_f1: Amount | None = None
     dev_relaxed_f1: Amount | None = None
+    entities: Count = 0
+    differing: Count = 0
+    difference: float = 0.0
+    ci_low: float | None = None
+    ci_high: float | None = None
 
 
 class TrialRecord(Record):
@@ -64,7 +72,7 @@ class RunRecord(Record):
     trial: TrialRecord | None = None
     data: InputFiles = InputFiles()
     kept: KeptWeights = KeptWeights()
-    as_trained: ScoresAsTrained | None = None
+    as_trained: AsTrained | None = None
     settings: dict[str, Any] = {}
     train_instances: Count | None = None
     trained_parameters: Count | None = None
@@ -91,7 +99,8 @@ class RunRecord(Record):
 
     def scored_as_trained(self) -> Self:
         """Return the record with the dev scores of the weights as trained."""
-        scores = self.as_trained.model_dump() if self.as_trained else {}
+        names = {"dev_strict_f1", "dev_relaxed_f1"}
+        scores = self.as_trained.model_dump(include=names) if self.as_trained else {}
         return self.model_copy(update={"kept": self.kept.model_copy(update=scores)})
 
     def gpus_of(self, stage: str) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def score_merged(job: TrainingJob, kept: Row, workspace: Path) -> tuple[Row, dic
         does not hold the merged weights, the epoch as it was and None.
     """
     clear_device_cache(garbage_collection=True)  # of the model and the optimiser of training
+    PartialState().wait_for_everyone()  # until the main one has written the last epoch's
     before, merged = _of_epoch(workspace / "checkpoints", kept["step"]), workspace / "dev.jsonl"
     if not before.is_file():  # an epoch of a version that did not keep them
         _predict(job, workspace / "model", before, "as-trained")

@@ -16,6 +16,7 @@ from bioner.inference.decoding.drafts import TABLE_FILE
 from bioner.inference.merging import merge
 from bioner.inference.predict import predict
 from bioner.inference.tagging import Text, entry_of, load_tagger
+from bioner.models.llm import load_trained
 from bioner.settings.catalogue import parse_entry
 from bioner.settings.config import merged
 from bioner.settings.model_entry import ModelEntry
@@ -102,6 +103,8 @@ def test_the_faithful_route_is_not_to_merge_into_the_original_weights(source, ad
     """What the adapter learned beside are the 4-bit weights."""
     folder, entry = adapted
     merge(folder, entry, tmp_path / "merged", [])
+    merged_model = load_trained(folder, entry, merged=True)[0]
+    assert {buffer.dtype for buffer in merged_model.buffers()} == {torch.float32}, "frequencies"
     base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16)
     ours = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     untouched = "model.layers.0.self_attn.k_proj.weight"  # has no adapter
