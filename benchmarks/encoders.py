@@ -235,8 +235,6 @@ def tagged(
     time.
     """
     on_gpu = entry.resources.gpus > 0
-    # Autocast is on where all three ways are compared in bf16.
-    entry = entry.changed(train={"precision": "bf16" if on_gpu else "fp32"})
     entry = entry.model_copy(update={"max_length": PADDED})
     found = tag(model, tokenizer, instances, entry, 256 if on_gpu else 64)
     realign_all(instances, found, None)

@@ -162,8 +162,7 @@ def test_settings_reach_the_commands(tmp_path):
         "scoring": "{length_cuts: [1, 4], bootstrap: 77, bootstrap_seed: 78, per_type: false}",
         "compare": "{resamples: 179, seed: 80}",
         "timing": (
-            "{sentences: 81, batch_sizes: [3, 5], repeats: 82, seeds: 2, protocols: [paper], "
-            "llm_weights: as-trained}"
+            "{sentences: 81, batch_sizes: [3, 5], repeats: 82, seeds: 2, protocols: [paper]}"
         ),
         "realign": "{method: paper}",
         "prices": "{gpu_hour: 83}",
@@ -189,8 +188,7 @@ def test_settings_reach_the_commands(tmp_path):
         "score": "--length-cut 1 --length-cut 4 --no-per-type --bootstrap 77 --bootstrap-seed 78 ",
         "compare-all": "--length-cut 1 --length-cut 4 --resamples 179 --resampling-seed 80 ",
         "time": (
-            "--batch 3 --batch 5 --protocol paper --llm-weights as-trained --method paper "
-            "--sentences 81 --repeats 82 "
+            "--batch 3 --batch 5 --protocol paper --method paper --sentences 81 --repeats 82 "
         ),
         "realign": "--method paper ",
         "report": '"gpu_hour": 83}\' ',

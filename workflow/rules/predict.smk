@@ -16,7 +16,9 @@ rule predict:
     resources:
         **get_resources("predict_gpus"),
     params:
-        entry=lambda wildcards: to_json(MODELS[wildcards.model].prediction_settings()),
+        entry=lambda wildcards: to_json(
+            MODELS[wildcards.model].prediction_settings(wildcards.decoding)
+        ),
         weights=lambda wildcards, input: (f"--weights {input.weights}" if input.weights else ""),
         draft=lambda wildcards, input: f"--draft {input.draft}" if input.draft else "",
     message:
@@ -77,13 +79,11 @@ rule time:
         sentences=SETTINGS.timing.sentences,
         repeats=SETTINGS.timing.repeats,
         protocols=[f"--protocol {name}" for name in SETTINGS.timing.protocols],
-        llm_weights=SETTINGS.timing.llm_weights,
         method=SETTINGS.realign.method,
     message:
         "Timing {wildcards.model} on {wildcards.dataset}"
     shell:
         "bioner time {wildcards.model} --entry {params.entry:q} --dataset {wildcards.dataset}"
         " --gold {input.gold} --train {input.train} {params.runs} {params.decodings} {params.draft}"
-        " {params.batches} {params.protocols} --llm-weights {params.llm_weights}"
-        " --method {params.method}"
+        " {params.batches} {params.protocols} --method {params.method}"
         " --sentences {params.sentences} --repeats {params.repeats} --out {output} 2>&1 | tee {log}"

@@ -42,7 +42,11 @@ checkpoint search:
         out("logs/search/{dataset}/{model}.log"),
     localrule: True
     params:
-        trials=lambda wildcards, input: [Path(path).parent for path in input],
+        trials=lambda wildcards, input: [
+            *(Path(path).parent for path in input),
+            # Trainings score dev both ways.
+            *(["--as-trained"] if MODELS[wildcards.model].predict.weights != "merged" else []),
+        ],
     message:
         "Choosing the hyper-parameters of {wildcards.model} on {wildcards.dataset}"
     shell:

@@ -110,17 +110,10 @@ def time(
     repeats: Annotated[int, typer.Option(min=1)] = 3,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="fair (the default), or paper: as it timed; may be repeated."),
-    ] = None,
-    llm_weights: Annotated[
-        Literal["merged", "as-trained"],
         typer.Option(
-            help=(
-                "An LLM's, by the fair protocol: in the encoders' precision, or in 4 bits with its"
-                " adapter."
-            )
+            help="fair: as it predicts (the default), or paper: as the paper timed; again for each."
         ),
-    ] = "merged",
+    ] = None,
     method: Annotated[
         Literal["robust", "paper"], typer.Option(help="Of realignment, which is timed, too.")
     ] = "robust",
@@ -160,9 +153,7 @@ def time(
         )
     instances, known = read_instances(gold), read_instances(train) if train else []
     sample = sample_of(instances, sentences)
-    protocols = [
-        Protocol(name, llm_weights == "merged") for name in dict.fromkeys(protocol or ["fair"])
-    ]
+    protocols = [Protocol(name) for name in dict.fromkeys(protocol or ["fair"])]
     rows = [
         {"dataset": dataset, "model": model, "seed": number, **row}
         for number, folder in zip(seeds, weights, strict=True)

@@ -100,6 +100,10 @@ def search(
     trials: Annotated[list[Path], typer.Argument(help="Folders of finished trials.")],
     out: Out,
     winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
+    as_trained: Annotated[
+        bool,
+        typer.Option("--as-trained", help="By dev scores of weights that are not merged."),
+    ] = False,
 ) -> None:
     """Rank the trials of a hyper-parameter search by dev."""
     from bioner.io.files import write_json
@@ -109,7 +113,7 @@ def search(
     keep_apart(out)
     keep_apart(winner, out, option="--winner")
     each_once("search", trials)
-    ranked = rank([read_trial(folder) for folder in trials])
+    ranked = rank([read_trial(folder) for folder in trials], as_trained)
     table, best = search_table(ranked), winner_of(ranked)
     write_json(winner, best.model_dump())
     write_table(out, table)
@@ -123,7 +127,7 @@ def merge(
     ] = None,
     sentences: Annotated[int, typer.Option(min=1, help="How many of them, evenly drawn.")] = 100,
 ) -> None:
-    """An adapter and its base as one bf16 model, and how it agrees with the unmerged one."""
+    """An adapter and its base as one model, and how its predictions differ from theirs."""
     from bioner.data.instances import read_instances
     from bioner.inference.merging import merge as merged_model
     from bioner.inference.tagging import entry_of as entry_of_folder
@@ -137,12 +141,13 @@ def merge(
     count = min(sentences, len(instances))
     sample = [instances[number * len(instances) // count] for number in range(count)]
     agreement = merged_model(model, entry_of_folder(model), out, sample)
-    if agreement.answer is not None and agreement.tags is not None:
+    if agreement:
         log.info(
-            "merge: the same piece as unmerged at %.2f %% of %d places, of those that decide on"
-            " tags at %.2f %% of %d",
-            100 * agreement.answer,
-            agreement.answer_pieces,
-            100 * agreement.tags,
-            agreement.tag_pieces,
+            "merge: %d of %d predicted entities differ from the unmerged model's, strict F1 by"
+            " %+.2f",
+            agreement.differing,
+            agreement.entities,
+            agreement.difference,
         )
+        if agreement.fault:
+            log.warning("merge: %s", agreement.fault)

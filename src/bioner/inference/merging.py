@@ -3,48 +3,33 @@
 import gc
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
-from itertools import compress
 from pathlib import Path
 
-import torch
-from transformers import Conv1D, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import Conv1D
 
-from bioner.data.instances import Instance
+from bioner.comparison.predictions import PredictionAgreement, compare_predictions
+from bioner.data.instances import Instance, Prediction
 from bioner.data.tags import tag_set
 from bioner.errors import InputError
 from bioner.inference.decoding.drafts import TABLE_FILE
+from bioner.inference.predict import load_predictor
 from bioner.io.checksums import listing
 from bioner.io.files import atomic_path, write_json
-from bioner.models import IGNORED
-from bioner.models.answer_trie import AnswerTrie
-from bioner.models.llm import Task, load_trained, read_task, save_trained
-from bioner.models.llm_examples import Examples, Features, Loss
-from bioner.models.positions import readable_ids
+from bioner.models.llm import load_trained, read_task, save_trained
+from bioner.realignment.realign import realign_all
 from bioner.settings.model_entry import ModelEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How often two models would write the same next piece, given the gold answer so far.
-
-    Shares are of all pieces (`answer`) and of those that decide between tags (`tags`); None if
-    there are no such pieces.
-    """
-
-    sentences: int
-    answer_pieces: int
-    answer: float | None
-    tag_pieces: int
-    tags: float | None
-
-
-def merge(folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]) -> Agreement:
-    """Write the adapter of `folder` and its base to `out` as one bf16 model.
+def merge(
+    folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]
+) -> PredictionAgreement | None:
+    """Write the adapter of `folder` and its base to `out` as one model: what predicts if merged.
 
     Returns:
-        The agreement of the merged model with the unmerged one on `dev`.
+        How the predictions of the written model differ on `dev` from those of the adapter on its
+        base; None without `dev`.
     """
     task = read_task(folder)
     is_head = entry.family == "llm-head"
@@ -61,75 +46,31 @@ def merge(folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]) -
             "layers that can be saved as they were",
             "Predict with the adapter, or train it with quantization: null.",
         )
-    readable = readable_ids(model)
-    answers = _examples(tokenizer, task, "response", dev, readable)
-    deciding = _examples(tokenizer, task, "tags", dev, readable)
-    before = _choices(model, answers)
     del model
-    gc.collect()
-    merged = load_trained(folder, entry, merged=True)[0].to(torch.bfloat16)
-    agreement = _agreement(before, _choices(merged, answers), deciding)
-    packages = ("bioner-bench", "torch", "transformers", "peft")
-    record = {
-        "agreement": asdict(agreement),
-        "adapter": listing(folder),
-        "base": task.base,
-        "revision": task.revision,
-        "versions": {package: version(package) for package in packages},
-    }
+    legal = frozenset(tag_set(task.types))
+
+    def predicted(weights: Path, settings: ModelEntry) -> list[Prediction]:
+        gc.collect()  # the model before this one
+        predictor = load_predictor(folder.name, settings, weights, "constrained")
+        return realign_all(dev, predictor(dev, settings.predict.batch_size), legal)[0]
+
+    unmerged = predicted(folder, entry.changed(predict={"weights": "as-trained"})) if dev else []
     with atomic_path(out) as path:
         path.mkdir()
-        whole = task.entry.changed(train={"precision": "bf16"})
-        whole = whole.model_copy(update={"lora": None, "quantization": None})
+        whole = entry.model_copy(update={"lora": None, "quantization": None})
+        merged = load_trained(folder, entry, merged=True)[0]
         save_trained(merged, tokenizer, replace(task, entry=whole), folder, path)
-        write_json(path / "merge.json", record)
         if (folder / TABLE_FILE).is_file():
             shutil.copy(folder / TABLE_FILE, path)
+        del merged
+        agreement = compare_predictions(dev, predicted(path, whole), unmerged) if dev else None
+        packages = ("bioner-bench", "torch", "transformers", "peft")
+        record = {
+            "agreement": agreement and agreement._asdict(),
+            "adapter": listing(folder),
+            "base": task.base,
+            "revision": task.revision,
+            "versions": {package: version(package) for package in packages},
+        }
+        write_json(path / "merge.json", record)
     return agreement
-
-
-def _examples(
-    tokenizer: PreTrainedTokenizerBase,
-    task: Task,
-    loss: Loss,
-    dev: Sequence[Instance],
-    readable: int,
-) -> list[Features]:
-    """Make examples of the sentences that have at most `readable` ids."""
-    lines = AnswerTrie(tokenizer, tag_set(task.types), verbalizer=task.verbalizer)
-    make = Examples(tokenizer, task.types, lines, loss, 1)
-    whole = (make.example(instance) for instance in dev)
-    return [features for features in whole if len(features["input_ids"]) <= readable]
-
-
-@torch.inference_mode()
-def _choices(model: PreTrainedModel, examples: Sequence[Features]) -> list[list[int]]:
-    """Return the likeliest id at every place of each answer, given the gold ids before it."""
-    found = []
-    for features in examples:
-        places = [place - 1 for place, label in enumerate(features["labels"]) if label != IGNORED]
-        ids = torch.tensor([features["input_ids"]], device=model.device)
-        found.append(model(input_ids=ids).logits[0, places].argmax(-1).tolist())
-    return found
-
-
-def _agreement(
-    before: Sequence[list[int]], after: Sequence[list[int]], deciding: Sequence[Features]
-) -> Agreement:
-    """Compare ids of two models; `deciding` has labels at the places that decide between tags."""
-    same = [
-        left == right
-        for one, other in zip(before, after, strict=True)
-        for left, right in zip(one, other, strict=True)
-    ]
-    decides = [
-        label != IGNORED
-        for ids, features in zip(before, deciding, strict=True)
-        for label in features["labels"][-len(ids) :]
-    ]
-    same_tags = list(compress(same, decides))
-
-    def share(of: list[bool]) -> float | None:
-        return sum(of) / len(of) if of else None
-
-    return Agreement(len(before), len(same), share(same), len(same_tags), share(same_tags))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bioner.data.instances import Instance, digest
 from bioner.data.raw_outputs import Generated, RawOutput, Tagged, write_raw
@@ -40,6 +40,10 @@ Predictor = Callable[[Sequence[Instance], int], Sequence[RawOutput]]
 # rows within a shard.
 SHARD = {"constrained": 256, "free": 32, "free-paper": 32}
 PROCESS_TIMEOUT = timedelta(days=7)  # no process gives up on the others while these decode
+
+
+class NoMemoryLeft(InputError):
+    """A model, or a batch of it, does not fit on the GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> Non
         "decoding": decoding,
         "seed": seed,
         "sentences": len(gold),
+        "merged": entry.merges(decoding),
         "data": dict(job.data),
     }
     if entry.family != "llm":
@@ -93,11 +98,10 @@ def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> Non
         return
     constrained = decoding == "constrained"
     source = draft_of(entry.predict.draft, train, gold, draft) if constrained else None
-    decoder = cast(
-        "ConstrainedDecoder | FreeDecoder",
-        load_predictor(name, entry, weights, decoding, draft=source, seed=seed),
-    )
     size = entry.predict.batch_size
+    with _explain_out_of_memory(name, size):
+        predictor = load_predictor(name, entry, weights, decoding, draft=source, seed=seed)
+    decoder = cast("ConstrainedDecoder | FreeDecoder", predictor)
 
     def decode(
         instances: Sequence[Instance], number: int
@@ -109,7 +113,7 @@ def predict_to(job: PredictionJob, out: Path, record: Path | None = None) -> Non
         raise_if_signalled()
         return outputs, decoder.took | {"decoding_seconds": round(time.perf_counter() - began, 3)}
 
-    depends = entry.prediction_settings()
+    depends = entry.prediction_settings(decoding)
     # A smaller batch, for want of memory, is no reason to start over.
     depends["predict"] = {
         key: value for key, value in depends["predict"].items() if key != "batch_size"
@@ -229,23 +233,24 @@ def load_predictor(
     *,
     draft: Draft | None = None,
     seed: int = 0,
-    variant: Literal["merged", "padded"] | None = None,
+    paper: bool = False,
 ) -> Predictor:
     """Load torch and a trained model; return it as a function of instances and batch size.
 
-    An encoder's outputs have no log-probabilities, which only files need.
+    Its weights are merged or as trained, as `predict.weights` says: every prediction, timing and
+    score on dev of a finished training is of the model that this function loads. An encoder's
+    outputs have no log-probabilities, which only files need.
 
     Args:
         draft: for constrained decoding; None: the tag table saved with the model.
         seed: for tokens that are drawn (free-paper).
-        variant: `merged`: an LLM's adapter and base as one model in the precision of training,
-            which is faster and not quite the model that was trained. `padded`: an encoder in fp32
-            and padded to its window, as the paper ran them.
+        paper: As the paper ran its models: weights as trained, encoders in fp32 and padded to their
+            window.
     """
     folder = _prepare(name, entry, weights, decoding)
     if entry.family == "llm":
-        return _llm(entry, folder, decoding, draft, seed, variant == "merged")
-    return _classifier(name, entry, folder, variant == "padded")
+        return _llm(entry, folder, decoding, draft, seed, entry.merges(decoding) and not paper)
+    return _classifier(name, entry, folder, paper)
 
 
 def _prepare(name: str, entry: ModelEntry, weights: Path | None, decoding: str) -> Path:
@@ -277,18 +282,22 @@ def _classifier(
     name: str,
     entry: ModelEntry,
     weights: Path,
-    padded: bool = False,
+    paper: bool = False,
     log_probs: bool = False,
     on_progress: Callable[[int], None] = ignore,
 ) -> Predictor:
     """Load an encoder or a decoder with a head; `on_progress` gets the sentences tagged since."""
+    import torch
+
     from bioner.models.encoder import tag
     from bioner.models.llm import load_trained, read_task
     from bioner.models.positions import check_window
-    from bioner.models.pretrained import load_token_classifier, load_tokenizer
+    from bioner.models.pretrained import load_token_classifier, load_tokenizer, precision_of
 
+    merged = entry.merges() and not paper
+    padded = paper and entry.family == "encoder"
     if entry.family == "llm-head":
-        model, tokenizer, _ = load_trained(weights, entry)
+        model, tokenizer, _ = load_trained(weights, entry, merged)
     elif (weights / TASK_FILE).is_file() and read_task(weights).entry.family != "encoder":
         raise InputError(
             weights, "a trained LLM", "a trained encoder", "Correct --weights, or the model's name."
@@ -296,7 +305,8 @@ def _classifier(
     else:
         tokenizer = load_tokenizer(weights, entry=entry)
         own_code = entry.source.trust_remote_code
-        model = load_token_classifier(weights, trust_remote_code=own_code)
+        dtype = precision_of(entry) if merged else torch.float32
+        model = load_token_classifier(weights, dtype=dtype, trust_remote_code=own_code)
         model = model.eval().to(device_of(entry.resources.predict_gpus))
     check_window(name, entry, model)
     if strange := [
@@ -311,8 +321,14 @@ def _classifier(
             "Name the `model/` of a finished training: this one has no trained head.",
         )
 
+    # As the Trainer evaluates on dev.
+    autocast = entry.train.precision == "bf16" and not (merged or padded)
+
     def classifier(instances: Sequence[Instance], batch_size: int) -> list[Tagged]:
-        return tag(model, tokenizer, instances, entry, batch_size, padded, log_probs, on_progress)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+            return tag(
+                model, tokenizer, instances, entry, batch_size, padded, log_probs, on_progress
+            )
 
     return classifier
 
@@ -352,11 +368,12 @@ def _explain_out_of_memory(name: str, sentences: int) -> Iterator[None]:
     except RuntimeError as error:  # by its name: importing torch takes seconds
         if type(error).__name__ != "OutOfMemoryError":
             raise
-        raise InputError(
+        raise NoMemoryLeft(
             name,
             f"no memory left on the GPU for {sentences} sentences at once",
             "room for them",
-            "Lower predict.batch_size, and start it again.",
+            "Lower predict.batch_size (or set predict.weights to as-trained, for an adapter on"
+            " 4-bit weights) and start it again.",
         ) from None
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -66,10 +66,9 @@ PAPER_BATCH = {"encoder": 1, "llm-head": 1, "llm": 16}
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How a model is timed: `fair`, in one precision for both families, or as the `paper` did."""
+    """How a model is timed: `fair`, as it predicts, or as the `paper` did."""
 
     name: str
-    merged: bool = True  # in the fair protocol, merge an LLM's adapter into its base
 
     def __post_init__(self) -> None:
         if self.name not in PROTOCOLS:
@@ -89,20 +88,17 @@ class Protocol:
         """Return the decodings to time; the paper had no constrained one."""
         return [name for name in asked if not (self.is_paper and name == "constrained")]
 
-    def variant(self, family: str) -> Literal["merged", "padded"] | None:
-        """Return how a model of this family differs from the one that predicts, if it does."""
-        if family == "encoder":
-            return "padded" if self.is_paper else None
-        return "merged" if family == "llm" and self.merged and not self.is_paper else None
-
-    def precision(self, entry: ModelEntry) -> str:
+    def precision(self, entry: ModelEntry, decoding: str) -> str:
         """Return the number format of weights and passes; only equal ones compare."""
-        variant = self.variant(entry.family)
-        if variant == "padded":
+        precision: str = entry.train.precision
+        if self.is_paper and entry.family == "encoder":
             return "fp32"
-        if entry.quantization and variant != "merged":
-            return str(entry.quantization)
-        return str(entry.train.precision)
+        if entry.merges(decoding) and not self.is_paper:
+            return precision
+        if entry.quantization:
+            return entry.quantization
+        is_cast = entry.family != "llm" and entry.has_merged_weights()  # fp32 weights, pass by pass
+        return f"{precision} autocast" if is_cast else precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,7 @@ def time_model(
             decoding,
             draft=draft,
             seed=seed,
-            variant=protocol.variant(family),
+            paper=protocol.is_paper,
         )
 
         def tagged(
@@ -164,7 +160,7 @@ def time_model(
             yield {
                 "family": family,
                 "protocol": protocol.name,
-                "precision": protocol.precision(entry),
+                "precision": protocol.precision(entry, decoding),
                 "decoding": decoding,
                 "draft": draft.name if draft else None,
                 "hardware": where,

@@ -1,7 +1,7 @@
 """What the run.json of a training or a prediction says; that of another version may say less."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,13 +20,31 @@ class Record(BaseModel):
 
 
 class KeptWeights(Record):
-    """The epoch whose weights a training ended with, and its dev scores; None if it diverged."""
+    """The epoch whose weights a training ended with, and the dev scores of the model that predicts.
+
+    Without `as_trained` in the record these are the epoch's own. None if it diverged.
+    """
 
     epoch: Amount | None = None
     step: Count | None = None
     dev_loss: float | None = None
     dev_strict_f1: Amount | None = None
     dev_relaxed_f1: Amount | None = None
+
+
+class AsTrained(Record):
+    """Dev scores of the weights as trained, and how the merged ones, which predict, differ on dev.
+
+    The latter is a `comparison.predictions.PredictionAgreement`.
+    """
+
+    dev_strict_f1: Amount | None = None
+    dev_relaxed_f1: Amount | None = None
+    entities: Count = 0
+    differing: Count = 0
+    difference: float = 0.0
+    ci_low: float | None = None
+    ci_high: float | None = None
 
 
 class TrialRecord(Record):
@@ -54,6 +72,7 @@ class RunRecord(Record):
     trial: TrialRecord | None = None
     data: InputFiles = InputFiles()
     kept: KeptWeights = KeptWeights()
+    as_trained: AsTrained | None = None
     settings: dict[str, Any] = {}
     train_instances: Count | None = None
     trained_parameters: Count | None = None
@@ -77,6 +96,12 @@ class RunRecord(Record):
             return ModelEntry.model_validate(self.settings)
         except ValidationError:
             return None
+
+    def scored_as_trained(self) -> Self:
+        """Return the record with the dev scores of the weights as trained."""
+        names = {"dev_strict_f1", "dev_relaxed_f1"}
+        scores = self.as_trained.model_dump(include=names) if self.as_trained else {}
+        return self.model_copy(update={"kept": self.kept.model_copy(update=scores)})
 
     def gpus_of(self, stage: str) -> tuple[str, ...]:
         """Return the GPUs that a `train` or `predict` job was given."""

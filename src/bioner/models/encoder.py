@@ -30,17 +30,15 @@ def tag(
 ) -> list[Tagged]:
     """Tag the deciding subwords of every sentence, in order.
 
-    A batch holds windows of similar length. A model that was trained in bf16 runs under autocast,
-    as the Trainer evaluates it on dev; its weights stay as trained.
+    A batch holds windows of similar length.
 
     Args:
-        entry: What the model was trained with: windows, precision, which subwords decide.
+        entry: What the model was trained with: windows, which subwords decide.
         batch_size: Windows per batch, at most.
-        padded: Run in fp32 with all windows padded to `max_length`, as the paper did.
+        padded: Pad all windows to `max_length`, as the paper did.
         log_probs: Also return the log-probabilities of all labels, word by word.
         on_progress: Called with the number of sentences tagged since the last call.
     """
-    bf16 = entry.train.precision == "bf16" and not padded
     sentences = [instance.tokens for instance in instances]
     made = cut(tokenizer, sentences, entry.max_length, entry.label_subwords, entry.repeat).windows
     windows = [window for of_sentence in made for window in of_sentence]
@@ -58,8 +56,7 @@ def tag(
             return_attention_mask=True,
             return_tensors="pt",
         )
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            logits = model(**encoded.to(model.device)).logits
+        logits = model(**encoded.to(model.device)).logits
         for number, row in zip(batch, logits.argmax(-1).tolist(), strict=True):
             best[number] = row
         if log_probs:

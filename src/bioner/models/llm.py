@@ -165,9 +165,10 @@ def load_trained(
     """Load model, tokenizer and task of a folder that training wrote.
 
     Args:
-        merged: merge an adapter into its base, in the precision of training. The base is
-            dequantised first: the adapter was trained with its 4-bit weights and fits these, not
-            the original ones. Rounding the sum to 4 bits again would lose more.
+        merged: Merge an adapter into its base, and hold all weights (but those of a head, which
+            are fp32) in the precision of training. The base is dequantised first: the adapter was
+            trained with its 4-bit weights and fits these, not the original ones. Rounding the sum
+            to 4 bits again would lose more.
 
     Raises:
         InputError: it was trained with other settings than the entry's, or its base has changed.
@@ -177,21 +178,29 @@ def load_trained(
     tokenizer = load_tokenizer(folder, entry=entry)
     if entry.lora:
         _check_base(folder, task)
-    model = _load(folder, task, entry)
+    model = _load(folder, task, entry, merged)
     if isinstance(model, DecoderWithHead):
         model.load_head(folder)
         if entry.lora:
-            model.decoder = _attached(model.decoder, folder)
+            model.decoder = _adapted(model.decoder, folder, entry, merged)
     elif entry.lora:
         resize_for_tags(model, tokenizer, task.verbalizer.add_to(tokenizer))
-        if merged and entry.quantization:
-            model = model.dequantize()
-        model = _attached(model, folder)
-        if merged:
-            model = model.merge_and_unload().to(precision_of(entry))
+        model = _adapted(model, folder, entry, merged)
     if merged:
         fuse_norms(model)
     return model.eval(), tokenizer, task
+
+
+def _adapted(
+    base: PreTrainedModel, folder: Path, entry: ModelEntry, merged: bool
+) -> PreTrainedModel:
+    """Return the base with the adapter of a folder, attached or merged."""
+    if not merged:
+        return _attached(base, folder)
+    model = _attached(base.dequantize() if entry.quantization else base, folder).merge_and_unload()
+    for values in model.parameters():  # not buffers: positions need fp32 frequencies
+        values.data = values.data.to(precision_of(entry))
+    return model
 
 
 def _attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
@@ -225,15 +234,19 @@ def _attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     return model
 
 
-def _load(folder: Path, task: Task, entry: ModelEntry) -> PreTrainedModel | DecoderWithHead:
-    """Load the base of an adapter, or whole weights in the number format they were saved in."""
+def _load(
+    folder: Path, task: Task, entry: ModelEntry, merged: bool
+) -> PreTrainedModel | DecoderWithHead:
+    """Load the base of an adapter, or whole weights: as they were saved, or merged in bf16."""
     source, revision = task.base, task.revision
     if entry.lora is None:
         source, revision = str(folder), None
     elif task.base == BASE:
         source, revision = str(folder / BASE), None
     form = (source, entry, entry.resources.predict_gpus)
-    dtype: Literal["auto"] | None = None if entry.lora else "auto"
+    # Without dtype it is the precision; trained weights are never widened to it.
+    rounded = entry.lora or (merged and entry.train.precision == "bf16")
+    dtype: Literal["auto"] | None = None if rounded else "auto"
     if task.entry.family == "llm-head":
         return load_llm_classifier(*form, tag_set(task.types), revision, dtype)
     return load_causal_lm(*form, revision, dtype)

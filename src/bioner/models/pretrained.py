@@ -88,12 +88,15 @@ def load_token_classifier(
     revision: str | None = None,
     labels: Sequence[str] | None = None,
     *,
+    dtype: torch.dtype = torch.float32,
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """Load an encoder with a token-classification head.
 
     Args:
         labels: Those of a new head, to be trained; None keeps the head that was trained.
+        dtype: Number format of the weights. Some checkpoints hold fp16 weights, which would be
+            trained as such: fp32 unless a trained model is to be rounded.
         trust_remote_code: Run the model's own code.
     """
     return _model(
@@ -101,8 +104,7 @@ def load_token_classifier(
         source,
         revision,
         new_head=labels is not None,
-        # Some checkpoints hold fp16 weights, which would be trained as such.
-        dtype=torch.float32,
+        dtype=dtype,
         trust_remote_code=trust_remote_code,
         **(_names(labels) if labels else {}),
     )

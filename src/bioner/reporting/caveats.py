@@ -1,4 +1,4 @@
-"""What the scores on a corpus cannot show: notes for the page, made from the table of corpora."""
+"""What the scores on a corpus cannot show: notes for the page."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -26,6 +26,22 @@ def note_known_mentions(corpora: pl.DataFrame) -> Iterator[tuple[str, str]]:
             f"{'every mention of its test set occurs' if share == 1 else percent} in train with the"
             " same type: a dictionary of train can find them, and scores do not show how systems"
             " do on entities that they have not seen.",
+        )
+
+
+def note_merging(runs: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield each corpus on whose dev set a model predicts otherwise if its weights are merged.
+
+    Args:
+        runs: The trainings (RUNS in results.runs).
+    """
+    for corpus, model, seed, fault in (
+        runs.drop_nulls("merging").select("dataset", "model", "seed", "merging").iter_rows()
+    ):
+        yield (
+            corpus,
+            f"merged weights of {model}, seed {seed}, predict dev otherwise than those trained:"
+            f" {fault}; predict.weights: as-trained would predict with the latter.",
         )
 
 

@@ -13,7 +13,7 @@ from bioner.io.files import atomic_text
 from bioner.io.run_record import provenance
 from bioner.io.tables import write_table
 from bioner.reporting.calibration import calibration_table
-from bioner.reporting.caveats import note_known_mentions, note_possible_readers
+from bioner.reporting.caveats import note_known_mentions, note_merging, note_possible_readers
 from bioner.reporting.columns import readme
 from bioner.reporting.conclusions import write_conclusions
 from bioner.reporting.corpora_mean import corpora_mean_table
@@ -89,7 +89,7 @@ def report(
         notes.append(("chosen on dev", luck))
     for corpus, note in notes:
         log.info("report: %s: %s", corpus, note)
-    for corpus, note in note_known_mentions(tables["corpora"]):
+    for corpus, note in (*note_known_mentions(tables["corpora"]), *note_merging(loaded.runs)):
         log.warning("report: %s: %s", corpus, note)
         notes.append((corpus, note))
     content = Content(

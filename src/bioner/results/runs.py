@@ -6,8 +6,9 @@ from typing import Any
 
 import polars as pl
 
+from bioner.comparison.predictions import PredictionAgreement
 from bioner.errors import InputError
-from bioner.io.records import RunRecord, read_record
+from bioner.io.records import AsTrained, RunRecord, read_record
 from bioner.io.tables import Schema
 from bioner.results import layout
 from bioner.results.consistency import RunRecords, unlike_winner
@@ -26,6 +27,7 @@ RUNS: Schema = {
     "peak_memory_gb": pl.Float64,
     "peak_gpu_memory_gb": pl.Float64,
     "hardware": pl.String,
+    "merging": pl.String,  # why merged weights cannot stand for those trained, if so
 }
 TRIALS: Schema = {
     "dataset": pl.String,
@@ -108,8 +110,13 @@ def _run(path: Path, record: RunRecord, whose: Mapping[str, Any]) -> pl.DataFram
         "peak_memory_gb": record.peak_memory_gb,
         "peak_gpu_memory_gb": record.peak_gpu_memory_gb if gpus else None,
         "hardware": _hardware(record),
+        "merging": _agreement(record.as_trained).fault if record.as_trained else None,
     }
     return pl.DataFrame([row], schema=RUNS)
+
+
+def _agreement(found: AsTrained) -> PredictionAgreement:
+    return PredictionAgreement(**found.model_dump(include=set(PredictionAgreement._fields)))
 
 
 def _curve(path: Path, record: RunRecord, whose: Mapping[str, Any]) -> pl.DataFrame:

@@ -127,14 +127,9 @@ class Timing(Settings):
     )
     protocols: Some[Literal["fair", "paper"]] = Field(
         ("fair",),
-        description="`fair` times both families in one precision and without padding that nobody"
-        " needs; `paper` as the paper did: encoders one sentence per pass, in fp32, padded to the"
-        " window, LLMs by free generation in batches of 16 with 4-bit weights.",
-    )
-    llm_weights: Literal["merged", "as-trained"] = Field(
-        "merged",
-        description="An LLM's by the fair protocol: `merged` with its adapter in the precision of"
-        " training, which encoders have, too, or `as-trained`, in 4 bits with a separate adapter.",
+        description="`fair` times each model as it predicts (`predict.weights`), by default both"
+        " families in one precision; `paper` as the paper did: encoders one sentence per pass, in"
+        " fp32, padded to the window, LLMs by free generation in batches of 16 with 4-bit weights.",
     )
 
 

@@ -231,6 +231,14 @@ class Predict(Settings):
         description="Constrained decoding offers I- of a type only after B- or I- of that type;"
         " else such a tag is repaired afterwards, as an encoder's is.",
     )
+    weights: Literal["merged", "as-trained"] = Field(
+        "merged",
+        exclude_if=lambda weights: weights == "merged",  # see prediction_settings
+        description="`merged`: one model in the precision of training, an adapter merged into its"
+        " dequantised base, other weights rounded to that precision. `as-trained`: an adapter on"
+        " its base in 4 bits; encoders and heads under autocast. `free-paper` is always as-trained."
+        " Dev scores in run.json are those of the weights that predict.",
+    )
 
 
 class Resources(Settings):
@@ -456,11 +464,35 @@ class ModelEntry(Settings):
             settings["predict"] = {"legal_transitions": self.predict.legal_transitions}
         return settings
 
-    def prediction_settings(self) -> dict[str, Any]:
-        """Return what a prediction depends on apart from the weights."""
+    def has_merged_weights(self, decoding: str | None = None) -> bool:
+        """Return whether merged weights are another model than the trained ones.
+
+        Args:
+            decoding: What they predict with; `free-paper` reproduces the paper and merges nothing.
+        """
+        if not self.is_trained or decoding == "free-paper":
+            return False
+        if self.lora:
+            return True
+        in_bf16 = self.family == "llm" and self.train.param_dtype == "bf16"
+        return self.train.precision == "bf16" and not in_bf16
+
+    def merges(self, decoding: str | None = None) -> bool:
+        """Return whether predictions are made with merged weights, not those that were trained."""
+        return self.predict.weights == "merged" and self.has_merged_weights(decoding)
+
+    def prediction_settings(self, decoding: str | None = None) -> dict[str, Any]:
+        """Return what a prediction depends on apart from the trained model.
+
+        `predict.weights` is among it if it makes a difference: what was predicted by versions
+        without that setting, as trained, is made again only then.
+        """
         tree = self.canonical()
+        differs = self.has_merged_weights(decoding)
+        weights = {"weights": self.predict.weights} if differs else {}
+        predict = {key: value for key, value in tree["predict"].items() if key != "weights"}
         return {key: value for key, value in tree.items() if key not in NOT_OF_ONE_TRAINING} | {
-            "predict": tree["predict"],
+            "predict": predict | weights,
             "train": {"precision": self.train.precision},
             "resources": {key: tree["resources"][key] for key in ("predict_gpus", "threads")},
         }

@@ -15,7 +15,7 @@ from transformers import DataCollatorForTokenClassification, EvalPrediction, Pre
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from bioner.data.instances import Instance, entity_types
+from bioner.data.instances import Instance, Prediction, entity_types
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.errors import InputError
 from bioner.models import IGNORED
@@ -34,6 +34,7 @@ from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
+from bioner.training.merged_dev import KeepDevPredictions
 from bioner.training.progress import Progress
 from bioner.training.trainer import ResumableTrainer, training_arguments, weights_format
 
@@ -122,6 +123,7 @@ def train_classifier(
         compute_loss_func=token_loss,
         preprocess_logits_for_metrics=lambda logits, _: logits.argmax(-1),
     )
+    trainer.add_callback(KeepDevPredictions(dev, checkpoints))
     trainer.fit()
     if trainer.kept is not None and trainer.is_world_process_zero():
         save_trained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, task, source, out)
@@ -157,6 +159,7 @@ class ClassifierDevScorer:
 
     def __init__(self, job: TrainingJob, made: Cut, label2id: dict[str, int]) -> None:
         self.instances, self.cut, self.labels = job.dev, made, list(label2id)
+        self.predictions: list[Prediction] = []  # of the last epoch
         windows = [window for of_sentence in made.windows for window in of_sentence]
         self.order = sorted(range(len(windows)), key=lambda number: -len(windows[number].input_ids))
         # A tag that no training sentence has cannot be learned: it counts as O in the loss.
@@ -180,10 +183,9 @@ class ClassifierDevScorer:
             gathered(item.id, windows, [next(tags) for _ in windows])
             for item, windows in zip(self.instances, self.cut.windows, strict=True)
         ]
-        predictions, _ = realign_all(self.instances, outputs, frozenset(self.labels))
-        return {
-            f"{scheme}_f1": f1 for scheme, f1 in headline_f1(self.instances, predictions).items()
-        }
+        self.predictions, _ = realign_all(self.instances, outputs, frozenset(self.labels))
+        f1 = headline_f1(self.instances, self.predictions)
+        return {f"{scheme}_f1": score for scheme, score in f1.items()}
 
 
 def token_loss(

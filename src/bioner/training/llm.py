@@ -13,7 +13,7 @@ from accelerate.utils import gather_object, reduce
 from transformers import DataCollatorForSeq2Seq, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_utils import EvalLoopOutput
 
-from bioner.data.instances import Instance, entity_types
+from bioner.data.instances import Instance, Prediction, entity_types
 from bioner.data.raw_outputs import Generated
 from bioner.data.tags import tag_set
 from bioner.errors import InputError
@@ -34,8 +34,14 @@ from bioner.settings.model_entry import Predict
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.loss import check_loss, summed_loss
+from bioner.training.merged_dev import KeepDevPredictions
 from bioner.training.progress import Progress
-from bioner.training.trainer import ResumableTrainer, training_arguments, weights_format
+from bioner.training.trainer import (
+    ResumableTrainer,
+    training_arguments,
+    weights_format,
+    without_autocast,
+)
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +103,7 @@ def train_llm(
         eval_dataset=dev_examples,
         processing_class=tokenizer,
     )
+    trainer.add_callback(KeepDevPredictions(trainer.dev, checkpoints))
     trainer.fit()
     if trainer.kept is not None and trainer.is_world_process_zero():
         save_trained(trainer.accelerator.unwrap_model(trainer.model), tokenizer, task, source, out)
@@ -171,6 +178,7 @@ class DevScorer:
         self._types = entity_types(job.train)
         self._draft = tag_table(job.train)
         self._decoder: ConstrainedDecoder | None = None
+        self.predictions: list[Prediction] = []  # of the last epoch, or on the sample only
         self._batch = DECODE_BATCH
         cap, count = job.entry.train.monitor_sentences, len(job.dev)
         # If the last epoch is kept, each needs a score.
@@ -198,7 +206,8 @@ class DevScorer:
         dev = self._job.dev
         ordered = sorted(numbers, key=lambda number: (-len(dev[number].tokens), number))
         mine = ordered[state.process_index :: state.num_processes]
-        outputs = self._within_memory(model, [dev[number] for number in mine])
+        with without_autocast(model):
+            outputs = self._within_memory(model, [dev[number] for number in mine])
         pairs = list(zip(mine, outputs, strict=True))
         return dict(gather_object(pairs))
 
@@ -234,8 +243,8 @@ class DevScorer:
         numbers: list[int] = sorted(answers)
         gold: list[Instance] = [self._job.dev[number] for number in numbers]
         legal = frozenset(tag_set([*self._types, *entity_types(gold)]))
-        predictions, _ = realign_all(gold, [answers[number] for number in numbers], legal)
-        return headline_f1(gold, predictions)
+        self.predictions, _ = realign_all(gold, [answers[number] for number in numbers], legal)
+        return headline_f1(gold, self.predictions)
 
 
 class LineTrainer(ResumableTrainer):

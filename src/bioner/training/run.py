@@ -5,7 +5,7 @@ import random
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 import transformers
 from accelerate import PartialState
 from accelerate.utils.memory import clear_device_cache
+from transformers import TrainingArguments
 
 from bioner.data.instances import Instance, unseen_types
 from bioner.errors import InputError
@@ -32,10 +33,11 @@ from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
 from bioner.training.launch import processes_for
 from bioner.training.llm import train_llm
+from bioner.training.merged_dev import score_merged
 from bioner.training.model_card import write_card
-from bioner.training.progress import HISTORY
+from bioner.training.progress import HISTORY, Progress, Row
 from bioner.training.scratch import make_pretrained
-from bioner.training.trainer import OutOfMemory, ResumableTrainer, is_out_of_memory
+from bioner.training.trainer import OutOfMemory, is_out_of_memory
 from bioner.training.workspace import (
     CLAIM,
     OUT_OF_MEMORY,
@@ -50,8 +52,22 @@ log = logging.getLogger(__name__)
 # How long processes wait for the one with the slowest part of dev. If one dies all end at once.
 PROCESS_TIMEOUT = timedelta(hours=2)
 
-Trained = tuple[ResumableTrainer, dict[str, Any]]
-"""A trainer after `fit`, and facts for run.json."""
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training leaves when its model and optimiser are gone from memory.
+
+    Attributes:
+        progress: Of the training.
+        kept: The row of the history whose weights were saved; None if it diverged.
+        args: The arguments it ran with.
+        facts: Entries of run.json.
+    """
+
+    progress: Progress
+    kept: Row | None
+    args: TrainingArguments
+    facts: dict[str, Any]
 
 
 def train(job: TrainingJob, out: Path) -> None:
@@ -99,9 +115,14 @@ def train(job: TrainingJob, out: Path) -> None:
 
         def run(job: TrainingJob) -> Trained:
             transformers.set_seed(job.seed)  # for the new head, whether or not a source was made
-            return family(job, source, workspace / "checkpoints", model, interrupts)
+            trainer, facts = family(job, source, workspace / "checkpoints", model, interrupts)
+            facts |= {"trained_parameters": trained_parameters(trainer.model)}
+            return Trained(trainer.progress, trainer.kept, trainer.args, facts)
 
         trained = _within_memory(run, job, workspace)
+        if trained.kept and entry.merges():
+            kept, as_trained = score_merged(job, trained.kept, workspace)
+            trained = replace(trained, kept=kept, facts=trained.facts | {"as_trained": as_trained})
         processes.wait_for_everyone()
         if processes.is_main_process:
             _publish(job, trained, model, out)
@@ -173,8 +194,7 @@ def _within_memory(
 
 def _publish(job: TrainingJob, trained: Trained, model: Path, out: Path) -> None:
     """Write the outputs of a job."""
-    trainer, facts = trained
-    progress, kept = trainer.progress, trainer.kept
+    progress = trained.progress
     memory, gpu_memory = progress.peak_memory()
     record = {
         "model": job.name,
@@ -185,14 +205,13 @@ def _publish(job: TrainingJob, trained: Trained, model: Path, out: Path) -> None
         "seed": job.seed,
         "data": dict(job.data),
         "processes": job.processes,
-        "micro_batch_size": trainer.args.per_device_train_batch_size,
-        "accumulation": trainer.args.gradient_accumulation_steps,
-        "optimizer": str(trainer.args.optim),
+        "micro_batch_size": trained.args.per_device_train_batch_size,
+        "accumulation": trained.args.gradient_accumulation_steps,
+        "optimizer": str(trained.args.optim),
         "train_instances": len(job.train),
         "dev_instances": len(job.dev),
-        "trained_parameters": trained_parameters(trainer.model),
-        "kept": KeptWeights.model_validate(kept or {}).model_dump(),
-        **facts,
+        "kept": KeptWeights.model_validate(trained.kept or {}).model_dump(),
+        **trained.facts,
         "base_weights": dict(job.base_weights),
         "settings": job.entry.canonical(),
         "sessions": progress.sessions,

@@ -1,8 +1,9 @@
 """Hyper-parameter search on dev: rank trials, and say which values won."""
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from bioner.io.files import parse_json, read_text
 from bioner.io.records import KeptWeights, Record, RunRecord, TrialRecord, read_record
 from bioner.io.tables import Schema, read_table
 from bioner.settings.model_entry import ModelEntry, Train
+
+log = logging.getLogger(__name__)
 
 HYPERPARAMETERS: Schema = {
     "learning_rate": pl.Float64,
@@ -68,6 +71,13 @@ class Trial:
         return self.folder.name
 
     @property
+    def lacks_merged_scores(self) -> bool:
+        """Whether merged weights predict and dev was scored before versions that scored these."""
+        record = self.record
+        scored = record.kept.dev_strict_f1 is not None
+        return scored and self.entry.merges() and record.as_trained is None
+
+    @property
     def merit(self) -> tuple[bool, float, bool, float, str]:
         """A key to sort by, best first: higher strict F1 on dev, then lower dev loss, then name."""
         f1, loss = self.record.kept.dev_strict_f1, self.record.kept.dev_loss
@@ -112,12 +122,26 @@ def read_trial(folder: Path) -> Trial:
     return Trial(path.parent, record, trial, entry)
 
 
-def rank(trials: Iterable[Trial]) -> list[Trial]:
+def rank(trials: Iterable[Trial], as_trained: bool = False) -> list[Trial]:
     """Sort trials by merit, best first.
+
+    Args:
+        trials: The trials of one search.
+        as_trained: Compare dev scores of the weights as trained, also where merged ones have their
+            own. So it is if not all have these.
 
     Raises:
         InputError: If trials differ in more than they search over, or all diverged.
     """
+    trials = list(trials)
+    if older := [trial.name for trial in trials if trial.lacks_merged_scores]:
+        log.warning(
+            "search: no dev scores of merged weights in %s: all trials are compared by those of the"
+            " weights as trained; reported models still predict merged",
+            ", ".join(older),
+        )
+    if older or as_trained:
+        trials = [replace(each, record=each.record.scored_as_trained()) for each in trials]
     ranked = sorted(trials, key=lambda trial: trial.merit)
     for other in ranked[1:]:
         if other.common != ranked[0].common:

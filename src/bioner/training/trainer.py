@@ -6,7 +6,8 @@ Every private interface of transformers that is overridden or set is in this mod
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -145,6 +146,17 @@ def weights_format(entry: ModelEntry) -> torch.dtype:
     """
     held = entry.train.precision if entry.lora else entry.train.param_dtype
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[held]
+
+
+@contextmanager
+def without_autocast(model: torch.nn.Module) -> Iterator[None]:
+    """Run a model's forward passes as prediction does: accelerate has put autocast around them."""
+    within = model.forward
+    model.forward = getattr(model, "_original_forward", within)
+    try:
+        yield
+    finally:
+        model.forward = within
 
 
 class ResumableTrainer(Trainer):  # type: ignore[misc]

@@ -142,15 +142,9 @@ def asked(monkeypatch):
 
 
 def test_models_are_loaded_as_the_protocol_says(asked, encoder, llm):
-    for timed, protocol, variant in (
-        (encoder, Protocol("fair"), None),
-        (encoder, Protocol("paper"), "padded"),
-        (llm, Protocol("fair"), "merged"),
-        (llm, Protocol("fair", merged=False), None),
-        (llm, Protocol("paper"), None),
-    ):
-        how, _ = asked(timed, protocol)
-        assert how["variant"] == variant, (timed.name, protocol)
+    for timed in (encoder, llm):
+        for name, paper in (("fair", False), ("paper", True)):
+            assert asked(timed, Protocol(name))[0]["paper"] == paper
 
 
 def test_a_row_is_of_the_sample_and_names_what_it_ran_on(asked, encoder):
@@ -266,7 +260,7 @@ def test_operations_that_are_for_gpus_alone_count_without_one(shape):
 
 def test_padding_is_counted_and_changes_no_tag(encoder):
     whose = (encoder.name, encoder.entry, encoder.weights, "direct")
-    plain, padded = (load_predictor(*whose, variant=variant) for variant in (None, "padded"))
+    plain, padded = (load_predictor(*whose, paper=paper) for paper in (False, True))
     assert list(plain(encoder.sample, 1)) == list(padded(encoder.sample, 1))
     assert gflop_per_sample(padded, encoder.sample, 1) > 1.5 * gflop_per_sample(
         plain, encoder.sample, 1
@@ -286,13 +280,17 @@ def test_a_row_a_decoding_and_batch_size(llm):
 
 
 def test_both_families_are_timed_in_one_precision_unless_asked_otherwise(llm, encoder):
-    def precision(timed, protocol):
-        decoding = "direct" if timed is encoder else "free"
-        return next(time_model(timed, protocol, [decoding], [1], repeats=1))["precision"]
+    def precision(timed, decoding="direct", **predict):
+        timed = replace(timed, entry=timed.entry.changed(predict=predict))
+        fair = time_model(timed, Protocol("fair"), [decoding], [1], repeats=1)
+        return next(fair)["precision"]
 
-    fair = Protocol("fair")
-    assert precision(llm, fair) == precision(encoder, fair) == encoder.entry.train.precision
-    assert precision(llm, Protocol("fair", merged=False)) == "nf4"
+    assert precision(llm, "free") == precision(encoder) == encoder.entry.train.precision
+    assert precision(llm, "free", weights="as-trained") == "nf4"
+    assert precision(llm, "free-paper") == "nf4", "it reproduces the paper"
+    in_bf16 = replace(encoder, entry=encoder.entry.changed(train={"precision": "bf16"}))
+    assert precision(in_bf16) == "bf16"
+    assert precision(in_bf16, weights="as-trained") == "bf16 autocast"
 
 
 def test_the_paper_s_protocol_is_free_generation_by_sixteens_in_4_bits_and_encoders_alone_in_fp32(

@@ -95,7 +95,7 @@ def test_no_road_goes_without_a_tokenizer(bert, adapted, tmp_path):
         lambda: predict("tiny", entry, TEXTS, [], source, "direct"),
         lambda: load_tagger(source),
         lambda: predict("tiny", llm, TEXTS, TEXTS, adapter, "constrained"),
-        lambda: load_predictor("tiny", llm, adapter, "free", variant="merged"),  # of `bioner time`
+        lambda: load_predictor("tiny", llm, adapter, "free"),  # of `bioner time`
         lambda: load_tagger(adapter),
         lambda: merge(adapter, llm, tmp_path / "merged", []),
     ):

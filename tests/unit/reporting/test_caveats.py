@@ -1,9 +1,11 @@
-"""What the page says about known mentions, and about models that may have read a corpus."""
+"""What the page says of known mentions, merged weights, and models that may have read a corpus."""
 
 import polars as pl
 import pytest
 
-from bioner.reporting.caveats import find_possible_readers, note_known_mentions
+from bioner.io.records import RunRecord
+from bioner.reporting.caveats import find_possible_readers, note_known_mentions, note_merging
+from bioner.results.runs import read_runs
 from bioner.settings.catalogue import load_models
 from bioner.settings.config import load_config
 
@@ -27,6 +29,20 @@ def test_mentions_that_nearly_all_occur_in_train_are_warned_of(share, said):
     )
     notes = [note for _, note in note_known_mentions(corpora)]
     assert [note.startswith(said) for note in notes] == ([True] if said else [])
+
+
+def test_weights_that_predict_otherwise_when_merged_are_named(tmp_path):
+    found = {"dev_strict_f1": 80.0, "entities": 1000, "differing": 6, "difference": -0.1}
+    records = {
+        (seed, ""): RunRecord.model_validate({"seed": seed, "wall_seconds": 1.0, **how})
+        for seed, how in {1: {}, 2: {"as_trained": found | {"differing": 5}}}.items()
+    }
+    records[3, ""] = RunRecord(seed=3, wall_seconds=1.0, as_trained=found)
+    runs, _ = read_runs(tmp_path, "BC5CDR", "llama-8b", records)
+    ((corpus, note),) = note_merging(runs)
+    assert corpus == "BC5CDR"
+    assert "merged weights of llama-8b, seed 3," in note
+    assert "0.60 % of the entities differ;" in note
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ def test_costs_are_no_part_of_what_training_and_prediction_depend_on():
         ("llama-8b", {"predict": {"batch_size": 3}}, ["prediction"]),
         ("bert-mini", {"predict": {"batch_size": 3}}, ["prediction"]),
         ("llama-8b", {"predict": {"legal_transitions": True}}, ["training", "prediction"]),
+        ("llama-8b", {"predict": {"weights": "as-trained"}}, ["prediction"]),
+        ("bert-mini", {"predict": {"weights": "as-trained"}}, []),
         ("llama-8b", {"resources": {"gpus": 5}}, ["training"]),
         ("llama-8b", {"resources": {"predict_gpus": 5}}, ["prediction"]),
         ("llama-8b", {"resources": {"threads": 5}}, ["training", "prediction"]),
@@ -75,6 +77,23 @@ def test_what_a_changed_setting_runs_again(model, changes, again):
     assert [
         name for name, settings in depends.items() if settings(changed) != settings(shipped)
     ] == again
+
+
+def test_what_was_predicted_as_trained_is_predicted_again_only_if_merging_makes_a_difference():
+    """The settings of versions that did not merge lack `weights`."""
+    models = load_models(load_config({}))
+    again = {
+        (name, decoding)
+        for name in ("oracle", "bert-mini", "biomedbert-large", "llama-8b")
+        for decoding in ("direct", "constrained", "free-paper")
+        if "weights" in models[name].prediction_settings(decoding)["predict"]
+    }
+    assert again == {
+        (name, decoding)
+        for name in ("biomedbert-large", "llama-8b")
+        for decoding in ("direct", "constrained")
+    }
+    assert not any("weights" in entry.canonical()["predict"] for entry in models.values())
 
 
 def test_a_folder_of_the_user_s_is_not_fetched_from_the_hub_though_its_name_might_be_a_model_s(

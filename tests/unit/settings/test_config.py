@@ -58,7 +58,6 @@ def test_an_empty_configuration_is_the_defaults_at_every_depth():
         "repeats": 3,
         "seeds": 1,
         "protocols": ["fair"],
-        "llm_weights": "merged",
     }
     assert config.catalogues.canonical() == {
         "datasets": ["config/datasets.yaml"],

@@ -177,6 +177,7 @@ def test_two_processes_end_with_the_parameters_of_one(
     one, two = (tmp_path / "1", tmp_path / "2")
     runs = [json.loads((out / "run.json").read_text()) for out in (one, two)]
     assert [(run["processes"], run["micro_batch_size"]) for run in runs] == [(1, 4), (2, 2)]
+    assert runs[0]["as_trained"] == runs[1]["as_trained"], "both predict dev with merged weights"
     weights = [load_file(out / "model" / "adapter_model.safetensors") for out in (one, two)]
     assert weights[0].keys() == weights[1].keys()
     moved = 0.0

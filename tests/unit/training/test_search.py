@@ -65,6 +65,31 @@ def written(folder: Path, made: Trial) -> Trial:
     return replace(made, folder=path)
 
 
+IN_BF16 = settings_of({"train": {"learning_rate": 1e-5, "precision": "bf16"}})
+
+
+def test_trials_are_compared_by_what_predicts_and_if_one_has_no_such_score_by_what_was_trained(
+    caplog,
+):
+    scores = {"dev_strict_f1": 70.0, "dev_relaxed_f1": 71.0}
+    one = trial("a", 60.0, settings=IN_BF16, as_trained=scores)
+    other = trial("b", 65.0, settings=IN_BF16, as_trained={"dev_strict_f1": 50.0})
+    assert [each.name for each in rank([one, other])] == ["b", "a"]
+    assert [each.name for each in rank([one, other], as_trained=True)] == ["a", "b"]
+    assert not caplog.records
+    earlier = trial("c", 66.0, settings=IN_BF16)
+    ranked = rank([other, one, earlier])
+    assert [(each.name, each.record.kept.dev_strict_f1) for each in ranked] == [
+        ("a", 70.0),
+        ("c", 66.0),
+        ("b", 50.0),
+    ]
+    assert "no dev scores of merged weights in c: all trials" in caplog.text
+    assert winner_of(ranked).kept.dev_relaxed_f1 == 71.0
+    diverged = trial("d", None, None, settings=IN_BF16)
+    assert [each.name for each in rank([diverged, one, other])] == ["b", "a", "d"]
+
+
 def test_every_combination_is_a_trial_with_a_readable_name():
     search = {"batch_size": [4, 8], "learning_rate": [1e-5, 2e-5, 3e-5]}
     trials = parse_entry(ModelEntry, "m", ENTRY | {"search_space": search}).trials()

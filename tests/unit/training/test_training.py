@@ -137,25 +137,31 @@ def test_an_llm_decodes_as_the_entry_and_the_seed_say(
 
 
 @pytest.mark.parametrize(
-    ("precision", "padded"), [("bf16", False), ("bf16", True), ("fp32", False)]
+    ("precision", "weights", "paper", "expected"),
+    [
+        ("bf16", "merged", False, (torch.bfloat16, False, False)),
+        ("bf16", "as-trained", False, (torch.float32, True, False)),
+        ("bf16", "merged", True, (torch.float32, False, True)),
+        ("fp32", "merged", False, (torch.float32, False, False)),
+    ],
 )
 def test_an_encoder_tags_in_the_precision_it_was_trained_in(
-    tiny_encoder, sentences, trained_encoder, monkeypatch, precision, padded
+    tiny_encoder, sentences, trained_encoder, monkeypatch, precision, weights, paper, expected
 ):
     seen = []
-    monkeypatch.setattr(
-        "bioner.models.encoder.tag",
-        lambda *given: seen.append((given[3].train.precision, given[5])) or [],
+
+    def tag(model, *given):
+        seen.append((model.dtype, torch.is_autocast_enabled("cpu"), given[4]))
+        return []
+
+    monkeypatch.setattr("bioner.models.encoder.tag", tag)
+    entry = with_settings(
+        tiny_encoder, train={"precision": precision}, predict={"weights": weights}
     )
-    entry = with_settings(tiny_encoder, train={"precision": precision})
-    load_predictor(
-        "tiny-bert",
-        entry,
-        trained_encoder / "model",
-        "direct",
-        variant="padded" if padded else None,
-    )(sentences, 2)
-    assert seen == [(precision, padded)]
+    load_predictor("tiny-bert", entry, trained_encoder / "model", "direct", paper=paper)(
+        sentences, 2
+    )
+    assert seen == [expected], "number format, autocast, padding"
 
 
 def test_batches_do_not_change_forced_tags(tiny_llm, sentences, trained_llm):

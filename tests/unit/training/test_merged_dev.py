@@ -1,0 +1,212 @@
+"""Dev is scored with the weights that predict: merged by default, or as trained."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+
+from bioner.data.instances import Instance, entity_types
+from bioner.data.tags import tag_set
+from bioner.errors import Interrupted
+from bioner.inference.predict import NoMemoryLeft, load_predictor, predict
+from bioner.realignment.realign import realign_all
+from bioner.scoring.score import headline_f1
+from bioner.settings.catalogue import parse_entry
+from bioner.settings.config import merged
+from bioner.settings.model_entry import ModelEntry
+from bioner.training import merged_dev
+from bioner.training.job import TrainingJob
+from bioner.training.llm import DevScorer
+from bioner.training.progress import Progress
+from bioner.training.run import train
+from bioner.training.workspace import WORKSPACE
+from tests.conftest import instance
+from tests.unit.training.helpers import results, stand_in, with_settings
+
+LORA = {"r": 8, "alpha": 16, "target_modules": ["q_proj", "v_proj", "down_proj"]}
+DEV = [
+    instance(f"d{n}", f"Oral/O drug{n}/B-Chemical worsened/O gout/B-Disease attack/I-Disease ./O")
+    for n in range(12)
+]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return stand_in(tmp_path_factory.mktemp("source") / "source", "llama", DEV)
+
+
+def entry_of(source: Path, family: str, **changes) -> ModelEntry:
+    described = {
+        "family": family,
+        "source": {"hub": str(source)},
+        "lora": LORA,
+        "train": {"epochs": 2, "batch_size": 1, "learning_rate": 1e-2, "precision": "bf16"},
+    }
+    return parse_entry(ModelEntry, "tiny", merged(described, changes))
+
+
+def dev_f1(entry: ModelEntry, weights: str, model: Path) -> dict[str, float]:
+    """F1 of what `bioner predict` and `bioner realign` make of dev."""
+    entry = entry.changed(predict={"weights": weights})
+    decoding = "constrained" if entry.family == "llm" else "direct"
+    outputs = predict("tiny", entry, DEV, DEV[:4], model, decoding)
+    found, _ = realign_all(DEV, outputs, frozenset(tag_set(entity_types(DEV))))
+    return {f"dev_{scheme}_f1": f1 for scheme, f1 in headline_f1(DEV, found).items()}
+
+
+def trained(entry: ModelEntry, folder: Path, train_on: list[Instance] = DEV[:4]) -> dict:
+    train(TrainingJob("tiny", entry, train_on, DEV, 7), folder)
+    return dict(json.loads((folder / "run.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("llm", {"quantization": "nf4"}),
+        ("llm", {"lora": None}),
+        ("llm", {"train": {"precision": "fp32"}}),
+        ("llm-head", {"quantization": "nf4"}),
+        ("llm-head", {"lora": None, "train": {"epochs": 1}}),
+        ("encoder", {}),
+    ],
+    ids=["llm-nf4", "llm-whole", "llm-fp32", "head-nf4", "head-whole", "encoder"],
+)
+def test_run_json_has_the_dev_scores_of_the_weights_that_predict_and_of_those_trained(
+    source, tiny_encoder, tmp_path, family, changes
+):
+    if family == "encoder":
+        rate = {"precision": "bf16", "learning_rate": 1e-2}
+        entry = with_settings(tiny_encoder, train=rate)
+    else:
+        entry = entry_of(source, family, **changes)
+    run = trained(entry, tmp_path)
+    predicted, as_trained = (
+        dev_f1(entry, weights, tmp_path / "model") for weights in ("merged", "as-trained")
+    )
+    assert predicted["dev_relaxed_f1"] > 0
+    assert {name: run["kept"][name] for name in predicted} == predicted
+    assert {name: run["as_trained"][name] for name in as_trained} == as_trained
+    difference = predicted["dev_strict_f1"] - as_trained["dev_strict_f1"]
+    assert run["as_trained"]["difference"] == pytest.approx(difference)
+    assert run["as_trained"]["entities"] > 0
+    assert not (tmp_path / WORKSPACE).exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"predict": {"weights": "as-trained"}},
+        {"lora": None, "train": {"precision": "fp32"}},
+        {"lora": None, "train": {"param_dtype": "bf16"}},
+    ],
+)
+def test_nothing_is_predicted_twice_if_the_trained_weights_predict(
+    source, tmp_path, monkeypatch, changes
+):
+    monkeypatch.setattr("bioner.training.run.score_merged", None)
+    entry = entry_of(source, "llm", **merged({"train": {"epochs": 1}}, changes))
+    run = trained(entry, tmp_path)
+    assert "as_trained" not in run
+    for name, f1 in dev_f1(entry, entry.predict.weights, tmp_path / "model").items():
+        assert run["kept"][name] == f1
+
+
+def test_a_warning_says_that_merging_changes_the_predictions(source, tmp_path, monkeypatch, caplog):
+    real = merged_dev.read_predictions
+
+    def read(path, gold):
+        found = real(path, gold)
+        if path.name == "dev.jsonl":
+            found[0].tags[:] = ["O"] * len(found[0].tags)
+        return found
+
+    monkeypatch.setattr(merged_dev, "read_predictions", read)
+    entry = entry_of(source, "llm-head", train={"epochs": 4})
+    run = trained(entry, tmp_path)
+    assert run["as_trained"]["differing"] > 0
+    assert run["as_trained"]["dev_strict_f1"] > run["kept"]["dev_strict_f1"]
+    assert "of the entities differ and a difference of more than 0.2 points" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def adapted(source, tmp_path_factory) -> tuple[ModelEntry, Path]:
+    """An adapter on 4 bits after one epoch, in a folder to read only."""
+    entry = entry_of(source, "llm", quantization="nf4", train={"epochs": 1})
+    folder = tmp_path_factory.mktemp("adapted")
+    trained(entry, folder)
+    return entry, folder
+
+
+def test_cut_short_while_dev_is_predicted_a_training_trains_no_step_again(
+    adapted, tmp_path, monkeypatch
+):
+    entry, undisturbed = adapted
+    with monkeypatch.context() as patch:
+        leave = Interrupted("tiny", 15, "")
+        patch.setattr(merged_dev, "predict_to", lambda *_: (_ for _ in ()).throw(leave))
+        with pytest.raises(Interrupted):
+            trained(entry, tmp_path)
+    monkeypatch.setattr(Progress, "add_loss", None)
+    run = trained(entry, tmp_path)
+    assert run["as_trained"] == json.loads((undisturbed / "run.json").read_text())["as_trained"]
+    same = "adapter_model.safetensors"
+    assert results(tmp_path, same) == results(undisturbed, same)
+
+
+def test_weights_that_no_memory_holds_merged_are_scored_as_trained(
+    source, tmp_path, monkeypatch, caplog
+):
+    def fail(*_):
+        raise NoMemoryLeft("tiny", "no memory left", "room", "Set predict.weights to as-trained.")
+
+    monkeypatch.setattr(merged_dev, "predict_to", fail)
+    run = trained(entry_of(source, "llm", train={"epochs": 1}), tmp_path)
+    assert run["as_trained"] is None
+    assert "Dev scores are those of the weights as trained" in caplog.text
+
+
+def test_epochs_are_decoded_without_autocast_as_predictions_are(source, tmp_path, monkeypatch):
+    """Training runs under it, before and after."""
+    seen, within = {"decoding": set(), "training": set()}, DevScorer._within_memory
+    stage = ["training"]
+
+    def decoded(self, model, instances):
+        stage[:] = ["decoding"]
+        answers = within(self, model, instances)
+        stage[:] = ["training"]
+        return answers
+
+    def noted(layer, *_):
+        if isinstance(layer, torch.nn.Embedding):
+            seen[stage[0]].add(torch.is_autocast_enabled("cpu"))
+
+    monkeypatch.setattr(DevScorer, "_within_memory", decoded)
+    monkeypatch.setattr("bioner.training.run.score_merged", lambda job, kept, _: (kept, None))
+    note = torch.nn.modules.module.register_module_forward_pre_hook(noted)
+    try:
+        trained(entry_of(source, "llm", train={"epochs": 2}), tmp_path)
+    finally:
+        note.remove()
+    assert seen["decoding"] == {False}
+    assert True in seen["training"]
+
+
+@pytest.mark.parametrize(
+    ("decoding", "weights", "merges"),
+    [
+        ("constrained", "merged", True),
+        ("free", "merged", True),
+        ("free", "as-trained", False),
+        ("free-paper", "merged", False),
+    ],
+)
+def test_the_paper_s_decoding_is_always_of_the_weights_as_trained(
+    adapted, decoding, weights, merges
+):
+    entry, folder = adapted[0].changed(predict={"weights": weights}), adapted[1] / "model"
+    decoder = load_predictor("tiny", entry, folder, decoding)
+    assert isinstance(decoder._model, PeftModel) != merges
+    paper = load_predictor("tiny", entry, folder, decoding, paper=True)
+    assert isinstance(paper._model, PeftModel), "as it timed"
