@@ -55,6 +55,9 @@ class RunRecord(Record):
     data: InputFiles = InputFiles()
     kept: KeptWeights = KeptWeights()
     settings: dict[str, Any] = {}
+    decoding: str | None = None
+    sentences: Count | None = None
+    decoding_seconds: Amount | None = None
     train_instances: Count | None = None
     trained_parameters: Count | None = None
     wall_seconds: Amount | None = None
