@@ -94,6 +94,9 @@ def test_the_paper_s_matrix_is_planned_without_a_file_of_it(here):
     assert table["jobs"].sum() == 1098
     assert not table["not_stated"].sum(), "every model of the paper's matrix states its costs"
     assert set(table["basis"].drop_nulls()) == {"estimated"}
+    low, expected, high, most = (f"{table[f'gpu_hours_{name}'].sum():.0f}" for name in BOUNDS)
+    documented = (REPOSITORY / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert f"| **{expected}** | {low} to {high} | {most} |" in documented
     again = run("--out", "again.csv")
     assert again.stdout == done.stdout
     assert (here / "again.csv").read_bytes() == (here / "plan.csv").read_bytes()

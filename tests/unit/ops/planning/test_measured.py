@@ -223,3 +223,13 @@ def test_the_plan_says_what_is_measured_and_on_how_many_runs(results):
     )
     assert bases == {"train": "measured", "predict": "estimated", "time": "estimated"}
     assert found.measured_by == {"m": 2}
+
+
+def test_a_row_of_jobs_is_estimated_if_one_of_them_is(results):
+    trained(results, LARGE, 1100, epochs=4)
+    timed(results, ("constrained", 32, 0.1))
+    both = matrix({"m": LARGE})
+    known = read_measurements(both, results, SIZES)
+    rows = plan(both, SIZES, lambda path: False, measured=known).table.filter(model="m")
+    assert rows.filter(rule="predict")["basis"].item() == "estimated"
+    assert rows.filter(rule="train")["basis"].item() == "measured"
