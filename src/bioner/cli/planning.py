@@ -25,12 +25,13 @@ def plan(
     ] = None,
 ) -> None:
     """What a run would take, before anything runs: jobs, GPU-hours, wall time, space and files,
-    from stated costs.
+    from finished runs and stated costs.
     """
     from bioner.cli.loading import matrix_of
     from bioner.corpora.fetching.sources import mirror_of, why_absent
     from bioner.io.tables import check_table, write_table
     from bioner.ops.planning.format import hours, notes, text_of
+    from bioner.ops.planning.measured import read_measurements
     from bioner.ops.planning.plan import plan
     from bioner.ops.planning.sizes import size_of
 
@@ -55,7 +56,8 @@ def plan(
     reported = (folder / "reports" / "report.html").exists()
     planned = present if reported and set(present) & set(settings.datasets) else matrix.corpora
     sizes = {name: size_of(name, data or folder / "data") for name in planned}
-    found = plan(matrix, sizes, lambda path: (folder / path).exists(), gpus, jobs)
+    measured = read_measurements(matrix, folder / "results", sizes)
+    found = plan(matrix, sizes, lambda path: (folder / path).exists(), gpus, jobs, measured)
     if out is not None:
         write_table(out, found.table)
     said = notes(settings, sizes, found, [name for name in absent if name in planned])

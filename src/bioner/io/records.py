@@ -74,6 +74,9 @@ class RunRecord(Record):
     kept: KeptWeights = KeptWeights()
     as_trained: AsTrained | None = None
     settings: dict[str, Any] = {}
+    decoding: str | None = None
+    sentences: Count | None = None
+    decoding_seconds: Amount | None = None
     train_instances: Count | None = None
     trained_parameters: Count | None = None
     wall_seconds: Amount | None = None

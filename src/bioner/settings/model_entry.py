@@ -274,6 +274,19 @@ class PredictionCost(Settings):
     """Seconds for 1,000 sentences of 26 tokens, by decoding."""
 
     start_seconds: Float = Field(0, ge=0, description="Before the first sentence.")
+    pass_seconds: Float = Field(
+        0,
+        ge=0,
+        exclude_if=lambda seconds: seconds == 0,
+        description="A forward pass, however few sentences its batch has, in addition.",
+    )
+    as_trained: Float = Field(
+        1,
+        gt=0,
+        exclude_if=lambda factor: factor == 1,
+        description="How many times as long with weights as they were trained: dev after every"
+        " epoch, `free-paper`, and everything if `predict.weights` says so.",
+    )
     direct: Float | None = Field(
         None, ge=0, description="An encoder, or an LLM with a head; null: not stated."
     )
@@ -297,6 +310,12 @@ class CostEstimates(Settings):
         min_length=1,
         description="What the seconds are of: one GPU of that kind, or `CPU`: the entry's"
         " `threads`. With `resources` for the other one they do not count.",
+    )
+    spread: Float = Field(
+        1,
+        ge=1,
+        exclude_if=lambda factor: factor == 1,
+        description="The factor by which the seconds may be off, either way: 1 if measured.",
     )
     training: TrainingCost = Field(
         TrainingCost(), description="Seconds of training, summed over the GPUs of a job."

@@ -6,7 +6,7 @@ import polars as pl
 
 from bioner.io.tables import as_markdown
 from bioner.ops.planning.hours import Hours
-from bioner.ops.planning.plan import Plan, jobs_by_rule
+from bioner.ops.planning.plan import BOUNDS, Plan, jobs_by_rule
 from bioner.ops.planning.sizes import TOKENS, Size
 from bioner.settings.config import Configuration, Prices
 
@@ -21,21 +21,28 @@ OTHERS = "(no model)"
 
 def text_of(plan: Plan, prices: Prices) -> str:
     """Return the plan for a terminal; `prices` are those per hour, if configured."""
-    return "\n".join([as_markdown(by_model(plan.table)), "", *_totals(plan, prices)])
+    return "\n".join(
+        [as_markdown(by_model(plan.table, plan.measured_by)), "", *_totals(plan, prices)]
+    )
 
 
-def by_model(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a row per model and a total: jobs, and expected hours by stage.
+def by_model(table: pl.DataFrame, measured_by: Mapping[str, int]) -> pl.DataFrame:
+    """Return a row per model and a total: jobs, expected hours by stage, and their basis.
 
     Hours are GPU-hours, or wall-clock hours of models without a GPU. `>` marks a sum that some
     jobs are missing from, `not stated` one that all are.
+
+    Args:
+        table: As in a plan.
+        measured_by: The number of finished runs that hours are measured by, by model.
     """
     named = table.with_columns(pl.col("model").fill_null(OTHERS))
     rows = [
-        _row(name, named.filter(model=name)) for name in named["model"].unique(maintain_order=True)
+        _row(name, named.filter(model=name), measured_by.get(name, 0))
+        for name in named["model"].unique(maintain_order=True)
     ]
     rows.sort(key=lambda row: row["model"] == OTHERS)
-    return pl.DataFrame([*rows, _row("total", named)])
+    return pl.DataFrame([*rows, _row("total", named, sum(measured_by.values()))])
 
 
 def notes(
@@ -44,9 +51,11 @@ def notes(
     """Yield sentences on the assumptions behind a plan, and on what it leaves out."""
     devices = f" of {' and '.join(plan.devices)}" if plan.devices else ""
     yield (
-        f"Hours are estimates, by the costs{devices} that the catalogue of models states; downloads"
-        " and waiting add. Expected: where training may stop early, it runs half of its epochs, or"
-        " as many as it waits for and one."
+        f"Hours are estimates by the costs{devices} that the catalogue of models states, unless"
+        " finished runs of the model on the same hardware measure them; downloads and waiting add."
+        " Expected: if training may stop early, it runs half of its epochs, and at least one more"
+        " than its patience. Range: all estimates are too high, or all too low, by their `spread`."
+        " At most: too low, and no training stops early."
     )
     if plan.not_stated:
         named = ", ".join(plan.not_stated)
@@ -85,11 +94,12 @@ def notes(
 def hours(found: Hours, unit: str, lower: bool) -> str:
     """Return hours as text; `lower` marks a lower bound."""
     least = "at least " if lower else ""
+    between = f" ({_range(found.low, found.high)})" if found.high > found.low else ""
     most = f", {_number(found.most)} at most" if found.most > found.expected else ""
-    return f"{least}{_number(found.expected)} {unit} expected{most}"
+    return f"{least}{_number(found.expected)} {unit} expected{between}{most}"
 
 
-def _row(name: str, table: pl.DataFrame) -> dict[str, object]:
+def _row(name: str, table: pl.DataFrame, runs: int) -> dict[str, object]:
     gpus = table["gpus"].max()
     measure = "gpu_hours" if gpus else "hours"
     cells = {
@@ -99,6 +109,7 @@ def _row(name: str, table: pl.DataFrame) -> dict[str, object]:
     known = table.filter(
         pl.col("rule").is_in([rule for rules in STAGES.values() for rule in rules])
     )
+    low, high = (float(known[f"{measure}_{bound}"].sum()) for bound in ("low", "high"))
     return {
         "model": name,
         "jobs": f"{table['jobs'].sum():,}",
@@ -106,8 +117,23 @@ def _row(name: str, table: pl.DataFrame) -> dict[str, object]:
         "hours of": "GPUs" if measure == "gpu_hours" else "CPU jobs",
         **cells,
         "expected": _cell(known, measure),
+        "range": _range(low, high),
         "at most": _cell(known, measure, "at_most"),
+        "basis": _basis(known, runs),
     }
+
+
+def _basis(table: pl.DataFrame, runs: int) -> str:
+    """Return what hours are made from, in a few words."""
+    found = set(table["basis"].drop_nulls())
+    if "measured" not in found:
+        return "".join(found)
+    partly = "partly " * (len(found) > 1)
+    return f"{partly}measured on {runs} run{'s' * (runs != 1)}"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{_number(low)} to {_number(high)}" if high > low else ""
 
 
 def _cell(table: pl.DataFrame, measure: str, which: str = "expected") -> str:
@@ -155,12 +181,13 @@ def _money(plan: Plan, prices: Prices) -> Iterator[str]:
     bills = [(prices.gpu_hour, plan.gpu_hours), (prices.cpu_hour, plan.machine_hours)]
     priced = [(price, found) for price, found in bills if price is not None]
     if priced:
-        expected, most = (
-            sum(price * getattr(found, which) for price, found in priced)
-            for which in ("expected", "most")
+        bill = Hours(
+            *(
+                sum(price * getattr(found, which) for price, found in priced)
+                for which in BOUNDS.values()
+            )
         )
-        least = "at least " * bool(plan.not_stated)
-        yield (f"Money: {least}{expected:,.0f} {prices.currency} expected, {most:,.0f} at most.")
+        yield f"Money: {hours(bill, prices.currency, bool(plan.not_stated))}."
 
 
 def _number(value: float) -> str:

@@ -1,14 +1,19 @@
-"""The hours of a job, expected and at most, by the costs that its model's entry states."""
+"""The hours of a job: by what runs of its model took, else by the costs that its entry states."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import mean
+from types import MappingProxyType
 
+from bioner.inference.timing import Protocol
+from bioner.ops.planning.costs import UNSTATED, decoding_seconds, stated_costs, training_seconds
 from bioner.ops.planning.jobs import PlannedJob
+from bioner.ops.planning.measured import TRAINING, Measurement, find_measurements, ratio_of
 from bioner.ops.planning.sizes import Size
 from bioner.settings.matrix import Matrix
-from bioner.settings.model_entry import CostEstimates, ModelEntry, Train
+from bioner.settings.model_entry import CostEstimates, Train
 
 # Commands without a GPU: seconds to start, and per 1,000 sentences (docs/performance.md).
 START_SECONDS = 3.0
@@ -22,17 +27,44 @@ CPU_SECONDS = {
     "compare": 0.4,
     "cross": 0.4,
 }
+Measurements = Mapping[str, Sequence[Measurement]]
+"""What finished runs of each model took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Hours as expected, and at most."""
+    """Hours as expected, and between which bounds.
 
+    Attributes:
+        low: If estimated costs are too high by their spread.
+        high: If they are too low by it.
+        most: If, besides, no training stops early.
+        measured_by: The files of the runs that they are measured by; none if a part is estimated.
+    """
+
+    low: float
+    expected: float
+    high: float
+    most: float
+    measured_by: frozenset[Path] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A part of a job: seconds of its start, after it, and at most, and what measures them."""
+
+    start: float
     expected: float
     most: float
+    measured: Sequence[Measurement]
 
 
-def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) -> Hours | None:
+def hours_of(
+    matrix: Matrix,
+    job: PlannedJob,
+    sizes: Mapping[str, Size | None],
+    measured: Measurements = MappingProxyType({}),
+) -> Hours | None:
     """Return the wall-clock hours of a job; None if its costs or its corpus's size are unknown.
 
     Downloads count as their start only: the rest depends on the network.
@@ -41,18 +73,31 @@ def hours_of(matrix: Matrix, job: PlannedJob, sizes: Mapping[str, Size | None]) 
     if not works(matrix, job):
         count = sentences_of(job, size) if size else 0
         seconds = START_SECONDS + CPU_SECONDS.get(job.rule, 0.0) * count / 1000
-        return Hours(seconds / 3600, seconds / 3600)
-    costs = matrix.models[job.model].cost_estimates
+        hours = seconds / 3600
+        return Hours(hours, hours, hours, hours)
     gpus = gpus_of(matrix, job)
-    # Costs on a CPU say nothing about GPUs, and vice versa.
-    if size is None or costs is None or (costs.device == "CPU") != (gpus == 0):
+    stated = stated_costs(matrix.models[job.model], gpus)
+    costs, known = stated or UNSTATED, measured.get(job.model, ())
+    if size is None:
         return None
-    seconds_of = _trained if job.rule in ("trial", "train") else _predicted
-    found = seconds_of(matrix, job, costs, size)
-    if found is None:
+    works_of = _trained if job.rule in ("trial", "train") else _predicted
+    low = expected = high = most = 0.0
+    parts = list(works_of(matrix, job, costs, size, known))
+    if not stated and not all(part.measured for part in parts):
         return None
-    expected, most = (seconds / 3600 / max(gpus, 1) for seconds in found)
-    return Hours(expected, most)
+    for part in parts:
+        ratio, spread = ratio_of(part.measured), 1.0 if part.measured else costs.spread
+        low += part.start + part.expected * ratio / spread
+        expected += part.start + part.expected * ratio
+        high += part.start + part.expected * ratio * spread
+        most += part.start + part.most * ratio * spread
+    if math.isnan(expected):  # costs that the entry does not state
+        return None
+    runs = {one.path for part in parts for one in part.measured}
+    is_measured = all(part.measured for part in parts)
+    each = 1 / 3600 / max(gpus, 1)  # hours of each GPU
+    measured_by = frozenset(runs if is_measured else ())
+    return Hours(low * each, expected * each, high * each, most * each, measured_by)
 
 
 def works(matrix: Matrix, job: PlannedJob) -> bool:
@@ -79,82 +124,61 @@ def expected_epochs(train: Train) -> float:
     return most if train.patience is None else min(most, max(most / 2, train.patience + 1))
 
 
-def training_seconds(
-    entry: ModelEntry, costs: CostEstimates, size: Size
-) -> tuple[float, float] | None:
-    """Return the seconds of a training, expected and at most, summed over its GPUs.
-
-    They include scoring dev after every epoch. None if the entry does not state the costs.
-    """
-    training, train = costs.training, entry.train
-    decoding = "constrained" if entry.family == "llm" else "direct"
-    dev = _decoding_seconds(costs, [decoding], size.sentences["dev"], size)
-    if training.seconds is None or dev is None:
-        return None
-    count = min(train.sentences or size.sentences["train"], size.sentences["train"])
-    epoch = (
-        ceil(count / train.batch_size) * training.step_seconds
-        + count / 1000 * training.seconds * size.length
-    )
-    expected, most = (
-        training.start_seconds + epochs * epoch + ceil(epochs) * dev
-        for epochs in (expected_epochs(train), train.epochs)
-    )
-    return expected, most
-
-
 def _trained(
-    matrix: Matrix, job: PlannedJob, costs: CostEstimates, size: Size
-) -> tuple[float, float] | None:
-    """Return the seconds of a trial or a training, expected and at most.
+    matrix: Matrix,
+    job: PlannedJob,
+    costs: CostEstimates,
+    size: Size,
+    measured: Sequence[Measurement],
+) -> Iterator[_Work]:
+    """Yield the work of a trial or a training.
 
     A training with the winner of a search takes the mean of the trials, and at most the longest.
     """
     entry = matrix.models[job.model]
-    trials = entry.trials()
+    entries = [entry]
     if job.rule == "trial":
-        return training_seconds(trials[job.trial], costs, size)
-    if not matrix.is_searched(job.model):
-        return training_seconds(entry, costs, size)
-    found = [
-        seconds for trial in trials.values() if (seconds := training_seconds(trial, costs, size))
-    ]
-    return (mean(one for one, _ in found), max(most for _, most in found)) if found else None
+        entries = [entry.trials()[job.trial]]
+    elif matrix.is_searched(job.model):
+        entries = list(entry.trials().values())
+    expected = [training_seconds(one, costs, size, expected_epochs(one.train)) for one in entries]
+    most = [training_seconds(one, costs, size, one.train.epochs) for one in entries]
+    alike = find_measurements(measured, job.dataset, TRAINING)
+    yield _Work(costs.training.start_seconds, mean(expected), max(most), alike)
 
 
 def _predicted(
-    matrix: Matrix, job: PlannedJob, costs: CostEstimates, size: Size
-) -> tuple[float, float] | None:
-    """Return the seconds of a prediction or of timing; expected and at most are the same.
+    matrix: Matrix,
+    job: PlannedJob,
+    costs: CostEstimates,
+    size: Size,
+    measured: Sequence[Measurement],
+) -> Iterator[_Work]:
+    """Yield the work of a prediction, or of timing by each decoding and batch size.
 
-    For every timed seed, timing decodes its sample `repeats` times by every decoding, protocol
-    and batch size.
+    For every timed seed, timing decodes its sample `repeats` times in each way.
     """
-    decodings = [job.decoding]
+    entry, start = matrix.models[job.model], costs.prediction.start_seconds
     count = sentences_of(job, size)
-    times = 1
-    if job.rule == "time":
-        timing = matrix.settings.timing
-        protocols = timing.protocols
-        ways = len(timing.batch_sizes) * ("fair" in protocols) + ("paper" in protocols)
-        decodings = matrix.decodings(job.model)
-        count = min(timing.sentences, count) * timing.repeats * ways
-        times = len(matrix.timed_seeds)
-    found = _decoding_seconds(costs, decodings, count, size)
-    if found is None:
-        return None
-    seconds = times * (costs.prediction.start_seconds + found)
-    return seconds, seconds
 
+    def work(decoding: str, batch: int, sentences: int, merged: bool | None = None) -> _Work:
+        seconds = decoding_seconds(entry, costs, decoding, sentences, size, batch, merged)
+        alike = find_measurements(measured, job.dataset, decoding, batch)
+        return _Work(0.0, seconds, seconds, alike)
 
-def _decoding_seconds(
-    costs: CostEstimates, decodings: Sequence[str], count: int, size: Size
-) -> float | None:
-    """Return the seconds of decoding so many sentences once by each decoding."""
-    each = [costs.prediction.seconds(decoding) for decoding in decodings]
-    if None in each:
-        return None
-    return sum(count / 1000 * seconds * size.length for seconds in each if seconds is not None)
+    if job.rule == "predict":
+        yield replace(work(job.decoding, entry.predict.batch_size, count), start=start)
+        return
+    timing = matrix.settings.timing
+    seeds = len(matrix.timed_seeds)
+    count = min(timing.sentences, count) * timing.repeats * seeds
+    for protocol in map(Protocol, timing.protocols):
+        merged = False if protocol.is_paper else None
+        for decoding in protocol.decodings(matrix.decodings(job.model)):
+            batches = protocol.batches(entry.family, timing.batch_sizes)
+            for number, batch in enumerate(batches):
+                loaded = seeds * start if number == 0 else 0.0
+                yield replace(work(decoding, batch, count, merged), start=loaded)
 
 
 def sentences_of(job: PlannedJob, size: Size) -> int:

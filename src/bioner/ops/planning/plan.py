@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 
 from bioner.errors import InputError
 from bioner.io.tables import Schema
-from bioner.ops.planning.hours import Hours, gpus_of, hours_of, works
+from bioner.ops.planning.hours import Hours, Measurements, gpus_of, hours_of, works
 from bioner.ops.planning.jobs import OUTPUTS, PlannedJob, jobs_of, to_come
 from bioner.ops.planning.sizes import Size
 from bioner.ops.planning.space import Space, files_of, space_of
 from bioner.settings.matrix import Matrix
 
+BOUNDS = {"low": "low", "expected": "expected", "high": "high", "at_most": "most"}  # of Hours
 PLAN: Schema = {
     "dataset": pl.String,
     "model": pl.String,
@@ -21,12 +24,12 @@ PLAN: Schema = {
     "done": pl.Int64,
     "not_stated": pl.Int64,
     "gpus": pl.Int64,
-    "hours_expected": pl.Float64,
-    "hours_at_most": pl.Float64,
-    "gpu_hours_expected": pl.Float64,
-    "gpu_hours_at_most": pl.Float64,
-    "cpu_hours_expected": pl.Float64,
-    "cpu_hours_at_most": pl.Float64,
+    "basis": pl.String,
+    **{
+        f"{measure}_{bound}": pl.Float64
+        for measure in ("hours", "gpu_hours", "cpu_hours")
+        for bound in BOUNDS
+    },
 }
 GROUP = ("dataset", "model", "rule")
 HOURS = [name for name, kind in PLAN.items() if kind == pl.Float64]
@@ -49,6 +52,7 @@ class Plan:
         wall: A lower bound with so many GPUs and jobs `at_once`.
         not_stated: Models whose hours are not known.
         devices: The devices that the stated hours refer to.
+        measured_by: The number of finished runs that hours are measured by, by model.
     """
 
     table: pl.DataFrame
@@ -62,6 +66,7 @@ class Plan:
     files: dict[str, int]
     not_stated: tuple[str, ...]
     devices: tuple[str, ...]
+    measured_by: Mapping[str, int]
 
 
 def plan(
@@ -70,6 +75,7 @@ def plan(
     there: Callable[[str], bool],
     gpus: int | None = None,
     at_once: int | None = None,
+    measured: Measurements = MappingProxyType({}),
 ) -> Plan:
     """Return what a run on the corpora of `sizes` takes.
 
@@ -79,13 +85,14 @@ def plan(
         there: Whether a path under the output folder exists.
         gpus: GPUs that are busy at once; by default as many as one job asks for.
         at_once: Jobs that run at once; by default one per GPU, and at least one.
+        measured: What finished runs of each model took.
 
     Raises:
         InputError: A job asks for more GPUs than there are.
     """
     jobs = jobs_of(matrix, list(sizes))
     coming = to_come(jobs, there)
-    hours = {job: hours_of(matrix, job, sizes) for job in coming}
+    hours = {job: hours_of(matrix, job, sizes, measured) for job in coming}
     most, model = max(((gpus_of(matrix, job), job.model) for job in coming), default=(0, ""))
     if gpus is not None and gpus < most:
         remedy = "Give more, or change its `resources`."
@@ -95,11 +102,13 @@ def plan(
     gpus = most if gpus is None else gpus
     at_once = max(gpus, 1) if at_once is None else at_once
     rows = pl.DataFrame([_row(matrix, job, hours) for job in jobs], schema=PLAN)
-    devices = {
-        costs.device
-        for job, found in hours.items()
-        if works(matrix, job) and found and (costs := matrix.models[job.model].cost_estimates)
-    }
+    devices = set()
+    measured_by: dict[str, set[Path]] = {}
+    for job, known in hours.items():
+        if known and known.measured_by:
+            measured_by.setdefault(job.model, set()).update(known.measured_by)
+        elif known and works(matrix, job) and (costs := matrix.models[job.model].cost_estimates):
+            devices.add(costs.device)
     return Plan(
         table=_table(rows),
         gpu_hours=_sum_of(rows, "gpu_hours"),
@@ -112,6 +121,7 @@ def plan(
         files=files_of(matrix, coming),
         not_stated=tuple(sorted({job.model for job in coming if hours[job] is None})),
         devices=tuple(sorted(devices)),
+        measured_by={model: len(paths) for model, paths in measured_by.items()},
     )
 
 
@@ -138,18 +148,23 @@ def _row(
         "gpus": gpus,
     }
     if found:
+        if works(matrix, job):
+            row["basis"] = "measured" if found.measured_by else "estimated"
         threads = matrix.models[job.model].resources.threads if works(matrix, job) else 1
         cores = 0 if gpus else threads
         for name, weight in (("hours", 1), ("gpu_hours", gpus), ("cpu_hours", cores)):
-            row[f"{name}_expected"] = found.expected * weight
-            row[f"{name}_at_most"] = found.most * weight
+            for bound, attribute in BOUNDS.items():
+                row[f"{name}_{bound}"] = getattr(found, attribute) * weight
     return row
 
 
 def _table(rows: pl.DataFrame) -> pl.DataFrame:
     """Return `plan.csv`: hours are null if no job of a row states them."""
     table = rows.group_by(*GROUP, maintain_order=True).agg(
-        pl.col("jobs", "done", "not_stated").sum(), pl.col("gpus").max(), pl.col(*HOURS).sum()
+        pl.col("jobs", "done", "not_stated").sum(),
+        pl.col("gpus").max(),
+        pl.col("basis").min(),  # estimated, if any of its jobs is
+        pl.col(*HOURS).sum(),
     )
     to_come = pl.col("jobs") - pl.col("done")
     is_known = (pl.col("not_stated") < to_come) | (to_come == 0)
@@ -164,17 +179,18 @@ def _wall_time(rows: pl.DataFrame, gpus: int, at_once: int) -> Hours:
         chain.group_by("dataset", "model").agg(pl.col(*HOURS).sum()) for chain in chains
     )
     total, longest_cell = (frame.row(0, named=True) for frame in (rows.sum(), cells.max()))
-    expected, most = (
-        max(
-            total[f"hours_{which}"] / at_once,
-            total[f"gpu_hours_{which}"] / max(gpus, 1),
-            longest_cell[f"hours_{which}"] or 0.0,
+    return Hours(
+        *(
+            max(
+                total[f"hours_{which}"] / at_once,
+                total[f"gpu_hours_{which}"] / max(gpus, 1),
+                longest_cell[f"hours_{which}"] or 0.0,
+            )
+            for which in BOUNDS
         )
-        for which in ("expected", "at_most")
     )
-    return Hours(expected, most)
 
 
 def _sum_of(rows: pl.DataFrame, measure: str) -> Hours:
     total = rows.sum().row(0, named=True)
-    return Hours(total[f"{measure}_expected"], total[f"{measure}_at_most"])
+    return Hours(*(total[f"{measure}_{which}"] for which in BOUNDS))
