@@ -6,6 +6,10 @@ bare loop, one pass a token; constrained decoding one word a pass (skip-constrai
 draft that is right on 95 % of the tags. Sentences are JNLPBA's where BIONER_MIRROR names a mirror,
 else the demo corpus's. Times are medians over interleaved repeats.
 
+Then the host's CPU time (parts/host_time.py), beside that of a frozen copy of how it was before:
+`host_speedup`, `host_ms_per_sentence`, `padding_share`; passes and ids of both, and their cost if a
+pass costs as much as 460 ids.
+
 The full run goes on with a model that was trained through the pipeline (config/small.yaml, made
 when it is not there): passes a sentence with drafts that need no other neural model and with an
 encoder's predictions, how passes and time grow with sentence length (--plot FILE), and tags that
@@ -30,6 +34,7 @@ from typing import Any
 import torch
 from parts import tokenizers
 from parts.corruption import corrupted
+from parts.host_time import host_time
 from parts.kernels import kernels_per_pass
 from parts.references import by_generate, one_by_one
 from parts.sentences import corpus, evenly, seconds
@@ -87,9 +92,7 @@ def large_model(vocabulary: int) -> PreTrainedModel:
     torch.manual_seed(0)
     with device_of(gpus=1):
         torch.set_default_dtype(torch.bfloat16)
-        model = MistralForCausalLM(
-            MistralConfig(vocab_size=vocabulary, sliding_draft_length=None)
-        ).eval()
+        model = MistralForCausalLM(MistralConfig(vocab_size=vocabulary, sliding_window=None)).eval()
         torch.set_default_dtype(torch.float32)
     return model
 
@@ -381,7 +384,12 @@ def main() -> None:
             print(json.dumps(on_gpu(folder, options.quick)))
             return
         name, train, test = corpus(folder)
-        figures = side_by_side(test, entity_types(train), options.quick) | realignment(folder)
+        types = entity_types(train)
+        figures = side_by_side(test, types, options.quick) | realignment(folder)
+        torch.set_num_threads(1)
+        # As many of all lengths, in no order.
+        some = evenly(test, 640, lambda item: len(item.tokens)) if len(test) > 640 else test
+        figures |= host_time(tokenizers.mistral(), train, some, types)
         if not options.quick and name == "JNLPBA":
             figures |= trained(400, options.plot)
     print(json.dumps(figures | kernels_per_pass() | {"corpus": name}))

@@ -4,9 +4,13 @@ Whole lines are compared, without splitting at ":", since tokenizers merge acros
 and tag (`:B`, `(:`).
 """
 
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
+from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerBase
 
 from bioner.data.tags import OUTSIDE, split_tag
@@ -17,42 +21,68 @@ from bioner.models.verbalizer import Verbalizer
 Line = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Branch:
     """A place in a line where the model decides."""
 
-    depth: int  # ids of the line before it
+    depth: int  # ids of the ending before it
     choices: dict[int, tuple[str, ...]]  # the tags after each id; ids ascend, as argmax prefers
 
 
-class TokenAnswers:
-    """A token's line for every tag; none begins another, since each ends with a line end."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """The way through the branches to a tag, and by number the choice that each must take."""
 
-    def __init__(self, lines: dict[str, Line]) -> None:
-        self.lines = lines
-        self._branches: dict[tuple[tuple[str, ...], str], list[Branch]] = {}
+    ids: Line  # of the ending
+    branches: tuple[Branch, ...]
+    choices: tuple[int, ...]
+    depths: tuple[int, ...]
+
+
+class Endings:
+    """The ends of a token's lines by tag, from where they differ; many tokens share them.
+
+    None begins another, since each ends with a line end.
+    """
+
+    def __init__(self, ids: dict[str, Line]) -> None:
+        self.ids = ids
+        self.after: dict[str, dict[str, Route]] = {}  # routes by the tag before
 
     def distinct(self, tags: tuple[str, ...]) -> tuple[str, ...]:
         """Leave out tags whose line equals that of an earlier one (by an id for unknown pieces)."""
-        first = {self.lines[tag]: tag for tag in reversed(tags)}
-        return tuple(tag for tag in tags if first[self.lines[tag]] == tag)
+        first = {self.ids[tag]: tag for tag in reversed(tags)}
+        return tuple(tag for tag in tags if first[self.ids[tag]] == tag)
 
-    def branches(self, tags: tuple[str, ...], tag: str) -> list[Branch]:
-        """Return the decisions on the way to `tag` if `tags` may be chosen."""
-        key = tags, tag
-        if key not in self._branches:
-            self._branches[key] = list(self._decisions(tags, self.lines[tag]))
-        return self._branches[key]
+    def routes(self, tags: tuple[str, ...]) -> dict[str, Route]:
+        """Return the way to each tag if `tags` may be chosen, in their order."""
+        allowed = self.distinct(tags)
+        return {tag: self._route(allowed, tag) for tag in allowed}
 
-    def _decisions(self, tags: Sequence[str], line: Line) -> Iterable[Branch]:
-        left = tags
-        for depth, id_ in enumerate(line):
+    def _route(self, tags: tuple[str, ...], tag: str) -> Route:
+        left, branches, numbers = tags, [], []
+        for depth, id_ in enumerate(self.ids[tag]):
             choices: dict[int, list[str]] = {}
-            for tag in left:
-                choices.setdefault(self.lines[tag][depth], []).append(tag)
+            for other in left:
+                choices.setdefault(self.ids[other][depth], []).append(other)
             if len(choices) > 1:
-                yield Branch(depth, {id_: tuple(choices[id_]) for id_ in sorted(choices)})
-            left = choices[id_]
+                ids = sorted(choices)
+                branches.append(Branch(depth, {each: tuple(choices[each]) for each in ids}))
+                numbers.append(ids.index(id_))
+            left = tuple(choices[id_])
+        depths = tuple(branch.depth for branch in branches)
+        return Route(self.ids[tag], tuple(branches), tuple(numbers), depths)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswers:
+    """A token's lines: the ids that all begin with, and how they end."""
+
+    start: Line
+    endings: Endings
+
+    def line(self, tag: str) -> Line:
+        return self.start + self.endings.ids[tag]
 
 
 class AnswerTrie:
@@ -78,20 +108,68 @@ class AnswerTrie:
         self._tokenizer, self._tags, self._legal = tokenizer, tuple(tags), legal
         self._written = {tag: verbalizer[tag] if verbalizer else tag for tag in tags}
         self._words: dict[str, TokenAnswers] = {}
+        self._endings: dict[tuple[Line, ...], Endings] = {}
+        self._after: dict[str, Endings] = {}  # by a token's last character
         self.ids: set[int] = set()
 
     def learn(self, tokens: Iterable[str]) -> None:
-        """Make the lines of new tokens in one tokenizer call."""
+        """Make the lines of new tokens in two tokenizer calls.
+
+        No piece joins the last character of most tokens with the colon behind it. Byte-pair
+        encoding then treats what is on either side independently, so one line shows the ids of the
+        token, and any token with the same last character shows how lines end.
+        """
         new = [token for token in dict.fromkeys(tokens) if token not in self._words]
-        pairs = [(token, written) for token in new for written in self._written.values()]
+        if not new:
+            return
+        hard = apart_from_colon(self._tokenizer, len(self._tokenizer))
+        apart = [token for token in new if token[-1:] in hard]
+        last = dict.fromkeys(token[-1] for token in apart)
+        self._after |= {
+            char: word.endings
+            for char, word in self._spell([char for char in last if char not in self._after])
+        }
+        shown = lines_ids(
+            self._tokenizer, [(token, self._written[self._tags[0]]) for token in apart]
+        )
+        for token, line in zip(apart, shown, strict=True):
+            endings = self._after[token[-1]]
+            end = len(line) - len(endings.ids[self._tags[0]])
+            if tuple(line[end:]) == endings.ids[self._tags[0]]:
+                self._words[token] = TokenAnswers(tuple(line[:end]), endings)
+        self._words |= self._spell([token for token in new if token not in self._words])
+        self.ids.update(*(self._words[token].start for token in new))
+
+    def _spell(self, tokens: Sequence[str]) -> Iterable[tuple[str, TokenAnswers]]:
+        """Yield each token with its lines, all of which are tokenized."""
+        pairs = [(token, written) for token in tokens for written in self._written.values()]
         made = iter(lines_ids(self._tokenizer, pairs))
-        for token in new:
-            self._words[token] = TokenAnswers({tag: tuple(next(made)) for tag in self._tags})
-            self.ids.update(*self._words[token].lines.values())
+        for token in tokens:
+            lines = [tuple(next(made)) for _ in self._tags]
+            shared = next(
+                (n for n, ids in enumerate(zip(*lines, strict=False)) if len({*ids}) > 1),
+                len(lines[0]),
+            )
+            ends = tuple(line[shared:] for line in lines)
+            if ends not in self._endings:
+                self._endings[ends] = Endings(dict(zip(self._tags, ends, strict=True)))
+                self.ids.update(*ends)
+            yield token, TokenAnswers(lines[0][:shared], self._endings[ends])
 
     def words(self, tokens: Sequence[str]) -> list[TokenAnswers]:
         self.learn(tokens)
         return [self._words[token] for token in tokens]
+
+    def lengths(self, tag: str) -> dict[str, int]:
+        """Return the number of ids of every token's line with a tag."""
+        return {token: len(word.line(tag)) for token, word in self._words.items()}
+
+    def routes(self, word: TokenAnswers, before: str) -> dict[str, Route]:
+        """Return the way to each different line that a word may have after the tag `before`."""
+        routes = word.endings.after.get(before)
+        if routes is None:
+            routes = word.endings.after[before] = word.endings.routes(self.after(before))
+        return routes
 
     def after(self, tag: str) -> tuple[str, ...]:
         """Return the tags that may follow `tag` ("" before the first word)."""
@@ -99,3 +177,19 @@ class AnswerTrie:
             return self._tags
         inside = f"I-{split_tag(tag)[1]}"
         return tuple(other for other in self._tags if other == inside or not other.startswith("I-"))
+
+
+@lru_cache(maxsize=2)
+def apart_from_colon(tokenizer: PreTrainedTokenizerBase, size: int) -> frozenset[str]:
+    """Return the ASCII letters and digits that no piece joins with a colon behind them.
+
+    Args:
+        size: of the vocabulary, which may have grown since the last call.
+    """
+    if not isinstance(tokenizer.backend_tokenizer.model, BPE):
+        return frozenset()
+    pieces = tokenizer.get_vocab()
+    pairs = (pair for piece in pieces if ":" in piece for pair in pairwise(piece))
+    joined = "".join(char for char, behind in pairs if behind == ":")
+    known = pieces.keys() & {*string.ascii_letters, *string.digits} if ":" in pieces else ()
+    return frozenset(known) - {*joined.lower(), *joined.upper()}

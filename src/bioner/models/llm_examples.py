@@ -87,9 +87,10 @@ class Examples:
         ids = prompt_ids(self._tokenizer, instance.tokens, self._types)
         labels = [IGNORED] * len(ids)
         for word, tag in zip(self._lines.words(instance.tokens), instance.tags, strict=True):
-            known = tag if tag in word.lines else OUTSIDE
-            line = word.lines[known]
-            deciding = {branch.depth for branch in word.branches(self._lines.after(""), known)}
+            known = tag if tag in word.endings.ids else OUTSIDE
+            line = word.line(known)
+            route = word.endings.routes(self._lines.after(""))[known]
+            deciding = {len(word.start) + branch.depth for branch in route.branches}
             ids += line
             labels += [
                 id_ if self._loss != "tags" or depth in deciding else IGNORED

@@ -51,21 +51,17 @@ def lines_ids(
     return [ids[newline:] for ids in _encoded(tokenizer, texts)]
 
 
-def response_ids(
-    tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], tags: Sequence[str]
-) -> list[int]:
-    """Return the ids of the whole response, end-of-sequence last."""
-    lines = lines_ids(tokenizer, list(zip(tokens, tags, strict=True)))
-    return [*(piece for line in lines for piece in line), tokenizer.eos_token_id]
-
-
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return _encoded(tokenizer, [text])[0]
 
 
 def _encoded(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-    """Return the ids of texts; a word that looks like a special token (`</s>`) is text."""
-    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)[
-        "input_ids"
-    ]
-    return ids
+    """Return the ids of texts; a word that looks like a special token (`</s>`) is text.
+
+    The backend gives ids alone; masks and offsets besides take the greater part of a call.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    backend.encode_special_tokens = True  # set anew by every call of the tokenizer itself
+    return [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=False)]

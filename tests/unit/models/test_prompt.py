@@ -3,7 +3,7 @@
 import pytest
 
 from bioner.models.pretrained import load_tokenizer
-from bioner.models.prompt import line_ids, prompt_ids, prompt_text, response_ids, response_line
+from bioner.models.prompt import line_ids, lines_ids, prompt_ids, prompt_text, response_line
 from bioner.training.scratch import make_pretrained
 
 
@@ -37,10 +37,9 @@ def test_ids_of_prompt_and_lines_are_the_ids_of_the_whole_text(tokenizer, senten
         whole = tokenizer(prompt_text(instance.tokens, types) + lines, add_special_tokens=False)[
             "input_ids"
         ]
-        pieces = prompt_ids(tokenizer, instance.tokens, types) + response_ids(
-            tokenizer, instance.tokens, instance.tags
-        )
-        assert pieces == [tokenizer.bos_token_id, *whole, tokenizer.eos_token_id]
+        pairs = list(zip(instance.tokens, instance.tags, strict=True))
+        pieces = sum(lines_ids(tokenizer, pairs), prompt_ids(tokenizer, instance.tokens, types))
+        assert pieces == [tokenizer.bos_token_id, *whole]
 
 
 def test_a_word_that_looks_like_the_end_is_text(tokenizer):

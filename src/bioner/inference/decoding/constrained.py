@@ -8,15 +8,17 @@ disagreement is settled.
 
 import logging
 import math
+import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.instances import Instance
-from bioner.data.raw_outputs import Generated, WordLogProbs, rounded_log_probs
+from bioner.data.raw_outputs import Generated, WordLogProbs
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.inference.decoding.draft_length import DraftLength, overhead_of
 from bioner.inference.decoding.drafts import Draft
@@ -29,8 +31,8 @@ from bioner.inference.decoding.requests import (
     split_readable,
     unanswered,
 )
-from bioner.inference.decoding.sentence import Block, Counts, Decision, SentenceState
-from bioner.models.answer_trie import AnswerTrie
+from bioner.inference.decoding.sentence import Counts, Decisions, SentenceState, decide
+from bioner.models.answer_trie import AnswerTrie, Branch
 from bioner.models.positions import readable_ids
 from bioner.models.prompt import response_line
 from bioner.models.requirements import check_ids, check_logits
@@ -40,6 +42,7 @@ from bioner.settings.model_entry import Predict
 log = logging.getLogger(__name__)
 
 DEFAULTS = Predict()
+NOTHING = Decisions([], [], [], np.empty((0, 0)))
 
 
 class ConstrainedDecoder:
@@ -96,10 +99,12 @@ class ConstrainedDecoder:
     ) -> list[Generated]:
         """Return the model's answer for every instance, in order; the longest are decoded first."""
         self.counts = Counts()
-        requests = make_requests(self._tokenizer, instances, self._types, self._spelling[OUTSIDE])
+        self._lines.learn(token for instance in instances for token in instance.tokens)
+        requests = make_requests(
+            self._tokenizer, instances, self._types, lengths=self._lines.lengths(OUTSIDE)
+        )
         self.counts.beyond_positions = beyond_positions(self._model, requests, self._readable)
         requests, done = split_readable(requests, self._readable)
-        self._lines.learn(token for instance in instances for token in instance.tokens)
         check_ids(self._model, self._lines.ids.union(*(request.prompt for request in requests)))
         for group, rows in group_by_length(requests, batch_size):
             done |= self._decode(group, rows)
@@ -137,57 +142,72 @@ class ConstrainedDecoder:
 
     def _means(self, group: Sequence[DecodingRequest]) -> tuple[float, float]:
         """Return the mean number of words per sentence, and of ids per line tagged O."""
-        words = self._lines.words([token for request in group for token in request.instance.tokens])
-        ids = sum(len(word.lines[OUTSIDE]) for word in words)
-        return len(words) / len(group), ids / len(words)
+        words = sum(len(request.instance.tokens) for request in group)
+        ids = sum(request.length - len(request.prompt) - 1 for request in group)
+        return words / len(group), ids / words
 
     def _pass(self, rows: Batch, sentences: Sequence[SentenceState], length: DraftLength) -> None:
         """Run a forward pass over the next drafted words of every sentence."""
         words = length.words(len(sentences))
-        blocks = [Block(sentence, self._lines) for sentence in sentences]
-        for sentence, block in zip(sentences, blocks, strict=True):
-            while not block.complete and (len(block.tags) < words or not block.checks):
-                if not block.extend():
-                    # What was drafted before is asked first: it may turn out shorter.
-                    sentence.undecodable = not block.tags
-                    break
-        widest = max(block.width for block in blocks)
-        for block in blocks:  # what would be padding
-            while not block.complete and block.extend(widest):
-                pass
+        limit = balanced_width([each.expected_widths(words) for each in sentences], self._overhead)
+        for sentence in sentences:
+            sentence.extend(self._lines, words, limit)
+            sentence.undecodable = not sentence.drafted
+        widest = max(sentence.width for sentence in sentences)
+        if widest < limit:
+            for sentence in sentences:  # what would be padding
+                sentence.extend(self._lines, sys.maxsize, widest)
+        blocks = [sentence.ids[: sentence.width] for sentence in sentences]
         counts, before = self.counts, replace(self.counts)
-        answers = iter(self._ask(rows, blocks) if widest else ())
-        for slot, block in enumerate(blocks):
-            counts.ids += block.width
-            stands = block.settle([next(answers) for _ in block.checks], counts)
-            sentences[slot].room -= stands
+        answers = self._ask(rows, sentences, blocks) if widest else NOTHING
+        first = 0
+        for slot, sentence in enumerate(sentences):
+            checks = len(sentence.places)
+            stands = sentence.settle(answers, first, counts)
+            first += checks
             if widest:
                 rows.keep(slot, stands)
         counts.passes += widest > 0
-        counts.padding += widest * len(blocks) - (counts.ids - before.ids)
+        ids = sum(map(len, blocks))
+        counts.ids += ids
+        counts.padding += widest * len(blocks) - ids
         length.learn(counts.drafts_right - before.drafts_right, counts.drafts - before.drafts)
 
-    def _ask(self, rows: Batch, blocks: Sequence[Block]) -> list[Decision]:
-        """Return the model's decisions at all checks, block by block."""
-        checks = [check for block in blocks for check in block.checks]
-        places = [(row, check.place) for row, block in enumerate(blocks) for check in block.checks]
-        ids = sorted({id_ for check in checks for id_ in check.branch.choices})
-        column = {id_: number for number, id_ in enumerate(ids)}
-        logits = rows.read([block.ids[: block.width] for block in blocks], places, ids)
-        check_logits(self._tokenizer, bool(logits.isfinite().all()))
-        return [
-            decision({id_: row[column[id_]] for id_ in check.branch.choices})
-            for check, row in zip(checks, logits.tolist(), strict=True)
+    def _ask(
+        self, rows: Batch, sentences: Sequence[SentenceState], blocks: Sequence[list[int]]
+    ) -> Decisions:
+        """Return the model's decisions at the checks, sentence by sentence."""
+        wanted = [(row, place) for row, each in enumerate(sentences) for place in each.places]
+        numbers: dict[Branch, int] = {}
+        branches = [
+            numbers.setdefault(branch, len(numbers))
+            for sentence in sentences
+            for branch in sentence.branches
         ]
+        ids = sorted({id_ for branch in numbers for id_ in branch.choices})
+        column = {id_: number for number, id_ in enumerate(ids)}
+        columns = np.full((len(numbers), max(len(branch.choices) for branch in numbers)), len(ids))
+        for branch, number in numbers.items():
+            columns[number, : len(branch.choices)] = [column[id_] for id_ in branch.choices]
+        logits = rows.read(blocks, wanted, ids).double().cpu().numpy()
+        check_logits(self._tokenizer, bool(np.isfinite(logits).all()))
+        logits = np.pad(logits, ((0, 0), (0, 1)), constant_values=-np.inf)
+        return decide(np.take_along_axis(logits, columns[branches], 1))
 
 
-def decision(logits: Mapping[int, float]) -> Decision:
-    """Decide for the id with the largest logit, the first of equal ones."""
-    second, best = sorted(logits.values())[-2:]
-    chosen = next(id_ for id_, logit in logits.items() if logit == best)
-    log_total = math.log(math.fsum(math.exp(logit - best) for logit in logits.values()))
-    log_probs = [logit - best - log_total for logit in logits.values()]
-    return Decision(chosen, -log_total, best - second, log_probs)
+def balanced_width(expected: Sequence[tuple[int, int, bool]], overhead: float) -> int:
+    """Return the most ids that a row should read: the least cost per id that is not padding.
+
+    Args:
+        expected: for each row, the fewest and the most ids to read, and whether only padding can
+            follow the latter.
+        overhead: the cost of a pass besides its ids, in ids.
+    """
+    least, most, padded = np.array(expected).T
+    tried = np.unique(np.maximum(most, least.max()))
+    useful = np.minimum(np.where(padded, most, sys.maxsize), tried[:, None]).sum(1)
+    best = np.argmin((overhead + len(expected) * tried) / useful)
+    return sys.maxsize if best == len(tried) - 1 else int(tried[best])
 
 
 def shared(prompts: Sequence[list[int]]) -> list[int]:
@@ -208,21 +228,33 @@ def finished(sentence: SentenceState) -> Generated:
         )
         return unanswered(instance)
     text = "".join(map(response_line, instance.tokens, tags))
-    ids = sum(len(word.lines[tag]) for word, tag in zip(sentence.words, tags, strict=True))
-    confidence = [round(value, 4) for value in sentence.confidence]
-    margin = [round(value, 4) if value < math.inf else None for value in sentence.margin]
-    return Generated(instance.id, text, ids, True, confidence, margin, *kept_log_probs(sentence))
-
-
-def kept_log_probs(
-    sentence: SentenceState,
-) -> tuple[list[list[list[str]]], list[WordLogProbs]]:
-    """Return the alternatives and log-probabilities of a sentence's decisions, as they are kept."""
-    numbers: dict[tuple[tuple[str, ...], ...], int] = {}
-    words: list[WordLogProbs] = []
-    for decisions in sentence.decisions:
-        words.append([])
-        for branch, decision in decisions:
-            number = numbers.setdefault(tuple(branch.choices.values()), len(numbers))
-            words[-1].append((number, rounded_log_probs(decision.log_probs)))
-    return [[list(tags) for tags in alternatives] for alternatives in numbers], words
+    ids = sum(
+        len(word.start) + len(word.endings.ids[tag])
+        for word, tag in zip(sentence.words, tags, strict=True)
+    )
+    logps, margins = [0.0] * len(tags), [math.inf] * len(tags)
+    log_probs: list[WordLogProbs] = [[] for _ in tags]
+    kept: dict[Branch, tuple[int, int]] = {}
+    alternatives: dict[tuple[tuple[str, ...], ...], int] = {}
+    for of, branches, logp_of, gaps, all_of in sentence.decided:
+        decisions = zip(of, branches, logp_of, gaps, all_of.tolist(), strict=True)
+        for word, branch, logp, gap, values in decisions:
+            if branch not in kept:
+                choices = tuple(branch.choices.values())
+                number = alternatives.setdefault(choices, len(alternatives))
+                kept[branch] = number, len(choices)
+            number, size = kept[branch]
+            log_probs[word].append((number, values[:size]))
+            logps[word] += logp
+            if gap < margins[word]:
+                margins[word] = gap
+    return Generated(
+        instance.id,
+        text,
+        ids,
+        True,
+        [round(math.exp(logp), 4) for logp in logps],
+        [round(gap, 4) if gap < math.inf else None for gap in margins],
+        [list(map(list, choices)) for choices in alternatives],
+        log_probs,
+    )

@@ -4,6 +4,8 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from bioner.data.instances import Instance, Prediction, read_predictions
@@ -22,11 +24,11 @@ class Draft:
     """A named source of guesses.
 
     `guess` takes an instance, the position of a word and the tag before it ("" if there is none),
-    and returns tags of that word, likeliest first; `follows` says that the tag before matters.
+    and gives tags of that word, likeliest first; `follows` says that the tag before matters.
     """
 
     name: str
-    guess: Callable[[Instance, int, str], Sequence[str]]
+    guess: Callable[[Instance, int, str], Iterable[str]]
     follows: bool = False
 
 
@@ -70,11 +72,11 @@ def predicted(name: str, predictions: Iterable[Prediction], otherwise: Draft) ->
     """Draft another system's predictions; after a tag that differs from them, `otherwise` first."""
     tags = {prediction.id: prediction.tags for prediction in predictions}
 
-    def guess(instance: Instance, position: int, before: str) -> Sequence[str]:
+    def guess(instance: Instance, position: int, before: str) -> Iterable[str]:
         theirs = tags[instance.id]
         agrees = before == (theirs[position - 1] if position else "")
         rest = otherwise.guess(instance, position, before)
-        return (theirs[position], *rest) if agrees else (*rest, theirs[position])
+        return chain([theirs[position]], rest) if agrees else chain(rest, [theirs[position]])
 
     return Draft(name, guess, otherwise.follows)
 
@@ -118,7 +120,7 @@ def saved_table(folder: Path) -> Draft:
         return all_outside()
     try:
         content = parse_json(read_text(path), str(path), whole_file=True)
-        return _table_draft({tuple(key): tags for key, tags in content})
+        return _table_draft({tuple(key): tuple(tags) for key, tags in content})
     except (TypeError, ValueError):
         raise InputError(
             path,
@@ -133,33 +135,47 @@ def _rank_tags(train: Iterable[Instance]) -> Ranked:
     for instance in train:
         for position, tag in enumerate(instance.tags):
             before = instance.tags[position - 1] if position else ""
-            for key in _keys(instance.tokens, position, before):
+            for key in _keys(*_pair(instance.tokens, position), before):
                 counts[key][tag] += 1
     return {
-        key: sorted(counter, key=lambda tag: (-counter[tag], tag))
+        key: tuple(sorted(counter, key=lambda tag: (-counter[tag], tag)))
         for key, counter in counts.items()
     }
 
 
 def _table_draft(table: Ranked) -> Draft:
-    def guess(instance: Instance, position: int, before: str) -> Sequence[str]:
-        found = (table.get(key, ()) for key in _keys(instance.tokens, position, before))
-        return tuple(dict.fromkeys(tag for tags in found for tag in tags)) or (OUTSIDE,)
+    @lru_cache(maxsize=2**16)
+    def ranked(token: str, behind: str, before: str) -> list[Sequence[str]]:
+        found = (table.get(key, ()) for key in _keys(token, behind, before))
+        return [tags for tags in found if tags] or [(OUTSIDE,)]
+
+    def guess(instance: Instance, position: int, before: str) -> Iterable[str]:
+        return chain.from_iterable(ranked(*_pair(instance.tokens, position), before))
 
     return Draft("table", guess, follows=True)
 
 
-def _keys(tokens: Sequence[str], position: int, before: str) -> list[tuple[str, ...]]:
+def _pair(tokens: Sequence[str], position: int) -> tuple[str, str]:
+    """Return a word and the one behind it."""
+    return tokens[position], tokens[position + 1] if position + 1 < len(tokens) else ""
+
+
+def _keys(token: str, behind: str, before: str) -> list[tuple[str, ...]]:
     """Return what is counted for a word that follows the tag `before`, most specific first."""
-    word = tokens[position].lower()
-    behind = tokens[position + 1].lower() if position + 1 < len(tokens) else ""
-    shape = "".join(
-        "0" if char.isdigit() else "A" if char.isupper() else "a" for char in tokens[position]
-    )[:4]
+    word, suffix, shape = _looks(token)
+    behind = behind.lower()
     return [
         (PAIR, before, word, behind),
         (WORD, before, word),
-        ("look", before, word[-3:], shape),
+        ("look", before, suffix, shape),
         ("next", before, behind),
         ("tag", before),
     ]
+
+
+@lru_cache(maxsize=2**16)
+def _looks(token: str) -> tuple[str, str, str]:
+    """Return a token in lower case, its last three characters, and the kinds of its first four."""
+    kinds = ("0" if char.isdigit() else "A" if char.isupper() else "a" for char in token[:4])
+    word = token.lower()
+    return word, word[-3:], "".join(kinds)

@@ -1,7 +1,7 @@
 """Prompts of sentences, their lengths with the answers, and which of them are decoded together."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -10,7 +10,7 @@ from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated
 from bioner.data.tags import OUTSIDE
 from bioner.models.positions import positions_of
-from bioner.models.prompt import prompt_ids, response_ids
+from bioner.models.prompt import lines_ids, prompt_ids
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,23 @@ def make_requests(
     instances: Sequence[Instance],
     types: Sequence[str],
     outside: str = OUTSIDE,
+    lengths: Mapping[str, int] | None = None,
 ) -> list[DecodingRequest]:
-    """Make a request for every instance, the longest first; `outside` is how O is written."""
+    """Make a request for every instance, the longest first.
+
+    Args:
+        outside: how O is written.
+        lengths: ids of each token's line with O, if they are known.
+    """
+    if lengths is None:
+        tokens = list(dict.fromkeys(token for item in instances for token in item.tokens))
+        lines = lines_ids(tokenizer, [(token, outside) for token in tokens])
+        lengths = dict(zip(tokens, map(len, lines), strict=True))
     requests = []
     for index, instance in enumerate(instances):
         prompt = prompt_ids(tokenizer, instance.tokens, types)
-        answer = response_ids(tokenizer, instance.tokens, [outside] * len(instance.tokens))
-        requests.append(DecodingRequest(index, instance, prompt, len(prompt) + len(answer)))
+        answer = sum(lengths[token] for token in instance.tokens) + 1  # the end of sequence
+        requests.append(DecodingRequest(index, instance, prompt, len(prompt) + answer))
     return sorted(requests, key=lambda request: (-request.length, request.index))
 
 

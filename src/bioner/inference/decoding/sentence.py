@@ -13,11 +13,15 @@ pending, and the tag of `treated` is among B-Disease and B-Chemical, with two id
 settled (`depth`).
 """
 
-import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
+import numpy as np
+
+from bioner.data.raw_outputs import DECIMALS
+from bioner.data.tags import OUTSIDE
 from bioner.inference.decoding.drafts import Draft
 from bioner.inference.decoding.requests import DecodingRequest
 from bioner.models.answer_trie import AnswerTrie, Branch, TokenAnswers
@@ -40,63 +44,153 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Check:
-    """A decision to look at: the place in the block that it follows, and the id drafted next."""
+class Decisions:
+    """The model's choices at the checks of a pass: a value per check.
 
-    place: int
-    word: int
-    branch: Branch
-    drafted: int
-
-
-@dataclass(slots=True)
-class Decision:
-    """The model's choice at a branch, its log-probability among the choices, and its margin.
-
-    `log_probs` has the log-probabilities of all choices, in their order.
+    Attributes:
+        chosen: number of the choice.
+        logp: its log-probability among the choices.
+        gap: the margin by which it was won.
+        log_probs: rounded log-probabilities of all choices, in their order.
     """
 
-    id: int
-    logp: float
-    gap: float
-    log_probs: list[float]
+    chosen: list[int]
+    logp: list[float]
+    gap: list[float]
+    log_probs: np.ndarray
+
+
+def decide(logits: np.ndarray) -> Decisions:
+    """Decide for the choices with the largest logits, the first of equal ones.
+
+    Args:
+        logits: [checks, choices]; -inf in the place of a choice that a check lacks.
+    """
+    ordered = np.sort(logits, 1)
+    below = logits - ordered[:, -1:]
+    log_total = np.log(np.exp(below).sum(1))
+    log_probs = np.minimum(np.round(below - log_total[:, None], DECIMALS), 0.0)
+    return Decisions(
+        logits.argmax(1).tolist(),
+        (-log_total).tolist(),
+        (ordered[:, -1] - ordered[:, -2]).tolist(),
+        log_probs + 0.0,  # no -0.0
+    )
 
 
 @dataclass(slots=True)
 class SentenceState:
-    """A sentence being decoded."""
+    """A sentence being decoded: settled words, then drafted ones.
+
+    Checks are lists with a value per decision that the model is asked for: the place in `ids` that
+    it follows, the number of its word, its branch, and the choice that is drafted.
+    """
 
     request: DecodingRequest
     words: list[TokenAnswers]
     draft: Draft
-    pending: list[int]  # settled ids that the model has not read
-    room: int  # ids that it can still read
-    tags: list[str] = field(default_factory=list)
-    confidence: list[float] = field(default_factory=list)
-    margin: list[float] = field(default_factory=list)
-    decisions: list[list[tuple[Branch, Decision]]] = field(default_factory=list)
+    ids: list[int]  # settled or drafted, not read yet
+    room: int  # ids that the model can still read
+    tags: list[str] = field(default_factory=list)  # settled
+    drafted: list[str] = field(default_factory=list)  # tags of the words after them
+    places: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    branches: list[Branch] = field(default_factory=list)
+    choices: list[int] = field(default_factory=list)
     depth: int = 0  # settled ids of the next word's line
     among: tuple[str, ...] = ()  # tags that these leave for the next word; empty: all allowed ones
-    logp: float = 0.0
-    gap: float = math.inf
-    decided: list[tuple[Branch, Decision]] = field(default_factory=list)  # of the next word
     undecodable: bool = False
     # By word: the tag drafted before it, and the model's answer, given on a wrong draft.
     hints: dict[int, tuple[str, str]] = field(default_factory=dict)
+    # By pass: words' numbers, branches, log-probabilities, margins, and those of all choices.
+    decided: list[tuple[list[int], list[Branch], list[float], list[float], np.ndarray]] = field(
+        default_factory=list
+    )
+    rest: list[int] = field(init=False)  # ids of the words from each on, tagged O
+
+    def __post_init__(self) -> None:
+        lengths = [len(word.start) + len(word.endings.ids[OUTSIDE]) for word in self.words[::-1]]
+        self.rest = [*accumulate(lengths, initial=0)][::-1]
 
     @property
     def complete(self) -> bool:
         return self.undecodable or len(self.tags) == len(self.words)
 
-    def close(self, tag: str) -> None:
-        """Settle the next word's tag."""
-        self.tags.append(tag)
-        self.confidence.append(math.exp(self.logp))
-        self.margin.append(self.gap)
-        self.decisions.append(self.decided)
-        self.depth, self.among, self.logp, self.gap, self.decided = 0, (), 0.0, math.inf, []
+    @property
+    def width(self) -> int:
+        """The number of ids to read: those before the last decision."""
+        return self.places[-1] + 1 if self.places else 0
 
-    def guess(self, position: int, before: str, among: Sequence[str]) -> str:
+    def expected_widths(self, count: int) -> tuple[int, int, bool]:
+        """Estimate the ids to read for one word and for `count` words, all tagged O.
+
+        Returns:
+            Both numbers, and whether the sentence ends with these words.
+        """
+        first = len(self.tags)
+        end = min(first + count, len(self.words))
+        least, most = (len(self.ids) + self.rest[first] - self.rest[to] for to in (first + 1, end))
+        return least, most, end == len(self.words)
+
+    def extend(self, lines: AnswerTrie, count: int, widest: int = sys.maxsize) -> None:
+        """Draft a word, and more until there are `count` with at least one check.
+
+        It ends before a further word for whose decisions more than `widest` ids would be read.
+        """
+        words, ids, drafted, places = self.words, self.ids, self.drafted, self.places
+        if not (drafted or self._begin(lines)):
+            return
+        most = min(widest, self.room)
+        position, before = len(self.tags) + len(drafted), drafted[-1]
+        while position < len(words) and (len(drafted) < count or not places):
+            word = words[position]
+            routes = lines.routes(word, before)
+            before = self.guess(position, before, routes)
+            route = routes[before]
+            if route.depths:
+                begin = len(ids) + len(word.start) - 1
+                if begin + route.depths[-1] >= most:
+                    break
+                places += [begin + depth for depth in route.depths]
+                self.numbers += [position] * len(route.depths)
+                self.branches += route.branches
+                self.choices += route.choices
+            ids += word.start
+            ids += route.ids
+            drafted.append(before)
+            position += 1
+
+    def _begin(self, lines: AnswerTrie) -> bool:
+        """Draft the next word, of which some ids may be settled; return whether it can be read."""
+        position = len(self.tags)
+        word = self.words[position]
+        before = self.tags[-1] if self.tags else ""
+        routes = lines.routes(word, before)
+        among = self.among or routes
+        known = self.depth - len(word.start)
+        begin = len(self.ids) - known - 1
+
+        def places_of(tag: str) -> list[int]:
+            return [begin + depth for depth in routes[tag].depths if depth >= known]
+
+        tag = self.guess(position, before, among)
+        places = places_of(tag)
+        if places and places[-1] >= self.room:
+            # The drafted line does not fit: the tag that needs the fewest ids is tried instead.
+            tag = min(among, key=lambda tag: places_of(tag)[-1:] or [-1])
+            places = places_of(tag)
+            if places and places[-1] >= self.room:
+                return False
+        settled = len(routes[tag].depths) - len(places)
+        self.places += places
+        self.numbers += [position] * len(places)
+        self.branches += routes[tag].branches[settled:]
+        self.choices += routes[tag].choices[settled:]
+        self.ids += word.line(tag)[self.depth :]
+        self.drafted.append(tag)
+        return True
+
+    def guess(self, position: int, before: str, among: Collection[str]) -> str:
         """Guess the tag of a word that follows the tag `before`; `among` are those allowed."""
         if position in self.hints:
             tag_before, tag = self.hints[position]
@@ -104,120 +198,71 @@ class SentenceState:
                 return tag
         return self.best_of(position, before, among)
 
-    def best_of(self, position: int, before: str, among: Sequence[str]) -> str:
+    def best_of(self, position: int, before: str, among: Collection[str]) -> str:
         """Return the draft's likeliest tag that is allowed, else the first allowed one."""
-        ranked = self.draft.guess(self.request.instance, position, before)
-        return next((tag for tag in ranked if tag in among), among[0])
+        for tag in self.draft.guess(self.request.instance, position, before):
+            if tag in among:
+                return tag
+        return next(iter(among))
 
-
-def width_of(checks: Sequence[Check]) -> int:
-    """Return the number of ids to read for these checks."""
-    return checks[-1].place + 1 if checks else 0
-
-
-class Block:
-    """The ids that a pass reads of a sentence: pending ones, then drafted lines.
-
-    It ends before the last id that a branch decides.
-    """
-
-    def __init__(self, sentence: SentenceState, lines: AnswerTrie) -> None:
-        self._sentence, self._lines = sentence, lines
-        self._start = len(sentence.tags)  # number of its first word
-        self.ids = list(sentence.pending)
-        self.tags: list[str] = []
-        self.checks: list[Check] = []
-
-    @property
-    def width(self) -> int:
-        """The number of ids to read: those before the last decision."""
-        return width_of(self.checks)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the sentence is drafted to its end, or cannot be decoded."""
-        return self._sentence.undecodable or self._start + len(self.tags) == len(
-            self._sentence.words
-        )
-
-    def extend(self, widest: int = sys.maxsize) -> bool:
-        """Draft one more word.
-
-        Returns:
-            False if the block would exceed `widest` ids, or what the model can still read.
-        """
-        sentence = self._sentence
-        position = self._start + len(self.tags)
-        depth, among = (0, ()) if self.tags else (sentence.depth, sentence.among)
-        before = (sentence.tags + self.tags)[-1] if position else ""
-        word = sentence.words[position]
-        allowed = word.distinct(self._lines.after(before))
-
-        def checks_of(tag: str) -> list[Check]:
-            line, end = word.lines[tag], len(self.ids) - depth
-            return [
-                Check(end + branch.depth - 1, position, branch, line[branch.depth])
-                for branch in word.branches(allowed, tag)
-                if branch.depth >= depth
-            ]
-
-        tag = sentence.guess(position, before, among or allowed)
-        checks = checks_of(tag)
-        if not self.tags and width_of(checks) > sentence.room:
-            # The drafted line does not fit: the tag that needs the fewest ids is tried instead.
-            tag = min(among or allowed, key=lambda tag: width_of(checks_of(tag)))
-            checks = checks_of(tag)
-        if width_of(checks) > min(widest, sentence.room):
-            return False
-        self.checks += checks
-        self.ids += word.lines[tag][depth:]
-        self.tags.append(tag)
-        return True
-
-    def settle(self, answers: Sequence[Decision], counts: Counts) -> int:
-        """Take over the model's answers to the checks; return how many of the block's ids stand.
+    def settle(self, answers: Decisions, first: int, counts: Counts) -> int:
+        """Take over the model's decisions; return how many of the ids that were read stand.
 
         Answers after a disagreement were given on a wrong draft: they only serve as hints.
+
+        Args:
+            answers: of the whole pass; those to this sentence begin at number `first`.
         """
-        sentence = self._sentence
-        for number, (check, answer) in enumerate(zip(self.checks, answers, strict=True)):
-            self._close_up_to(check.word)
-            sentence.logp += answer.logp
-            sentence.gap = min(sentence.gap, answer.gap)
-            sentence.decided.append((check.branch, answer))
-            counts.near_ties += answer.gap < MARGIN
-            if answer.id != check.drafted:
-                counts.drafts += check.word - self._start + 1
-                counts.drafts_right += check.word - self._start
-                self._hint(number, answers)
-                sentence.among = check.branch.choices[answer.id]
-                sentence.depth = check.branch.depth + 1
-                sentence.pending = [answer.id]
-                if len(sentence.among) == 1:
-                    line = sentence.words[check.word].lines[sentence.among[0]]
-                    sentence.pending = list(line[check.branch.depth :])
-                    sentence.close(sentence.among[0])
-                return check.place + 1
-        self._close_up_to(self._start + len(self.tags))
-        counts.drafts += len(self.tags)
-        counts.drafts_right += len(self.tags)
-        sentence.pending = self.ids[self.width :]
-        return self.width
+        checks = right = len(self.places)
+        chosen = answers.chosen[first : first + checks]
+        if chosen != self.choices:
+            right = next(check for check in range(checks) if chosen[check] != self.choices[check])
+        taken = min(right + 1, checks)
+        at = slice(first, first + taken)
+        values = answers.logp[at], answers.gap[at], answers.log_probs[at]
+        self.decided.append((self.numbers[:taken], self.branches[:taken], *values))
+        counts.near_ties += sum(gap < MARGIN for gap in answers.gap[at])
+        stands = self.places[taken - 1] + 1 if taken else 0
+        self.room -= stands
+        if right < checks:
+            whole = self.numbers[right] - len(self.tags)
+            self._hint(right, chosen)
+            self._correct(right, chosen[right])
+        else:
+            whole = len(self.drafted)
+            self.tags += self.drafted
+            self._restart(self.ids[stands:])
+        counts.drafts += whole + (right < checks)
+        counts.drafts_right += whole
+        return stands
 
-    def _close_up_to(self, word: int) -> None:
-        """Settle the drafted tags of the words before this one."""
-        for tag in self.tags[len(self._sentence.tags) - self._start : word - self._start]:
-            self._sentence.close(tag)
+    def _restart(self, ids: list[int], depth: int = 0, among: tuple[str, ...] = ()) -> None:
+        """Begin a new draft after these settled ids."""
+        self.ids, self.depth, self.among = ids, depth, among
+        self.drafted, self.places, self.numbers, self.branches, self.choices = [], [], [], [], []
 
-    def _hint(self, number: int, answers: Sequence[Decision]) -> None:
-        """Note what the model answers for the words after the one that check `number` is of."""
-        sentence, wrong = self._sentence, self.checks[number].word
-        for word in range(wrong + 1, self.checks[-1].word + 1):
-            before, drafted = self.tags[word - self._start - 1 : word - self._start + 1]
-            sentence.hints[word] = before, drafted
+    def _correct(self, wrong: int, chosen: int) -> None:
+        """Settle the choice at check `wrong`, and drop the draft after it."""
+        number, branch = self.numbers[wrong], self.branches[wrong]
+        word = self.words[number]
+        depth = len(word.start) + branch.depth
+        id_, among = list(branch.choices.items())[chosen]
+        self.tags += self.drafted[: number - len(self.tags)]
+        if len(among) == 1:
+            self.tags.append(among[0])
+            self._restart(list(word.line(among[0])[depth:]))
+        else:
+            self._restart([id_], depth + 1, among)
+
+    def _hint(self, wrong: int, chosen: Sequence[int]) -> None:
+        """Note what the model answers for the words after the one that check `wrong` is of."""
+        numbers, word = self.numbers, self.numbers[wrong]
+        first, end = word + 1 - len(self.tags), numbers[-1] + 1 - len(self.tags)
+        pairs = zip(self.drafted[first - 1 : end - 1], self.drafted[first:end], strict=True)
+        self.hints.update(enumerate(pairs, word + 1))
         # Backwards, so that of a word's disagreements the first is noted.
-        for check, answer in reversed(list(zip(self.checks, answers, strict=True))):
-            if check.word > wrong and answer.id != check.drafted:
-                before, _ = sentence.hints[check.word]
-                among = check.branch.choices[answer.id]
-                sentence.hints[check.word] = before, sentence.best_of(check.word, before, among)
+        for check in range(len(chosen) - 1, wrong, -1):
+            if chosen[check] != self.choices[check] and numbers[check] > word:
+                before, _ = self.hints[numbers[check]]
+                among = list(self.branches[check].choices.values())[chosen[check]]
+                self.hints[numbers[check]] = before, self.best_of(numbers[check], before, among)

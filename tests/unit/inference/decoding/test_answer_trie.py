@@ -1,10 +1,17 @@
 """Lines of a word: every tag's, where they branch, and which tags may follow which."""
 
-from itertools import pairwise
+import copy
+import random
+from itertools import pairwise, product
 from types import SimpleNamespace
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from benchmarks.parts import tokenizers
 from bioner.data.tags import tag_set
 from bioner.inference.decoding.draft_length import (
     CPU_OVERHEAD,
@@ -14,31 +21,79 @@ from bioner.inference.decoding.draft_length import (
     expected_cost,
     overhead_of,
 )
-from bioner.models.answer_trie import AnswerTrie, TokenAnswers
+from bioner.models.answer_trie import AnswerTrie, Endings
+from bioner.models.prompt import lines_ids
+from bioner.models.verbalizer import Verbalizer
 from tests.unit.inference.decoding.conftest import TYPES
 
 
-def walked(word: TokenAnswers, tags: tuple[str, ...], tag: str) -> list[tuple[str, ...]]:
-    return [branch.choices[word.lines[tag][branch.depth]] for branch in word.branches(tags, tag)]
+def walked(lines: AnswerTrie, token: str, tag: str) -> list[tuple[str, ...]]:
+    """The tags that are left after each decision on the way to a tag."""
+    route = lines.routes(*lines.words([token]), "")[tag]
+    return [
+        list(branch.choices.values())[choice]
+        for branch, choice in zip(route.branches, route.choices, strict=True)
+    ]
 
 
 def test_every_tag_is_told_apart_by_its_branches(tokenizer):
     lines = AnswerTrie(tokenizer, tag_set(TYPES))
-    for word in lines.words(["gout", "C18:1", ":", "(", "TNF-α"]):
+    for token in ["gout", "C18:1", ":", "(", "TNF-α"]:
         for tag in tag_set(TYPES):
-            left = walked(word, lines.after(""), tag)
+            left = walked(lines, token, tag)
             assert left[-1] == (tag,)
             assert all(set(after) < set(before) for before, after in pairwise(left))
 
 
 def test_choices_come_in_the_order_of_their_ids():
-    word = TokenAnswers({"O": (3, 9), "B-a": (1, 5), "I-a": (2, 5)})
-    assert list(word.branches(("O", "B-a", "I-a"), "O")[0].choices) == [1, 2, 3]
+    tags = ("O", "B-a", "I-a")
+    endings = Endings(dict(zip(tags, [(3, 9), (1, 5), (2, 5)], strict=True)))
+    assert list(endings.routes(tags)["O"].branches[0].choices) == [1, 2, 3]
 
 
 def test_of_tags_that_look_the_same_the_first_stands():
-    word = TokenAnswers({"O": (3, 9), "B-ä": (1, 0, 5), "B-ö": (1, 0, 5)})
-    assert word.distinct(("O", "B-ä", "B-ö")) == ("O", "B-ä")
+    endings = Endings({"O": (3, 9), "B-ä": (1, 0, 5), "B-ö": (1, 0, 5)})
+    assert list(endings.routes(("O", "B-ä", "B-ö"))) == ["O", "B-ä"]
+
+
+def drawn_tokens() -> list[str]:
+    draw = random.Random(0)
+    return ["".join(draw.choices("abzAZ059:-(./α²±é", k=draw.randint(1, 6))) for _ in range(300)]
+
+
+def joining() -> PreTrainedTokenizerBase:
+    """A tokenizer whose pieces join most characters with the colon behind them."""
+    made = Tokenizer(BPE(unk_token="<unk>"))
+    lines = (f"\n{token[-2:]}:{tag}\n" for token in drawn_tokens() for tag in tag_set(TYPES))
+    trainer = BpeTrainer(vocab_size=400, special_tokens=["<unk>"], show_progress=False)
+    made.train_from_iterator((line for line in lines if "5:" not in line), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")
+
+
+@pytest.mark.parametrize(
+    ("speaker", "style"),
+    [
+        *product(["own", "mistral", "llama", "joining"], ["names", "letters"]),
+        ("own", "special_tokens"),
+    ],
+)
+def test_lines_made_of_parts_are_those_tokenized_whole(speaker, style, tokenizer):
+    mine = {
+        "own": lambda: copy.deepcopy(tokenizer),  # it may get special tokens
+        "mistral": tokenizers.mistral,
+        "llama": tokenizers.llama,
+        "joining": joining,
+    }[speaker]()
+    spelling = Verbalizer(TYPES, style)
+    spelling.add_to(mine)
+    tokens = [*drawn_tokens(), "http", "a:b", "</s>", "<B-Disease>", "12345", "don't"]
+    lines = AnswerTrie(mine, tag_set(TYPES), verbalizer=spelling)
+    pairs = [(token, tag) for token in tokens for tag in tag_set(TYPES)]
+    whole = lines_ids(mine, [(token, spelling[tag]) for token, tag in pairs])
+    words = dict(zip(tokens, lines.words(tokens), strict=True))
+    assert [list(words[token].line(tag)) for token, tag in pairs] == whole
+    assert lines.ids >= {id_ for ids in whole for id_ in ids}
+    assert len({id(word.endings) for word in words.values()}) < len(words) / 2
 
 
 @pytest.mark.parametrize("legal", [False, True])

@@ -2,6 +2,7 @@
 
 import copy
 import random
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,17 +11,18 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from benchmarks.parts import tokenizers
+from benchmarks.parts import host_before, tokenizers
+from benchmarks.parts.host_time import host_time
 from benchmarks.parts.references import by_generate, one_by_one
-from bioner.data.instances import Prediction
+from bioner.data.instances import Prediction, entity_types
 from bioner.data.tags import tag_set, violation
 from bioner.errors import InputError
 from bioner.inference.decoding import requests
-from bioner.inference.decoding.constrained import ConstrainedDecoder
+from bioner.inference.decoding.constrained import ConstrainedDecoder, balanced_width
 from bioner.inference.decoding.drafts import Draft, all_outside, draft_of, predicted, tag_table
 from bioner.inference.decoding.kv_cache import CachedBatch, RecomputedBatch, batch_class
 from bioner.models.answer_trie import AnswerTrie
-from bioner.models.prompt import line_ids, response_ids
+from bioner.models.prompt import line_ids, lines_ids
 from bioner.settings.model_entry import Predict
 from tests.conftest import instance
 from tests.unit.inference.decoding.conftest import TYPES, random_llama
@@ -80,13 +82,42 @@ def test_a_draft_that_is_right_takes_one_pass(model, tokenizer, texts, slow):
     decoder = ConstrainedDecoder(
         model, tokenizer, TYPES, predicted("own", answers, all_outside()), Predict(draft_length=100)
     )
-    decoder(texts, len(texts))
-    assert decoder.counts.passes == 1
+    decoder(texts, 1)
+    assert decoder.counts.passes == len(texts)
     assert (
         decoder.counts.drafts
         == decoder.counts.drafts_right
         == sum(len(text.tokens) for text in texts)
     )
+
+
+def test_what_drafted_and_padded_before_reads_more_for_the_same_tags(texts):
+    figures = host_time(tokenizers.mistral(), texts, texts * 4, entity_types(texts), 4, 1)
+    assert figures["host_tags_equal"]
+    assert figures["host_cost_now"] <= figures["host_cost_before"]
+
+
+@pytest.mark.parametrize("name", ["all-o", "table", "gold", "random"])
+def test_a_frozen_copy_of_the_former_decoder_answers_the_same(model, tokenizer, texts, name):
+    options = Predict(draft_length=100)
+    draft = drafts(texts)[name]
+    now = ConstrainedDecoder(model, tokenizer, TYPES, draft, options, rows=CachedBatch)
+    before = host_before.DecoderBefore(model, tokenizer, TYPES, draft, options, rows=CachedBatch)
+    for new, old in zip(now(texts, 2), before(texts, 2), strict=True):
+        assert (new.text, new.new_tokens) == (old.text, old.new_tokens)
+        assert new.confidence == pytest.approx(old.confidence, abs=2e-4)
+        assert new.margin == pytest.approx(old.margin, abs=2e-4)
+        assert new.alternatives == old.alternatives
+
+
+def test_rows_read_no_further_than_pays_for_the_padding_of_the_others():
+    ends = [(10, 20, True)] * 7 + [(10, 100, True)]
+    assert balanced_width(ends, 10) == 20
+    assert balanced_width(ends, 10_000) == sys.maxsize
+    assert balanced_width([(10, 20, True)] * 8, 10) == sys.maxsize
+    # Not below what a row needs for its first word, nor if the others can draft on.
+    assert balanced_width([*ends, (50, 60, True)], 0) >= 50
+    assert balanced_width([(10, 20, False)] * 7 + [(10, 100, True)], 10) == sys.maxsize
 
 
 def test_a_window_of_one_word_takes_a_pass_a_word(model, tokenizer, texts):
@@ -128,9 +159,8 @@ def test_real_tokenizers(real, window, batch_size, texts):
     assert decoder.settings["cached"]
     for output, text, reference in zip(decoder(texts, batch_size), texts, slow, strict=True):
         assert_same(tags_of(output.text), reference)
-        assert (
-            output.new_tokens == len(response_ids(tokenizer, text.tokens, tags_of(output.text))) - 1
-        )
+        pairs = list(zip(text.tokens, tags_of(output.text), strict=True))
+        assert output.new_tokens == sum(map(len, lines_ids(tokenizer, pairs)))
 
 
 def test_generate_with_a_logits_processor_gives_the_same(real, texts):
@@ -149,8 +179,8 @@ def spoken(request, tokenizer):
 
 def test_real_tokenizers_branch_more_than_once(texts):
     for tokenizer in (tokenizers.mistral(), tokenizers.llama()):
-        (word,) = AnswerTrie(tokenizer, tag_set(TYPES)).words(["cells"])
-        assert len(word.branches(tuple(tag_set(TYPES)), "B-cell_line")) == 3
+        lines = AnswerTrie(tokenizer, tag_set(TYPES))
+        assert len(lines.routes(*lines.words(["cells"]), "")["B-cell_line"].branches) == 3
 
 
 def test_of_equal_answers_the_one_of_the_lowest_id_is_taken(spoken, texts):
