@@ -37,6 +37,7 @@ from parts.card.session import Session
 from parts.card.table import CARDS, REHEARSAL, write_table
 
 from bioner.io.files import write_json
+from bioner.models.devices import require_devices
 from bioner.ops.doctor.hardware import gpus_here
 from bioner.settings.repository import REPOSITORY
 
@@ -84,7 +85,9 @@ def run_step(step: Step, session: Session, limit: float) -> dict[str, Any]:
         process.kill()
         process.join(END)  # a process that waits for a broken driver never ends
     measured = session.measured()
-    line: dict[str, Any] = {"step": step.name, "seconds": round(time.monotonic() - start, 1)}
+    card = measured.pop(0)["card"] if measured and "card" in measured[0] else None
+    seconds = round(time.monotonic() - start, 1)
+    line: dict[str, Any] = {"step": step.name, "card": card, "seconds": seconds}
     if timed_out:
         line["timed_out"] = limit
     elif process.exitcode:
@@ -101,15 +104,19 @@ def _be(step: Step, session: Session) -> None:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
         try:
-            if session.rehearse:
-                import torch
-
-                torch.set_num_threads(1)
+            require_devices(step.name, session.gpus)
+            session.say(card=_card(session))
             getattr(importlib.import_module(f"parts.card.{step.module}"), step.name)(session)
         except BaseException as error:
             traceback.print_exc()
             session.say(failed=f"{type(error).__name__}: {error}"[:400])
             os._exit(1)
+
+
+def _card(session: Session) -> str:
+    import torch
+
+    return str(torch.cuda.get_device_name()) if session.gpus else REHEARSAL
 
 
 def run_steps(
@@ -130,9 +137,14 @@ def run_steps(
             print(f"{step.name}: no time left; the same command resumes", file=sys.stderr)
             continue
         session = Session(step.name, out, scratch, options.rehearse)
-        lines[step.name] = run_step(step, session, round(min(step.limit, left), 1))
+        line = run_step(step, session, round(min(step.limit, left), 1))
+        others = {name for name, other in lines.items() if other["card"] != line["card"]}
+        if line["card"] and others:  # steps of one card stand in one file
+            print(f"not of this card, and left out: {', '.join(others)}", file=sys.stderr)
+            lines = {name: other for name, other in lines.items() if name not in others}
+        lines[step.name] = line
         write_json(path, lines)
-        print(json.dumps(lines[step.name]), flush=True)
+        print(json.dumps(line), flush=True)
     return lines
 
 
@@ -141,16 +153,11 @@ def is_finished(line: Mapping[str, Any] | None) -> bool:
     return line is not None and not {"failed", "timed_out"} & line.keys()
 
 
-def write_card(lines: Mapping[str, Mapping[str, Any]], out: Path, rehearse: bool) -> Path | None:
-    """Write all lines and where they come from to `out`, named after the card.
-
-    Returns:
-        The file; None if the first step, which asks for the card's name, has not run.
-    """
-    first = [*lines.get("kernels", {}).get("measured", [])][:1]
-    if not first or "gpus" not in first[0]:  # it failed before that
+def write_card(lines: Mapping[str, Mapping[str, Any]], out: Path) -> Path | None:
+    """Write all lines to `out`, into a file named after the card; None if no step has seen one."""
+    card = next((line["card"] for line in lines.values() if line["card"]), None)
+    if card is None:
         return None
-    card = REHEARSAL if rehearse else first[0]["gpus"][0]
     path = out / f"{re.sub('[^a-z0-9]+', '-', card.lower()).strip('-')}.json"
     steps = [lines[step.name] for step in STEPS if step.name in lines]
     write_json(path, {"card": card, "steps": steps})
@@ -199,7 +206,7 @@ def main() -> None:
         shutil.rmtree(scratch, ignore_errors=True)
     else:
         print(f"weights stay in {scratch} for the next session", file=sys.stderr)
-    card = write_card(lines, out, options.rehearse)
+    card = write_card(lines, out)
     if card and not options.rehearse:
         CARDS.mkdir(exist_ok=True)
         shutil.copy(card, CARDS)

@@ -1,10 +1,13 @@
 """Steps that decode with LLMs of random weights, merged and as trained."""
 
+import gc
 import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.instances import Instance, Prediction
 from bioner.data.raw_outputs import Generated
@@ -51,8 +54,7 @@ def _constrained(
     Args:
         drafts: By corpus; those that are not there are made of the model's own answers.
     """
-    folder, entry = trained_folder(session, name), entry_of(session, name)
-    model, tokenizer, _ = load_trained(folder, entry, weights == "merged")
+    model, tokenizer = _loaded(session, name, weights)
     tags = {}
     for corpus in corpora:
         instances = sentences(corpus, 4 if session.rehearse else COUNTS[corpus])
@@ -81,6 +83,14 @@ def _constrained(
                 settings=decoder.settings,
             )
     return tags
+
+
+def _loaded(
+    session: Session, name: str, weights: str
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    gc.collect()  # the model before this one
+    folder, entry = trained_folder(session, name), entry_of(session, name)
+    return load_trained(folder, entry, weights == "merged")[:2]
 
 
 def _tags_file(session: Session, weights: str) -> Path:
@@ -113,8 +123,7 @@ def free(session: Session) -> None:
 
 
 def _free(session: Session, weights: str) -> None:
-    folder, entry = trained_folder(session, "mistral-7b"), entry_of(session, "mistral-7b")
-    model, tokenizer, _ = load_trained(folder, entry, weights == "merged")
+    model, tokenizer = _loaded(session, "mistral-7b", weights)
     decoder = FreeDecoder(model, tokenizer, TYPES["JNLPBA"], FREE_IDS)
     instances = sentences("JNLPBA", 4 if session.rehearse else 32)
     decoder(instances[:1], 1)  # warms up
@@ -139,11 +148,11 @@ def agreement(session: Session) -> None:
         pairs = list(zip(merged[corpus], as_trained[corpus], strict=True))
         differ = [a != b for one, other in pairs for a, b in zip(one, other, strict=True)]
         entities = [[set(spans(repair(row).tags)) for row in pair] for pair in pairs]
-        either = sum(len(one | other) for one, other in entities)
+        both = sum(len(one) + len(other) for one, other in entities)
         apart = sum(len(one ^ other) for one, other in entities)
         session.say(
             corpus=corpus,
             sentences=len(pairs),
             tags_that_differ=round(mean(differ), 5),
-            entities_that_differ=round(apart / max(either, 1), 5),
+            entities_that_differ=round(apart / max(both, 1), 5),
         )

@@ -1,14 +1,14 @@
 """A step with encoders of random weights: training steps and inference, autocast and true bf16."""
 
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForTokenClassification, PreTrainedModel
 
 from bioner.data.tags import tag_set
+from bioner.inference.predict import load_predictor
 from bioner.io.run_record import forget_peak, peak_memory
-from bioner.models.encoder import tag
-from bioner.models.pretrained import load_tokenizer
 from bioner.settings.catalogue import load_models
 from bioner.settings.config import load_config
 from bioner.settings.model_entry import Scratch
@@ -28,15 +28,13 @@ def encoders(session: Session) -> None:
         model = _random(session, name)
         for length in LENGTHS:
             _training(session, name, model, length)
-        model.zero_grad()
-        model.eval()
-        for numbers in ("autocast", "bf16"):
-            if numbers == "bf16":
+        folder = _saved(session, name, model.eval())
+        for weights in ("as-trained", "merged"):  # autocast, true bf16
+            if weights == "merged":
                 model = model.to(torch.bfloat16)
             for length in LENGTHS:
-                _inference(session, name, model, length, numbers)
-            _tagging(session, name, model, numbers)
-        del model
+                _inference(session, name, model, length, weights)
+            _tagging(session, name, folder, weights)
 
 
 def _random(session: Session, name: str) -> PreTrainedModel:
@@ -90,10 +88,10 @@ def _training(session: Session, name: str, model: PreTrainedModel, length: int) 
 
 @torch.inference_mode()
 def _inference(
-    session: Session, name: str, model: PreTrainedModel, length: int, numbers: str
+    session: Session, name: str, model: PreTrainedModel, length: int, weights: str
 ) -> None:
     ids = _ids(session, length)
-    autocast = numbers == "autocast"
+    autocast = weights == "as-trained"
 
     def run() -> None:
         with torch.autocast(ids.device.type, torch.bfloat16) if autocast else nullcontext():
@@ -103,28 +101,30 @@ def _inference(
     session.say(
         model=name,
         inference=f"{BATCH} x {length}",
-        numbers=numbers,
+        weights=weights,
         first_ms=round(first.whole),
         pass_ms=typical(taken).whole,
         host_ms=typical(taken).host,
     )
 
 
-def _tagging(session: Session, name: str, model: PreTrainedModel, numbers: str) -> None:
-    """Time sentences of JNLPBA's lengths from words to tags, with this project's own batches."""
-    shape = SHAPES[name]
-    instances = sentences("JNLPBA", 8 if session.rehearse else 640)
-    place = session.scratch / f"{name}-tokenizer"
-    if not place.is_dir():
-        tiny = {key: value for key, value in shape.tiny.items() if key != "max_position_embeddings"}
-        scratch = Scratch(architecture=shape.architecture, vocabulary=900, config=tiny)
-        make_pretrained(scratch, instances, 0, place)
+def _saved(session: Session, name: str, model: PreTrainedModel) -> Path:
+    """Write the model as training does, with a tokenizer trained on made-up words."""
+    folder, shape = session.scratch / name, SHAPES[name]
+    scratch = Scratch(architecture=shape.architecture, vocabulary=900, config=shape.tiny)
+    make_pretrained(scratch, sentences("JNLPBA", 32), 0, folder)
+    model.save_pretrained(folder)
+    return folder
+
+
+def _tagging(session: Session, name: str, folder: Path, weights: str) -> None:
+    """Time sentences of JNLPBA's lengths from words to tags, in this project's own batches."""
     entry = load_models(load_config({}))[name]
-    precision = "bf16" if numbers == "autocast" else "fp32"  # fp32: as the weights are
-    entry = entry.changed(train={"precision": precision})
-    tokenizer = load_tokenizer(place)
-    size = entry.predict.batch_size
-    tag(model, tokenizer, instances[:64], entry, size)  # warms up
-    taken, _ = clock(tag, model, tokenizer, instances, entry, size)
+    resources = {"gpus": session.gpus, "predict_gpus": session.gpus}
+    entry = entry.changed(resources=resources, predict={"weights": weights})
+    instances = sentences("JNLPBA", 8 if session.rehearse else 640)
+    predictor = load_predictor(name, entry, folder, "direct")
+    predictor(instances[:64], entry.predict.batch_size)  # warms up
+    taken, _ = clock(predictor, instances, entry.predict.batch_size)
     per_sentence = round(taken.whole / len(instances), 3)
-    session.say(model=name, tagging="JNLPBA", numbers=numbers, ms_per_sentence=per_sentence)
+    session.say(model=name, tagging="JNLPBA", weights=weights, ms_per_sentence=per_sentence)

@@ -15,74 +15,59 @@ from parts.card.session import Session
 
 def kernels(session: Session) -> None:
     """Which attention kernels run, whether they give NaN, what a new shape costs."""
-    cuda = torch.version.cuda, torch.backends.cudnn.version()
-    session.say(**provenance(), cuda=cuda[0], cudnn=cuda[1])
-    for order in _orders():
-        chosen_kernels(session, order)
-        padded_rows(session, order)
-        backward(session, order)
-        new_shapes(session, order)
+    device, cudnn = session.device, torch.backends.cudnn.version()
+    session.say(**provenance(), cuda=torch.version.cuda, cudnn=cudnn)
+    for cudnn_attention in (True, False):  # torch's own choice, and that of `device_of`
+        torch.backends.cuda.enable_cudnn_sdp(cudnn_attention)
+        for probe in (chosen_kernels, padded_rows, backward, new_shapes):
+            for figures in probe(device):
+                enabled = torch.backends.cuda.cudnn_sdp_enabled()
+                session.say(probe=probe.__name__, cudnn_attention=enabled, **figures)
 
 
-def _orders() -> Iterator[str]:
-    """Yield the names of torch's own order of kernels, and of that without cuDNN, while set."""
-    before = torch.backends.cuda.cudnn_sdp_enabled()
-    try:
-        for name, enabled in (("torch's own", True), ("without cuDNN", False)):
-            torch.backends.cuda.enable_cudnn_sdp(enabled)
-            yield name
-    finally:
-        torch.backends.cuda.enable_cudnn_sdp(before)
+Figures = Iterator[dict[str, object]]
 
 
-def _random(session: Session, *sizes: int) -> torch.Tensor:
-    if session.rehearse:  # batch, heads, length, width
-        sizes = (2, 2, min(sizes[2], 24), 16)
-    return torch.randn(*sizes, device=session.device, dtype=torch.bfloat16)
-
-
-def chosen_kernels(session: Session, order: str) -> None:
+def chosen_kernels(device: torch.device) -> Figures:
     """Name the kernel of each kind of pass: queries by keys, with and without a mask."""
     cases = {"prompt": (190, 190), "drafted lines": (37, 411), "one id": (1, 411)}
     for case, (queries, keys) in cases.items():
-        q, k = _random(session, 8, 32, queries, 128), _random(session, 8, 32, keys, 128)
-        mask = torch.ones(len(q), 1, q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
+        q, k = _random(device, 8, 32, queries, 128), _random(device, 8, 32, keys, 128)
+        mask = torch.ones(len(q), 1, q.shape[2], k.shape[2], dtype=torch.bool, device=device)
         found = {}
         for name, given in (("masked", mask), ("unmasked", None)):
             with profile(activities=[ProfilerActivity.CPU]) as profiled:
                 attention(q, k, k, attn_mask=given)
             names = {event.key for event in profiled.key_averages()}
             found[name] = sorted(name for name in names if "_scaled_dot" in name)
-        session.say(order=order, probe="kernel", case=case, **found)
+        yield {"case": case, **found}
 
 
-def padded_rows(session: Session, order: str) -> None:
+def padded_rows(device: torch.device) -> Figures:
     """Look for NaN in rows that attend to nothing, as left padding has.
 
     The next layer's values of these rows times a weight of 0 would be NaN for the whole sentence.
     """
-    q = _random(session, 4, 8, 64, 128)
+    q = _random(device, 4, 8, 64, 128)
     length = q.shape[2]
-    mask = torch.ones(length, length, device=q.device, dtype=torch.bool).tril()
+    mask = torch.ones(length, length, device=device, dtype=torch.bool).tril()
     mask = mask[None, None].repeat(len(q), 1, 1, 1)
     mask[1:, :, :, :10] = False
-    nan = bool(attention(q, q, q, attn_mask=mask).isnan().any())
-    session.say(order=order, probe="rows that attend to nothing", nan=nan)
+    yield {"nan": bool(attention(q, q, q, attn_mask=mask).isnan().any())}
 
 
-def backward(session: Session, order: str) -> None:
+def backward(device: torch.device) -> Figures:
     """Count gradients that are not finite at length % 128 = 64 (pytorch#196678)."""
     for length in (192, 640, 704):
-        q, k, v = (0.1 * _random(session, 1, 1, length, 128) for _ in range(3))
+        q, k, v = (0.1 * _random(device, 1, 1, length, 128) for _ in range(3))
         q[..., 0], k[..., 0] = 1.0, -120 * math.sqrt(q.shape[3])
         q.requires_grad_()
-        mask = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).tril()
+        mask = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=device).tril()
         attention(q, k, v, attn_mask=mask[None, None]).sum().backward()
-        bad = int((~q.grad.isfinite()).sum())
-        session.say(order=order, probe="gradients", length=length, not_finite=bad)
+        yield {"length": length, "not_finite": int((~q.grad.isfinite()).sum())}
 
 
-def new_shapes(session: Session, order: str) -> None:
+def new_shapes(device: torch.device) -> Figures:
     """Time the first call of a shape and the second: decoding has new shapes in most passes."""
     for case, backwards, rows, shapes in (
         ("drafted lines", False, 32, [(20 + 7 * i, 210 + 13 * i) for i in range(8)]),
@@ -91,31 +76,37 @@ def new_shapes(session: Session, order: str) -> None:
     ):
         once, again = (
             sorted(
-                clock(_attend, session, (rows, 32, queries), keys, backwards)[0].whole
+                clock(_attend, device, (rows, 32, queries), keys, backwards)[0].whole
                 for queries, keys in shapes
             )
             for _ in range(2)
         )
-        session.say(
-            order=order,
-            probe="new shapes",
-            case=case,
-            first_ms=round(once[len(once) // 2], 2),
-            worst_ms=round(once[-1], 2),
-            again_ms=round(again[len(again) // 2], 3),
-        )
+        middle = len(once) // 2
+        yield {
+            "case": case,
+            "first_ms": round(once[middle], 2),
+            "worst_ms": round(once[-1], 2),
+            "again_ms": round(again[middle], 3),
+        }
 
 
-def _attend(session: Session, sizes: tuple[int, int, int], keys: int, backwards: bool) -> None:
+def _attend(device: torch.device, sizes: tuple[int, int, int], keys: int, backwards: bool) -> None:
     rows, heads, queries = sizes
-    q, k = _random(session, rows, heads, queries, 128), _random(session, rows, heads, keys, 128)
+    q, k = _random(device, rows, heads, queries, 128), _random(device, rows, heads, keys, 128)
     q.requires_grad_(backwards)
     size = (len(q), 1, q.shape[2], k.shape[2])
-    mask = torch.ones(size, dtype=torch.bool, device=q.device)
+    mask = torch.ones(size, dtype=torch.bool, device=device)
     mask[0, :, :, :3] = False  # a mask that hides nothing might be left out
     out = attention(q, k, k, attn_mask=mask)
     if backwards:
         out.sum().backward()
+
+
+def _random(device: torch.device, *sizes: int) -> torch.Tensor:
+    """Return bf16 queries or keys: batch, heads, length, width; small ones on the CPU."""
+    if device.type == "cpu":
+        sizes = (2, 2, min(sizes[2], 24), 16)
+    return torch.randn(*sizes, device=device, dtype=torch.bfloat16)
 
 
 def nf4(session: Session) -> None:

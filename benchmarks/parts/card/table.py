@@ -74,9 +74,9 @@ def _rows() -> Iterator[Row]:
         for size in ("32 x 40", "32 x 512"):
             where = {"model": model, "training": size}
             yield Row(f"{model}, step of {size}: ms", "encoders", where, "step_ms", "{step_ms}")
-        for numbers in ("autocast", "bf16"):
-            where = {"model": model, "numbers": numbers, "tagging": "JNLPBA"}
-            label = f"{model}, JNLPBA, {numbers}: ms per sentence"
+        for weights in ("merged", "as-trained"):
+            where = {"model": model, "weights": weights, "tagging": "JNLPBA"}
+            label = f"{model}, JNLPBA, {weights}: ms per sentence"
             yield Row(label, "encoders", where, "ms_per_sentence", "{ms_per_sentence}")
 
 

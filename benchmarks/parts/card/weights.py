@@ -1,5 +1,6 @@
 """LLMs of random weights with an adapter, made on the card as training would leave them."""
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -41,9 +42,14 @@ def entry_of(session: Session, name: str) -> ModelEntry:
 def trained_folder(session: Session, name: str) -> Path:
     """Return the folder of a trained model of that shape; make it if it is not there."""
     folder = session.scratch / name
-    if (folder / "model" / TASK_FILE).is_file():  # written last
-        return folder / "model"
-    shutil.rmtree(folder, ignore_errors=True)
+    if not (folder / "model" / TASK_FILE).is_file():  # written last
+        shutil.rmtree(folder, ignore_errors=True)
+        _make(session, name, folder)
+        gc.collect()
+    return folder / "model"
+
+
+def _make(session: Session, name: str, folder: Path) -> None:
     base, shape = folder / "base", SHAPES[name]
     tokenizer, note = _tokenizer(name, folder, session.rehearse)
     config = AutoConfig.for_model(
@@ -67,7 +73,6 @@ def trained_folder(session: Session, name: str) -> Path:
                 values.normal_(0, ADAPTER_STD)
     task = task_of(entry, list(TYPES["JNLPBA"]), base, model, {})
     save_trained(adapted, tokenizer, task, base, folder / "model")
-    return folder / "model"
 
 
 def _tokenizer(name: str, folder: Path, rehearse: bool) -> tuple[PreTrainedTokenizerBase, str]:
