@@ -70,6 +70,21 @@ def _rows() -> Iterator[Row]:
             "tags_that_differ",
             "{tags_that_differ} ({entities_that_differ})",
         )
+    for batch in (1, 32):
+        yield Row(
+            f"Llama-3.1-8B, JNLPBA, constrained, merged, batch {batch}: ms per sentence (per pass)",
+            "llama_constrained",
+            {"batch": batch},
+            "ms_per_sentence",
+            "{ms_per_sentence} ({pass_ms})",
+        )
+    yield Row(
+        "Llama-3.1-8B, training with checkpointing: s per 1,000 sentences (GiB)",
+        "llama_training",
+        {},
+        speed,
+        f"{{{speed}}} ({{peak_gib}})",
+    )
     for model in ("bert-large-uncased", "deberta-v3-large"):
         for size in ("32 x 40", "32 x 512"):
             where = {"model": model, "training": size}
@@ -87,7 +102,7 @@ def table(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return the table of the steps of cards, by the cards' names."""
     if not cards:
         return "No card has been measured yet."
-    lines = [f"| Mistral-7B's shape, NF4 and bf16 | goal | {' | '.join(cards)} |"]
+    lines = [f"| Mistral-7B's shape, if no other is named | goal | {' | '.join(cards)} |"]
     lines.append(f"|---|---|{'---|' * len(cards)}")
     for row in ROWS:
         shown = [_shown(row, steps) for steps in cards.values()]
