@@ -46,4 +46,5 @@ class Session:
         """Return what the step has measured."""
         if not self.file.is_file():
             return []
-        return [json.loads(line) for line in self.file.read_text("utf-8").splitlines()]
+        *lines, _ = self.file.read_text("utf-8").split("\n")  # the last may be cut short
+        return [json.loads(line) for line in lines]
