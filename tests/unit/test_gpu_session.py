@@ -127,9 +127,10 @@ def test_the_table_says_which_goals_are_met(card):
     measured = [{"ms_per_sentence": 12.5, "batch": 1, **decoding}]
     measured += [{"ms_per_sentence": 9.0, "batch": 32, **decoding}]
     seconds = [{"seconds_per_1000_sentences": value} for value in (50.0, 41.0)]
+    too_large = {"micro_batch": 32, "checkpointing": False, "out_of_memory": True}
     steps = [
         {"step": "constrained", "measured": measured},
-        {"step": "training", "timed_out": 100, "measured": [{"out_of_memory": True}, *seconds]},
+        {"step": "training", "timed_out": 100, "measured": [*seconds, too_large]},
     ]
     table = card.table.table({"NVIDIA H200": steps})
     assert (
@@ -138,6 +139,7 @@ def test_the_table_says_which_goals_are_met(card):
     )
     assert "batch 32: ms per sentence (per pass) | 8.4 | 9.0 (5.0), not met |" in table
     assert "training: s per 1,000 sentences | 45 | 41.0, met |" in table
+    assert "GiB, FLOP utilisation) |  | out of memory |" in table
 
 
 def test_the_page_has_the_table_of_all_cards(card):

@@ -111,15 +111,16 @@ def table(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def _shown(row: Row, steps: Sequence[Mapping[str, Any]]) -> str:
-    measured = [
+    alike = [
         figures
         for step in steps
         if step["step"] == row.step
         for figures in step["measured"]
-        if row.where.items() <= figures.items() and row.field in figures
+        if row.where.items() <= figures.items()
     ]
+    measured = [figures for figures in alike if row.field in figures]
     if not measured:
-        return ""
+        return "out of memory" if any("out_of_memory" in figures for figures in alike) else ""
     best = min(measured, key=lambda figures: figures[row.field])
     verdict = "" if row.goal is None else ", met" if best[row.field] <= row.goal else ", not met"
     return row.text.format(**best) + verdict
