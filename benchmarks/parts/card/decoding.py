@@ -64,7 +64,7 @@ def _constrained(
             drafts[corpus] = _right_draft(instances, _tags(answers), types)
         decoder = ConstrainedDecoder(model, tokenizer, types, drafts[corpus])
         for batch in batches:
-            some = instances[: ALONE[corpus]] if batch == 1 else instances
+            some = _of_all_lengths(instances, ALONE[corpus]) if batch == 1 else instances
             decoder(some[:batch], batch)  # warms up
             taken, outputs = clock(decoder, some, batch)
             counts, tags[corpus] = decoder.counts, _tags(outputs)
@@ -83,6 +83,11 @@ def _constrained(
                 settings=decoder.settings,
             )
     return tags
+
+
+def _of_all_lengths(instances: Sequence[Instance], count: int) -> list[Instance]:
+    every = max(1, len(instances) // count)
+    return sorted(instances, key=lambda instance: len(instance.tokens))[every // 2 :: every]
 
 
 def _loaded(
