@@ -76,7 +76,7 @@ def run_step(step: Step, session: Session, limit: float) -> dict[str, Any]:
     session.file.unlink(missing_ok=True)
     start = time.monotonic()
     # This process has not touched CUDA, so that a fork may.
-    process = multiprocessing.get_context("fork").Process(target=_be, args=(step, session))
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(step, session))
     process.start()
     try:
         process.join(limit)
@@ -96,8 +96,8 @@ def run_step(step: Step, session: Session, limit: float) -> dict[str, Any]:
     return line | {"measured": measured}
 
 
-def _be(step: Step, session: Session) -> None:
-    """Be the process of a step; what it prints goes into its log."""
+def _child(step: Step, session: Session) -> None:
+    """Run a step in the process forked for it; what it prints goes into its log."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with (session.out / f"{step.name}.log").open("w", buffering=1) as log:
         sys.stdout = sys.stderr = log

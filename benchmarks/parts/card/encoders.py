@@ -54,7 +54,7 @@ def _random(session: Session, name: str) -> PreTrainedModel:
 
 
 def _ids(session: Session, length: int) -> torch.Tensor:
-    """Return a batch of random ids, at least as many as a rehearsal needs."""
+    """Return a batch of random ids; a small one in a rehearsal."""
     size = (2, length // 8) if session.rehearse else (BATCH, length)
     return torch.randint(10, 900, size, device=session.device)
 
