@@ -148,6 +148,8 @@ def agreement(session: Session) -> None:
     Random weights decide by smaller margins than trained ones.
     """
     files = [_tags_file(session, weights) for weights in WEIGHTS]
+    if not all(file.is_file() for file in files):
+        raise RuntimeError("the step constrained has not finished, whose tags are compared")
     merged, as_trained = (json.loads(file.read_text(encoding="utf-8")) for file in files)
     for corpus in merged:
         pairs = list(zip(merged[corpus], as_trained[corpus], strict=True))
