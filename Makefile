@@ -23,7 +23,7 @@ endif
 BUILD = test -n "$(PYTHON)" || { echo "No Python 3.11 with venv on PATH: install it, or say make PYTHON=/path/to/python3.11" >&2; \
 	exit 1; }; $(PYTHON) -IS envs/build.py
 
-.PHONY: env clean-envs demo test test-all test-slurm check bench profile manual clean
+.PHONY: env clean-envs demo test test-all test-slurm check bench gpu-check profile manual clean
 .DELETE_ON_ERROR:
 
 env:
@@ -66,7 +66,11 @@ check: env
 	test "$$advice" = "$(ADVICE)" || { echo "snakemake --lint: $$advice" >&2; exit 1; }
 
 bench: env
-	@for file in benchmarks/*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
+	@for file in $(filter-out benchmarks/gpu_session.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file $(ARGS) || exit 1; done
+
+# Ten minutes of one card, to docs/gpu; resumes. Without a card: make gpu-check ARGS=--rehearse
+gpu-check: env
+	$(BIN)/python benchmarks/gpu_session.py $(ARGS)
 
 manual: env
 	$(BIN)/python docs/manual.py

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 from parts.sentences import corpus, evenly, seconds
+from parts.shapes import ENCODER, RELATIVE
 from transformers import (
     DataCollatorForTokenClassification,
     PreTrainedModel,
@@ -54,31 +55,16 @@ from bioner.training.scratch import make_pretrained
 from bioner.training.trainer import ResumableTrainer, training_arguments
 
 PADDED, BATCH, MARGIN = 512, 8, 1e-4
-LARGE = {
-    "hidden_size": 1024,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "intermediate_size": 4096,
-}
 SMALL = {
     "hidden_size": 256,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "intermediate_size": 1024,
 }
-RELATIVE = {
-    "relative_attention": True,
-    "position_buckets": 256,
-    "norm_rel_ebd": "layer_norm",
-    "share_att_key": True,
-    "pos_att_type": ["p2c", "c2p"],
-    "position_biased_input": False,
-    "type_vocab_size": 0,
-}
 SHAPES = {
     "small": ("bert", SMALL),
-    "bert-large": ("bert", LARGE),
-    "deberta-v3-large": ("deberta-v2", LARGE | RELATIVE),
+    "bert-large": ("bert", ENCODER),
+    "deberta-v3-large": ("deberta-v2", ENCODER | RELATIVE),
 }
 
 

@@ -32,11 +32,12 @@ import polars as pl
 import torch
 from parts import tokenizers
 from parts.sentences import corpus, evenly, seconds
+from parts.shapes import SHAPES, peak_flops
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     DataCollatorForSeq2Seq,
     LlamaConfig,
-    MistralConfig,
     PreTrainedTokenizerBase,
 )
 
@@ -55,30 +56,7 @@ from bioner.training.loss import summed_loss
 from bioner.training.run import train
 
 STEP, PASS = 32, 4
-PEAK = {
-    "H100": 989e12,
-    "H200": 989e12,
-    "A100": 312e12,
-}  # dense bf16 FLOP a second, by the data sheets
-SHAPES: dict[str, tuple[str, Any, int]] = {
-    "mistral-7b": ("mistral-7b", MistralConfig, 32768),
-    "llama-8b": ("llama-8b", LlamaConfig, 128256),
-}
-WIDE = {
-    "hidden_size": 4096,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "intermediate_size": 14336,
-    "max_position_embeddings": 32768,
-    "tie_word_embeddings": False,
-}
-TINY = WIDE | {
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 8,
-    "intermediate_size": 128,
-}
+LLMS = ("mistral-7b", "llama-8b")
 
 
 def made(tokenizer: PreTrainedTokenizerBase, train_set: Sequence[Instance], loss: Loss) -> Examples:
@@ -218,12 +196,13 @@ def on_gpu(
     """The catalogue's recipe on a random model of a real shape: speed on real prompts, memory of
     2,048 ids a line.
     """
-    entry_name, kind, vocabulary = SHAPES[shape]
+    made_of = SHAPES[shape]
     tokenizer = getattr(tokenizers, {"mistral-7b": "mistral", "llama-8b": "llama"}[shape])()
     source = folder / "source"
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
-    config = kind(**(TINY if rehearse else WIDE), vocab_size=vocabulary)
+    sizes = made_of.tiny if rehearse else made_of.sizes
+    config = AutoConfig.for_model(made_of.architecture, vocab_size=made_of.vocabulary, **sizes)
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     with device_of(gpus=0 if rehearse else 1):
         model = AutoModelForCausalLM.from_config(config)
@@ -235,7 +214,7 @@ def on_gpu(
     gpus = 0 if rehearse else 1
     resources = {"gpus": gpus, "predict_gpus": gpus, "threads": 8}
     settings = {"epochs": 1, "patience": None, "monitor_sentences": None}
-    base = load_models(load_config({}))[entry_name]
+    base = load_models(load_config({}))[shape]
     changes = {"source": {"hub": str(source)}, "resources": resources, "train": settings}
     recipe = parse_entry(ModelEntry, "model", merged(base.canonical(), changes))
     found: dict[str, Any] = {"shape": "tiny" if rehearse else shape, "steps": steps}
@@ -251,14 +230,7 @@ def on_gpu(
     }
     # Forward and the gradient of the activations cost 2 FLOP a parameter and id each, checkpointing
     # a second forward.
-    peak = next(
-        (
-            flops
-            for name, flops in PEAK.items()
-            if not rehearse and name in torch.cuda.get_device_name()
-        ),
-        None,
-    )
+    peak = None if rehearse else peak_flops(torch.cuda.get_device_name())
     if peak:
         found["model_flops_utilisation"] = round(
             4 * parameters * speed["tokens_per_second"] / peak, 3
@@ -303,7 +275,7 @@ def main() -> None:
     parser.add_argument(
         "--rehearse", action="store_true", help="what --gpu does, tiny and on the CPU"
     )
-    parser.add_argument("--shape", choices=SHAPES, default="mistral-7b")
+    parser.add_argument("--shape", choices=LLMS, default="mistral-7b")
     parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bioner-bench-") as name:

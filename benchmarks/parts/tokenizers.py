@@ -3,6 +3,7 @@
 """
 
 import base64
+import os
 import sys
 import tempfile
 from functools import cache
@@ -32,8 +33,9 @@ LLAMA_SPECIAL = [
 
 
 def packaged(package: str, file: str) -> bytes:
-    """A file inside a package that `make env` has downloaded."""
-    wheels = list(Path(sys.prefix, "tokenizers").glob(f"{package}-*.whl"))
+    """A file inside a package that `make env` has downloaded, or that BIONER_TOKENIZERS has."""
+    folder = os.environ.get("BIONER_TOKENIZERS", f"{sys.prefix}/tokenizers")
+    wheels = list(Path(folder).glob(f"{package}-*.whl"))
     if not wheels:
         raise RuntimeError(
             f"{package} is not at hand: pip download --no-deps --dest .venv/tokenizers -r"

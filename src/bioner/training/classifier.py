@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import DataCollatorForTokenClassification, EvalPrediction, PreTrainedModel
-from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from bioner.data.instances import Instance, Prediction, entity_types
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.errors import InputError
-from bioner.models import IGNORED
 from bioner.models.adapters import with_adapter
 from bioner.models.decoder_head import DecoderWithHead
 from bioner.models.llm import save_trained, task_of
@@ -34,6 +31,7 @@ from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.training.interrupts import Interrupts
 from bioner.training.job import TrainingJob
+from bioner.training.loss import token_loss
 from bioner.training.merged_dev import KeepDevPredictions
 from bioner.training.progress import Progress
 from bioner.training.trainer import ResumableTrainer, training_arguments, weights_format
@@ -186,21 +184,3 @@ class ClassifierDevScorer:
         self.predictions, _ = realign_all(self.instances, outputs, frozenset(self.labels))
         f1 = headline_f1(self.instances, self.predictions)
         return {f"{scheme}_f1": score for scheme, score in f1.items()}
-
-
-def token_loss(
-    outputs: TokenClassifierOutput,
-    labels: torch.Tensor,
-    num_items_in_batch: torch.Tensor | int | None = None,
-) -> torch.Tensor:
-    """Return the cross-entropy per labelled subword of the optimiser step, however it is split.
-
-    transformers assumes that encoders divide by `num_items_in_batch` themselves, which they do not:
-    their own loss would be multiplied by the accumulation steps and by the processes.
-    """
-    logits = outputs.logits.flatten(0, 1).float()
-    total = torch.nn.functional.cross_entropy(
-        logits, labels.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
-    return total / torch.as_tensor(count, device=total.device).clamp(min=1)

@@ -1,4 +1,4 @@
-"""The loss of an LLM, with the output layer applied only where there is a label."""
+"""The losses: an LLM's, with the output layer applied only at labels, and a classifier's."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import TokenClassifierOutput
 
 from bioner.errors import InputError
 from bioner.models import IGNORED
@@ -108,3 +109,19 @@ def _in_parts(layer: Layer, chosen: torch.Tensor, wanted: torch.Tensor) -> torch
     if len(pairs) == 1 or not torch.is_grad_enabled():
         return torch.stack([of(*pair) for pair in pairs]).sum()
     return torch.stack([checkpoint(of, *pair, use_reentrant=False) for pair in pairs]).sum()
+
+
+def token_loss(
+    outputs: TokenClassifierOutput,
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | int | None = None,
+) -> torch.Tensor:
+    """Return the cross-entropy per labelled subword of the optimiser step, however it is split.
+
+    transformers assumes that encoders divide by `num_items_in_batch` themselves, which they do not:
+    their own loss would be multiplied by the accumulation steps and by the processes.
+    """
+    logits = outputs.logits.flatten(0, 1).float()
+    total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+    return total / torch.as_tensor(count, device=total.device).clamp(min=1)
