@@ -24,8 +24,8 @@ def plan(
         float | None, typer.Option(min=0, help="Exit with 1 where more GPU-hours are expected.")
     ] = None,
 ) -> None:
-    """What a run would take, before anything runs: jobs, GPU-hours, wall time, space and files,
-    from finished runs and stated costs.
+    """Estimate a run before it starts: jobs, GPU-hours, wall time, disk and files, from finished
+    runs of each model or else from its stated costs.
     """
     from bioner.cli.loading import matrix_of
     from bioner.corpora.fetching.sources import mirror_of, why_absent

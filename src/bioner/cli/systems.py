@@ -111,7 +111,7 @@ def time(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="fair: as it predicts (the default), or paper: as the paper timed; again for each."
+            help="fair (default): as the model predicts; paper: as in the paper. May be repeated."
         ),
     ] = None,
     method: Annotated[

@@ -102,7 +102,9 @@ def search(
     winner: Annotated[Path, typer.Option(help="Where to write which trial won, and its values.")],
     as_trained: Annotated[
         bool,
-        typer.Option("--as-trained", help="By dev scores of weights that are not merged."),
+        typer.Option(
+            "--as-trained", help="Rank by dev scores of the weights as trained, not merged."
+        ),
     ] = False,
 ) -> None:
     """Rank the trials of a hyper-parameter search by dev."""
@@ -127,7 +129,7 @@ def merge(
     ] = None,
     sentences: Annotated[int, typer.Option(min=1, help="How many of them, evenly drawn.")] = 100,
 ) -> None:
-    """An adapter and its base as one model, and how its predictions differ from theirs."""
+    """Merge an adapter into its base, and compare the predictions of both on dev."""
     from bioner.data.instances import read_instances
     from bioner.inference.merging import merge as merged_model
     from bioner.inference.tagging import entry_of as entry_of_folder
@@ -143,11 +145,11 @@ def merge(
     agreement = merged_model(model, entry_of_folder(model), out, sample)
     if agreement:
         log.info(
-            "merge: %d of %d predicted entities differ from the unmerged model's, strict F1 by"
-            " %+.2f",
+            "merge: %d of %d predicted entities differ from the unmerged model's; strict F1"
+            " changes by %+.2f",
             agreement.differing,
             agreement.entities,
             agreement.difference,
         )
         if agreement.fault:
-            log.warning("merge: %s", agreement.fault)
+            log.warning("merge: merging changes the predictions on dev: %s", agreement.fault)

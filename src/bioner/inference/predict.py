@@ -43,7 +43,7 @@ PROCESS_TIMEOUT = timedelta(days=7)  # no process gives up on the others while t
 
 
 class NoMemoryLeft(InputError):
-    """A model, or a batch of it, does not fit on the GPU."""
+    """A model, or a batch of sentences, does not fit on the GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,8 +372,8 @@ def _explain_out_of_memory(name: str, sentences: int) -> Iterator[None]:
             name,
             f"no memory left on the GPU for {sentences} sentences at once",
             "room for them",
-            "Lower predict.batch_size (or set predict.weights to as-trained, for an adapter on"
-            " 4-bit weights) and start it again.",
+            "Lower predict.batch_size, or set predict.weights: as-trained (for an adapter on a"
+            " 4-bit base), and run the same command again.",
         ) from None
 
 

@@ -18,10 +18,10 @@ def count_devices() -> int:
 
 
 def require_devices(name: str, gpus: int) -> None:
-    """Reserve a model's GPUs; fail before anything is loaded if they are not there.
+    """Reserve a model's GPUs, and fail before anything is loaded if some are missing.
 
     Raises:
-        InputError: They are not there, or in use by other jobs.
+        InputError: GPUs are missing, or other jobs have reserved them.
     """
     lease_gpus(name, gpus)
     found = count_devices() if gpus else 0

@@ -1,9 +1,9 @@
-"""The GPUs of one machine, shared out among jobs: each has its own, and CUDA sees only these.
+"""Reserve the GPUs of one machine for jobs: each has its own, and CUDA sees only these.
 
-A job has a GPU while it locks (flock) a file named after it. The kernel unlocks the file when the
-last process that holds it ends, even by SIGKILL. A job locks it exclusively, so that one gets it,
-and then shared, so that the processes that accelerate starts for the job can hold it, too: they
-may outlive the one that started them.
+A job owns a GPU while it locks (flock) the file named after the GPU. The kernel releases the lock
+when the last process that holds the file ends, even by SIGKILL. A job first takes an exclusive
+lock, so that only one gets the GPU, then a shared one, which the processes that accelerate starts
+can hold as well: they may outlive the process that started them.
 """
 
 import fcntl
@@ -51,8 +51,8 @@ def gpus_here() -> int:
 def visible_cards() -> list[Card]:
     """Return the GPUs that CUDA would see, without starting it.
 
-    They are those of CUDA_VISIBLE_DEVICES, if it is set, up to the first that is none; names and
-    MIG slices stay as they are.
+    If CUDA_VISIBLE_DEVICES is set, they are its entries up to the first invalid one; UUIDs and MIG
+    slices are not translated.
     """
     cards = [_card(number) for number in range(gpus_here())]
     if not cards or VISIBLE not in os.environ:
@@ -60,7 +60,7 @@ def visible_cards() -> list[Card]:
     known = {card.entry: card for card in cards}
     chosen = []
     for entry in map(str.strip, os.environ[VISIBLE].split(",")):
-        if entry.startswith("GPU-"):  # a name may be cut short
+        if entry.startswith("GPU-"):  # a UUID may be abbreviated
             known[entry] = next(
                 (card._replace(entry=entry) for card in cards if card.lock.startswith(entry)),
                 Card(entry, entry),
@@ -74,7 +74,7 @@ def visible_cards() -> list[Card]:
 
 
 def _card(number: int) -> Card:
-    """Return the GPU of this number; its lock has the driver's unique name for it, if known."""
+    """Return the GPU of this number; its lock is named by its UUID if the driver gives it."""
     with suppress(Exception):
         import pynvml
 
@@ -85,10 +85,10 @@ def _card(number: int) -> Card:
 
 
 def lease_gpus(name: str, gpus: int) -> None:
-    """Reserve GPUs until this process ends, and have CUDA see only these.
+    """Reserve the free GPUs with the least memory in use until this process ends.
 
-    Of the free ones, those with the least memory in use. In a Slurm job, which has its own, on a
-    machine with fewer GPUs, and after CUDA has started, it does nothing.
+    CUDA sees only these. In a Slurm job, on a machine with fewer GPUs and after CUDA has started,
+    nothing is reserved.
 
     Args:
         name: the model, for messages.
@@ -111,20 +111,20 @@ def lease_gpus(name: str, gpus: int) -> None:
         if time.monotonic() > deadline:
             raise InputError(
                 name,
-                f"{len(found)} of {len(cards)} GPUs that no other job of bioner uses",
+                f"{len(found)} of {len(cards)} GPUs not reserved by other bioner jobs",
                 f"{gpus}",
-                f"Wait for one, or start Snakemake with `--resources gpus={len(cards)}`.",
+                f"Wait until one ends, or start Snakemake with `--resources gpus={len(cards)}`.",
             )
         time.sleep(0.5)
         cards = visible_cards()
     held.extend(found.values())
     os.environ[VISIBLE] = ",".join(card.entry for card in cards if card in found)
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # the driver's numbers
-    log.info("%s: GPU %s of this machine", name, os.environ[VISIBLE])
+    log.info("%s: reserved GPU %s", name, os.environ[VISIBLE])
 
 
 def _free(cards: Sequence[Card], gpus: int) -> dict[Card, int]:
-    """Lock up to so many cards, the least used first; return their open files."""
+    """Lock up to `gpus` cards, least used memory first; return their open files."""
     found: dict[Card, int] = {}
     for card in sorted(cards, key=lambda card: card.used):
         file = None if len(found) == gpus else _locked(card, fcntl.LOCK_EX, fcntl.LOCK_SH)

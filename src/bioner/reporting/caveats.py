@@ -30,7 +30,7 @@ def note_known_mentions(corpora: pl.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def note_merging(runs: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yield each corpus on whose dev set a model predicts otherwise if its weights are merged.
+    """Yield each corpus on whose dev set merging changes a model's predictions too much.
 
     Args:
         runs: The trainings (RUNS in results.runs).
@@ -40,8 +40,8 @@ def note_merging(runs: pl.DataFrame) -> Iterator[tuple[str, str]]:
     ):
         yield (
             corpus,
-            f"merged weights of {model}, seed {seed}, predict dev otherwise than those trained:"
-            f" {fault}; predict.weights: as-trained would predict with the latter.",
+            f"merging the weights of {model}, seed {seed}, changes its predictions on dev: {fault};"
+            " with `predict.weights: as-trained` it predicts unmerged.",
         )
 
 

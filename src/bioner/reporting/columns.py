@@ -199,7 +199,7 @@ OWN = {
         ),
     },
     "table4_inference_time": {
-        "protocol": "`fair`: one precision, no needless padding; `paper`: as the paper timed",
+        "protocol": "`fair`: as the model predicts; `paper`: as the paper timed",
         "batch": "sentences at once",
         "seconds_per_sample": (
             "seconds per sentence, from tokens to tags on gold tokens; median of the repeats"

@@ -128,8 +128,9 @@ class Timing(Settings):
     protocols: Some[Literal["fair", "paper"]] = Field(
         ("fair",),
         description="`fair` times each model as it predicts (`predict.weights`), by default both"
-        " families in one precision; `paper` as the paper did: encoders one sentence per pass, in"
-        " fp32, padded to the window, LLMs by free generation in batches of 16 with 4-bit weights.",
+        " families in the same precision; `paper` times as the paper did: encoders one sentence per"
+        " pass, in fp32, padded to the window; LLMs by free generation in batches of 16 with 4-bit"
+        " weights.",
     )
 
 

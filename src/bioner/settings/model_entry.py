@@ -127,8 +127,8 @@ class Train(Settings):
     micro_batch_size: Annotated[Int, Field(ge=1)] | Literal["auto", None] = Field(
         None,
         description="Sentences per forward pass on one device; null is batch_size divided by the"
-        " processes; `auto` halves that until it fits in the GPU's memory. The batch stays the"
-        " same.",
+        " processes; `auto` halves that until a pass fits in GPU memory. It does not change"
+        " batch_size.",
     )
     warmup_ratio: Float = Field(
         0.1, ge=0, lt=1, description="Share of the steps with rising learning rate."
@@ -234,10 +234,10 @@ class Predict(Settings):
     weights: Literal["merged", "as-trained"] = Field(
         "merged",
         exclude_if=lambda weights: weights == "merged",  # see prediction_settings
-        description="`merged`: one model in the precision of training, an adapter merged into its"
-        " dequantised base, other weights rounded to that precision. `as-trained`: an adapter on"
-        " its base in 4 bits; encoders and heads under autocast. `free-paper` is always as-trained."
-        " Dev scores in run.json are those of the weights that predict.",
+        description="The weights that predict, are timed and tag. `merged`: all in the precision of"
+        " training, an adapter merged into its dequantised base. `as-trained`: an adapter beside"
+        " its 4-bit base; encoders and heads in fp32 under autocast. `free-paper` is always"
+        " as-trained. Dev scores in run.json are of these weights.",
     )
 
 
@@ -278,14 +278,14 @@ class PredictionCost(Settings):
         0,
         ge=0,
         exclude_if=lambda seconds: seconds == 0,
-        description="A forward pass, however few sentences its batch has, in addition.",
+        description="Per forward pass, whatever its batch size, in addition.",
     )
     as_trained: Float = Field(
         1,
         gt=0,
         exclude_if=lambda factor: factor == 1,
-        description="How many times as long with weights as they were trained: dev after every"
-        " epoch, `free-paper`, and everything if `predict.weights` says so.",
+        description="Factor on these seconds for weights as trained: dev after every epoch,"
+        " `free-paper`, and everything with `predict.weights: as-trained`.",
     )
     direct: Float | None = Field(
         None, ge=0, description="An encoder, or an LLM with a head; null: not stated."
@@ -315,7 +315,7 @@ class CostEstimates(Settings):
         1,
         ge=1,
         exclude_if=lambda factor: factor == 1,
-        description="The factor by which the seconds may be off, either way: 1 if measured.",
+        description="Factor by which the seconds may be too high or too low; 1 if measured.",
     )
     training: TrainingCost = Field(
         TrainingCost(), description="Seconds of training, summed over the GPUs of a job."

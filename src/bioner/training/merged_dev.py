@@ -1,7 +1,7 @@
-"""Dev scores of the merged weights that predict in the end, and what merging changes.
+"""Dev scores of the merged weights that will predict, and how merging changes the predictions.
 
-Epochs are compared as trained. So that all that is decided on dev is decided for the model that
-predicts, the weights that training keeps are merged and predict dev once more.
+Epochs are compared as trained. The chosen epoch's weights are then merged and predict dev again, so
+that whatever is chosen on dev is chosen for the model that predicts.
 """
 
 import logging
@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 
 
 class Scorer(Protocol):
-    """What has predicted dev last, or a part of it."""
+    """Anything with the latest predictions of dev, or of a sample of it."""
 
     predictions: list[Prediction]
 
 
 class KeepDevPredictions(TrainerCallback):  # type: ignore[misc]
-    """Writes the predictions of every evaluation beside the checkpoints."""
+    """Write the predictions of every evaluation to the folder of checkpoints."""
 
     def __init__(self, dev: Scorer, checkpoints: Path) -> None:
         self.dev, self.checkpoints = dev, checkpoints
@@ -40,7 +40,7 @@ class KeepDevPredictions(TrainerCallback):  # type: ignore[misc]
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Write those of this epoch."""
+        """Write the predictions of this epoch."""
         if state.is_world_process_zero:
             write_predictions(_of_epoch(self.checkpoints, state.global_step), self.dev.predictions)
 
@@ -55,12 +55,12 @@ def score_merged(job: TrainingJob, kept: Row, workspace: Path) -> tuple[Row, dic
     Args:
         job: A job whose entry merges weights.
         kept: The epoch whose weights are in the workspace's `model`, with its scores as trained.
-        workspace: With the predictions of this epoch, if training has left them.
+        workspace: Holds `model` and, unless an earlier version trained it, its predictions of dev.
 
     Returns:
-        The epoch with the scores of the merged weights, and for run.json those of the weights as
-        trained, and how the predictions differ. In other processes than the main one, or if memory
-        does not hold the merged weights, the epoch as it was and None.
+        The epoch with the scores of the merged weights; and for run.json the scores as trained and
+        how the predictions differ. The epoch unchanged and None in processes other than the main
+        one, and if the merged weights do not fit in memory.
     """
     clear_device_cache(garbage_collection=True)  # of the model and the optimiser of training
     PartialState().wait_for_everyone()  # until the main one has written the last epoch's
@@ -72,7 +72,7 @@ def score_merged(job: TrainingJob, kept: Row, workspace: Path) -> tuple[Row, dic
     except NoMemoryLeft as error:
         if job.processes > 1:  # the others wait for this one
             raise
-        log.warning("%s Dev scores are those of the weights as trained.", error)
+        log.warning("%s Dev scores in run.json are of the weights as trained.", error)
         return kept, None
     if not PartialState().is_main_process:
         return kept, None
@@ -89,8 +89,8 @@ def score_merged(job: TrainingJob, kept: Row, workspace: Path) -> tuple[Row, dic
     )
     if agreement.fault:
         log.warning(
-            "train %s: merged weights predict dev otherwise: %s; predict.weights: as-trained"
-            " predicts with the weights as they were trained",
+            "train %s: merging changes the predictions on dev: %s; with predict.weights:"
+            " as-trained the model predicts unmerged",
             job.name,
             agreement.fault,
         )

@@ -174,7 +174,7 @@ def _within_memory(
                 job.name,
                 "no memory for the model itself",
                 "a device that holds it",
-                "Take a larger one, or set quantization or lora.",
+                "Use a larger one, or set quantization or lora.",
             ) from None
         # Outside `except`: the error keeps this try's tensors alive.
         clear_device_cache(garbage_collection=True)
@@ -187,9 +187,9 @@ def _within_memory(
         write_micro_batch(workspace, smaller[0])
         (workspace / OUT_OF_MEMORY).touch()
         if job.processes > 1:
-            remedy = f"Start again: it goes on with {smaller[0]} and the same batch."
+            remedy = f"Start it again: it resumes with {smaller[0]}, batch_size unchanged."
             raise InputError(job.name, f"a device {said}", "room for them", remedy)
-        log.warning("train %s: %s; %d from now on, and the same batch", job.name, said, smaller[0])
+        log.warning("train %s: %s; %d from now on, same batch_size", job.name, said, smaller[0])
 
 
 def _publish(job: TrainingJob, trained: Trained, model: Path, out: Path) -> None:

@@ -72,7 +72,7 @@ class Trial:
 
     @property
     def lacks_merged_scores(self) -> bool:
-        """Whether merged weights predict and dev was scored before versions that scored these."""
+        """Whether merged weights predict, but an earlier version scored dev as trained only."""
         record = self.record
         scored = record.kept.dev_strict_f1 is not None
         return scored and self.entry.merges() and record.as_trained is None
@@ -127,8 +127,8 @@ def rank(trials: Iterable[Trial], as_trained: bool = False) -> list[Trial]:
 
     Args:
         trials: The trials of one search.
-        as_trained: Compare dev scores of the weights as trained, also where merged ones have their
-            own. So it is if not all have these.
+        as_trained: Compare dev scores of the weights as trained even if the merged weights have
+            scores. Implied if the scores of some trial's merged weights are missing.
 
     Raises:
         InputError: If trials differ in more than they search over, or all diverged.
@@ -137,7 +137,7 @@ def rank(trials: Iterable[Trial], as_trained: bool = False) -> list[Trial]:
     if older := [trial.name for trial in trials if trial.lacks_merged_scores]:
         log.warning(
             "search: no dev scores of merged weights in %s: all trials are compared by those of the"
-            " weights as trained; reported models still predict merged",
+            " weights as trained, although the reported models predict with merged weights",
             ", ".join(older),
         )
     if older or as_trained:

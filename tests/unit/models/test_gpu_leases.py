@@ -86,7 +86,7 @@ def test_four_jobs_have_four_gpus_and_the_fifth_waits_for_one_that_is_killed(
         require_devices("mine", 1)
     assert os.environ[VISIBLE] == "2"
     assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    assert "GPU 2 of this machine" in caplog.text
+    assert "reserved GPU 2" in caplog.text
     lease_gpus("again", 1)
     assert len(gpu_leases.held) == 1, "the same process has it already"
 

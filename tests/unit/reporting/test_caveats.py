@@ -41,7 +41,7 @@ def test_weights_that_predict_otherwise_when_merged_are_named(tmp_path):
     runs, _ = read_runs(tmp_path, "BC5CDR", "llama-8b", records)
     ((corpus, note),) = note_merging(runs)
     assert corpus == "BC5CDR"
-    assert "merged weights of llama-8b, seed 3," in note
+    assert "weights of llama-8b, seed 3," in note
     assert "0.60 % of the entities differ;" in note
 
 

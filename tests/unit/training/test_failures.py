@@ -117,7 +117,7 @@ def test_out_of_memory_on_one_rank_ends_all_and_the_next_start_has_half(
     assert (codes[rank], codes[1 - rank]) == (2, 1), said
     assert "did not end" not in said
     assert said.count("out of memory with 4 sentences per forward pass") == 1
-    assert "Start again: it goes on with 2 and the same batch." in said
+    assert "Start it again: it resumes with 2, batch_size unchanged." in said
     assert "Traceback" not in said
     assert (tmp_path / "run" / WORKSPACE / MICRO_BATCH).read_text() == "2"
     codes, said = start(SOUND, *training)

@@ -164,7 +164,7 @@ def test_weights_that_no_memory_holds_merged_are_scored_as_trained(
     monkeypatch.setattr(merged_dev, "predict_to", fail)
     run = trained(entry_of(source, "llm", train={"epochs": 1}), tmp_path)
     assert run["as_trained"] is None
-    assert "Dev scores are those of the weights as trained" in caplog.text
+    assert "Dev scores in run.json are of the weights as trained" in caplog.text
 
 
 def test_epochs_are_decoded_without_autocast_as_predictions_are(source, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def by_model(table: pl.DataFrame, measured_by: Mapping[str, int]) -> pl.DataFram
 
     Args:
         table: As in a plan.
-        measured_by: The number of finished runs that hours are measured by, by model.
+        measured_by: The number of finished runs that the hours of each model are based on.
     """
     named = table.with_columns(pl.col("model").fill_null(OTHERS))
     rows = [
@@ -49,13 +49,13 @@ def notes(
     settings: Configuration, sizes: Mapping[str, Size | None], plan: Plan, absent: Sequence[str]
 ) -> Iterator[str]:
     """Yield sentences on the assumptions behind a plan, and on what it leaves out."""
-    devices = f" of {' and '.join(plan.devices)}" if plan.devices else ""
+    devices = f", of {' and '.join(plan.devices)}" if plan.devices else ""
     yield (
-        f"Hours are estimates by the costs{devices} that the catalogue of models states, unless"
-        " finished runs of the model on the same hardware measure them; downloads and waiting add."
-        " Expected: if training may stop early, it runs half of its epochs, and at least one more"
-        " than its patience. Range: all estimates are too high, or all too low, by their `spread`."
-        " At most: too low, and no training stops early."
+        "Hours are scaled from finished runs of the model on the same hardware, or else estimated"
+        f" by the costs in the catalogue of models{devices}; time for downloads and in queues is"
+        " not included. Expected: a training that may stop early runs half of its epochs, and at"
+        " least one more than its patience. Range: all estimates are too high, or all too low, by"
+        " their `spread`. At most: all are too low, and no training stops early."
     )
     if plan.not_stated:
         named = ", ".join(plan.not_stated)
@@ -124,7 +124,7 @@ def _row(name: str, table: pl.DataFrame, runs: int) -> dict[str, object]:
 
 
 def _basis(table: pl.DataFrame, runs: int) -> str:
-    """Return what hours are made from, in a few words."""
+    """Return what the hours are based on, in a few words."""
     found = set(table["basis"].drop_nulls())
     if "measured" not in found:
         return "".join(found)
