@@ -68,7 +68,7 @@ check: env
 bench: env
 	@for file in $(filter-out benchmarks/gpu_session.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file $(ARGS) || exit 1; done
 
-# Ten minutes of one card, to docs/gpu; resumes. Without a card: make gpu-check ARGS=--rehearse
+# Measures one GPU in at most ten minutes, and resumes. Without a GPU: make gpu-check ARGS=--rehearse
 gpu-check: env
 	$(BIN)/python benchmarks/gpu_session.py $(ARGS)
 

@@ -6,7 +6,7 @@ bare loop, one pass a token; constrained decoding one word a pass (skip-constrai
 draft that is right on 95 % of the tags. Sentences are JNLPBA's where BIONER_MIRROR names a mirror,
 else the demo corpus's. Times are medians over interleaved repeats.
 
-Then the host's CPU time (parts/host_time.py), beside that of a frozen copy of how it was before:
+Then the host's CPU time (parts/host_time.py) against a frozen copy of the former decoder:
 `host_speedup`, `host_ms_per_sentence`, `padding_share`; passes and ids of both, and their cost if a
 pass costs as much as 460 ids.
 

@@ -1,20 +1,19 @@
-"""Ten minutes of one card: what only a card can tell, in the order of what it teaches.
+"""Measure in ten minutes what only a GPU can show; the most informative steps come first.
 
     python benchmarks/gpu_session.py [--out FOLDER] [--only STEP …] [--again]
 
-Each step runs in a process of its own, within a time limit of its own, and prints one JSON line:
-its name, its seconds, what it has measured, and `failed` or `timed_out` if it came to that. The
-same command resumes: finished steps are in FOLDER/steps.json and do not run again (--again: they
-do). A step's FOLDER/STEP.log has what it printed. The models are made on the card, with
-random weights of the shapes of Mistral-7B, Llama-3.1-8B, BERT-large and DeBERTa-v3-large. The
-sentences have the lengths of JNLPBA's and BioRED's and made-up words; if BIONER_MIRROR names a
-mirror, they are the corpora's own.
+Each step runs in a process of its own with a time limit and prints one JSON line: its name, its
+seconds, its measurements, and `failed` or `timed_out` if it did not finish. The same command
+resumes: finished steps are in FOLDER/steps.json and do not run again (with --again they do). The
+output of a step is in FOLDER/STEP.log. The models have random weights in the shapes of Mistral-7B,
+Llama-3.1-8B, BERT-large and DeBERTa-v3-large and are made on the card. Sentences are made-up words
+in the lengths of JNLPBA and BioRED, or the corpora's own if BIONER_MIRROR names a mirror.
 
-It writes docs/gpu/<card>.json and the table of docs/performance.md. If the card is on a machine
-that keeps nothing, take FOLDER home, copy its <card>.json into docs/gpu and run with --table.
---rehearse runs every step on the CPU with tiny shapes, and writes to FOLDER alone.
+It writes docs/gpu/<card>.json and the table in docs/performance.md. From a machine that is wiped
+afterwards, copy FOLDER, put its <card>.json into docs/gpu and run with --table. --rehearse runs
+every step on the CPU with tiny shapes and writes only to FOLDER.
 
-Beside torch for CUDA 13 it needs 43 MiB of wheels: docs/performance.md lists them.
+Besides torch for CUDA 13 it needs 43 MiB of wheels: docs/performance.md lists them.
 """
 
 import argparse
@@ -41,15 +40,15 @@ from bioner.models.devices import require_devices
 from bioner.ops.doctor.hardware import gpus_here
 from bioner.settings.repository import REPOSITORY
 
-MINUTES = 10.0  # of a session
-SHORTEST = 5.0  # seconds; with less left of the session, no step starts
+MINUTES = 10.0  # per session
+SHORTEST = 5.0  # seconds: no step starts with less time left
 END = 5.0  # seconds for a killed process to end
 ROOM = 40 * 2**30  # bytes for the weights of two models
 MEMORY = Path("/dev/shm")
 
 
 class Step(NamedTuple):
-    """A function of parts.card, and its limit in seconds."""
+    """A function in a module of parts.card, and its time limit in seconds."""
 
     name: str
     module: str
@@ -75,7 +74,7 @@ def run_step(step: Step, session: Session, limit: float) -> dict[str, Any]:
     """Run a step in a forked process for at most `limit` seconds; return its line."""
     session.file.unlink(missing_ok=True)
     start = time.monotonic()
-    # This process has not touched CUDA, so that a fork may.
+    # This process must not initialise CUDA, or its forks could not.
     process = multiprocessing.get_context("fork").Process(target=_child, args=(step, session))
     process.start()
     try:
@@ -97,7 +96,7 @@ def run_step(step: Step, session: Session, limit: float) -> dict[str, Any]:
 
 
 def _child(step: Step, session: Session) -> None:
-    """Run a step in the process forked for it; what it prints goes into its log."""
+    """Run a step in its forked process, and send its output to its log."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with (session.out / f"{step.name}.log").open("w", buffering=1) as log:
         sys.stdout = sys.stderr = log
@@ -130,7 +129,7 @@ def run_steps(
     end = time.monotonic() + 60 * options.minutes
     for step in steps:
         if is_finished(lines.get(step.name)) and not options.again:
-            print(f"{step.name}: finished before; --again runs it again", file=sys.stderr)
+            print(f"{step.name}: already finished; --again repeats it", file=sys.stderr)
             continue
         left = end - time.monotonic()
         if left < SHORTEST:
@@ -140,7 +139,7 @@ def run_steps(
         line = run_step(step, session, round(min(step.limit, left), 1))
         others = {name for name, other in lines.items() if other["card"] != line["card"]}
         if line["card"] and others:  # steps of one card stand in one file
-            print(f"not of this card, and left out: {', '.join(others)}", file=sys.stderr)
+            print(f"removed, since another card ran them: {', '.join(others)}", file=sys.stderr)
             lines = {name: other for name, other in lines.items() if name not in others}
         lines[step.name] = line
         write_json(path, lines)
@@ -165,7 +164,7 @@ def write_card(lines: Mapping[str, Mapping[str, Any]], out: Path) -> Path | None
 
 
 def _scratch(out: Path) -> Path:
-    """Return the folder for weights: in memory if there is room, else in `out`."""
+    """Return the folder for weights: in shared memory if there is room, else in `out`."""
     room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM
     return MEMORY / "bioner-gpu-session" if room else out / "weights"
 
@@ -180,10 +179,10 @@ def main() -> None:
     names = [step.name for step in STEPS]
     parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "gpu-session")
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="STEP")
-    parser.add_argument("--again", action="store_true", help="also run finished steps")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="of the whole session")
+    parser.add_argument("--again", action="store_true", help="repeat finished steps")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="limit of the whole session")
     parser.add_argument("--rehearse", action="store_true", help="on the CPU, with tiny shapes")
-    parser.add_argument("--table", action="store_true", help="only write the table again")
+    parser.add_argument("--table", action="store_true", help="only rewrite the table")
     options = parser.parse_args()
     if options.table:
         write_table()
@@ -205,7 +204,7 @@ def main() -> None:
     if all(is_finished(lines.get(name)) for name in names):
         shutil.rmtree(scratch, ignore_errors=True)
     else:
-        print(f"weights stay in {scratch} for the next session", file=sys.stderr)
+        print(f"weights are kept in {scratch} for the next session", file=sys.stderr)
     card = write_card(lines, out)
     if card and not options.rehearse:
         CARDS.mkdir(exist_ok=True)

@@ -1,5 +1,6 @@
-"""The host's part of constrained decoding as it was before drafts and lines were made once: a
-frozen copy to measure against, with the product's own cache and model.
+"""A frozen copy of constrained decoding before its host time was reduced, as a baseline.
+
+The cache and the model are the current ones.
 """
 
 import math

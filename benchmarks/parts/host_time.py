@@ -1,7 +1,7 @@
-"""CPU time of the host in constrained decoding, without the model's own: lines never seen before,
-the product's cache over a model of one layer, sentences drafted whole by the tag table.
+"""CPU time of constrained decoding outside the model, beside that of the former decoder.
 
-The answers are the gold tags, so that drafts are as often right as they are for a good model.
+Lines are new, the cache is the real one over a model of one layer, and the tag table drafts whole
+sentences. Answers are the gold tags, so that drafts are right as often as for a good model.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Shapes of the paper's models, for random weights, and what cards can do at most."""
+"""Shapes of the paper's models, for random weights, and peak FLOP/s of cards."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Milliseconds on a device, which runs behind the host."""
+"""Time calls on a device that runs asynchronously."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ Made = TypeVar("Made")
 
 
 class Milliseconds(NamedTuple):
-    """Until a call returns, and until the device has finished."""
+    """Milliseconds until a call returns (host) and until the device has finished (whole)."""
 
     host: float
     whole: float
@@ -21,7 +21,7 @@ class Milliseconds(NamedTuple):
 def clock(
     call: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs
 ) -> tuple[Milliseconds, Made]:
-    """Time a call from an idle device to an idle device; return what it makes, too."""
+    """Time a call between two idle states of the device; return the times and its result."""
     _wait()
     start = time.perf_counter()
     made = call(*args, **kwargs)

@@ -52,7 +52,7 @@ def _constrained(
     """Measure a model; return the tags of each corpus by the largest batch.
 
     Args:
-        drafts: By corpus; those that are not there are made of the model's own answers.
+        drafts: Drafts by corpus; missing ones are made from the model's own answers and added.
     """
     model, tokenizer = _loaded(session, name, weights)
     tags = {}
@@ -110,7 +110,7 @@ def _tags(outputs: Sequence[Generated]) -> list[list[str]]:
 def _right_draft(
     instances: Sequence[Instance], answers: Sequence[Sequence[str]], types: Sequence[str]
 ) -> Draft:
-    """Draft the answers, but for one tag in twenty, drawn at random."""
+    """Draft the answers with one tag in twenty replaced at random."""
     draw, tags = random.Random(0), tag_set(types)
 
     def drafted(tag: str) -> str:
@@ -122,7 +122,7 @@ def _right_draft(
 
 
 def free(session: Session) -> None:
-    """Measure free decoding per id, and whether a batch writes what single sentences do."""
+    """Measure free decoding per id, and whether batches and single sentences give equal text."""
     for weights in WEIGHTS:
         _free(session, weights)
 
@@ -149,7 +149,7 @@ def agreement(session: Session) -> None:
     """
     files = [_tags_file(session, weights) for weights in WEIGHTS]
     if not all(file.is_file() for file in files):
-        raise RuntimeError("the step constrained has not finished, whose tags are compared")
+        raise RuntimeError("needs the tags of the step constrained, which has not finished")
     merged, as_trained = (json.loads(file.read_text(encoding="utf-8")) for file in files)
     for corpus in merged:
         pairs = list(zip(merged[corpus], as_trained[corpus], strict=True))

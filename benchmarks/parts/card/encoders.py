@@ -1,4 +1,4 @@
-"""A step with encoders of random weights: training steps and inference, autocast and true bf16."""
+"""The step `encoders`: training and inference with random weights, autocast and true bf16."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -23,7 +23,7 @@ BATCH, LENGTHS, REPEATS = 32, (40, 512), 6
 
 
 def encoders(session: Session) -> None:
-    """Steps and inference of BERT-large and DeBERTa-v3-large at a common and at full length."""
+    """Measure BERT-large and DeBERTa-v3-large at a common and at full length."""
     for name in ("bert-large-uncased", "deberta-v3-large"):
         model = _random(session, name)
         for length in LENGTHS:

@@ -14,7 +14,7 @@ from parts.card.session import Session
 
 
 def kernels(session: Session) -> None:
-    """Which attention kernels run, whether they give NaN, what a new shape costs."""
+    """Show which attention kernels run, whether they give NaN, and what a new shape costs."""
     device, cudnn = session.device, torch.backends.cudnn.version()
     session.say(**provenance(), cuda=torch.version.cuda, cudnn=cudnn)
     for cudnn_attention in (True, False):  # torch's own choice, and that of `device_of`
@@ -110,7 +110,7 @@ def _random(device: torch.device, *sizes: int) -> torch.Tensor:
 
 
 def nf4(session: Session) -> None:
-    """The error of 4-bit products, forwards and backwards, as `bioner doctor` checks it."""
+    """Measure the error of 4-bit products, forward and backward, as `bioner doctor` does."""
     from bioner.ops.doctor.nf4 import TOLERANCE, error_on
 
     error = error_on(str(session.device))
@@ -118,7 +118,7 @@ def nf4(session: Session) -> None:
 
 
 def optimizer(session: Session) -> None:
-    """Whether paged 8-bit AdamW, saved and loaded, continues with equal weights."""
+    """Check that paged 8-bit AdamW continues with equal weights once saved and loaded."""
     from bitsandbytes.optim import PagedAdamW8bit
 
     def steps(weights: torch.nn.Parameter, made: torch.optim.Optimizer, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""What a step knows of its session, and where it writes what it measures; imports no torch."""
+"""The session of a step, and the file of its measurements; imports no torch."""
 
 import json
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Session:
 
     @property
     def file(self) -> Path:
-        """The JSON lines that the step has measured so far: a step out of time keeps them."""
+        """The JSON lines measured so far, which a step that times out keeps."""
         return self.out / f"{self.step}.jsonl"
 
     def say(self, **figures: object) -> None:

@@ -1,4 +1,4 @@
-"""The table of docs/performance.md: what cards have measured, beside the goals."""
+"""The table in docs/performance.md: goals, and measurements of each card."""
 
 import json
 import re
@@ -10,15 +10,15 @@ from bioner.settings.repository import REPOSITORY
 CARDS = REPOSITORY / "docs" / "gpu"
 PAGE = REPOSITORY / "docs" / "performance.md"
 BEGIN, END = "<!-- gpu: made by `make gpu-check` -->", "<!-- end of gpu -->"
-REHEARSAL = "rehearsal"  # the name of what a rehearsal leaves: no card's figures
+REHEARSAL = "rehearsal"  # in place of a card's name
 
 
 class Row(NamedTuple):
-    """A line of the table: of a step's measurements like `where`, the one with the least `field`.
+    """A line of the table: the step's measurement that matches `where` with the least `field`.
 
     Attributes:
-        text: How it is shown, by the names of its figures.
-        goal: The most that `field` should be.
+        text: Format of the cell, with the names of figures.
+        goal: The largest value of `field` that meets the goal.
     """
 
     label: str
@@ -47,7 +47,7 @@ def _rows() -> Iterator[Row]:
         for micro in (4, 8, 16, 32):
             yield Row(
                 f"… micro-batch {micro}, {'with' if checkpointing else 'without'} checkpointing:"
-                " s (ms per pass, of the host, GiB, FLOP utilisation)",
+                " s (ms per pass, ms of the host, GiB, FLOP utilisation)",
                 "training",
                 {"micro_batch": micro, "checkpointing": checkpointing},
                 speed,
@@ -64,7 +64,7 @@ def _rows() -> Iterator[Row]:
             )
     for corpus in ("JNLPBA", "BioRED"):
         yield Row(
-            f"{corpus}: share of tags (of entities) that differ if merged, random weights",
+            f"{corpus}: share of tags (entities) that merging changes, random weights",
             "agreement",
             {"corpus": corpus},
             "tags_that_differ",
@@ -102,7 +102,7 @@ def table(cards: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return the table of the steps of cards, by the cards' names."""
     if not cards:
         return "No card has been measured yet."
-    lines = [f"| Mistral-7B's shape, if no other is named | goal | {' | '.join(cards)} |"]
+    lines = [f"| shape of Mistral-7B unless another is named | goal | {' | '.join(cards)} |"]
     lines.append(f"|---|---|{'---|' * len(cards)}")
     for row in ROWS:
         shown = [_shown(row, steps) for steps in cards.values()]

@@ -1,4 +1,4 @@
-"""Steps that train LLMs of random weights by the catalogue's recipe: QLoRA, 32 sentences a step."""
+"""Steps that train LLMs of random weights as the catalogue does: QLoRA, 32 sentences per step."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def llama_training(session: Session) -> None:
 
 
 class Training:
-    """A model with its adapter, its optimiser, and optimiser steps of sentences."""
+    """A model with an adapter, an optimiser, and sentences in optimiser steps."""
 
     def __init__(self, session: Session, name: str) -> None:
         self.session, self.name = session, name

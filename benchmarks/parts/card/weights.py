@@ -1,4 +1,4 @@
-"""LLMs of random weights with an adapter, made on the card as training would leave them."""
+"""LLMs with random weights and an adapter, saved as training saves them."""
 
 import gc
 import shutil
@@ -25,7 +25,7 @@ NOTE = "tokenizer.txt"
 
 
 def weights(session: Session) -> None:
-    """Make Mistral's shape, unless it is there."""
+    """Make the model of Mistral's shape unless it exists."""
     name = "mistral-7b"
     taken, folder = clock(trained_folder, session, name)
     note = (folder.parent / NOTE).read_text(encoding="utf-8")
@@ -76,7 +76,7 @@ def _make(session: Session, name: str, folder: Path) -> None:
 
 
 def _tokenizer(name: str, folder: Path, rehearse: bool) -> tuple[PreTrainedTokenizerBase, str]:
-    """Return the model's own tokenizer, or one trained on made-up words; and which it is."""
+    """Return the model's own tokenizer or one trained on made-up words, and which of the two."""
     try:
         if rehearse:
             raise RuntimeError("a rehearsal")

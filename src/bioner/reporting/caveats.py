@@ -41,7 +41,7 @@ def note_merging(runs: pl.DataFrame) -> Iterator[tuple[str, str]]:
         yield (
             corpus,
             f"merging the weights of {model}, seed {seed}, changes its predictions on dev: {fault};"
-            " with `predict.weights: as-trained` it predicts unmerged.",
+            " with predict.weights: as-trained it predicts unmerged.",
         )
 
 
