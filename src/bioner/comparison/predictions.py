@@ -1,4 +1,4 @@
-"""Two predictions of the same instances: how many entities differ, and what that does to F1."""
+"""Compare two predictions of the same instances: the entities that differ, and strict F1."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,10 +22,10 @@ class PredictionAgreement(NamedTuple):
     """How a system's predictions differ from another's on the same instances.
 
     Attributes:
-        entities: Entities that both predict, summed over the two.
-        differing: Those of them that the other one does not predict with that span and type.
+        entities: Number of entities predicted by either, summed.
+        differing: Those that only one of the two predicts, by span and type.
         difference: Strict F1 minus the other's, in points.
-        ci_low: Lower end of its 95 % interval; None if there are not two documents with entities.
+        ci_low: Lower end of its 95 % interval; None with fewer than two documents with entities.
         ci_high: Its upper end.
     """
 
@@ -37,15 +37,15 @@ class PredictionAgreement(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Differing entities as a share of all."""
+        """The share of entities that differ."""
         return self.differing / max(1, self.entities)
 
     @property
     def fault(self) -> str | None:
-        """Why one cannot stand for the other; None if it can.
+        """Why one cannot replace the other; None if it can.
 
-        Few documents that differ make a wide interval: no loss of F1 is found then, but none of
-        MOST_POINTS is excluded either.
+        Few differing documents make a wide interval: it shows no loss of MOST_POINTS, but cannot
+        exclude one.
         """
         found = []
         if self.share > MOST_ENTITIES:
@@ -70,7 +70,7 @@ def compare_predictions(
     Args:
         gold: The instances, at least one.
         one: Predictions of the system, in the same order.
-        other: Those of the other one.
+        other: Predictions of the other system.
     """
     found = [
         {(place, span) for place, each in enumerate(side) for span in spans(each.tags)}

@@ -25,7 +25,7 @@ from bioner.settings.model_entry import ModelEntry
 def merge(
     folder: Path, entry: ModelEntry, out: Path, dev: Sequence[Instance]
 ) -> PredictionAgreement | None:
-    """Write the adapter of `folder` and its base to `out` as one model: what predicts if merged.
+    """Merge the adapter in `folder` into its base, and write the model to `out`.
 
     Returns:
         How the predictions of the written model differ on `dev` from those of the adapter on its

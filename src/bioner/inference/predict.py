@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 Predictor = Callable[[Sequence[Instance], int], Sequence[RawOutput]]
 
-# Sentences per shard, at least: what a killed job loses at most. Constrained decoding refills its
-# rows within a shard.
+# Sentences per shard, at least. A killed job loses one shard; constrained decoding refills rows
+# only within a shard.
 SHARD = {"constrained": 256, "free": 32, "free-paper": 32}
 PROCESS_TIMEOUT = timedelta(days=7)  # no process gives up on the others while these decode
 
@@ -162,7 +162,7 @@ def shard_size(decoding: str, batch_size: int) -> int:
     """Return the sentences per shard.
 
     A shard of `free` holds at least a whole batch, so a job resumes with another `batch_size` only
-    up to 32. One of `free-paper` always holds 32: what is drawn depends on the shard's number.
+    up to 32. A shard of `free-paper` always holds 32, since random draws depend on its number.
     """
     return max(SHARD[decoding], batch_size) if decoding == "free" else SHARD[decoding]
 
@@ -237,15 +237,15 @@ def load_predictor(
 ) -> Predictor:
     """Load torch and a trained model; return it as a function of instances and batch size.
 
-    Its weights are merged or as trained, as `predict.weights` says: every prediction, timing and
-    score on dev of a finished training is of the model that this function loads. An encoder's
+    `predict.weights` says whether its weights are merged or as trained. Every prediction, timing
+    and dev score of a finished training is of a model that this function loads. An encoder's
     outputs have no log-probabilities, which only files need.
 
     Args:
         draft: for constrained decoding; None: the tag table saved with the model.
         seed: for tokens that are drawn (free-paper).
-        paper: As the paper ran its models: weights as trained, encoders in fp32 and padded to their
-            window.
+        paper: Whether to run models as the paper did: weights as trained, encoders in fp32 and
+            padded to their window.
     """
     folder = _prepare(name, entry, weights, decoding)
     if entry.family == "llm":

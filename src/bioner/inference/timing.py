@@ -66,7 +66,7 @@ PAPER_BATCH = {"encoder": 1, "llm-head": 1, "llm": 16}
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How a model is timed: `fair`, as it predicts, or as the `paper` did."""
+    """How a model is timed: `fair`, as it predicts, or `paper`, as the paper timed."""
 
     name: str
 
@@ -97,7 +97,9 @@ class Protocol:
             return precision
         if entry.quantization:
             return entry.quantization
-        is_cast = entry.family != "llm" and entry.has_merged_weights()  # fp32 weights, pass by pass
+        is_cast = (
+            entry.family != "llm" and entry.has_merged_weights()
+        )  # fp32 weights, cast in each pass
         return f"{precision} autocast" if is_cast else precision
 
 
@@ -267,8 +269,8 @@ def _uncounted(ops: Any) -> dict[Any, Callable[..., int]]:
         ops.aten._scaled_dot_product_flash_attention_for_cpu: attention
     }
     if "bitsandbytes" in sys.modules:
-        # All products of a 4-bit layer. What runs inside them, dequantisation and a product on some
-        # devices, is not dispatched, so nothing counts twice.
+        # All products of a 4-bit layer. Operations inside them are not dispatched, so nothing is
+        # counted twice.
         known[ops.bitsandbytes.gemm_4bit] = known[ops.bitsandbytes.gemv_4bit] = product
     return known
 

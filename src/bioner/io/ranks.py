@@ -1,4 +1,4 @@
-"""The ranks of one job on several devices: when one fails, the others end as well."""
+"""End all ranks of a job when one of them fails."""
 
 import os
 import signal
@@ -6,19 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOOK = 1.0  # seconds between two looks at whether another rank has failed
-GRACE = 20  # seconds for a failed rank to end: its device may wait for the others, too
-FAILURES = "bioner/failures"  # key of their number in the store where the ranks met
+POLL = 1.0  # seconds between checks for failures of other ranks
+GRACE = 20  # seconds for a failed rank to end, since its device may be waiting for the others
+FAILURES = "bioner/failures"  # key of the number of failed ranks in their rendezvous store
 
 
 @contextmanager
 def ending_together(ranks: int) -> Iterator[None]:
     """End the other ranks if the block fails in this one, and this one if it fails in another.
 
-    A rank that waits in a collective is in C++, where none of Python's signal handlers run, and
-    the launcher gives it minutes for a checkpoint. So a thread of each rank asks the store where
-    the ranks met. Only the first failure is raised: what follows from it in others, such as a lost
-    connection, ends them without a word and with exit code 1. Interrupted is not a failure.
+    A rank that waits in a collective is in C++, where no Python signal handler runs, and the
+    launcher gives it minutes to write a checkpoint. So a thread in each rank polls the rendezvous
+    store. Only the first failure is raised. Failures that follow from it in other ranks, such as a
+    lost connection, end them silently with exit code 1. Interrupted is not a failure.
 
     Args:
         ranks: Number of processes of the job, which torch.distributed has connected.
@@ -39,7 +39,7 @@ def ending_together(ranks: int) -> Iterator[None]:
             return more + 1
 
     def watch() -> None:
-        while not done.wait(LOOK):
+        while not done.wait(POLL):
             if failures(0):
                 os._exit(1)
 
@@ -50,7 +50,7 @@ def ending_together(ranks: int) -> Iterator[None]:
     except Exception:
         signal.alarm(GRACE)
         done.set()
-        watcher.join()  # it would take this rank's failure for another's
+        watcher.join()  # or it would take this failure for another rank's
         if failures(1) > 1:
             os._exit(1)
         raise

@@ -20,9 +20,9 @@ class Record(BaseModel):
 
 
 class KeptWeights(Record):
-    """The epoch whose weights a training ended with, and the dev scores of the model that predicts.
+    """The epoch whose weights a training kept, and the dev scores of the model that predicts.
 
-    Without `as_trained` in the record these are the epoch's own. None if it diverged.
+    Without `as_trained` in the record, the scores are the epoch's own. None if it diverged.
     """
 
     epoch: Amount | None = None
@@ -33,9 +33,9 @@ class KeptWeights(Record):
 
 
 class AsTrained(Record):
-    """Dev scores of the weights as trained, and how the merged ones, which predict, differ on dev.
+    """Dev scores of the weights as trained, and how predictions of the merged weights differ.
 
-    The latter is a `comparison.predictions.PredictionAgreement`.
+    The differences are a `comparison.predictions.PredictionAgreement`.
     """
 
     dev_strict_f1: Amount | None = None

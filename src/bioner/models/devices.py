@@ -38,15 +38,15 @@ def require_devices(name: str, gpus: int) -> None:
 def device_of(gpus: int) -> "torch.device":
     """Return this process's GPU if the entry asks for GPUs and there are any, else the CPU.
 
-    Whatever computes on a GPU asks here, so this is where cuDNN's attention is switched off.
+    All code that computes on a GPU calls this, so cuDNN attention is switched off here.
     """
     import torch
 
     # torch >= 2.11 with cuDNN 9.20 prefers it on Hopper. Reported: NaN gradients with a mask and a
-    # length of 64 modulo 128 (pytorch#196678); NaN in rows that attend to nothing, which left
-    # padding makes (unsloth#9848, transformers#47651): an emulated model then answers `!!!!` to all
+    # length of 64 modulo 128 (pytorch#196678); NaN in rows that attend to nothing, as left padding
+    # has (unsloth#9848, transformers#47651), with which an emulated model answers `!!!!` to all
     # prompts of a batch but the longest; tens to hundreds of milliseconds per new shape
-    # (FunASR#3704), and nearly every pass of constrained decoding has one.
+    # (FunASR#3704), which nearly every pass of constrained decoding has.
     torch.backends.cuda.enable_cudnn_sdp(False)
     if gpus and torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))

@@ -33,7 +33,7 @@ def tag(
     A batch holds windows of similar length.
 
     Args:
-        entry: What the model was trained with: windows, which subwords decide.
+        entry: The entry the model was trained with: windows, deciding subwords.
         batch_size: Windows per batch, at most.
         padded: Pad all windows to `max_length`, as the paper did.
         log_probs: Also return the log-probabilities of all labels, word by word.

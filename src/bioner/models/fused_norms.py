@@ -1,4 +1,4 @@
-"""RMS norms of LLMs in two kernels instead of eight, for prediction."""
+"""Compute the RMS norms of LLMs in two kernels instead of eight, for prediction."""
 
 from copy import deepcopy
 from functools import partial
@@ -12,9 +12,9 @@ def fuse_norms(model: nn.Module) -> None:
     """Let the norms that follow Llama's formula use PyTorch's fused kernel.
 
     Llama's norm computes in fp32, rounds to the precision of its input and multiplies by the
-    weights. So does the kernel if the weights are left to us: on the CPU the bits are equal, on
-    a GPU sums may be added in another order. A trial leaves norms of other formulas as they are.
-    A quarter of the kernels of a pass goes.
+    weights. The kernel without weights, followed by that product, does the same: bit for bit on the
+    CPU, while a GPU may add in another order. A trial leaves norms of other formulas alone. This
+    saves a quarter of the kernels of a pass.
     """
     for module in model.modules():
         if hasattr(module, "variance_epsilon") and _follows_llama(module):

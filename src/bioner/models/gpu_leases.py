@@ -24,14 +24,14 @@ DEVICES = Path("/dev")
 # One folder for all users of a machine, wherever TMPDIR points. systemd spares files that are
 # locked when it clears /tmp.
 LEASES = Path("/tmp/bioner-gpus")
-WAIT = 30.0  # seconds: the processes of a job that was killed may still be ending
+WAIT = 30.0  # seconds, since processes of a killed job may still be ending
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 held: list[int] = []  # open files, never closed by this process
 
 
 class Card(NamedTuple):
-    """A GPU: how CUDA_VISIBLE_DEVICES names it, its lock's name, and the GiB in use on it."""
+    """A GPU: its name in CUDA_VISIBLE_DEVICES, the name of its lock, and its GiB in use."""
 
     entry: str
     lock: str
@@ -101,7 +101,7 @@ def lease_gpus(name: str, gpus: int) -> None:
     cards, deadline, torch = visible_cards(), time.monotonic() + WAIT, sys.modules.get("torch")
     if len(cards) < gpus or (torch and torch.cuda.is_initialized()):
         return
-    if "LOCAL_RANK" in os.environ:  # the process that started this one has chosen
+    if "LOCAL_RANK" in os.environ:  # the launching process has chosen
         files = [_locked(card, fcntl.LOCK_SH) for card in cards[:gpus]]
         held.extend(file for file in files if file is not None)
         return
@@ -140,7 +140,7 @@ def _locked(card: Card, *locks: int) -> int | None:
         LEASES.mkdir(0o1777, exist_ok=True)
         path = LEASES / card.lock
         try:
-            # In such a folder the kernel may refuse O_CREAT for a file that another user has made.
+            # In a sticky folder the kernel may refuse O_CREAT for a file of another user.
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         except FileNotFoundError:
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CREAT, 0o444)

@@ -237,14 +237,14 @@ def _attached(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
 def _load(
     folder: Path, task: Task, entry: ModelEntry, merged: bool
 ) -> PreTrainedModel | DecoderWithHead:
-    """Load the base of an adapter, or whole weights: as they were saved, or merged in bf16."""
+    """Load the base of an adapter, or whole weights as saved or, if merged, rounded to bf16."""
     source, revision = task.base, task.revision
     if entry.lora is None:
         source, revision = str(folder), None
     elif task.base == BASE:
         source, revision = str(folder / BASE), None
     form = (source, entry, entry.resources.predict_gpus)
-    # Without dtype it is the precision; trained weights are never widened to it.
+    # None means the precision; trained weights are never widened to it.
     rounded = entry.lora or (merged and entry.train.precision == "bf16")
     dtype: Literal["auto"] | None = None if rounded else "auto"
     if task.entry.family == "llm-head":

@@ -95,8 +95,8 @@ def load_token_classifier(
 
     Args:
         labels: Those of a new head, to be trained; None keeps the head that was trained.
-        dtype: Number format of the weights. Some checkpoints hold fp16 weights, which would be
-            trained as such: fp32 unless a trained model is to be rounded.
+        dtype: Number format of the weights. For training it must be fp32, even if a checkpoint
+            holds fp16; a trained model may be rounded.
         trust_remote_code: Run the model's own code.
     """
     return _model(

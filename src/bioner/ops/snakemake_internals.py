@@ -40,7 +40,7 @@ def record_in_jobs(workflow: Any) -> None:
 
 
 def limit_resource(workflow: Any, name: str, available: int) -> None:
-    """Let jobs that run at the same time use no more of a resource than is available.
+    """Limit a resource of concurrent jobs to what is available.
 
     `--resources` overrides it; nothing is limited if nothing is available.
     """

@@ -27,7 +27,7 @@ RUNS: Schema = {
     "peak_memory_gb": pl.Float64,
     "peak_gpu_memory_gb": pl.Float64,
     "hardware": pl.String,
-    "merging": pl.String,  # why merged weights cannot stand for those trained, if so
+    "merging": pl.String,  # why merged weights cannot replace those trained; null if they can
 }
 TRIALS: Schema = {
     "dataset": pl.String,

@@ -484,10 +484,10 @@ class ModelEntry(Settings):
         return settings
 
     def has_merged_weights(self, decoding: str | None = None) -> bool:
-        """Return whether merged weights are another model than the trained ones.
+        """Return whether merging changes the model.
 
         Args:
-            decoding: What they predict with; `free-paper` reproduces the paper and merges nothing.
+            decoding: The decoding; `free-paper` reproduces the paper and merges nothing.
         """
         if not self.is_trained or decoding == "free-paper":
             return False
@@ -497,14 +497,14 @@ class ModelEntry(Settings):
         return self.train.precision == "bf16" and not in_bf16
 
     def merges(self, decoding: str | None = None) -> bool:
-        """Return whether predictions are made with merged weights, not those that were trained."""
+        """Return whether predictions are made with weights that merging has changed."""
         return self.predict.weights == "merged" and self.has_merged_weights(decoding)
 
     def prediction_settings(self, decoding: str | None = None) -> dict[str, Any]:
         """Return what a prediction depends on apart from the trained model.
 
-        `predict.weights` is among it if it makes a difference: what was predicted by versions
-        without that setting, as trained, is made again only then.
+        It includes `predict.weights` if that makes a difference. Predictions by versions without
+        the setting, which were as trained, are made again only then.
         """
         tree = self.canonical()
         differs = self.has_merged_weights(decoding)

@@ -33,7 +33,7 @@ EXPECTED = {
     "model_type": "a mapping of keys",
     "model_attributes_type": "a mapping of keys",
 }
-BRANCH = "constrained-int"  # pydantic's step to the number in "a number or a word"
+BRANCH = "constrained-int"  # in the location of an error: the integer branch of a union
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 

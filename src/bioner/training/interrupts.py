@@ -1,4 +1,4 @@
-"""What ends all processes of a training together: a signal, or a loss that is NaN in one."""
+"""End all processes of a training together: on a signal, or if the loss of one is NaN."""
 
 import signal
 from types import FrameType
@@ -17,7 +17,7 @@ class Interrupts(TrainerCallback):  # type: ignore[misc]
     """After a signal, save a checkpoint at the next step (or at the end of an epoch) and leave.
 
     The signals are SIGTERM (preemption, scancel) and SIGUSR1 (Slurm's warning of the time limit).
-    While dev is evaluated, the epoch's checkpoint is already written: then leave at once.
+    While dev is evaluated, the epoch's checkpoint is already written, so processes leave at once.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -32,7 +32,7 @@ class Interrupts(TrainerCallback):  # type: ignore[misc]
         self.came = number
 
     def anywhere(self, device: torch.device, step: int) -> int | None:
-        """Return the signal that any process of the job got: all must leave after the same step.
+        """Return the signal that any process received, since all must leave after the same step.
 
         Raises:
             Diverged: In all processes, if the loss of one is NaN or infinite.
@@ -55,13 +55,13 @@ class Interrupts(TrainerCallback):  # type: ignore[misc]
     def on_prediction_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Leave the evaluation of dev, each process by itself."""
+        """Leave the evaluation of dev on a signal, in each process separately."""
         if self.came:
             kept = " while dev is evaluated. A checkpoint is written, dev is scored on resuming"
             raise Interrupted(self.name, self.came, kept)
 
     def leave(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
-        """Leave if a signal came, now that the checkpoint is sealed, unless training is over."""
+        """Leave on a signal, after a checkpoint has been sealed, unless training is over."""
         number = self.anywhere(args.device, state.global_step)
         if number and (self.progress.unscored or not control.should_training_stop):
             at = f" at step {state.global_step} of {state.max_steps}. A checkpoint is written"

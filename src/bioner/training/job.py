@@ -60,7 +60,7 @@ class TrainingJob:
     def batches(self) -> tuple[int, int]:
         """Return sentences per forward pass and passes per optimiser step, in each process.
 
-        With `auto` it is one pass, until a GPU's memory has been tried.
+        With `auto` it is one pass until the GPU's memory has been tried.
 
         Raises:
             InputError: If the batch cannot be divided that way.
@@ -80,9 +80,10 @@ class TrainingJob:
         return micro, accumulation
 
     def micro_batches(self) -> list[int]:
-        """Return `batches()[0]`, and what to try after it if memory is short, down to 1.
+        """Return `batches()[0]` and the smaller sizes to try if memory is short, down to 1.
 
-        Each is half of the one before or, if that does not divide the batch, the next that does.
+        Each is half of the one before or, if that does not divide the batch, the next smaller that
+        does.
         """
         micro, accumulation = self.batches()
         sizes = [micro]

@@ -45,8 +45,8 @@ from bioner.training.trainer import (
 
 log = logging.getLogger(__name__)
 
-# Ids per pass for the loss on dev, padding among them, or four of the longest examples if these are
-# more: what a pass of training with gradients has room for.
+# Ids per pass for the loss on dev, padding included; or four of the longest examples if these have
+# more. A training pass, with gradients, needs more memory than that.
 DEV_IDS = 8192
 DECODE_BATCH = 32  # sentences of dev decoded at once, while memory allows
 
@@ -178,7 +178,7 @@ class DevScorer:
         self._types = entity_types(job.train)
         self._draft = tag_table(job.train)
         self._decoder: ConstrainedDecoder | None = None
-        self.predictions: list[Prediction] = []  # of the last epoch, or on the sample only
+        self.predictions: list[Prediction] = []  # of the last epoch, perhaps of the sample only
         self._batch = DECODE_BATCH
         cap, count = job.entry.train.monitor_sentences, len(job.dev)
         # If the last epoch is kept, each needs a score.
@@ -290,9 +290,9 @@ class LineTrainer(ResumableTrainer):
 
     @torch.no_grad()
     def _dev_loss(self, model: PreTrainedModel) -> float:
-        """Return the mean loss on dev; every process has a part of it, the longest examples first.
+        """Return the mean loss on dev, shared among the processes, longest examples first.
 
-        Out of memory, passes have half as many ids from then on.
+        If memory runs out, passes have half as many ids from then on.
         """
         mine = self.dev_examples[self.args.process_index :: self.args.world_size]
         sums, done = torch.zeros(2, device=self.args.device), 0  # of the loss, and of its labels

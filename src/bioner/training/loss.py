@@ -1,4 +1,4 @@
-"""The losses: an LLM's, with the output layer applied only at labels, and a classifier's."""
+"""The loss of LLMs, with the output layer applied only at labels, and of classifiers."""
 
 from collections.abc import Mapping
 
@@ -116,7 +116,7 @@ def token_loss(
     labels: torch.Tensor,
     num_items_in_batch: torch.Tensor | int | None = None,
 ) -> torch.Tensor:
-    """Return the cross-entropy per labelled subword of the optimiser step, however it is split.
+    """Return the cross-entropy per labelled subword of an optimiser step, however it is split.
 
     transformers assumes that encoders divide by `num_items_in_batch` themselves, which they do not:
     their own loss would be multiplied by the accumulation steps and by the processes.

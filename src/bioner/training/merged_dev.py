@@ -62,10 +62,10 @@ def score_merged(job: TrainingJob, kept: Row, workspace: Path) -> tuple[Row, dic
         how the predictions differ. The epoch unchanged and None in processes other than the main
         one, and if the merged weights do not fit in memory.
     """
-    clear_device_cache(garbage_collection=True)  # of the model and the optimiser of training
-    PartialState().wait_for_everyone()  # until the main one has written the last epoch's
+    clear_device_cache(garbage_collection=True)  # frees the model and optimiser of training
+    PartialState().wait_for_everyone()  # the main one may be writing predictions
     before, merged = _of_epoch(workspace / "checkpoints", kept["step"]), workspace / "dev.jsonl"
-    if not before.is_file():  # an epoch of a version that did not keep them
+    if not before.is_file():  # earlier versions did not keep them
         _predict(job, workspace / "model", before, "as-trained")
     try:
         _predict(job, workspace / "model", merged, "merged")
@@ -107,7 +107,7 @@ def _predict(job: TrainingJob, model: Path, out: Path, weights: str) -> None:
     )
     is_llm, processes = entry.family == "llm", PartialState()
     decoding, raw = "constrained" if is_llm else "direct", out.with_suffix(".raw.jsonl")
-    processes.wait_for_everyone()  # until the main one has written the model
+    processes.wait_for_everyone()  # the main one may be writing the model
     if is_llm or processes.is_main_process:
         predict_to(
             PredictionJob(job.name, entry, job.dev, job.train, model, decoding, job.seed), raw

@@ -92,7 +92,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.sessions = 1
         self.loss = torch.tensor(0.0)
         self.losses = 0  # optimiser steps that `loss` is the sum of
-        self.unscored = False  # whether an epoch has ended whose row is still missing
+        self.unscored = False  # whether an epoch has ended but has no scores yet
         self._before = 0.0  # seconds of earlier sessions
         self._energy_before: float | None = 0.0
         self._training = 0.0  # seconds of this epoch without dev evaluation
@@ -179,7 +179,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.loss = self.loss.to(loss.device) + loss.detach()
 
     def check_loss(self, step: int, loss: float | None = None) -> None:
-        """Raise Diverged if the loss, of this process unless given, is NaN or infinite."""
+        """Raise Diverged if the loss (default: of this process) is NaN or infinite."""
         loss = self.loss.item() if loss is None else loss
         if not math.isfinite(loss):
             raise Diverged(self.name, f"a loss of {loss} at or before step {step}")

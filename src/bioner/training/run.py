@@ -55,13 +55,13 @@ PROCESS_TIMEOUT = timedelta(hours=2)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training leaves when its model and optimiser are gone from memory.
+    """The result of a training, without its model and optimiser.
 
     Attributes:
-        progress: Of the training.
+        progress: The progress of the training.
         kept: The row of the history whose weights were saved; None if it diverged.
-        args: The arguments it ran with.
-        facts: Entries of run.json.
+        args: The Trainer's arguments.
+        facts: Further entries of run.json.
     """
 
     progress: Progress
@@ -153,12 +153,12 @@ def _within_memory(
 ) -> Trained:
     """Run the job; if out of memory, again with half the sentences per pass and the same batch.
 
-    The workspace remembers that for later sessions. Several processes cannot try again, because
-    the others wait in the middle of a step: they end, and the next session has the smaller passes.
+    The workspace keeps this size for later sessions. Several processes cannot try again, since the
+    others wait in the middle of a step: they end, and the next session uses the smaller passes.
 
     Raises:
-        InputError: If there is no memory for one sentence, for these in several processes, or for
-            the model.
+        InputError: If the model or one sentence does not fit in memory, or if several processes
+            must start again with smaller passes.
     """
     while True:
         settled = read_micro_batch(workspace)

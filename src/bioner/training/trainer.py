@@ -49,7 +49,7 @@ class OutOfMemory(Exception):
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Return whether an error of torch says that memory is short, by whichever library's words."""
+    """Return whether an error of torch means out of memory, in the words of any library."""
     return (
         isinstance(error, torch.OutOfMemoryError)
         or should_reduce_batch_size(error)
@@ -88,7 +88,7 @@ def training_arguments(
             "Set train.precision to fp32.",
         )
     if on_gpu and optimizer == "adamw_torch":
-        optimizer = "adamw_torch_fused"  # the CPU keeps the bytes of its results
+        optimizer = "adamw_torch_fused"  # not on the CPU, where it would change results
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=train.epochs,
@@ -134,7 +134,7 @@ def training_arguments(
 
 
 def has_own_memory(device: torch.device) -> bool:
-    """Return whether a device has memory of a known size, which a pass can be tried against."""
+    """Return whether a device has limited memory of its own, so that passes can be tried."""
     return device.type == "cuda"
 
 
@@ -150,7 +150,7 @@ def weights_format(entry: ModelEntry) -> torch.dtype:
 
 @contextmanager
 def without_autocast(model: torch.nn.Module) -> Iterator[None]:
-    """Run a model's forward passes as prediction does: accelerate has put autocast around them."""
+    """Run forward passes without the autocast that accelerate adds, as prediction does."""
     within = model.forward
     model.forward = getattr(model, "_original_forward", within)
     try:
@@ -163,7 +163,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
     """A Trainer with complete, sealed checkpoints: resumed, it ends as if never interrupted.
 
     `kept` is the row of the history whose weights the model holds after `fit`, None if it diverged.
-    Of `micro_batches`, sentences per forward pass, most first, a GPU takes the most that fit.
+    `micro_batches` are sizes of forward passes, largest first; a GPU takes the largest that fits.
     """
 
     kept: Row | None = None
@@ -239,16 +239,16 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
                 raise
         finally:
             self.progress.close()
-        if full:  # outside `except`, so that the passes' tensors can go
+        if full:  # outside `except`, so that the pass's tensors are freed
             raise OutOfMemory(self.args.per_device_train_batch_size)
         rows = self.progress.rows
         self.kept = best_of(rows) if self.keep == "best" else rows[-1]
         self._load_from_checkpoint(str(folder_of(self.checkpoints, self.kept["step"])), self.model)
 
     def _choose_micro_batch(self) -> None:
-        """Take the largest of `micro_batches` that fits on every GPU, and note it for resuming.
+        """Take the largest of `micro_batches` that fits on every GPU, and keep it for resuming.
 
-        On the CPU it is the first: no limit is known, and the result must not depend on one.
+        On the CPU it is the first, since results there must not depend on free memory.
         """
         if len(self.micro_batches) < 2 or not has_own_memory(self.args.device):
             return
@@ -264,10 +264,10 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()
 
     def _fits(self, micro: int) -> bool:
-        """Whether memory holds the longest examples' pass, and what training adds to it."""
+        """Return whether a pass over the longest examples fits beside the optimiser's state."""
         longest = sorted(self.examples, key=lambda example: -len(example["input_ids"]))[:micro]
         trained = [values for values in self.model.parameters() if values.requires_grad]
-        # AdamW's two moments and, of several processes, the gradients that they exchange.
+        # AdamW's two moments and, with several processes, the gradients that they exchange.
         copies = 2 if self.args.world_size == 1 else 3
         if self.args.activation_checkpointing:
             self.model.activation_checkpointing_enable(self.args.activation_checkpointing_kwargs)
@@ -354,10 +354,10 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         self.interrupts.leave(self.args, self.state, self.control)
         if self.progress.unscored:
             self.evaluate()
-            self._load_rng_state(str(checkpoint))  # evaluation draws numbers; resuming does not
+            self._load_rng_state(str(checkpoint))  # as in a training that resumes from here
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate dev, and complete the checkpoint of this epoch with its scores.
+        """Evaluate dev, and add the scores to the checkpoint of this epoch.
 
         Raises:
             Interrupted: On a signal; a training that resumes from the checkpoint evaluates first.
@@ -365,7 +365,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         try:
             metrics: dict[str, float] = super().evaluate(*args, **kwargs)
         except RuntimeError:
-            # A process that waits for one that has left gets an error, not the signal of both.
+            # If another process has left on the signal first, waiting for it raises an error.
             self.interrupts.on_prediction_step(self.args, self.state, self.control)
             raise
         record = self.progress.record()
@@ -376,7 +376,7 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         return metrics
 
     def watched(self, model: torch.nn.Module) -> RemovableHandle:
-        """Leave on a signal before each pass of a model, and write heartbeats, until removed."""
+        """Before each pass of a model, leave on a signal and write heartbeats, until removed."""
 
         def look(*_: Any) -> None:
             self.callback_handler.on_prediction_step(self.args, self.state, self.control)

@@ -19,8 +19,10 @@ WORKSPACE = ".training"
 LOCK = f"{WORKSPACE}.lock"
 ASIDE = ".training.before"  # another job's checkpoints, until this one has some of its own
 CLAIM = "job.json"  # in the workspace: whose it is, and since when
-MICRO_BATCH = "micro-batch"  # in the workspace: sentences per forward pass, found to fit or halved
-OUT_OF_MEMORY = "out-of-memory"  # in the workspace: MICRO_BATCH was halved, and is worth keeping
+MICRO_BATCH = (
+    "micro-batch"  # in the workspace: sentences per forward pass that fit, or after halving
+)
+OUT_OF_MEMORY = "out-of-memory"  # in the workspace: MICRO_BATCH was halved, so keep the workspace
 OUTPUTS = {"model": "a folder", "history.csv": "a file", "run.json": "a file"}
 
 
@@ -59,7 +61,7 @@ def workspace_of(job: TrainingJob, out: Path) -> Iterator[Path]:
 
 
 def read_micro_batch(workspace: Path) -> int | None:
-    """Return the sentences per forward pass that an earlier try or session settled on."""
+    """Return the sentences per forward pass of an earlier try or session, if any."""
     path = workspace / MICRO_BATCH
     return int(path.read_text()) if path.exists() else None
 

@@ -1,14 +1,14 @@
-"""Seconds of trainings and of decodings, by the costs that a model's entry states."""
+"""Estimate seconds of training and decoding by the costs in a model's entry."""
 
 from math import ceil, nan
 
 from bioner.ops.planning.sizes import Size
 from bioner.settings.model_entry import CostEstimates, ModelEntry, PredictionCost, TrainingCost
 
-# Forward passes per sentence of 26 tokens. Freely, one per id of the answer: 143 with Mistral's
-# tokenizer (JNLPBA). Constrained, what drafts of the tag table need (docs/performance.md).
+# Forward passes per sentence of 26 tokens. Free decoding has one per id of the answer: 143 with
+# Mistral's tokenizer (JNLPBA). Constrained: with drafts by the tag table (docs/performance.md).
 PASSES = {"direct": 1.0, "constrained": 2.66, "free": 143.0, "free-paper": 143.0}
-# What measured seconds are proportional to, if the entry states no costs.
+# If an entry states no costs, measured seconds are scaled in proportion to these.
 UNSTATED = CostEstimates(
     training=TrainingCost(seconds=1.0),
     prediction=PredictionCost(direct=0.3, free=1.0, constrained=0.3, **{"free-paper": 1.0}),
@@ -16,7 +16,7 @@ UNSTATED = CostEstimates(
 
 
 def stated_costs(entry: ModelEntry, gpus: int) -> CostEstimates | None:
-    """Return the costs of an entry if they are of the kind of device that its job takes."""
+    """Return the costs of an entry if they are for the kind of device that its job uses."""
     costs = entry.cost_estimates
     return costs if costs and (costs.device == "CPU") == (gpus == 0) else None
 
@@ -24,8 +24,8 @@ def stated_costs(entry: ModelEntry, gpus: int) -> CostEstimates | None:
 def training_seconds(entry: ModelEntry, costs: CostEstimates, size: Size, epochs: float) -> float:
     """Return the seconds of a training from its first step on, summed over its GPUs.
 
-    Dev is scored after every epoch by the weights in training and, if merged weights predict, once
-    more by these. NaN if the entry does not state the costs.
+    Dev is scored after every epoch as trained and, if merged weights predict, once more with these.
+    NaN if the entry does not state the costs.
     """
     training, train = costs.training, entry.train
     decoding = "constrained" if entry.family == "llm" else "direct"
@@ -51,7 +51,7 @@ def decoding_seconds(
 
     Args:
         batch: Sentences per batch, which share its forward passes.
-        merged: Whether with merged weights; None: as the entry predicts.
+        merged: Whether weights are merged; None: as `predict.weights` says.
     """
     prediction = costs.prediction
     passes = 1000 * PASSES[decoding] / batch * prediction.pass_seconds

@@ -34,7 +34,7 @@ def by_model(table: pl.DataFrame, measured_by: Mapping[str, int]) -> pl.DataFram
 
     Args:
         table: As in a plan.
-        measured_by: The number of finished runs that the hours of each model are based on.
+        measured_by: The number of finished runs that hours are scaled from, by model.
     """
     named = table.with_columns(pl.col("model").fill_null(OTHERS))
     rows = [

@@ -1,4 +1,4 @@
-"""The hours of a job: by what runs of its model took, else by the costs that its entry states."""
+"""Estimate the hours of a job from finished runs of its model, or else from stated costs."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,18 +28,18 @@ CPU_SECONDS = {
     "cross": 0.4,
 }
 Measurements = Mapping[str, Sequence[Measurement]]
-"""What finished runs of each model took."""
+"""Measurements of finished runs, by model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Hours as expected, and between which bounds.
+    """Expected hours and their bounds.
 
     Attributes:
-        low: If estimated costs are too high by their spread.
-        high: If they are too low by it.
-        most: If, besides, no training stops early.
-        measured_by: The files of the runs that they are measured by; none if a part is estimated.
+        low: Hours if estimated costs are too high by their spread.
+        high: Hours if they are too low by it.
+        most: As `high`, if also no training stops early.
+        measured_by: Files of the runs that they are scaled from; empty if a part is estimated.
     """
 
     low: float
@@ -51,7 +51,7 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A part of a job: seconds of its start, after it, and at most, and what measures them."""
+    """A part of a job: seconds to start, expected and most seconds after that, measurements."""
 
     start: float
     expected: float
@@ -154,7 +154,7 @@ def _predicted(
     size: Size,
     measured: Sequence[Measurement],
 ) -> Iterator[_Work]:
-    """Yield the work of a prediction, or of timing by each decoding and batch size.
+    """Yield the work of a prediction, or of timing each decoding and batch size.
 
     For every timed seed, timing decodes its sample `repeats` times in each way.
     """

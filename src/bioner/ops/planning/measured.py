@@ -1,4 +1,4 @@
-"""What finished runs took, beside what the costs in their models' entries give for them."""
+"""Read how long finished runs took, and how long the stated costs say they should take."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,11 +31,11 @@ class Measurement:
     """How long a finished run of a model took.
 
     Attributes:
-        path: The file that says so.
-        work: `training`, or the decoding.
+        path: The file it was read from.
+        work: `training`, or the name of the decoding.
         batch: Sentences per batch; 1 for trainings.
-        seconds: What it took, summed over its GPUs, without its start.
-        stated: What the costs of the model's entry give for it.
+        seconds: Its duration without the start, summed over its GPUs.
+        stated: The same by the costs of the model's entry.
         hardware: The name of its GPU or CPU.
         ended: When its training or prediction ended, as ISO 8601 text.
     """
@@ -53,10 +53,10 @@ class Measurement:
 def read_measurements(
     matrix: Matrix, results: Path, sizes: Mapping[str, Size | None]
 ) -> dict[str, list[Measurement]]:
-    """Return what finished runs of each trained model took, all on one kind of hardware.
+    """Return measurements of finished runs of each trained model, all on one kind of hardware.
 
     That is the device of the model's stated costs or, without a run on it, that of its last run.
-    Files that are broken, of earlier versions, or of an entry of another speed are ignored.
+    Broken files, those of earlier versions, and runs with other settings of speed are ignored.
 
     Args:
         results: The folder of DATASET/MODEL/...
@@ -78,7 +78,7 @@ def read_measurements(
 def find_measurements(
     measured: Sequence[Measurement], dataset: str, work: str, batch: int = 1
 ) -> list[Measurement]:
-    """Return the measurements for a job: of its corpus, else of others; of the nearest batch."""
+    """Return measurements for a job: of its corpus or else others, with the nearest batch size."""
     alike = [one for one in measured if one.work == work]
     alike = [one for one in alike if one.dataset == dataset] or alike
     distances = [abs(math.log(one.batch / batch)) for one in alike]
@@ -101,7 +101,7 @@ def _on_one_device(
 
 
 def _speed_settings(entry: ModelEntry) -> tuple[object, ...]:
-    """Return what the seconds per sentence depend on, beside hyper-parameters that costs know."""
+    """Return what seconds per sentence depend on, except what costs account for."""
     train, source, resources = entry.train, entry.source, entry.resources
     return (
         *(entry.family, source.hub, source.scratch, entry.quantization, entry.lora),
@@ -133,7 +133,7 @@ class _Cell:
         yield from self._timings({record.seed: record.ended for _, record, _ in trained})
 
     def _records(self, pattern: str) -> Iterator[tuple[Path, RunRecord, ModelEntry]]:
-        """Yield the records of runs whose entries are as fast as the entry now."""
+        """Yield the records of runs whose settings of speed equal those of the entry now."""
         for path in sorted(self.folder.glob(pattern)):
             try:
                 record = read_record(path)
@@ -160,7 +160,7 @@ class _Cell:
         costs = stated_costs(self.entry, self.entry.resources.predict_gpus) or UNSTATED
         count, seconds = record.sentences or 0, record.decoding_seconds
         stated = decoding_seconds(entry, costs, decoding, count, self.size, batch)
-        if seconds is None:  # of a classifier, with its start, which must be the smaller part
+        if seconds is None:  # a classifier: includes the start, which must be the smaller part
             start = costs.prediction.start_seconds
             seconds = (record.wall_seconds or 0.0) - start if 0 < start < stated else 0.0
         return Measurement(
@@ -170,9 +170,9 @@ class _Cell:
         )
 
     def _timings(self, ended: Mapping[int | None, str | None]) -> Iterator[Measurement]:
-        """Yield the timings of the seeds in `ended`, in the precision of predictions.
+        """Yield the timings of the seeds in `ended` in the precision of predictions.
 
-        One beside other processes on its GPU is none.
+        Timings with other processes on the GPU are ignored.
         """
         path, fair = self.folder / layout.TIMING, Protocol("fair")
         costs = stated_costs(self.entry, self.entry.resources.predict_gpus) or UNSTATED
@@ -195,7 +195,7 @@ class _Cell:
 
 
 def _epochs_in(history: Path) -> float:
-    """Return the epochs of a training; 0 if its history does not tell."""
+    """Return the epochs of a training; 0 if its history cannot be read."""
     try:
         epochs = pl.read_csv(history)["epoch"].cast(pl.Float64).max()
     except (OSError, pl.exceptions.PolarsError):

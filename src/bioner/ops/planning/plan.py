@@ -52,7 +52,7 @@ class Plan:
         wall: A lower bound with so many GPUs and jobs `at_once`.
         not_stated: Models whose hours are not known.
         devices: The devices that the stated hours refer to.
-        measured_by: The number of finished runs that hours are measured by, by model.
+        measured_by: The number of finished runs that hours are scaled from, by model.
     """
 
     table: pl.DataFrame
@@ -85,7 +85,7 @@ def plan(
         there: Whether a path under the output folder exists.
         gpus: GPUs that are busy at once; by default as many as one job asks for.
         at_once: Jobs that run at once; by default one per GPU, and at least one.
-        measured: What finished runs of each model took.
+        measured: Measurements of finished runs, by model.
 
     Raises:
         InputError: A job asks for more GPUs than there are.
