@@ -93,7 +93,7 @@ def test_no_step_starts_without_time_left(run):
     assert [line["step"] for line in run(one=measure)] == ["one"]
 
 
-def test_the_limits_of_all_steps_are_ten_minutes_at_most(card):
+def test_the_time_limits_of_all_steps_sum_to_at_most_ten_minutes(card):
     assert sum(step.limit for step in card.session.STEPS) <= 60 * card.session.MINUTES
 
 

@@ -229,7 +229,7 @@ def test_a_four_bit_layer_and_its_adapter_count_by_their_shapes(rows, grad):
 
 
 @pytest.mark.parametrize("shape", [(1, 64), (3, 5, 64)])
-def test_operations_that_are_for_gpus_alone_count_without_one(shape):
+def test_gpu_only_operations_are_counted_without_a_gpu(shape):
     """Called for shapes only (`meta`), with all overloads of both 4-bit products."""
     import bitsandbytes  # noqa: F401, registers its operations
     import torch

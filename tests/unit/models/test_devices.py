@@ -31,14 +31,14 @@ def roads(tiny_encoder, tiny_llm, trained_encoder, trained_llm, sentences, tmp_p
     }
 
 
-def test_all_roads_to_a_gpu_switch_cudnn_attention_off(roads):
+def test_every_path_to_a_gpu_switches_cudnn_attention_off(roads):
     for name, road in roads.items():
         torch.backends.cuda.enable_cudnn_sdp(True)
         road()
         assert not torch.backends.cuda.cudnn_sdp_enabled(), name
 
 
-def test_nobody_else_chooses_a_gpu(repository):
+def test_only_device_of_chooses_a_gpu(repository):
     """But the doctor, which looks at each card by itself."""
     chosen = re.compile(
         r"""device\(\s*f?["'](?!cpu|meta)|\.to\(\s*f?["']cuda|\.cuda\(\)|["']cuda:"""

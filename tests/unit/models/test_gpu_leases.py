@@ -112,7 +112,7 @@ def end(process):
     wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_jobs_that_take_too_few_leave_them_to_others(machine):
+def test_jobs_that_get_too_few_gpus_release_them(machine):
     assert machine(gpus=3).stdout.readline().strip() == "0,1,2"
     with pytest.raises(InputError, match="found 1 of 4"):
         lease_gpus("big", 2)
@@ -122,7 +122,7 @@ def test_jobs_that_take_too_few_leave_them_to_others(machine):
 @pytest.mark.parametrize(
     ("why", "gpus"), [("SLURM_JOB_ID", 1), ("more than there are", 5), ("the CPU's", 0)]
 )
-def test_some_jobs_take_none(machine, monkeypatch, why, gpus):
+def test_some_jobs_reserve_no_gpu(machine, monkeypatch, why, gpus):
     if why == "SLURM_JOB_ID":
         monkeypatch.setenv(why, "7")
         monkeypatch.setenv(VISIBLE, "2,3")
@@ -132,7 +132,7 @@ def test_some_jobs_take_none(machine, monkeypatch, why, gpus):
     assert not gpu_leases.LEASES.exists()
 
 
-def test_after_cuda_has_started_it_is_too_late_to_choose(machine, monkeypatch):
+def test_nothing_is_reserved_once_cuda_has_started(machine, monkeypatch):
     started = SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: True))
     monkeypatch.setitem(sys.modules, "torch", started)
     lease_gpus("mine", 1)
@@ -149,14 +149,14 @@ def test_after_cuda_has_started_it_is_too_late_to_choose(machine, monkeypatch):
         ("MIG-GPU-a/1/0,MIG-b", ["MIG-GPU-a/1/0", "MIG-b"]),
     ],
 )
-def test_a_choice_of_the_user_s_is_not_exceeded(machine, monkeypatch, visible, seen):
+def test_only_gpus_in_cuda_visible_devices_are_reserved(machine, monkeypatch, visible, seen):
     monkeypatch.setenv(VISIBLE, visible)
     assert [card.entry for card in visible_cards()] == seen
     lease_gpus("mine", 1)
     assert os.environ[VISIBLE] == (seen[0] if seen else visible)
 
 
-def test_the_least_used_gpu_is_first_and_one_name_has_one_lock(machine, monkeypatch):
+def test_the_least_used_gpu_is_taken_first_and_each_gpu_has_one_lock(machine, monkeypatch):
     module, used = ModuleType("pynvml"), [70, 3, 0, 1]
     module.nvmlInit = lambda: None
     module.nvmlDeviceGetHandleByIndex = lambda number: number
@@ -173,7 +173,7 @@ def test_the_least_used_gpu_is_first_and_one_name_has_one_lock(machine, monkeypa
     gpu_leases.held += mine
 
 
-def test_leases_are_for_all_users_of_a_machine(machine):
+def test_reservations_hold_for_all_users_of_a_machine(machine):
     before = os.umask(0o077)
     try:
         lease_gpus("mine", 1)

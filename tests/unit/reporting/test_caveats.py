@@ -31,7 +31,7 @@ def test_mentions_that_nearly_all_occur_in_train_are_warned_of(share, said):
     assert [note.startswith(said) for note in notes] == ([True] if said else [])
 
 
-def test_weights_that_predict_otherwise_when_merged_are_named(tmp_path):
+def test_models_whose_predictions_change_by_merging_are_named(tmp_path):
     found = {"dev_strict_f1": 80.0, "entities": 1000, "differing": 6, "difference": -0.1}
     records = {
         (seed, ""): RunRecord.model_validate({"seed": seed, "wall_seconds": 1.0, **how})

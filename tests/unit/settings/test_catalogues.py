@@ -79,7 +79,7 @@ def test_what_a_changed_setting_runs_again(model, changes, again):
     ] == again
 
 
-def test_what_was_predicted_as_trained_is_predicted_again_only_if_merging_makes_a_difference():
+def test_predictions_as_trained_are_made_again_only_if_merging_changes_the_model():
     """The settings of versions that did not merge lack `weights`."""
     models = load_models(load_config({}))
     again = {

@@ -141,13 +141,13 @@ def test_another_error_on_one_rank_ends_all_and_the_next_start_is_as_before(
     assert (run["micro_batch_size"], run["accumulation"]) == (4, 1)
 
 
-def test_of_two_that_fail_at_once_only_one_is_heard(start, training):
+def test_only_one_of_two_simultaneous_failures_is_reported(start, training):
     codes, said = start(FAILS.format(failing="01", error='ValueError("a bug")'), *training)
     assert sorted(codes) == [1, 1], said
     assert said.count("ValueError: a bug") == 1, said
 
 
-def test_a_training_that_may_not_begin_ends_on_all_ranks(start, training, tmp_path):
+def test_a_training_that_cannot_start_ends_on_all_ranks(start, training, tmp_path):
     out = tmp_path / "run"
     out.mkdir()
     with exclusive_lock(out / LOCK, out, "", ""):
@@ -176,9 +176,7 @@ def test_a_prediction_that_fails_on_one_rank_ends_on_all(
 
 
 @pytest.mark.slow
-def test_the_launcher_ends_with_its_ranks_and_not_at_the_end_of_their_time_for_a_checkpoint(
-    training, tmp_path
-):
+def test_the_launcher_ends_with_its_ranks_without_waiting_for_a_checkpoint(training, tmp_path):
     fault = FAILS.format(failing=1, error=OUT_OF_MEMORY)
     (tmp_path / "faulty_bioner.py").write_text(f"{fault}\n{COMMAND.replace('[4:]', '[1:]')}")
     command = [

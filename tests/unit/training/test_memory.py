@@ -55,7 +55,9 @@ def test_passes_are_halved_until_they_fit(tiny_encoder, sentences, tmp_path, mon
     assert list(dict.fromkeys(sizes)) == [12, 6, 3, 1]
 
 
-def test_no_room_for_one_sentence_is_the_end(tiny_encoder, sentences, tmp_path, monkeypatch):
+def test_out_of_memory_with_one_sentence_is_an_error(
+    tiny_encoder, sentences, tmp_path, monkeypatch
+):
     out_of_memory_above(monkeypatch, 0)
     with pytest.raises(InputError, match="out of memory with 1 sentences per forward pass"):
         train(job_of(tiny_encoder, sentences * 4, train={"batch_size": 2}), tmp_path)
@@ -123,7 +125,7 @@ def out_of_memory_in_the_model_above(monkeypatch, most: int) -> list[int]:
 AUTO = {"batch_size": 8, "micro_batch_size": "auto", "epochs": 2, "learning_rate": 1e-2}
 
 
-def test_auto_takes_the_most_that_fits_and_trains_as_if_it_had_been_asked_for(
+def test_auto_takes_the_largest_size_that_fits_and_trains_as_if_it_were_set(
     tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
 ):
     many = sentences * 4
@@ -145,7 +147,7 @@ def test_auto_on_the_cpu_is_the_whole_batch(tiny_encoder, sentences, tmp_path, m
     assert json.loads((tmp_path / "run.json").read_text())["micro_batch_size"] == 8
 
 
-def test_a_resumed_training_does_not_look_again_for_what_fits(
+def test_a_resumed_training_does_not_search_for_the_micro_batch_again(
     tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
 ):
     with monkeypatch.context() as patch, pytest.raises(Crash):
@@ -159,7 +161,7 @@ def test_a_resumed_training_does_not_look_again_for_what_fits(
     assert (run["sessions"], run["micro_batch_size"]) == (2, 4)
 
 
-def test_out_of_memory_goes_on_from_what_auto_found(
+def test_after_out_of_memory_the_size_found_by_auto_is_halved(
     tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
 ):
     out_of_memory_in_the_model_above(monkeypatch, 4)
@@ -178,7 +180,7 @@ def test_out_of_memory_goes_on_from_what_auto_found(
         ({"batch_size": 30, "micro_batch_size": "auto"}, 2, [15, 5, 1]),
     ],
 )
-def test_what_is_tried_divides_the_batch(tiny_encoder, sentences, settings, processes, sizes):
+def test_sizes_that_are_tried_divide_the_batch(tiny_encoder, sentences, settings, processes, sizes):
     job = replace(job_of(tiny_encoder, sentences, train=settings), processes=processes)
     assert job.micro_batches() == sizes
     assert {job.with_micro_batch(size).batches()[0] for size in sizes} == set(sizes)
@@ -193,7 +195,7 @@ def test_what_is_tried_divides_the_batch(tiny_encoder, sentences, settings, proc
         (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
     ],
 )
-def test_libraries_say_out_of_memory_in_words_of_their_own(error, expected):
+def test_out_of_memory_is_recognised_in_the_words_of_each_library(error, expected):
     assert is_out_of_memory(error) == expected
 
 

@@ -139,7 +139,7 @@ def adapted(source, tmp_path_factory) -> tuple[ModelEntry, Path]:
     return entry, folder
 
 
-def test_cut_short_while_dev_is_predicted_a_training_trains_no_step_again(
+def test_a_training_interrupted_while_merged_weights_predict_dev_repeats_no_step(
     adapted, tmp_path, monkeypatch
 ):
     entry, undisturbed = adapted
@@ -155,7 +155,7 @@ def test_cut_short_while_dev_is_predicted_a_training_trains_no_step_again(
     assert results(tmp_path, same) == results(undisturbed, same)
 
 
-def test_weights_that_no_memory_holds_merged_are_scored_as_trained(
+def test_merged_weights_that_do_not_fit_in_memory_are_scored_as_trained(
     source, tmp_path, monkeypatch, caplog
 ):
     def fail(*_):
@@ -202,9 +202,7 @@ def test_epochs_are_decoded_without_autocast_as_predictions_are(source, tmp_path
         ("free-paper", "merged", False),
     ],
 )
-def test_the_paper_s_decoding_is_always_of_the_weights_as_trained(
-    adapted, decoding, weights, merges
-):
+def test_free_paper_always_uses_the_weights_as_trained(adapted, decoding, weights, merges):
     entry, folder = adapted[0].changed(predict={"weights": weights}), adapted[1] / "model"
     decoder = load_predictor("tiny", entry, folder, decoding)
     assert isinstance(decoder._model, PeftModel) != merges

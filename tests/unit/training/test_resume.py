@@ -155,7 +155,7 @@ def test_a_training_that_ends_while_dev_is_evaluated_evaluates_first_when_it_res
     assert bool(trained) == (epoch < 4), "no epoch is trained twice"
 
 
-def test_dev_that_ends_training_early_does_so_on_resuming_too(job, tmp_path, monkeypatch):
+def test_early_stopping_also_works_when_dev_is_evaluated_on_resuming(job, tmp_path, monkeypatch):
     quick = replace(job, entry=job.entry.changed(train={"epochs": 30, "patience": 1}))
     train(quick, tmp_path / "undisturbed")
     epochs = len(results(tmp_path / "undisturbed")[1])

@@ -68,7 +68,7 @@ def written(folder: Path, made: Trial) -> Trial:
 IN_BF16 = settings_of({"train": {"learning_rate": 1e-5, "precision": "bf16"}})
 
 
-def test_trials_are_compared_by_what_predicts_and_if_one_has_no_such_score_by_what_was_trained(
+def test_trials_are_compared_as_merged_or_all_as_trained_if_one_has_no_merged_score(
     caplog,
 ):
     scores = {"dev_strict_f1": 70.0, "dev_relaxed_f1": 71.0}

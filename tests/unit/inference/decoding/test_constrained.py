@@ -91,14 +91,16 @@ def test_a_draft_that_is_right_takes_one_pass(model, tokenizer, texts, slow):
     )
 
 
-def test_what_drafted_and_padded_before_reads_more_for_the_same_tags(texts):
+def test_the_former_decoder_reads_more_ids_for_the_same_tags(texts):
     figures = host_time(tokenizers.mistral(), texts, texts * 4, entity_types(texts), 4, 1)
     assert figures["host_tags_equal"]
     assert figures["host_cost_now"] <= figures["host_cost_before"]
 
 
 @pytest.mark.parametrize("name", ["all-o", "table", "gold", "random"])
-def test_a_frozen_copy_of_the_former_decoder_answers_the_same(model, tokenizer, texts, name):
+def test_the_frozen_copy_of_the_former_decoder_gives_the_same_answers(
+    model, tokenizer, texts, name
+):
     options = Predict(draft_length=100)
     draft = drafts(texts)[name]
     now = ConstrainedDecoder(model, tokenizer, TYPES, draft, options, rows=CachedBatch)
@@ -110,7 +112,7 @@ def test_a_frozen_copy_of_the_former_decoder_answers_the_same(model, tokenizer, 
         assert new.alternatives == old.alternatives
 
 
-def test_rows_read_no_further_than_pays_for_the_padding_of_the_others():
+def test_a_row_reads_on_only_if_that_is_worth_the_padding_of_other_rows():
     ends = [(10, 20, True)] * 7 + [(10, 100, True)]
     assert balanced_width(ends, 10) == 20
     assert balanced_width(ends, 10_000) == sys.maxsize

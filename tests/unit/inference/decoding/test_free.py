@@ -136,7 +136,7 @@ def logits_of_left_padded_rows(model, tokenizer, prompts):
 
 
 @pytest.mark.parametrize("name", ["llama", "mistral with a window", "gpt2"])
-def test_left_padded_batches_say_what_single_sentences_do(name, tokenizer, texts):
+def test_left_padded_batches_give_the_logits_of_single_sentences(name, tokenizer, texts):
     model = {
         "llama": lambda: random_llama(len(tokenizer)),
         "mistral with a window": lambda: windowed("MistralConfig", len(tokenizer), SHORT),

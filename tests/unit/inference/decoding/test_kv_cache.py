@@ -102,7 +102,7 @@ def test_a_growing_layer_holds_what_a_dynamic_layer_holds():
                 setattr(other, name, kept)
 
 
-def test_a_layer_that_holds_nothing_is_passed_over():
+def test_an_empty_layer_is_skipped():
     layer = GrowingLayer()
     layer.batch_repeat_interleave(3)
     layer.batch_select_indices(torch.tensor([0]))
@@ -111,7 +111,7 @@ def test_a_layer_that_holds_nothing_is_passed_over():
     assert layer.get_seq_length() == 0
 
 
-def test_a_layer_with_room_copies_nothing_that_it_holds():
+def test_a_layer_with_room_does_not_copy_its_contents():
     layer = GrowingLayer()
     layer.update(*[torch.randn(3, 2, 10, 4)] * 2)
     layer.update(*[torch.randn(3, 2, 90, 4)] * 2)
@@ -135,7 +135,7 @@ class Transfers(TorchDispatchMode):
 
 
 @torch.inference_mode()
-def test_all_that_a_pass_needs_is_copied_to_the_device_at_once():
+def test_a_pass_copies_its_inputs_to_the_device_in_one_copy():
     """With `meta` for the device, which computes shapes only."""
     rows = AdditiveMaskBatch(mistral().to("meta"), 0, 2, range(1, 7))
     for block in (range(10, 30), range(10, 15)):
@@ -146,7 +146,7 @@ def test_all_that_a_pass_needs_is_copied_to_the_device_at_once():
         rows.keep(1, 2)
 
 
-def test_launches_leave_out_what_only_views_or_allocates():
+def test_views_and_allocations_are_not_counted_as_launches():
     with kernels.LaunchCounter() as counter:
         square = torch.ones(4, 4)
         torch.empty(3).view(3, 1).expand(3, 3).t()

@@ -190,7 +190,7 @@ def test_sentences_of_a_batch_share_its_passes():
     assert (free, one_by_one) == (pytest.approx(143), pytest.approx(26.6))
 
 
-def test_weights_as_trained_are_slower_and_dev_is_decoded_once_more_by_merged_ones():
+def test_weights_as_trained_are_slower_and_merged_weights_decode_dev_once_more():
     # Dev takes 500 x 0.2 = 100 s by merged weights, three times as long as trained. Training:
     # 200 + 4 x (1,000 + 300) + 100 s of GPUs.
     costs = {"prediction": {"as_trained": 3, "free-paper": 3000}}
@@ -206,7 +206,7 @@ def test_weights_as_trained_are_slower_and_dev_is_decoded_once_more_by_merged_on
     assert hours(as_trained, train).most * 2 * 3600 == pytest.approx(5400)
 
 
-def test_estimates_have_a_range_and_starts_have_none():
+def test_estimates_have_a_range_but_start_times_have_none():
     # Half and twice the 1,000 s after the start, and at most twice the 2,000 s of all epochs.
     entry = merged(SMALL, {"cost_estimates": {"spread": 2}})
     found = hours(entry, PlannedJob("train", "demo", "m", 42))
@@ -239,7 +239,7 @@ def test_no_training_is_expected_to_take_longer_than_at_most(epochs, patience, b
     assert 0 < expected <= most
 
 
-def test_no_job_of_the_catalogues_is_planned_to_outlast_its_time_limit():
+def test_every_job_of_the_catalogues_fits_its_time_limit():
     files = ["config/models.yaml", "config/models-2026.yaml"]
     config = load_config({"catalogues": {"models": files}})
     names = [

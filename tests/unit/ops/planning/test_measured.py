@@ -83,7 +83,7 @@ def test_another_seed_measures_a_training(results):
     assert {path.name for path in found.measured_by} == {"run.json"}
 
 
-def test_trials_measure_other_batch_sizes_by_the_stated_cost_of_a_step(results):
+def test_trials_with_other_batch_sizes_are_scaled_by_the_stated_cost_of_a_step(results):
     # Batches of 5 state 150 s an epoch, and took 300; of 20 they state 75, and will take 150.
     entry = SMALL | {"search_space": {"batch_size": [5, 20]}}
     searched = merged(entry, {"train": {"batch_size": 5}})
@@ -92,14 +92,14 @@ def test_trials_measure_other_batch_sizes_by_the_stated_cost_of_a_step(results):
     assert found.expected * 3600 == pytest.approx(100 + 10 * 150)
 
 
-def test_seconds_of_a_training_on_two_gpus_are_of_both(results):
+def test_seconds_of_a_training_on_two_gpus_are_summed(results):
     # Stated: 4 x (1,000 + 100) = 4,400 GPU-seconds; it took 1,100 s on two GPUs, half of that.
     trained(results, LARGE, 1100, epochs=4)
     found = hours(results, LARGE, TRAIN)
     assert found.expected * 3600 == pytest.approx((200 + 2200) / 2)
 
 
-def test_the_own_corpus_goes_before_others_and_others_before_estimates(results):
+def test_runs_of_the_same_corpus_precede_others_and_others_precede_estimates(results):
     # On the other corpus an epoch is 100 + 160 + 40 s; stated for ten epochs: 3,000 s.
     estimated = hours(results, SMALL, TRAIN).expected
     trained(results, SMALL, 6000, dataset="other", run="seed1")
@@ -125,7 +125,7 @@ def test_a_model_without_stated_costs_is_planned_by_its_runs(results):
     ],
     ids=["another GPU", "the GPU"],
 )
-def test_runs_on_the_device_of_the_estimates_go_before_others(results, said, is_measured):
+def test_runs_on_the_device_of_the_estimates_precede_others(results, said, is_measured):
     trained(results, SMALL, 500, dataset="other")
     trained(results, SMALL, 5000, **said)
     found = hours(results, SMALL, TRAIN)
@@ -140,7 +140,7 @@ def test_without_a_run_on_the_device_of_the_estimates_the_last_run_names_it(resu
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(2, 600), (4, 1100)])
-def test_runs_on_a_cpu_measure_those_of_as_many_threads(results, threads, expected):
+def test_runs_on_a_cpu_measure_jobs_with_the_same_number_of_threads(results, threads, expected):
     trained(results, merged(ON_CPU, {"resources": {"threads": threads}}), 500, gpus=[])
     assert hours(results, ON_CPU, TRAIN).expected * 3600 == pytest.approx(expected)
 
@@ -158,13 +158,13 @@ def test_timings_of_the_same_decoding_and_the_nearest_batch_measure_a_prediction
 @pytest.mark.parametrize(
     "other", [{"others": 1}, {"precision": "nf4"}, {"dataset": "elsewhere"}], ids=str
 )
-def test_timings_beside_others_or_of_other_weights_measure_nothing(results, other):
+def test_timings_on_a_shared_gpu_or_of_other_weights_are_ignored(results, other):
     trained(results, LARGE, 1100, epochs=4)
     timed(results, ("constrained", 32, 0.1), **other)
     assert not hours(results, LARGE, PREDICT).measured_by
 
 
-def test_an_llm_s_record_says_how_long_it_decoded(results):
+def test_the_record_of_an_llm_says_how_long_it_decoded(results):
     # 500 sentences of dev took 50 s, half of what is stated.
     said = {"decoding": "constrained", "sentences": 500, "decoding_seconds": 50, "wall_seconds": 9}
     write(results / "demo/m/seed42/constrained/dev", LARGE, **said)
@@ -172,7 +172,7 @@ def test_an_llm_s_record_says_how_long_it_decoded(results):
 
 
 @pytest.mark.parametrize(("sentences", "is_measured"), [(5000, True), (500, False)])
-def test_a_classifier_s_record_measures_if_more_than_its_start_is_stated(
+def test_the_record_of_a_classifier_is_used_if_decoding_outweighs_its_start(
     results, sentences, is_measured
 ):
     # Stated: a start of 60 s, and 100 or 10 s. 260 s are 200 s after the start, twice the 100.
@@ -197,7 +197,7 @@ def test_a_classifier_s_record_measures_if_more_than_its_start_is_stated(
     ],
     ids=str,
 )
-def test_broken_and_old_files_are_no_measurements_and_no_errors(results, damage):
+def test_broken_and_old_files_are_ignored(results, damage):
     name, text = damage
     trained(results, SMALL, 500)
     folder = results / "demo" / "m"
@@ -208,12 +208,12 @@ def test_broken_and_old_files_are_no_measurements_and_no_errors(results, damage)
 @pytest.mark.parametrize(
     "change", [{"train": {"precision": "bf16"}}, {"source": {"hub": "a/larger"}}], ids=str
 )
-def test_runs_of_another_entry_measure_nothing(results, change):
+def test_runs_with_other_settings_of_speed_are_ignored(results, change):
     trained(results, merged(SMALL, change), 500)
     assert not hours(results, SMALL, TRAIN).measured_by
 
 
-def test_the_plan_says_what_is_measured_and_on_how_many_runs(results):
+def test_the_plan_says_what_is_measured_and_in_how_many_runs(results):
     trained(results, SMALL, 500)
     trained(results, SMALL, 500, run="seed1")
     both = matrix({"m": SMALL}, datasets=["demo"])
