@@ -49,13 +49,13 @@ def notes(
     settings: Configuration, sizes: Mapping[str, Size | None], plan: Plan, absent: Sequence[str]
 ) -> Iterator[str]:
     """Yield sentences on the assumptions behind a plan, and on what it leaves out."""
-    devices = f", of {' and '.join(plan.devices)}" if plan.devices else ""
+    devices = f" (for {' and '.join(plan.devices)})" if plan.devices else ""
     yield (
         "Hours are scaled from finished runs of the model on the same hardware, or else estimated"
-        f" by the costs in the catalogue of models{devices}; time for downloads and in queues is"
-        " not included. Expected: a training that may stop early runs half of its epochs, and at"
-        " least one more than its patience. Range: all estimates are too high, or all too low, by"
-        " their `spread`. At most: all are too low, and no training stops early."
+        f" by the catalogue's costs{devices}; time for downloads and in queues is not included."
+        " Expected: a training that may stop early runs half of its epochs, and at least one more"
+        " than its patience. Range: all estimates are too high, or all too low, by their `spread`."
+        " At most: all are too low, and no training stops early."
     )
     if plan.not_stated:
         named = ", ".join(plan.not_stated)
