@@ -10,6 +10,8 @@ POLL = 1.0  # seconds between checks for failures of other ranks
 GRACE = 20  # seconds for a failed rank to end, since its device may be waiting for the others
 FAILURES = "bioner/failures"  # key of the number of failed ranks in their rendezvous store
 
+_is_within = False  # whether this process is in such a block
+
 
 @contextmanager
 def ending_together(ranks: int) -> Iterator[None]:
@@ -19,11 +21,13 @@ def ending_together(ranks: int) -> Iterator[None]:
     launcher gives it minutes to write a checkpoint. So a thread in each rank polls the rendezvous
     store. Only the first failure is raised. Failures that follow from it in other ranks, such as a
     lost connection, end them silently with exit code 1. Interrupted is not a failure.
+    Of nested blocks, such as a training's prediction of dev, only the outer one does this.
 
     Args:
         ranks: Number of processes of the job, which torch.distributed has connected.
     """
-    if ranks == 1:
+    global _is_within
+    if ranks == 1 or _is_within:
         yield
         return
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
@@ -45,6 +49,7 @@ def ending_together(ranks: int) -> Iterator[None]:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
+    _is_within = True
     try:
         yield
     except Exception:
@@ -56,3 +61,4 @@ def ending_together(ranks: int) -> Iterator[None]:
         raise
     finally:
         done.set()
+        _is_within = False
