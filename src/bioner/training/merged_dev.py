@@ -101,9 +101,9 @@ def score_merged(job: TrainingJob, kept: Row, workspace: Path) -> tuple[Row, dic
 
 def _predict(job: TrainingJob, model: Path, out: Path, weights: str) -> None:
     """Write the predictions of dev as `bioner predict` and `bioner realign` make them."""
+    gpus = min(job.entry.resources.gpus, job.processes)  # Slurm may have given fewer
     entry = job.entry.changed(
-        predict={"weights": weights, "draft": "table"},
-        resources={"predict_gpus": job.entry.resources.gpus},
+        predict={"weights": weights, "draft": "table"}, resources={"predict_gpus": gpus}
     )
     is_llm, processes = entry.family == "llm", PartialState()
     decoding, raw = "constrained" if is_llm else "direct", out.with_suffix(".raw.jsonl")

@@ -155,6 +155,18 @@ def test_a_training_interrupted_while_merged_weights_predict_dev_repeats_no_step
     assert results(tmp_path, same) == results(undisturbed, same)
 
 
+@pytest.mark.parametrize(("asked", "given"), [(0, 0), (1, 1), (4, 2)])
+def test_dev_is_predicted_on_the_gpus_that_training_was_given(tmp_path, monkeypatch, asked, given):
+    found = []
+    monkeypatch.setattr(merged_dev, "predict_to", lambda job, _: found.append(job.entry.resources))
+    monkeypatch.setattr(merged_dev, "read_raw", lambda *_: [])
+    monkeypatch.setattr(merged_dev, "realign_all", lambda *_: ([], []))
+    entry = entry_of(tmp_path, "llm", resources={"gpus": asked})
+    job = TrainingJob("tiny", entry, DEV, DEV, 7, processes=max(given, 1))
+    merged_dev._predict(job, tmp_path, tmp_path / "dev.jsonl", "merged")
+    assert [resources.predict_gpus for resources in found] == [given]
+
+
 def test_merged_weights_that_do_not_fit_in_memory_are_scored_as_trained(
     source, tmp_path, monkeypatch, caplog
 ):
