@@ -131,7 +131,6 @@ def merge(
 ) -> None:
     """Merge an adapter into its base, and compare the predictions of both on dev."""
     from bioner.data.instances import read_instances
-    from bioner.inference.merging import merge as merged_model
     from bioner.inference.tagging import entry_of as entry_of_folder
 
     if out.exists() or out.is_symlink():
@@ -142,7 +141,10 @@ def merge(
     instances = read_instances(gold) if gold else []
     count = min(sentences, len(instances))
     sample = [instances[number * len(instances) // count] for number in range(count)]
-    agreement = merged_model(model, entry_of_folder(model), out, sample)
+    entry = entry_of_folder(model)  # reserves a GPU; peft imports bitsandbytes, which starts CUDA
+    from bioner.inference.merging import merge as merged_model
+
+    agreement = merged_model(model, entry, out, sample)
     if agreement:
         log.info(
             "merge: %d of %d predicted entities differ from the unmerged model's; strict F1"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,13 @@ def test_the_command_tells_how_they_agree_and_overwrites_nothing(adapted, senten
     again = CliRunner().invoke(app, options)
     assert isinstance(again.exception, InputError)
     assert "a name that is free" in str(again.exception)
+
+
+def test_the_command_reserves_its_gpu_before_anything_starts_cuda(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bioner.inference.merging", None)  # which imports bitsandbytes
+    options = ["--model", str(tmp_path / "none"), "--out", str(tmp_path / "m")]
+    ended = CliRunner().invoke(app, ["merge", *options])
+    assert "no such folder" in str(ended.exception)
 
 
 def test_a_model_that_could_not_be_loaded_again_is_not_written(sentences, tmp_path):
