@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioner.data.instances import Instance
-from bioner.data.raw_outputs import Generated, WordLogProbs, rounded_log_probs
+from bioner.data.raw_outputs import DECIMALS, Generated, WordLogProbs
 from bioner.data.tags import OUTSIDE, tag_set
 from bioner.inference.decoding.constrained import shared
 from bioner.inference.decoding.draft_length import DraftLength, overhead_of
@@ -425,5 +425,6 @@ def kept_log_probs(
         words.append([])
         for branch, decision in decisions:
             number = numbers.setdefault(tuple(branch.choices.values()), len(numbers))
-            words[-1].append((number, rounded_log_probs(decision.log_probs)))
+            rounded = [min(0.0, round(value, DECIMALS)) for value in decision.log_probs]
+            words[-1].append((number, rounded))
     return [[list(tags) for tags in alternatives] for alternatives in numbers], words

@@ -166,11 +166,6 @@ def _are_log_probs(output: RawOutput, length: int) -> bool:
         return False
 
 
-def rounded_log_probs(values: Iterable[float]) -> list[float]:
-    """Round log-probabilities as they are stored, at most 0."""
-    return [min(0.0, round(value, DECIMALS)) for value in values]
-
-
 def _within(values: object, most: float, length: int) -> bool:
     """Return whether these are `length` numbers from 0 to `most`, or None."""
     return (

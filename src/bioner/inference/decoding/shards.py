@@ -2,8 +2,7 @@
 
 A shard's content depends only on the instances and settings, not on who made it or when. So on the
 CPU a job that was cut short, or shared among several processes, ends with the same bytes as one
-that was not. (A GPU's sums may differ by the batch, and a draft length chosen there depends on how
-long passes took.)
+that was not. (A GPU's sums may differ by the batch.)
 """
 
 import hashlib
