@@ -270,7 +270,9 @@ class ResumableTrainer(Trainer):  # type: ignore[misc]
         # AdamW's two moments and, with several processes, the gradients that they exchange.
         copies = 2 if self.args.world_size == 1 else 3
         if self.args.activation_checkpointing:
-            self.model.activation_checkpointing_enable(self.args.activation_checkpointing_kwargs)
+            self.model.activation_checkpointing_enable(
+                activation_checkpointing_kwargs=self.args.activation_checkpointing_kwargs
+            )
         devices = [self.args.device] if self.args.device.type == "cuda" else []
         full = False
         try:

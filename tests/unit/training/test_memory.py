@@ -140,6 +140,22 @@ def test_auto_takes_the_largest_size_that_fits_and_trains_as_if_it_were_set(
     assert results(tmp_path / "asked") == results(tmp_path / "found"), "dropout draws the same"
 
 
+@pytest.mark.parametrize("family", ["llm", "llm-head"])
+def test_auto_tries_with_activation_checkpointing_if_training_has_it(
+    tiny_llm, sentences, tmp_path, monkeypatch, on_a_device, family
+):
+    fits, found = ResumableTrainer._fits, []
+    monkeypatch.setattr(
+        ResumableTrainer, "_fits", lambda self, size: found.append(fits(self, size)) or found[-1]
+    )
+    train_settings = AUTO | {"epochs": 1, "activation_checkpointing": True}
+    lora = {"r": 4, "alpha": 8, "dropout": 0.0, "target_modules": ["q_proj"]}
+    settings = {"family": family, "lora": lora, "train": train_settings}
+    settings["predict"] = {"weights": "as-trained"}
+    train(job_of(tiny_llm, sentences * 4, **settings), tmp_path)
+    assert found == [True]
+
+
 def test_auto_on_the_cpu_is_the_whole_batch(tiny_encoder, sentences, tmp_path, monkeypatch):
     rows = out_of_memory_in_the_model_above(monkeypatch, 99)
     train(job_of(tiny_encoder, sentences * 4, train=AUTO | {"epochs": 1}), tmp_path)
