@@ -284,7 +284,7 @@ def _seconds(predictor: Tagger, part: Sequence[Instance], batch: int) -> float:
 
 
 def _synchronise() -> None:
-    """Wait until the GPU, if there is one, has finished."""
+    """Wait until the GPU, if this process uses one, has finished."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from bioner.cli import app
@@ -346,3 +347,13 @@ def test_the_command_writes_a_row_a_protocol_whole(encoder, sentences, tmp_path)
         CliRunner().invoke(
             app, [*arguments, "--protocol", "slow", "--out", str(out)], catch_exceptions=False
         )
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_timing_waits_for_a_gpu_only_if_this_process_uses_one(monkeypatch, used):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(True))
+    timing._synchronise()
+    assert bool(waited) == used
