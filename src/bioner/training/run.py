@@ -16,6 +16,7 @@ import transformers
 from accelerate import PartialState
 from accelerate.utils.memory import clear_device_cache
 from transformers import TrainingArguments
+from transformers.training_args import OptimizerNames
 
 from bioner.data.instances import Instance, unseen_types
 from bioner.errors import InputError
@@ -207,7 +208,7 @@ def _publish(job: TrainingJob, trained: Trained, model: Path, out: Path) -> None
         "processes": job.processes,
         "micro_batch_size": trained.args.per_device_train_batch_size,
         "accumulation": trained.args.gradient_accumulation_steps,
-        "optimizer": str(trained.args.optim),
+        "optimizer": OptimizerNames(trained.args.optim).value,
         "train_instances": len(job.train),
         "dev_instances": len(job.dev),
         "kept": KeptWeights.model_validate(trained.kept or {}).model_dump(),

@@ -130,6 +130,11 @@ def test_the_model_card_names_data_commit_and_dev_scores(trained_encoder):
     assert "aspirin" not in card.text, "a card holds no text of the corpus"
 
 
+def test_run_json_names_the_optimiser_as_settings_do(trained_encoder):
+    run = json.loads((trained_encoder / "run.json").read_text())
+    assert run["optimizer"] == run["settings"]["train"]["optimizer"] == "adamw_torch"
+
+
 def test_a_head_learns_at_a_rate_of_its_own(tiny_encoder, sentences, tmp_path, monkeypatch):
     seen = []
     step = ResumableTrainer.create_optimizer
