@@ -5,6 +5,7 @@ that whatever is chosen on dev is chosen for the model that predicts.
 """
 
 import logging
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from bioner.data.tags import tag_set
 from bioner.inference.predict import NoMemoryLeft, PredictionJob, predict_to
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
+from bioner.training.checkpoints import MANIFEST, folder_of
 from bioner.training.job import TrainingJob
 from bioner.training.progress import Row
 
@@ -64,7 +66,12 @@ def score_merged(job: TrainingJob, kept: Row, workspace: Path) -> tuple[Row, dic
     """
     clear_device_cache(garbage_collection=True)  # frees the model and optimiser of training
     PartialState().wait_for_everyone()  # the main one may be writing predictions
-    before, merged = _of_epoch(workspace / "checkpoints", kept["step"]), workspace / "dev.jsonl"
+    checkpoints = workspace / "checkpoints"
+    before, merged = _of_epoch(checkpoints, kept["step"]), workspace / "dev.jsonl"
+    if PartialState().is_main_process:  # shards know weights by the time of their files
+        written = (folder_of(checkpoints, kept["step"]) / MANIFEST).stat().st_mtime_ns
+        for path in (workspace / "model").rglob("*"):
+            os.utime(path, ns=(written, written))
     if not before.is_file():  # earlier versions did not keep them
         _predict(job, workspace / "model", before, "as-trained")
     try:

@@ -1,6 +1,7 @@
 """Dev is scored with the weights that predict: merged by default, or as trained."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from peft import PeftModel
 from bioner.data.instances import Instance, entity_types
 from bioner.data.tags import tag_set
 from bioner.errors import Interrupted
-from bioner.inference.predict import NoMemoryLeft, load_predictor, predict
+from bioner.inference.decoding.constrained import ConstrainedDecoder
+from bioner.inference.predict import SHARD, NoMemoryLeft, load_predictor, predict
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.settings.catalogue import parse_entry
@@ -139,17 +141,26 @@ def adapted(source, tmp_path_factory) -> tuple[ModelEntry, Path]:
     return entry, folder
 
 
-def test_a_training_interrupted_while_merged_weights_predict_dev_repeats_no_step(
+def test_a_training_interrupted_while_merged_weights_predict_dev_repeats_no_step_and_no_shard(
     adapted, tmp_path, monkeypatch
 ):
     entry, undisturbed = adapted
-    with monkeypatch.context() as patch:
-        leave = Interrupted("tiny", 15, "")
-        patch.setattr(merged_dev, "predict_to", lambda *_: (_ for _ in ()).throw(leave))
-        with pytest.raises(Interrupted):
-            trained(entry, tmp_path)
+    monkeypatch.setitem(SHARD, "constrained", 4)
+    read, decoded = ConstrainedDecoder.__call__, []
+
+    def decode(decoder, instances, size, shard=None):
+        if shard is not None:  # of the merged weights
+            decoded.append(shard)
+            if decoded == [0, 1]:
+                signal.raise_signal(signal.SIGTERM)
+        return read(decoder, instances, size)
+
+    monkeypatch.setattr(ConstrainedDecoder, "__call__", decode)
+    with pytest.raises(Interrupted):
+        trained(entry, tmp_path)
     monkeypatch.setattr(Progress, "add_loss", None)
     run = trained(entry, tmp_path)
+    assert decoded == [0, 1, 1, 2]
     assert run["as_trained"] == json.loads((undisturbed / "run.json").read_text())["as_trained"]
     same = "adapter_model.safetensors"
     assert results(tmp_path, same) == results(undisturbed, same)
