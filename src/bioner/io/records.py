@@ -75,6 +75,7 @@ class RunRecord(Record):
     as_trained: AsTrained | None = None
     settings: dict[str, Any] = {}
     decoding: str | None = None
+    merged: bool = False  # what predicted; earlier versions did as trained
     sentences: Count | None = None
     decoding_seconds: Amount | None = None
     train_instances: Count | None = None

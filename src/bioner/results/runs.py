@@ -27,7 +27,7 @@ RUNS: Schema = {
     "peak_memory_gb": pl.Float64,
     "peak_gpu_memory_gb": pl.Float64,
     "hardware": pl.String,
-    "merging": pl.String,  # why merged weights cannot replace those trained; null if they can
+    "merging": pl.String,  # why merged weights, which predict, cannot replace those trained; else null
 }
 TRIALS: Schema = {
     "dataset": pl.String,
@@ -52,10 +52,11 @@ def read_runs(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return costs (RUNS) and dev scores by epoch (CURVES) of a cell's trainings."""
     rows, curves = [pl.DataFrame(schema=RUNS)], [pl.DataFrame(schema=CURVES)]
+    merged = {seed for (seed, decoding), record in records.items() if decoding and record.merged}
     for (seed, decoding), record in records.items():
         if not decoding:
             folder, whose = cell / f"seed{seed}", {"dataset": dataset, "model": model}
-            rows.append(_run(folder / layout.RECORD, record, whose))
+            rows.append(_run(folder / layout.RECORD, record, whose, seed in merged))
             curves.append(_curve(folder / layout.HISTORY, record, whose | {"seed": seed}))
     return pl.concat(rows), pl.concat(curves)
 
@@ -94,11 +95,13 @@ def _hardware(record: RunRecord) -> str | None:
     return ", ".join(record.gpus_of("train")) or record.cpu
 
 
-def _run(path: Path, record: RunRecord, whose: Mapping[str, Any]) -> pl.DataFrame:
+def _run(
+    path: Path, record: RunRecord, whose: Mapping[str, Any], predicts_merged: bool
+) -> pl.DataFrame:
     if record.wall_seconds is None or record.seed is None:
         found, remedy = "a record without seed or wall_seconds", "Train the cell again."
         raise InputError(path, found, "what `bioner train` wrote", remedy)
-    gpus = record.gpus_of("train")
+    gpus, as_trained = record.gpus_of("train"), record.as_trained
     row = {
         **whose,
         "seed": record.seed,
@@ -110,7 +113,7 @@ def _run(path: Path, record: RunRecord, whose: Mapping[str, Any]) -> pl.DataFram
         "peak_memory_gb": record.peak_memory_gb,
         "peak_gpu_memory_gb": record.peak_gpu_memory_gb if gpus else None,
         "hardware": _hardware(record),
-        "merging": _agreement(record.as_trained).fault if record.as_trained else None,
+        "merging": _agreement(as_trained).fault if as_trained and predicts_merged else None,
     }
     return pl.DataFrame([row], schema=RUNS)
 

@@ -32,12 +32,14 @@ def test_mentions_that_nearly_all_occur_in_train_are_warned_of(share, said):
 
 
 def test_models_whose_predictions_change_by_merging_are_named(tmp_path):
-    found = {"dev_strict_f1": 80.0, "entities": 1000, "differing": 6, "difference": -0.1}
-    records = {
-        (seed, ""): RunRecord.model_validate({"seed": seed, "wall_seconds": 1.0, **how})
-        for seed, how in {1: {}, 2: {"as_trained": found | {"differing": 5}}}.items()
-    }
-    records[3, ""] = RunRecord(seed=3, wall_seconds=1.0, as_trained=found)
+    found = {"dev_strict_f1": 80.0, "entities": 1000, "difference": -0.1}
+    records = {(1, ""): RunRecord(seed=1, wall_seconds=1.0)}
+    for seed, differing in ((2, 5), (3, 6), (4, 6)):
+        as_trained = found | {"differing": differing}
+        trained = {"seed": seed, "wall_seconds": 1.0, "as_trained": as_trained}
+        records[seed, ""] = RunRecord.model_validate(trained)
+        records[seed, "constrained"] = RunRecord(seed=seed, merged=seed < 4)
+        records[seed, "free-paper"] = RunRecord(seed=seed)
     runs, _ = read_runs(tmp_path, "BC5CDR", "llama-8b", records)
     ((corpus, note),) = note_merging(runs)
     assert corpus == "BC5CDR"
