@@ -27,7 +27,7 @@ RUNS: Schema = {
     "peak_memory_gb": pl.Float64,
     "peak_gpu_memory_gb": pl.Float64,
     "hardware": pl.String,
-    "merging": pl.String,  # why merged weights, which predict, cannot replace those trained; else null
+    "merging": pl.String,  # why the merged weights that predict are no substitute; else null
 }
 TRIALS: Schema = {
     "dataset": pl.String,
