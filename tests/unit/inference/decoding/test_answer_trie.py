@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
+from tokenizers.normalizers import Replace
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -70,11 +71,19 @@ def joining() -> PreTrainedTokenizerBase:
     return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")
 
 
+def replacing() -> PreTrainedTokenizerBase:
+    """The same, but that it writes another character than the colon behind some words."""
+    made = joining()
+    made.backend_tokenizer.normalizer = Replace("a5:", "a5.")
+    return made
+
+
 @pytest.mark.parametrize(
     ("speaker", "style"),
     [
         *product(["own", "mistral", "llama", "joining"], ["names", "letters"]),
         ("own", "special_tokens"),
+        ("replacing", "names"),
     ],
 )
 def test_lines_made_of_parts_are_those_tokenized_whole(speaker, style, tokenizer):
@@ -83,10 +92,11 @@ def test_lines_made_of_parts_are_those_tokenized_whole(speaker, style, tokenizer
         "mistral": tokenizers.mistral,
         "llama": tokenizers.llama,
         "joining": joining,
+        "replacing": replacing,
     }[speaker]()
     spelling = Verbalizer(TYPES, style)
     spelling.add_to(mine)
-    tokens = [*drawn_tokens(), "http", "a:b", "</s>", "<B-Disease>", "12345", "don't"]
+    tokens = [*drawn_tokens(), "http", "a:b", "</s>", "<B-Disease>", "12345", "a5", "don't"]
     lines = AnswerTrie(mine, tag_set(TYPES), verbalizer=spelling)
     pairs = [(token, tag) for token in tokens for tag in tag_set(TYPES)]
     whole = lines_ids(mine, [(token, spelling[tag]) for token, tag in pairs])
