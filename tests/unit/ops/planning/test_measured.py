@@ -50,13 +50,22 @@ def trained(results, entry, seconds, epochs=10, dataset="demo", run="seed42", **
     (folder / "history.csv").write_text(f"epoch,step\n1.0,100\n{epochs},1000\n")
 
 
-def timed(results, *rows, dataset="demo", precision="fp32", hardware=H100, others=None):
-    """Write the timings of seed 42: decoding, batch size and seconds per sentence."""
+def timed(
+    results,
+    *rows,
+    dataset="demo",
+    precision="fp32",
+    hardware=H100,
+    others=None,
+    seed=42,
+    protocol="fair",
+):
+    """Write the timings of a seed: decoding, batch size and seconds per sentence."""
     table = pl.DataFrame(
         [
             {
-                **{"dataset": dataset, "model": "m", "family": "llm", "seed": 42, "batch": batch},
-                **{"protocol": "fair", "precision": precision, "decoding": decoding},
+                **{"dataset": dataset, "model": "m", "family": "llm", "seed": seed, "batch": batch},
+                **{"protocol": protocol, "precision": precision, "decoding": decoding},
                 **{"hardware": hardware, "others_on_gpu": others, "seconds_per_sample": seconds},
             }
             for decoding, batch, seconds in rows
@@ -81,6 +90,12 @@ def test_another_seed_measures_a_training(results):
     assert found.expected * 3600 == pytest.approx(600)
     assert found.most * 3600 == pytest.approx(1100)
     assert {path.name for path in found.measured_by} == {"run.json"}
+
+
+def test_of_several_runs_the_median_counts(results):
+    for run, seconds in enumerate((100, 500, 9000)):
+        trained(results, SMALL, seconds, run=f"seed{run}")
+    assert hours(results, SMALL, TRAIN).expected * 3600 == pytest.approx(600)
 
 
 def test_trials_with_other_batch_sizes_are_scaled_by_the_stated_cost_of_a_step(results):
@@ -156,7 +171,15 @@ def test_timings_of_the_same_decoding_and_the_nearest_batch_measure_a_prediction
 
 
 @pytest.mark.parametrize(
-    "other", [{"others": 1}, {"precision": "nf4"}, {"dataset": "elsewhere"}], ids=str
+    "other",
+    [
+        {"others": 1},
+        {"precision": "nf4"},
+        {"dataset": "elsewhere"},
+        {"protocol": "paper"},
+        {"seed": 7},
+    ],
+    ids=str,
 )
 def test_timings_on_a_shared_gpu_or_of_other_weights_are_ignored(results, other):
     trained(results, LARGE, 1100, epochs=4)
@@ -169,6 +192,11 @@ def test_the_record_of_an_llm_says_how_long_it_decoded(results):
     said = {"decoding": "constrained", "sentences": 500, "decoding_seconds": 50, "wall_seconds": 9}
     write(results / "demo/m/seed42/constrained/dev", LARGE, **said)
     assert hours(results, LARGE, PREDICT).expected * 3600 == pytest.approx(150)
+
+
+def test_a_record_of_a_decoding_that_has_no_costs_is_passed_over(results):
+    write(results / "demo/m/seed42/union", LARGE, decoding="union", sentences=500, wall_seconds=9)
+    assert not hours(results, LARGE, PREDICT).measured_by
 
 
 @pytest.mark.parametrize(("sentences", "is_measured"), [(5000, True), (500, False)])
@@ -223,6 +251,15 @@ def test_the_plan_says_what_is_measured_and_in_how_many_runs(results):
     )
     assert bases == {"train": "measured", "predict": "estimated", "time": "estimated"}
     assert found.measured_by == {"m": 2}
+
+
+def test_a_job_is_estimated_if_a_part_of_it_is(results):
+    trained(results, LARGE, 1100, epochs=4)
+    job = PlannedJob("time", "demo", "m")
+    timed(results, ("constrained", 32, 0.1), ("free", 32, 0.2))
+    assert hours(results, LARGE, job).measured_by
+    timed(results, ("constrained", 32, 0.1))
+    assert not hours(results, LARGE, job).measured_by
 
 
 def test_a_row_of_jobs_is_estimated_if_one_of_them_is(results):
