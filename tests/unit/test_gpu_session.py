@@ -83,9 +83,21 @@ def test_a_step_out_of_time_is_killed_and_keeps_what_it_measured(run):
 
 def test_a_session_resumes_with_the_steps_that_are_not_finished(run):
     assert [line["step"] for line in run(one=measure, two=fail)] == ["one", "two"]
-    assert [line["step"] for line in run(one=measure, two=measure)] == ["two"]
+    (again,) = run(one=measure, two=measure)
+    assert (again["step"], again["measured"]) == ("two", [{"ms": 1}])
     assert run(one=measure, two=measure) == []
     assert [line["step"] for line in run(one=measure, two=measure, again=True)] == ["one", "two"]
+
+
+def test_a_step_that_was_out_of_time_runs_again(run):
+    assert run(limit=0.3, one=hang)[0]["timed_out"]
+    assert [line["step"] for line in run(one=measure)] == ["one"]
+
+
+def test_no_step_outlasts_the_session(card, run, monkeypatch):
+    monkeypatch.setattr(card.session, "SHORTEST", 0.0)
+    (line,) = run(minutes=0.3 / 60, one=hang)
+    assert line["timed_out"] <= 0.3
 
 
 def test_no_step_starts_without_time_left(run):
@@ -126,6 +138,7 @@ def test_the_table_says_which_goals_are_met(card):
     decoding = {"corpus": "JNLPBA", "weights": "merged", "pass_ms": 5.0}
     measured = [{"ms_per_sentence": 12.5, "batch": 1, **decoding}]
     measured += [{"ms_per_sentence": 9.0, "batch": 32, **decoding}]
+    measured += [{"ms_per_sentence": 15.0, "batch": 1, **decoding, "weights": "as-trained"}]
     seconds = [{"seconds_per_1000_sentences": value} for value in (50.0, 41.0)]
     too_large = {"micro_batch": 32, "checkpointing": False, "out_of_memory": True}
     steps = [
@@ -138,6 +151,7 @@ def test_the_table_says_which_goals_are_met(card):
         in table
     )
     assert "batch 32: ms per sentence (per pass) | 8.4 | 9.0 (5.0), not met |" in table
+    assert "as-trained, batch 1: ms per sentence (per pass) |  | 15.0 (5.0) |" in table
     assert "training: s per 1,000 sentences | 45 | 41.0, met |" in table
     assert "GiB, FLOP utilisation) |  | out of memory |" in table
 
@@ -147,6 +161,23 @@ def test_the_page_has_the_table_of_all_cards(card):
     made = card.table.table(card.table.measured_cards())
     assert card.table.BEGIN in text
     assert card.table.page(text, made) == text, "run `python benchmarks/gpu_session.py --table`"
+
+
+@pytest.mark.parametrize(("step", "status"), [(measure, 0), (fail, 1)])
+def test_a_rehearsal_leaves_the_cards_alone_and_ends_as_its_steps_do(
+    card, monkeypatch, tmp_path, step, status
+):
+    monkeypatch.setitem(sys.modules, "parts.card.made_up", SimpleNamespace(one=step))
+    monkeypatch.setattr(card.session, "STEPS", [card.session.Step("one", "made_up", 60)])
+    monkeypatch.setattr(card.session, "CARDS", tmp_path / "cards")
+    monkeypatch.setattr(card.session, "write_table", lambda: pytest.fail("a card's table"))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["", "--rehearse", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        card.session.main()
+    assert ended.value.code == status
+    assert (tmp_path / "out" / "rehearsal.json").is_file()
+    assert not (tmp_path / "cards").exists()
 
 
 def test_without_a_gpu_one_sentence_says_what_to_do(card, monkeypatch):
