@@ -18,7 +18,8 @@ from bioner.data.instances import Prediction, entity_types
 from bioner.data.tags import tag_set, violation
 from bioner.errors import InputError
 from bioner.inference.decoding import requests
-from bioner.inference.decoding.constrained import ConstrainedDecoder, balanced_width
+from bioner.inference.decoding.constrained import ConstrainedDecoder, balanced_width, shared
+from bioner.inference.decoding.draft_length import CPU_OVERHEAD
 from bioner.inference.decoding.drafts import Draft, all_outside, draft_of, predicted, tag_table
 from bioner.inference.decoding.kv_cache import CachedBatch, RecomputedBatch, batch_class
 from bioner.models.answer_trie import AnswerTrie
@@ -120,6 +121,57 @@ def test_a_row_reads_on_only_if_that_is_worth_the_padding_of_other_rows():
     # Not below what a row needs for its first word, nor if the others can draft on.
     assert balanced_width([*ends, (50, 60, True)], 0) >= 50
     assert balanced_width([(10, 20, False)] * 7 + [(10, 100, True)], 10) == sys.maxsize
+
+
+def recorded() -> tuple[list[list[list[int]]], type[CachedBatch]]:
+    """The blocks of each pass, and the rows that note them."""
+    passes = []
+
+    class Recording(CachedBatch):
+        def read(self, blocks, wanted, of):
+            passes.append([list(block) for block in blocks])
+            return super().read(blocks, wanted, of)
+
+    return passes, Recording
+
+
+def test_what_is_read_and_what_is_padding_is_counted(model, tokenizer, texts):
+    passes, rows = recorded()
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, all_outside(), rows=rows)
+    decoder(texts, 3)
+    read = sum(len(block) for blocks in passes for block in blocks)
+    wide = sum(len(blocks) * max(map(len, blocks)) for blocks in passes)
+    assert (decoder.counts.ids, decoder.counts.padding) == (read, wide - read)
+    assert decoder.counts.padding > 0
+
+
+def test_what_would_be_padding_is_drafted(model, tokenizer, texts):
+    """A short prompt beside a long one: it is read with words of its answer, not with one."""
+
+    def first_pass(sentences):
+        passes, rows = recorded()
+        options = {"rows": rows, "share_prefix": False}
+        one_word = Predict(draft_length=1)
+        ConstrainedDecoder(model, tokenizer, TYPES, all_outside(), one_word, **options)(
+            sentences, 2
+        )
+        return passes[0]
+
+    long, short = texts[4], texts[2]
+    (_, beside), (alone,) = first_pass([long, short]), first_pass([short])
+    assert beside[: len(alone)] == alone
+    assert len(beside) > len(alone)
+
+
+def test_one_id_of_a_shared_prompt_is_left_to_read():
+    assert shared([[1, 2, 3]]) == [1, 2]
+    assert shared([[1, 2], [1, 2, 3]]) == [1]
+    assert shared([[1, 2, 3, 4], [1, 2, 5, 4]]) == [1, 2]
+
+
+def test_the_cost_of_a_pass_is_recorded(model, tokenizer):
+    decoder = ConstrainedDecoder(model, tokenizer, TYPES, all_outside())
+    assert decoder.settings["pass_overhead_ids"] == CPU_OVERHEAD
 
 
 def test_a_window_of_one_word_takes_a_pass_a_word(model, tokenizer, texts):

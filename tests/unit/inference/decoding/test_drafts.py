@@ -44,6 +44,13 @@ def test_the_table_heeds_the_tag_before_and_the_word_behind():
     assert guesses(table, 1, "I-cell_line")[0] == "O"
 
 
+def test_a_word_is_told_apart_by_the_one_behind_it():
+    table = tag_table([*TRAIN[:2], instance("d", "T/B-cell_line line/I-cell_line")])
+    for behind, tag in (("cells", "B-cell_type"), ("line", "B-cell_line")):
+        text = instance("n", f"T {behind}")
+        assert next(iter(table.guess(text, 0, ""))) == tag
+
+
 def test_the_table_ranks_all_it_has_seen():
     assert guesses(tag_table(TRAIN), 0, "") == ["B-cell_type", "O"]
     assert guesses(tag_table(TRAIN), 2, "never seen") == ["O"]

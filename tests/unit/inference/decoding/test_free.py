@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bioner.errors import InputError
-from bioner.inference.decoding.free import FreeDecoder
+from bioner.inference.decoding.free import FiniteLogits, FreeDecoder
 from bioner.inference.decoding.requests import make_requests
 from bioner.models.verbalizer import Verbalizer
 from tests.unit.inference.decoding.conftest import TYPES, random_llama
@@ -124,6 +124,14 @@ def test_a_model_whose_padding_is_nan_is_refused(
     assert all(output.text for output in decoder(texts, 1)), "without padding nothing is masked"
     with pytest.raises(InputError, match="NaN or infinite"):
         decoder(texts, 3)
+
+
+def test_one_step_without_numbers_is_remembered_to_the_end(tokenizer):
+    finite = FiniteLogits(tokenizer, draws=False)
+    for value in (1.0, float("nan"), 1.0):
+        finite(None, torch.full((2, 3), value))
+    with pytest.raises(InputError, match="NaN or infinite"):
+        finite.check()
 
 
 def logits_of_left_padded_rows(model, tokenizer, prompts):

@@ -10,6 +10,7 @@ from transformers.cache_utils import DynamicLayer
 
 from benchmarks.parts import kernels
 from bioner.inference.decoding.kv_cache import (
+    ALIGNED,
     AdditiveMaskBatch,
     CachedBatch,
     GrowingLayer,
@@ -68,6 +69,13 @@ def test_a_mask_made_once_per_pass_gives_the_same_bits(dtype, heads):
         assert torch.equal(plain, additive)
 
 
+def test_rows_of_a_mask_begin_where_attention_kernels_need_not_copy_them():
+    rows = AdditiveMaskBatch(mistral(), 0, 2, range(1, 7))
+    rows._width, rows._mask = 3, torch.ones(2, 9).bool().numpy()
+    mask = rows._attention_mask(torch.from_numpy(rows._seen()))
+    assert (mask.shape, mask.stride(-2)) == ((2, 1, 3, 9), ALIGNED)
+
+
 def test_models_with_sliding_windows_keep_the_masks_of_transformers():
     assert batch_class(mistral(sliding_window=4096)) is CachedBatch
 
@@ -77,8 +85,9 @@ def test_a_growing_layer_holds_what_a_dynamic_layer_holds():
     draw = random.Random(0)
     mine, other = GrowingLayer(), DynamicLayer()
     for step in range(60):
-        rows = other.keys.shape[0] if step else 1
-        new = [torch.randn(rows, 2, draw.randrange(1, 9), 4)] * 2
+        rows = other.keys.shape[0] if step else 2
+        length = draw.randrange(1, 9)
+        new = [torch.randn(rows, 2, length, 4) for _ in range(2)]
         for given, expected in zip(mine.update(*new), other.update(*new), strict=True):
             assert torch.equal(given, expected)
         columns = other.get_seq_length()
@@ -88,14 +97,14 @@ def test_a_growing_layer_holds_what_a_dynamic_layer_holds():
         columns -= step % 4
         if step == 0:
             for layer in (mine, other):
-                layer.batch_repeat_interleave(6)
+                layer.batch_repeat_interleave(3)
         if step in (20, 40):
             for layer in (mine, other):
                 layer.batch_select_indices(torch.tensor([0, 2, 3]) if step == 20 else [1])
         if step in (10, 30) and columns:
             rows = other.keys.shape[0]
-            order = torch.stack([torch.randperm(columns).sort()[0] for _ in range(rows)])
-            order = order[:, columns // 4 :]
+            drawn = [torch.randperm(columns)[columns // 4 :] for _ in range(rows)]
+            order = torch.stack(drawn).sort(1)[0]
             mine.pack(order)
             for name in ("keys", "values"):
                 kept = torch.take_along_dim(getattr(other, name), order[:, None, :, None], 2)

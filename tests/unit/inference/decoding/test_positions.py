@@ -10,6 +10,7 @@ from bioner.data.raw_outputs import Generated
 from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.decoding.drafts import Draft, all_outside
 from bioner.inference.decoding.free import FreeDecoder
+from bioner.inference.decoding.kv_cache import CachedBatch
 from bioner.inference.decoding.requests import make_requests
 from bioner.models.positions import readable_ids
 from bioner.realignment.realign import realign
@@ -98,6 +99,14 @@ def test_a_sentence_that_fills_the_last_position_does_not_disturb_its_batch(
         assert [output.text for output in together] == [
             decoder([text], 1)[0].text for text in texts
         ]
+
+
+def test_a_row_without_positions_left_reads_nothing_while_others_go_on():
+    rows = CachedBatch(learned("GPT2Config", 60, 8), 0, 2)
+    rows.read([[*range(8)], [1]], [(0, 7)], [5])
+    rows.keep(0, 8)
+    rows.keep(1, 1)
+    assert rows.read([[], [2, 3]], [(1, 1)], [5, 6]).isfinite().all()
 
 
 def test_free_answers_are_the_same_whoever_s_positions_end_first(tokenizer, texts, lengths):

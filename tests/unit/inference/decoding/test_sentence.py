@@ -55,3 +55,13 @@ def test_if_the_tag_before_matters_only_answers_after_the_same_tag_are_drafted(d
         follows=True,
     )
     assert drafted_next(draft) == ["I-Disease", "O", "O"]
+
+
+def test_what_a_pass_reads_is_estimated_by_lines_of_o(tokenizer):
+    lines = AnswerTrie(tokenizer, tag_set(["Disease"]))
+    text = instance("t", "a gout a")
+    words = lines.words(text.tokens)
+    of = [len(word.line("O")) for word in words]
+    sentence = SentenceState(DecodingRequest(0, text, [], 0), words, all_outside(), [7, 8], 1000)
+    assert sentence.expected_widths(2) == (2 + of[0], 2 + of[0] + of[1], False)
+    assert sentence.expected_widths(9) == (2 + of[0], 2 + sum(of), True)
