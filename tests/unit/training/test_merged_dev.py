@@ -229,5 +229,7 @@ def test_free_paper_always_uses_the_weights_as_trained(adapted, decoding, weight
     entry, folder = adapted[0].changed(predict={"weights": weights}), adapted[1] / "model"
     decoder = load_predictor("tiny", entry, folder, decoding)
     assert isinstance(decoder._model, PeftModel) != merges
+    norms = [each for each in decoder._model.modules() if hasattr(each, "variance_epsilon")]
+    assert {"forward" in vars(each) for each in norms} == {merges}, "merged, norms are fused"
     paper = load_predictor("tiny", entry, folder, decoding, paper=True)
     assert isinstance(paper._model, PeftModel), "as it timed"
