@@ -24,7 +24,7 @@ from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.training import trainer
 from bioner.training.job import TrainingJob
-from bioner.training.progress import Progress, best_of, is_stale
+from bioner.training.progress import Diverged, Progress, best_of, is_stale
 from bioner.training.run import train
 from bioner.training.search import read_trial
 from bioner.training.trainer import ResumableTrainer, training_arguments
@@ -198,6 +198,16 @@ def test_a_loss_that_is_no_number_ends_training_with_one_line(
     assert (tmp_path / "run").exists() == (where == "dev"), "the epoch's checkpoint stays"
 
 
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+@pytest.mark.parametrize("hook", [Progress.on_step_end, Progress.on_epoch_end])
+def test_the_loss_is_looked_at_now_and_then_and_after_every_epoch(hook, loss, monkeypatch):
+    progress, state = Progress("tiny"), SimpleNamespace(global_step=3)
+    monkeypatch.setattr("bioner.training.progress.SILENCE", -1)
+    progress.add_loss(torch.tensor(loss))
+    with pytest.raises(Diverged, match=f"a loss of {loss} at or before step 3"):
+        hook(progress, None, state, None)
+
+
 def test_the_split_of_a_batch_changes_neither_loss_nor_weights(tiny_encoder, sentences, tmp_path):
     """Up to rounding: without dropout, one pass of 6 sentences, three of 2 and six of 1 are the
     same step.
@@ -255,6 +265,21 @@ def test_tokens_are_counted_without_padding_an_epoch_at_a_time(
         pl.read_csv(tmp_path / "history.csv")["tokens_per_second"].to_list()
         == [round(subwords / 3, 1)] * 2
     )
+
+
+def test_the_seconds_of_an_epoch_that_was_cut_short_are_of_its_speed(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("bioner.training.progress.time.monotonic", lambda: now[0])
+    state = SimpleNamespace(global_step=6, epoch=1.0, is_world_process_zero=False)
+    first, second = Progress("x", tokens=100), Progress("x", tokens=100)
+    first.on_epoch_begin(None, state, None)
+    now[0] = 30.0
+    second.restore(first.record())
+    second.on_epoch_begin(None, state, None)
+    now[0] = 50.0
+    second.on_epoch_end(None, state, None)
+    second.on_evaluate(None, state, None, {"eval_loss": 1.0})
+    assert second.rows[0]["tokens_per_second"] == 2.0
 
 
 def test_energy_adds_up_over_sessions(monkeypatch):

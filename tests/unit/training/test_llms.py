@@ -3,6 +3,7 @@ constrained decoding.
 """
 
 import json
+import signal
 from dataclasses import replace
 
 import polars as pl
@@ -13,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from bioner.data.instances import entity_types
 from bioner.data.tags import tag_set
-from bioner.errors import InputError
+from bioner.errors import InputError, Interrupted
 from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.predict import predict
 from bioner.models.adapters import with_adapter
@@ -202,6 +203,18 @@ def test_the_dev_loss_does_not_depend_on_the_ids_per_pass(
         assert passes in (rows, None)
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
     assert "out of memory on dev" in caplog.text
+
+
+def test_a_signal_ends_the_loss_on_dev(tiny_llm, sentences, tmp_path, monkeypatch):
+    def signalled(model, inner, inputs, *, plain):
+        if not model.training:
+            signal.raise_signal(signal.SIGTERM)
+        return summed_loss(model, inner, inputs, plain=plain)
+
+    monkeypatch.setattr(llm, "summed_loss", signalled)
+    monkeypatch.setattr(DevScorer, "scores", lambda *_: pytest.fail("dev is decoded"))
+    with pytest.raises(Interrupted, match="dev is scored on resuming"):
+        train(job_of(tiny_llm, sentences, train={"epochs": 1}), tmp_path)
 
 
 def test_the_sample_that_monitors_is_even(tiny_llm, sentences, llama):

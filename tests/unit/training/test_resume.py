@@ -100,6 +100,16 @@ def test_a_signal_at_the_very_end_is_too_late(job, undisturbed, tmp_path, monkey
     assert results(tmp_path) == results(undisturbed)
 
 
+def test_a_signal_after_the_last_pass_on_dev_waits_for_no_step_of_the_next_epoch(
+    job, tmp_path, monkeypatch
+):
+    in_evaluation(monkeypatch, 1, lambda: signal.raise_signal(signal.SIGTERM), after=True)
+    with pytest.raises(Interrupted, match="SIGTERM at step 6 of 24"):
+        train(job, tmp_path)
+    newest = checkpoints.newest(tmp_path / WORKSPACE / "checkpoints")
+    assert len(checkpoints.read_manifest(newest)["rows"]) == 1
+
+
 def in_evaluation(monkeypatch, number, action, scorer=ClassifierDevScorer, *, after=False) -> None:
     """Do something in the evaluation of this number, before dev is scored or after."""
     count, scores = [0], scorer.scores
@@ -631,17 +641,17 @@ def test_a_training_on_other_data_starts_over(job, undisturbed, left, caplog, da
 
 
 def test_a_signal_saves_no_loss_that_is_no_number(job, tmp_path, monkeypatch):
+    add_loss, loss = Progress.add_loss, [1.0]
+
     def poisoned():
+        loss[0] = float("nan")
         signal.raise_signal(signal.SIGTERM)
 
+    monkeypatch.setattr(Progress, "add_loss", lambda self, value: add_loss(self, value * loss[0]))
     at_step(monkeypatch, 8, poisoned)
-    add_loss = Progress.add_loss
-    monkeypatch.setattr(
-        Progress, "add_loss", lambda self, loss: add_loss(self, loss * float("nan"))
-    )
-    with pytest.raises(InputError, match="a loss of nan"):
+    with pytest.raises(InputError, match="a loss of nan at or before step 8"):
         train(job, tmp_path)
-    assert not tmp_path.exists() or not steps_at_hand(tmp_path)
+    assert steps_at_hand(tmp_path) == [6]
 
 
 def test_two_trainings_in_one_folder_are_refused(job, tmp_path, monkeypatch):
