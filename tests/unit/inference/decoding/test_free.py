@@ -126,6 +126,20 @@ def test_a_model_whose_padding_is_nan_is_refused(
         decoder(texts, 3)
 
 
+def test_sentences_of_one_length_are_decoded_together(model, tokenizer, texts, monkeypatch):
+    decoder, prompts = FreeDecoder(model, tokenizer, TYPES, 5), []
+
+    def generated(batch, budget):
+        prompts.extend(batch)
+        return [[tokenizer.eos_token_id]] * len(batch)
+
+    monkeypatch.setattr(decoder, "_generate", generated)
+    decoder(texts, 2)
+    longest_first = make_requests(tokenizer, texts, TYPES)
+    assert prompts == [request.prompt for request in longest_first]
+    assert prompts != [request.prompt for request in sorted(longest_first, key=lambda r: r.index)]
+
+
 def test_one_step_without_numbers_is_remembered_to_the_end(tokenizer):
     finite = FiniteLogits(tokenizer, draws=False)
     for value in (1.0, float("nan"), 1.0):
