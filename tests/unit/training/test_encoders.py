@@ -431,6 +431,19 @@ def test_an_optimiser_is_fused_on_a_gpu(
     assert training_arguments(job, tmp_path, 64).optim == used
 
 
+def test_the_optimiser_that_was_used_is_recorded(tiny_encoder, sentences, tmp_path, monkeypatch):
+    """The fused one, as on a GPU; CPUs have it, too."""
+
+    def fused(*given):
+        arguments = training_arguments(*given)
+        arguments.optim = "adamw_torch_fused"
+        return arguments
+
+    monkeypatch.setattr("bioner.training.classifier.training_arguments", fused)
+    train(job_of(tiny_encoder, sentences, train={"epochs": 1}), tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["optimizer"] == "adamw_torch_fused"
+
+
 def test_deterministic_kernels_are_asked_for(tiny_encoder, sentences, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
-from transformers import BertModel
+from transformers import BertModel, Trainer
 
 from bioner.errors import InputError
 from bioner.training.job import TrainingJob
@@ -129,11 +129,14 @@ def test_auto_takes_the_largest_size_that_fits_and_trains_as_if_it_were_set(
     tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
 ):
     many = sentences * 4
-    train(job_of(tiny_encoder, many, train=AUTO | {"micro_batch_size": 2}), tmp_path / "asked")
+    with monkeypatch.context() as patch:
+        asked = out_of_memory_in_the_model_above(patch, 3)
+        train(job_of(tiny_encoder, many, train=AUTO | {"micro_batch_size": 2}), tmp_path / "asked")
     rows = out_of_memory_in_the_model_above(monkeypatch, 3)
     train(job_of(tiny_encoder, many, train=AUTO), tmp_path / "found")
     assert rows[:3] == [8, 4, 2]
-    assert max(rows[3:]) == 2, "nothing runs out of memory in training"
+    assert rows[3:] == asked
+    assert "from now on" not in caplog.text, "nothing runs out of memory in training"
     runs = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("asked", "found")]
     assert [(run["micro_batch_size"], run["accumulation"]) for run in runs] == [(2, 4)] * 2
     assert runs[1]["settings"]["train"]["micro_batch_size"] == "auto"
@@ -154,6 +157,46 @@ def test_auto_tries_with_activation_checkpointing_if_training_has_it(
     settings["predict"] = {"weights": "as-trained"}
     train(job_of(tiny_llm, sentences * 4, **settings), tmp_path)
     assert found == [True]
+
+
+def test_several_gpus_take_what_fits_on_all(
+    tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
+):
+    monkeypatch.setattr("bioner.training.trainer.gather_object", lambda fitting: [*fitting, 2])
+    train(job_of(tiny_encoder, sentences * 4, train=AUTO | {"epochs": 1}), tmp_path)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["micro_batch_size"], run["accumulation"]) == (2, 4)
+
+
+def test_a_trial_has_the_longest_examples_and_all_that_training_holds(
+    tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
+):
+    fits, step, empty = ResumableTrainer._fits, Trainer.training_step, torch.empty_like
+    held, widths, without_gradient = [], [], []
+
+    def tried(self, micro):
+        trained = [values for values in self.model.parameters() if values.requires_grad]
+
+        def noted(self, model, inputs, count):
+            widths.append((inputs["input_ids"].shape[1], max(self.lengths)))
+            without_gradient.extend(values for values in trained if values.grad is None)
+            return step(self, model, inputs, count)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "training_step", noted)
+            patch.setattr(
+                torch, "empty_like", lambda like: held.append(like.numel()) or empty(like)
+            )
+            found = fits(self, micro)
+        assert sum(held) == 2 * sum(values.numel() for values in trained), "AdamW's moments"
+        assert all(values.grad is None for values in trained), "nothing is left of it"
+        return found
+
+    monkeypatch.setattr(ResumableTrainer, "_fits", tried)
+    train(job_of(tiny_encoder, sentences * 4, train=AUTO | {"epochs": 1}), tmp_path)
+    ((width, longest),) = widths
+    assert width == longest
+    assert without_gradient == []
 
 
 def test_auto_on_the_cpu_is_the_whole_batch(tiny_encoder, sentences, tmp_path, monkeypatch):
