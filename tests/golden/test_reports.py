@@ -151,7 +151,11 @@ def test_notes_on_corpora_stand_on_the_page(kept):
     assert "Not in this report" not in page
 
 
-def test_the_page_and_the_log_warn_of_a_test_set_whose_mentions_all_occur_in_train(kept, caplog):
+def test_the_page_and_the_log_warn_of_a_test_set_whose_mentions_all_occur_in_train(
+    kept, caplog, monkeypatch
+):
+    merging = ("BC5CDR", "merged weights predict dev otherwise.")
+    monkeypatch.setattr("bioner.reporting.report.note_merging", lambda runs: [merging])
     built(kept)  # its test split is its train
     warning = (
         "BC5CDR: every mention of its test set occurs in train with the same type: a dictionary of"
@@ -161,6 +165,8 @@ def test_the_page_and_the_log_warn_of_a_test_set_whose_mentions_all_occur_in_tra
     assert f"report: {warning}" in caplog.messages
     page = (kept / "reports" / "report.html").read_text()
     assert f"<strong>{warning.replace(':', '</strong>:', 1)}" in page
+    assert f"report: {': '.join(merging)}" in caplog.messages
+    assert "<strong>BC5CDR</strong>: merged weights predict dev otherwise." in page
 
 
 def test_the_page_names_the_models_that_may_have_read_a_corpus(kept):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bioner.cli import app
 from bioner.data.instances import write_instances
 from bioner.errors import InputError
+from bioner.inference import merging
 from bioner.inference.decoding.drafts import TABLE_FILE
 from bioner.inference.merging import merge
 from bioner.inference.predict import predict
@@ -113,6 +114,30 @@ def test_the_faithful_route_is_not_to_merge_into_the_original_weights(source, ad
     assert torch.equal(
         ours.get_parameter("model.norm.weight"), base.get_parameter("model.norm.weight")
     )
+
+
+def test_what_is_written_is_compared_with_the_adapter_on_its_base(
+    adapted, sentences, tmp_path, monkeypatch
+):
+    loaded, load = [], merging.load_predictor
+
+    def noted(name, entry, weights, decoding):
+        loaded.append((weights, entry.predict.weights))
+        predict = load(name, entry, weights, decoding)
+        answers = {"as-trained": predict, "merged": lambda part, batch: predict(part[::-1], batch)}
+        return answers[entry.predict.weights]
+
+    monkeypatch.setattr(merging, "load_predictor", noted)
+    monkeypatch.setattr(merging, "realign_all", lambda gold, outputs, legal: (outputs, None))
+    compared = []
+    monkeypatch.setattr(merging, "compare_predictions", lambda *given: compared.append(given))
+    merging.merge(*adapted, tmp_path / "m", sentences)
+    (as_trained, merged_weights) = loaded
+    assert as_trained == (adapted[0], "as-trained")
+    assert merged_weights[1] == "merged"
+    ((_, one, other),) = compared
+    ids = [[output.id for output in side] for side in (one, other)]
+    assert ids == [[item.id for item in sentences][::-1], [item.id for item in sentences]]
 
 
 def test_the_command_tells_how_they_agree_and_overwrites_nothing(adapted, sentences, tmp_path):

@@ -126,7 +126,7 @@ AUTO = {"batch_size": 8, "micro_batch_size": "auto", "epochs": 2, "learning_rate
 
 
 def test_auto_takes_the_largest_size_that_fits_and_trains_as_if_it_were_set(
-    tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device
+    tiny_encoder, sentences, tmp_path, monkeypatch, on_a_device, caplog
 ):
     many = sentences * 4
     with monkeypatch.context() as patch:

@@ -13,6 +13,7 @@ from bioner.data.tags import tag_set
 from bioner.errors import Interrupted
 from bioner.inference.decoding.constrained import ConstrainedDecoder
 from bioner.inference.predict import SHARD, NoMemoryLeft, load_predictor, predict
+from bioner.models.llm import load_trained
 from bioner.realignment.realign import realign_all
 from bioner.scoring.score import headline_f1
 from bioner.settings.catalogue import parse_entry
@@ -94,6 +95,28 @@ def test_run_json_has_the_dev_scores_of_the_weights_that_predict_and_of_those_tr
     assert run["as_trained"]["difference"] == pytest.approx(difference)
     assert run["as_trained"]["entities"] > 0
     assert not (tmp_path / WORKSPACE).exists()
+    if entry.merges() and family != "encoder":
+        model = load_trained(tmp_path / "model", entry, merged=True)[0]
+        body = getattr(model, "decoder", model)  # a head stays in fp32
+        expected = {torch.bfloat16 if entry.train.precision == "bf16" else torch.float32}
+        assert {values.dtype for values in body.parameters()} == expected
+
+
+@pytest.mark.parametrize("are_kept", [True, False])
+def test_dev_is_predicted_as_trained_again_only_without_the_predictions_of_the_epoch(
+    source, tmp_path, monkeypatch, are_kept
+):
+    predicted, predict_to = [], merged_dev.predict_to
+
+    def noted(job, raw):
+        predicted.append(job.entry.predict.weights)
+        predict_to(job, raw)
+
+    monkeypatch.setattr(merged_dev, "predict_to", noted)
+    if not are_kept:
+        monkeypatch.setattr(merged_dev.KeepDevPredictions, "on_evaluate", lambda *_, **__: None)
+    trained(entry_of(source, "llm", train={"epochs": 1}), tmp_path)
+    assert predicted == (["merged"] if are_kept else ["as-trained", "merged"])
 
 
 @pytest.mark.parametrize(
