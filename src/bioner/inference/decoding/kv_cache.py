@@ -19,8 +19,8 @@ from bioner.models.output_layer import Layer, output_layer
 
 log = logging.getLogger(__name__)
 
-Wanted = Sequence[tuple[int, int]]  # row, and after which id of its block
 Ints = npt.NDArray[np.int64]
+Wanted = Sequence[tuple[int, int]] | Ints  # row, and after which id of its block
 
 HOLES = 0.25  # share of unused columns at which the cache is packed
 GROWTH = 1.5  # columns allocated per column needed, when the cache is full
@@ -65,8 +65,9 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         if not self.is_initialized:
             return
         for buffer in self._buffers:
-            packed = torch.take_along_dim(buffer, order[:, None, :, None], 2)
-            buffer[:, :, : order.shape[1]] = packed
+            # An expanded index, unlike torch.take_along_dim's, is not spread in memory.
+            index = order[:, None, :, None].expand(-1, buffer.shape[1], -1, buffer.shape[3])
+            buffer[:, :, : order.shape[1]] = buffer.gather(2, index)
         self._show(order.shape[1])
 
     def batch_repeat_interleave(self, repeats: int) -> None:
@@ -114,6 +115,7 @@ class CachedBatch:
         self._mask = np.ones((rows, len(prefix)), dtype=bool)
         self._length = np.full(rows, len(prefix))
         self._width = 0
+        self._hidden = torch.full((), -math.inf, dtype=model.dtype, device=model.device)
         if prefix:
             options = {"past_key_values": self._cache, "use_cache": True}
             ids, *places = _on(self._device, np.array([prefix]), *_places([(0, 0)], [pad]))
@@ -208,20 +210,17 @@ class AdditiveMaskBatch(CachedBatch):
     """
 
     def _seen(self) -> Ints:
-        """Return the first place of the block that sees each column; none sees holes."""
-        seen = np.where(self._mask, 0, self._width)
-        seen[:, -self._width :] = np.arange(self._width)
+        rows, columns = self._mask.shape
+        seen = np.zeros((rows, -(-columns // ALIGNED) * ALIGNED), dtype=np.int64)
+        seen[:, :columns] = self._mask
         return seen
 
     def _attention_mask(self, seen: torch.Tensor) -> torch.Tensor:
-        rows, columns = seen.shape
-        room = -(-columns // ALIGNED) * ALIGNED
-        mask = torch.zeros(
-            (rows, 1, self._width, room), dtype=self._model.dtype, device=self._device
-        )
-        mask = mask[..., :columns]
-        places = seen[0, -self._width :, None]
-        return mask.masked_fill_(seen[:, None, None] > places, -math.inf)
+        (rows, room), columns = seen.shape, self._mask.shape[1]
+        later = self._hidden.expand(self._width, room).triu(columns - self._width + 1)
+        mask = later.new_empty((rows, 1, self._width, room))
+        torch.add(seen.log()[:, None, None], later, out=mask)  # logarithms of 0 and 1
+        return mask[..., :columns]
 
 
 class RecomputedBatch:
