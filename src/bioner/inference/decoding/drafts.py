@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -135,7 +135,7 @@ def _rank_tags(train: Iterable[Instance]) -> Ranked:
     for instance in train:
         for position, tag in enumerate(instance.tags):
             before = instance.tags[position - 1] if position else ""
-            for key in _keys(*_pair(instance.tokens, position), before):
+            for key in _keys(instance.tokens, position, before):
                 counts[key][tag] += 1
     return {
         key: tuple(sorted(counter, key=lambda tag: (-counter[tag], tag)))
@@ -144,38 +144,27 @@ def _rank_tags(train: Iterable[Instance]) -> Ranked:
 
 
 def _table_draft(table: Ranked) -> Draft:
-    @lru_cache(maxsize=2**16)
-    def ranked(token: str, behind: str, before: str) -> list[Sequence[str]]:
-        found = (table.get(key, ()) for key in _keys(token, behind, before))
-        return [tags for tags in found if tags] or [(OUTSIDE,)]
-
-    def guess(instance: Instance, position: int, before: str) -> Iterable[str]:
-        return chain.from_iterable(ranked(*_pair(instance.tokens, position), before))
+    def guess(instance: Instance, position: int, before: str) -> Iterator[str]:
+        for key in _keys(instance.tokens, position, before):
+            yield from table.get(key, ())
+        yield OUTSIDE
 
     return Draft("table", guess, follows=True)
 
 
-def _pair(tokens: Sequence[str], position: int) -> tuple[str, str]:
-    """Return a word and the one behind it."""
-    return tokens[position], tokens[position + 1] if position + 1 < len(tokens) else ""
-
-
-def _keys(token: str, behind: str, before: str) -> list[tuple[str, ...]]:
-    """Return what is counted for a word that follows the tag `before`, most specific first."""
-    word, suffix, shape = _looks(token)
-    behind = behind.lower()
-    return [
-        (PAIR, before, word, behind),
-        (WORD, before, word),
-        ("look", before, suffix, shape),
-        ("next", before, behind),
-        ("tag", before),
-    ]
+def _keys(tokens: Sequence[str], position: int, before: str) -> Iterator[tuple[str, ...]]:
+    """Yield what is counted for a word that follows the tag `before`, most specific first."""
+    token = tokens[position]
+    word = token.lower()
+    behind = tokens[position + 1].lower() if position + 1 < len(tokens) else ""
+    yield PAIR, before, word, behind
+    yield WORD, before, word
+    yield "look", before, word[-3:], _kinds(token[:4])
+    yield "next", before, behind
+    yield "tag", before
 
 
 @lru_cache(maxsize=2**16)
-def _looks(token: str) -> tuple[str, str, str]:
-    """Return a token in lower case, its last three characters, and the kinds of its first four."""
-    kinds = ("0" if char.isdigit() else "A" if char.isupper() else "a" for char in token[:4])
-    word = token.lower()
-    return word, word[-3:], "".join(kinds)
+def _kinds(chars: str) -> str:
+    """Return the kinds of characters: digits, capital letters, others."""
+    return "".join("0" if char.isdigit() else "A" if char.isupper() else "a" for char in chars)

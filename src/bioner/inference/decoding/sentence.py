@@ -192,10 +192,9 @@ class SentenceState:
 
     def guess(self, position: int, before: str, among: Collection[str]) -> str:
         """Guess the tag of a word that follows the tag `before`; `among` are those allowed."""
-        if position in self.hints:
-            tag_before, tag = self.hints[position]
-            if tag in among and (tag_before == before or not self.draft.follows):
-                return tag
+        tag_before, tag = self.hints.get(position, ("", ""))
+        if tag in among and (tag_before == before or not self.draft.follows):
+            return tag
         return self.best_of(position, before, among)
 
     def best_of(self, position: int, before: str, among: Collection[str]) -> str:

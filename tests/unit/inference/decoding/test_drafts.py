@@ -9,6 +9,8 @@ from bioner.data.instances import Prediction, write_predictions
 from bioner.errors import InputError
 from bioner.inference.decoding.drafts import (
     TABLE_FILE,
+    _rank_tags,
+    _table_draft,
     draft_of,
     predicted,
     saved_table,
@@ -54,6 +56,19 @@ def test_a_word_is_told_apart_by_the_one_behind_it():
 def test_the_table_ranks_all_it_has_seen():
     assert guesses(tag_table(TRAIN), 0, "") == ["B-cell_type", "O"]
     assert guesses(tag_table(TRAIN), 2, "never seen") == ["O"]
+
+
+def test_the_table_looks_up_no_more_than_is_asked_for():
+    class Counted(dict):
+        looked_up = 0
+
+        def get(self, *args):
+            self.looked_up += 1
+            return super().get(*args)
+
+    table = Counted(_rank_tags(TRAIN))
+    assert next(iter(_table_draft(table).guess(GOLD[0], 0, ""))) == "B-cell_type"
+    assert table.looked_up == 1
 
 
 def test_another_system_s_tags_come_first_as_long_as_the_model_goes_along():
