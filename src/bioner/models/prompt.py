@@ -8,9 +8,9 @@ INSTRUCTION = (
     "Below is an instruction that describes a task, paired with an input that provides further"
     " context. Write a response that appropriately completes the request.\n\n### Instruction:\nYour"
     " task is to identify entities within the text and apply the BIO labeling scheme. Use the"
-    " following labels to categorize each entity: {types}.\n\n"
+    " following labels to categorize each entity: {types}.\n\n### Input:\n"
 )
-FRAME = "### Input:\n{text}\n\n### Response:\n"
+FRAME = "{text}\n\n### Response:\n"
 
 
 def prompt_text(tokens: Sequence[str], types: Sequence[str]) -> str:
@@ -27,8 +27,17 @@ def prompt_ids(
     tokenizer: PreTrainedTokenizerBase, tokens: Sequence[str], types: Sequence[str]
 ) -> list[int]:
     """Return the ids of the prompt, begin-of-sequence first if the tokenizer has one."""
+    return prompts_ids(tokenizer, [tokens], types)[0]
+
+
+def prompts_ids(
+    tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]], types: Sequence[str]
+) -> list[list[int]]:
+    """Return the ids of sentences' prompts; what they begin with is tokenized once."""
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return start + _ids(tokenizer, prompt_text(tokens, types))
+    start += _ids(tokenizer, INSTRUCTION.format(types=", ".join(types)))
+    frames = [FRAME.format(text=" ".join(tokens)) for tokens in sentences]
+    return [start + ids for ids in _behind_line_end(tokenizer, frames)]
 
 
 def line_ids(tokenizer: PreTrainedTokenizerBase, token: str, tag: str) -> list[int]:
@@ -39,16 +48,20 @@ def line_ids(tokenizer: PreTrainedTokenizerBase, token: str, tag: str) -> list[i
 def lines_ids(
     tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]
 ) -> list[list[int]]:
-    """Return the ids of response lines, each as it is inside a response, in one tokenizer call.
+    """Return the ids of response lines, each as it is inside a response, in one tokenizer call."""
+    return _behind_line_end(tokenizer, [response_line(token, tag) for token, tag in pairs])
 
-    A line is tokenized after a line end, whose ids are then removed: tokenizers treat the start of
+
+def _behind_line_end(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+    """Return the ids of texts as they are behind a line end.
+
+    They are tokenized with the line end, whose ids are then removed: tokenizers treat the start of
     a text differently, and pieces such as `:B` cross the border of word and tag.
     """
-    if not pairs:
+    if not texts:
         return []
     newline = len(_ids(tokenizer, "\n"))
-    texts = ["\n" + response_line(token, tag) for token, tag in pairs]
-    return [ids[newline:] for ids in _encoded(tokenizer, texts)]
+    return [ids[newline:] for ids in _encoded(tokenizer, ["\n" + text for text in texts])]
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -2,8 +2,16 @@
 
 import pytest
 
+from bioner.models import prompt
 from bioner.models.pretrained import load_tokenizer
-from bioner.models.prompt import line_ids, lines_ids, prompt_ids, prompt_text, response_line
+from bioner.models.prompt import (
+    line_ids,
+    lines_ids,
+    prompt_ids,
+    prompt_text,
+    prompts_ids,
+    response_line,
+)
 from bioner.training.scratch import make_pretrained
 
 
@@ -40,6 +48,17 @@ def test_ids_of_prompt_and_lines_are_the_ids_of_the_whole_text(tokenizer, senten
         pairs = list(zip(instance.tokens, instance.tags, strict=True))
         pieces = sum(lines_ids(tokenizer, pairs), prompt_ids(tokenizer, instance.tokens, types))
         assert pieces == [tokenizer.bos_token_id, *whole]
+
+
+def test_what_prompts_begin_with_is_tokenized_once(tokenizer, sentences, monkeypatch):
+    words, types = [instance.tokens for instance in sentences], ["Chemical", "Disease", "Gene"]
+    one_by_one = [prompt_ids(tokenizer, tokens, types) for tokens in words]
+    encoded, tokenized = prompt._encoded, []
+    monkeypatch.setattr(
+        prompt, "_encoded", lambda *args: tokenized.extend(args[1]) or encoded(*args)
+    )
+    assert prompts_ids(tokenizer, words, types) == one_by_one
+    assert sum("Instruction" in text for text in tokenized) == 1 < len(words)
 
 
 def test_a_word_that_looks_like_the_end_is_text(tokenizer):

@@ -10,7 +10,7 @@ from bioner.data.instances import Instance
 from bioner.data.raw_outputs import Generated
 from bioner.data.tags import OUTSIDE
 from bioner.models.positions import positions_of
-from bioner.models.prompt import lines_ids, prompt_ids
+from bioner.models.prompt import lines_ids, prompts_ids
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ def make_requests(
         lines = lines_ids(tokenizer, [(token, outside) for token in tokens])
         lengths = dict(zip(tokens, map(len, lines), strict=True))
     requests = []
-    for index, instance in enumerate(instances):
-        prompt = prompt_ids(tokenizer, instance.tokens, types)
+    prompts = prompts_ids(tokenizer, [instance.tokens for instance in instances], types)
+    for index, (instance, prompt) in enumerate(zip(instances, prompts, strict=True)):
         answer = sum(lengths[token] for token in instance.tokens) + 1  # the end of sequence
         requests.append(DecodingRequest(index, instance, prompt, len(prompt) + answer))
     return sorted(requests, key=lambda request: (-request.length, request.index))
