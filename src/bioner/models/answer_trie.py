@@ -48,6 +48,7 @@ class Endings:
     def __init__(self, ids: dict[str, Line]) -> None:
         self.ids = ids
         self.after: dict[str, dict[str, Route]] = {}  # routes by the tag before
+        self._routes: dict[tuple[str, ...], dict[str, Route]] = {}  # and by the tags allowed then
 
     def distinct(self, tags: tuple[str, ...]) -> tuple[str, ...]:
         """Leave out tags whose line equals that of an earlier one (by an id for unknown pieces)."""
@@ -56,8 +57,10 @@ class Endings:
 
     def routes(self, tags: tuple[str, ...]) -> dict[str, Route]:
         """Return the way to each tag if `tags` may be chosen, in their order."""
-        allowed = self.distinct(tags)
-        return {tag: self._route(allowed, tag) for tag in allowed}
+        if tags not in self._routes:
+            allowed = self.distinct(tags)
+            self._routes[tags] = {tag: self._route(allowed, tag) for tag in allowed}
+        return self._routes[tags]
 
     def _route(self, tags: tuple[str, ...], tag: str) -> Route:
         left, branches, numbers = tags, [], []

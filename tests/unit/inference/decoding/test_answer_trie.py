@@ -57,6 +57,16 @@ def test_of_tags_that_look_the_same_the_first_stands():
     assert list(endings.routes(("O", "B-ä", "B-ö"))) == ["O", "B-ä"]
 
 
+def test_ways_are_made_once_for_the_tags_allowed(tokenizer):
+    """Whatever the tag before: unless that says which tags may follow."""
+    for legal in (False, True):
+        lines = AnswerTrie(tokenizer, tag_set(TYPES), legal)
+        (word,) = lines.words(["gout"])
+        first, outside, inside = (lines.routes(word, tag) for tag in ("", "O", f"B-{TYPES[0]}"))
+        assert outside is first
+        assert (inside is first) != legal
+
+
 def drawn_tokens() -> list[str]:
     draw = random.Random(0)
     return ["".join(draw.choices("abzAZ059:-(./α²±é", k=draw.randint(1, 6))) for _ in range(300)]
