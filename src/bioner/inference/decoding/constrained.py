@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -177,7 +178,9 @@ class ConstrainedDecoder:
         self, rows: Batch, sentences: Sequence[SentenceState], blocks: Sequence[list[int]]
     ) -> Decisions:
         """Return the model's decisions at the checks, sentence by sentence."""
-        wanted = [(row, place) for row, each in enumerate(sentences) for place in each.places]
+        checks = [len(each.places) for each in sentences]
+        places = [*chain.from_iterable(each.places for each in sentences)]
+        wanted = np.column_stack([np.arange(len(checks)).repeat(checks), places])
         numbers: dict[Branch, int] = {}
         branches = [
             numbers.setdefault(branch, len(numbers))
@@ -191,7 +194,7 @@ class ConstrainedDecoder:
             columns[number, : len(branch.choices)] = [column[id_] for id_ in branch.choices]
         logits = rows.read(blocks, wanted, ids).double().cpu().numpy()
         check_logits(self._tokenizer, bool(np.isfinite(logits).all()))
-        logits = np.pad(logits, ((0, 0), (0, 1)), constant_values=-np.inf)
+        logits = np.append(logits, np.full((len(logits), 1), -np.inf), 1)
         return decide(np.take_along_axis(logits, columns[branches], 1))
 
 
@@ -253,8 +256,8 @@ def finished(sentence: SentenceState) -> Generated:
         text,
         ids,
         True,
-        [round(math.exp(logp), 4) for logp in logps],
-        [round(gap, 4) if gap < math.inf else None for gap in margins],
+        np.exp(logps).round(4).tolist(),
+        [gap if gap < math.inf else None for gap in np.round(margins, 4).tolist()],
         [list(map(list, choices)) for choices in alternatives],
         log_probs,
     )
