@@ -38,9 +38,9 @@ from bioner.training.merged_dev import KeepDevPredictions
 from bioner.training.progress import Progress
 from bioner.training.trainer import (
     ResumableTrainer,
+    predicting,
     training_arguments,
     weights_format,
-    without_autocast,
 )
 
 log = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ class DevScorer:
         dev = self._job.dev
         ordered = sorted(numbers, key=lambda number: (-len(dev[number].tokens), number))
         mine = ordered[state.process_index :: state.num_processes]
-        with without_autocast(model):
+        with predicting(model, weights_format(self._job.entry)):
             outputs = self._within_memory(model, [dev[number] for number in mine])
         pairs = list(zip(mine, outputs, strict=True))
         return dict(gather_object(pairs))

@@ -149,14 +149,27 @@ def weights_format(entry: ModelEntry) -> torch.dtype:
 
 
 @contextmanager
-def without_autocast(model: torch.nn.Module) -> Iterator[None]:
-    """Run forward passes without the autocast that accelerate adds, as prediction does."""
+def predicting(model: torch.nn.Module, held: torch.dtype) -> Iterator[None]:
+    """Run forward passes as prediction with the weights as trained does.
+
+    Without the autocast that accelerate adds, and with the whole modules that are trained beside an
+    adapter in the number format of the base, in which peft loads them.
+
+    Args:
+        held: The number format of the base.
+    """
     within = model.forward
     model.forward = getattr(model, "_original_forward", within)
+    whole = [values for name, values in model.named_parameters() if ".modules_to_save." in name]
+    trained = [values.data for values in whole]
+    for values in whole:
+        values.data = values.data.to(held)
     try:
         yield
     finally:
         model.forward = within
+        for values, data in zip(whole, trained, strict=True):
+            values.data = data
 
 
 class ResumableTrainer(Trainer):  # type: ignore[misc]

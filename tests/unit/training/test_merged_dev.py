@@ -68,13 +68,24 @@ def trained(entry: ModelEntry, folder: Path, train_on: list[Instance] = DEV[:4])
     ("family", "changes"),
     [
         ("llm", {"quantization": "nf4"}),
+        ("llm", {"quantization": "nf4", "lora": {"modules_to_save": ["lm_head"]}}),
+        ("llm", {"lora": {"modules_to_save": ["embed_tokens"]}, "train": {"epochs": 1}}),
         ("llm", {"lora": None}),
         ("llm", {"train": {"precision": "fp32"}}),
         ("llm-head", {"quantization": "nf4"}),
         ("llm-head", {"lora": None, "train": {"epochs": 1}}),
         ("encoder", {}),
     ],
-    ids=["llm-nf4", "llm-whole", "llm-fp32", "head-nf4", "head-whole", "encoder"],
+    ids=[
+        "llm-nf4",
+        "llm-output-layer",
+        "llm-embeddings",
+        "llm-whole",
+        "llm-fp32",
+        "head-nf4",
+        "head-whole",
+        "encoder",
+    ],
 )
 def test_run_json_has_the_dev_scores_of_the_weights_that_predict_and_of_those_trained(
     source, tiny_encoder, tmp_path, family, changes
