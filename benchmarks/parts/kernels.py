@@ -116,7 +116,7 @@ def per_pass(make: Callable[[int], PreTrainedModel]) -> tuple[Counter[str], Coun
 
 
 def kernels_per_pass(layers: int = LAYERS) -> dict[str, int]:
-    """Count the launches of a pass over that many layers, merged and as trained."""
+    """Count the kernel launches of one pass through so many layers, for both kinds of weights."""
     figures = {}
     for make in (merged, as_trained):
         each, fixed = per_pass(make)

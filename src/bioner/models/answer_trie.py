@@ -42,7 +42,7 @@ class Route:
 class Endings:
     """The ends of a token's lines by tag, from where they differ; many tokens share them.
 
-    None begins another, since each ends with a line end.
+    No ending is the beginning of another, since each ends with a line end.
     """
 
     def __init__(self, ids: dict[str, Line]) -> None:
@@ -125,8 +125,8 @@ class AnswerTrie:
         new = [token for token in dict.fromkeys(tokens) if token not in self._words]
         if not new:
             return
-        hard = apart_from_colon(self._tokenizer, len(self._tokenizer))
-        apart = [token for token in new if token[-1:] in hard]
+        separable = apart_from_colon(self._tokenizer, len(self._tokenizer))
+        apart = [token for token in new if token[-1:] in separable]
         last = dict.fromkeys(token[-1] for token in apart)
         self._after |= {
             char: word.endings
@@ -164,7 +164,7 @@ class AnswerTrie:
         return [self._words[token] for token in tokens]
 
     def lengths(self, tag: str) -> dict[str, int]:
-        """Return the number of ids of every token's line with a tag."""
+        """Return how many ids each token's line has with this tag."""
         return {token: len(word.line(tag)) for token, word in self._words.items()}
 
     def routes(self, word: TokenAnswers, before: str) -> dict[str, Route]:

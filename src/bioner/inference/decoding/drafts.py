@@ -166,5 +166,5 @@ def _keys(tokens: Sequence[str], position: int, before: str) -> Iterator[tuple[s
 
 @lru_cache(maxsize=2**16)
 def _kinds(chars: str) -> str:
-    """Return the kinds of characters: digits, capital letters, others."""
+    """Return the shape of some characters: 0 for digits, A for capital letters, a for others."""
     return "".join("0" if char.isdigit() else "A" if char.isupper() else "a" for char in chars)

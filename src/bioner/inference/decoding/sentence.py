@@ -61,7 +61,7 @@ class Decisions:
 
 
 def decide(logits: np.ndarray) -> Decisions:
-    """Decide for the choices with the largest logits, the first of equal ones.
+    """Choose the largest logit at each check, the first of equal ones.
 
     Args:
         logits: [checks, choices]; -inf in the place of a choice that a check lacks.

@@ -170,7 +170,7 @@ class _Cell:
         )
 
     def _timings(self, ended: Mapping[int | None, str | None]) -> Iterator[Measurement]:
-        """Yield the timings of the seeds in `ended` in the precision of predictions.
+        """Yield the timings of the seeds in `ended` that have the precision of predictions.
 
         Timings with other processes on the GPU are ignored.
         """

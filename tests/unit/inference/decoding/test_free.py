@@ -102,7 +102,7 @@ def test_answers_hold_tags_by_their_names(model, tokenizer, texts, monkeypatch, 
 
 
 def masked_rows_as_cudnn_has_them(monkeypatch):
-    """Attention whose rows that attend to nothing are NaN: those of padding on the left."""
+    """Attention that gives NaN for padding on the left, whose rows attend to nothing."""
     attention = torch.nn.functional.scaled_dot_product_attention
 
     def with_nan(query, key, value, attn_mask=None, **options):
