@@ -29,8 +29,8 @@ TRAINED = ("encoder", "llm", "llm-head")  # families with weights
 CLASSIFIER = {"verbalizer": "names", "train.loss": "response", "train.monitor_sentences": None}
 # Settings that a family cannot change.
 FIXED: dict[str, dict[str, Any]] = {
-    "control": {"members": (), "search_space": None},
-    "ensemble": {"control": None, "search_space": None},
+    "control": {"members": (), "search_space": None, "predict.weights": "merged"},
+    "ensemble": {"control": None, "search_space": None, "predict.weights": "merged"},
     "encoder": {
         **{"control": None, "members": (), "attention": "causal", "repeat": 1},
         **{"lora": None, "quantization": None},

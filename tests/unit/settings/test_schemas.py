@@ -87,6 +87,8 @@ BAD = {
         *(ENCODER | {"train": {"epochs": value}} for value in (0, 1e9, True, "many")),
         *(LLM | {"label_subwords": "last"}, LLM | {"attention": "bidirectional"}),
         LLM | {"train": {"head_learning_rate": 1e-3}},
+        {"family": "control", "control": "oracle", "predict": {"weights": "as-trained"}},
+        {"family": "ensemble", "members": ["a", "b"], "predict": {"weights": "as-trained"}},
         *(ENCODER | {"search_space": {"learning_rate": values}} for values in ([], [1, 1], [0])),
         ENCODER | {"search_space": {"batch_size": [1.5]}},
         ENCODER | {"search_space": {"warmup_ratio": [1]}},
